@@ -119,7 +119,7 @@ def _only_tells(args: argparse.Namespace) -> bool:
 
 
 def _command(name: str) -> Command:
-    """Only the module of the command that runs is imported."""
+    """Import the module of the command that runs, and no other."""
     module = import_module(f"tui.commands.{_MODULES.get(name, name)}")
     gc.freeze()
     gc.enable()

@@ -64,7 +64,7 @@ class TargetEntry:
 
     @property
     def thresholds(self) -> Thresholds:
-        """From where on it needs something."""
+        """The thresholds from which on this target needs something."""
         return with_settings(self.advice)
 
     @property

@@ -174,7 +174,7 @@ class ParentJob:
 
     @property
     def starts_at(self) -> Micros | None:
-        """Before then none of its children starts; None: they may."""
+        """The time before which none of its children starts; None: they may start now."""
         return next((child.starts_at for child in self.children if not child.status.is_final), None)
 
     @property

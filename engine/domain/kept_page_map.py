@@ -62,7 +62,7 @@ def why_not_mapped(facts: Mapping[str, Any] | None) -> NotMapped | None:
 
 
 def packed(found: PageMap) -> str:
-    """With the names of the largest objects, and ten steps of fills."""
+    """The text of a map, with the names of the largest objects and ten steps of fills."""
     objects, numbers = _largest(found.objects)
     form = {
         "pages": found.pages,
@@ -77,7 +77,7 @@ def packed(found: PageMap) -> str:
 
 
 def unpacked(text: object) -> PageMap | None:
-    """None for what is no text of `packed`: it may come from another version, or have been changed."""
+    """The map of a text of `packed`; None for another text: it may come from another version, or have been changed."""
     if not isinstance(text, str) or len(text) > LONGEST:
         return None
     try:

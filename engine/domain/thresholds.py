@@ -1,4 +1,4 @@
-"""From where on a database needs an operation, and how urgent that is."""
+"""The thresholds from which on a database needs an operation, and from which on that is urgent."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def has_machine_time(name: str) -> bool:
 
 
 def _machine_zone() -> ZoneInfo:
-    """By TZ and /etc/localtime, as libc reads them; UTC if neither says."""
+    """The zone by TZ and /etc/localtime, as libc reads them; UTC if neither names one."""
     given = os.environ.get("TZ", "").removeprefix(":")
     candidates = [given] if given else [str(_LOCALTIME.resolve()).rpartition(_ZONES)[2]]
     for name in candidates:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def damaged_since_survey(store: JobReader, overview: Overview) -> frozenset[str]:
-    """From the records; opens no target."""
+    """Targets in which a check has found damage since their last survey, by the records; opens no target."""
     surveyed_at = {survey.target: survey.surveyed_at for survey in overview.surveys}
     failed = {
         run.target

@@ -451,6 +451,6 @@ def _disk_of(subject: _Subject) -> Disk | None:
 
 
 def _retrieve(task: asyncio.Task[_Inspected]) -> None:
-    """So that asyncio does not report an error that comes after all."""
+    """Take the error of a task, if it has one, so that asyncio does not report it."""
     if not task.cancelled():
         task.exception()

@@ -121,7 +121,7 @@ def needs_confirmation(request: Request) -> list[tuple[Operation, str]]:
 
 
 def unattended(request: Request | None) -> Request | None:
-    """Without the operations that need confirmation. None if nothing is left."""
+    """The request without the operations that need confirmation. None if nothing is left."""
     if request is None:
         return None
     to_confirm = {operation for operation, _ in needs_confirmation(request)}

@@ -170,7 +170,7 @@ class Notifier:
             self._taken_over |= new
 
     async def _wait(self, seen: int, seconds: float) -> None:
-        """Until a job changes or a delivery ends, at most so many seconds."""
+        """Wait until a job changes or a delivery ends, at most so many seconds."""
         waits = {asyncio.ensure_future(self._store.next_change(seen)), asyncio.ensure_future(self._delivered.wait())}
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -343,7 +343,7 @@ class Notifier:
         )
 
     async def _seconds_until_due(self) -> float:
-        """Until something is to be done although no job changes; at most until the next regular look."""
+        """The seconds until there is something to do although no job changes, or until the next regular look."""
         at, due = self._clock(), [LOOK_EVERY]
         recipients = {recipient.name: recipient for recipient in self._recipients}
         for name, since in (await self._store.collected_since()).items():

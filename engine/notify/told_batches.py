@@ -21,7 +21,7 @@ class _Store(JobReader, ScheduleStore, Protocol):
 
 
 async def told_batches(events: Iterable[Event], store: _Store) -> tuple[ToldBatch, ...]:
-    """In order; those that were removed since are left out. Raises StoreError."""
+    """The batches of a message, in order, without those removed since. Raises StoreError."""
     jobs = await store.jobs(dict.fromkeys(event.job.parent for event in events if event.job is not None))
     schedules = {job.batch: job.schedule for job in jobs if job.batch is not None}
     found = []

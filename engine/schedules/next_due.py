@@ -17,7 +17,10 @@ from engine.inspection import inspector
 def next_due_of(
     targets: Collection[str], config: Config, states: Mapping[str, ScheduleState], now: Micros
 ) -> dict[str, Micros]:
-    """By canonical URL, for those that an enabled schedule names. Reads the disk; no target is opened."""
+    """The next due time of targets that an enabled schedule names, by canonical URL.
+
+    Reads the disk; no target is opened.
+    """
     found: dict[str, Micros] = {}
     for schedule in config.schedules:
         state = states.get(schedule.name)

@@ -65,7 +65,7 @@ def _share(some: Sequence[_Place], others: Sequence[_Place]) -> bool:
 
 
 def _windows(schedule: Schedule, now: Micros) -> Iterator[_Window]:
-    """From each due time to its end; without an end only the due time itself is known."""
+    """The windows from each due time to its end; without an end only the due time itself is known."""
     for due in islice(due_times_until(schedule, now, now + _AHEAD), _MOST):
         yield due, closes_at(schedule, due) or due + 1
 

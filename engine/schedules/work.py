@@ -116,7 +116,10 @@ def _accept(pattern: str, number: int) -> None:
 
 
 def _request(schedule: Schedule, entry: TargetEntry) -> Request:
-    """With the operations of the schedule that its engine offers. Raises UsageError, NotAvailableError."""
+    """A request with the operations of the schedule that the engine of its target offers.
+
+    Raises UsageError, NotAvailableError.
+    """
     offered = inspector.operations(entry.url)
     operations = offered if schedule.operations is None else [one for one in schedule.operations if one in offered]
     options = with_values(entry.options, schedule.settings)

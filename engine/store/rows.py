@@ -60,7 +60,7 @@ def encode_options(options: Options) -> str:
 
 @lru_cache(maxsize=64)
 def decode_options(text: str) -> Options | None:
-    """None if the text is not valid."""
+    """The options in a text of JSON; None if it is not valid."""
     try:
         stored = json.loads(text)
         server = {name: BY_NAME[name].from_json(value) for name, value in stored.pop("server", {}).items()}

@@ -39,7 +39,7 @@ def encode_survey(survey: Survey) -> tuple[Any, ...]:
 
 
 def decoded_surveys(rows: Iterable[Row]) -> dict[str, Survey]:
-    """By target. A row that dbtend would not write is left out: the target is surveyed again."""
+    """Surveys by target. A row that dbtend would not write is left out: the target is surveyed again."""
     found = {}
     for row in rows:
         try:
@@ -73,7 +73,7 @@ def _decode(row: Row) -> Survey:
 
 
 def decoded_last_jobs(rows: Iterable[Row]) -> dict[str, LastJob | None]:
-    """By target; None for a row that dbtend would not write: there is a job, and nothing is known of it."""
+    """The last job by target; None for a row that dbtend would not write: there is a job, but it is unknown."""
     found: dict[str, LastJob | None] = {}
     for target, *values in rows:
         try:

@@ -181,7 +181,7 @@ class DatabaseMaintenanceManager:
         ]
 
     def _validated(self, asked: _Asked, target: Target, *, closes: bool) -> NewJob:
-        """Without opening the target. Raises UsageError."""
+        """Validate a request without opening its target. Raises UsageError."""
         job = self._new_job(asked, target, closes=closes)
         _refuse_unconfirmed(job.request, target)
         return job

@@ -67,7 +67,7 @@ def host_key(parameters: Mapping[str, str]) -> str:
 
 
 def _host_name(host: str) -> str:
-    """One spelling of an address or name. No name is resolved."""
+    """The spelling that stands for all of an address or name. No name is resolved."""
     if host.startswith(("/", "@")):
         return host
     name = host.lower().removesuffix(".")

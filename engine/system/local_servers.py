@@ -26,7 +26,7 @@ def is_loopback(line: socket.socket) -> bool:
 
 
 def owner(directory: Path) -> int | None:
-    """None where it cannot be seen. A container has other directories, and users, than we."""
+    """The owner of a directory; None where it cannot be seen. A container has other directories, and users, than we."""
     try:
         return directory.stat().st_uid
     except (OSError, ValueError):  # a name with a zero byte is a ValueError

@@ -182,7 +182,7 @@ def parse_locks(text: str) -> Iterator[HeldLock]:
 
 
 def _file_id(major: str, minor: str, inode: str) -> FileId:
-    """By the numbers of a line of /proc/locks."""
+    """The file id in a line of /proc/locks."""
     return FileId(os.makedev(int(major, 16), int(minor, 16)), int(inode))
 
 

@@ -155,7 +155,7 @@ def _require_own(path: Path, *, is_above: bool = False) -> None:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """None if it does not exist. Raises StoreError."""
+    """The status of a file; None if it does not exist. Raises StoreError."""
     try:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -115,7 +115,7 @@ def _by_file_system(needs: Iterable[Need], room: Callable[[str], Room]) -> dict[
 
 
 def _short(needs: Iterable[Need], room: Callable[[str], Room]) -> dict[int, tuple[int, str]]:
-    """By file system that is too small: the bytes that must be free on it, and the sentence that says so."""
+    """For each file system that is too small: the bytes that must be free on it, and the sentence that says so."""
     return {
         file_system: (with_margin(needed), _sentence(needed, found.free))
         for file_system, (found, needed) in _by_file_system(needs, room).items()

@@ -91,7 +91,7 @@ def fitting(steps: Iterable[_Step], hint: str, *, force: bool) -> tuple[list[_St
 
 
 def longest_first(steps: Iterable[_Step]) -> list[_Step]:
-    """So that of steps that run at the same time none is left over, alone, at the end."""
+    """Order steps that run at the same time so that no long one is left alone at the end."""
     return sorted(steps, key=lambda step: -(step.estimate or step.weight or 0.0))
 
 

@@ -90,7 +90,7 @@ class PlannedOperation(Protocol):
         """
 
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
-        """After the last step, try again to drop the objects that steps could not drop. Returns those now gone.
+        """Try again, after the last step, to drop the objects that steps could not drop. Returns those now gone.
 
         Waits for no lock once `cancel` is set. Raises nothing: the steps carry the warnings.
         """

@@ -71,7 +71,7 @@ async def examine(
 
 
 def _exposed_store(store: Path) -> Iterator[Check]:
-    """Such a store is not even opened."""
+    """Says that others can reach the store, which is not even opened then."""
     try:
         require_private_store(Path(os.path.realpath(store)))
     except StoreError as error:
@@ -197,7 +197,7 @@ def _stalled(process: WorkerProcess) -> Check:
 async def _targets(
     entries: Sequence[TargetEntry], settings: Settings, *, has_store: bool, of_each: bool
 ) -> list[Check]:
-    """By the history where there is one: it may say that a database must not be opened."""
+    """Checks of the targets, by the history where there is one: it may say that a database must not be opened."""
     here = [entry for entry in entries if not (settings.store.is_shared and is_file_elsewhere(entry.url))]
     single, checks = await _single_targets(here)
     if there := len(entries) - len(here):
@@ -244,7 +244,7 @@ def _has_autovacuum(found: TargetInfo | TargetError) -> bool:
 
 
 def _autovacuum(found: Sequence[tuple[str, Autovacuum | TargetError]]) -> Iterator[Check]:
-    """One for each database where it does not keep up, and one for all others."""
+    """A check for each database where autovacuum does not keep up, and one for all others."""
     kept = [(name, one.found) for name, one in found if isinstance(one, Autovacuum) and one.keeps_up]
     for name, one in found:
         if isinstance(one, TargetError):

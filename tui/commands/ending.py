@@ -74,7 +74,7 @@ async def _goes_on(engine: Engine, store: StoreLocation) -> bool:
 
 
 async def hand_over(engine: Engine, store: StoreLocation, own: Collection[int], announce: Announce) -> None:
-    """After running jobs were handed back: leave them to a worker process, unless that has ended by now."""
+    """Leave the jobs that were handed back to a worker process, unless that has ended by now."""
     if not await _goes_on(engine, store):
         for job in await _cancel_remaining(engine, own, announce):
             announce(
@@ -129,7 +129,7 @@ async def _cancel(engine: Engine, ids: Collection[int], reason: Reason, announce
 
 
 async def _skip_recovery(engine: Engine, ids: Collection[int]) -> None:
-    """If another process dies now, perhaps none is left to recover its database: do not wait for that."""
+    """Cancel recoveries as soon as they are pending: perhaps no process is left that could run them."""
     changes = engine.changes()
     while True:
         for job in await engine.jobs(ids):

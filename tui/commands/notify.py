@@ -99,7 +99,7 @@ def _test(recipient: Recipient, *, as_json: bool) -> int:
 
 
 async def _known(settings: Settings, recipients: Sequence[Recipient], name: str | None) -> _Known:
-    """With the newest messages to the recipient that is named."""
+    """The recipients, with the newest messages to the one that is named."""
     async with settings.engine() as engine:
         states = await engine.recipient_states([recipient.name for recipient in recipients])
         messages = [] if name is None else await engine.messages(name)

@@ -52,7 +52,10 @@ def write(text: str) -> None:
 
 
 def let_go() -> None:
-    """To be called last. What a reader or a terminal that is gone has not taken goes nowhere: the exit code stands."""
+    """Flush the output; call this last.
+
+    What a reader or a terminal that is gone has not taken goes nowhere: the exit code stands.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -113,7 +113,7 @@ def _ended(pool: WorkerPool) -> int:
 
 
 def _take_passwords() -> None:
-    """Before the first process is forked, so that all of them have them, and those that take their place."""
+    """Read passwords before the first process is forked: so all processes have them, and those that replace them."""
     try:
         given = json.loads(sys.stdin.read())
         for url, password in given.items():
@@ -124,7 +124,7 @@ def _take_passwords() -> None:
 
 
 async def _check_store(store: StoreLocation) -> None:
-    """So that a store that cannot be used, or not by this host, is an error of this command, told once."""
+    """Raise the error of a store that cannot be used, or not by this host: so this command reports it once."""
     async with Engine.open(store) as engine:
         if not engine.may_run:
             raise ReadOnlyError("the store", "your role may not run jobs", "ask for the role dbtend_worker")

@@ -272,7 +272,7 @@ def _steps_done(child: ChildJob) -> list[Step]:
 
 
 def _decrease(child: ChildJob, name: str) -> float | None:
-    """By how much a fact shrank; None if that is unknown or it grew."""
+    """How much a fact shrank; None if that is unknown or it grew."""
     before, after = number(child.before, name), number(child.after, name)
     return before - after if before is not None and after is not None and before >= after else None
 

@@ -90,7 +90,7 @@ def _why_not_begun(job: ParentJob) -> str:
 
 
 def _folded(targets: Sequence[T], most: int | None, is_as_planned: Callable[[T], bool]) -> Sequence[T]:
-    """Without the last of those that went or go as planned, so that `most` are left; all others stay."""
+    """The rows without the last of those that go as planned, so that `most` are left; all others stay."""
     plain_ones = [number for number, one in enumerate(targets) if is_as_planned(one)]
     room = len(targets) if most is None else max(most - len(targets) + len(plain_ones), 0)
     hidden = set(plain_ones[room:])

@@ -71,7 +71,7 @@ class ScheduleRow:
         return next((night for night in self.nights if night.batch is not None), None)
 
     def next_due(self, now: Micros) -> Micros | None:
-        """None if it is disabled."""
+        """The next due time; None if the schedule is disabled."""
         return None if self.is_disabled or self.foreign_config else next_due(self.schedule, now)
 
 
@@ -183,7 +183,7 @@ def result_text(night: Night) -> str:
 
 
 def marked_result(night: Night) -> str:
-    """With a mark where no due time started it."""
+    """The result, with a mark where no due time started it."""
     return result_text(night) + (" (by hand)" if night.firing.reason is FiringReason.BY_HAND else "")
 
 

@@ -52,7 +52,7 @@ class Flag:
             self._write = -1
 
     def close_write_end(self) -> None:
-        """To be called in a process that was forked: it is not the one that sets it."""
+        """Close the write end in a forked process: it is not the one that sets the event."""
         self.set()
 
     def close(self) -> None:

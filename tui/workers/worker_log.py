@@ -52,7 +52,7 @@ class PipeHandler(logging.Handler):
         self._send()
 
     def format(self, record: logging.LogRecord) -> str:
-        """Who logs what cannot be formatted, such as a library, goes on."""
+        """Format a record. A library that logs what cannot be formatted does not fail."""
         try:
             return super().format(record)
         except Exception:

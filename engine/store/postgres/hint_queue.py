@@ -156,7 +156,7 @@ async def _serve_once(
 
 
 async def _nothing(timestamp: int) -> None:
-    """Never due."""
+    """A periodic task that is never due."""
 
 
 async def _forget_dead(app: procrastinate.App) -> None:

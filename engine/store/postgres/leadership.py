@@ -46,7 +46,7 @@ async def holding_role(url: str, what: str, role: str) -> AsyncIterator[bool]:
 
 
 async def _until_lost(connection: Connection, inside: asyncio.Timeout) -> None:
-    """Nothing is asked: the system notices a server that is gone."""
+    """Wait until the session is lost. Nothing is sent: the system notices a server that is gone."""
     try:
         async for _ in connection.notifies():
             pass

@@ -149,7 +149,7 @@ class Ownership(JobReads, LostClaims):
                 return
 
     async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
-        """On this host by a signal, elsewhere by the end of the session that proves it alive: it ends with that.
+        """Kill the owner: on this host by a signal, elsewhere by ending the session that proves it alive.
 
         The process is held before its session is asked for, so that no later one with its number is meant.
         """

@@ -92,7 +92,10 @@ async def require_current(connection: Connection, what: str) -> frozenset[roles.
 
 
 async def state_of(connection: Connection, what: str) -> StoreState | None:
-    """None if the database holds no store. Raises StoreError if it is newer, or another program has this schema."""
+    """The state of the store; None if the database holds none.
+
+    Raises StoreError if it is newer, or another program has this schema.
+    """
     if not await _is_there(connection, what):
         return None
     (versions,) = await answers(connection, _VERSION)

@@ -31,7 +31,7 @@ def uri(path: Path, *, writing: bool = True) -> str:
 
 
 def real_path(path: Path) -> Path:
-    """Without symbolic links: what lies beside the store is then beside it for all."""
+    """The path without symbolic links, so that all processes see the same files beside the store."""
     return Path(os.path.realpath(path))
 
 

@@ -282,7 +282,7 @@ def claim(
 def _earlier_attempts(
     connection: sqlite3.Connection, child: tuple[int, int]
 ) -> tuple[int, int | None, tuple[Step, ...]]:
-    """In how many its process died, the signal of the last such death, and their steps."""
+    """The number of attempts whose process died, the signal of the last such death, and the steps of all."""
     deaths, signal, steps = connection.execute(BEFORE, child).fetchone()
     return deaths, signal, decode_steps(steps)
 

@@ -113,7 +113,7 @@ class TargetSurveys:
 
 @contextmanager
 def _loading(number: int) -> Iterator[None]:
-    """So many values are read, and stay. The collector of garbage would stop the console to look at them all again."""
+    """While inside, the garbage collector rests: it would stop the console to visit many values that stay anyway."""
     if number < MANY:
         yield
         return

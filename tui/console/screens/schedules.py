@@ -93,7 +93,7 @@ class SchedulesScreen(ConsoleScreen[None]):
         return problem or self._store_error
 
     async def _load(self) -> None:
-        """One read at a time: all that ask for one while it lasts have one more after it."""
+        """Read the schedules, one read at a time: all requests during a read share one more after it."""
         self._is_asked = True
         if self._is_loading:
             return

@@ -136,7 +136,7 @@ class TargetFormScreen(ConsoleScreen[None]):
             self.run_worker(self._read_place(), group="place")
 
     async def _read_place(self) -> None:
-        """One look-up at a time: on a disk that hangs each would keep a thread."""
+        """Look the place up, one look-up at a time: on a disk that hangs each would keep a thread."""
         try:
             while self._place.url != (url := self._url):
                 self._place = await self._place_of(url)

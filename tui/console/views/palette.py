@@ -152,7 +152,7 @@ def targets_named(names: Mapping[int, str], typed: str) -> list[Command]:
 
 
 def with_targets(commands: Sequence[Command], targets: Sequence[Command], typed: str) -> list[Command]:
-    """Both: a target of exactly this name comes first, and all targets before commands that only mention the text."""
+    """A target of this name, commands with the text in their name, other targets, commands that mention the text."""
     wanted = typed.strip().casefold()
     exact = [one for one in targets if one.name.casefold() == wanted]
     others = [one for one in targets if one not in exact]

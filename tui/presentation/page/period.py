@@ -142,7 +142,7 @@ def given_back(jobs: Iterable[Run]) -> float:
 
 
 def seconds_of(jobs: Iterable[Run]) -> float | None:
-    """From the first start of jobs to their last end; None while one is open, and if none began."""
+    """The seconds from the first start of jobs to their last end; None while one is open, and if none began."""
     starts, ends = [], []
     for job in jobs:
         if job.ended_at is None:

@@ -149,7 +149,7 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
 
 
 def _with_findings(past: TargetHistory) -> TargetHistory:
-    """With a full check that found rows without their parent, and no damage: another one would find the same."""
+    """The history where a full check that found only rows without parents counts: another would find the same."""
     if past.broken_rule is None or past.damaged_tables or past.found is None or not past.found.is_all:
         return past
     return replace(past, checked_at={**past.checked_at, CheckLevel.FULL: past.found.at})

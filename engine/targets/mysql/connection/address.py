@@ -61,7 +61,7 @@ class Address:
         return options(self.parameters.get("option-file", ""), self.parameters.get("group", ""))
 
     def complete(self, found: Mapping[str, str]) -> Address:
-        """With what option files say where this says nothing. Raises UsageError."""
+        """The address, with the values of option files where it has none itself. Raises UsageError."""
         port = found.get("port", "") or "0"
         if not (port.isascii() and port.isdigit() and int(port) < 65_536):
             raise UsageError("option file", "its port is no number from 1 to 65535", "correct it")
@@ -110,7 +110,7 @@ def address(text: str) -> Address:
 
 
 def _host_name(host: str) -> str:
-    """One spelling of an address or name. No name is resolved."""
+    """The spelling that stands for all of an address or name. No name is resolved."""
     name = host.lower().removesuffix(".")
     try:
         ip = ip_address(name)

@@ -103,7 +103,7 @@ class Wire(_Connection):
         self._ssl_required = needs_tls
 
     def login(self, connected: socket.socket) -> None:
-        """On this socket."""
+        """Log in on this socket."""
         self._secure = connected.family == socket.AF_UNIX
         self._guarded(lambda: self.connect(connected))
         self._read_timeout = None  # a statement may take any time; who asks for less has a limit of its own

@@ -27,7 +27,7 @@ STOPS_WITHIN: Final = 1.0
 
 
 class Connection:
-    """One statement at a time: others wait for their turn."""
+    """A connection that runs one statement at a time: others wait for their turn."""
 
     id = 0
     """CONNECTION_ID() of the server."""
@@ -162,7 +162,7 @@ class Connection:
 
 
 def _retrieve(answer: asyncio.Future[Any]) -> None:
-    """So that asyncio does not log the error of a cancelled query."""
+    """Take the error of a cancelled query, so that asyncio does not log it."""
     if not answer.cancelled():
         answer.exception()
 

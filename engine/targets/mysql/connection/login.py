@@ -101,7 +101,10 @@ class _Refused:
 
 
 class _CachingSha2:
-    """Without TLS only by what proves the password: a key that the server sends may be anybody's."""
+    """Login by caching_sha2_password.
+
+    Without TLS it sends only a proof of the password: the key of a server may be forged.
+    """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection

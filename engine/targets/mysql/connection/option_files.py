@@ -103,7 +103,7 @@ def _option(name: str) -> str:
 
 
 def _value(text: str) -> str:
-    """Without a comment and quotes, its escapes resolved."""
+    """The value without its comment and quotes, with its escapes resolved."""
     text = text[: _comment(text)].strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]

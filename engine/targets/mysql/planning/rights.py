@@ -48,7 +48,7 @@ class Rights:
 
 
 async def rights(reader: Reader) -> Rights | None:
-    """None where they are not known: an active role may have more. Raises TargetError."""
+    """The rights of the user; None where they are not known: an active role may have more. Raises TargetError."""
     (role,) = await reader.row("SELECT CURRENT_ROLE()", row=(str | None,))
     if role not in {None, "", "NONE"}:
         return None

@@ -19,7 +19,7 @@ SMALL: Final = 16 * 1024**2
 
 
 def plan_of_mariadb(found: Truncation) -> OperationPlan:
-    """No steps: MariaDB has no command for it."""
+    """A plan without steps: MariaDB has no command to purge undo tablespaces."""
     if found.to_set:
         return OperationPlan(operation=Operation.PURGE_UNDO, refused=found.to_set)
     by_itself = (

@@ -158,7 +158,7 @@ async def changed_rows(
 
 
 async def histograms(reader: Reader) -> Mapping[str, Histograms]:
-    """By table; without the right to see them, none. Raises TargetError."""
+    """Histograms by table; without the right to see them, none. Raises TargetError."""
     if reader.server.flavor is Flavor.MARIADB:
         counted = await rows_if_allowed(reader, _COUNTED_ROWS, row=(str, int | None)) or []
         return {table: Histograms(rows=rows) for table, rows in counted}

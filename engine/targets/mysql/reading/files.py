@@ -75,7 +75,7 @@ async def with_statistics(reader: Reader) -> Mapping[PartName, int] | None:
 async def rows_if_allowed(
     reader: Reader, query: str, args: Sequence[object] = (), *, row: Shape
 ) -> list[tuple[Any, ...]] | None:
-    """None where the user has no right to ask that. Raises TargetError."""
+    """The rows of a query; None where the user has no right to run it. Raises TargetError."""
     try:
         return await reader.rows_or_error(query, args, row=row)
     except pymysql.MySQLError as error:

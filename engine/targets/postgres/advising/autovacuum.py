@@ -69,7 +69,7 @@ def verdict(state: Autovacuum, horizon: XminHorizon, overdue: Mapping[str, bool]
 
 
 def seconds_left(age: int, ids_per_second: float | None) -> float | None:
-    """Until the server takes no more writes, at that rate; None if unknown."""
+    """The seconds until the server refuses writes, at that rate; None if unknown."""
     left = max(MOST_IDS - STOPS_BEFORE - age, 0)
     return left / ids_per_second if ids_per_second else None
 

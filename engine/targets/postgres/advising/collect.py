@@ -190,7 +190,7 @@ async def _shapes(reader: Reader, row: Shape, query: str, sees_all: bool) -> lis
 async def _measured(
     connection: Connection, schema: str, known: Mapping[int, Bloat], shapes: Shapes, tables: Sequence[TableShape]
 ) -> dict[int, Bloat]:
-    """By functions of pgstattuple that read whole tables and indexes; without the right to, the estimates stay."""
+    """Bloat measured by pgstattuple, which reads whole tables and indexes; without the right, the estimates stay."""
     density = "SELECT 1 - avg_leaf_density / {} FROM {}.pgstatindex({}::oid::regclass)"
     free = "SELECT (dead_tuple_percent + approx_free_percent) / 100 FROM {}.pgstattuple_approx({}::oid::regclass)"
     queries = {

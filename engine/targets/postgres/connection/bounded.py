@@ -95,7 +95,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
             return result
 
     async def _stop(self, gen: PQGen[Any]) -> None:
-        """After a cancelled task: end its query, or close the connection."""
+        """End the query of a cancelled task, or close the connection."""
         if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
         try:

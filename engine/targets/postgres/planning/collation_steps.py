@@ -1,4 +1,4 @@
-"""After everything that a collation orders was rebuilt: to record its version. Pure."""
+"""Steps that record the version of a collation, once all that it orders is rebuilt. Pure."""
 
 from __future__ import annotations
 

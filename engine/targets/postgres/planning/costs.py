@@ -36,7 +36,7 @@ def seconds(step: PgStep, speed: Speed) -> float | None:
 
 
 def stages(model: Model, subject: Subject) -> dict[str, float]:
-    """By the names of the phases of pg_stat_progress_*, in their order."""
+    """Costs by phase, with the names and the order of the views pg_stat_progress_*."""
     heap, indexes = float(max(subject.table_pages, 1)), float(subject.index_pages)
     match model:
         case Model.VACUUM:

@@ -261,7 +261,7 @@ def reindex_steps(
     reasons: Mapping[int, str],
     drifts: Sequence[CollationDrift] = (),
 ) -> list[PgStep]:
-    """One for each index. Two at once on one table would deadlock where they are concurrent."""
+    """One step for each index. Two concurrent rebuilds on one table would deadlock."""
     spec, offline, tablespace = SPECS[Operation.REINDEX], not options.server.is_concurrent, options.server.tablespace
     moved = "" if tablespace is None else f"(TABLESPACE {quote(tablespace)}) "
     model = Model.REINDEX if offline else Model.REINDEX_CONCURRENTLY

@@ -100,7 +100,7 @@ async def tables_older_than(reader: Reader, xids: int, multixacts: int) -> set[i
 
 
 async def aged_tables(reader: Reader) -> Mapping[int, Old]:
-    """By oid. Raises TargetError."""
+    """Tables with old transaction ids or multixacts, by oid. Raises TargetError."""
     found = {}
     row = (int, int, int, int, int, int, int)
     for oid, xids, xid_limit, multixacts, multixact_limit, xids_usual, multixacts_usual in await reader.rows(

@@ -23,7 +23,7 @@ class Duplicate:
 
 @frozen
 class UnusedIndex:
-    """One that no query has used since the server counts."""
+    """An index that no query has used since the server counts uses."""
 
     schema: str
     name: str

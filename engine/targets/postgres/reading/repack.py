@@ -77,5 +77,5 @@ async def surroundings(reader: Reader) -> Surroundings:
 
 
 async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:
-    """By oid, of the tables that REPACK (CONCURRENTLY) refuses. Raises TargetError."""
+    """Why REPACK (CONCURRENTLY) refuses a table, by its oid. Raises TargetError."""
     return {oid: Obstacle(why) for oid, why in await reader.rows(_OBSTACLES, row=(int, str | None)) if why is not None}

@@ -107,7 +107,7 @@ async def extension(reader: Reader) -> Extension:
 
 
 async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:
-    """By oid, of the tables that the client refuses. Raises TargetError."""
+    """Why the client refuses a table, by its oid. Raises TargetError."""
     return {oid: Obstacle(why) for oid, why in await reader.rows(_OBSTACLES, row=(int, str | None)) if why is not None}
 
 

@@ -59,7 +59,7 @@ def effects(notices: Sequence[Notice]) -> dict[str, int]:
 
 
 def with_sizes(effect: Mapping[str, int], before: int | None, after: int | None) -> dict[str, int]:
-    """With what the object took before, and what it takes now, where both are known."""
+    """The effect with the size of the object before and now, where both are known."""
     if before is None or after is None:
         return dict(effect)
     return {**effect, "size": after, "size_before": before}

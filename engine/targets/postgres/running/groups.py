@@ -82,7 +82,7 @@ def _is_named(step: PgStep, warnings: Collection[str]) -> bool:
 
 
 def _alone(step: PgStep, group: PgStep) -> PgStep:
-    """With its share of the estimate of its group."""
+    """The step of one table of a group, with its share of the estimate."""
     if group.estimate is None or not group.weight or step.weight is None:
         return step
     return replace(step, estimate=group.estimate * step.weight / group.weight)

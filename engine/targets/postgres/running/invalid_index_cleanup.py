@@ -48,7 +48,7 @@ class CleanupResult:
 
     @property
     def failed_drops(self) -> dict[str, str]:
-        """By name, the warning about each leftover that remains."""
+        """The warning about each leftover that remains, by name."""
         return {removal.leftover.shown: removal.text for removal in self.removals if removal.problem}
 
 

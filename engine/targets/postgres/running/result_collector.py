@@ -134,7 +134,7 @@ class ResultCollector:
         return gave_way(step.object, result, self._yields[step])
 
     def _try_again(self, step: PgStep, result: StepResult) -> StepResult:
-        """Nothing has changed, and the next moment may be a better one."""
+        """The result of a step that runs again: nothing has changed, and the next moment may be a better one."""
         self._yields[step] += 1
         if self._yields[step] >= MOST_ATTEMPTS:
             return replace(result, error=f"{result.error}; so it was {MOST_ATTEMPTS} times")

@@ -116,7 +116,7 @@ class Statements:
         return not heard.poll(0)
 
     def close(self) -> None:
-        """To be called before the connection is closed."""
+        """Call this before the connection is closed."""
         self._stop_listening()
         if self._socket >= 0:
             os.close(self._socket)

@@ -38,7 +38,7 @@ async def throttled_by(reader: Reader, options: ServerOptions) -> str:
 
 
 def _rounded(size: int) -> int:
-    """Up to whole MB, or kB where there are few."""
+    """Bytes rounded up to whole MB, or to kB where there are few."""
     unit = 1024 if size < 10 * 1024**2 else 1024**2
     return -(-size // unit) * unit
 

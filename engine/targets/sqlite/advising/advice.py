@@ -68,7 +68,7 @@ def _with_check_first(check: Advice, advice: Sequence[Advice]) -> Advice:
 
 
 def _not_while_damaged(one: Advice, past: TargetHistory) -> Advice:
-    """Not even a backup: VACUUM INTO fails on damaged pages, or copies wrong data."""
+    """Advises nothing on a damaged database, not even a backup: VACUUM INTO fails there, or copies wrong data."""
     return not_needed(one.operation, f"{past.damage_found}: restore a backup or use .recover first", one.facts)
 
 

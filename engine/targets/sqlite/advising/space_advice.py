@@ -44,7 +44,7 @@ def waste_of(condition: Condition) -> Waste:
 
 
 def packing_of(condition: Condition) -> Packing | None:
-    """None where the pages were not read."""
+    """How the pages are filled; None where they were not read."""
     if condition.leaves is None:
         return condition.packing
     return Packing(

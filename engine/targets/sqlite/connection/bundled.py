@@ -89,7 +89,7 @@ class BundledConnection:
         self._send(json.dumps(opcodes))
 
     def interrupt(self) -> None:
-        """From any thread."""
+        """Interrupt the statement. Any thread may call this."""
         with suppress(sqlite3.Error):  # then there is nothing to interrupt
             self._send("")
 

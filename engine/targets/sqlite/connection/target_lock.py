@@ -75,7 +75,7 @@ class TargetLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """To be called before the connection of the session is closed."""
+        """Give the lock up. Call this before the connection of the session is closed."""
         if self._descriptor is not None:
             fcntl.flock(
                 self._descriptor, fcntl.LOCK_UN

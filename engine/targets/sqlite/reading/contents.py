@@ -106,7 +106,10 @@ def _bytes(values: Any) -> bytes:
 
 
 def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[], bool]) -> str:
-    """In the order of their keys, as VACUUM copies them. It gives new rowids: those without a name do not count."""
+    """The hash of rows in the order of their keys, as VACUUM copies them.
+
+    VACUUM gives new rowids: rowids without a name do not count.
+    """
     columns = db.execute(_COLUMNS, (table,)).fetchall()
     stored = [f"{quote(table)}.{quote(name)}" for name, hidden in columns if hidden != _COMPUTED]
     # A name that is no text can be neither given nor read, and a function of the application cannot be called.

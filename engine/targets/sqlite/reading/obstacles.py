@@ -11,7 +11,10 @@ from engine.domain.frozen import frozen
 
 @frozen(kw_only=True)
 class Obstacles:
-    """In words; empty where nothing does. Those of tables and indexes by their names."""
+    """What keeps operations from working, as text; empty where nothing does.
+
+    For tables and indexes by their names.
+    """
 
     vacuum: str = ""
     check: str = ""

@@ -102,7 +102,7 @@ def sampled_fill(descriptor: int, chance: random.Random = _CHANCE) -> PageFill |
 
 
 def pages_of(descriptor: int, log: LogFrames | None = None) -> FilePages | None:
-    """None if the file holds no database. Raises as in DAMAGED."""
+    """The pages of a file; None if it holds no database. Raises as in DAMAGED."""
     first = None if log is None else log.places.get(1)
     header = os.pread(descriptor if log is None or first is None else log.descriptor, _FILE_HEADER, first or 0)
     page_size = int.from_bytes(header[16:18], "big")

@@ -89,7 +89,7 @@ def map_of(
 
 
 def opened_pages(descriptor: int, log: int | None, give_up: float) -> FilePages | None:
-    """None for what is no database, and if there is no time."""
+    """The pages of an open file; None if it is no database, or there is no time."""
     try:
         frames = None if log is None else frames_of(log, give_up)
         return None if log is not None and frames is None else pages_of(descriptor, frames)

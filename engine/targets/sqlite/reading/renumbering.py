@@ -167,7 +167,7 @@ async def _changes(
 async def _narrowed(
     connection: aiosqlite.Connection, table: str, columns: Collection[str], span: _Changes, no_time: asyncio.Event
 ) -> _Changes:
-    """Without the rowids that stay, at the beginning of a table whose first is 1."""
+    """The changes without the rowids that stay: those at the beginning of a table whose first rowid is 1."""
     if span.lowest != 1:
         return _Changes(min(span.lowest, 1), span.highest)
     gap = _FIRST_GAP.format(table=f"main.{quote(table)}", rowid=_rowid_of(columns))
@@ -185,7 +185,7 @@ async def _rows(connection: aiosqlite.Connection, sql: str, no_time: asyncio.Eve
 
 
 def _rowid_of(columns: Collection[str]) -> str:
-    """By what name the rowid can be read: a column may have the others."""
+    """The name by which the rowid can be read: columns may have the other names."""
     return next(name for name in ROWID_NAMES if name not in columns)
 
 

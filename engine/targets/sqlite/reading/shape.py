@@ -201,7 +201,7 @@ async def _rows(
 
 
 async def _rowid_of(connection: aiosqlite.Connection, table: Table, no_time: asyncio.Event) -> str | None:
-    """By what name samples can be looked up quickly; None where there is none."""
+    """The name by which samples can be looked up quickly; None where there is none."""
     if table.without_rowid:
         return None
     columns = await fetch_all(

@@ -31,7 +31,7 @@ class Layout:
         self._before: str | NotMapped | None = None
 
     async def before_step(self) -> None:
-        """To be called before each step."""
+        """Call this before each step."""
         if not self._moves_pages:
             return
         self._moves_pages = False

@@ -29,7 +29,7 @@ def destination(path: str, asked: str | None, today: date) -> str:
 
 
 def free_name(path: str, directory: str, today: date) -> str:
-    """Such as `sales.backup-2026-11-24.db` in `directory`, with a number if that exists."""
+    """A name such as `sales.backup-2026-11-24.db` in `directory`, with a number if that exists."""
     database = Path(path)
     for number in range(1, 10_000):
         again = "" if number == 1 else f".{number}"
@@ -134,7 +134,10 @@ def _directory_of(destination: str) -> str:
 
 
 def _give_name(copy: UnfinishedCopy, descriptor: int, source: int | str, place: int, name: str) -> os.stat_result:
-    """Never replaces another file, as a rename would. Returns the status of the named file."""
+    """Give the file its name, without replacing another file as a rename would.
+
+    Returns the status of the named file.
+    """
     try:
         os.link(COPY, name, src_dir_fd=copy.descriptor, dst_dir_fd=place, follow_symlinks=False)
     except FileExistsError:
@@ -153,7 +156,7 @@ def _give_name(copy: UnfinishedCopy, descriptor: int, source: int | str, place: 
 
 
 def _write_as(descriptor: int, source: int | str, place: int, name: str) -> os.stat_result:
-    """On another file system: into a file without a name until it is complete, which no other process can reach."""
+    """Copy to another file system: the file has no name, so no other process can reach it, until it is complete."""
     written = os.open(".", _UNNAMED, 0o600, dir_fd=place)
     try:
         for offset in range(0, os.fstat(descriptor).st_size, _CHUNK):

@@ -26,7 +26,10 @@ _EVERY_USER: Final = 2**32 - 1  # ids, in a namespace that has all of them
 
 @frozen
 class Directory:
-    """One that is open. `is_ours`: neither it nor what leads to it can be changed by anybody but us and root."""
+    """A directory that is open.
+
+    `is_ours`: neither it nor what leads to it can be changed by anybody but us and root.
+    """
 
     descriptor: int
     is_ours: bool

@@ -116,7 +116,7 @@ def _require_unchanged(order: Order) -> None:
 
 
 def _exchanged(order: Order) -> Answer:
-    """Under the lease of the old file."""
+    """Exchange the files, under the lease of the old one."""
     swap_names(order["directory"], order["name"], order["workshop"])
     if numbers_of(COPY, order["workshop"]) != order["state"][:2]:  # another process has replaced it in this moment
         swap_names(order["directory"], order["name"], order["workshop"])

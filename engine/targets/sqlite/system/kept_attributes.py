@@ -58,7 +58,7 @@ def _attributes(file: int) -> dict[str, bytes]:
 
 
 def _flags(file: int) -> int | None:
-    """None where the file system knows none."""
+    """The flags of a file; None where the file system has none."""
     try:
         return int.from_bytes(fcntl.ioctl(file, _GET_FLAGS, bytes(8))[:4], "little") & _FLAGS
     except OSError:

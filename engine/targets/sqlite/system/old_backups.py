@@ -182,7 +182,7 @@ def _find(directory: int, series: BackupSeries, targets: Collection[tuple[int, i
 
 
 def _recorded_in(directory: int, recorded: Iterable[RecordedBackup]) -> dict[str, RecordedBackup]:
-    """By name: the newest backup on record in this directory, however it was named then."""
+    """The newest backup on record in this directory by name, whatever the directory was called then."""
     here = os.stat(directory)
     is_here: dict[str, bool] = {}
     found: dict[str, RecordedBackup] = {}

@@ -45,7 +45,7 @@ class OpenedFile:
         return next(iter(descriptors_of(self._file)), self.path) if self._file else self.path
 
     def follow(self, numbers: tuple[int, int]) -> None:
-        """From now on it is the file with these numbers, which was put in its place."""
+        """Go on with the file that has these numbers: it has replaced the old one."""
         self._file = numbers
 
     def problem(self) -> str:
@@ -71,7 +71,7 @@ def number_of(key: str) -> str:
 
 
 def _at(path: str) -> tuple[int, int] | None:
-    """None where there is no file."""
+    """The numbers of the file at a path; None where there is none."""
     try:
         status = Path(path).stat()
     except OSError as error:

@@ -12,7 +12,7 @@ from engine.system.mounts import Mount, mount_of, mounts
 
 
 class Replicator(StrEnum):
-    """By its name."""
+    """A program that replicates the database, by its name."""
 
     LITESTREAM = "Litestream"
     LITEFS = "LiteFS"
