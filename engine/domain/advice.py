@@ -256,7 +256,7 @@ class TargetHistory:
 
 def blocking_check(request: Request, advice: Sequence[Advice]) -> Advice | None:
     """The advice on a check if what it found must be put right by a person before the request may run."""
-    check = next((one for one in advice if one.operation is Operation.CHECK), None)
+    check = next((item for item in advice if item.operation is Operation.CHECK), None)
     if check is None:
         return None
     is_asked = Operation.CHECK in request.operations
@@ -274,7 +274,7 @@ NEEDS_SOUND_DATA: Final = frozenset(
 
 def highest_level(advice: Sequence[Advice | ByHand]) -> Level:
     """The level of the most urgent one."""
-    levels = {one.level for one in advice}
+    levels = {item.level for item in advice}
     return next((level for level in Level if level in levels), Level.NONE)
 
 
@@ -284,7 +284,7 @@ def needed(request: Request, advice: Sequence[Advice]) -> Request | None:
     An index that is damaged is rebuilt alone, and a check in the same request looks at its table only, where nothing
     else is to be done: that of the whole database stays due.
     """
-    wanted = [one for one in advice if one.operation in request.operations and _is_called_for(one, request)]
+    wanted = [item for item in advice if item.operation in request.operations and _is_called_for(item, request)]
     if not wanted:
         return None
     covered = {operation for one in wanted for operation in one.covers}
@@ -337,7 +337,7 @@ def checked_first(request: Request, advice: Sequence[Advice]) -> Request:
 
 
 def _before_writing(advice: Sequence[Advice]) -> CheckLevel | None:
-    return next((one.before_writing for one in advice if one.before_writing), None)
+    return next((item.before_writing for item in advice if item.before_writing), None)
 
 
 def _share_objects(wanted: Sequence[Advice]) -> bool:
@@ -348,5 +348,5 @@ def _share_objects(wanted: Sequence[Advice]) -> bool:
     return own and all(one.operation not in _OF_WHATEVER_OBJECTS for one in wanted)
 
 
-def _is_called_for(one: Advice, request: Request) -> bool:
-    return one.is_needed or (one.covered_by is not None and one.covered_by not in request.operations)
+def _is_called_for(item: Advice, request: Request) -> bool:
+    return item.is_needed or (item.covered_by is not None and item.covered_by not in request.operations)

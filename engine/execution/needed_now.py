@@ -51,5 +51,5 @@ class NeededNow:
         if narrowed is None and (check := blocking_check(request, advice)) is not None:
             text = f"what a check found must be put right first: {check.reason}"
             return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=text)
-        why = next((one.reason for one in advice if one.operation == claim.operation), None)
+        why = next((item.reason for item in advice if item.operation == claim.operation), None)
         return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=why)

@@ -226,7 +226,7 @@ def _explained(plan: OperationPlan, advice: Sequence[Advice], past: TargetHistor
     if past and plan.operation is Operation.REINDEX:
         found, damaged = "the last check found it damaged", past.damaged_indexes
         return replace(plan, steps=tuple(replace(s, reason=found) if s.object in damaged else s for s in plan.steps))
-    reason = next((one.reason for one in advice if one.operation is plan.operation), None)
+    reason = next((item.reason for item in advice if item.operation is plan.operation), None)
     if reason is None:
         return plan
     return replace(plan, steps=tuple(replace(s, reason=reason) if s.by_advice else s for s in plan.steps))

@@ -75,28 +75,28 @@ def _rows(advice: Sequence[Advice]) -> list[_Row]:
         _Row(_word(one), one.operation, plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else ""))
         for one in _urgent(advice)
     ]
-    by_hand = [one.by_hand for one in advice if one.by_hand is not None and one.by_hand.urgency in _URGENCIES]
+    by_hand = [item.by_hand for item in advice if item.by_hand is not None and item.by_hand.urgency in _URGENCIES]
     rows += [_Row(found.urgency, BY_HAND, plain(found.reason)) for found in by_hand]
     return sorted(rows, key=lambda row: _URGENCIES.index(row.word))
 
 
 def _urgent(advice: Sequence[Advice]) -> list[Advice]:
     """The needed operations, without repeated reasons."""
-    covered = {operation for one in advice if one.is_urgent for operation in one.covers}
-    repeats = any(one.is_urgent and one.operation in covered for one in advice)
-    found = [one for one in advice if _word(one) in _URGENCIES]
+    covered = {operation for item in advice if item.is_urgent for operation in item.covers}
+    repeats = any(item.is_urgent and item.operation in covered for item in advice)
+    found = [item for item in advice if _word(item) in _URGENCIES]
     return [one for one in found if not _is_due_check(one) and not (one.covers and repeats)]
 
 
-def _word(one: Advice) -> str:
+def _word(item: Advice) -> str:
     """Its level without small tables and files, or `critical`."""
-    return one.urgency if one.level_of_large is None or one.urgency == CRITICAL else one.level_of_large.value
+    return item.urgency if item.level_of_large is None or item.urgency == CRITICAL else item.level_of_large.value
 
 
-def _is_small_need(one: Advice) -> bool:
-    return one.is_urgent and not one.covers and _word(one) not in _URGENCIES
+def _is_small_need(item: Advice) -> bool:
+    return item.is_urgent and not item.covers and _word(item) not in _URGENCIES
 
 
-def _is_due_check(one: Advice) -> bool:
+def _is_due_check(item: Advice) -> bool:
     """Whether it is a check that is due by its age, not by what the last one found."""
-    return one.operation is Operation.CHECK and one.level is Level.SOON and not one.facts.get("found")
+    return item.operation is Operation.CHECK and item.level is Level.SOON and not item.facts.get("found")

@@ -91,9 +91,9 @@ async def _advice(
 def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, coloured: bool) -> Iterator[str]:
     """What one target needs: the operations below each other, their reasons wrapped at `width` (None: never)."""
     yield plain(labelled(url))
-    by_hand = [one.by_hand for one in advice if one.by_hand is not None]
-    names = max(*(len(one.operation) for one in advice), len(BY_HAND) if by_hand else 0)
-    levels = max(4, *(len(one.urgency) for one in advice), *(len(one.urgency) for one in by_hand))
+    by_hand = [item.by_hand for item in advice if item.by_hand is not None]
+    names = max(*(len(item.operation) for item in advice), len(BY_HAND) if by_hand else 0)
+    levels = max(4, *(len(item.urgency) for item in advice), *(len(one.urgency) for one in by_hand))
     indent = " " * (2 + names + 2 + levels + 2)
 
     def lines_of(name: str, one: Advice | ByHand, text: str) -> Iterator[str]:

@@ -143,7 +143,7 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
     if inspector.engine_of(request.target) is EngineName.SQLITE and not await engine.damaged_indexes(request.target):
         return request
     advice = await engine.advise(request.target, budget=0)
-    damaged = next((one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed), ())
+    damaged = next((item.objects for item in advice if item.operation is Operation.REINDEX and item.is_needed), ())
     if not damaged:
         return request
     options = replace(request.options, rebuild=damaged)
@@ -212,14 +212,14 @@ def _is_narrowed(narrowed: Request, request: Request, advice: Sequence[Advice]) 
     """Whether a check that is due everywhere is only of the objects that other operations need."""
     if request.options.objects or not narrowed.options.objects or Operation.CHECK not in narrowed.operations:
         return False
-    return any(one.operation is Operation.CHECK and one.is_urgent and not one.objects for one in advice)
+    return any(item.operation is Operation.CHECK and item.is_urgent and not item.objects for item in advice)
 
 
 def _by_hand(advice: Sequence[Advice] | TargetError | None) -> list[ByHand]:
     """Urgent findings that only a person can put right."""
     if advice is None or isinstance(advice, TargetError):
         return []
-    found = (one.by_hand for one in advice if one.by_hand is not None)
+    found = (item.by_hand for item in advice if item.by_hand is not None)
     return [one for one in found if one.level in {Level.NOW, Level.SOON}]
 
 
@@ -227,7 +227,7 @@ def _to_confirm(request: Request, advice: Sequence[Advice] | TargetError | None)
     """The needed operations without a confirmation, each with its reason to ask."""
     if request.options.confirmed or advice is None or isinstance(advice, TargetError):
         return {}
-    wanted = {one.operation for one in advice if one.is_needed}
+    wanted = {item.operation for item in advice if item.is_needed}
     return {operation: why for operation, why in inspector.needs_confirmation(request) if operation in wanted}
 
 
@@ -253,7 +253,7 @@ def needs_repair(request: Request, advice: Sequence[Advice]) -> TargetRefusedErr
 
 def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
     """`sales.db needs nothing`, as far as that is known, and a line for each operation that says why not."""
-    wanted = [one for one in advice if one.operation in request.operations]
+    wanted = [item for item in advice if item.operation in request.operations]
     width = max((len(one.operation) for one in wanted), default=0)
     reasons = [f"  {one.operation:{width}}  {plain(one.reason)}" for one in wanted]
     unsure = listed([one.operation for one in _unknown(wanted)])
@@ -275,4 +275,4 @@ def is_unsure(request: Request, advice: Sequence[Advice]) -> bool:
 
 
 def _unknown(advice: Sequence[Advice]) -> list[Advice]:
-    return [one for one in advice if one.level is Level.UNKNOWN]
+    return [item for item in advice if item.level is Level.UNKNOWN]

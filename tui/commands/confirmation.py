@@ -68,7 +68,7 @@ def _ask(reasons: Mapping[str, Sequence[str]]) -> None:
     labels = {label_of(target) for target in reasons}
     word = word_to_type(names, labels.pop() if len(labels) == 1 else None)
     if not terminal_question.can_ask():
-        (why, *_) = reasons.values()
+        why = next(iter(reasons.values()))
         more = f", and {counted(len(names) - 1, 'other target')}" if len(names) > 1 else ""
         hint = "there is no terminal to ask at: give --yes"
         raise UsageError(names[0] + more, f"needs confirmation: {'. '.join(why)}", hint)

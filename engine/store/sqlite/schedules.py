@@ -96,8 +96,8 @@ def fire(
             return None
         recorded = replace(firing, status=FiringStatus.SKIPPED, reason=FiringReason.STILL_RUNNING)
     elif jobs:
-        first, *_ = transactions.submit(connection, jobs, OnDuplicate.ADD, at, submission, run, batch)
-        (batch_id,) = connection.execute("SELECT batch_id FROM parent_job WHERE id = ?", (first,)).fetchone()
+        ids = transactions.submit(connection, jobs, OnDuplicate.ADD, at, submission, run, batch)
+        (batch_id,) = connection.execute("SELECT batch_id FROM parent_job WHERE id = ?", (ids[0],)).fetchone()
         recorded = replace(firing, batch=batch_id)
     else:
         recorded = replace(firing, reason=firing.reason or FiringReason.NOT_NEEDED)

@@ -86,8 +86,8 @@ class SqliteInspection:
             found = kept_measurements.found_in(condition)
             measured = None if found is None else Measurement(state=before, found=found)
         advice = advisor.advise(condition, past, limits)
-        if needed := {one.operation for one in advice if one.is_needed}:
-            many = [one.objects for one in advice if one.operation is Operation.REINDEX and one.is_needed]
+        if needed := {item.operation for item in advice if item.is_needed}:
+            many = [item.objects for item in advice if item.operation is Operation.REINDEX and item.is_needed]
             found_obstacles = await obstacles.find_obstacles(
                 self._reader,
                 needed,
@@ -96,7 +96,9 @@ class SqliteInspection:
             )
             advice = advisor.advise(replace(condition, obstacles=found_obstacles), past, limits)
         told = (
-            replace(one, reason="; ".join([*self._as_opened, one.reason])) if one.operation is Operation.CHECK else one
-            for one in advice
+            replace(item, reason="; ".join([*self._as_opened, item.reason]))
+            if item.operation is Operation.CHECK
+            else item
+            for item in advice
         )
         return tuple(told), measured

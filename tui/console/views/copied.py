@@ -48,7 +48,7 @@ def copied_operation(operation: Operation, plan: Plan | None, advice: Iterable[A
     if planned is not None and planned.steps:
         return f"the SQL of {name}", statements([*planned.settings, *(step.command for step in planned.steps)])
     why = (planned.refused or planned.not_needed) if planned is not None else None
-    why = why or next((one.reason for one in advice if one.operation is operation), None)
+    why = why or next((item.reason for item in advice if item.operation is operation), None)
     return (f"{name} and why", f"{name}: {why}") if why else (f"the name of {name}", name)
 
 

@@ -74,7 +74,7 @@ def _facts(facts: Facts) -> dict[str, str]:
 
 def _wasted(advice: Iterable[Advice]) -> dict[str, str]:
     """Replaces the free share after a full inspection, in the words of the advice."""
-    facts = next((one.facts for one in advice if one.operation is Operation.VACUUM), {})
+    facts = next((item.facts for item in advice if item.operation is Operation.VACUUM), {})
     total, wasted = number(facts, "size"), number(facts, "reclaimable_bytes")
     if not total or wasted is None or number(facts, "unused") is None:
         return {}

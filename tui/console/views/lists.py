@@ -139,7 +139,7 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
     if not state.advice:
         return ((" " + size(number(state.info.facts, "size")), Role.DIM),)
     found: list[Advice | ByHand] = [*state.advice]
-    found += (one.by_hand for one in state.advice if one.by_hand is not None)
+    found += (item.by_hand for item in state.advice if item.by_hand is not None)
     level = highest_level(found)
     return next(filter(None, map(_critical, found)), ((f" {_WORDS[level]}", _ROLES[level]),))
 
@@ -178,7 +178,7 @@ def operation_rows(
     """
     if not offered:
         return []
-    advised = {one.operation: one for one in advice}
+    advised = {item.operation: item for item in advice}
     names = [info.operation for info in offered]
     boxes = {name: _checkbox(name, check, advised.get(name), chosen, width) for name in names}
     whys = {name: _why(one, width, indent=4) for name, one in advised.items()}

@@ -57,5 +57,5 @@ class OperationList(ItemList):
         advised = [one for one in (model.state and model.state.advice) or () if one.operation in model.chosen]
         if advised and not self.keeps_cursor and not self.cursor:
             level = highest_level(advised)
-            self.go_to(next(one.operation for one in advised if one.level is level))
+            self.go_to(next(item.operation for item in advised if item.level is level))
         self.keeps_cursor = True

@@ -206,12 +206,12 @@ def _grant(condition: Condition, right: str, where: str) -> str:
     return f"as an administrator: GRANT {right} ON {where} TO {literal(name)}@{literal(host)};"
 
 
-def _without_damaged(one: Advice, past: TargetHistory) -> Advice:
+def _without_damaged(item: Advice, past: TargetHistory) -> Advice:
     """Say that damaged tables are left out."""
     if not past.damaged_tables:
-        return one
-    reason = f"{one.reason}; left out, as damaged: {listed(past.damaged_tables, 3)}"
-    return replace(one, reason=reason, excluded_tables=tuple(past.damaged_tables))
+        return item
+    reason = f"{item.reason}; left out, as damaged: {listed(past.damaged_tables, 3)}"
+    return replace(item, reason=reason, excluded_tables=tuple(past.damaged_tables))
 
 
 def _advice(

@@ -60,15 +60,15 @@ def advise(
     return (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names, limits))
 
 
-def _of_large(one: Advice, needs: Mapping[int, Need], limits: Thresholds) -> Advice:
+def _of_large(item: Advice, needs: Mapping[int, Need], limits: Thresholds) -> Advice:
     """Add the level that it has without small tables and indexes."""
     if not needs:
-        return one
+        return item
     levels = {need.level for need in needs.values() if need.bytes is None or need.bytes >= limits.small}
-    return replace(one, level_of_large=next((level for level in Level if level in levels), Level.NONE))
+    return replace(item, level_of_large=next((level for level in Level if level in levels), Level.NONE))
 
 
-def _with_causes(one: Advice, needs: TableFindings) -> Advice:
+def _with_causes(item: Advice, needs: TableFindings) -> Advice:
     """Add the causes of urgent advice, for programs."""
     by_operation: dict[Operation, Set[str]] = {
         Operation.VACUUM: {need.cause for need in needs.vacuum.values()},
@@ -78,21 +78,21 @@ def _with_causes(one: Advice, needs: TableFindings) -> Advice:
         | ({Cause.INDEX_NOT_BUILT} if needs.not_built else set()),
         Operation.CLEAN_LEFTOVERS: {Cause.LEFTOVER} if needs.leftovers else set(),
         Operation.OPTIMIZE: {Cause.UNRECORDED_COLLATION_VERSION} if _recorded(needs) else set(),
-        Operation.CHECK: {one.cause},
+        Operation.CHECK: {item.cause},
     }
-    causes = by_operation.get(one.operation, set())
-    return replace(one, facts={**one.facts, "causes": tuple(sorted(causes))}) if causes and one.is_urgent else one
+    causes = by_operation.get(item.operation, set())
+    return replace(item, facts={**item.facts, "causes": tuple(sorted(causes))}) if causes and item.is_urgent else item
 
 
 _READS_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX})
 
 
-def _without_damaged(one: Advice, damaged: Sequence[str]) -> Advice:
+def _without_damaged(item: Advice, damaged: Sequence[str]) -> Advice:
     """Say that damaged tables are left out."""
-    if not damaged or one.operation not in _READS_TABLES:
-        return one
-    reason = f"{one.reason}; left out, as damaged: {listed(damaged, 3)}"
-    return replace(one, reason=reason, excluded_tables=tuple(damaged))
+    if not damaged or item.operation not in _READS_TABLES:
+        return item
+    reason = f"{item.reason}; left out, as damaged: {listed(damaged, 3)}"
+    return replace(item, reason=reason, excluded_tables=tuple(damaged))
 
 
 def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
@@ -116,9 +116,9 @@ def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str]
     return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names, forbidden)
 
 
-def _with_servers_view(one: Advice, condition: Condition, needs: Mapping[int, Need], limits: Thresholds) -> Advice:
+def _with_servers_view(item: Advice, condition: Condition, needs: Mapping[int, Need], limits: Thresholds) -> Advice:
     """Add why autovacuum has not done it, for how long the transaction ids last, and whether that is critical."""
-    state, facts, texts = condition.autovacuum, dict(one.facts), [one.reason]
+    state, facts, texts = condition.autovacuum, dict(item.facts), [item.reason]
     causes = {need.cause for need in needs.values()}
     if any(need.is_overdue for need in needs.values()):
         reasons = behind(state, condition.horizon)
@@ -131,7 +131,7 @@ def _with_servers_view(one: Advice, condition: Condition, needs: Mapping[int, Ne
         facts |= {"xids_per_second": round(state.ids_per_second, 1), "days_left": round(left / DAY, 1)}
     if any(is_near_wraparound(ids, facts, limits) for ids in OldIds):
         facts["severity"] = CRITICAL
-    return replace(one, reason="; ".join(texts), facts=facts)
+    return replace(item, reason="; ".join(texts), facts=facts)
 
 
 def _in_doubt(condition: Condition, needs: TableFindings, names: Mapping[int, str]) -> str:
@@ -209,9 +209,9 @@ def _manual_rebuild(drifted: CollationRebuild, needs: TableFindings) -> str:
     return drifted.obstacle if drifted.is_to_be_recorded else ""
 
 
-def _with_obstacles(one: Advice, obstacles: Sequence[str]) -> Advice:
-    reason = "; ".join(filter(None, (one.reason, *obstacles)))
-    return replace(one, reason=reason, obstacles=(*one.obstacles, *obstacles))
+def _with_obstacles(item: Advice, obstacles: Sequence[str]) -> Advice:
+    reason = "; ".join(filter(None, (item.reason, *obstacles)))
+    return replace(item, reason=reason, obstacles=(*item.obstacles, *obstacles))
 
 
 def _not_built(needs: TableFindings) -> str:

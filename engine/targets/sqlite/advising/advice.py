@@ -39,37 +39,37 @@ def advise(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAU
         check,
         _backup(past),
     )
-    advice = tuple(one if one is check else _unless_just_run(one, condition, past) for one in advice)
+    advice = tuple(item if item is check else _unless_just_run(item, condition, past) for item in advice)
     if past.damage is None:
-        return tuple(_with_check_first(one, advice) if one is check else one for one in advice)
-    return tuple(one if one is check else _not_while_damaged(one, past) for one in advice)
+        return tuple(_with_check_first(item, advice) if item is check else item for item in advice)
+    return tuple(item if item is check else _not_while_damaged(item, past) for item in advice)
 
 
-def _of_a_file(one: Advice, condition: Condition, limits: Thresholds) -> Advice:
+def _of_a_file(item: Advice, condition: Condition, limits: Thresholds) -> Advice:
     """A small file is fast with any statistics and segments."""
-    return replace(one, level_of_large=Level.NONE) if condition.used < limits.small else one
+    return replace(item, level_of_large=Level.NONE) if condition.used < limits.small else item
 
 
-def _unless_just_run(one: Advice, condition: Condition, past: TargetHistory) -> Advice:
+def _unless_just_run(item: Advice, condition: Condition, past: TargetHistory) -> Advice:
     """Drop the need for an operation that has run already, if nothing was written since."""
-    ran = past.ran.get(one.operation)
-    is_called_for = one.is_needed or one.covered_by is not None
-    if ran is None or not is_called_for or one.objects or changed_since(ran.at, condition):
-        return one
-    reason = f"{one.reason}; #{ran.job} ran it, and nothing was written since: running it again changes nothing"
-    return replace(one, level=Level.NONE, cause="", reason=reason, gain="", covered_by=None)
+    ran = past.ran.get(item.operation)
+    is_called_for = item.is_needed or item.covered_by is not None
+    if ran is None or not is_called_for or item.objects or changed_since(ran.at, condition):
+        return item
+    reason = f"{item.reason}; #{ran.job} ran it, and nothing was written since: running it again changes nothing"
+    return replace(item, level=Level.NONE, cause="", reason=reason, gain="", covered_by=None)
 
 
 def _with_check_first(check: Advice, advice: Sequence[Advice]) -> Advice:
-    writes = any(one.is_needed and one.operation in NEEDS_SOUND_DATA for one in advice)
+    writes = any(item.is_needed and item.operation in NEEDS_SOUND_DATA for item in advice)
     if check.before_writing is None or check.is_needed or not writes:
         return check
     return replace(check, reason=f"{check.reason}; a quick check runs first: the database has changed since")
 
 
-def _not_while_damaged(one: Advice, past: TargetHistory) -> Advice:
+def _not_while_damaged(item: Advice, past: TargetHistory) -> Advice:
     """Advises nothing on a damaged database, not even a backup: VACUUM INTO fails there, or copies wrong data."""
-    return not_needed(one.operation, f"{past.damage_found}: restore a backup or use .recover first", one.facts)
+    return not_needed(item.operation, f"{past.damage_found}: restore a backup or use .recover first", item.facts)
 
 
 def _reindex(condition: Condition, past: TargetHistory) -> Advice:
