@@ -250,8 +250,11 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
     obstacles = await against_vacuum(reader, force=options.force)
     if obstacles.refused is not None:
         return OperationPlan(operation=Operation.VACUUM, refused=obstacles.refused)
-    if options.swap and (problem := await asyncio.to_thread(swapping.problem_with, reader.path)):
-        return OperationPlan(operation=Operation.VACUUM, refused=problem)
+    if options.swap:
+        if problem := await asyncio.to_thread(swapping.problem_with, reader.path):
+            return OperationPlan(operation=Operation.VACUUM, refused=problem)
+        if await asyncio.to_thread(swapping.keeps_journal, reader.opened):
+            return OperationPlan(operation=Operation.VACUUM, refused=swapping.KEEPS_JOURNAL)
     steps = operation_steps.vacuum_steps(
         summary,
         reader.path,

@@ -58,8 +58,7 @@ async def swap(work: Work) -> StepResult:
     if isinstance(old, str):
         return _busy(old) if old != exchange.CANCELLED else StepResult(status=Status.CANCELLED)
     if await asyncio.to_thread(swapping.keeps_journal, work.opened):
-        why = "an application keeps its journal beside the database (journal_mode PERSIST or TRUNCATE)"
-        return _refused(f"{why}: leave out --swap")
+        return _refused(swapping.KEEPS_JOURNAL)
     state = await asyncio.to_thread(_settled, old)
     if state is None:
         return _busy(exchange.CHANGED)

@@ -16,6 +16,9 @@ from engine.targets.sqlite.system.openers import is_only_opener, openers
 from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.replicators import replicators
 
+KEEPS_JOURNAL: Final = (
+    "an application keeps its journal beside the database (journal_mode PERSIST or TRUNCATE): leave out --swap"
+)
 _FILE_SYSTEMS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
 _EXPORTS: Final = (Path("/proc/fs/nfsd/exports"), Path("/var/lib/nfs/etab"))
 

@@ -365,20 +365,41 @@ async def test_if_the_process_fails_after_the_exchange_the_old_file_is_made_unus
     assert old.read_bytes().startswith(b"A compact copy has replaced this database.")
 
 
-@pytest.mark.parametrize("kept", ["persist", "truncate"])
-async def test_it_is_refused_before_the_copy_where_an_application_keeps_its_journal(
+def keep_journal(path: Path, mode: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA journal_mode = {mode}")
+        db.execute("INSERT INTO item VALUES ('new', 1, 'a new row')")
+
+
+KEPT = pytest.mark.parametrize("kept", ["persist", "truncate"])
+
+
+@KEPT
+async def test_its_plan_is_refused_where_an_application_keeps_its_journal(
     path: Path, kept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute(f"PRAGMA journal_mode = {kept}")
-        db.execute("INSERT INTO item VALUES ('new', 1, 'a new row')")
-    before, inode = content(path), path.stat().st_ino
-    result = await exchanged(path)
+    keep_journal(path, kept)
+    planned = await plan(path, Operation.VACUUM, swap=True)
+    assert str(planned.refused).startswith("an application keeps its journal beside the database")
+    assert planned.steps == ()
+    monkeypatch.setattr(planner, "WORTH_AN_EXCHANGE", 0)
+    assert (await plan(path, Operation.VACUUM)).offer == ""
+
+
+@KEPT
+async def test_it_is_refused_before_the_copy_where_an_application_keeps_its_journal_after_the_plan(
+    path: Path, kept: str
+) -> None:
+    async with resolve(str(path)).connect(lock_timeout=1) as session:
+        await session.lock()
+        planned = await session.plan(Operation.VACUUM, Options(swap=True))
+        (step,) = planned.plan.steps
+        keep_journal(path, kept)
+        before, inode = content(path), path.stat().st_ino
+        result = await planned.execute(step, StepContext())
     assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
     assert str(result.error).startswith("an application keeps its journal beside the database")
     assert (content(path), path.stat().st_ino) == (before, inode)
-    monkeypatch.setattr(planner, "WORTH_AN_EXCHANGE", 0)
-    assert (await plan(path, Operation.VACUUM)).offer == ""
 
 
 async def test_it_waits_until_dbtend_itself_has_the_database_open_once(path: Path) -> None:
