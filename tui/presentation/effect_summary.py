@@ -8,7 +8,17 @@ from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.domain.job_outcomes import JobOutcome, outcome_of
-from engine.domain.steps import EXPECTED, FILE, MAX_FINDINGS, REPLACED_FILE, TIME_LEFT, WAITS, LogLevel, format_findings
+from engine.domain.steps import (
+    EXPECTED,
+    FILE,
+    MAX_FINDINGS,
+    REPLACED_FILE,
+    TIME_LEFT,
+    WAITS,
+    LogLevel,
+    format_findings,
+    object_name,
+)
 from tui.presentation.fact_format import number, stated, text, waited
 from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
 from tui.presentation.text import before_and_after, cells, counted, path_of, plain, shortened, size, size_change
@@ -177,7 +187,7 @@ def _vacuum(child: ChildJob) -> Phrases:
 
 def _reindex(child: ChildJob) -> Phrases:
     steps = [step for step in child.steps if step.attempt == child.attempt and step.operation is Operation.REINDEX]
-    rebuilt = [name for step in steps for name in step.done]
+    rebuilt = list(filter(object_name, (name for step in steps for name in step.done)))
     change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
     if not rebuilt:
         return (f"indexes {change}", change) if change and child.status is Status.COMPLETED else ()

@@ -169,6 +169,13 @@ def test_what_did_not_come_to_its_end_claims_nothing(unfinished: ChildJob) -> No
     assert effect(unfinished) == ""
 
 
+def test_a_write_back_of_the_log_is_no_rebuilt_index() -> None:
+    written_back = replace(rebuilt(3), object="main", operation=Operation.CHECKPOINT)
+    steps = rebuilt(1), rebuilt(2), written_back
+    assert effect(ended(Operation.REINDEX, steps=steps)) == "2 indexes rebuilt"
+    assert effect(ended(Operation.REINDEX, steps=(replace(written_back, operation=Operation.REINDEX),))) == ""
+
+
 def test_of_a_cancelled_reindex_only_the_finished_indexes_count_and_only_of_its_last_attempt() -> None:
     steps = (rebuilt(1, attempt=1), rebuilt(1, attempt=2), rebuilt(2, Status.CANCELLED, attempt=2))
     assert (

@@ -122,6 +122,7 @@ def log_written_back(summary: Summary, reason: str) -> list[SqliteStep]:
         object=WHOLE,
         command=CHECKPOINT,
         reason=reason,
+        operation=Operation.CHECKPOINT,
         lock=BLOCKS_WRITERS,
         after_cancel="the log keeps its size",
         estimate=costs.checkpoint(summary.used).seconds,

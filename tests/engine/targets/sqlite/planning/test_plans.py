@@ -80,6 +80,7 @@ def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
         operation_steps.fts_optimize_steps({"search": Segments(number=2, pages=10)}, IN_WAL_MODE),
     ):
         assert (steps[-1].method, steps[-1].lock) == (Method.CHECKPOINT, operation_specs.BLOCKS_WRITERS)
+        assert steps[-1].operation is Operation.CHECKPOINT
         assert len(steps) > 1
 
 
