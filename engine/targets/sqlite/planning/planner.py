@@ -302,7 +302,7 @@ async def _optimize(reader: Reader, summary: Summary) -> OperationPlan:
 async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning, *, shared: bool) -> OperationPlan:
     parallel = options.jobs or (1 if shared else chosen.parallel)
     is_full = options.check_level is CheckLevel.FULL
-    tables = await reader.with_check_opcodes(await reader.tables(options.objects), full=is_full)
+    tables = await reader.with_check_opcodes(summary, await reader.tables(options.objects), full=is_full)
     keys = dict(await reader.rows(catalog.FOREIGN_KEYS))
     parts = [] if options.objects else await parts_to_check(reader, tables, options.check_level)
     warnings: tuple[str, ...] = ()
@@ -324,7 +324,7 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
             and (summary.size >= operation_specs.CHECKED_IN_PARTS or options.jobs is not None)
             and not await _why_whole(reader, options),
             keys=keys,
-            texts=await reader.checked_texts(),
+            texts=await reader.checked_texts(summary),
         )
         if options.objects:
             commands = {table.name: check_steps.check_command(CheckLevel.FULL, table.name) for table in tables}

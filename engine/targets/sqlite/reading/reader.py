@@ -207,10 +207,10 @@ class Reader:
         virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
         return await fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
 
-    async def with_check_opcodes(self, tables: list[Table], *, full: bool) -> list[Table]:
+    async def with_check_opcodes(self, summary: Summary, tables: list[Table], *, full: bool) -> list[Table]:
         """The tables with the opcodes that checks execute for their rows; unchanged if that is unknown, or not
         worth it. `full`: also those of a full check."""
-        if len(tables) > MOST_COMPILED or file_size(self.path) < WORTH_FROM:
+        if len(tables) > MOST_COMPILED or summary.size < WORTH_FROM:
             return tables
 
         def look(connection: sqlite3.Connection) -> list[Table]:
@@ -231,13 +231,13 @@ class Reader:
         except sqlite3.Error:  # the check itself will tell
             return tables
 
-    async def checked_texts(self) -> list[Texts]:
+    async def checked_texts(self, summary: Summary) -> list[Texts]:
         """What a check of full-text indexes (FTS5) compares with their texts; SQLite before 3.44 compares nothing."""
         if sqlite3.sqlite_version_info < (3, 44):
             return []
         virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
-        size = file_size(self.path)  # of a word there is a byte at least
-        return await fts5_texts(lambda sql: statement.short(self.connection, sql), virtual_tables, size)
+        most = summary.size  # of a word there is a byte at least
+        return await fts5_texts(lambda sql: statement.short(self.connection, sql), virtual_tables, most)
 
     async def renumbering(self) -> Renumbering:
         """The rowids that VACUUM would change, and the objects that use them."""
