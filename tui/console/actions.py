@@ -86,6 +86,7 @@ _TABLE: Final[Mapping[Place, Sequence[Sequence[str]]]] = {
         ("plan", "p", "part('plan')", "plan", "Show the plan of the chosen operations"),
         ("look", "a", "part('look')", "inspect", "Inspect the target again, or all marked targets"),
         ("examine", "x", "part('examine')", "full inspection", "Full inspection (slow); press again to stop"),
+        ("map", "M", "part('map')", "map", "Show what the pages of the SQLite file hold"),
         ("search", "slash", "search", "", "Search the history"),
         ("zoom", "plus", "zoom", "zoom", "Zoom the focused pane to the whole screen, and back"),
         ("pane-1", "1", "pane('targets')", "", "Go to the targets"),
@@ -106,7 +107,6 @@ _TABLE: Final[Mapping[Place, Sequence[Sequence[str]]]] = {
         ("edit", "e", "screen.part('edit')", "edit", "Edit the target in the config file, or save it there"),
         ("remove", "D", "screen.part('remove')", "remove", "Remove it from the config file (asks first)"),
         ("test", "T", "screen.part('test')", "test", "Test the connection: version, size, writable?"),
-        ("map", "M", "screen.part('map')", "page map", "Show what the pages of the SQLite file hold"),
     ),
     Place.FLEET: (
         ("open-target", "enter", "open_target", "open", "Open the target on the main screen"),

@@ -22,6 +22,7 @@ from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
 from tests.tui.jobs import child
+from tui.console.parts.target_actions import NO_PAGE_MAP
 from tui.console.views.page_map import maps_of_job, page_map_document
 from tui.presentation.page_map import picture
 
@@ -198,12 +199,24 @@ async def test_page_map(
         assert looks_right(console.app)
 
 
-async def test_a_key_on_a_target_shows_what_its_file_holds(sales: Path, seeded: Seeded, clock: Clock) -> None:
-    async with open_console(seeded.path, entry(), clock=clock) as console:
-        await console.press("1", "M")
+@pytest.mark.parametrize(
+    "keys",
+    [("M",), ("1", "M"), ("3", "M"), ("4", "M"), ("colon", *"map", "enter")],
+    ids=["operations", "targets", "jobs", "detail", "command"],
+)
+async def test_a_key_shows_what_the_file_of_the_target_holds_from_every_pane(
+    keys: tuple[str, ...], sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock, size=(120, 40)) as console:
+        await console.until(lambda: "M map" in console.text("#footer"))
+        await console.press(*keys)
         await console.until(lambda: any(" pages, " in text for text in console.lines("#page")))
-        await console.press("escape", "2", "M")
-        assert console.screen_name == "MainScreen"
+
+
+async def test_of_what_is_no_file_that_can_be_opened_it_says_so(seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry("missing.db"), clock=clock) as console:
+        await console.press("M")
+        assert (console.screen_name, console.message) == ("MainScreen", NO_PAGE_MAP)
 
 
 async def test_a_second_press_stops_the_measurement(

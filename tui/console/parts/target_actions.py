@@ -32,6 +32,8 @@ else:
 
 NOT_KEPT: Final = "A sample session saves nothing: leave it, and start dbtend to add your own databases."
 
+NO_PAGE_MAP: Final = "Only a SQLite file that can be opened has a page map."
+
 
 class TargetActions:
     def __init__(
@@ -71,7 +73,7 @@ class TargetActions:
         if action_id == "sample":
             return not some and not self._operations.sample_path
         if action_id == "map":
-            return here and self._sqlite_file() is not None
+            return self._sqlite_file() is not None
         return here and some
 
     def select(self) -> None:
@@ -202,6 +204,8 @@ class TargetActions:
         self.select()
         if (entry := self._sqlite_file()) is not None:
             self._screen.app.push_screen(self._context.screens.page_map(entry.url, TargetName.of(entry)))
+        else:
+            self._screen.say(NO_PAGE_MAP, Role.WARNING)
 
     def _sqlite_file(self) -> TargetEntry | None:
         """The current target, if it is one that could be opened."""

@@ -55,14 +55,14 @@ class MainScreen(EntryScreen[None]):
     """Four panes over one model. Its parts find out about targets and carry out the actions."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("cancel", "retry", "pin", "add", "sample", "look", "examine", "run", "plan", "search", "zoom"),
+        *bindings("cancel", "retry", "pin", "add", "sample", "look", "examine", "run", "plan", "map", "search", "zoom"),
         *bindings("pane-1", "pane-2", "pane-3", "pane-4", "next-pane", "previous-pane"),
     ]
     PLACEHOLDER = "name, @group, level: engine: label: size:>1GB checked:>30d"
     FOOTER = (
         *TYPING,
-        *("resume", "mark-target", "run", "plan", "choose", "look", "add", "sample", "edit", "test", "map", "remove"),
-        *("cancel", "retry", "open", "history", "palette"),
+        *("resume", "mark-target", "run", "plan", "choose", "look", "add", "sample", "edit", "test", "remove"),
+        *("cancel", "retry", "open", "history", "palette", "map"),
         *("mark", "fold", "zoom", "workers", "help", "quit"),
     )
     AUTO_FOCUS = "#operations"

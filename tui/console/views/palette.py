@@ -47,6 +47,7 @@ _WORKS: Final = {
     "run": "when an operation is selected on a target that can be opened",
     "plan": "when an operation is selected on a target that can be opened",
     "examine": "on a target or an operation",
+    "map": "on a SQLite file that can be opened",
     "sample": "while there is no target",
     "cancel": "on a waiting or running job",
     "retry": "on a job that has ended",

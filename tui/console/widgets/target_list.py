@@ -164,7 +164,7 @@ class ModelList(ItemList):
 
 
 class TargetList(ModelList):
-    BINDINGS = bindings("mark-target", "mark-all", "sort", "edit", "remove", "test", "map")
+    BINDINGS = bindings("mark-target", "mark-all", "sort", "edit", "remove", "test")
     IS_TABLE_FROM = 76
     SHOWS_CURRENT = True
 
