@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from engine.domain import estimate_errors
     from engine.domain import schedules as firings
     from engine.domain.estimate_errors import EstimateError
+    from engine.domain.extent import Extent
     from engine.domain.notifications import Message, RecipientState
     from engine.domain.overview import Overview
     from engine.domain.page_map import PageMap, ReadTimes
@@ -348,6 +349,10 @@ class Engine:
     async def fingerprint(self, target: str) -> str:
         """A fingerprint of the database file. Raises TargetError if it is missing or unreadable."""
         return await asyncio.to_thread(inspector.fingerprint, target)  # a disk may hang
+
+    async def extent(self, target: str) -> Extent:
+        """Which database it is, and how large its file. Raises TargetError if it is missing or unreadable."""
+        return await asyncio.to_thread(inspector.extent, target)  # a disk may hang
 
     async def advise(
         self, target: str, *, budget: float | None = 0.5, limits: Thresholds = DEFAULT_THRESHOLDS

@@ -20,6 +20,7 @@ from engine.domain.errors import (
     TargetError,
     UsageError,
 )
+from engine.domain.extent import Extent
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
 from engine.domain.page_map import NotMapped
@@ -31,6 +32,7 @@ from engine.submission.validation import validate_request
 from engine.targets import engine_named, real_urls, resolve
 from engine.targets.host_queue import open_each
 from engine.targets.operation_specs import Autovacuum, TargetInfo
+from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
@@ -317,6 +319,12 @@ def fingerprint(target: str) -> str:
     Raises UsageError; TargetUnavailableError if it is missing.
     """
     return resolve(target).fingerprint()
+
+
+def extent(target: str) -> Extent:
+    """Which database it is, and how large its file. Cheap: it is not opened. Raises as `fingerprint`."""
+    database = resolve(target)
+    return Extent(database.fingerprint(), file_size(database.path) if isinstance(database, SqliteTarget) else 0)
 
 
 async def advise(

@@ -17,6 +17,8 @@ from engine import Operation, Plan, Request
 from tests.sqlite_files import transaction
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, entry, open_console
+from tui.console.keymap import with_keys
+from tui.console.screens.submitting import CHANGED
 
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 VACUUM = (Operation.VACUUM,)
@@ -171,6 +173,62 @@ async def test_enter_before_all_is_planned_says_how_far_it_is(
         assert console.message == ""
         await console.press("enter")
         assert sorted(await jobs(console)) == ["app.db", "sales.db"]
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+async def test_a_database_that_has_changed_since_is_planned_again(
+    sales: Path, seeded: Seeded, clock: Clock, *, is_asked: bool
+) -> None:
+    """Also while the question is open. The second enter runs the new plan."""
+    target = entry(label="PROD" if is_asked else None, operations=VACUUM)
+    confirm = ("enter", *"sales.db", "enter") if is_asked else ("enter",)
+    async with open_console(seeded.path, target, clock=clock) as console:
+        await console.press("p", *confirm[:-1])
+        grow(sales)
+        await console.press(confirm[-1])
+        assert (console.screen_name, console.message) == ("PlanScreen", with_keys(CHANGED))
+        assert await jobs(console) == []
+        await console.press(*confirm)
+        assert (console.screen_name, await jobs(console)) == ("MainScreen", ["sales.db"])
+
+
+async def test_another_database_at_its_path_is_planned_again(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(operations=VACUUM), clock=clock) as console:
+        await console.press("p")
+        Path("new.db").write_bytes(sales.read_bytes())
+        Path("new.db").rename(sales)
+        await console.press("enter")
+        assert (console.screen_name, console.message) == ("PlanScreen", with_keys(CHANGED))
+
+
+async def test_small_changes_do_not_keep_a_plan_from_running(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(operations=VACUUM), clock=clock) as console:
+        await console.press("p")
+        with closing(sqlite3.connect(sales)) as db:
+            db.execute("CREATE TABLE small(a)")
+        await console.press("enter")
+        assert (console.screen_name, await jobs(console)) == ("MainScreen", ["sales.db"])
+
+
+async def test_of_several_plans_one_that_has_changed_has_all_planned_again(
+    sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    Path("app.db").write_bytes(sales.read_bytes())
+    targets = [entry(operations=VACUUM), entry("app.db", operations=VACUUM)]
+    async with open_console(seeded.path, *targets, clock=clock) as console:
+        await console.press("1", "asterisk", "p")
+        grow(sales)
+        await console.press("enter")
+        assert (console.screen_name, console.message) == ("PlansScreen", with_keys(CHANGED))
+        assert await jobs(console) == []
+        await console.press("enter")
+        assert sorted(await jobs(console)) == ["app.db", "sales.db"]
+
+
+def grow(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE large AS SELECT zeroblob(?) AS a", (2 * path.stat().st_size,))
+        db.commit()
 
 
 async def test_enter_where_nothing_can_run_says_so(sales: Path, seeded: Seeded, clock: Clock) -> None:

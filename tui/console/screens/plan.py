@@ -8,6 +8,7 @@ from textual.worker import Worker
 
 from engine import Advice, Plan, Request
 from engine.domain.errors import DbtendError
+from engine.domain.extent import Extent
 from tui.console.context import ConsoleContext
 from tui.console.screens.submitting import Ready, SubmittingScreen
 from tui.console.views.line import Line, Role, wrapped
@@ -27,6 +28,7 @@ class PlanScreen(SubmittingScreen):
         self._target_name = name
         self._advice = advice
         self._plan: Plan | None = None
+        self._extent: Extent | None = None
         self._error: DbtendError | None = None
 
     def make_plan(self) -> None:
@@ -35,6 +37,7 @@ class PlanScreen(SubmittingScreen):
 
     async def _load(self) -> None:
         try:
+            self._extent = await self.context.engine.extent(self._request.target)
             self._plan = await self.context.engine.plan(self._request, advice=self._advice)
         except DbtendError as error:
             self._error = error
@@ -53,7 +56,7 @@ class PlanScreen(SubmittingScreen):
 
     @property
     def ready(self) -> Sequence[Ready]:
-        plan = self._plan
-        if plan is None or not any(operation.steps for operation in plan.operations):
+        plan, extent = self._plan, self._extent
+        if plan is None or extent is None or not any(operation.steps for operation in plan.operations):
             return []
-        return [Ready(self._target_name, self._request, plan)]
+        return [Ready(self._target_name, self._request, plan, extent)]

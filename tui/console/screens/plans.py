@@ -69,7 +69,9 @@ class PlansScreen(SubmittingScreen):
         if wanted.request is not None:
             async with slots:
                 try:
-                    one = replace(one, plan=await self.context.engine.plan(wanted.request, advice=wanted.advice))
+                    extent = await self.context.engine.extent(wanted.request.target)
+                    plan = await self.context.engine.plan(wanted.request, advice=wanted.advice)
+                    one = replace(one, plan=plan, extent=extent)
                 except DbtendError as error:
                     one = replace(one, error=error)
         self._planned[number] = one
@@ -109,7 +111,7 @@ class PlansScreen(SubmittingScreen):
         if any(one.is_open for one in self._planned):
             return []
         return [
-            Ready(one.wanted.name, one.wanted.request, one.plan)
+            Ready(one.wanted.name, one.wanted.request, one.plan, one.extent)
             for one in self._planned
-            if one.plan is not None and one.wanted.request is not None and one.runs
+            if one.plan is not None and one.extent is not None and one.wanted.request is not None and one.runs
         ]

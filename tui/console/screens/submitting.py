@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Final
@@ -9,6 +10,8 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 
 from engine import Plan, Request
+from engine.domain.errors import DbtendError
+from engine.domain.extent import Extent
 from engine.domain.frozen import frozen
 from tui.console.actions import bindings
 from tui.console.keymap import with_keys
@@ -20,6 +23,9 @@ from tui.presentation.risk import risks, word_to_type
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, sentences
 
+CHANGED: Final = "The database has changed since the plan was made, so it is planned again. {submit} runs the new plan."
+_LOOKS_FOR: Final = 1.0
+"""Seconds: a disk may hang."""
 MOST_REASONS: Final = 4
 """Reasons that the question names, at most."""
 
@@ -31,6 +37,8 @@ class Ready:
     name: TargetName
     request: Request
     plan: Plan
+    extent: Extent
+    """As it was when it was planned."""
 
     @property
     def confirmed(self) -> Request:
@@ -90,7 +98,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
     def copied(self) -> tuple[str, str] | None:
         return ("the SQL", copied_plan(one.plan for one in self.ready)) if self.ready else super().copied()
 
-    def action_submit(self) -> None:
+    async def action_submit(self) -> None:
         if self.refuses("submit"):
             return
         if not self.ready:
@@ -98,6 +106,8 @@ class SubmittingScreen(PageScreen[list[Request]]):
                 self._say_too_early()
             else:
                 self.say("Nothing to run.", Role.WARNING)
+            return
+        if await self._plans_again_after_change():
             return
         risky = {one.name: reasons for one in self.ready if (reasons := risks(one.plan, one.name.name, one.name.label))}
         if not risky:
@@ -111,11 +121,26 @@ class SubmittingScreen(PageScreen[list[Request]]):
         asking = self.context.screens.typed_confirm(f"Run this on {what}?", why, word)
         self.app.push_screen(asking, self._decided)
 
-    def _decided(self, yes: bool | None) -> None:
-        if yes:
-            self.dismiss([one.confirmed for one in self.ready])
-        else:
+    async def _decided(self, yes: bool | None) -> None:
+        if not yes:
             self.say("Not run.")
+        elif not await self._plans_again_after_change():
+            self.dismiss([one.confirmed for one in self.ready])
+
+    async def _plans_again_after_change(self) -> bool:
+        """Whether a plan holds no more. Then all plans are made again."""
+        if all(await asyncio.gather(*map(self._holds, self.ready))):
+            return False
+        self.action_look()
+        self.say(with_keys(CHANGED), Role.WARNING)
+        return True
+
+    async def _holds(self, one: Ready) -> bool:
+        try:
+            async with asyncio.timeout(_LOOKS_FOR):
+                return one.extent.holds(await self.context.engine.extent(one.request.target))
+        except (DbtendError, OSError):  # to plan again says why; TimeoutError is an OSError
+            return False
 
     def leave(self) -> None:
         self.dismiss([])

@@ -7,6 +7,7 @@ from typing import Final
 
 from engine import Advice, Plan, Request, Verdict
 from engine.domain.errors import DbtendError
+from engine.domain.extent import Extent
 from engine.domain.frozen import frozen
 from tui.console.views.line import Line, Role, fit, line, named, named_column, wrapped
 from tui.console.views.plan_document import plan_document, what_to_do
@@ -57,6 +58,8 @@ class PlannedTarget:
     wanted: PlanRequest
     plan: Plan | None = None
     error: DbtendError | None = None
+    extent: Extent | None = None
+    """As it was when the plan was begun."""
 
     @property
     def is_open(self) -> bool:
