@@ -38,7 +38,7 @@ class Ready:
     request: Request
     plan: Plan
     extent: Extent
-    """As it was when it was planned."""
+    """Its database before the plan was made."""
 
     @property
     def confirmed(self) -> Request:

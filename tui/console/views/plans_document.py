@@ -59,7 +59,7 @@ class PlannedTarget:
     plan: Plan | None = None
     error: DbtendError | None = None
     extent: Extent | None = None
-    """As it was when the plan was begun."""
+    """Its database before the plan was made."""
 
     @property
     def is_open(self) -> bool:
