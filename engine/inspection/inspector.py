@@ -138,10 +138,12 @@ async def goes_in_turns(request: Request) -> bool:
     return any([await target.goes_in_turns(operation, request.options) for operation in offered])
 
 
-def after_cancel(target: str, operation: Operation, steps_done: int) -> str:
+def after_cancel(request: Request, operation: Operation, steps_done: int) -> str:
     """The effect of a cancel while the operation runs, as text. `steps_done`: what they changed stays."""
-    found = resolve(target)
+    found = resolve(request.target)
     spec = found.operations[operation]
+    if request.options.swap and spec.after_cancel_of_swap:
+        return spec.after_cancel_of_swap
     # For a file the text is about the whole operation, on a server about one table.
     if found.engine is EngineName.SQLITE or not (steps_done and spec.writes):
         return spec.after_cancel

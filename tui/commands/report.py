@@ -121,7 +121,7 @@ def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId, at: int) -> 
             else:
                 yield f"{name} {child.status}, cancel requested"
             by_force = f"dbtend cancel {child.id} --force kills its process"
-            yield from (f"  {phrase}" for phrase in consequence_phrases(child, after.target, at, by_force=by_force))
+            yield from (f"  {phrase}" for phrase in consequence_phrases(child, after.request, at, by_force=by_force))
     if still_runs:
         yield f"to see how it ends: dbtend show {asked}"
 

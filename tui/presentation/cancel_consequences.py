@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from engine import ChildJob, remaining
+from engine import ChildJob, Request, remaining
 from engine.domain.errors import DbtendError
 from engine.domain.lazy_import import lazy
 from engine.domain.steps import UNINTERRUPTIBLE_PHASES, WRITING_BACK
@@ -37,21 +37,21 @@ def after_request(child: ChildJob, at: int, name: str = "it") -> str:
     return f"{text}, about {left}" if left else text
 
 
-def consequence_phrases(child: ChildJob, target: str, at: int, *, by_force: str) -> Iterator[str]:
+def consequence_phrases(child: ChildJob, request: Request, at: int, *, by_force: str) -> Iterator[str]:
     """Phrases without a capital and a period. `at`: the time now; `by_force`: how to kill its process."""
     yield after_request(child, at)
-    if second := by_force if cannot_stop(child) else _left_behind(child, target):
+    if second := by_force if cannot_stop(child) else _left_behind(child, request):
         yield second
 
 
-def consequence_text(child: ChildJob, target: str, at: int, *, by_force: str, name: str = "") -> str:
+def consequence_text(child: ChildJob, request: Request, at: int, *, by_force: str, name: str = "") -> str:
     """What a cancel leads to, as sentences. `name`: the operation, as it is spelled. `by_force`: a sentence."""
     first = after_request(child, at, name) if name else capitalized(after_request(child, at))
-    second = by_force if cannot_stop(child) else capitalized(_left_behind(child, target))
+    second = by_force if cannot_stop(child) else capitalized(_left_behind(child, request))
     return " ".join(f"{phrase}." for phrase in (first, second) if phrase)
 
 
-def _left_behind(child: ChildJob, target: str) -> str:
+def _left_behind(child: ChildJob, request: Request) -> str:
     with suppress(DbtendError):  # the driver for this kind of database may not be installed here
-        return f"leaves: {inspector.after_cancel(target, child.operation, child.progress.steps_done)}"
+        return f"leaves: {inspector.after_cancel(request, child.operation, child.progress.steps_done)}"
     return ""

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from engine import ChildJob, JobId, Operation, Progress, Status
+from engine import ChildJob, JobId, Operation, Options, Progress, Request, Status
 from engine.domain.steps import FINISHING
 from tests.tui.jobs import parent
 from tui.commands.report import cancel_lines
 from tui.console.views.cancel_question import cancel_consequences
 
 NOW = 60_000_000
-TARGET = "sqlite:///sales.db"
+REQUEST = Request(target="sqlite:///sales.db", operations=(Operation.VACUUM,))
+SHOP = Request(target="mysql://dba@db1/shop", operations=(Operation.REBUILD,))
 WRITING = ChildJob(
     parent_id=7,
     ordinal=1,
@@ -48,22 +49,28 @@ STOPS = (
     ],
 )
 def test_what_follows_from_a_cancel(children: list[ChildJob], said: str) -> None:
-    assert cancel_consequences([(child, TARGET) for child in children], NOW) == said
+    assert cancel_consequences([(child, REQUEST) for child in children], NOW) == said
+
+
+def test_a_cancel_of_an_exchange_leaves_nothing() -> None:
+    exchange = replace(REQUEST, options=Options(swap=True))
+    left = "Leaves: nothing changed; the unfinished copy is removed."
+    assert cancel_consequences([(COPYING, exchange)], NOW).endswith(left)
+    job = replace(parent(COPYING), request=exchange)
+    assert "  leaves: nothing changed; the unfinished copy is removed" in cancel_lines(job, job, JobId(job.id), NOW)
 
 
 def test_it_is_said_in_the_words_of_the_command_line() -> None:
     job = parent(COPYING)
     lines = list(cancel_lines(job, job, JobId(job.id), NOW))
     assert [line.strip().lower() for line in lines[1:3]] == [
-        sentence.lower().rstrip(".") for sentence in cancel_consequences([(COPYING, TARGET)], NOW).split(". ")
+        sentence.lower().rstrip(".") for sentence in cancel_consequences([(COPYING, REQUEST)], NOW).split(". ")
     ]
 
 
 def test_the_steps_that_ended_before_a_cancel_are_not_undone() -> None:
     rebuild = replace(COPYING, operation=Operation.REBUILD, progress=Progress(steps_done=3, steps_total=4))
-    said = cancel_consequences([(rebuild, "mysql://dba@db1/shop")], NOW)
+    said = cancel_consequences([(rebuild, SHOP)], NOW)
     assert said.endswith("Leaves: what 3 steps did; of what runs now: nothing changed.")
     check = replace(rebuild, operation=Operation.CHECK)
-    assert "Leaves: damaged tables of MyISAM and Aria marked" in cancel_consequences(
-        [(check, "mysql://dba@db1/shop")], NOW
-    )
+    assert "Leaves: damaged tables of MyISAM and Aria marked" in cancel_consequences([(check, SHOP)], NOW)

@@ -121,7 +121,7 @@ class JobActions:
 
         self._context.ask(
             f"Cancel #{job} {what}?",
-            cancel_question.cancel_consequences([(one, parent.target) for one in children], self._context.clock()),
+            cancel_question.cancel_consequences([(one, parent.request) for one in children], self._context.clock()),
             cancel,
         )
 

@@ -72,7 +72,7 @@ class ManyJobActions:
             self._clear_marks()
 
         meant = [*still, *((parent, JobId(parent.id)) for parent in members)]
-        children = [(child, parent.target) for parent, job in meant for child in open_children(parent, job)]
+        children = [(child, parent.request) for parent, job in meant for child in open_children(parent, job)]
         what = format_marked(len(still), len(going_on))
         question = f"Cancel {what}?\n{named(still, self._context.names.of, lines)}"
         self._context.ask(

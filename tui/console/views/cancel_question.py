@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine import ChildJob, JobId, Status
+from engine import ChildJob, JobId, Request, Status
 from engine.domain.errors import DbtendError
 from tui.console.keymap import key_of
 from tui.presentation.cancel_consequences import after_request, consequence_text
 
 
-def cancel_consequences(children: Sequence[tuple[ChildJob, str]], now: int) -> str:
-    """What a cancel does to these open children, each with its target."""
-    running = [(child, target) for child, target in children if child.status is Status.RUNNING]
+def cancel_consequences(children: Sequence[tuple[ChildJob, Request]], now: int) -> str:
+    """What a cancel does to these open children, each with its request."""
+    running = [(child, request) for child, request in children if child.status is Status.RUNNING]
     name_it = len(children) > 1
     by_force = f"{key_of('cancel')} again kills its process"
     sentences = [
-        consequence_text(child, target, now, by_force=by_force, name=child.operation.value if name_it else "")
-        for child, target in running
+        consequence_text(child, request, now, by_force=by_force, name=child.operation.value if name_it else "")
+        for child, request in running
     ]
     if len(running) < len(children):
         sentences.append("Pending operations do not start." if running else "It has not started yet, and will not.")

@@ -24,6 +24,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         summary="rewrites the file without free pages, so that it shrinks",
         lock=BLOCKS_WRITERS,
         after_cancel="nothing changed while it copies; once it writes back, it cannot stop",
+        after_cancel_of_swap="nothing changed; the unfinished copy is removed",
         by_object=False,
         in_turns=False,
     ),

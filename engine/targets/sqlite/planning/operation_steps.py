@@ -104,7 +104,7 @@ def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str, *, c
         reason=f"{vacuum.reason}; {copy} replaces the file as soon as no other process has it open",
         by_advice=False,
         lock=lock_of(Operation.BACKUP, wal=summary.is_wal),
-        after_cancel="nothing changed; the unfinished copy is removed",
+        after_cancel=SPECS[Operation.VACUUM].after_cancel_of_swap,
         disk_needed=need.bytes,
         needs=(need,),
         estimate=costs.copy(summary.used, summary.tables + summary.indexes).seconds,
