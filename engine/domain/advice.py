@@ -190,7 +190,7 @@ class TargetRecords:
     jobs: Sequence[ParentJob]
     """The newest; without any, the rest but `measured` is empty."""
     newest: Mapping[Operation, Sequence[ParentJob]] = field(default_factory=dict)
-    """By each operation that was asked for: the newest with it."""
+    """The newest jobs with each operation that was asked for."""
     measured: Measurement | None = None
     backups: Sequence[RecordedBackup] = ()
     last_done: Mapping[tuple[Operation, str], CompletedStep] = field(default_factory=dict)

@@ -20,7 +20,7 @@ class BatchOptions:
     """How the jobs of a batch depend on each other; None does not restrict."""
 
     max_failures: int | None = None
-    """After so many failed jobs no further one begins."""
+    """The number of failed jobs after which no further job begins."""
     canary: int | None = None
     """The number of jobs that run first; the others run only if all of these complete."""
     max_per_host: int | None = None

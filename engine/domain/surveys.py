@@ -35,7 +35,7 @@ _BY_URGENCY: Final = (
     FleetLevel.OK,
 )
 URGENCY: Final[Mapping[FleetLevel, int]] = {level: place for place, level in enumerate(_BY_URGENCY)}
-"""In which order targets are listed: what cannot be opened is not lost behind hundreds that need nothing."""
+"""The order in which targets are listed: what cannot be opened is not lost behind hundreds that need nothing."""
 
 
 class SurveyCause(StrEnum):

@@ -225,7 +225,7 @@ class Surveyor:
         raise AssertionError("unreachable")
 
     async def _made_of(self, directory: Path | None, entries: Sequence[TargetEntry]) -> _Made:
-        """The subjects of the files of a directory, or of one other entry; `left`: those that must be asked alone."""
+        """The subjects of the files of a directory, or of one other entry, and the entries that must be asked alone."""
         if directory is not None:
             if directory not in self._asked:
                 self._asked[directory] = asyncio.create_task(self._answer(lambda: directory.exists()))

@@ -79,7 +79,7 @@ class PlannedNight:
     workers: int
     """How many targets are worked on at once."""
     targets: Sequence[TargetNight]
-    """In the order in which they begin."""
+    """The targets in the order in which they begin."""
     idle: int = 0
     """How many targets need nothing."""
     inapplicable: int = 0

@@ -21,7 +21,7 @@ PHRASES: Final[Mapping[str, str]] = {
     "killed": KILLED,
     "overwritten": OVERWRITTEN,
 }
-"""By the name under which the functions of the shared store use them."""
+"""The phrases by the name under which the functions of the shared store use them."""
 
 _CRASHES: Final = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
 

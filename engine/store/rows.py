@@ -223,7 +223,7 @@ def _log_line(named: Mapping[str, Any]) -> LogLine:
 
 @sound("event")
 def decode_change(row: Row) -> Change:
-    """A row of `event`: seq, at, parent_id, ordinal, kind, old, new, attempt. Raises UnsoundRowError."""
+    """A change from a row of `event`: seq, at, parent_id, ordinal, kind, old, new, attempt. Raises UnsoundRowError."""
     seq, at, parent_id, ordinal, kind, old, new, attempt = row
     return Change(
         seq=seq,

@@ -16,7 +16,7 @@ import aiosqlite
 T = TypeVar("T")
 _OPENING: Final = Lock()
 _opening_one: Final[WeakValueDictionary[str, Lock]] = WeakValueDictionary()
-"""By file: one for all would be held by a disk that hangs."""
+"""A lock for each file: a disk that hangs would hold one lock for all."""
 
 
 def opening(uri: str) -> AbstractContextManager[object]:

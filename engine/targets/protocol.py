@@ -122,16 +122,17 @@ class Session(Inspection, Protocol):
         """Further warnings of a plan: about the order of the operations, known damage, and who uses the database."""
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> Sequence[str]:
-        """After a worker process died, before anything else: end what it still runs, take the lock, and remove what its
-        steps left.
+        """Clean up after a worker process died, before anything else.
 
-        `earlier`: its recorded steps. Returns a report, as text. Raises TargetError if something still
-        runs: then no job may begin.
+        Ends what the process still runs, takes the lock, and removes what its steps left. `earlier`: its recorded
+        steps. Returns a report, as text. Raises TargetError if something still runs: then no job may begin.
         """
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
-        """After a worker process died in an operation with these options, and after `cleanup_orphans`: undo its
-        unfinished work and check for damage. `earlier`: its recorded steps."""
+        """Undo the unfinished work of an operation whose worker process died, and check for damage.
+
+        Called after `cleanup_orphans`. `earlier`: the recorded steps of the operation.
+        """
 
 
 class Target(Protocol):

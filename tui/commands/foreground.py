@@ -26,7 +26,7 @@ from tui.workers.tasks import first_of, patiently
 
 _ENDED: Final = StoreError("worker processes", "ended before the jobs were over", "see what ended them")
 _ENDING_SECONDS: Final = 5.0
-"""In which worker processes end that have nothing to do any more."""
+"""Seconds in which worker processes end that have nothing to do any more."""
 _FEW: Final = 10
 """More open jobs than this are not read at every change."""
 _PAUSE: Final = 0.2

@@ -55,7 +55,7 @@ class Columns:
 
     name: int
     others: dict[str, int]
-    """In order, without those that do not fit."""
+    """The others in order, without those that do not fit."""
 
 
 def columns(names: int, width: int, *, without: Collection[str]) -> Columns:

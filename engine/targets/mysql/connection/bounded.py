@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 LONGEST_ANSWER: Final = 64 * 1024**2
 """Bytes of an answer."""
 MOST_VALUES: Final = 4_000_000
-"""In an answer: each takes more memory here than on its way."""
+"""Values of an answer at most: each takes more memory here than on its way."""
 MOST_COLUMNS: Final = 1_000
 
 STRANGE: Final = "it does not answer as MariaDB and MySQL do"

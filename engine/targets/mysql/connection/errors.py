@@ -28,9 +28,9 @@ from engine.targets.mysql.connection.option_files import Password
 LOCK_TIMEOUT: Final = 1205
 DEADLOCK: Final = 1213
 INTERRUPTED: Final = 1317
-"""By KILL QUERY."""
+"""A KILL QUERY ended the statement."""
 TIMED_OUT: Final = frozenset({1969, 3024})
-"""By max_statement_time, max_execution_time."""
+"""max_statement_time or max_execution_time ended the statement."""
 NO_RIGHT: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1698})
 NO_TABLE: Final = frozenset({1049, 1051, 1109, 1146})
 READ_ONLY: Final = frozenset({1290, 1792, 1836, 3989})

@@ -36,7 +36,7 @@ class Server:
     version_text: str
     connection_id: int
     user: str
-    """As CURRENT_USER() says: 'ann@%'."""
+    """The answer of CURRENT_USER(): 'ann@%'."""
     database: str
     """Empty if the session has none."""
     host_key: str

@@ -75,7 +75,7 @@ class Condition:
     counted: Mapping[PartName, int] | None = None
     """Tables with persistent statistics; when these were collected, in seconds since 1970."""
     histograms: Mapping[str, Histograms] = field(default_factory=dict)
-    """By table."""
+    """Histograms by table."""
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
     """Samples of large tables, by name."""
     not_sampled: int = 0

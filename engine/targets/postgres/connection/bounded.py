@@ -33,7 +33,7 @@ MOST_MEMORY: Final = 256 * 1024**2
 LONGEST_READING: Final = 2.0
 """Seconds of a processor."""
 MOST_VALUES: Final = 4_000_000
-"""In an answer: each takes more memory here than on its way."""
+"""Values of an answer at most: each takes more memory here than on its way."""
 STOPS_WITHIN: Final = 1.0
 """Seconds within which a cancelled query must end, or its connection is closed."""
 PUTTING_BACK_TAKES: Final = 2.0

@@ -22,7 +22,7 @@ from engine.targets.postgres.reading.relations import Index, Table
 
 Settings = tuple[tuple[str, str], ...]
 Columns = Mapping[int, Sequence[str]]
-"""By oid of a table."""
+"""The columns of tables to collect statistics on, by the oid of the table."""
 ALL_COLUMNS: Final[Columns] = MappingProxyType({})
 PAGE: Final = 8192
 SMALL: Final = 100

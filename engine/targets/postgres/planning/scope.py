@@ -29,7 +29,7 @@ class Scope:
     is_named: bool
     """Whether these were asked for by name."""
     columns: Columns = field(default_factory=dict)
-    """By oid of a table, the columns that alone are meant."""
+    """The columns of a table that alone are meant, by its oid."""
 
 
 def scope(

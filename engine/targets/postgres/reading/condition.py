@@ -40,7 +40,7 @@ class Activity:
     has_statistics: bool
     """Whether the planner has any: true also where the counters were reset."""
     rows: float
-    """By the last VACUUM or ANALYZE; -1 before the first."""
+    """The rows that the last VACUUM or ANALYZE counted; -1 before the first."""
     pages: int
     """Pages of the table and its TOAST table."""
     is_lost: bool = False

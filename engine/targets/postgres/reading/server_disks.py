@@ -57,7 +57,7 @@ class TableCopy:
     """What a rewrite of a table writes."""
 
     bytes: int
-    """Of the table and its indexes."""
+    """Bytes of the table and its indexes."""
     needs: tuple[Need, ...]
 
 

@@ -40,7 +40,7 @@ class TreeShape:
     is_partial: bool = False
     """Whether it holds only some rows of its table; the statistics are of all rows."""
     rows_left: float | None = None
-    """After the next VACUUM, where much has changed since the last one; None where not."""
+    """The rows after the next VACUUM, where much has changed since the last one; None where not."""
     pages_now: int | None = None
     distinct_at_least: float = 0.0
     """The distinct values of the column with most of them: if the others depend on it, there are no more keys."""

@@ -107,7 +107,7 @@ class CommandRunner:
             return await self._run(step, context)
 
     async def _run(self, step: PgStep, context: StepContext) -> CommandRun:
-        """Raises as `run`: each error means that the command was not sent."""
+        """Run the command of a step. Raises as `run`: each error means that the command was not sent."""
         await wait_while_throttled(lambda: throttling.throttled_by(self._parts.reader, self._parts.options), context)
         if context.cancel.is_set() or context.window.closed.is_set():
             raise NotBegunError

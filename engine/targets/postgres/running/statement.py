@@ -38,7 +38,7 @@ class Notice:
     """A message of the server while a statement ran."""
 
     severity: str
-    """In English, whatever the language of the server."""
+    """The severity in English, whatever the language of the server."""
     message: str
     detail: str = ""
     sqlstate: str = ""

@@ -29,9 +29,9 @@ class Waste:
     """Reclaimable bytes of a database."""
 
     free: int
-    """In free pages."""
+    """Bytes in free pages."""
     packable: int
-    """In partly filled pages, by packing them; 0 where the pages were not read."""
+    """Bytes that packing partly filled pages gives back; 0 where the pages were not read."""
 
     @property
     def total(self) -> int:

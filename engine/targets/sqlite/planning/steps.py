@@ -20,7 +20,7 @@ class Method(StrEnum):
     """How a command runs."""
 
     TRANSACTION = "transaction"
-    """In a transaction of its own, whose COMMIT is retried."""
+    """Runs in a transaction of its own, whose COMMIT is retried."""
     GROUPED = "together"
     """Several commands, one for each object, in one transaction; split where one of them fails."""
     ANALYZE = "analyze"

@@ -19,7 +19,7 @@ class LogFrames:
 
     descriptor: int
     places: dict[int, int]
-    """By the number of a page the place of its newest content."""
+    """The place of the newest content of each page, by the number of the page."""
     number: int
     """The pages of the database after the last commit; 0 without one."""
 
