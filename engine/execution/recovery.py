@@ -12,7 +12,7 @@ from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Facts, LogLevel, Step
+from engine.domain.steps import FILE, REPLACED_FILE, SIZE_BEFORE, Facts, LogLevel, Step
 from engine.execution.step_runner import describe_missing_effect, run_step
 from engine.store.ending_texts import DIED_BEFORE_ITS_STOP, KILLED, format_worker_death
 from engine.targets.step_execution import StepContext
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.execution.ownership import Ownership
     from engine.execution.reporter import Reporter
     from engine.targets.plans import PlannedStep
-    from engine.targets.protocol import Session
+    from engine.targets.protocol import Session, Target
 
 
 async def recover(
@@ -33,9 +33,11 @@ async def recover(
     ownership: Ownership,
     *,
     writes: bool,
+    exchange: Step | None,
 ) -> Outcome:
     """Recover the database of an operation that is not run again. `writes`: whether the operation writes.
 
+    `exchange`: see `find_exchange`; where there is one, nothing of the operation is missing but its follow-ups.
     Raises OwnershipLostError.
     """
     await ownership.require()
@@ -47,7 +49,7 @@ async def recover(
         reporter.log(LogLevel.INFO, line)
     looked = await session.recover(claim.earlier, options, StepContext(cancel=cancel))
     warnings = [] if looked.is_well else [looked.found]
-    kept = completed_commands(claim.earlier) if writes else []
+    kept = completed_commands(claim.earlier, exchange) if writes else []
     describe_missing_effect = (
         f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
     )
@@ -59,7 +61,26 @@ async def recover(
         followed, missing = await _finish(session, claim, options, reporter, kept, ownership, damaged=looked.is_damaged)
         texts += [f"{listed(followed)} has run since"] if followed else []
         texts, warnings = [*texts, *missing], [*warnings, *missing]
-    return replace(recovery_outcome(claim, "; ".join(texts)), warnings=tuple(warnings), after=await _facts(session))
+    after = await _facts(session)
+    if exchange is None or exchange.effect is None:
+        return replace(recovery_outcome(claim, "; ".join(texts)), warnings=tuple(warnings), after=after)
+    after = {**(after or {}), **{name: exchange.effect[name] for name in (FILE, REPLACED_FILE)}}
+    before = {"size": exchange.effect[SIZE_BEFORE]}
+    if warnings:
+        outcome = recovery_outcome(claim, "; ".join(texts))
+    else:
+        warnings = [f"{format_worker_death(claim.deaths, claim.signal)} once the copy had replaced the file"]
+        outcome = Outcome(status=Status.COMPLETED)
+    return replace(outcome, warnings=tuple(warnings), before=before, after=after)
+
+
+async def find_exchange(target: Target, earlier: Sequence[Step]) -> Step | None:
+    """The step of an earlier attempt that replaced the file of the target by the one that is there now.
+
+    Its process may have died before it could tell. Raises TargetError.
+    """
+    noted = {effect[FILE]: step for step in earlier if REPLACED_FILE in (effect := step.effect or {})}
+    return noted.get(await target.identify()) if noted else None
 
 
 async def _finish(
@@ -107,23 +128,23 @@ def follow_up_required(step: PlannedStep, claim: Claim) -> bool:
     )
 
 
-def completed_commands(steps: Sequence[Step]) -> list[str]:
-    """The completed commands, without duplicates."""
-    return list(dict.fromkeys(step.command for step in steps if step.status is Status.COMPLETED))
+def completed_commands(steps: Sequence[Step], exchange: Step | None = None) -> list[str]:
+    """The completed commands, without duplicates. `exchange`: see `find_exchange`."""
+    return list(dict.fromkeys(step.command for step in steps if step.status is Status.COMPLETED or step is exchange))
 
 
 def recovery_outcome(claim: Claim, found: str) -> Outcome:
     """The outcome of a child whose process died and that is not run again. `found`: the state of its database."""
-    failed = claim.recovering is Reason.OWNER_LOST
+    reason = claim.recovering or Reason.OWNER_LOST
     return Outcome(
-        status=Status.FAILED if failed else Status.CANCELLED,
-        reason=claim.recovering,
+        status=Status.FAILED if reason is Reason.OWNER_LOST else Status.CANCELLED,
+        reason=reason,
         error=f"{_cause_of_death(claim)}: {found}",
     )
 
 
 def _cause_of_death(claim: Claim) -> str:
-    if claim.recovering is Reason.OWNER_LOST:
+    if claim.recovering in {None, Reason.OWNER_LOST}:
         return format_worker_death(claim.deaths, claim.signal)
     return KILLED if claim.forced else DIED_BEFORE_ITS_STOP
 

@@ -22,7 +22,7 @@ from engine.domain.turns import NO_TURNS, Turns
 from engine.execution.needed_now import NeededNow
 from engine.execution.ownership import Ownership, RequireOwned, never_lost
 from engine.execution.plan_run import PlanRun
-from engine.execution.recovery import recover, recovery_outcome
+from engine.execution.recovery import find_exchange, recover, recovery_outcome
 from engine.execution.reporter import Reporter
 from engine.targets.check_results import CHECK_AGAIN, check_facts
 from engine.targets.plans import OperationPlan
@@ -115,10 +115,13 @@ class DatabaseMaintenanceWorker:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
                 opening = self._open(stack, target, claim, options, window, reporter)
-                if claim.recovering is not None:
+                session = await (opening if claim.recovering else _unless_cancelled(cancel, opening))
+                exchange = await find_exchange(target, claim.earlier)
+                if claim.recovering is not None or exchange is not None:
                     writes = target.operations[operation].writes
-                    return await recover(await opening, claim, options, reporter, cancel, ownership, writes=writes)
-                session = await _unless_cancelled(cancel, opening)
+                    return await recover(
+                        session, claim, options, reporter, cancel, ownership, writes=writes, exchange=exchange
+                    )
                 await ownership.require()
                 for line in await session.cleanup_orphans(claim.earlier) if claim.deaths else ():
                     reporter.log(LogLevel.WARNING, line)

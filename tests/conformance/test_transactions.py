@@ -553,6 +553,19 @@ async def test_a_child_ended_when_its_worker_said_so_not_when_it_could_be_stored
     assert (job.finished_at, job.children[0].finished_at) == (started_at + 5, started_at + 5)
 
 
+async def test_open_jobs_follow_the_file_that_a_submit_finds_at_their_path(store: RescuingStore) -> None:
+    (first,) = await submit(store, new_job("sales", Operation.VACUUM, Operation.ANALYZE))
+    await submit(store, new_job("other", Operation.VACUUM))
+    assert await store.claim("killed", [first]) is not None
+    found = replace(new_job("sales", Operation.VACUUM, Operation.ANALYZE), target_key="key of the new file")
+    assert await store.submit([found], OnDuplicate.MERGE) == [first]
+    second = replace(new_job("sales", Operation.CHECK), target_key="key of the new file")
+    await submit(store, second)
+    await store._rescue_from("killed")
+    claims = [await store.claim("worker", None) for _ in range(3)]
+    assert [None if claim is None else (claim.job.parent, claim.attempt) for claim in claims] == [(1, 2), (2, 1), None]
+
+
 async def test_jobs_follow_a_file_that_another_one_replaced(store: RescuingStore) -> None:
     (first,) = await submit(store, new_job("sales", Operation.VACUUM, Operation.ANALYZE))
     (claim,) = [await store.claim("worker", None)]

@@ -13,7 +13,8 @@ from engine.store.ending_texts import HANDED_BACK, NOT_RECOVERED
 from engine.store.rows import decode_options
 
 BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,
-    fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0"""
+    fraction = NULL, object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0,
+    target_key = (SELECT target_key FROM parent_job WHERE id = child_job.parent_id)"""
 
 
 LAST_ATTEMPT_LEFT = f"""(

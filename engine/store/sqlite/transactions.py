@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from engine.domain.errors import DuplicateRequestError, OwnershipLostError
 from engine.domain.jobs import JobId
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import OnDuplicate
+from engine.domain.requests import EngineName, OnDuplicate
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, LOG_HEAD, LOG_TAIL, REPLACED_FILE, Facts, Micros, Step
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
@@ -132,6 +132,8 @@ def submit(
     newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
     checked({"created_at": newest})
     at = max(at, newest)  # ids stay in time order even where the clock was set back
+    for job in jobs:
+        _follow_path(connection, job)
     encoded = [(encode_operations(job.request.operations), encode_options(job.request.options)) for job in jobs]
     joined = [_open_duplicate(connection, job, work, on_duplicate) for job, work in zip(jobs, encoded, strict=True)]
     batch_id = None if batch is None or None not in joined else _insert_batch(connection, batch, at)
@@ -153,6 +155,25 @@ def submit(
     if batch_id is not None:
         apply_rules(connection, batch_id, at, canary_ended=canaries is not None)
     return ids
+
+
+def _follow_path(connection: sqlite3.Connection, job: NewJob) -> None:
+    """Open jobs of the same path wait for the file that is there now, whatever replaced the one that was there.
+
+    A running child keeps its key until it waits again.
+    """
+    if job.engine is not EngineName.SQLITE or job.failure is not None:
+        return
+    key = storable(job.target_key)
+    moved = connection.execute(
+        "UPDATE parent_job SET target_key = ?1 WHERE target = ?2 AND finished_at IS NULL AND target_key <> ?1"
+        " RETURNING id",
+        (key, storable(job.request.target)),
+    ).fetchall()
+    connection.executemany(
+        "UPDATE child_job SET target_key = ? WHERE parent_id = ? AND status = 'pending'",
+        [(key, parent_id) for (parent_id,) in moved],
+    )
 
 
 def _open_duplicate(

@@ -264,6 +264,7 @@ CREATE OR REPLACE FUNCTION back_to_pending(c child_job, recovers boolean, more_a
 LANGUAGE sql AS $$
     UPDATE child_job SET status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL, fraction = NULL,
         object = NULL, steps_done = 0, steps_total = 0, phase = NULL, waits_for = NULL, waited = 0,
-        recovering = recovers, max_attempts = max_attempts + more_attempts, changed_at = greatest(at, changed_at)
+        recovering = recovers, max_attempts = max_attempts + more_attempts, changed_at = greatest(at, changed_at),
+        target_key = (SELECT target_key FROM parent_job WHERE id = c.parent_id)
     WHERE (parent_id, ordinal) = (c.parent_id, c.ordinal)
 $$;

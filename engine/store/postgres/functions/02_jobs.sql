@@ -1,5 +1,22 @@
 -- The life of a job, from its submit to its end. What `at`, `wall`, `due` and `held` mean: see 01_rules.sql.
 
+-- Open jobs of the same path wait for the file that is there now, whatever replaced the one that was there. A running
+-- child keeps its key until it waits again.
+CREATE OR REPLACE FUNCTION follow_paths(jobs jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    moved bigint[] := ARRAY(
+        SELECT p.id FROM jsonb_array_elements(jobs) AS job JOIN parent_job AS p ON p.target = job ->> 'target'
+        WHERE job ->> 'engine' = 'sqlite' AND job ->> 'failure' IS NULL AND p.finished_at IS NULL
+            AND p.target_key <> job ->> 'target_key');
+BEGIN
+    IF moved = '{}' THEN RETURN; END IF;
+    PERFORM lock_parents(moved);
+    UPDATE parent_job AS p SET target_key = job ->> 'target_key' FROM jsonb_array_elements(jobs) AS job
+    WHERE p.id = ANY (moved) AND p.target = job ->> 'target' AND p.finished_at IS NULL;
+    UPDATE child_job AS c SET target_key = p.target_key FROM parent_job AS p
+    WHERE p.id = ANY (moved) AND c.parent_id = p.id AND c.status = 'pending';
+END $$;
+
 -- Store parents with all their children, or nothing. Returns the ids of the parents, in order. Submits run one after the
 -- other: so ids are in time order, those of a batch follow each other, and no two jobs are duplicates.
 CREATE OR REPLACE FUNCTION submit(
@@ -21,6 +38,7 @@ BEGIN
     PERFORM through_gate();
     PERFORM pg_advisory_xact_lock({SUBMITS});
     at := greatest(coalesce(at, now_micros()), (SELECT created_at FROM parent_job ORDER BY id DESC LIMIT 1));
+    PERFORM follow_paths(jobs);
     FOR job IN SELECT * FROM jsonb_array_elements(jobs) LOOP
         joined := NULL;
         IF job ->> 'failure' IS NULL AND on_duplicate <> 'add' THEN
@@ -267,9 +285,10 @@ $$;
 -- key begins with the host of the file.
 CREATE OR REPLACE FUNCTION follow_file(key text, after jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    new_key text := replace(key, after ->> 'replaced_file', after ->> 'file');
+    old text := after ->> 'replaced_file';
+    new_key text := left(key, -length(old)) || (after ->> 'file');
 BEGIN
-    IF new_key IS NULL THEN RETURN; END IF;
+    IF new_key IS NULL OR right(key, length(old)) <> old THEN RETURN; END IF;
     UPDATE child_job SET target_key = new_key WHERE (parent_id, ordinal) IN (
         SELECT parent_id, ordinal FROM child_job WHERE target_key = key AND status = 'pending' FOR UPDATE SKIP LOCKED);
     UPDATE parent_job SET target_key = new_key WHERE id IN (

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Status
-from engine.domain.steps import FILE, Facts
+from engine.domain.steps import FILE, SIZE_BEFORE, Facts
 from engine.targets.check_results import check_facts
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
@@ -47,7 +47,7 @@ class Effects:
         if step.method is Method.INCREMENTAL:
             self._freed = result.effect or {}
         if step.method is Method.SWAP:
-            self._exchanged = result.effect or {}
+            self._exchanged = {name: fact for name, fact in (result.effect or {}).items() if name != SIZE_BEFORE}
 
     async def facts(self) -> Facts:
         """The current facts, with those that the operation changes. Raises TargetError."""

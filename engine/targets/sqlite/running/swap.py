@@ -17,7 +17,7 @@ from typing import Any, Final
 from engine.domain.errors import TargetBusyError
 from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import FILE, REPLACED_FILE
+from engine.domain.steps import FILE, REPLACED_FILE, SIZE_BEFORE, Facts
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
@@ -83,9 +83,16 @@ async def swap(work: Work) -> StepResult:
                 return StepResult(status=Status.FAILED, error=f"the copy is not right, and nothing changed: {problem}")
             if problem := await asyncio.to_thread(_completed, copy, old, bytes.fromhex(header)):
                 return _refused(f"{problem} cannot be given to a new file: leave out --swap")
+            effect: Facts = {
+                FILE: file_key(*copy.numbers),
+                REPLACED_FILE: work.opened.key,
+                SIZE_BEFORE: os.fstat(old).st_size,
+            }
+            work.context.save_recovery_data(effect)
+            await work.context.store_results()  # this process may die once the copy is in place
             if work.cancel.is_set():
                 return StepResult(status=Status.CANCELLED)
-            exchanging = asyncio.ensure_future(_exchanged(work, copy, old, state, header))
+            exchanging = asyncio.ensure_future(_exchanged(work, copy, old, state, header, effect))
             result = await statement.wait_uncancelled(exchanging)
             return replace(result, warnings=(*warnings, *result.warnings))
     except OSError as error:
@@ -192,7 +199,9 @@ def _completed(copy: UnfinishedCopy, old: int, header: bytes) -> str:
     return problem
 
 
-async def _exchanged(work: Work, copy: UnfinishedCopy, descriptor: int, state: list[int], header: str) -> StepResult:
+async def _exchanged(
+    work: Work, copy: UnfinishedCopy, descriptor: int, state: list[int], header: str, effect: Facts
+) -> StepResult:
     """Close the database, let another process exchange it, and open the file that is then at its path."""
     await work.lock.move_to(OpenedFile(copy.path))
     # Closing the connection leaves the file open, and with that the lock of this attempt.
@@ -224,10 +233,8 @@ async def _exchanged(work: Work, copy: UnfinishedCopy, descriptor: int, state: l
         with suppress(TargetBusyError):
             await work.lock.take(0.0, lambda _: None)
         return _not_exchanged(answer)
-    old_key = work.opened.key
     work.opened.follow(copy.numbers)
     warnings = (answer["warning"],) if answer and answer["warning"] else ()
-    effect = {FILE: file_key(*copy.numbers), REPLACED_FILE: old_key}
     return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
 
 
