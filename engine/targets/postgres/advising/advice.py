@@ -172,6 +172,8 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
     unknown = _bloat_unknown(needs)
     needs_manual_fix = [obstacle for drifted in needs.drifts if (obstacle := _manual_rebuild(drifted, needs))]
     if needs.reindex:
+        if unknown and found.gain:
+            found = replace(found, gain=f"{found.gain}, not counting the unknown")
         return _with_obstacles(replace(found, reason="; ".join([found.reason, *unknown])), needs_manual_fix)
     if needs_manual_fix:
         found = _with_obstacles(replace(found, reason=""), needs_manual_fix)
@@ -186,7 +188,10 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
 
 _WHY_UNKNOWN: Final = {
     Unknown.NO_STATISTICS: "no statistics, or this role may not read them",
-    Unknown.NOT_READ: "only a superuser may look at its pages",
+    Unknown.FORBIDDEN: "only a superuser may look at its pages",
+    Unknown.NOT_WRITTEN: "its pages cannot be read yet. A checkpoint writes those of a new index to disk",
+    Unknown.NO_TIME: "there was no time to look at its pages",
+    Unknown.NOT_COUNTED: "its rows are not counted. ANALYZE counts them",
     Unknown.CORRELATED: "columns may depend on each other. A superuser's advice looks at pages, --thorough measures",
     Unknown.NO_ESTIMATE: "there is no estimate for its kind",
 }

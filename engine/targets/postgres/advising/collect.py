@@ -63,7 +63,8 @@ async def collect_condition(
     horizon = await xmin_horizon.read(reader)
     shapes = await _index_shapes(reader, horizon, sees_all)
     bloat = {table.oid: Bloat(table.pages, table_share(table)) for table in tables}
-    bloat |= await bloat_of(reader, shapes, limits)
+    known, unread = await bloat_of(reader, shapes, limits)
+    bloat |= known
     drifting = await drifts(reader)
     upkeep = [one for one in await index_upkeep(reader) if one.waiting]
     large = {oid for (oid,) in await reader.rows(_LARGE_INDEXES, row=(int,))}  # their bloat may be unknown
@@ -82,6 +83,7 @@ async def collect_condition(
         autovacuum=await autovacuum.read(reader, [table.oid for table in activity if is_not_kept_up(table)]),
         horizon=horizon,
         bloat=bloat,
+        unread=unread,
         toast={one.table: one.oid for one in shapes.toast},
         upkeep=upkeep,
         needless=await needless_indexes(reader),
@@ -103,7 +105,8 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS)
     activity = [table for table in await _activity(reader, sees_all) if may_need_something(table, limits)]
     shapes = await _index_shapes(reader, await xmin_horizon.read(reader), sees_all)
     least = limits.index_bloat_share
-    bloat = {oid: one for oid, one in (await bloat_of(reader, shapes, limits)).items() if one.share >= least}
+    known, _ = await bloat_of(reader, shapes, limits)
+    bloat = {oid: one for oid, one in known.items() if one.share >= least}
     drifting = await drifts(reader)
     upkeep = [one for one in await index_upkeep(reader) if one.waiting >= min(limits.pending_list, limits.uncovered)]
     indexes = await reader.indexes_by_oid_or_invalid(_concerned(drifting, upkeep, bloat))

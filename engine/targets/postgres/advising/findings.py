@@ -13,7 +13,7 @@ from engine.domain.humanize import size
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.postgres.reading.ages import DANGER, Counter, as_text, is_old
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild
-from engine.targets.postgres.reading.condition import Activity, Bloat, Condition
+from engine.targets.postgres.reading.condition import Activity, Bloat, Condition, Unread
 from engine.targets.postgres.reading.index_upkeep import IndexUpkeep
 from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.relations import Index, Table
@@ -82,8 +82,12 @@ class Unknown(StrEnum):
     """Why the bloat of an index is not known."""
 
     NO_STATISTICS = "no_statistics"
-    NOT_READ = "not_read"
-    """Only its pages tell, and this role may not look at them."""
+    FORBIDDEN = Unread.FORBIDDEN.value
+    """Only its pages tell, and this role may not read them."""
+    NOT_WRITTEN = Unread.NOT_WRITTEN.value
+    NO_TIME = Unread.NO_TIME.value
+    NOT_COUNTED = "not_counted"
+    """Its number of rows is unknown."""
     CORRELATED = "correlated"
     """The bloat depends on whether some columns decide the others, which statistics do not say."""
     NO_ESTIMATE = "no_estimate"
@@ -313,20 +317,23 @@ def _unknown(condition: Condition, past: TargetHistory, limits: Thresholds) -> M
             and not index.in_catalog
             and index.pages * PAGE >= least
             and not _has_size_of_rebuild(index, index.pages * PAGE, past)
-            and (why := _why_unknown(index, condition.bloat.get(index.oid), limits)) is not None
+            and (why := _why_unknown(index, condition.bloat.get(index.oid), condition.unread.get(index.oid), limits))
+            is not None
         ):
             found.setdefault(why, []).append(index)
     return found
 
 
-def _why_unknown(index: Index, bloat: Bloat | None, limits: Thresholds) -> Unknown | None:
+def _why_unknown(index: Index, bloat: Bloat | None, unread: Unread | None, limits: Thresholds) -> Unknown | None:
     if bloat is not None:
         most = replace(bloat, share=bloat.share_at_most)
         is_open = not bloat.is_measured and _bloat_need(bloat, limits) is None and _bloat_need(most, limits) is not None
         return Unknown.CORRELATED if is_open else None
     if index.is_estimated:
         return Unknown.NO_STATISTICS
-    return Unknown.NOT_READ if index.method in {"gin", "gist"} else Unknown.NO_ESTIMATE
+    if index.method not in {"gin", "gist"}:
+        return Unknown.NO_ESTIMATE
+    return Unknown.NOT_COUNTED if unread is None else Unknown(unread.value)
 
 
 def _bloat_need(bloat: Bloat, limits: Thresholds) -> Need | None:

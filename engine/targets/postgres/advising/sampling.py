@@ -14,7 +14,7 @@ from engine.domain.frozen import frozen
 from engine.domain.thresholds import Thresholds
 from engine.targets.postgres.advising import bloat
 from engine.targets.postgres.advising.page_contents import chunk_bytes, gin_entries, gist_rows, tree_rows
-from engine.targets.postgres.reading.condition import Bloat
+from engine.targets.postgres.reading.condition import Bloat, Unread
 from engine.targets.postgres.reading.page_sample import may_read_files, sampled_pages
 from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.reader import Reader
@@ -53,8 +53,8 @@ class _Candidate:
         return self.share * self.pages * PAGE
 
 
-async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> dict[int, Bloat]:
-    """The known dead space of indexes and TOAST tables, by oid. Raises TargetError.
+async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> tuple[dict[int, Bloat], dict[int, Unread]]:
+    """The known dead space of indexes and TOAST tables, and whose pages were not read, by oid. Raises TargetError.
 
     Pages are read only of what may be over these limits.
     """
@@ -80,15 +80,19 @@ async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> dict[i
         for one in shapes.toast
     )
     wanted += [one for one in toast if one.share >= limits.table_bloat_share and one.gain >= limits.table_bloat]
-    if wanted and await may_read_files(reader):
-        pages = {one.oid: one.pages for one in wanted}
-        until = time.monotonic() + TAKES
-        for one in sorted(wanted, key=lambda one: -one.gain)[:MOST_LOOKED_AT]:
-            if time.monotonic() > until:
-                break
-            if (share := await one.look()) is not None:
-                found[one.oid] = Bloat(pages[one.oid], share, is_measured=True)
-    return found
+    if not (wanted and await may_read_files(reader)):
+        return found, dict.fromkeys((one.oid for one in wanted), Unread.FORBIDDEN)
+    unread = dict.fromkeys((one.oid for one in wanted), Unread.NO_TIME)
+    until = time.monotonic() + TAKES
+    for one in sorted(wanted, key=lambda one: -one.gain)[:MOST_LOOKED_AT]:
+        if time.monotonic() > until:
+            break
+        if (share := await one.look()) is not None:
+            found[one.oid] = Bloat(one.pages, share, is_measured=True)
+            del unread[one.oid]
+        else:
+            unread[one.oid] = Unread.NOT_WRITTEN
+    return found, unread
 
 
 async def _tree(reader: Reader, tree: TreeShape) -> float | None:

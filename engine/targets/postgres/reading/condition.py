@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -74,6 +75,15 @@ class Bloat:
         return round(self.share * self.bytes)
 
 
+class Unread(StrEnum):
+    """Why the pages of an index were not read."""
+
+    FORBIDDEN = "forbidden"
+    NOT_WRITTEN = "not_written"
+    """They cannot be read; those of a new index are in memory until a checkpoint."""
+    NO_TIME = "no_time"
+
+
 @frozen(kw_only=True)
 class Condition:
     """All of it."""
@@ -84,6 +94,8 @@ class Condition:
     horizon: XminHorizon = NOTHING_HELD
     bloat: Mapping[int, Bloat] = field(default_factory=dict)
     """Bloat of tables, TOAST tables and indexes, by oid, if known."""
+    unread: Mapping[int, Unread] = field(default_factory=dict)
+    """Indexes and TOAST tables whose pages would tell their bloat, by oid."""
     upkeep: Sequence[IndexUpkeep] = ()
     toast: Mapping[int, int] = field(default_factory=dict)
     """The TOAST tables, by oid of their table."""

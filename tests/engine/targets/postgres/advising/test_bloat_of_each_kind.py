@@ -8,6 +8,7 @@ from benchmarks.postgres_bloat import LONG, PLAIN, RICH, Content, cases
 from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation
 from engine.domain.thresholds import Thresholds
+from engine.targets.postgres.advising import sampling
 from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database
 
@@ -61,3 +62,23 @@ async def test_what_is_unknown_is_told_with_the_reason(database: Database) -> No
     assert "the bloat of public.lists is unknown: only a superuser may look at its pages" in by_owner
     for told in (by_owner, await reason_of_reindex(database.url)):
         assert "the bloat of public.places is unknown: there is no estimate for its kind" in told
+
+
+async def test_a_superuser_is_not_said_to_lack_a_right(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    database(
+        "CREATE TABLE item AS SELECT g AS id, ARRAY[g, g + 1] AS list FROM generate_series(1, 100000) AS g",
+        "CREATE INDEX lists ON item USING gin (list)",
+        "CREATE INDEX ids ON item (id)",
+        "DELETE FROM item WHERE id % 5 > 0",
+        "VACUUM ANALYZE item",
+    )
+
+    async def not_written(*_: object) -> list[object]:
+        return []
+
+    monkeypatch.setattr(sampling, "sampled_pages", not_written)
+    async with connected(database.url, writing=False) as session:
+        advice, _ = await session.session.advise(TargetHistory(now=0), budget=1, limits=LIMITS)
+    (reindex,) = [one for one in advice if one.operation is Operation.REINDEX]
+    assert "the bloat of public.lists is unknown: its pages cannot be read yet. A checkpoint" in reindex.reason
+    assert reindex.gain.endswith("not counting the unknown")
