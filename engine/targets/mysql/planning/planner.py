@@ -82,16 +82,20 @@ async def plan_tables(
 ) -> OperationPlan:
     """The plan of an operation on these tables. `reasons`: why they need it, by name."""
     permitted, forbidden = allowed(operation, in_scope, await rights(reader))
+    possible = permitted
     warnings = [f"left out: {grant(operation, forbidden, reader.server.user)}"] if forbidden else []
     if operation is Operation.REBUILD and not options.server.offline:
-        permitted, why_others_stay = _online(permitted)
+        possible, why_others_stay = _online(permitted)
         warnings += [f"left out: {why_others_stay}"] if why_others_stay else []
-    steps = await _steps(reader, operation, options, permitted, reasons)
+    others_left_out = len(permitted) - len(possible)
+    steps = await _steps(reader, operation, options, possible, reasons)
     if any(step.disk_needed for step in steps):
-        needs = await disk_needs(reader, permitted)  # by table, which is what steps conflict by
+        needs = await disk_needs(reader, possible)  # by table, which is what steps conflict by
         steps = [replace(step, needs=needs.get(step.conflict, ())) for step in steps]
         what_to_do = _NO_ROOM_TO_REPAIR if operation is Operation.REPAIR else _NO_ROOM
-        steps, problems = fitting(steps, what_to_do, force=options.force)
+        fitting_steps, problems = fitting(steps, what_to_do, force=options.force)
+        others_left_out += len(steps) - len(fitting_steps)
+        steps = fitting_steps
         warnings += problems
     if not steps and warnings:
         return OperationPlan(operation=operation, refused=". ".join(why.removeprefix("left out: ") for why in warnings))
@@ -101,7 +105,7 @@ async def plan_tables(
         operation=operation,
         steps=tuple(by_turn(steps, operation, turns)),
         warnings=tuple(warnings),
-        left_out=len(forbidden),
+        left_out=len(forbidden) + (others_left_out if options.objects else 0),
     )
     return await in_parallel(reader, planned, options)
 

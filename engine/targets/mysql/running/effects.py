@@ -30,7 +30,7 @@ class Totals:
         """
         Args:
             checks: of a check, what it has found.
-            left_out: how many tables are not done for lack of a right.
+            left_out: how many tables the plan leaves out, see `OperationPlan.left_out`.
         """
         self._sums: dict[str, int] = {}
         self._checks = checks

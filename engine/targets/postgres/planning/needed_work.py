@@ -112,6 +112,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         # In the order of the kinds of work, but first what the last run did not begin.
         NO_TURNS if emergency_warnings else replace(needed.turns, done={}),
         forbidden=[*forbidden_tables, *forbidden_indexes],
+        others_left_out=len(permitted_indexes) - len(to_rebuild) if in_scope.is_named else 0,
         warnings=[*emergency_warnings, *left_out, *not_recorded],
         not_needed=". ".join(left_out) or "nothing is needed",
     )

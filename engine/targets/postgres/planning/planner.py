@@ -224,6 +224,7 @@ def _reindex(
         reader.server,
         turns,
         forbidden=forbidden,
+        others_left_out=len(permitted) - len(to_rebuild) if in_scope.is_named else 0,
         warnings=[*warnings, *not_recorded],
         not_needed=". ".join(not_needed),
     )
@@ -270,9 +271,15 @@ async def _rewrite(
     fitting_steps, problems = await _with_room(reader, steps, permitted, replication_state, options, dead_share_by_oid)
     if steps and not fitting_steps:
         return _without_room(operation, problems)
-    warnings = [*problems, *repack_steps.log_warnings(fitting_steps, replication_state)]
     return plan_of(
-        operation, fitting_steps, server, turns, forbidden=forbidden, warnings=warnings, not_needed=not_needed
+        operation,
+        fitting_steps,
+        server,
+        turns,
+        forbidden=forbidden,
+        others_left_out=len(steps) - len(fitting_steps) if in_scope.is_named else 0,
+        warnings=[*problems, *repack_steps.log_warnings(fitting_steps, replication_state)],
+        not_needed=not_needed,
     )
 
 
@@ -341,9 +348,16 @@ async def _repack(
     ]
     if leftovers and not in_scope.is_named:
         warnings += pg_repack_steps.of_dropped_tables(leftovers, await reader.tables())
-    not_needed = ". ".join(refusals)
+    impossible = sum(table.oid in obstacles for table in tables)
     return plan_of(
-        operation, fitting_steps, server, turns, forbidden=forbidden, warnings=warnings, not_needed=not_needed
+        operation,
+        fitting_steps,
+        server,
+        turns,
+        forbidden=forbidden,
+        others_left_out=impossible + len(steps) - len(fitting_steps) if in_scope.is_named else 0,
+        warnings=warnings,
+        not_needed=". ".join(refusals),
     )
 
 
@@ -368,6 +382,7 @@ def plan_of(
     turns: Turns,
     *,
     forbidden: Sequence[Table | Index] = (),
+    others_left_out: int = 0,
     warnings: Sequence[str] = (),
     not_needed: str = "",
 ) -> OperationPlan:
@@ -375,6 +390,7 @@ def plan_of(
 
     Args:
         forbidden: what the role may not maintain.
+        others_left_out: how many named tables or indexes are left out for other reasons.
         not_needed: why there is nothing to do, where there are no steps.
     """
     rights = missing_rights(forbidden, server)
@@ -386,7 +402,7 @@ def plan_of(
         operation=operation,
         steps=tuple(by_turn(steps, operation, turns)),
         warnings=(*(f"left out: {right}" for right in rights), *warnings),
-        left_out=len(unprivileged(forbidden)),
+        left_out=len(unprivileged(forbidden)) + others_left_out,
     )
 
 

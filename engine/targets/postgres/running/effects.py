@@ -72,7 +72,7 @@ class Totals:
         """
         Args:
             checks: of a check, what it has found.
-            left_out: how many tables or indexes are not done for lack of a right.
+            left_out: how many tables or indexes the plan leaves out, see `OperationPlan.left_out`.
         """
         self._sums: dict[str, int] = {}
         self._all_measured = True

@@ -154,3 +154,25 @@ def test_the_lag_of_the_slowest_replica_is_told() -> None:
     assert warning.startswith("2 replicas will have to receive up to")
     assert "the slowest is 3.22 GB behind" in warning
     assert "behind" not in log_warnings([], replace(around, lag=1000))[0]
+
+
+async def test_what_was_named_and_does_not_fit_counts_as_left_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database(*FULL, "CREATE TABLE small (id int)")
+    with_free(monkeypatch, ROOM + 100_000)
+    named = await plan(database.url, Operation.VACUUM_FULL, objects=("item", "small"))
+    assert ([step.object for step in named.steps], named.left_out) == (["public.small"], 1)
+    forced = await plan(database.url, Operation.VACUUM_FULL, objects=("item", "small"), force=True)
+    assert (len(forced.steps), forced.left_out) == (2, 0)
+    assert (await plan(database.url, Operation.VACUUM_FULL)).left_out == 0
+
+
+@pytest.mark.parametrize(("objects", "left_out"), [(("item", "meeting"), 1), ((), 0)])
+async def test_a_named_index_that_cannot_be_rebuilt_counts_as_left_out(
+    database: Database, objects: tuple[str, ...], left_out: int
+) -> None:
+    database(*FULL, "CREATE TABLE meeting (during tsrange, EXCLUDE USING gist (during WITH &&))")
+    planned = await plan(database.url, Operation.REINDEX, objects=objects)
+    assert [step.object for step in planned.steps if "item" in step.object]
+    assert planned.left_out == left_out
