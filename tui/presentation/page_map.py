@@ -94,8 +94,8 @@ def page_map_rows(found: PageMap, width: int, height: int) -> list[Row]:
     shown = min(max((height - _AROUND) // 3, _FEWEST_OBJECTS), _MOST_OBJECTS)
     above = [((summary(found), Tone.TEXT),), *legend((found,), width)]
     below: list[Row] = [(), *_strips(found, width, shown), (), ((order(found), Tone.TEXT),)]
-    rows = max(height - len(above) - len(below) - 2, _FEWEST_ROWS)  # some texts take two
-    return [*above, *picture(found, width, rows), *below]
+    rows = max(height - len(above) - len(below) - 3, _FEWEST_ROWS)  # the scale; some texts take two
+    return [*above, ((_scale(found, width * rows), Tone.DIM),), *picture(found, width, rows), *below]
 
 
 def before_and_after(maps: KeptMaps, width: int) -> list[Row]:
@@ -122,6 +122,13 @@ def summary(found: PageMap) -> str:
     full = _fullness(found)
     filled = "" if full is None else f"; pages of rows and entries are {percent(full)} full"
     return f"{size(_bytes(found))} in {counted(found.pages, 'page')}, {_free(found)}{filled}"
+
+
+def _scale(found: PageMap, signs: int) -> str:
+    """How many pages a sign of the picture stands for, where they lie, and what it shows of them."""
+    number = min(signs, len(found.owners))
+    pages = "a page" if found.pages <= number else f"about {counted(round(found.pages / number), 'page')}"
+    return f"Each sign: {pages}, row by row in file order; it shows how full."
 
 
 def in_short(found: PageMap) -> str:
@@ -253,7 +260,10 @@ def _joined(signs: Sequence[Piece]) -> Row:
 def _strips(found: PageMap, width: int, most: int) -> Iterator[Row]:
     """Where the largest tables and indexes lie in the file, and in what order."""
     yield (
-        (f"Share out of order, and where: {TABLE_SIGNS[::-1]} {INDEX_SIGNS[::-1]} in order to scattered", Tone.HEADING),
+        (
+            f"Share out of order, and where; here {TABLE_SIGNS[::-1]} {INDEX_SIGNS[::-1]} are in order to scattered",
+            Tone.HEADING,
+        ),
     )
     largest = sorted(enumerate(found.objects), key=lambda one: -one[1].pages)[:most]
     for number, _ in largest:

@@ -63,6 +63,16 @@ def example(places: int = 4096, *, free: float = 0.25, in_order: float = 0.2) ->
 MAPS: Facts = {PAGES_BEFORE: packed(example(1024)), PAGES_AFTER: packed(example(768, free=0, in_order=1))}
 
 
+def test_it_says_how_many_pages_a_sign_stands_for_and_what_it_shows() -> None:
+    text = "\n".join(one.text for one in page_map_document(example(), 76, 22))
+    rows = [one for one in text.splitlines() if one and set(one.rstrip()) <= set("░▒▓█-+x#·~")]
+    assert f"Each sign: about {round(40_960 / (76 * len(rows)))} pages, row by row in file order" in text
+    assert "it shows how full." in text
+    assert "here █▓▒░ #x+- are in order to scattered" in text
+    small = replace(example(50), pages=50)
+    assert "Each sign: a page, " in "\n".join(one.text for one in page_map_document(small, 76, 22))
+
+
 async def add_vacuum(seeded: Seeded) -> None:
     """A job that has moved the pages of its file."""
     (job,) = await seeded.store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)

@@ -19,14 +19,12 @@ MOST: Final = 16_000_000
 """Bytes that are read in each order."""
 FEWEST: Final = 200
 """Pages of a table or an index that can tell it."""
-_NEAR: Final = 32
-"""Pages: the system reads so many ahead."""
 _PIECE: Final = 50
 """Pages that are read in one order before the other has its turn: what else the disk does meets both."""
 
 
 def read_times(descriptor: int, log: int | None, roots: Sequence[Root], stop: threading.Event) -> ReadTimes | None:
-    """Times of the table or index with the most pages far from the one before them, in the database of `descriptor`.
+    """Times of the table or index with the most pages out of order, in the database of `descriptor`.
 
     `log`: the descriptor of its write-ahead log. `stop`: ends it before the next page. None where all are too small,
     and if it was stopped before it could tell.
@@ -94,14 +92,15 @@ class _Reader:
 def _most_scattered(
     file: FilePages, roots: Sequence[Root], give_up: float, stop: threading.Event
 ) -> tuple[str, list[int]]:
-    """The table or index with the most pages far from the one before them, and its leaf pages in key order."""
+    """The table or index with the most pages out of order, which is the one that the map names, and its leaf pages in
+    key order."""
     most, found = 0, ("", list[int]())
     seen = bytearray(file.number + 1)
     for root in roots:
         if stop.is_set():
             break
         leaves, _, _ = pages_below(file, root.page, seen, give_up)
-        far = sum(not 0 < after - before <= _NEAR for before, after in pairwise(leaves))
-        if far > most:
-            most, found = far, (root.name, leaves)
+        jumps = sum(after != before + 1 for before, after in pairwise(leaves))
+        if jumps > most:
+            most, found = jumps, (root.name, leaves)
     return found
