@@ -109,7 +109,7 @@ async def test_killed_in_a_purge_its_undo_tablespace_is_active_again(database: M
         assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
         assert f"undo tablespace {HELPER} is active again" in str(child.error)
         assert database.value(state) == ACTIVE
-    assert [result.status for result in (await run(database.url, Operation.PURGE_UNDO)).values()] == [Status.COMPLETED]
+    assert {result.status for result in (await run(database.url, Operation.PURGE_UNDO)).values()} == {Status.COMPLETED}
     assert not database(state)
 
 
