@@ -31,13 +31,15 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
         before = seen.get(child.id)
         was = before.status if before else Status.PENDING
         name = f"#{child.id} {named(job.target)} {child.operation}"
+        known = max(1, before.attempt if before else 0)
+        is_again = child.attempt > known and child.started_at is not None and not child.recovering
+        if is_again:  # it may have been pending in between, unseen
+            yield f"{name} runs again"
         if child.status == was:
-            if before and was is Status.RUNNING and child.attempt > before.attempt and not child.recovering:
-                yield f"{name} runs again"  # it was pending in between, unseen
-            elif before and status_text(child) != status_text(before):
+            if not is_again and before and status_text(child) != status_text(before):
                 yield f"{name} {status_text(child)}"
             continue
-        if was is Status.PENDING and child.started_at is not None:
+        if was is Status.PENDING and child.started_at is not None and not is_again:
             yield f"{name} started"
         if child.status.is_final:
             yield f"{name} {ending(child)}"

@@ -365,6 +365,11 @@ def test_a_child_that_lost_its_process_waits_to_run_again() -> None:
     assert list(report.events({running.id: running}, parent(back))) == ["#42.1 sales.db vacuum waits to run again"]
     begun_again = replace(running, attempt=running.attempt + 1)
     assert list(report.events({running.id: running}, parent(begun_again))) == ["#42.1 sales.db vacuum runs again"]
+    assert list(report.events({back.id: back}, parent(begun_again))) == ["#42.1 sales.db vacuum runs again"]
+    assert list(report.events({}, parent(begun_again))) == ["#42.1 sales.db vacuum runs again"]
+    over = replace(child(1), attempt=running.attempt + 1)
+    said = [f"#42.1 sales.db vacuum {what}" for what in ("runs again", ending(over))]
+    assert list(report.events({running.id: running}, parent(over))) == said
 
 
 def test_what_became_of_a_wish_to_cancel() -> None:
