@@ -29,14 +29,24 @@ def destination(path: str, asked: str | None, today: date) -> str:
 
 
 def free_name(path: str, directory: str, today: date) -> str:
-    """A name such as `sales.backup-2026-11-24.db` in `directory`, with a number if that exists."""
+    """Such as `sales.backup-2026-11-24.db` in `directory`; if there are backups of that day, with the number after the
+    highest: a number that a removed one had would be taken for that of an older backup."""
     database = Path(path)
-    for number in range(1, 10_000):
-        again = "" if number == 1 else f".{number}"
-        candidate = Path(directory, f"{database.stem}.backup-{today.isoformat()}{again}{database.suffix}")
-        if not os.path.lexists(candidate):
-            break
+    stem, suffix = f"{database.stem}.backup-{today.isoformat()}", database.suffix
+    number = _highest(directory, stem, suffix) + 1
+    while os.path.lexists(candidate := Path(directory, f"{stem}{f'.{number}' if number > 1 else ''}{suffix}")):
+        number += 1
     return str(candidate)
+
+
+def _highest(directory: str, stem: str, suffix: str) -> int:
+    """The highest number of the files of this name; 0 if there are none, or if the directory cannot be listed."""
+    pattern = re.compile(rf"{re.escape(stem)}(?:\.([0-9]+))?{re.escape(suffix)}")
+    try:
+        found = list(filter(None, map(pattern.fullmatch, os.listdir(directory))))  # noqa: PTH208 - names are wanted
+    except OSError:
+        return 0
+    return max((int(match[1] or 1) for match in found), default=0)
 
 
 def generated_names(path: str) -> re.Pattern[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -93,6 +94,14 @@ def assert_stays(warnings: Sequence[str], backup: Path, why: Stays) -> None:
 async def planned(engine: Engine, path: Path, **options: Any) -> OperationPlan:
     (operation,) = (await engine.plan(request(path, **options))).operations
     return operation
+
+
+async def test_a_new_backup_never_gets_the_number_of_a_removed_one(engine: Engine, path: Path) -> None:
+    names = [backup.name for backup in await made(engine, path, 4, keep=2)]
+    found = [re.fullmatch(r".+\.backup-(\d{4}-\d\d-\d\d)(?:\.(\d+))?\.db", name) for name in names]
+    order = [(match[1], int(match[2] or 1)) for match in found if match]
+    assert len(order) == 4
+    assert order == sorted(set(order))
 
 
 async def test_without_keep_every_backup_stays(engine: Engine, path: Path) -> None:

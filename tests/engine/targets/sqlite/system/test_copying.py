@@ -563,6 +563,26 @@ async def test_what_a_killed_attempt_left_elsewhere_is_removed_by_a_recovery(pat
 
 
 @pytest.mark.parametrize(
+    ("there", "number"),
+    [
+        ((), ""),
+        (("",), ".2"),
+        ((".2",), ".3"),
+        ((".2", ".3"), ".4"),
+        (("", ".9", ".10"), ".11"),
+        ((".x", ".5.bak", ".-7"), ""),
+    ],
+)
+def test_a_backup_is_numbered_after_the_highest_of_its_day(tmp_path: Path, there: tuple[str, ...], number: str) -> None:
+    (tmp_path / "sales.backup-2026-11-23.20.db").touch()
+    (tmp_path / "sales2.backup-2026-11-24.20.db").touch()
+    for other in there:
+        (tmp_path / f"sales.backup-2026-11-24{other}.db").touch()
+    named = copying.free_name(str(tmp_path / "sales.db"), str(tmp_path), TODAY)
+    assert named == str(tmp_path / f"sales.backup-2026-11-24{number}.db")
+
+
+@pytest.mark.parametrize(
     ("database", "name"),
     [
         ("sales.db", "sales.backup-2026-11-24.db"),
