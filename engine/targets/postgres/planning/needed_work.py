@@ -14,6 +14,7 @@ from engine.targets.postgres.planning import operation_steps
 from engine.targets.postgres.planning.collation_steps import recording
 from engine.targets.postgres.planning.planner import (
     by_name_only,
+    conflict_of,
     in_parallel,
     leftovers_of,
     partitions_of,
@@ -22,7 +23,6 @@ from engine.targets.postgres.planning.planner import (
 )
 from engine.targets.postgres.planning.rights import allowed
 from engine.targets.postgres.planning.scope import analyzed_with_parent, scope
-from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading.ages import aged_tables
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.reader import Reader
@@ -82,7 +82,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
             [table for table in to_vacuum if table.oid in vacuumed_and_analyzed], with_analyze, version, vacuum, old
         ),
         *[
-            replace(step, conflict=_conflict(step, with_parent))
+            replace(step, conflict=conflict_of(step, with_parent))
             for step in operation_steps.vacuum_steps(
                 [table for table in to_vacuum if table.oid not in vacuumed_and_analyzed], options, version, vacuum, old
             )
@@ -117,12 +117,3 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         not_needed=". ".join(left_out) or "nothing is needed",
     )
     return await in_parallel(reader, planned, options) if planned.steps else planned
-
-
-def _conflict(step: PgStep, with_parent: Mapping[int, Table]) -> str:
-    """What the step conflicts by: a partition by its root, whose ANALYZE would wait for the lock of its VACUUM.
-
-    `with_parent`: the roots of the partitions that are analyzed with them, by the oid of the partition.
-    """
-    root = with_parent.get(step.subject.oid) if step.subject is not None else None
-    return step.conflict if root is None else root.shown

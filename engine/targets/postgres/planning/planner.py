@@ -83,7 +83,7 @@ async def plan(
         in_scope = replace(in_scope, tables=[table for table in in_scope.tables if table.oid in old_enough])
     match operation:
         case Operation.VACUUM:
-            planned = await _vacuum(reader, options, in_scope, past.turns)
+            planned = await _vacuum(reader, options, in_scope, partitions, past.turns)
         case Operation.ANALYZE:
             planned = await _analyze(reader, options, in_scope, partitions, past.turns)
         case Operation.REINDEX:
@@ -137,13 +137,30 @@ async def partitions_of(reader: Reader) -> dict[int, list[int]]:
     return children
 
 
-async def _vacuum(reader: Reader, options: Options, in_scope: Scope, turns: Turns) -> OperationPlan:
-    server = reader.server
-    permitted, forbidden = allowed([table for table in in_scope.tables if not table.is_partitioned])
+async def _vacuum(
+    reader: Reader, options: Options, in_scope: Scope, partitions: Mapping[int, Sequence[int]], turns: Turns
+) -> OperationPlan:
+    server, version = reader.server, reader.server.version
+    analyzes_parents = in_scope.is_named and options.server.analyze
+    permitted, forbidden = allowed([table for table in in_scope.tables if analyzes_parents or not table.is_partitioned])
     old = await aged_tables(reader)
-    steps = operation_steps.vacuum_steps(permitted, options, server.version, {}, old, in_scope.columns)
+    with_parent = {} if operation_steps.supports_only(version) else analyzed_with_parent(permitted, partitions)
+    only_vacuumed = replace(options, server=replace(options.server, analyze=False))
+    alone = [table for table in permitted if table.oid not in with_parent]
+    steps = [
+        *operation_steps.vacuum_steps(alone, options, version, {}, old, in_scope.columns),
+        *[
+            replace(step, conflict=conflict_of(step, with_parent))
+            for step in operation_steps.vacuum_steps(
+                [table for table in permitted if table.oid in with_parent], only_vacuumed, version, {}, old
+            )
+        ],
+        *operation_steps.analyze_steps(
+            [table for table in alone if table.is_partitioned], options, version, {}, in_scope.columns
+        ),
+    ]
     if steps and not in_scope.is_named:
-        steps += operation_steps.database_statistics(server.version)
+        steps += operation_steps.database_statistics(version)
     horizon_warnings = xmin_horizon.warnings(await xmin_horizon.read(reader))
     emergency_warnings = operation_steps.emergency(permitted, old)
     return plan_of(
@@ -155,6 +172,15 @@ async def _vacuum(reader: Reader, options: Options, in_scope: Scope, turns: Turn
         warnings=[*emergency_warnings, *horizon_warnings],
         not_needed=_too_young(options),
     )
+
+
+def conflict_of(step: PgStep, with_parent: Mapping[int, Table]) -> str:
+    """What the step conflicts by: a partition by its root, whose ANALYZE would wait for the lock of its VACUUM.
+
+    `with_parent`: the roots of the partitions that are analyzed with them, by the oid of the partition.
+    """
+    root = with_parent.get(step.subject.oid) if step.subject is not None else None
+    return step.conflict if root is None else root.shown
 
 
 def _clean_leftovers(server: Server, in_scope: Scope, turns: Turns) -> OperationPlan:

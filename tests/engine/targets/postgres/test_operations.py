@@ -428,6 +428,7 @@ SALES = (
         (Operation.ANALYZE, ServerOptions(missing_only=True, schemas=("public", "old")), ()),
         (Operation.ANALYZE, ServerOptions(), ("sale", "sale_1", "old.sale_2")),
         (Operation.OPTIMIZE, ServerOptions(schemas=("public", "old")), ()),
+        (Operation.VACUUM, ServerOptions(analyze=True), ("sale",)),
     ],
 )
 async def test_each_partition_is_analyzed_once(
