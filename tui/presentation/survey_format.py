@@ -72,7 +72,7 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.SEGMENTS:
             return f"full-text index in {_counted(facts, 'segments', 'segment')}"
         case SurveyCause.LEFTOVERS:
-            return _counted(facts, "leftovers", "leftover index")
+            return _counted(facts, "leftovers", "leftover")
         case SurveyCause.UNDO:
             undo = size(number(facts, "undo_bytes"))
             return f"{_large(number(facts, 'history'))} transactions to purge, undo log {undo}"

@@ -200,6 +200,7 @@ class PostgresSession:
             reindex=_reasons(found.reindex),
             tend=_reasons(found.tend),
             table_pages={one.index: one.table_pages for one in condition.upkeep},
+            left_by_pg_repack=condition.left_by_pg_repack,
             drifted=found.drifts,
             turns=past.turns,
             damaged=past.damaged_tables,

@@ -46,7 +46,7 @@ DAY = 86_400_000_000
         ("statistics", {}, "statistics are missing or out of date"),
         ("long_log", {"wal_size": 120_000_000}, "write-ahead log of 120 MB"),
         ("segments", {"segments": 12}, "full-text index in 12 segments"),
-        ("leftovers", {"leftovers": 2}, "2 leftover indexes"),
+        ("leftovers", {"leftovers": 2}, "2 leftovers"),
         ("other", {"operation": "backup"}, "needs backup"),
         ("broken_rule", {"orphans": 3, "findings": 4}, "3 orphans"),
         ("broken_rule", {"orphans": 0, "findings": 1}, "1 broken rule"),

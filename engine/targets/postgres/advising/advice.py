@@ -26,6 +26,7 @@ from engine.targets.postgres.advising.findings import Cause, Need, TableFindings
 from engine.targets.postgres.connection.names import shown
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
+from engine.targets.postgres.reading.repack_client import left_by_pg_repack
 
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
 """The operations that optimize covers."""
@@ -76,7 +77,7 @@ def _with_causes(item: Advice, needs: TableFindings) -> Advice:
         Operation.REINDEX: {need.cause for need in needs.reindex.values()}
         | ({Cause.COLLATION_VERSION} if any(drifted.left for drifted in needs.drifts) else set())
         | ({Cause.INDEX_NOT_BUILT} if needs.not_built else set()),
-        Operation.CLEAN_LEFTOVERS: {Cause.LEFTOVER} if needs.leftovers else set(),
+        Operation.CLEAN_LEFTOVERS: {Cause.LEFTOVER} if needs.leftovers or needs.left_by_pg_repack else set(),
         Operation.OPTIMIZE: {Cause.UNRECORDED_COLLATION_VERSION} if _recorded(needs) else set(),
         Operation.CHECK: {item.cause},
     }
@@ -230,6 +231,7 @@ def _not_built(needs: TableFindings) -> str:
 
 def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     left = [index.shown for index in needs.leftovers]
+    repacked = [table.shown for table in needs.left_by_pg_repack]
     not_ours = [index.shown for index in needs.leftovers if not index.may_be_maintained]
     obstacles = [f"this role may not drop {listed(not_ours, 3)}"] if not_ours else []
     needless = condition.needless
@@ -237,7 +239,8 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     prefixes = [f"{one.name} of {one.same_as} ({size(one.bytes)})" for one in needless.prefixes]
     long_unused = [one for one in needless.unused if one.counted_for >= COUNTED_FOR]
     unused = [f"{shown(one.schema, one.name)} ({size(one.bytes)})" for one in long_unused]
-    texts = [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
+    texts = [left_by_pg_repack(repacked)] if repacked else []
+    texts += [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
     texts += obstacles
     texts += [f"drop the duplicates that you do not need: {listed(duplicates, 3)}"] if duplicates else []
     texts += [f"the first keys of a larger index, so perhaps needless: {listed(prefixes, 3)}"] if prefixes else []
@@ -245,15 +248,15 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
         texts.append(f"no query on this server has used since {long_unused[0].since:%Y-%m-%d}: {listed(unused, 3)}")
     return Advice(
         operation=Operation.CLEAN_LEFTOVERS,
-        level=Level.SOON if left else Level.NONE,
+        level=Level.NOW if repacked else Level.SOON if left else Level.NONE,
         reason="; ".join(texts) or "no leftover index",
         facts={
-            "leftovers": len(left),
+            "leftovers": len(left) + len(repacked),
             "duplicate_indexes": len(duplicates),
             "prefix_indexes": len(prefixes),
             "unused_indexes": len(unused),
         },
-        objects=tuple(left),
+        objects=(*repacked, *left),
         obstacles=tuple(obstacles),
     )
 
@@ -283,7 +286,8 @@ def _recorded(needs: TableFindings) -> list[str]:
 
 
 def _noun(operation: Operation) -> str:
-    return "index" if operation in {Operation.REINDEX, Operation.CLEAN_LEFTOVERS} else "table"
+    names = {Operation.REINDEX: "index", Operation.CLEAN_LEFTOVERS: "leftover"}
+    return names.get(operation, "table")
 
 
 def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str], limits: Thresholds) -> Advice:

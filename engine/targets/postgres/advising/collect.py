@@ -18,7 +18,7 @@ from engine.targets.postgres.advising.findings import is_not_kept_up, may_need_s
 from engine.targets.postgres.advising.sampling import Shapes, bloat_of
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.names import quote, shown
-from engine.targets.postgres.reading import autovacuum, xmin_horizon
+from engine.targets.postgres.reading import autovacuum, repack_client, xmin_horizon
 from engine.targets.postgres.reading import condition as queries
 from engine.targets.postgres.reading import shapes as shape_queries
 from engine.targets.postgres.reading.amcheck import amcheck
@@ -93,6 +93,7 @@ async def collect_condition(
         counts_nothing=counts_nothing,
         xid_age=xid_age,
         multixact_age=multixact_age,
+        left_by_pg_repack=await repack_client.leftovers(reader),
     )
 
 
@@ -110,7 +111,8 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS)
     drifting = await drifts(reader)
     upkeep = [one for one in await index_upkeep(reader) if one.waiting >= min(limits.pending_list, limits.uncovered)]
     indexes = await reader.indexes_by_oid_or_invalid(_concerned(drifting, upkeep, bloat))
-    wanted = {table.oid for table in activity} | {index.table_oid for index in indexes}
+    left = await repack_client.leftovers(reader)
+    wanted = {table.oid for table in activity} | {index.table_oid for index in indexes} | left
     return Condition(
         tables=await reader.tables_by_oid(wanted),
         indexes=indexes,
@@ -118,6 +120,7 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS)
         bloat=bloat,
         upkeep=upkeep,
         drifts=drifting,
+        left_by_pg_repack=left,
     )
 
 

@@ -109,6 +109,8 @@ class TableFindings:
     not_built: tuple[Index, ...] = ()
     """Unique indexes that could not be built, because of duplicates."""
     leftovers: tuple[Index, ...] = ()
+    left_by_pg_repack: tuple[Table, ...] = ()
+    """Tables of which an interrupted pg_repack left something."""
     unknown: Mapping[Unknown, Sequence[Index]] = field(default_factory=dict)
     """Large indexes whose bloat is not known."""
     damaged: tuple[str, ...] = ()
@@ -145,6 +147,7 @@ def needs(
         rewrite={oid: waste for oid, waste in _rewrite(condition, limits).items() if oid in known},
         drifts=drifts,
         not_built=tuple(index for index in condition.indexes if index.could_not_be_built and not index.in_catalog),
+        left_by_pg_repack=tuple(table for table in condition.tables if table.oid in condition.left_by_pg_repack),
         leftovers=tuple(index for index in condition.indexes if index.is_leftover and not index.is_valid),
         unknown=_unknown(condition, past, limits),
         damaged=tuple(table.shown for table in condition.tables if table.shown in past.damaged_tables),

@@ -10,7 +10,7 @@ from engine.domain.humanize import listed
 from engine.domain.requests import Operation, Options
 from engine.domain.turns import NO_TURNS, Turns
 from engine.targets.plans import OperationPlan
-from engine.targets.postgres.planning import operation_steps
+from engine.targets.postgres.planning import operation_steps, pg_repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
 from engine.targets.postgres.planning.planner import (
     by_name_only,
@@ -42,6 +42,8 @@ class PlannedWork:
     tend: Mapping[int, str] = field(default_factory=dict)
     table_pages: Mapping[int, int] = field(default_factory=dict)
     """Pages of the tables of the indexes in `tend`, by oid."""
+    left_by_pg_repack: Collection[int] = ()
+    """The oids of tables of which an interrupted pg_repack left something."""
     drifted: Sequence[CollationRebuild] = ()
     turns: Turns = NO_TURNS
     damaged: Collection[str] = ()
@@ -68,6 +70,8 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     permitted_indexes, forbidden_indexes = allowed([index for index in in_scope.indexes if index.oid in reindex])
     to_rebuild, why_others_stay = rebuildable(permitted_indexes, options)
     leftovers, _ = allowed(leftovers_of(in_scope.indexes))
+    repacked = [table for table in in_scope.tables if table.oid in needed.left_by_pg_repack]
+    refused = [] if reader.server.is_superuser else pg_repack_steps.needs_superuser(repacked, reader.server.user)
     stale = [table for table in permitted_tables if table.oid in analyze]
     with_parent = {} if operation_steps.supports_only(version) else analyzed_with_parent(stale, partitions)
     to_analyze = [table for table in stale if table.oid not in with_parent]
@@ -77,6 +81,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     old = await aged_tables(reader) if to_vacuum else {}
     recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in to_rebuild})
     steps = [
+        *pg_repack_steps.drop_steps([] if refused else repacked),
         *operation_steps.drop_steps(leftovers),
         *operation_steps.vacuum_steps(
             [table for table in to_vacuum if table.oid in vacuumed_and_analyzed], with_analyze, version, vacuum, old
@@ -102,7 +107,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         *recorded,
     ]
     emergency_warnings = operation_steps.emergency(to_vacuum, old)
-    left_out = [f"left out: {why_others_stay}"] if why_others_stay else []
+    left_out = [f"left out: {why}" for why in (why_others_stay, *refused) if why]
     if damaged := sorted({*needed.damaged, *options.leave_out}):
         left_out.append(f"left out: the last check found damage in {listed(damaged, 3)}")
     planned = plan_of(

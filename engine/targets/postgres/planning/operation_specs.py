@@ -46,7 +46,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         writes=False,
     ),
     Operation.CLEAN_LEFTOVERS: OperationSpec(
-        summary="drops invalid indexes that an interrupted REINDEX CONCURRENTLY left behind",
+        summary="drops what an interrupted REINDEX CONCURRENTLY or pg_repack left behind",
         lock=BLOCKS_MAINTENANCE,
         after_cancel="the invalid index stays",
     ),

@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.humanize import listed
+from engine.domain.requests import Operation
 from engine.targets.postgres.connection.connecting import Server
-from engine.targets.postgres.planning.costs import weight
+from engine.targets.postgres.planning.costs import STEP_OVERHEAD, weight
+from engine.targets.postgres.planning.operation_specs import BLOCKS_EVERYONE_BRIEFLY
 from engine.targets.postgres.planning.repack_steps import repack_steps
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, table_subject
 from engine.targets.postgres.reading.relations import Table
-from engine.targets.postgres.reading.repack_client import PROGRAM, Client, Extension
+from engine.targets.postgres.reading.repack_client import PROGRAM, Client, Extension, drop_command
 
 _ARGUMENTS: Final = ("--no-kill-backend", "--no-order")
 _RENEWED: Final = "DROP EXTENSION pg_repack CASCADE, then CREATE EXTENSION pg_repack"
@@ -75,6 +77,32 @@ def pg_repack_steps(tables: Sequence[Table], client: Client, leftovers: Collecti
         )
         steps.append(pg_repack)
     return steps
+
+
+def drop_steps(tables: Iterable[Table]) -> list[PgStep]:
+    """Steps that drop what an interrupted pg_repack left of these tables."""
+    return [
+        PgStep(
+            object=table.shown,
+            operation=Operation.CLEAN_LEFTOVERS,
+            command=drop_command(table.oid),
+            reason="an interrupted pg_repack left its trigger, its log or its copy: each write makes the log longer",
+            lock=BLOCKS_EVERYONE_BRIEFLY,
+            after_cancel="trigger and log stay",
+            conflict=table.shown,
+            weight=STEP_OVERHEAD,
+            method=Method.DROP_PG_REPACK,
+            is_measured=False,
+            subject=table_subject(table),
+        )
+        for table in tables
+    ]
+
+
+def needs_superuser(tables: Sequence[Table], role: str) -> list[str]:
+    """Why the role may not drop what an interrupted pg_repack left of these tables."""
+    names = listed([table.shown for table in tables], 3)
+    return [f"what pg_repack left at {names}: {role} may not drop it, a superuser may"] if tables else []
 
 
 def of_dropped_tables(leftovers: Collection[int], tables: Iterable[Table]) -> list[str]:

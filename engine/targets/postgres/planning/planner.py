@@ -94,7 +94,7 @@ async def plan(
         case Operation.REPACK:
             planned = await _repack(reader, options, in_scope, past.turns, dead_share_by_oid)
         case Operation.CLEAN_LEFTOVERS:
-            planned = _clean_leftovers(reader.server, in_scope, past.turns)
+            planned = await _clean_leftovers(reader, in_scope, past.turns)
         case Operation.CHECK:
             planned = await _check(reader, options, in_scope, past.turns)
         case _:
@@ -183,11 +183,18 @@ def conflict_of(step: PgStep, with_parent: Mapping[int, Table]) -> str:
     return step.conflict if root is None else root.shown
 
 
-def _clean_leftovers(server: Server, in_scope: Scope, turns: Turns) -> OperationPlan:
+async def _clean_leftovers(reader: Reader, in_scope: Scope, turns: Turns) -> OperationPlan:
+    server, operation = reader.server, Operation.CLEAN_LEFTOVERS
     permitted, forbidden = allowed(leftovers_of(in_scope.indexes))
-    steps = operation_steps.drop_steps(permitted)
-    not_needed = "no leftover index"
-    return plan_of(Operation.CLEAN_LEFTOVERS, steps, server, turns, forbidden=forbidden, not_needed=not_needed)
+    left = await repack_client.leftovers(reader)
+    repacked = [table for table in in_scope.tables if table.oid in left]
+    gone = [] if in_scope.is_named else pg_repack_steps.of_dropped_tables(left, await reader.tables())
+    refused = [] if server.is_superuser else pg_repack_steps.needs_superuser(repacked, server.user)
+    steps = [*pg_repack_steps.drop_steps([] if refused else repacked), *operation_steps.drop_steps(permitted)]
+    if refused and not steps:
+        return OperationPlan(operation=operation, refused=". ".join([*refused, *gone]))
+    warnings, not_needed = [*(f"left out: {why}" for why in refused), *gone], ". ".join(gone) or "no leftover index"
+    return plan_of(operation, steps, server, turns, forbidden=forbidden, warnings=warnings, not_needed=not_needed)
 
 
 async def _analyze(

@@ -26,6 +26,8 @@ class Method(StrEnum):
     REINDEX_CONCURRENTLY = "reindex_concurrently"
     """Leaves an invalid index behind if it does not complete."""
     DROP_LEFTOVER = "drop_leftover"
+    DROP_PG_REPACK = "drop_pg_repack"
+    """Drops what an interrupted pg_repack left of a table."""
     CHECK = "check"
     RECORD_VERSION = "record_version"
     """Records the current version of a collation after its indexes were rebuilt."""

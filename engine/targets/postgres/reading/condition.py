@@ -5,7 +5,7 @@ Queries give numbers; `advising` judges them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
@@ -111,6 +111,8 @@ class Condition:
     """The age of the database as a whole: an abandoned temporary table may be older than all others."""
     multixact_age: int = 0
     autovacuum: Autovacuum = Autovacuum()
+    left_by_pg_repack: Collection[int] = ()
+    """The oids of tables of which an interrupted pg_repack left something."""
 
 
 # A subselect reads a setting once, instead of once per table.

@@ -117,6 +117,9 @@ class PartitionedIndex(Named):
 
 _PAGES: Final = "{0}.relpages::int8"
 # A table that was never vacuumed or analyzed has relpages 0; its real size cannot be read while it is locked.
+_OF_PG_REPACK: Final = """({}.nspname = 'repack' AND {}.relname ~ '^(log|table)_[0-9]+$'
+    AND EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_repack'))"""
+"""Whether it is the log or the copy of a table, which pg_repack makes for its work."""
 NOT_LOCKED: Final = """{0}.oid <> ALL (ARRAY(SELECT l.relation FROM pg_locks AS l
         WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
             AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))))"""
@@ -148,6 +151,7 @@ LEFT JOIN (
     WHERE i.relnamespace <> 'pg_toast'::regnamespace AND {own} GROUP BY x.indrelid
 ) AS own ON own.indrelid = c.oid
 WHERE c.relkind IN ({kinds}) AND c.relpersistence <> 't' AND n.nspname !~ '^pg_(toast|temp)' AND {these}
+    AND NOT {of pg_repack}
 ORDER BY n.nspname, c.relname
 """
 
@@ -173,7 +177,7 @@ SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relna
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace
-WHERE i.relkind = 'i' AND i.relpersistence <> 't' AND mn.nspname !~ '^pg_temp' AND {these}
+WHERE i.relkind = 'i' AND i.relpersistence <> 't' AND mn.nspname !~ '^pg_temp' AND NOT {of pg_repack} AND {these}
     AND (x.indisvalid OR {not in work})
 """
 _OF_TABLES: Final = "main.oid = t.oid AND t.relkind <> 't'"
@@ -194,6 +198,7 @@ def tables_query(version: int, *, some: bool = False, measured: bool = False, fo
     catalog has none and no lock prevents it; slow for thousands of tables. `foreign`: those of other servers."""
     own, these = (f"{column} = ANY (%(oids)s::oid[])" if some else "true" for column in ("x.indrelid", "c.oid"))
     query = _with_pages(TABLES, measured=measured).replace("{kinds}", "'f'" if foreign else "'r', 'm', 'p'")
+    query = query.replace("{of pg_repack}", _OF_PG_REPACK.format("n", "c"))
     return query.replace("{may}", _may(version, "c")).replace("{own}", own).replace("{these}", these)
 
 
@@ -204,6 +209,7 @@ def indexes_query(version: int, *, some: bool = False, measured: bool = False) -
     by_name = f"{_may(version, 't')} AND (t.relkind <> 't' OR has_schema_privilege(n.oid, 'USAGE'))"
     query = query.replace("{may by name}", by_name).replace("{may with table}", _may(version, "main"))
     query = query.replace("{leftover}", LEFTOVER).replace("{these}", these).replace("{not in work}", NOT_IN_WORK)
+    query = query.replace("{of pg_repack}", _OF_PG_REPACK.format("mn", "main"))
     halves = (query.replace("{main}", main) for main in (_OF_TABLES, _OF_TOAST))
     return " UNION ALL ".join(halves) + " ORDER BY 5, 6, 12, 3"
 

@@ -14,6 +14,7 @@ from typing import Final
 import psycopg
 
 from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from engine.targets.postgres.connection.errors import lost_connection, reading_error, server_message
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.repack import Obstacle
@@ -33,8 +34,11 @@ _LEFTOVERS: Final = f"""
 SELECT DISTINCT l.oid FROM (
     SELECT substring(c.relname FROM '[0-9]+$')::int8 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = 'repack' AND c.relname ~ '^(log|table|pk)_[0-9]{{1,10}}$'
-    UNION ALL SELECT tgrelid::int8 FROM pg_trigger WHERE tgname = 'repack_trigger') AS l (oid)
-WHERE NOT EXISTS (SELECT FROM pg_locks AS k WHERE k.locktype = 'advisory' AND k.classid = {LOCK} AND k.objsubid = 2
+    UNION ALL SELECT t.tgrelid::int8 FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
+    JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE t.tgname = 'repack_trigger' AND n.nspname = 'repack') AS l (oid)
+WHERE EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_repack')
+    AND NOT EXISTS (SELECT FROM pg_locks AS k WHERE k.locktype = 'advisory' AND k.classid = {LOCK} AND k.objsubid = 2
     AND k.objid::int8 = (l.oid + 2147483648) % 4294967296
     AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
@@ -109,6 +113,18 @@ async def extension(reader: Reader) -> Extension:
 async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:
     """Why the client refuses a table, by its oid. Raises TargetError."""
     return {oid: Obstacle(why) for oid, why in await reader.rows(_OBSTACLES, row=(int, str | None)) if why is not None}
+
+
+def drop_command(oid: int) -> str:
+    """The SQL that drops what pg_repack left of this table, unless one works on it."""
+    lock = f"pg_try_advisory_xact_lock({LOCK}, ({oid} - 2147483648)::int)"
+    return f"SELECT repack.repack_drop({oid}::oid, 4) FROM (SELECT {lock}) AS lock (is_free) WHERE is_free"
+
+
+def left_by_pg_repack(names: Sequence[str]) -> str:
+    """What an interrupted pg_repack left of these tables, and what to do, as text."""
+    left = f"an interrupted pg_repack left its trigger and its log at {listed(names, 3)}"
+    return f"{left}: each write makes the log longer; clean-leftovers drops them, as a superuser"
 
 
 async def leftovers(reader: Reader) -> frozenset[int]:

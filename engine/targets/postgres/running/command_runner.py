@@ -27,7 +27,7 @@ from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.monitor import Monitor, Watched
-from engine.targets.postgres.running.pg_repack import PgRepack
+from engine.targets.postgres.running.pg_repack import PgRepack, require_leftovers
 from engine.targets.postgres.running.progress import PgRepackProgress, Progress
 from engine.targets.postgres.running.result import follow_up_notices, missing_follow_up, was_skipped_by_server
 from engine.targets.postgres.running.size_tracker import SizeTracker
@@ -114,6 +114,8 @@ class CommandRunner:
         async with self._parts.pool.connection(context) as pooled:
             if step.method is Method.DROP_LEFTOVER and step.subject is not None:
                 await invalid_indexes.require_leftover(self._parts.reader, step.subject.oid)
+            if step.method is Method.DROP_PG_REPACK and step.subject is not None:
+                await require_leftovers(self._parts.reader, step.subject.oid)
             run = await self._run_on(pooled, step, context)
         if run.answer.error is None:
             context.command_finished()

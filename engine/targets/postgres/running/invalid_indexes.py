@@ -65,7 +65,7 @@ async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
 
 
 class NoLeftoverError(Exception):
-    """The index is gone, valid, or in work by another session."""
+    """What was left over is gone, valid, or in work by another session."""
 
 
 async def require_leftover(reader: Reader, oid: int) -> None:

@@ -41,6 +41,8 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
             return _by_rebuild(removals)
         case Method.DROP_LEFTOVER:
             return "the invalid index stays"
+        case Method.DROP_PG_REPACK:
+            return "trigger and log of pg_repack stay"
         case Method.CHECK:
             return CHECK_UNFINISHED
         case Method.STATISTICS | Method.RECORD_VERSION | Method.TEND_INDEX:

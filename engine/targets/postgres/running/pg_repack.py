@@ -30,8 +30,9 @@ from engine.targets.postgres.connection.errors import server_message
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading.locks import Blockers, names_of_holders
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.repack_client import LOCK, PROGRAM, leftovers
+from engine.targets.postgres.reading.repack_client import PROGRAM, drop_command, leftovers
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
+from engine.targets.postgres.running.invalid_indexes import NoLeftoverError
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.orphan_cleanup import end_sessions, file_of
 from engine.targets.postgres.running.progress import PgRepackProgress
@@ -52,10 +53,6 @@ _LONGEST_LINE: Final = 2**16
 _BACKENDS: Final = """
 SELECT pid, left(query, 200) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = %s AND backend_type = 'client backend'
-"""
-_DROP: Final = f"""
-SELECT repack.repack_drop(%(oid)s::oid, 4)
-FROM (SELECT pg_try_advisory_xact_lock({LOCK}, (%(oid)s - 2147483648)::int)) AS nobody (works) WHERE nobody.works
 """
 _DROPPED_WITHIN: Final = 60.0
 """Seconds."""
@@ -227,8 +224,14 @@ async def drop_leftovers(reader: Reader, connection: Connection, oid: int) -> bo
     if oid not in await leftovers(reader):
         return False
     with connection.within(_DROPPED_WITHIN):
-        await connection.execute(_DROP, {"oid": oid})
+        await connection.execute(drop_command(oid))
     return True
+
+
+async def require_leftovers(reader: Reader, oid: int) -> None:
+    """Raises NoLeftoverError, and TargetError."""
+    if oid not in await leftovers(reader):
+        raise NoLeftoverError
 
 
 async def drop_interrupted(reader: Reader, pool: ConnectionPool, oid: int, name: str) -> list[str]:
@@ -243,7 +246,7 @@ async def drop_interrupted(reader: Reader, pool: ConnectionPool, oid: int, name:
 
 def _still_to_drop(oid: int, name: str, error: psycopg.Error | TargetError) -> str:
     why = error.why if isinstance(error, TargetError) else server_message(error)
-    how = f"the next repack of it does that, or SELECT repack.repack_drop({oid}, 4)"
+    how = f"clean-leftovers does that, or SELECT repack.repack_drop({oid}, 4)"
     return f"trigger and log of pg_repack at {name} were not dropped ({why}): {how}"
 
 

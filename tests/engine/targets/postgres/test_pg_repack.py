@@ -14,10 +14,12 @@ import pytest
 
 from engine import Engine
 from engine.domain import typed_passwords
+from engine.domain.advice import Level
 from engine.domain.errors import ServerUnavailableError
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.targets.postgres import session as postgres_session
+from engine.targets.postgres.advising.findings import NOTHING_KNOWN
 from engine.targets.postgres.reading.repack_client import PROGRAM, extension
 from engine.targets.step_execution import DONE_OR_UNCHANGED, StepContext, StepResult
 from tests.engine.processes import python
@@ -326,6 +328,68 @@ async def test_a_typed_password_is_in_no_argument(database: Database) -> None:
 async def test_what_it_left_of_a_dropped_table_is_told(database: Database) -> None:
     database(*HALF_DEAD, "CREATE TABLE repack.log_4711 (id int)")
     assert "repack.log_4711" in " ".join((await plan(database.url, Operation.REPACK)).warnings)
+
+
+async def abandoned(database: Database) -> None:
+    """Leave what a pg_repack leaves that died with its worker: its trigger, its log and its copy."""
+    database(*BUILDS_SLOWLY)
+    where = [f"--host={database.server.base}", "--username=postgres", f"--dbname={database.name}"]
+    program = database.server.binaries / PROGRAM
+    its_own = "FROM pg_stat_activity WHERE application_name = 'dbtend lost'"
+    client = await asyncio.create_subprocess_exec(
+        program, "--table=item", "--no-order", *where, env={**database.server.environment, "PGAPPNAME": "dbtend lost"}
+    )
+    await until(database, SLEEPS)
+    client.kill()
+    await client.wait()
+    database(f"SELECT pg_terminate_backend(pid) {its_own}")
+    await until(database, f"SELECT count(*) = 0 {its_own}")
+    database.let_go()
+
+
+async def test_what_nobody_works_on_is_advised_and_dropped_by_clean_leftovers(database: Database) -> None:
+    await abandoned(database)
+    assert database.value(LEFT) > 0
+    async with connected(database.url) as session:
+        found = {one.operation: one for one in (await session.advise(NOTHING_KNOWN, budget=None))[0]}
+    advised = found[Operation.CLEAN_LEFTOVERS]
+    assert (advised.level, advised.objects) == (Level.NOW, ("public.item",))
+    assert "an interrupted pg_repack left its trigger and its log at public.item" in advised.reason
+    assert not [name for one in found.values() for name in one.objects if name.startswith("repack.")]
+    (step, *_) = (await plan(database.url, Operation.OPTIMIZE)).steps
+    assert (step.operation, step.object) == (Operation.CLEAN_LEFTOVERS, "public.item")
+    ((name, result),) = (await run(database.url, Operation.CLEAN_LEFTOVERS)).items()
+    assert (name, result.status, result.warnings) == ("public.item", Status.COMPLETED, ())
+    assert database.value(LEFT) == 0
+    assert (await plan(database.url, Operation.CLEAN_LEFTOVERS)).not_needed == "no leftover index"
+
+
+async def test_only_a_superuser_drops_what_pg_repack_left(database: Database) -> None:
+    await abandoned(database)
+    database("CREATE ROLE joe_l LOGIN", "ALTER TABLE item OWNER TO joe_l")
+    refused = str((await plan(database.as_user("joe_l"), Operation.CLEAN_LEFTOVERS)).refused)
+    assert refused == "what pg_repack left at public.item: joe_l may not drop it, a superuser may"
+
+
+async def test_a_pg_repack_that_works_is_no_leftover_and_its_own_tables_are_in_no_plan(database: Database) -> None:
+    database(*BUILDS_SLOWLY)
+    running = await begun(database, StepContext())
+    assert (await plan(database.url, Operation.CLEAN_LEFTOVERS)).not_needed == "no leftover index"
+    for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
+        commands = " ".join(step.command for step in (await plan(database.url, operation)).steps)
+        assert "item" in commands
+        assert "repack" not in commands
+    database.let_go()
+    assert (await running).status is Status.COMPLETED
+
+
+async def test_a_drop_of_what_pg_repack_left_gives_up_behind_a_reader(database: Database) -> None:
+    await abandoned(database)
+    with database.session("SELECT FROM item LIMIT 1"):
+        result = (await run(database.url, Operation.CLEAN_LEFTOVERS, lock_timeout=0.2))["public.item"]
+    assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+    assert result.left == "trigger and log of pg_repack stay"
+    assert database.value(LEFT) > 0
 
 
 async def test_several_jobs_rewrite_one_table_at_a_time(database: Database) -> None:
