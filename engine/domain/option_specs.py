@@ -129,7 +129,7 @@ OPTION_SPECS: Final = (
     OptionSpec(
         "swap", Flag(),
         "faster: make a compact copy that replaces the file; only while no other process has the file open",
-        {SQLITE: (Operation.VACUUM,)}, places=Place.USER, text="by exchange",
+        {SQLITE: (Operation.VACUUM,)}, places=Place.USER, text="by exchange (--swap)",
     ),
     OptionSpec(
         "sqlite", Choice("SQLite library", SqliteLibrary),

@@ -12,6 +12,7 @@ from engine.domain.requests import Operation
 from engine.domain.steps import WHOLE
 from engine.domain.turns import NO_TURNS, Turns
 from engine.targets.disk_space import Need
+from engine.targets.lock_impact import LockImpact
 from engine.targets.plans import by_turn
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import costs, grouping
@@ -95,15 +96,18 @@ def vacuum_steps(
 
 
 def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str, *, compared: bool) -> SqliteStep:
-    copy = "the checked copy" if not compared else "the copy, checked and compared by a SHA-256 of all contents,"
+    checked = "checked, compared by a SHA-256 of all contents" if compared else "checked"
     need = Need(str(Path(path).parent), summary.used, "the copy")
     return replace(
         vacuum,
         method=Method.SWAP,
         command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
-        reason=f"{vacuum.reason}; {copy} replaces the file as soon as no other process has it open",
+        reason=(
+            f"{vacuum.reason}; begins once no other process has the file open: a copy is made, {checked} and synced to"
+            " the disk, and replaces the file. If another process writes meanwhile, it ends as busy and nothing changes"
+        ),
         by_advice=False,
-        lock=lock_of(Operation.BACKUP, wal=summary.is_wal),
+        lock=replace(lock_of(Operation.BACKUP, wal=summary.is_wal), momentary=LockImpact.EVERYONE),
         after_cancel=SPECS[Operation.VACUUM].after_cancel_of_swap,
         disk_needed=need.bytes,
         needs=(need,),

@@ -20,6 +20,7 @@ from engine import Engine, Operation, Options, Reason, Request, Status
 from engine.domain.errors import TargetBusyError
 from engine.system.mounts import is_local_and_unlayered
 from engine.targets import resolve
+from engine.targets.lock_impact import LockImpact
 from engine.targets.sqlite.connection.errors import sqlite_error
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.running import swap
@@ -400,6 +401,18 @@ async def test_it_is_refused_before_the_copy_where_an_application_keeps_its_jour
     assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
     assert str(result.error).startswith("an application keeps its journal beside the database")
     assert (content(path), path.stat().st_ino) == (before, inode)
+
+
+@MODES
+async def test_its_plan_tells_what_happens_at_the_exchange(path: Path, mode: str) -> None:
+    (step,) = (await plan(in_mode(path, mode), Operation.VACUUM, swap=True)).steps
+    blocked = LockImpact.NONE if mode == "wal" else LockImpact.READERS_BEHIND_A_WRITER
+    assert (step.lock.impact, step.lock.momentary) == (blocked, LockImpact.EVERYONE)
+    for told in ("once no other process has the file open", "checked and synced", "ends as busy and nothing changes"):
+        assert told in step.reason
+    assert (
+        "checked, compared by a SHA-256" in (await plan(path, Operation.VACUUM, swap=True, verify=True)).steps[0].reason
+    )
 
 
 async def test_it_waits_until_dbtend_itself_has_the_database_open_once(path: Path) -> None:
