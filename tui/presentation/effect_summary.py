@@ -60,7 +60,7 @@ def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False)
     if job.status is not Status.FAILED:
         return whole
     is_done = any(child.status is Status.COMPLETED for child in job.children) and "->" in whole
-    is_done = is_done or any(is_of_a_server(child) for child in job.children)
+    is_done = is_done or any(is_of_a_server(child) or _has_backup(child) for child in job.children)
     return "; ".join(filter(None, (first_error(job), whole if is_done else "")))
 
 
@@ -69,6 +69,9 @@ def _whole_effect(job: ParentJob, width: int | None) -> str:
     after = [taken for child in job.children if (taken := number(child.after, "size")) is not None]
     sizes = (before[0], after[-1]) if before and after else (None, None)
     forms: Phrases = (size_change(*sizes), before_and_after(*sizes))
+    if copied := [form for child in job.children if _has_backup(child) for form in _phrases(child)]:
+        is_resized = size(sizes[0]) != size(sizes[1])
+        forms = *(f"{forms[0]}, {form}" for form in copied if is_resized), *(forms if is_resized else copied)
     if any(is_of_a_server(child) for child in job.children):
         effects = list(filter(None, (effect(child, 0) for child in job.children)))
         back = sum(number(child.after, "back_bytes") or 0 for child in job.children)
@@ -256,6 +259,10 @@ def _backup(child: ChildJob) -> Phrases:
     longer = [f"{with_mode}, {removed}"] if removed else []
     longer += [with_mode] if mode else []
     return *longer, whole, f"{sized}{path}", f"{sized}{PurePath(path).name}", least
+
+
+def _has_backup(child: ChildJob) -> bool:
+    return child.operation is Operation.BACKUP and bool(_backup(child))
 
 
 def _removed_backups(facts: Facts) -> str:

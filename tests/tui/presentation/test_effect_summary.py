@@ -169,6 +169,20 @@ def test_what_did_not_come_to_its_end_claims_nothing(unfinished: ChildJob) -> No
     assert effect(unfinished) == ""
 
 
+def test_a_job_with_other_operations_names_its_backup() -> None:
+    same = {"size": 163 * MB}
+    made: Facts = {**same, "backup": "/srv/c.db", "backup_size": 84 * MB, "backup_contents": "5e1f"}
+    backup, check = ended(Operation.BACKUP, same, made), ended(Operation.CHECK, same, same)
+    whole = "84.0 MB to /srv/c.db, checked, same contents"
+    assert job_effect(parent(backup, check)) == whole
+    assert job_effect(parent(backup, check), 25) == "84.0 MB to /srv/c.db"
+    vacuum = ended(Operation.VACUUM, same, {"size": 85 * MB})
+    assert job_effect(parent(backup, vacuum)) == f"163 MB -> 85.0 MB, 78.0 MB back, {whole}"
+    assert job_effect(parent(backup, vacuum), 40) == "163 MB -> 85.0 MB, 78.0 MB back"
+    broken = replace(check, status=Status.FAILED, error="stopped")
+    assert job_effect(parent(backup, broken)) == f"check: stopped; {whole}"
+
+
 def test_a_write_back_of_the_log_is_no_rebuilt_index() -> None:
     written_back = replace(rebuilt(3), object="main", operation=Operation.CHECKPOINT)
     steps = rebuilt(1), rebuilt(2), written_back
