@@ -82,12 +82,20 @@ def advice(child: ChildJob, how: Instructions) -> str:
     """What to do about how a child ended; "" where nothing is to be done, or its error says it."""
     if is_overwritten(child):
         return ""
+    if _is_unrecovered(child):
+        return f"A check of the database says whether it is sound. {capitalized(how.retry)} to do the operation again."
     if child.reason is not None and child.reason in _ADVICE:
         return _ADVICE[child.reason](how)
     began = child.attempt > 1 or child.progress.steps_total or child.steps or child.after
     if child.reason is Reason.OPERATION_ERROR and not began:
         return _ADVICE[Reason.UNREACHABLE](how)
     return remedy(child)
+
+
+def _is_unrecovered(child: ChildJob) -> bool:
+    """Whether it was cancelled after its process died and before its database was recovered."""
+    ended_waiting = child.status is Status.CANCELLED and child.started_at is None
+    return ended_waiting and any(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts[-1:])
 
 
 def advice_to_open(child: ChildJob, how: Instructions) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from engine import ChildJob, Facts, JobId, LogLine, Operation, Options, Progress, Reason, Status, Step
 from engine.domain.steps import FINISHING, WRITING_BACK, LogLevel
-from engine.store.ending_texts import OVERWRITTEN
+from engine.store.ending_texts import NOT_RECOVERED, OVERWRITTEN
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import job_report, live_lines, report
 from tui.commands.views import Milestones
@@ -370,6 +370,18 @@ def test_a_child_that_lost_its_process_waits_to_run_again() -> None:
     over = replace(child(1), attempt=running.attempt + 1)
     said = [f"#42.1 sales.db vacuum {what}" for what in ("runs again", ending(over))]
     assert list(report.events({running.id: running}, parent(over))) == said
+
+
+def test_where_a_cancel_came_before_the_recovery_it_is_said_what_to_do() -> None:
+    lost, _ = rescued().attempts
+    ended = child(1, Status.CANCELLED, Reason.CANCELLED_BY_USER, error=NOT_RECOVERED)
+    unrecovered = replace(ended, started_at=None, attempts=(lost,))
+    to_do = (
+        "  to do    A check of the database says whether it is sound. Run dbtend retry 42 to do the operation again."
+    )
+    assert to_do in job_report.job_lines(parent(unrecovered), START)
+    handed_back = replace(unrecovered, attempts=(replace(lost, reason=Reason.SHUTDOWN),))
+    assert to_do not in job_report.job_lines(parent(handed_back), START)
 
 
 def test_what_became_of_a_wish_to_cancel() -> None:
