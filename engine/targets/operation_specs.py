@@ -78,6 +78,8 @@ class TargetInfo:
     """What the inspection itself caused, such as a rollback after a crash."""
     read_only: str = ""
     """Why it cannot be written; "" if it can."""
+    lacks_rights: bool = False
+    """Whether this role may not maintain some of its tables; a remark names them."""
 
     @property
     def product(self) -> str:

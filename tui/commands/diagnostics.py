@@ -261,5 +261,10 @@ def _target(entry: TargetEntry, found: TargetInfo | TargetError) -> Check:
         return _problem(entry, found)
     bytes_used = found.facts.get("size")
     shown = size(bytes_used) if isinstance(bytes_used, int | float) else "?"
-    text = "; ".join([f"{found.product}, {shown}, can be maintained", *found.remarks])
-    return Check(Level.OK, entry.name, text, is_target=True)
+    if found.read_only:
+        can = f"can be inspected, not maintained: {found.read_only}"
+    else:
+        can = "can be maintained in part" if found.lacks_rights else "can be maintained"
+    text = "; ".join([f"{found.product}, {shown}, {can}", *found.remarks])
+    level = Level.WARN if found.lacks_rights and not found.read_only else Level.OK
+    return Check(level, entry.name, text, is_target=True)

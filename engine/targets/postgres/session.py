@@ -29,12 +29,11 @@ from engine.targets.postgres.advising.collect import (
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
-from engine.targets.postgres.planning import costs, operation_specs, planner, repack_steps
+from engine.targets.postgres.planning import costs, operation_specs, planner
 from engine.targets.postgres.planning.grouping import grouped
 from engine.targets.postgres.planning.needed_work import PlannedWork, plan_needed
 from engine.targets.postgres.planning.rights import grant, unprivileged
 from engine.targets.postgres.planning.steps import Method, PgStep
-from engine.targets.postgres.reading import repack
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import orphan_cleanup, pg_repack, throttling
 from engine.targets.postgres.running.connection_pool import ConnectionPool
@@ -105,8 +104,7 @@ class PostgresSession:
     async def info(self) -> TargetInfo:
         server = self._reader.server
         missing = unprivileged(await self._reader.tables())
-        remarks = ["it is a standby: it can be inspected, not maintained"] if server.is_standby else []
-        remarks += [grant(missing, server.user, server.version)] if missing else []
+        remarks = [grant(missing, server.user, server.version)] if missing else []
         return TargetInfo(
             url=self._address.url,
             engine=EngineName.POSTGRESQL,
@@ -114,6 +112,8 @@ class PostgresSession:
             facts=await self._reader.facts(),
             operations=operation_infos(operation_specs.SPECS),
             remarks=tuple(remarks),
+            read_only="it is a standby" if server.is_standby else "",
+            lacks_rights=bool(missing),
         )
 
     async def autovacuum(self) -> Autovacuum:
@@ -124,7 +124,10 @@ class PostgresSession:
     ) -> tuple[tuple[Advice, ...], None]:
         condition = await collect_condition(self._reader, limits, thorough=budget is None)
         condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)
-        return advise(condition, needs(condition, past, limits), past, limits), None  # the catalog is cheap to read
+        found = needs(condition, past, limits)
+        if found.rewrite:
+            found = replace(found, can_repack=await planner.can_repack(self._reader))
+        return advise(condition, found, past, limits), None  # the catalog is cheap to read
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         """Raise UsageError for an object or schema that the database does not have, or to which nothing can be done."""
@@ -174,9 +177,7 @@ class PostgresSession:
         longest = max(steps, key=lambda step: step.estimate or 0.0)
         if longest.estimate is None or longest.estimate < LONG_BLOCKED:
             return ()
-        server = self._reader.server
-        replication_state = await repack.surroundings(self._reader)
-        instead = repack_steps.online(server.version, server.version_text, replication_state)
+        instead = "; repack does it while the table is in use" if await planner.can_repack(self._reader) else ""
         return (f"{longest.object}: no session can read or write it for {about(longest.estimate)}{instead}",)
 
     async def _planned(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:

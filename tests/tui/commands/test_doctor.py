@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.postgres_databases import Database
 from tests.tui.command_line import CommandLine, out_line, workers_of, write_locked
 
 
@@ -128,3 +129,11 @@ def test_estimates_are_compared_with_what_happened(dbtend: CommandLine, sales: P
     assert "vacuum of sales.db: median error " in dbtend("doctor", sales).out
     job = dbtend("show", "1", "--json").json["jobs"][0]
     assert all(child["estimate"] > 0 for child in job["children"])
+
+
+def test_a_role_that_lacks_rights_is_worth_a_word(dbtend: CommandLine, database: Database) -> None:
+    database("CREATE TABLE item (id int)", "CREATE ROLE ann_d LOGIN")
+    _, found = checks(dbtend, database.as_user("ann_d"))
+    ((level, text),) = [(check["level"], check["found"]) for check in found if "can be maintained" in check["found"]]
+    assert level == "warn"
+    assert "can be maintained in part; ann_d may not maintain public.item" in text

@@ -22,7 +22,14 @@ from engine.domain.steps import Facts
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import due_check
 from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
-from engine.targets.postgres.advising.findings import Cause, Need, TableFindings, Unknown, has_lost_counts
+from engine.targets.postgres.advising.findings import (
+    Cause,
+    Need,
+    TableFindings,
+    Unknown,
+    dead_rows_unknown,
+    has_lost_counts,
+)
 from engine.targets.postgres.connection.names import shown
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
@@ -137,7 +144,7 @@ def _with_servers_view(item: Advice, condition: Condition, needs: Mapping[int, N
 
 def _in_doubt(condition: Condition, needs: TableFindings, names: Mapping[int, str]) -> str:
     lost = [names[table.oid] for table in condition.activity if has_lost_counts(table) and table.oid in needs.analyze]
-    return f"dead rows of {listed(lost, 3)} are unknown until ANALYZE has counted them" if lost else ""
+    return dead_rows_unknown(lost)
 
 
 def _unknown(operation: Operation, why: str, facts: Facts) -> Advice:
@@ -343,7 +350,8 @@ def _vacuum_full(needs: TableFindings, names: Mapping[int, str], limits: Thresho
         oid, first = max(needs.rewrite.items(), key=lambda item: (item[1].bytes, names[item[0]]))
         others = len(needs.rewrite) - 1
         more = f"; {counted(others, 'table')} more" if others else ""
-        reason = f"{names[oid]}: {first.reason}{more}; it blocks all access, repack does not"
+        instead = ", repack does not" if needs.can_repack else ""
+        reason = f"{names[oid]}: {first.reason}{more}; it blocks all access{instead}"
     return Advice(
         operation=Operation.VACUUM_FULL,
         level=Level.NONE,

@@ -48,12 +48,12 @@ def behind(state: Autovacuum, horizon: XminHorizon) -> Mapping[Behind, str]:
     return found
 
 
-def verdict(state: Autovacuum, horizon: XminHorizon, overdue: Mapping[str, bool], counts_nothing: str) -> Verdict:
+def verdict(state: Autovacuum, horizon: XminHorizon, overdue: Mapping[str, bool], unknown: str) -> Verdict:
     """Whether it keeps up in a database.
 
     Args:
         overdue: names of the tables that it should have vacuumed long ago, and whether it is on for each.
-        counts_nothing: why these are unknown; "" if they are known.
+        unknown: why more of them are unknown; "" if all are known.
     """
     reasons = behind(state, horizon)
     if overdue:
@@ -63,8 +63,8 @@ def verdict(state: Autovacuum, horizon: XminHorizon, overdue: Mapping[str, bool]
         return Verdict(False, found, "; ".join([*reasons.values(), *of_tables]) or _UNSEEN)
     if Behind.OFF in reasons:
         return Verdict(False, "nothing is vacuumed or analyzed by the server itself", reasons[Behind.OFF])
-    if counts_nothing:
-        return Verdict(True, f"on, but whether it keeps up is unknown: {counts_nothing}")
+    if unknown:
+        return Verdict(True, f"on, but whether it keeps up is unknown: {unknown}")
     return Verdict(True, "keeps up: no table should have been vacuumed long ago")
 
 

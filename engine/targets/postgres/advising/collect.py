@@ -14,7 +14,12 @@ from engine.domain.errors import TargetError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.answer_shapes import Shape
 from engine.targets.postgres.advising.bloat import table_share
-from engine.targets.postgres.advising.findings import is_not_kept_up, may_need_something
+from engine.targets.postgres.advising.findings import (
+    dead_rows_unknown,
+    has_lost_counts,
+    is_not_kept_up,
+    may_need_something,
+)
 from engine.targets.postgres.advising.sampling import Shapes, bloat_of
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.names import quote, shown
@@ -130,10 +135,13 @@ async def collect_autovacuum(reader: Reader) -> tuple[autovacuum.Autovacuum, Xmi
     """
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
     _, counts_nothing, _, _ = await reader.row(queries.COUNTERS, row=(datetime | None, str, int, int))
-    overdue = {table.oid: table.has_autovacuum for table in await _activity(reader, sees_all) if is_not_kept_up(table)}
+    activity = await _activity(reader, sees_all)
+    overdue = {table.oid: table.has_autovacuum for table in activity if is_not_kept_up(table)}
+    lost = {table.oid for table in activity if has_lost_counts(table)}
     state, horizon = await autovacuum.read(reader, overdue), await xmin_horizon.read(reader)
-    tables = await reader.tables_by_oid(overdue) if overdue else []
-    return state, horizon, {table.shown: overdue[table.oid] for table in tables}, counts_nothing
+    tables = await reader.tables_by_oid(lost.union(overdue)) if overdue or lost else []
+    unknown = counts_nothing or dead_rows_unknown([table.shown for table in tables if table.oid in lost])
+    return state, horizon, {table.shown: overdue[table.oid] for table in tables if table.oid in overdue}, unknown
 
 
 async def dead_shares(reader: Reader) -> Mapping[int, float]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.domain.advice import Level, OldIds, TargetHistory
 from engine.domain.frozen import frozen
-from engine.domain.humanize import size
+from engine.domain.humanize import listed, size
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.postgres.reading.ages import DANGER, Counter, as_text, is_old
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild
@@ -105,6 +105,8 @@ class TableFindings:
     """What VACUUM would do to an index, and can be done to it alone; not where its table is vacuumed anyway."""
     rewrite: Mapping[int, Waste] = field(default_factory=dict)
     """Only a DBA decides about a rewrite: it blocks all access."""
+    can_repack: bool = False
+    """Whether REPACK can do it while the tables are in use."""
     drifts: Sequence[CollationRebuild] = ()
     not_built: tuple[Index, ...] = ()
     """Unique indexes that could not be built, because of duplicates."""
@@ -247,6 +249,11 @@ def analyze_need(table: Activity, kind: str, limits: Thresholds = DEFAULT_THRESH
 def has_lost_counts(table: Activity) -> bool:
     """Whether the dead rows of a large table are unknown."""
     return table.is_lost and table.pages >= LEAST_PAGES
+
+
+def dead_rows_unknown(lost: Sequence[str]) -> str:
+    """A clause about these tables; "" for none."""
+    return f"dead rows of {listed(lost, 3)} are unknown until ANALYZE has counted them" if lost else ""
 
 
 def _reindex(

@@ -23,13 +23,13 @@ _RENEWED: Final = "DROP EXTENSION pg_repack CASCADE, then CREATE EXTENSION pg_re
 
 def unable(server: Server, extension: Extension, clients: Iterable[Client]) -> str:
     """Why pg_repack cannot run for this database from this host, and what to do; "" if it can."""
+    if not server.is_superuser:
+        return f"pg_repack needs a superuser, and {server.user} is none"
     if extension.problem:
         return f"pg_repack is in this database, but the server cannot run it: {extension.problem}"
     if extension.library != extension.sql:
         versions = f"{extension.sql} and the server's library {extension.library}"
         return f"pg_repack in this database is {versions}: {_RENEWED} makes them equal"
-    if not server.is_superuser:
-        return f"pg_repack needs a superuser, and {server.user} is none"
     if server.is_pooled:
         return "pg_repack needs the server itself, and this address leads to a pooler: give the server's own address"
     if extension.publication is not None:

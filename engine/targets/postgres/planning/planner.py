@@ -344,6 +344,17 @@ def _without_room(operation: Operation, problems: Sequence[str]) -> OperationPla
     return OperationPlan(operation=operation, refused=". ".join(why.removeprefix("left out: ") for why in problems))
 
 
+async def can_repack(reader: Reader) -> bool:
+    """Whether the server can rewrite a table that is in use. Raises TargetError."""
+    server = reader.server
+    if repack_steps.unable(server.version, server.version_text, await repack.surroundings(reader)):
+        return False
+    if server.version >= repack_steps.SINCE:
+        return True
+    extension, clients = await repack_client.extension(reader), await repack_client.clients()
+    return not pg_repack_steps.unable(server, extension, clients)
+
+
 async def _repack(
     reader: Reader, options: Options, in_scope: Scope, turns: Turns, dead_share_by_oid: Mapping[int, float]
 ) -> OperationPlan:

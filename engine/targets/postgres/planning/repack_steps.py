@@ -48,13 +48,13 @@ def unable(version: int, version_text: str, replication_state: Surroundings) -> 
         return no_slots if replication_state.most_at_once == 0 else ""
     if replication_state.extension is not None:
         return ""
-    alternatives = "install pg_repack, or use vacuum-full, which blocks all access"
+    extension = (
+        "run CREATE EXTENSION pg_repack in this database as a superuser"
+        if replication_state.has_extension_files
+        else "install pg_repack"
+    )
+    alternatives = f"{extension}, or use vacuum-full, which blocks all access"
     return f"PostgreSQL {version // 10_000} cannot rewrite a table that is in use, 19 and newer can: {alternatives}"
-
-
-def online(version: int, version_text: str, replication_state: Surroundings) -> str:
-    """What rewrites a table here while it is in use, as the end of a sentence; "" for nothing."""
-    return "" if unable(version, version_text, replication_state) else "; repack does it while the table is in use"
 
 
 def refusals(tables: Iterable[Table], obstacles: Mapping[int, Obstacle]) -> list[str]:

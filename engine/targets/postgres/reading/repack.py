@@ -50,7 +50,8 @@ SELECT coalesce((SELECT jsonb_agg(slot_name ORDER BY slot_name) FROM pg_replicat
     CASE WHEN coalesce(current_setting('max_slot_wal_keep_size', true), '-1') <> '-1'
         THEN pg_size_bytes(current_setting('max_slot_wal_keep_size')) END,
     coalesce(current_setting('max_repack_replication_slots', true)::int, 0),
-    (SELECT extversion FROM pg_extension WHERE extname = 'pg_repack')
+    (SELECT extversion FROM pg_extension WHERE extname = 'pg_repack'),
+    EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_repack')
 """
 
 
@@ -69,11 +70,15 @@ class Surroundings:
     """Tables that REPACK (CONCURRENTLY) may rewrite at the same time; 0 before PostgreSQL 19."""
     extension: str | None
     """The version of pg_repack in this database."""
+    has_extension_files: bool = False
+    """Whether CREATE EXTENSION would find pg_repack on the server."""
 
 
 async def surroundings(reader: Reader) -> Surroundings:
     """Raises TargetError."""
-    return Surroundings(*await reader.row(_SURROUNDINGS, row=(list, int, int | None, int | None, int, str | None)))
+    return Surroundings(
+        *await reader.row(_SURROUNDINGS, row=(list, int, int | None, int | None, int, str | None, bool))
+    )
 
 
 async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:

@@ -169,7 +169,7 @@ async def test_a_standby_is_refused_and_can_be_looked_at(own: PostgresServer) ->
         async with connected(own.url()):
             pass
     async with connected(own.url(), writing=False) as session:
-        assert (await session.info()).remarks == ("it is a standby: it can be inspected, not maintained",)
+        assert (await session.info()).read_only == "it is a standby"
         advice = {one.operation: one for one in (await session.advise(TargetHistory(now=0), budget=0.5))[0]}
         assert advice[Operation.VACUUM].reason == "a standby does not count what happens to tables: ask its primary"
         assert (advice[Operation.ANALYZE].level, advice[Operation.OPTIMIZE].level) == (Level.UNKNOWN, Level.UNKNOWN)

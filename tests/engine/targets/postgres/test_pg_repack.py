@@ -14,10 +14,11 @@ import pytest
 
 from engine import Engine
 from engine.domain import typed_passwords
-from engine.domain.advice import Level
+from engine.domain.advice import Level, TargetHistory
 from engine.domain.errors import ServerUnavailableError
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Reason, Status
+from engine.domain.thresholds import Thresholds
 from engine.targets.postgres import session as postgres_session
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN
 from engine.targets.postgres.reading.repack_client import PROGRAM, extension
@@ -158,9 +159,20 @@ async def test_a_connection_lost_while_the_version_is_asked_for_is_no_broken_ext
 
 
 async def test_who_is_no_superuser_is_refused(database: Database) -> None:
-    database(*HALF_DEAD, "CREATE ROLE joe_r LOGIN", "GRANT USAGE ON SCHEMA repack TO joe_r")
+    database(*HALF_DEAD, "CREATE ROLE joe_r LOGIN")
     refused = str((await plan(database.as_user("joe_r"), Operation.REPACK)).refused)
     assert "pg_repack needs a superuser, and joe_r is none" in refused
+
+
+async def test_repack_is_advised_only_where_it_can_run(database: Database) -> None:
+    database(*HALF_DEAD, "VACUUM ANALYZE item", "CREATE ROLE joe_r LOGIN", "GRANT pg_read_all_data TO joe_r")
+    limits = Thresholds(table_bloat=100_000)
+    for url, can in ((database.url, True), (database.as_user("joe_r"), False)):
+        async with connected(url, writing=False) as session:
+            advice, _ = await session.session.advise(TargetHistory(now=0), budget=1, limits=limits)
+        (full,) = [one for one in advice if one.operation is Operation.VACUUM_FULL]
+        assert full.reason.startswith("public.item: ")
+        assert ("repack" in full.reason) is can
 
 
 async def test_a_publication_of_all_tables_is_refused(database: Database) -> None:

@@ -57,6 +57,8 @@ def test_a_server_that_is_not_released_is_recognized(text: str, expected: bool) 
             Surroundings([], 0, None, None, 0, None),
             "cannot rewrite a table that is in use, 19 and newer",
         ),
+        (180_006, "18.6", Surroundings([], 0, None, None, 0, None), "install pg_repack"),
+        (180_006, "18.6", Surroundings([], 0, None, None, 0, None, True), "CREATE EXTENSION pg_repack"),
         (180_006, "18.6", Surroundings([], 0, None, None, 0, "1.5.3"), ""),
     ],
 )

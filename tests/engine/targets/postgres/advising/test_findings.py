@@ -14,11 +14,13 @@ import pytest
 from engine.domain.advice import Advice, Level, TargetHistory, needed
 from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
+from engine.targets import resolve
 from engine.targets.check_policy import DAY, CheckCause
-from engine.targets.postgres.advising.collect import collect_condition, collect_needs
+from engine.targets.postgres.advising.collect import collect_autovacuum, collect_condition, collect_needs
 from engine.targets.postgres.advising.findings import analyze_need, needs, vacuum_need
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.condition import Activity
+from engine.targets.postgres.session import PostgresSession
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import statuses, until
 from tests.engine.targets.postgres.test_cancel import leave_something_behind
@@ -428,6 +430,10 @@ async def test_trap_what_the_server_has_lost_count_of_is_not_said_to_need_nothin
     assert (found[Operation.ANALYZE].level, found[Operation.ANALYZE].objects) == (Level.SOON, ("public.item",))
     assert found[Operation.VACUUM].level is Level.UNKNOWN
     assert "of public.item are" in found[Operation.VACUUM].reason
+    async with resolve(database.url).connect(lock_timeout=1, writing=False) as session:
+        assert isinstance(session, PostgresSession)
+        *_, unknown = await collect_autovacuum(session._reader)
+    assert unknown.startswith("dead rows of public.item are unknown")
     assert not found[Operation.VACUUM].inspection_can_tell
     assert statuses(await run(database.url, Operation.OPTIMIZE)) == {Status.COMPLETED}
     database.wait_for("SELECT n_dead_tup = 10000 FROM pg_stat_user_tables WHERE relname = 'item'")
