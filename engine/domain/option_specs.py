@@ -120,7 +120,7 @@ OPTION_SPECS: Final = (
         default_text="beside the database", hints=_BACKUPS,
     ),
     OptionSpec(
-        "keep", Whole("number of backups", most=10_000),
+        "keep", Whole("value of --keep", most=10_000),
         "after a sound backup, remove the oldest of this database in the same directory until N stay",
         {SQLITE: (Operation.BACKUP,)},
         places=Place.USER, default_text="all", text=lambda options: f"keep {counted(options.keep or 0, 'backup')}",

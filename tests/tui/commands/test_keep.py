@@ -77,9 +77,9 @@ def test_a_target_of_the_config_file_is_no_old_backup(dbtend: CommandLine, sales
     [
         ("run service=x --op vacuum --keep 3", "--keep: PostgreSQL has nothing like it (leave it out: pg_dump"),
         ("run x.db --op vacuum --keep 3", "--keep: does not apply to vacuum, only to backup (add --op backup"),
-        ("run x.db --op backup --keep 0", "'0': is no number of backups (give a whole number from 1 to 10,000)"),
-        ("run x.db --op backup --keep -1", "'-1': is no number of backups"),
-        ("run x.db --op backup --keep all", "'all': is no number of backups"),
+        ("run x.db --op backup --keep 0", "'0': is no value of --keep (give a whole number from 1 to 10,000)"),
+        ("run x.db --op backup --keep -1", "'-1': is no value of --keep"),
+        ("run x.db --op backup --keep all", "'all': is no value of --keep"),
         ("run x.db --op backup --keep 2 --backup-to /no/such.db", "--keep: counts backups in a directory"),
     ],
 )

@@ -70,6 +70,9 @@ def check_writable(path: str) -> None:
     status = status_of(path)
     if _or_unavailable(path, os.statvfs).f_flag & os.ST_RDONLY:
         raise TargetRefusedError(path, "its file system is mounted read-only", "remount it writable")
+    if status.st_mode & 0o222 and not os.geteuid() and not os.access(path, os.W_OK):
+        why = "the file cannot be written, though its mode allows that"
+        raise TargetRefusedError(path, why, "see lsattr: chattr -i makes an immutable file writable")
     if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise TargetRefusedError(path, "the file is read-only", "chmod it, or run dbtend as a user who may write it")
     if not may_be_written_beside(path):

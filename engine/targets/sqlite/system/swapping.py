@@ -81,7 +81,9 @@ def _problem(path: str) -> str | None:
     if os.geteuid() not in {0, status.st_uid}:
         return "only the owner of the file can prove that no other process has it open"
     if not directories.is_ours(str(Path(path).parent)):
-        return "others can change its directory; run dbtend as the owner of the database"
+        if os.geteuid() != status.st_uid:
+            return "others can change its directory; run dbtend as the owner of the database"
+        return "others can change its directory or one above it; allow only its owner to write there"
     if _is_exported(path):
         return "its directory is exported by NFS, and clients cannot be seen"
     return None

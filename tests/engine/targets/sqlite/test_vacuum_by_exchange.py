@@ -485,6 +485,12 @@ async def test_it_is_refused_where_others_can_change_the_directory() -> None:
     assert refusal.startswith("others can change its directory")
 
 
+async def test_the_owner_is_told_that_others_can_change_the_directory(path: Path) -> None:
+    path.parent.chmod(0o777)
+    refusal = await _refusal(path)
+    assert refusal.startswith("others can change its directory or one above it; allow only its owner to write there")
+
+
 async def test_jobs_that_wait_for_the_database_follow_it(path: Path, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     async with Engine.open(tmp_path / "store" / "jobs.db", workers=1) as engine:
