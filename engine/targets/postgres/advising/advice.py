@@ -9,6 +9,7 @@ from typing import Final
 from engine.domain.advice import (
     CRITICAL,
     Advice,
+    ByHand,
     DeadSpace,
     Level,
     OldIds,
@@ -139,7 +140,16 @@ def _with_servers_view(item: Advice, condition: Condition, needs: Mapping[int, N
         facts |= {"xids_per_second": round(state.ids_per_second, 1), "days_left": round(left / DAY, 1)}
     if any(is_near_wraparound(ids, facts, limits) for ids in OldIds):
         facts["severity"] = CRITICAL
-    return replace(item, reason="; ".join(texts), facts=facts)
+    return replace(item, reason="; ".join(texts), facts=facts, by_hand=_old_neighbors(condition.old_neighbors))
+
+
+def _old_neighbors(names: Sequence[str]) -> ByHand | None:
+    """Other databases that are near the wraparound. No operation on this one helps."""
+    if not names:
+        return None
+    where = f"{counted(len(names), 'other database')} of this server near the wraparound: {listed(names, 3)}"
+    reason = f"{where}. VACUUM them, or the server refuses writes in every database"
+    return ByHand(level=Level.SOON, reason=reason, is_critical=True)
 
 
 def _in_doubt(condition: Condition, needs: TableFindings, names: Mapping[int, str]) -> str:

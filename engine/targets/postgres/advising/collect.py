@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 
 from engine.domain.errors import TargetError
-from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.domain.thresholds import DEFAULT_THRESHOLDS, MOST_IDS, Thresholds
 from engine.targets.answer_shapes import Shape
 from engine.targets.postgres.advising.bloat import table_share
 from engine.targets.postgres.advising.findings import (
@@ -63,6 +63,7 @@ async def collect_condition(
     reset_at, counts_nothing, xid_age, multixact_age = await reader.row(
         queries.COUNTERS, row=(datetime | None, str, int, int)
     )
+    oldest = round(limits.age_critical * MOST_IDS)
     extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))
     tables = [TableShape(*row) for row in await _shapes(reader, TableShape, shape_queries.TABLE_SHAPES, sees_all)]
     horizon = await xmin_horizon.read(reader)
@@ -98,6 +99,7 @@ async def collect_condition(
         counts_nothing=counts_nothing,
         xid_age=xid_age,
         multixact_age=multixact_age,
+        old_neighbors=[name for (name,) in await reader.rows(queries.OLD_NEIGHBORS, [oldest], row=(str,))],
         left_by_pg_repack=await repack_client.leftovers(reader),
     )
 

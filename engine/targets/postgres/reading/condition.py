@@ -110,6 +110,8 @@ class Condition:
     xid_age: int = 0
     """The age of the database as a whole: an abandoned temporary table may be older than all others."""
     multixact_age: int = 0
+    old_neighbors: Sequence[str] = ()
+    """The other databases of the server that are near the wraparound."""
     autovacuum: Autovacuum = Autovacuum()
     left_by_pg_repack: Collection[int] = ()
     """The oids of tables of which an interrupted pg_repack left something."""
@@ -179,6 +181,11 @@ SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_r
         THEN 'what happens to tables is not counted: track_counts is off here' ELSE '' END,
     age(d.datfrozenxid), mxid_age(d.datminmxid)
 FROM pg_stat_database AS s JOIN pg_database AS d ON d.oid = s.datid WHERE s.datname = current_database()
+"""
+OLD_NEIGHBORS: Final = """
+SELECT datname::text FROM pg_database
+WHERE datname <> current_database() AND greatest(age(datfrozenxid), mxid_age(datminmxid)) >= %s
+ORDER BY greatest(age(datfrozenxid), mxid_age(datminmxid)) DESC, datname
 """
 READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"
 

@@ -14,6 +14,7 @@ import pytest
 from engine.domain.advice import Advice, Level, TargetHistory, needed
 from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
+from engine.domain.thresholds import Thresholds
 from engine.targets import resolve
 from engine.targets.check_policy import DAY, CheckCause
 from engine.targets.postgres.advising.collect import collect_autovacuum, collect_condition, collect_needs
@@ -563,3 +564,17 @@ async def test_indexes_that_begin_others_and_those_long_unused_are_named(
     unused = {name for name, scans in database("SELECT indexrelname, idx_scan FROM pg_stat_user_indexes") if not scans}
     assert advised.facts["unused_indexes"] == len(unused - {"item_c_key"})
     assert "no query on this server has used since 20" in advised.reason
+
+
+async def test_other_databases_of_the_server_that_are_near_the_wraparound_are_told(database: Database) -> None:
+    for share, is_told in ((0.0, True), (0.75, False)):
+        async with connected(database.url, writing=False) as session:
+            advice, _ = await session.advise(TargetHistory(now=0), budget=1.0, limits=Thresholds(age_critical=share))
+        (by_hand,) = [one.by_hand for one in advice if one.operation is Operation.VACUUM]
+        if is_told:
+            assert by_hand is not None
+            assert (by_hand.level, by_hand.is_critical) == (Level.SOON, True)
+            assert "near the wraparound" in by_hand.reason
+            assert database.name not in by_hand.reason
+        else:
+            assert by_hand is None
