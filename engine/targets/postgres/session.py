@@ -34,6 +34,7 @@ from engine.targets.postgres.planning.grouping import grouped
 from engine.targets.postgres.planning.needed_work import PlannedWork, plan_needed
 from engine.targets.postgres.planning.rights import grant, unprivileged
 from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.reading import repack_client
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import orphan_cleanup, pg_repack, throttling
 from engine.targets.postgres.running.connection_pool import ConnectionPool
@@ -45,6 +46,8 @@ from engine.targets.postgres.running.target_lock import TargetLock
 from engine.targets.protocol import Recovery, Waiting
 from engine.targets.step_execution import StepContext
 
+_DROPS_LEFTOVERS: Final = frozenset({Operation.CLEAN_LEFTOVERS, Operation.OPTIMIZE, Operation.REPACK})
+"""The operations whose plans tell what they drop of an interrupted pg_repack."""
 LONG_BLOCKED: Final = 10.0
 """Seconds from which on a plan says for how long a table is blocked."""
 
@@ -168,6 +171,14 @@ class PostgresSession:
         planned = replace(planned, steps=tuple(steps), parallel=max(min(planned.parallel, len(steps)), 1))
         if planned.lock.impact is LockImpact.EVERYONE:
             planned = replace(planned, warnings=(*planned.warnings, *await self._blocked(planned.steps)))
+        if (
+            planned.steps
+            and operation not in _DROPS_LEFTOVERS
+            and (left := await repack_client.leftovers(self._reader))
+        ):
+            names = [table.shown for table in await self._reader.tables_by_oid(left)]
+            warnings = [repack_client.left_by_pg_repack(names)] if names else []
+            planned = replace(planned, warnings=(*planned.warnings, *warnings))
         if planned.steps and (unseen := await throttling.uncounted_standbys(self._reader, options.server)):
             planned = replace(planned, warnings=(*planned.warnings, *unseen))
         return planned
@@ -224,7 +235,8 @@ class PostgresSession:
                 cleanup = InvalidIndexCleanup(self._reader, pool, self._lock_timeout)
                 ended += await cleanup.drop_interrupted(names)
             for oid, name in repacked.items():
-                ended += await pg_repack.drop_interrupted(self._reader, pool, oid, name)
+                found = await pg_repack.drop_interrupted(self._reader, pool, oid, name)
+                ended += [text for text in (found.dropped, found.left) if text]
             return tuple(ended)
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:

@@ -24,12 +24,12 @@ from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import locks
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.checking import Checks
-from engine.targets.postgres.running.command_runner import CommandRunner, OperationParts
+from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner, OperationParts
 from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.effects import Totals
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.invalid_indexes import NoLeftoverError
-from engine.targets.postgres.running.pg_repack import PgRepack
+from engine.targets.postgres.running.pg_repack import PgRepack, drop_interrupted
 from engine.targets.postgres.running.result_collector import ResultCollector
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
@@ -161,6 +161,8 @@ class PostgresOperation:
     async def _run_and_repeat(self, step: PgStep, context: StepContext) -> StepResult:
         """Run the step; once more if the server restarted and the step may be repeated."""
         run = await self._commands.run(step, context)
+        if step.method is Method.PG_REPACK and run.answer.left:
+            return await self._drop_again(step, run, context)
         if step.is_rewrite or not run.is_lost:
             return await self._results.collect(step, run, context)
         try:
@@ -185,6 +187,22 @@ class PostgresOperation:
         warning = f"{step.object}: begun twice, because the server went away"
         failed_drops = {**cleanup.failed_drops, **result.failed_drops}
         return replace(result, warnings=(*result.warnings, warning), failed_drops=failed_drops)
+
+    async def _drop_again(self, step: PgStep, run: CommandRun, context: StepContext) -> StepResult:
+        """The result of a pg_repack that left something: the server may have gone away. Drop it once it is back."""
+        assert step.subject is not None, "a rewrite has a table"  # noqa: S101 - a bug
+        try:
+            await self._pool.reconnect(context)
+        except NotBegunError:
+            return await self._results.collect(step, run, context)
+        except TargetError as gone:
+            return replace(await self._results.collect(step, run, context), stop_reason=gone.why)
+        with contextlib.suppress(TargetError):
+            await self._reader.row("SELECT 1", row=(int,))  # so that a reader whose connection is lost reconnects
+        found = await drop_interrupted(self._reader, self._pool, step.subject.oid, step.object)
+        run.answer.left = found.left
+        result = await self._results.collect(step, run, context)
+        return replace(result, warnings=(*result.warnings, found.dropped)) if found.dropped else result
 
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return await self._cleanup.retry_drops(cancel)

@@ -21,6 +21,7 @@ from psycopg.conninfo import make_conninfo
 
 from engine.domain import typed_passwords
 from engine.domain.errors import TargetError
+from engine.domain.frozen import frozen
 from engine.domain.masking import masked
 from engine.domain.steps import CLEANING_UP, WaitsFor
 from engine.system.dsn import Address
@@ -60,6 +61,15 @@ _ENDS_WITHIN: Final = 0.5
 """Seconds after the end of the client until a session of it is terminated."""
 
 
+@frozen
+class Dropped:
+    """What became of what a dead pg_repack left behind, as text."""
+
+    dropped: str = ""
+    left: str = ""
+    """What could not be dropped, and why."""
+
+
 class PgRepack:
     """The client, for the tables of one session."""
 
@@ -95,18 +105,19 @@ class PgRepack:
         said, code = following.result(), await process.wait()
         was_asked = is_cancelled or any(stop.is_set() for stop in stops)
         watched.report(StepProgress(phase=CLEANING_UP))
-        left = ""
+        left, has_dropped = "", False
         try:
             await end_sessions(self._reader, _BACKENDS, [self._name], patience=_ENDS_WITHIN)
-            await drop_leftovers(self._reader, pooled.connection, oid)
+            has_dropped = await drop_leftovers(self._reader, pooled.connection, oid)
         except (psycopg.Error, TargetError) as error:
             left = _still_to_drop(oid, step.object, error)
         if is_cancelled:
             raise asyncio.CancelledError
         try:
-            answer = _answer(before, await file_of(self._reader, oid), said, code, was_asked=was_asked)
+            end = _end(said, code) + ("; its trigger, log and copy were dropped" if has_dropped else "")
+            answer = _answer(before, await file_of(self._reader, oid), said, code, end, was_asked=was_asked)
         except TargetError as error:
-            unknown = f"{_last_of(said)}. Whether it has rewritten the table is unknown: {error.why}"
+            unknown = f"{_end(said, code)}. Whether it has rewritten the table is unknown: {error.why}"
             answer = Answer(error=psycopg.OperationalError(unknown), was_asked_to_stop=was_asked)
         answer.left = left
         return answer
@@ -234,14 +245,14 @@ async def require_leftovers(reader: Reader, oid: int) -> None:
         raise NoLeftoverError
 
 
-async def drop_interrupted(reader: Reader, pool: ConnectionPool, oid: int, name: str) -> list[str]:
-    """Drop what a dead pg_repack left behind. Returns what was dropped, or why it was not, as text."""
+async def drop_interrupted(reader: Reader, pool: ConnectionPool, oid: int, name: str) -> Dropped:
+    """Drop what a dead pg_repack left behind."""
     try:
         async with pool.connection() as pooled:
             was_left = await drop_leftovers(reader, pooled.connection, oid)
     except (psycopg.Error, TargetError) as error:
-        return [_still_to_drop(oid, name, error)]
-    return [f"what pg_repack left at {name} was dropped: its trigger, its log and its copy"] if was_left else []
+        return Dropped(left=_still_to_drop(oid, name, error))
+    return Dropped(f"what pg_repack left at {name} was dropped: its trigger, its log and its copy" if was_left else "")
 
 
 def _still_to_drop(oid: int, name: str, error: psycopg.Error | TargetError) -> str:
@@ -255,18 +266,20 @@ def _send(process: Process, number: signal.Signals) -> None:
         process.send_signal(number)
 
 
-def _last_of(said: list[str]) -> str:
+def _end(said: list[str], code: int) -> str:
+    if code < 0:
+        return f"killed by signal {-code}"
     return masked(said[-1].strip()) if said else "it ended without a word"
 
 
-def _answer(before: int | None, after: int | None, said: list[str], code: int, *, was_asked: bool) -> Answer:
+def _answer(before: int | None, after: int | None, said: list[str], code: int, end: str, *, was_asked: bool) -> Answer:
     if after is None:
         return Answer(error=psycopg.errors.UndefinedTable("it no longer exists"), was_asked_to_stop=was_asked)
     if after != before:
-        problems = [f"{PROGRAM} rewrote it, and then: {_last_of(said)}"] if code else []
+        problems = [f"{PROGRAM} rewrote it, and then: {end}"] if code else []
         return Answer(notices=[Notice("WARNING", problem) for problem in problems], was_asked_to_stop=was_asked)
     if was_asked:
         return Answer(error=psycopg.errors.QueryCanceled("it was cancelled"), was_asked_to_stop=True)
     if _TIMED_OUT in said:
         return Answer(error=psycopg.errors.LockNotAvailable("it got no lock"))
-    return Answer(error=psycopg.errors.ExternalRoutineException(f"{PROGRAM}: {_last_of(said)}"))
+    return Answer(error=psycopg.errors.ExternalRoutineException(f"{PROGRAM}: {end}"))

@@ -216,6 +216,23 @@ async def test_what_a_killed_client_leaves_is_dropped_at_once(database: Database
     os.kill(client, signal.SIGKILL)
     result = await running
     assert (result.status, result.left, result.warnings) == (Status.FAILED, "nothing changed", ())
+    assert "killed by signal 9; its trigger, log and copy were dropped" in str(result.error)
+    assert database.value(LEFT) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+async def test_what_is_left_when_the_server_restarts_is_dropped_once_it_is_back(
+    database: Database, server: PostgresServer, how: signal.Signals
+) -> None:
+    database(*BUILDS_SLOWLY)
+    running = await begun(database, StepContext())
+    database("CHECKPOINT")  # the server of the tests does not write its log at once
+    await asyncio.to_thread(server.stop, how)
+    await asyncio.to_thread(server.start)
+    result = await running
+    database.reconnect()
+    assert result.status is Status.FAILED
+    assert "what pg_repack left at public.item was dropped" in " ".join(result.warnings)
     assert database.value(LEFT) == 0
 
 
@@ -364,6 +381,8 @@ async def test_what_nobody_works_on_is_advised_and_dropped_by_clean_leftovers(da
     assert database.value(LEFT) > 0
     async with connected(database.url) as session:
         found = {one.operation: one for one in (await session.advise(NOTHING_KNOWN, budget=None))[0]}
+    warned = " ".join((await plan(database.url, Operation.VACUUM)).warnings)
+    assert "an interrupted pg_repack left its trigger and its log at public.item" in warned
     advised = found[Operation.CLEAN_LEFTOVERS]
     assert (advised.level, advised.objects) == (Level.NOW, ("public.item",))
     assert "an interrupted pg_repack left its trigger and its log at public.item" in advised.reason
