@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from engine.domain.steps import Micros
     from engine.history import estimates
     from engine.targets import plans, window_fit
-    from engine.targets.plans import OperationPlan, Plan
+    from engine.targets.plans import OperationPlan, Plan, PlannedStep
     from engine.targets.protocol import Session, Waiting
 else:
     estimates = lazy("engine.history.estimates", "only a plan needs it")
@@ -233,7 +233,11 @@ def _explained(plan: OperationPlan, advice: Sequence[Advice], past: TargetHistor
     reason = next((item.reason for item in advice if item.operation is plan.operation), None)
     if reason is None:
         return plan
-    return replace(plan, steps=tuple(replace(s, reason=reason) if s.by_advice else s for s in plan.steps))
+    return replace(plan, steps=tuple(_with_advice(step, reason) if step.by_advice else step for step in plan.steps))
+
+
+def _with_advice(step: PlannedStep, reason: str) -> PlannedStep:
+    return replace(step, reason=f"{reason}; {step.manner}" if step.manner else reason)
 
 
 async def password_needed(target: str) -> PasswordNeededError | None:

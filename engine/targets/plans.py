@@ -62,6 +62,8 @@ class PlannedStep:
     measured."""
     by_advice: bool = False
     """Whether the reason of the advice, where there is one, replaces `reason`."""
+    manner: str = ""
+    """How it is done, as text: the end of `reason`, which stays where the advice replaces the rest."""
     not_begun: Reason | None = None
     """Why it would not begin if the request ran now; None if it would, or without a time limit."""
     weight: float | None = None

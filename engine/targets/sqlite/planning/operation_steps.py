@@ -97,16 +97,17 @@ def vacuum_steps(
 
 def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str, *, compared: bool) -> SqliteStep:
     checked = "checked, compared by a SHA-256 of all contents" if compared else "checked"
+    manner = (
+        f"begins once no other process has the file open: a copy is made, {checked} and synced to the disk, and"
+        " replaces the file. If another process writes meanwhile, it ends as busy and nothing changes"
+    )
     need = Need(str(Path(path).parent), summary.used, "the copy")
     return replace(
         vacuum,
         method=Method.SWAP,
         command=f"VACUUM main INTO {literal(copy_in(unfinished))}",
-        reason=(
-            f"{vacuum.reason}; begins once no other process has the file open: a copy is made, {checked} and synced to"
-            " the disk, and replaces the file. If another process writes meanwhile, it ends as busy and nothing changes"
-        ),
-        by_advice=False,
+        reason=f"{vacuum.reason}; {manner}",
+        manner=manner,
         lock=replace(lock_of(Operation.BACKUP, wal=summary.is_wal), momentary=LockImpact.EVERYONE),
         after_cancel=SPECS[Operation.VACUUM].after_cancel_of_swap,
         disk_needed=need.bytes,

@@ -415,6 +415,20 @@ async def test_its_plan_tells_what_happens_at_the_exchange(path: Path, mode: str
     )
 
 
+async def test_its_plan_tells_what_is_reclaimable_as_the_advice_does(path: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM item WHERE rowid % 2")
+    (tmp_path / "store").mkdir()
+    async with Engine.open(tmp_path / "store" / "jobs.db", workers=0) as engine:
+        plans = [
+            await engine.plan(Request(target=str(path), operations=(Operation.VACUUM,), options=Options(swap=swap)))
+            for swap in (False, True)
+        ]
+    in_place, exchange = (planned.operations[0].steps[0].reason for planned in plans)
+    assert "reclaimable" in in_place
+    assert exchange.startswith(f"{in_place}; begins once")
+
+
 async def test_it_waits_until_dbtend_itself_has_the_database_open_once(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("SELECT count(*) FROM item").fetchall()
