@@ -197,6 +197,8 @@ async def test_each_table_that_it_refuses_is_left_out_with_the_reason(database: 
     assert {step.object for step in planned.steps} == {"public.chosen", "public.part"}
     said = " ".join(planned.warnings)
     assert all(f"public.{name}" in said for name in ("no_key", "unlogged", "view", "twice"))
+    named = await plan(database.url, Operation.REPACK, objects=("chosen", "no_key", "twice"))
+    assert (planned.left_out, named.left_out) == (0, 2)
 
 
 async def test_a_cancel_leaves_nothing(database: Database) -> None:
