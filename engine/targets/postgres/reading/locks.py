@@ -110,6 +110,7 @@ ORDER BY xact_start LIMIT 1
 """
 
 
+_OPEN_FOR: Final = _OLDER_THAN.replace(" AND backend_xmin IS NOT NULL", "")
 _WRITES_FOR: Final = """
 SELECT pid, who, seconds, count(*) OVER ()
 FROM (
@@ -144,12 +145,25 @@ async def oldest_snapshot(reader: Reader, seconds: float, limit: str) -> str:
 
     Raises TargetError.
     """
-    rows = await reader.rows(_OLDER_THAN, [seconds], row=(int, str, float, int), most=1)
+    oldest = await _oldest(reader, _OLDER_THAN, seconds)
+    waits = f"Each new index waits for that at its end, {limit}; that wait blocks no reads or writes"
+    return f"{oldest} may still use the old indexes. {waits}" if oldest else ""
+
+
+async def oldest_transaction(reader: Reader, seconds: float, limit: str) -> str:
+    """The oldest of the database in words; "" where all are younger. `limit`: for how long pg_repack waits for it.
+
+    Raises TargetError.
+    """
+    oldest = await _oldest(reader, _OPEN_FOR, seconds)
+    waits = f"pg_repack waits for that after its copy, {limit}; that wait blocks no reads or writes"
+    return f"{oldest} may still read the old table. {waits}" if oldest else ""
+
+
+async def _oldest(reader: Reader, query: str, seconds: float) -> str:
+    rows = await reader.rows(query, [seconds], row=(int, str, float, int), most=1)
     if not rows:
         return ""
     ((pid, who, age, number),) = rows
     more = f" and {counted(number - 1, 'other')}" if number > 1 else ""
-    return (
-        f"pid {pid} ({who} for {span(age)}){more} may still use the old indexes. Each new index waits for that at its"
-        f" end, {limit}; that wait blocks no reads or writes"
-    )
+    return f"pid {pid} ({who} for {span(age)}){more}"

@@ -115,7 +115,9 @@ class PostgresOperation:
         blocking = await locks.holders(self._reader, level, tables, older_than=older_than)
         if not blocking and self._rebuilds_concurrently:
             blocking = await locks.oldest_snapshot(self._reader, self._lock_timeout, self._snapshot_limit(has_window))
-        if not blocking and self.plan.operation is Operation.REPACK:
+        if not blocking and any(step.method is Method.PG_REPACK for step in self._steps):
+            blocking = await locks.oldest_transaction(self._reader, older_than, self._snapshot_limit(has_window))
+        elif not blocking and self.plan.operation is Operation.REPACK:
             blocking = await locks.oldest_writer(self._reader, older_than)
         return f"it would have to wait: {blocking}" if blocking else ""
 

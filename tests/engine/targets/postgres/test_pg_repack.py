@@ -313,6 +313,22 @@ async def test_an_older_transaction_is_waited_for_and_named(database: Database) 
             assert (await running).status is Status.COMPLETED
 
 
+async def test_a_plan_names_the_transaction_that_it_waits_for_and_none_of_another_database(
+    database: Database, server: PostgresServer
+) -> None:
+    database(*HALF_DEAD, "CREATE TABLE other (id int)")
+    async with connected(database.url, lock_timeout=0.001) as session:
+        await session.plan(Operation.REPACK, Options(objects=("item",)))
+        with new_database(server) as elsewhere, elsewhere.session("CREATE TABLE written (id int)"):
+            assert await session.find_blockers(has_window=False) == ""
+        with database.session("SELECT FROM other") as reader:
+            pid = reader.info.backend_pid
+            while not (named := await session.find_blockers(has_window=False)):  # it counts once it lasts  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert f"pid {pid} (" in named
+    assert "pg_repack waits for that after its copy, up to 1h (--snapshot-wait)" in named
+
+
 async def test_an_older_transaction_is_waited_for_no_longer_than_allowed(database: Database) -> None:
     database(*HALF_DEAD, "CREATE TABLE other (id int)")
     with database.session("SELECT FROM other") as reader:
