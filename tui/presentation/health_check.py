@@ -41,6 +41,6 @@ def to_show(checks: Sequence[Check]) -> list[Check]:
     well = [check for check in checks if check.is_target and check.level is Level.OK]
     shown = list(checks)
     if len(well) > _MANY:
-        counts = Check(Level.OK, "targets", f"{counted(len(well), 'target')} can be maintained")
+        counts = Check(Level.OK, "targets", f"{counted(len(well), 'target')} can be opened")
         shown = [*(check for check in checks if not (check.is_target and check.level is Level.OK)), counts]
     return sorted(shown, key=lambda check: _ORDER.index(check.level))
