@@ -90,16 +90,19 @@ def duration_of(operations: Sequence[OperationPlan]) -> str:
 def step_notes(operation: OperationPlan) -> Iterator[tuple[PlannedStep, StepNotes]]:
     """Every step with its notes: a sentence is not repeated from step to step, and tiny durations are left out.
 
-    The lock is repeated where another command follows: a step without one would seem to block no one.
+    The lock is left out only where the same command goes on with another object: else a step without one would seem to
+    block no one.
     """
     previous: tuple[str, ...] = ("", "", "")
-    keyword = ""
+    command, target = "", ""
     is_timed = len(operation.steps) == 1 or (operation.estimate or 0) >= 1
     for step in operation.steps:
         sentences = step.reason, format_lock(step.lock), step.after_cancel
         reason, lock, after_cancel = (new if new != old else "" for new, old in zip(sentences, previous, strict=True))
-        if keyword != (keyword := step.command.partition(" ")[0]):
+        keyword = step.command.partition(" ")[0]
+        if keyword != command or step.object == target:
             lock = sentences[1]
+        command, target = keyword, step.object
         duration = about(step.estimate) if is_timed and step.estimate is not None else ""
         yield step, StepNotes(reason, lock, after_cancel, _disk(step), duration, planned_step(step))
         previous = sentences
