@@ -27,12 +27,15 @@ CASE WHEN b.state = 'active' THEN upper(substring(
 """
 _WAITS: Final = "a.wait_event_type = 'Lock' OR a.wait_event = 'RepackWorkerExport'"
 """The worker of a REPACK that waits for transactions belongs to the session that runs it."""
+_SESSION: Final = f"""
+jsonb_build_object('pid', b.pid, 'who', concat_ws(', ', nullif(b.application_name, ''), b.usename),
+    'state', coalesce(b.state, b.backend_type, 'of another role'), 'does', {_DOES},
+    'seconds', extract(epoch FROM clock_timestamp() - {_SINCE}))
+"""
+_SESSION_OF: Final = f"SELECT {_SESSION} FROM pg_stat_activity AS b WHERE b.pid = %s"
 _BLOCKERS: Final = f"""
 CASE WHEN {_WAITS} THEN (
-    SELECT jsonb_agg(jsonb_build_object('pid', b.pid,
-        'who', concat_ws(', ', nullif(b.application_name, ''), b.usename),
-        'state', coalesce(b.state, b.backend_type, 'of another role'), 'does', {_DOES},
-        'seconds', extract(epoch FROM clock_timestamp() - {_SINCE})))
+    SELECT jsonb_agg({_SESSION})
     FROM pg_stat_activity AS b WHERE b.pid = ANY (pg_blocking_pids(a.pid))) END
 """
 _CONFLICTS: Final = " ".join(f"WHEN '{mode}' THEN '{{{','.join(others)}}}'::text[]" for mode, others in OF_MODE.items())
@@ -99,6 +102,11 @@ class Monitor(CommandMonitor[Watched]):
         if watched.wait_limits is not None:
             watched.wait_limits.observe(progress.waits_for, now)
         watched.report(progress)
+
+
+async def session_of(reader: Reader, pid: int) -> Blockers:
+    """The session with this pid, as a blocker. Raises TargetError."""
+    return blockers_of([session for (session,) in await reader.rows(_SESSION_OF, [pid], row=(dict,))])
 
 
 def blockers_of(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[tuple[str, float]] = ()) -> Blockers:

@@ -34,7 +34,7 @@ from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.repack_client import PROGRAM, drop_command, leftovers
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.invalid_indexes import NoLeftoverError
-from engine.targets.postgres.running.monitor import Monitor, Watched
+from engine.targets.postgres.running.monitor import Monitor, Watched, session_of
 from engine.targets.postgres.running.orphan_cleanup import end_sessions, file_of
 from engine.targets.postgres.running.progress import PgRepackProgress
 from engine.targets.postgres.running.statement import CANCEL_GIVES_UP_AFTER, Answer, Notice
@@ -204,7 +204,7 @@ class PgRepack:
                 elif found := _INDEX.match(line):
                     progress.index = int(found[1])
                 elif found := _WAITS.match(line):
-                    self._waits(found[1], watched)
+                    await self._waits(int(found[1]), watched)
                 elif (found := _PROBLEM.match(line)) and found[2] != _OF_NO_INTEREST:
                     problems.append(found[2])
                     if found[2] == _TIMED_OUT:
@@ -217,7 +217,7 @@ class PgRepack:
         with contextlib.suppress(TargetError):
             watched.blockers = Blockers(await names_of_holders(self._reader, "everybody", [oid]))
 
-    def _waits(self, pid: str, watched: Watched) -> None:
+    async def _waits(self, pid: int, watched: Watched) -> None:
         """Record that pg_repack waits for a transaction that may see the old table; alone it would wait for ever."""
         watched.blockers = Blockers("", f"pid {pid}")
         if watched.wait_limits is not None:
@@ -225,6 +225,9 @@ class PgRepack:
         phase = f"waiting for transaction of pid {pid}"
         progress = watched.progress.fraction
         watched.report(StepProgress(fraction=progress, phase=phase, waits_for=WaitsFor.TRANSACTIONS))
+        with contextlib.suppress(TargetError):
+            session = await session_of(self._reader, pid)
+            watched.blockers = Blockers("", session.transactions or f"pid {pid}")
 
 
 async def drop_leftovers(reader: Reader, connection: Connection, oid: int) -> bool:

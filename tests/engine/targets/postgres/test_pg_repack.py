@@ -337,7 +337,8 @@ async def test_an_older_transaction_is_waited_for_no_longer_than_allowed(databas
             options = Options(objects=("item",), server=ServerOptions(snapshot_wait=0.1))
             step = (await session.plan(Operation.REPACK, options)).steps[0]
             result = await session.execute(step, StepContext())
-    assert f"the transaction of pid {pid}" in str(result.error)
+    assert f"the transaction of pid {pid}, idle in transaction since " in str(result.error)
+    assert "(somebody, postgres)" in str(result.error)
     assert (result.requeue, database.value(LEFT)) == (True, 0)
 
 
