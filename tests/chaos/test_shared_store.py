@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
 
 SEED = int(os.environ.get("DBTEND_CHAOS_SEED", "1"))
+ALL_THAT_HAPPENS = {"submitted", "began", "finished", "rescued"}
 FENCE = """AND owner = token ->> 'owner'
         AND attempt = (token ->> 'attempt')::integer AND status = 'running'
     RETURNING"""
@@ -33,10 +34,17 @@ FENCE = """AND owner = token ->> 'owner'
 async def test_hosts_that_die_stop_and_are_cut_off_at_random_lose_and_break_nothing(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    aftermath = await rage(SharedStorm(seed=SEED, mishaps=15, long_cuts=0), postgres.binaries, tmp_path)
-    assert aftermath.findings == [], f"seed {SEED}: {aftermath.counts}\n{aftermath.output[-20_000:]}"
-    assert "Traceback" not in aftermath.output
-    assert {what for what, count in aftermath.counts.items() if count} >= {"submitted", "began", "finished", "rescued"}
+    seen: set[str] = set()
+    for seed in range(SEED, SEED + 3):  # now and then no mishap hits a process that works
+        directory = tmp_path / f"seed{seed}"
+        directory.mkdir()
+        aftermath = await rage(SharedStorm(seed=seed, mishaps=15, long_cuts=0), postgres.binaries, directory)
+        assert aftermath.findings == [], f"seed {seed}: {aftermath.counts}\n{aftermath.output[-20_000:]}"
+        assert "Traceback" not in aftermath.output
+        seen |= {what for what, count in aftermath.counts.items() if count}
+        if seen >= ALL_THAT_HAPPENS:
+            break
+    assert seen >= ALL_THAT_HAPPENS
 
 
 @pytest.fixture

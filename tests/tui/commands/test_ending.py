@@ -176,7 +176,7 @@ def test_a_job_that_a_dead_process_left_is_not_left_once_more(
             first.kill()
         with dbtend.start("run", sales, *TWO, "--grace", "0") as second:
             assert err_line(second).startswith("dbtend: job #1 ")
-            assert out_line(second) == "#1.1 sales.db vacuum started\n"
+            assert out_line(second) == "#1.1 sales.db vacuum runs again\n"
             second.send_signal(number)
             second.communicate(timeout=30)
     assert second.returncode == 130
