@@ -1,8 +1,8 @@
-"""How long the page map of a SQLite file takes, and what is kept of it: python -m benchmarks.page_map [FILE ...]
+"""Measures the page map of a SQLite file, and the map that a job keeps: python -m benchmarks.page_map [FILE ...]
 
-Without files on the databases of `benchmarks.sqlite_databases`, of 200 MB and 1.5 GB. Each map is taken five times, the
-file in memory, and five times from the disk, where the system may be told to forget a file. Drawn is what a window of
-120x40 shows.
+Without FILE it takes the databases of `benchmarks.sqlite_databases`, of 200 MB and 1.5 GB. Each map is read five times
+from memory, and five times from the disk if the system can drop the file from its cache. It is drawn for a window of
+120x40.
 """
 
 from __future__ import annotations

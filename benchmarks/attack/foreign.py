@@ -1,8 +1,8 @@
 """Databases of other origin: every row, pragma and full-text answer is the same after each operation and each exchange.
 
-Those of Debian packages where `python -m benchmarks.foreign_databases` has unpacked them, and the sound ones of the
-corpus, of which some have full-text indexes. Each is maintained in both journal modes, one operation after the other on
-the same file.
+It takes the databases of Debian packages that `python -m benchmarks.foreign_databases` has unpacked, and the sound ones
+of the corpus; some of these have full-text indexes. All operations run on each file, one after the other, in both
+journal modes.
 """
 
 from __future__ import annotations
