@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
+from engine.system.background import in_background
 from engine.targets.progress import ALMOST_ALL, approach_end
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning import costs
@@ -49,12 +50,9 @@ async def progress_reports(
     connections = [connection] if also is None else [connection, also]
     by_bytes = step.method in COPYING or step.volume
     sample = _byte_sampler(connection, side_file) if by_bytes else _opcode_sampler(*connections)
-    sampler = asyncio.create_task(_report_samples(sample, model_of(step, is_wal=is_wal), context))
-    try:
+    reporting = _report_samples(sample, model_of(step, is_wal=is_wal), context)
+    async with in_background(reporting, "the progress of a step"):
         yield
-    finally:
-        sampler.cancel()
-        await asyncio.wait({sampler})
 
 
 async def _report_samples(sample: Callable[[], Sample], model: Model, context: StepContext) -> None:
@@ -86,12 +84,8 @@ async def reports_by_time(context: StepContext, phase: str, begin: float, second
             context.report(StepProgress(fraction=fraction, phase=phase))
             await asyncio.sleep(INTERVAL)
 
-    reporter = asyncio.create_task(report())
-    try:
+    async with in_background(report(), "the progress of a step"):
         yield
-    finally:
-        reporter.cancel()
-        await asyncio.wait({reporter})
 
 
 def _opcode_sampler(*connections: MeteredConnection) -> Callable[[], Sample]:
