@@ -317,12 +317,7 @@ async def fetch_all(connection: aiosqlite.Connection, sql: str, cancel: asyncio.
 
 async def run_by(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T], cancel: asyncio.Event) -> T:
     """Run `work` in the thread of the connection, like `fetch_all`. It must always run some statement."""
-
-    async def running() -> T:
-        with _errors_of_sqlite():
-            return await in_its_thread(connection, work)
-
-    return await until_cancelled(connection, running(), cancel)
+    return await until_cancelled(connection, _in_its_thread(connection, work), cancel)
 
 
 async def until_cancelled(
