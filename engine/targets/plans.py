@@ -15,7 +15,7 @@ from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Optio
 from engine.domain.statuses import Reason
 from engine.domain.steps import Facts
 from engine.domain.turns import Turns
-from engine.targets.disk_space import Need, least_free, problems_now
+from engine.targets.disk_space import Need, fit_at_once, least_free, problems_now
 from engine.targets.lock_impact import Lock, strongest
 
 ALL_DONE: Final = "an earlier job has done everything"
@@ -160,6 +160,23 @@ class OperationPlan:
         if self.refused is not None:
             return Verdict.REFUSE
         return Verdict.WARN if self.warnings else Verdict.OK
+
+
+def with_parallel(plan: OperationPlan, requested: int, most: int, why: str, *, force: bool) -> OperationPlan:
+    """Set how many steps run at once, and warn if these are fewer than requested.
+
+    Args:
+        most: how many the server allows.
+        why: why it allows no more.
+        force: whether more may run than the disk has room for.
+    """
+    allowed = min(requested, most)
+    if not force and (with_room := fit_at_once([step.needs for step in plan.steps], allowed)) < allowed:
+        allowed, why = with_room, "the disk has no room for the new files of more"
+    if allowed == requested:
+        return replace(plan, parallel=requested)
+    warning = f"{allowed} steps run at once instead of {requested}: {why}"
+    return replace(plan, parallel=allowed, warnings=(*plan.warnings, warning))
 
 
 def without_done(plan: OperationPlan, done: AbstractSet[str]) -> OperationPlan:

@@ -11,7 +11,6 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import Turns
-from engine.targets.disk_space import fit_at_once
 from engine.targets.mysql.connection.server import Cluster, Flavor, Server
 from engine.targets.mysql.planning import operation_steps
 from engine.targets.mysql.planning.operation_specs import SPECS
@@ -27,7 +26,7 @@ from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, tables
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
-from engine.targets.plans import OperationPlan, by_turn, fitting
+from engine.targets.plans import OperationPlan, by_turn, fitting, with_parallel
 
 KEPT_FREE: Final = 3
 """Connections of the server that are left to others."""
@@ -170,10 +169,4 @@ async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) 
     used = await status(reader, "Threads_connected")
     free = max((min(most, most_of_user) if most_of_user else most) - used - KEPT_FREE, 1)
     why = f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"
-    with_room = fit_at_once([step.needs for step in planned.steps], min(requested, free))
-    if not options.force and with_room < min(requested, free):
-        free, why = with_room, "the disk has no room for the new files of more"
-    if free >= requested:
-        return replace(planned, parallel=requested)
-    warning = f"{free} steps run at once instead of {requested}: {why}"
-    return replace(planned, parallel=free, warnings=(*planned.warnings, warning))
+    return with_parallel(planned, requested, free, why, force=options.force)

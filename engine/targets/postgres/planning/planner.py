@@ -13,8 +13,7 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import NO_TURNS, Turns
-from engine.targets.disk_space import fit_at_once
-from engine.targets.plans import OperationPlan, by_turn, fitting
+from engine.targets.plans import OperationPlan, by_turn, fitting, with_parallel
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import check_steps, operation_steps, pg_repack_steps, repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
@@ -460,10 +459,4 @@ async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) 
     why = f"the server has {free} connections left, and {KEPT_FREE} are kept free"
     if free_for_role is not None and max(free_for_role, 1) < most:
         most, why = max(free_for_role, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
-    with_room = fit_at_once([step.needs for step in planned.steps], min(requested, most))
-    if not options.force and with_room < min(requested, most):
-        most, why = with_room, "the disk has no room for the copies of more"
-    if most >= requested:
-        return replace(planned, parallel=requested)
-    warning = f"{most} steps run at once instead of {requested}: {why}"
-    return replace(planned, parallel=most, warnings=(*planned.warnings, warning))
+    return with_parallel(planned, requested, most, why, force=options.force)
