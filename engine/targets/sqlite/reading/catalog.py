@@ -51,6 +51,9 @@ SELECT t.name, i.name FROM main.sqlite_schema AS t, temp.pragma_index_list(t.nam
 WHERE t.type = 'table' AND t.rootpage > 0 AND i.origin = 'pk' AND {_HAS_NO_ROWID}
 """
 
+ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
+"""The names of a rowid; a column that has one of them hides it."""
+
 # A schema that was written by hand may have a table of that name and other columns.
 HAS_STATISTICS: Final = """
 SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name = 'sqlite_stat1'

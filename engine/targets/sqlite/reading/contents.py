@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.domain.frozen import frozen
 from engine.targets.sqlite.connection.errors import sqlite_error
 from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.reading.catalog import ROWID_NAMES
 
 SCHEMA: Final = "schema"
 SETTINGS: Final = "settings"
@@ -111,7 +112,8 @@ def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[],
     VACUUM gives new rowids: rowids without a name do not count.
     """
     columns = db.execute(_COLUMNS, (table,)).fetchall()
-    stored = [f"{quote(table)}.{quote(name)}" for name, hidden in columns if hidden != _COMPUTED]
+    names = [name for name, hidden in columns if hidden != _COMPUTED]
+    stored = [f"{quote(table)}.{quote(name)}" for name in names]
     # A name that is no text can be neither given nor read, and a function of the application cannot be called.
     selected = "*" if len(stored) == len(columns) else ", ".join(stored)
     source = f"main.{quote(table)} NOT INDEXED"
@@ -132,7 +134,6 @@ def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[],
     finally:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
     digest = hashlib.sha256()
-    names = [name for name, hidden in columns if hidden != _COMPUTED]
     for part in _parts_of_rows(db, table, source, names, whole_rows):
         if is_cancelled():
             raise sqlite_error(sqlite3.SQLITE_INTERRUPT, "SQLITE_INTERRUPT", "interrupted")
@@ -164,7 +165,7 @@ def _parts_of_rows(
 def _rowid_name(db: sqlite3.Connection, table: str, source: str, names: Sequence[str]) -> str | None:
     """A name of the rowid that no column has; None if there is none, or if a column has a name that is no text."""
     taken = {folded(name) for name in names}
-    for name in ("rowid", "oid", "_rowid_"):
+    for name in ROWID_NAMES:
         if name not in taken:
             with suppress(sqlite3.OperationalError, ValueError):
                 columns = "".join(f", {quote(table)}.{quote(column)}" for column in names)

@@ -14,8 +14,8 @@ from engine.domain.humanize import listed
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.catalog import ROWID_NAMES
 from engine.targets.sqlite.reading.rowid_users import (
-    ROWID_NAMES,
     Kind,
     SchemaText,
     VirtualTable,

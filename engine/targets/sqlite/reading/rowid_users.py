@@ -9,10 +9,10 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.sqlite.connection.names import folded
+from engine.targets.sqlite.reading.catalog import ROWID_NAMES
 from engine.targets.sqlite.reading.rowid_references import Token, may_use_rowid
 from engine.targets.sqlite.reading.virtual import FULL_TEXT, content_rowid, content_table, is_contentless, module_of
 
-ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 _LAST_ROWID: Final = "last_insert_rowid"
 _TOKENS: Final = re.compile(
     r"""--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:[\w$]|[^\0-\x7f])+|\S""",

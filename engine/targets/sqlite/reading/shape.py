@@ -16,7 +16,7 @@ from engine.domain.humanize import listed
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.connection.statement import fetch_all
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.reading.catalog import Index, Table
+from engine.targets.sqlite.reading.catalog import ROWID_NAMES, Index, Table
 
 Read = Callable[[str], list[Any]]
 _ROWS: Final = re.compile(r"([0-9]{1,18})(?![0-9])")
@@ -34,7 +34,6 @@ SELECT min(round(total(length * (
     SELECT count(*) / (max(id) - start + 1) FROM (SELECT {rowid} AS id FROM {table} WHERE {rowid} >= start LIMIT 64)
 ))), (SELECT page_count * page_size / 4 FROM temp.pragma_page_count, temp.pragma_page_size)) FROM stretch
 """
-_ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 _FEW: Final = 1000
 """Rows that are counted rather than told from samples, which would read as many."""
 COUNTING: Final = 0.1
@@ -209,7 +208,7 @@ async def _rowid_of(connection: aiosqlite.Connection, table: Table, no_time: asy
     )
     # A column may have one of these names; then that means the column, which no order makes quick to look up.
     taken = {folded(column) for (column,) in columns}
-    return next((name for name in _ROWID_NAMES if name not in taken), None)
+    return next((name for name in ROWID_NAMES if name not in taken), None)
 
 
 def named_tables(tables: Sequence[Table], objects: Sequence[str]) -> list[Table]:
