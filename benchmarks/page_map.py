@@ -20,8 +20,7 @@ from typing import Final
 from benchmarks.sqlite_databases import SIZES, database, default_directory
 from engine.domain.kept_page_map import packed
 from engine.domain.page_map import UNSEEN, PageMap
-from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.reading.page_map import Root, map_of
+from engine.targets.sqlite.reading.page_map import Root, map_of, roots_of
 from engine.targets.sqlite.running.layout import LONGEST, PLACES
 from tui.presentation.page_map import page_map_rows
 
@@ -40,7 +39,7 @@ def _timed(work: Callable[[], object], descriptor: int, *, forgets: bool) -> tup
 
 def _examine(path: Path) -> None:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        roots = [Root(name, page, is_index=bool(index)) for name, page, index in db.execute(catalog.ROOTS)]
+        roots = roots_of(db)
     with path.open("rb") as file:
         descriptor = file.fileno()
         os.fsync(descriptor)

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.page_map import PageMap
-from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.page_fill import pages_of, sampled_fill
-from engine.targets.sqlite.reading.page_map import Root, map_of
+from engine.targets.sqlite.reading.page_map import map_of, roots_of
 
 _PLAIN: Final = "CREATE TABLE t(k INTEGER PRIMARY KEY, a, b)"
 _INDEXED: Final = f"{_PLAIN}; CREATE INDEX i ON t(a)"
@@ -65,7 +64,7 @@ def _examine(name: str, path: Path) -> None:
         found = sampled_fill(descriptor)
         seconds, busy = time.perf_counter() - begin, time.process_time() - busy
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            roots = [Root(one, page, is_index=bool(index)) for one, page, index in db.execute(catalog.ROOTS)]
+            roots = roots_of(db)
         begin, used = time.perf_counter(), time.process_time()
         mapped = map_of(descriptor, roots)
         map_seconds, used = time.perf_counter() - begin, time.process_time() - used

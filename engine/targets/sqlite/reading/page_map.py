@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
+from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.log_frames import frames_of
 from engine.targets.sqlite.reading.page_fill import (
     DAMAGED,
@@ -39,6 +41,12 @@ class Root:
     name: str
     page: int
     is_index: bool
+
+
+def roots_of(db: sqlite3.Connection) -> list[Root]:
+    """All tables and indexes. Raises sqlite3.Error."""
+    rows = db.execute(catalog.ROOTS).fetchall()
+    return [Root(name, page, is_index=bool(index)) for name, page, index in rows]
 
 
 def map_of(
@@ -69,7 +77,7 @@ def map_of(
         is_whole = is_whole and is_known
         owners.update(dict.fromkeys(wanted.intersection(leaves), number))
         owners.update(dict.fromkeys(wanted.intersection(leading), number))
-        jumped = [after for before, after in pairwise(leaves) if after != before + 1]
+        jumped = pages_out_of_order(leaves)
         out_of_order.update(wanted.intersection(jumped))
         pages = len(leaves) + len(leading)
         objects.append(MappedObject(name=root.name, is_index=root.is_index, pages=pages, jumps=len(jumped)))
@@ -86,6 +94,11 @@ def map_of(
         in_order=tuple(page not in out_of_order for page in places),
         objects=tuple(objects),
     )
+
+
+def pages_out_of_order(leaves: Sequence[int]) -> list[int]:
+    """The leaf pages that do not follow the one with the rows or entries before theirs."""
+    return [after for before, after in pairwise(leaves) if after != before + 1]
 
 
 def opened_pages(descriptor: int, log: int | None, give_up: float) -> FilePages | None:

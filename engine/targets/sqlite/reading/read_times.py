@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 from engine.domain.page_map import Reading, ReadTimes
 from engine.targets.sqlite.reading.page_fill import DAMAGED, FilePages
-from engine.targets.sqlite.reading.page_map import Root, opened_pages, pages_below
+from engine.targets.sqlite.reading.page_map import Root, opened_pages, pages_below, pages_out_of_order
 from engine.targets.sqlite.system.machine import thread_disk_reads
 
 LONGEST: Final = 1.0
@@ -100,7 +99,7 @@ def _most_scattered(
         if stop.is_set():
             break
         leaves, _, _ = pages_below(file, root.page, seen, give_up)
-        jumps = sum(after != before + 1 for before, after in pairwise(leaves))
+        jumps = len(pages_out_of_order(leaves))
         if jumps > most:
             most, found = jumps, (root.name, leaves)
     return found

@@ -21,7 +21,7 @@ from engine.targets.sqlite.reading.catalog import Segments, Summary, Table, Text
 from engine.targets.sqlite.reading.check_program import opcodes_a_row
 from engine.targets.sqlite.reading.full_text import fts5_segments, fts5_texts
 from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
-from engine.targets.sqlite.reading.page_map import Root, map_of
+from engine.targets.sqlite.reading.page_map import map_of, roots_of
 from engine.targets.sqlite.reading.read_times import read_times
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import WORTH_FROM, descriptors, is_cold
@@ -135,7 +135,7 @@ class Reader:
             file, log = self._descriptors()
             if file is None:
                 return NotMapped.UNREADABLE
-            return map_of(file, _roots(connection), log=log, most_places=most_places, in_all=in_all)
+            return map_of(file, roots_of(connection), log=log, most_places=most_places, in_all=in_all)
 
         return await self._read(look)
 
@@ -145,7 +145,7 @@ class Reader:
 
         def look(connection: sqlite3.Connection) -> ReadTimes | None:
             file, log = self._descriptors()
-            return None if file is None else read_times(file, log, _roots(connection), stop)
+            return None if file is None else read_times(file, log, roots_of(connection), stop)
 
         reading = asyncio.ensure_future(self._read(look))
         try:
@@ -217,7 +217,7 @@ class Reader:
             def opcodes_of(check: str) -> dict[int, int]:
                 return opcodes_a_row([row[1:4] for row in connection.execute(f"EXPLAIN PRAGMA main.{check}")])
 
-            roots = {name: root for name, root, is_index in connection.execute(catalog.ROOTS) if not is_index}
+            roots = {root.name: root.page for root in roots_of(connection) if not root.is_index}
             checked = opcodes_of("quick_check")
             compared = opcodes_of("integrity_check") if full else {}
             root_of = [roots.get(table.name, 0) for table in tables]
@@ -263,8 +263,3 @@ class Reader:
         except sqlite3.Error:  # damaged, or locked: the operation itself will tell
             return None
         return int(value)
-
-
-def _roots(connection: sqlite3.Connection) -> list[Root]:
-    rows = connection.execute(catalog.ROOTS).fetchall()
-    return [Root(name, page, is_index=bool(index)) for name, page, index in rows]
