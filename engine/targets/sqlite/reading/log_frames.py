@@ -23,6 +23,11 @@ class LogFrames:
     number: int
     """The pages of the database after the last commit; 0 without one."""
 
+    def read(self, page: int, length: int) -> bytes | None:
+        """The first bytes of a page; None if the log does not hold it. Raises OSError."""
+        place = self.places.get(page)
+        return None if place is None else os.pread(self.descriptor, length, place)
+
 
 def frames_of(descriptor: int, give_up: float) -> LogFrames | None:
     """The frames of the log that SQLite has open as `descriptor`; None if there is no time.

@@ -59,12 +59,11 @@ class FilePages:
     first_free: int
     """The page that begins the list of free pages; 0 without any."""
     log: LogFrames | None = None
-    """The pages that only the write-ahead log holds, where that is looked at."""
+    """The pages that only the write-ahead log holds; None: these are left out."""
 
     def read(self, page: int) -> bytes:
-        if self.log is not None and (place := self.log.places.get(page)) is not None:
-            return os.pread(self.log.descriptor, self.size, place)
-        return os.pread(self.descriptor, self.size, (page - 1) * self.size)
+        logged = None if self.log is None else self.log.read(page, self.size)
+        return os.pread(self.descriptor, self.size, (page - 1) * self.size) if logged is None else logged
 
 
 @frozen
@@ -103,8 +102,8 @@ def sampled_fill(descriptor: int, chance: random.Random = _CHANCE) -> PageFill |
 
 def pages_of(descriptor: int, log: LogFrames | None = None) -> FilePages | None:
     """The pages of a file; None if it holds no database. Raises as in DAMAGED."""
-    first = None if log is None else log.places.get(1)
-    header = os.pread(descriptor if log is None or first is None else log.descriptor, _FILE_HEADER, first or 0)
+    logged = None if log is None else log.read(1, _FILE_HEADER)
+    header = os.pread(descriptor, _FILE_HEADER, 0) if logged is None else logged
     page_size = int.from_bytes(header[16:18], "big")
     page_size = 65_536 if page_size == 1 else page_size
     if page_size < _SMALLEST:
