@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import zlib
 from base64 import b85decode, b85encode
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any, Final
@@ -130,12 +129,13 @@ def _largest(objects: Sequence[MappedObject]) -> tuple[list[MappedObject], list[
         small = [number for number in others if objects[number].is_index is is_index]
         if small:
             numbers |= dict.fromkeys(small, len(kept))
-            sums: Counter[str] = Counter()
-            for number in small:
-                sums.update(pages=objects[number].pages, jumps=objects[number].jumps)
             kept.append(
                 MappedObject(
-                    name="", is_index=is_index, pages=sums["pages"], jumps=sums["jumps"], stands_for=len(small)
+                    name="",
+                    is_index=is_index,
+                    pages=sum(objects[number].pages for number in small),
+                    jumps=sum(objects[number].jumps for number in small),
+                    stands_for=len(small),
                 )
             )
     return kept, [numbers[number] for number in range(len(objects))]
