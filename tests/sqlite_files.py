@@ -141,3 +141,20 @@ def transaction(path: Path, kind: str) -> Iterator[sqlite3.Connection]:
 def files_beside(path: Path) -> set[str]:
     """The names of all files in the directory of `path`: to see what was created or left behind."""
     return {entry.name for entry in path.parent.iterdir()}
+
+
+def executed_opcodes(db: sqlite3.Connection, sql: str) -> int:
+    """How many opcodes SQLite really executes for `sql`."""
+    number = 0
+
+    def count() -> int:
+        nonlocal number
+        number += 1
+        return 0
+
+    db.set_progress_handler(count, 1)
+    try:
+        db.execute(sql).fetchall()
+    finally:
+        db.set_progress_handler(None, 0)
+    return number

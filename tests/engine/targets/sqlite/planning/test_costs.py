@@ -10,6 +10,7 @@ import pytest
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.costs import Cost
 from engine.targets.sqlite.reading.catalog import Index, Table, Texts
+from tests.sqlite_files import executed_opcodes
 
 ROWS = 2_000
 USERS = Table(
@@ -59,47 +60,30 @@ def db() -> Iterator[sqlite3.Connection]:
         yield db
 
 
-def executed(db: sqlite3.Connection, sql: str) -> int:
-    """How many opcodes SQLite really executes for `sql`."""
-    number = 0
-
-    def count() -> int:
-        nonlocal number
-        number += 1
-        return 0
-
-    db.set_progress_handler(count, 1)
-    try:
-        db.execute(sql).fetchall()
-    finally:
-        db.set_progress_handler(None, 0)
-    return number
-
-
 @pytest.mark.parametrize("index", [index for table in TABLES for index in table.indexes], ids=lambda index: index.name)
 def test_the_opcodes_of_a_reindex_are_known(db: sqlite3.Connection, index: Index) -> None:
-    assert opcodes(costs.reindex(index)) == pytest.approx(executed(db, f"REINDEX main.{index.name}"), rel=0.05)
+    assert opcodes(costs.reindex(index)) == pytest.approx(executed_opcodes(db, f"REINDEX main.{index.name}"), rel=0.05)
 
 
 @pytest.mark.parametrize("table", [USERS, ENTRIES], ids=lambda table: table.name)
 def test_the_opcodes_of_an_analyze_are_known_roughly(db: sqlite3.Connection, table: Table) -> None:
-    assert opcodes(costs.analyze(table)) == pytest.approx(executed(db, f"ANALYZE main.{table.name}"), rel=0.35)
+    assert opcodes(costs.analyze(table)) == pytest.approx(executed_opcodes(db, f"ANALYZE main.{table.name}"), rel=0.35)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_opcodes_of_a_full_check_are_known_roughly(db: sqlite3.Connection, table: Table) -> None:
-    found = executed(db, f"PRAGMA integrity_check({table.name})")
+    found = executed_opcodes(db, f"PRAGMA integrity_check({table.name})")
     assert opcodes(costs.full_check([table])) == pytest.approx(found, rel=0.25)
 
 
 def test_the_opcodes_of_a_quick_check_of_everything_are_known_roughly(db: sqlite3.Connection) -> None:
     ((pages,),) = db.execute("PRAGMA page_count")
     expected = opcodes(costs.quick_check(TABLES, pages=pages))
-    assert expected == pytest.approx(executed(db, "PRAGMA quick_check"), rel=0.25)
+    assert expected == pytest.approx(executed_opcodes(db, "PRAGMA quick_check"), rel=0.25)
 
 
 def test_the_opcodes_of_a_look_at_foreign_keys_are_known_roughly(db: sqlite3.Connection) -> None:
-    found = executed(db, "PRAGMA foreign_key_check")
+    found = executed_opcodes(db, "PRAGMA foreign_key_check")
     assert opcodes(costs.foreign_keys(TABLES, {"log": 2})) == pytest.approx(found, rel=0.25)
     assert costs.foreign_keys([Table(name="huge")], {"huge": 1}) == Cost()
 

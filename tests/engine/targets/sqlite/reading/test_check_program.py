@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.targets.sqlite.reading.check_program import opcodes_a_row
+from tests.sqlite_files import executed_opcodes
 
 ROWS = 1_000
 
@@ -17,22 +18,6 @@ ROWS = 1_000
 def db() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         yield db
-
-
-def executed(db: sqlite3.Connection, sql: str) -> int:
-    number = 0
-
-    def count() -> int:
-        nonlocal number
-        number += 1
-        return 0
-
-    db.set_progress_handler(count, 1)
-    try:
-        db.execute(sql).fetchall()
-    finally:
-        db.set_progress_handler(None, 0)
-    return number
 
 
 @pytest.mark.parametrize("check", ["quick_check", "integrity_check"])
@@ -55,7 +40,7 @@ def test_the_program_of_a_check_tells_how_many_opcodes_it_executes(
     db.executemany("INSERT INTO t(a, b, c) VALUES (?, ?, ?)", rows)
     ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 't'")
     program = [row[1:4] for row in db.execute(f"EXPLAIN PRAGMA {check}")]
-    assert ROWS * opcodes_a_row(program)[root] == pytest.approx(executed(db, f"PRAGMA {check}"), rel=0.2)
+    assert ROWS * opcodes_a_row(program)[root] == pytest.approx(executed_opcodes(db, f"PRAGMA {check}"), rel=0.2)
 
 
 def test_every_table_has_its_own_number(db: sqlite3.Connection) -> None:
