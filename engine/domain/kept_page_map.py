@@ -12,17 +12,12 @@ from typing import Any, Final
 from engine.domain.frozen import frozen
 from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
 from engine.domain.requests import Operation
+from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE
 
 MOVES_PAGES: Final = frozenset(
     {Operation.VACUUM, Operation.REINDEX, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
 )
 """Operations on a file that is mapped before and after them."""
-PAGES_BEFORE: Final = "pages_before"
-"""The fact of an operation on a file: the map of its pages before the operation."""
-PAGES_AFTER: Final = "pages_after"
-"""The fact of an operation on a file: the map of its pages after the operation."""
-NOT_MAPPED: Final = "pages_not_mapped"
-"""The fact of an operation on a file: why there is no map of its pages."""
 LONGEST: Final = 8_000
 """Characters of the text."""
 _MOST_NAMED: Final = 20

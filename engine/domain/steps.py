@@ -91,6 +91,12 @@ PAUSED = "paused"
 WAITS: Final = "waits"
 """The fact of a step: when it waited for others, as the beginning and end of each wait in turn; one that goes on has no
 end. A step that gave way and ran again has those of before, too."""
+PAGES_BEFORE: Final = "pages_before"
+"""The fact of an operation on a file: the map of its pages before the operation."""
+PAGES_AFTER: Final = "pages_after"
+"""The fact of an operation on a file: the map of its pages after the operation."""
+NOT_MAPPED: Final = "pages_not_mapped"
+"""The fact of an operation on a file: why there is no map of its pages."""
 
 
 @frozen(kw_only=True)

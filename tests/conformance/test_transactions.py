@@ -11,11 +11,11 @@ import pytest
 from engine.domain.claims import Outcome, Report
 from engine.domain.errors import DuplicateRequestError, JobNotFoundError, OwnershipLostError
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.kept_page_map import PAGES_AFTER, PAGES_BEFORE, kept_maps, packed
+from engine.domain.kept_page_map import kept_maps, packed
 from engine.domain.page_map import FREE, MappedObject, PageMap
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import Reason, Status, parent_status
-from engine.domain.steps import FILE, REPLACED_FILE, Facts, LogLevel, LogLine, Progress, Step
+from engine.domain.steps import FILE, PAGES_AFTER, PAGES_BEFORE, REPLACED_FILE, Facts, LogLevel, LogLine, Progress, Step
 from engine.store.ending_texts import format_worker_death
 from tests.building import ALL_FOUR, COMPLETED, FAILED, StoppedClock, new_job
 from tests.conformance.stores import RescuingStore, Stores, newest_change

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine import Facts
 from engine.domain.frozen import frozen
-from engine.domain.kept_page_map import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE
+from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE
 from tui.presentation.text import cells, padded, plain, precise_duration, size
 
 Value = int | float | str | Sequence[str] | Sequence[int] | None

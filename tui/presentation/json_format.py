@@ -23,10 +23,10 @@ from engine import (
 )
 from engine.domain.errors import DbtendError
 from engine.domain.job_outcomes import JobOutcome, child_outcome, outcome_of, shown_status
-from engine.domain.kept_page_map import PAGES_AFTER, PAGES_BEFORE, KeptMaps, kept_maps
+from engine.domain.kept_page_map import KeptMaps, kept_maps
 from engine.domain.option_specs import OPTION_SPECS
 from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, PageMap, ReadTimes
-from engine.domain.steps import WAITS, Facts
+from engine.domain.steps import PAGES_AFTER, PAGES_BEFORE, WAITS, Facts
 from engine.domain.store_reports import StoreCopied, StoreMade
 from tui.presentation.effect_summary import findings
 from tui.presentation.json_fields import fields

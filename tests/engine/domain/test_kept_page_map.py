@@ -13,18 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.kept_page_map import (
-    LONGEST,
-    NOT_MAPPED,
-    PAGES_AFTER,
-    PAGES_BEFORE,
-    KeptMaps,
-    kept_maps,
-    packed,
-    unpacked,
-    why_not_mapped,
-)
+from engine.domain.kept_page_map import LONGEST, KeptMaps, kept_maps, packed, unpacked, why_not_mapped
 from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
+from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE
 
 
 def example(objects: int = 3, places: int = 1_024, name: str = "t{}") -> PageMap:

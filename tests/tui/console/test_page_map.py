@@ -14,10 +14,10 @@ from textual.app import App
 
 from engine import ChildJob, Engine, Operation, Status
 from engine.domain.claims import Outcome, Report
-from engine.domain.kept_page_map import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, packed
+from engine.domain.kept_page_map import packed
 from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap, Reading, ReadTimes
 from engine.domain.requests import OnDuplicate
-from engine.domain.steps import Facts
+from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console

@@ -81,6 +81,7 @@ NOT_AT_THE_START = {
         "tui.presentation.trend_plot",
         "tui.commands.diagnostics",
     ),
+    "page maps of jobs": ("engine.domain.kept_page_map", "tui.presentation.page_map"),
     "the detail of a job, where there is none": ("tui.console.views.detail", "tui.presentation.job_notes"),
     "what only a mistake or a server wants to know": (
         "tui.commands.passwords",
@@ -123,7 +124,10 @@ def test_the_history_is_listed_without_targets_and_inspections(empty_store: Path
     done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     imported = {name.decode() for name in IMPORTED.findall(done.stderr)}
     assert "engine.store.sqlite.store" in imported
-    not_needed = ("engine.targets", "engine.inspection.inspector", "engine.system.lock_holders")
+    not_needed = (
+        *("engine.targets", "engine.inspection.inspector", "engine.system.lock_holders"),
+        *("engine.domain.kept_page_map", "tui.presentation.page_map"),
+    )
     assert _among((*not_needed, "zoneinfo", "hashlib", "difflib", "uuid"), imported) == []
 
 

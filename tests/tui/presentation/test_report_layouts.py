@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from engine import Operation, Status
-from engine.domain.kept_page_map import PAGES_AFTER, PAGES_BEFORE, KeptMaps, packed
+from engine.domain.kept_page_map import KeptMaps, packed
 from engine.domain.page_map import FREE, LONG_VALUES, MappedObject, PageMap
+from engine.domain.steps import PAGES_AFTER, PAGES_BEFORE
 from tests.tui.jobs import child, parent
 from tui.commands.report import instructions
 from tui.presentation.page.layouts import MOST, layouts_of, legend, may_have_maps, pictures

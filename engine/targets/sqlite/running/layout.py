@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from engine.domain.errors import TargetError
-from engine.domain.kept_page_map import MOVES_PAGES, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, packed
+from engine.domain.kept_page_map import MOVES_PAGES, packed
 from engine.domain.page_map import UNSEEN, NotMapped
 from engine.domain.requests import Operation
-from engine.domain.steps import Facts
+from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import file_size
 

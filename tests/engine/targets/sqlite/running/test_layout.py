@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.kept_page_map import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, KeptMaps, kept_maps
+from engine.domain.kept_page_map import KeptMaps, kept_maps
 from engine.domain.page_map import NotMapped
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.domain.steps import Facts
+from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
 from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.sqlite.running import layout
