@@ -13,7 +13,7 @@ from engine.targets.mysql.reading.files import PartName, changes, rows_if_allowe
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.reading.undo import ACTIVE, SPACES, TRUNCATION, Truncation, UndoSpace
+from engine.targets.mysql.reading.undo import ACTIVE, SPACES, Truncation, UndoSpace, truncation
 
 
 @frozen(kw_only=True)
@@ -45,7 +45,7 @@ class Undo:
     """Bytes of all undo tablespaces."""
     files: int = 0
     truncation: Truncation | None = None
-    """How MariaDB truncates its undo log; None if unknown."""
+    """How MariaDB truncates its undo log; None for MySQL."""
     left: tuple[str, ...] = ()
     """Tablespaces that a purge left inactive, or made for itself, when it was interrupted."""
 
@@ -122,13 +122,12 @@ async def undo(reader: Reader) -> Undo:
     length = await rows_if_allowed(reader, _LENGTH[flavor], row=(int,))
     rows = await rows_if_allowed(reader, _UNDO_FILES[flavor], row=(str, str, int))
     spaces = [UndoSpace(*row) for row in rows or ()]
-    truncates = await rows_if_allowed(reader, TRUNCATION, row=(int, int, int)) if flavor is Flavor.MARIADB else None
     return Undo(
         history=length[0][0] if length else None,
         holder=await _holder(reader),
         bytes=sum(space.size for space in spaces) if rows is not None else None,
         files=len(spaces),
-        truncation=Truncation(reader.server.version, *truncates[0]) if truncates else None,
+        truncation=await truncation(reader) if flavor is Flavor.MARIADB else None,
         left=tuple(space.name for space in spaces if space.is_left),
     )
 

@@ -67,7 +67,7 @@ class Truncation:
         return "" if self.is_on else f"MariaDB truncates undo tablespaces by itself, and that is off: {turn_on}"
 
 
-TRUNCATION: Final = """
+_TRUNCATION: Final = """
 SELECT CAST(@@GLOBAL.innodb_undo_log_truncate AS SIGNED), CAST(@@GLOBAL.innodb_undo_tablespaces AS SIGNED),
     CAST(@@GLOBAL.innodb_max_undo_log_size AS SIGNED)
 """
@@ -75,7 +75,7 @@ SELECT CAST(@@GLOBAL.innodb_undo_log_truncate AS SIGNED), CAST(@@GLOBAL.innodb_u
 
 async def truncation(reader: Reader) -> Truncation:
     """How MariaDB truncates its undo log. Raises TargetError."""
-    return Truncation(reader.server.version, *await reader.row(TRUNCATION, row=(int, int, int)))
+    return Truncation(reader.server.version, *await reader.row(_TRUNCATION, row=(int, int, int)))
 
 
 async def undo_spaces(reader: Reader) -> list[UndoSpace]:
