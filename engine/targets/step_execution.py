@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 
@@ -104,3 +104,8 @@ class StepResult:
 def failed_by(error: TargetError) -> StepResult:
     """The result of a step that could not work on its database."""
     return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
+
+
+def without_room(problems: Sequence[str]) -> StepResult:
+    """The result of a step that did not begin, because the disk has no room for it."""
+    return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED)

@@ -42,7 +42,7 @@ from engine.targets.mysql.running.result import step_result
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult, failed_by
+from engine.targets.step_execution import StepContext, StepResult, failed_by, without_room
 from engine.targets.stop_signal import StopSignals
 from engine.targets.throttling import wait_while_throttled
 
@@ -172,8 +172,7 @@ class MySqlOperation:
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, MySqlStep), "a step of another engine"  # noqa: S101 - a bug
         if not self._options.force and (problems := problems_now(step.needs)):
-            error = "; ".join(problems)
-            return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=error, left=NOTHING_CHANGED)
+            return without_room(problems)
         try:
             result = await self._run_and_repeat(step, context)
         except NotBegunError:

@@ -33,7 +33,7 @@ from engine.targets.postgres.running.pg_repack import PgRepack, drop_interrupted
 from engine.targets.postgres.running.result_collector import ResultCollector
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
-from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult, failed_by
+from engine.targets.step_execution import StepContext, StepResult, failed_by, without_room
 
 MOMENT: Final = 1.0
 """Seconds for which a transaction may hold a lock before a plan warns of it."""
@@ -133,8 +133,7 @@ class PostgresOperation:
             why = f"not everything that comes before is completed: {listed(missing, 3)}"
             return StepResult(status=Status.SKIPPED, error=why)
         if not self._options.force and (problems := problems_now(step.needs)):
-            error = "; ".join(problems)
-            return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=error, left=NOTHING_CHANGED)
+            return without_room(problems)
         if step.method is Method.REINDEX_CONCURRENTLY:
             context.save_recovery_data({"method": step.method})
         try:

@@ -39,7 +39,7 @@ from engine.targets.sqlite.system import swapping
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.sqlite.system.old_backups import NewBackup
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, copy_in
-from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress, StepResult, failed_by
+from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, without_room
 
 FOLLOW_UP_LOCK_TIMEOUT: Final = 60.0
 """Seconds that a step whose lack does harm waits for its lock at least."""
@@ -118,9 +118,7 @@ class SqliteOperation:
         if self._found_damage and step.method in WRITING:
             return StepResult(status=Status.SKIPPED, error="skipped: nothing more is written to a damaged database")
         if not step.ignores_space and (problems := problems_now(step.needs)):
-            return StepResult(
-                status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED
-            )
+            return without_room(problems)
         self._planned_by.forget()
         timeout = self._lock_timeout_of(step)
         work: Work | None = None
