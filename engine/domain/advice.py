@@ -192,8 +192,14 @@ class TargetRecords:
     newest: Mapping[Operation, Sequence[ParentJob]] = field(default_factory=dict)
     """The newest jobs with each operation that was asked for."""
     measured: Measurement | None = None
+    """The result of the last full inspection."""
     backups: Sequence[RecordedBackup] = ()
+    """The backups that jobs completed, newest first."""
     last_done: Mapping[tuple[Operation, str], CompletedStep] = field(default_factory=dict)
+    """The last VACUUM of each table and the last REINDEX of each index of a server's database.
+
+    Keys are (VACUUM or REINDEX, object). A VACUUM that removed all dead rows is left out.
+    """
 
 
 @frozen(kw_only=True)

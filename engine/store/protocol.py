@@ -13,13 +13,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
-from engine.domain.advice import CompletedStep, Measurement, TargetRecords
+from engine.domain.advice import Measurement, TargetRecords
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
+from engine.domain.past_runs import EstimatedRun, PastRun
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, Speed
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
@@ -112,12 +112,12 @@ class JobReader(Protocol):
     async def records(
         self, target: str, operations: Collection[Operation], *, since: Micros, last: int, limit: int
     ) -> TargetRecords:
-        """The `last` jobs of a target, and what `backups`, `last_done` and `measured` know of it.
+        """The `last` jobs of a target, and what earlier jobs and inspections found.
 
         Args:
             operations: look for the newest jobs with each of these.
             since: those submitted since then.
-            limit: at most this many of each.
+            limit: at most this many of each; for `last_done`, how many jobs are read.
         """
 
     def search(
@@ -148,17 +148,8 @@ class JobReader(Protocol):
     ) -> Mapping[str, float]:
         """By command: its average seconds in the newest completed runs at this speed; see `past_runs`."""
 
-    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
-        """The last VACUUM of each table and the last REINDEX of each index of a server's database.
-
-        Keys are (VACUUM or REINDEX, object). A VACUUM that removed all dead rows is left out.
-        """
-
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
         """When the objects of a database were last worked on, by its newest jobs and steps."""
-
-    async def backups(self, target: str) -> list[RecordedBackup]:
-        """The backups of a database that jobs completed, newest first."""
 
     async def open_targets(self) -> list[str]:
         """The canonical URLs of all targets with an open job."""

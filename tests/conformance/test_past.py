@@ -72,6 +72,10 @@ async def run(
     return parent_id
 
 
+async def records(store: RescuingStore, *operations: Operation, since: int = 0, last: int = 1) -> TargetRecords:
+    return await store.records(SALES, operations, since=since, last=last, limit=9)
+
+
 async def test_past_runs_are_those_that_did_all_they_had_to(store: RescuingStore, clock: StoppedClock) -> None:
     first = await run(store, clock, replace(COMPLETED, after={"size": 4096}))
     in_part = await run(store, clock, replace(COMPLETED, reason=Reason.TIME_LIMIT))
@@ -112,13 +116,13 @@ async def test_what_was_done_last_to_each_table_of_a_server(store: RescuingStore
     ]
     await run(store, clock, COMPLETED, *steps, engine=EngineName.POSTGRESQL)
     at = clock.at - 2 * SECOND
-    assert await store.last_done(SALES, jobs=9) == {
+    assert (await records(store)).last_done == {
         (vacuum, "a"): CompletedStep(at, kept),
         (rebuild, "i"): CompletedStep(at, {}),
     }
     later = step(clock, 1, name="a", effect=none, operation=vacuum)
     await run(store, clock, COMPLETED, later, engine=EngineName.POSTGRESQL)
-    assert set(await store.last_done(SALES, jobs=9)) == {(rebuild, "i")}
+    assert set((await records(store)).last_done) == {(rebuild, "i")}
 
 
 async def test_whose_turn_it_is(store: RescuingStore, clock: StoppedClock) -> None:
@@ -139,7 +143,7 @@ async def test_backups_on_record(store: RescuingStore, clock: StoppedClock) -> N
     old = {"backup": "/b/0.db"}
     await run(store, clock, replace(COMPLETED, warnings=("odd",)), step(clock, effect=old), operation=Operation.BACKUP)
     await run(store, clock, COMPLETED, step(clock, effect=effect), operation=Operation.BACKUP)
-    newest, oldest = await store.backups(SALES)
+    newest, oldest = (await records(store)).backups
     assert newest == RecordedBackup(
         path="/b/1.db", size=7, identity="f", source="s", is_checked=True,
         started_at=clock.at - 5 * SECOND, finished_at=clock.at - 2 * SECOND,
@@ -154,19 +158,17 @@ async def test_a_measurement_is_kept_and_replaced(store: RescuingStore) -> None:
         assert await store.measured(SALES) == Measurement(state="1:2", found=found)
 
 
-async def test_the_records_of_a_target_are_what_each_read_alone_gives(
-    store: RescuingStore, clock: StoppedClock
-) -> None:
+async def test_the_records_of_a_target(store: RescuingStore, clock: StoppedClock) -> None:
     measured = Measurement(state="7", found={"unused": 12})
     await store.save_measurement(SALES, measured)
     operations = (Operation.VACUUM, Operation.CHECK)
-    assert await store.records(SALES, operations, since=0, last=2, limit=9) == TargetRecords(jobs=[], measured=measured)
-    copied = step(clock, effect={"backup": "/backups/sales.db", "identity": "1"})
+    assert await records(store, *operations) == TargetRecords(jobs=[], measured=measured)
+    copied = step(clock, effect={"backup": "/backups/sales.db", "backup_file": "1"})
     await run(store, clock, COMPLETED, copied, operation=Operation.BACKUP)
     since = clock.at
     await run(store, clock, FAILED, operation=Operation.CHECK)
     await run(store, clock, COMPLETED, step(clock, operation=Operation.REINDEX), engine=EngineName.POSTGRESQL)
-    found = await store.records(SALES, (*operations, Operation.BACKUP), since=since, last=2, limit=9)
+    found = await records(store, *operations, Operation.BACKUP, since=since, last=2)
     assert found == TargetRecords(
         jobs=await store.history(HistoryFilter(target=SALES), before=None, limit=2),
         newest={
@@ -174,8 +176,18 @@ async def test_the_records_of_a_target_are_what_each_read_alone_gives(
             for one in (*operations, Operation.BACKUP)
         },
         measured=measured,
-        backups=await store.backups(SALES),
-        last_done=await store.last_done(SALES, jobs=9),
+        backups=[
+            RecordedBackup(
+                path="/backups/sales.db",
+                size=None,
+                identity="1",
+                source="",
+                is_checked=True,
+                started_at=since - 5 * SECOND,
+                finished_at=since - 2 * SECOND,
+            )
+        ],
+        last_done={(Operation.REINDEX, "main"): CompletedStep(since + 8 * SECOND, {})},
     )
     assert [len(found.newest[one]) for one in (*operations, Operation.BACKUP)] == [1, 1, 0]
     assert (len(found.jobs), len(found.backups), len(found.last_done)) == (2, 1, 1)

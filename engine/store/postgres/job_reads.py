@@ -7,11 +7,11 @@ from array import array
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
-from engine.domain.advice import CompletedStep, Measurement, TargetRecords
+from engine.domain.advice import Measurement, TargetRecords
 from engine.domain.batches import Batch
 from engine.domain.events import Change, HistoryFilter, Pause
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
+from engine.domain.past_runs import EstimatedRun, PastRun
 from engine.domain.requests import Operation, Speed
 from engine.domain.steps import Micros
 from engine.domain.turns import Turns
@@ -84,12 +84,15 @@ class JobReads(StoreBase):
         if not jobs:
             return TargetRecords(jobs=jobs, measured=measured)
         filters = {one: HistoryFilter(target=target, operation=one, since=since) for one in operations}
+        stored = self._stored(target)
+        backups = await self._pool.rows(queries.BACKUPS, {"target": stored})
+        last_done = await self._pool.rows(queries.LAST_DONE, {"target": stored, "jobs": limit})
         return TargetRecords(
             jobs=jobs,
             newest={one: await self.history(where, before=None, limit=limit) for one, where in filters.items()},
             measured=measured,
-            backups=await self.backups(target),
-            last_done=await self.last_done(target, jobs=limit),
+            backups=[decode_backup(row) for row in backups],
+            last_done=decode_last_done(last_done),
         )
 
     async def search(
@@ -143,17 +146,10 @@ class JobReads(StoreBase):
         }
         return {str(command): float(seconds) for command, seconds in await self._pool.rows(queries.PAST_STEPS, asked)}
 
-    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
-        rows = await self._pool.rows(queries.LAST_DONE, {"target": self._stored(target), "jobs": jobs})
-        return decode_last_done(rows)
-
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
         works = await self._pool.rows(queries.OBJECT_TURNS, {"target": self._stored(target), "steps": steps})
         unfinished = await self._pool.rows(queries.UNFINISHED_RUNS, {"target": self._stored(target), "jobs": jobs})
         return decode_turns(works, unfinished)
-
-    async def backups(self, target: str) -> list[RecordedBackup]:
-        return [decode_backup(row) for row in await self._pool.rows(queries.BACKUPS, {"target": self._stored(target)})]
 
     async def open_targets(self) -> list[str]:
         return [self._targets_here.here(target) for (target,) in await self._pool.rows(queries.OPEN_TARGETS)]

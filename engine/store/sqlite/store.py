@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiosqlite
 
-from engine.domain.advice import CompletedStep, Measurement, TargetRecords
+from engine.domain.advice import Measurement, TargetRecords
 from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report
     from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
     from engine.domain.overview import Overview
-    from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
+    from engine.domain.past_runs import EstimatedRun, PastRun
     from engine.domain.schedules import Firing, ScheduleState
     from engine.store import notification_rows, overview_rows, schedule_rows
     from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
@@ -718,8 +718,8 @@ class SqliteStore:
                 jobs=jobs,
                 newest={one: _newest(read, where, limit=limit) for one, where in filters.items()},
                 measured=measured,
-                backups=_backups(read, target),
-                last_done=_last_done(read, target, jobs=limit),
+                backups=[decode_backup(row) for row in read(queries.BACKUPS, {"target": target})],
+                last_done=decode_last_done(read(queries.LAST_DONE, {"target": target, "jobs": limit})),
             )
 
         return await self._look(look)
@@ -756,18 +756,12 @@ class SqliteStore:
         values["speed"] = speed
         return {str(command): float(seconds) for command, seconds in await self._read(queries.PAST_STEPS, values)}
 
-    async def last_done(self, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
-        return await self._look(lambda read: _last_done(read, target, jobs=jobs))
-
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
         def look(read: Reading) -> Turns:
             works = read(queries.OBJECT_TURNS, {"target": target, "steps": steps})
             return decode_turns(works, read(queries.UNFINISHED_RUNS, {"target": target, "jobs": jobs}))
 
         return await self._look(look)
-
-    async def backups(self, target: str) -> list[RecordedBackup]:
-        return await self._look(lambda read: _backups(read, target))
 
     async def open_targets(self) -> list[str]:
         return [str(target) for (target,) in await self._read(queries.OPEN_TARGETS)]
@@ -830,14 +824,6 @@ def _newest(read: Reading, where: HistoryFilter, *, before: int | None = None, l
 
 def _measured(read: Reading, target: str) -> Measurement | None:
     return next((decode_measured(row) for row in read(queries.MEASURED, {"target": target})), None)
-
-
-def _backups(read: Reading, target: str) -> list[RecordedBackup]:
-    return [decode_backup(row) for row in read(queries.BACKUPS, {"target": target})]
-
-
-def _last_done(read: Reading, target: str, *, jobs: int) -> Mapping[tuple[Operation, str], CompletedStep]:
-    return decode_last_done(read(queries.LAST_DONE, {"target": target, "jobs": jobs}))
 
 
 def _jobs(read: Reading, ids: Collection[int]) -> list[ParentJob]:
