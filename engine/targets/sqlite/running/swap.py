@@ -35,6 +35,7 @@ from engine.targets.sqlite.system.openers import is_open_elsewhere
 from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import StepResult
+from engine.targets.waits import first_of
 
 _PAUSE: Final = 0.05
 _COARSE: Final = 50_000_000
@@ -144,7 +145,7 @@ def _settled(file: int) -> list[int] | None:
 
 
 async def _difference(work: Work, copy: UnfinishedCopy) -> tuple[str, tuple[str, ...]]:
-    """Why the copy is not a copy of the database, or is damaged; "" if it is sound. And what is not compared."""
+    """Returns why the copy differs or is damaged, "" if it is sound, and warnings about what is not compared."""
     copy.require()
     uri = connection_uri(copy.path, writing=False)
     connection = await MeteredConnection.open(uri, statement.LockWait(work.lock_timeout, work.cancel))
@@ -254,9 +255,7 @@ async def _answer(order: Order, cancel: asyncio.Event) -> Answer | None:
         except OSError as error:
             return Answer(refused=f"no process can be started ({error.strerror})", warning="")
         answering = asyncio.ensure_future(asyncio.to_thread(process.communicate))
-        asked = asyncio.ensure_future(cancel.wait())
-        await asyncio.wait({answering, asked}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        await first_of(cancel, task=answering)
     finally:
         os.close(read_end)
         os.close(write_end)  # asks the process to exchange nothing, if it has not done so yet
