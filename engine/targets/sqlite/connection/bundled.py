@@ -125,7 +125,7 @@ class BundledConnection:
         raise self._ended()
 
     def _tick(self, ticks: int) -> None:
-        for _ in range(ticks if self._handler is not None else 0):
+        for _ in range(ticks):
             if self._handler is not None and self._handler():
                 self.interrupt()
 

@@ -27,14 +27,14 @@ class Layout:
         """`reader`: of no one else."""
         self._reader = reader
         self._reader.lock_timeout = 0.0
-        self._moves_pages = operation in MOVES_PAGES
+        self._is_due = operation in MOVES_PAGES
         self._before: str | NotMapped | None = None
 
     async def before_step(self) -> None:
         """Call this before each step."""
-        if not self._moves_pages:
+        if not self._is_due:
             return
-        self._moves_pages = False
+        self._is_due = False
         if file_size(self._reader.path) >= LEAST:
             self._before = await self._map()
 
