@@ -17,7 +17,7 @@ from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.backup_steps import CHECK, KEEP_WAL
 from engine.targets.sqlite.running.check_findings import Findings, parse_findings
 from engine.targets.sqlite.running.checks import without_contentless
-from engine.targets.sqlite.running.compared_copy import copy_seen
+from engine.targets.sqlite.running.compared_copy import copy_with_reader
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying, old_backups
@@ -40,7 +40,7 @@ async def copy(work: Work) -> StepResult:
     work.copy_begun = True
     try:
         async with work.progress_reports():
-            await (copy_seen(work) if step.compared else work.run_vacuum())
+            await (copy_with_reader(work) if step.compared else work.run_vacuum())
     except BaseException:
         unfinished.discard()
         raise

@@ -1,4 +1,4 @@
-"""Copies a database and compares the copy with what was copied, while others go on writing."""
+"""Copies a database, and compares the copy with the state that was copied, while others go on writing."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ from engine.targets.sqlite.running.work import Work
 from engine.targets.step_execution import StepResult
 
 
-async def copy_seen(work: Work) -> None:
-    """Copy the database, and keep a connection that reads exactly what was copied."""
+async def copy_with_reader(work: Work) -> None:
+    """Copy the database, and keep a connection that reads the state that was copied."""
     wait = work.lock_wait
     async with AsyncExitStack() as stack:
         reader = await MeteredConnection.open(work.connection.uri, wait, check_same_thread=False)
         stack.push_async_callback(reader.close)
         watcher = await MeteredConnection.open(work.connection.uri, wait, counts=False, check_same_thread=False)
         try:
-            await _copy_in_step(work, SameSnapshot(await _itself(reader, wait), await _itself(watcher, wait)))
+            await _copy_same_snapshot(
+                work, SameSnapshot(await _raw_connection(reader, wait), await _raw_connection(watcher, wait))
+            )
         finally:
             await watcher.close()
         stack.pop_all()
     work.as_copied = reader
 
 
-async def _copy_in_step(work: Work, snapshot: SameSnapshot) -> None:
+async def _copy_same_snapshot(work: Work, snapshot: SameSnapshot) -> None:
     connection, wait = work.connection.aio, work.lock_wait
 
     async def attempt() -> list[Any]:
@@ -64,12 +66,12 @@ async def _copy_in_step(work: Work, snapshot: SameSnapshot) -> None:
         await statement.read_by(connection, lambda _: snapshot.compare(), statement.LockWait(0))
 
 
-async def _itself(connection: MeteredConnection, wait: statement.LockWait) -> sqlite3.Connection:
+async def _raw_connection(connection: MeteredConnection, wait: statement.LockWait) -> sqlite3.Connection:
     return await statement.read_by(connection.aio, lambda db: db, wait)
 
 
 async def compare(work: Work) -> StepResult:
-    """Compare the copy with what was copied; remove it where they differ."""
+    """Compare the copy with the state that was copied. Remove the copy if they differ."""
     copied, reader = work.copy, work.as_copied
     work.copy = work.as_copied = None
     work.copy_begun = copied is not None
