@@ -158,3 +158,12 @@ def executed_opcodes(db: sqlite3.Connection, sql: str) -> int:
     finally:
         db.set_progress_handler(None, 0)
     return number
+
+
+def rename_to_no_text(db: sqlite3.Connection, name: str) -> None:
+    """Give a table or an index of this name one that is not valid UTF-8. `writable_schema` must be on."""
+    db.execute(
+        "UPDATE sqlite_schema SET name = CAST(x'ff' AS TEXT), sql = replace(sql, name, CAST(x'22ff22' AS TEXT)),"
+        " tbl_name = iif(type = 'table', CAST(x'ff' AS TEXT), tbl_name) WHERE name = ?",
+        (name,),
+    )

@@ -21,7 +21,7 @@ from engine.targets.sqlite.reading.contents import contents_of
 from engine.targets.sqlite.running.operation import SqliteOperation
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.engine.targets.stepwise import stepwise
-from tests.sqlite_files import files_beside, make_database
+from tests.sqlite_files import files_beside, make_database, rename_to_no_text
 
 
 def contents(path: Path) -> str:
@@ -72,12 +72,7 @@ async def test_a_name_that_is_no_text_is_no_reason_to_refuse(tmp_path: Path, kin
     path, copy = make_database(tmp_path / "sales.db"), tmp_path / "copy.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript("CREATE TABLE odd(a); CREATE INDEX odd_index ON item(note); PRAGMA writable_schema = ON")
-        name = "odd" if kind == "table" else "odd_index"
-        db.execute(
-            "UPDATE sqlite_schema SET name = CAST(x'ff' AS TEXT), sql = replace(sql, name, CAST(x'22ff22' AS TEXT)),"
-            " tbl_name = iif(type = 'table', CAST(x'ff' AS TEXT), tbl_name) WHERE name = ?",
-            (name,),
-        )
+        rename_to_no_text(db, "odd" if kind == "table" else "odd_index")
     results = await run(path, Operation.BACKUP, backup_to=str(copy), verify=True)
     assert statuses(results) == {Status.COMPLETED}
     assert contents(copy) == contents(path)

@@ -31,7 +31,7 @@ from tests.engine.processes import python
 from tests.engine.targets.sqlite.a_session import plan, run
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.engine.targets.sqlite.small_disks import can_mount
-from tests.sqlite_files import content, integrity, make_database, make_notes
+from tests.sqlite_files import content, integrity, make_database, make_notes, rename_to_no_text
 from tests.two_users import needs_root, shared_directory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux proves that no process has a file open")
@@ -95,10 +95,7 @@ async def test_a_copy_with_the_same_contents_takes_its_place(path: Path) -> None
 async def test_a_table_that_cannot_be_compared_is_told(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript("CREATE TABLE odd(a); PRAGMA writable_schema = ON")
-        db.execute(
-            "UPDATE sqlite_schema SET name = CAST(x'ff' AS TEXT), tbl_name = CAST(x'ff' AS TEXT),"
-            " sql = replace(sql, name, CAST(x'22ff22' AS TEXT)) WHERE name = 'odd'"
-        )
+        rename_to_no_text(db, "odd")
     assert (await exchanged(path)).warnings == ()
     result = await exchanged(path, verify=True)
     assert (result.status, len(result.warnings)) == (Status.COMPLETED, 1)
