@@ -37,7 +37,7 @@ def is_installed() -> bool:
 
 @lru_cache(maxsize=1)
 def bundled_library() -> Library:
-    """Raises OSError where it does not start."""
+    """The library of the package apsw. Raises OSError if it does not start."""
     done = subprocess.run(_COMMAND, capture_output=True, text=True, check=False)
     try:
         said = json.loads(done.stdout)
@@ -50,7 +50,7 @@ class BundledConnection:
     """A connection of that library in a process of its own, used as a `sqlite3.Connection` in autocommit mode."""
 
     text_factory: Any = None
-    """Not used: its texts are UTF-8."""
+    """Has no effect: the process sends all text as UTF-8."""
 
     def __init__(
         self, file: str, prepare: Callable[[BundledConnection], object], *, timeout: float = 0.0, **_: object

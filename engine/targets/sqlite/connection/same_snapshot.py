@@ -58,7 +58,7 @@ class SameSnapshot:
             self._reader.execute("ROLLBACK")
 
     def compare(self) -> None:
-        """Once VACUUM reads. Raises sqlite3.Error: SQLITE_BUSY if it may read another state."""
+        """Call this once VACUUM reads. Raises sqlite3.Error: SQLITE_BUSY if VACUUM may read another state."""
         if self._watcher.execute(_VERSION).fetchall() != self._version:
             raise sqlite_error(sqlite3.SQLITE_BUSY, "SQLITE_BUSY", "another connection committed as the copy began")
         self.is_certain = True

@@ -32,7 +32,7 @@ NOT_INSTALLED: Final = (
     " (pip install '.[bundled]' in the directory of its source)"
 )
 OVERWRITES_NOTHING: Final = (
-    "the bundled SQLite does not overwrite deleted data with zeros, as that of the system does (secure_delete)"
+    "the bundled SQLite does not overwrite deleted data with zeros; that of the system does (secure_delete)"
 )
 _REBUILDING: Final = frozenset({Method.TRANSACTION, Method.GROUPED})
 

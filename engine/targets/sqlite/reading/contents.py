@@ -56,7 +56,7 @@ class Contents:
 def contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Contents:
     """Raises sqlite3.Error: SQLITE_INTERRUPT also where it is cancelled.
 
-    In memory is one batch of rows, or one part of a long value; of a table without rowids a whole row.
+    It keeps one batch of rows in memory, or one part of a long value; for a table without rowids, a whole row.
     """
     with _all_texts(db):
         return _contents_of(db, is_cancelled)

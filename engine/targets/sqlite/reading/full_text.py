@@ -48,8 +48,8 @@ async def _segments_of(read: Callable[[str], Awaitable[list[Any]]], name: str) -
 async def fts5_texts(
     read: Callable[[str], Awaitable[list[Any]]], virtual_tables: Iterable[tuple[str, str | None]], most: int
 ) -> list[Texts]:
-    """What a check compares with its text, of the full-text indexes among these tables. `most`: more rows or words
-    there cannot be. `read` raises sqlite3.Error."""
+    """What a check compares with its text, of the full-text indexes among these tables. `most`: the most rows or
+    words that there can be. `read` raises sqlite3.Error."""
     found = []
     for name, sql in islice(made_with(frozenset({"fts5"}), virtual_tables), _MOST_AVERAGES):
         if is_contentless(sql):
@@ -62,7 +62,7 @@ async def fts5_texts(
 
 
 def varints(block: bytes) -> Iterator[int]:
-    """The numbers in a block, as SQLite writes them: seven bits a byte, of a ninth one all eight."""
+    """The numbers in a block, as SQLite writes them: seven bits of each byte, and all eight of a ninth one."""
     number = length = 0
     for byte in block:
         length += 1

@@ -32,7 +32,7 @@ class LogFrames:
 def frames_of(descriptor: int, give_up: float) -> LogFrames | None:
     """The frames of the log that SQLite has open as `descriptor`; None if there is no time.
 
-    Its sums are not checked: as everything that is read beside SQLite, this is an estimate. Raises OSError.
+    Its checksums are not checked: like everything that is read without SQLite, this is an estimate. Raises OSError.
     """
     places, uncommitted, number = dict[int, int](), dict[int, int](), 0
     header = os.pread(descriptor, _HEADER.size, 0)

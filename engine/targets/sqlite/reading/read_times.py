@@ -19,7 +19,7 @@ MOST: Final = 16_000_000
 FEWEST: Final = 200
 """Pages of a table or an index that can tell it."""
 _PIECE: Final = 50
-"""Pages that are read in one order before the other has its turn: what else the disk does meets both."""
+"""Pages that are read in one order before the other has its turn: other work of the disk slows both."""
 
 
 def read_times(descriptor: int, log: int | None, roots: Sequence[Root], stop: threading.Event) -> ReadTimes | None:
@@ -52,7 +52,7 @@ class _Reader:
     """Reads pages in the order in which they are given, piece by piece from all parts of it, and none twice."""
 
     def __init__(self, file: FilePages, pages: Sequence[int], offset: float) -> None:
-        """`offset`: of its pieces, in the distance between two, so that two orders that are alike share no page."""
+        """`offset`: shifts its pieces by this share of the distance between two: similar orders then share no page."""
         self._file = file
         most = min(len(pages) // 2, MOST // file.size)
         pieces = max(most // _PIECE, 1)

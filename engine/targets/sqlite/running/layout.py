@@ -24,7 +24,7 @@ class Layout:
     or fails, because of it."""
 
     def __init__(self, reader: Reader, operation: Operation) -> None:
-        """`reader`: of no one else."""
+        """`reader`: used by nothing else; from now on it waits for no lock."""
         self._reader = reader
         self._reader.lock_timeout = 0.0
         self._is_due = operation in MOVES_PAGES

@@ -210,7 +210,7 @@ class _Vacuum:
 
 
 def _copying_share(usual: float, cells: float) -> float:
-    """`usual`, with so many cells for a byte that remains."""
+    """The share of copying with this number of cells for a byte that remains; `usual`: with the usual number."""
     ratio = usual / (1 - usual) * (_WITHOUT_CELLS + (1 - _WITHOUT_CELLS) * sqrt(cells / _USUAL_CELLS))
     return ratio / (1 + ratio)
 
