@@ -27,7 +27,7 @@ _HEADER: Final = b"SQLite format 3\0"
 
 
 def foreign_databases() -> list[Path]:
-    """Those that are unpacked, or installed on this machine, the smallest first."""
+    """The databases that are unpacked, or installed on this machine, the smallest first."""
     found = {*_databases_in(_directory(default_directory())), *_databases_in(Path("/usr/share"))}
     return sorted(found, key=lambda path: (path.stat().st_size, path))
 

@@ -155,7 +155,7 @@ async def shared_rate(server: PostgresServer, options: argparse.Namespace, count
         with processes(WORKER, url, count) as workers:
 
             async def run(jobs: int) -> float:
-                """In how many seconds."""
+                """Returns the seconds that the jobs took."""
                 after = newest_parent(admin)
                 await store.pause("benchmark")
                 await store.submit([new_job(number % TARGETS) for number in range(jobs)], OnDuplicate.ADD)
@@ -174,7 +174,7 @@ async def shared_rate(server: PostgresServer, options: argparse.Namespace, count
 
 
 def procrastinate_rate(server: PostgresServer, options: argparse.Namespace, count: int) -> Rate:
-    """Of the jobs that were done in time."""
+    """The rate of the jobs that were done in time."""
     with as_admin(server.url()) as admin:
         admin.execute("DROP DATABASE IF EXISTS alone WITH (FORCE)")
         admin.execute("CREATE DATABASE alone")
@@ -183,7 +183,7 @@ def procrastinate_rate(server: PostgresServer, options: argparse.Namespace, coun
         with processes(PROCRASTINATE, server.url("alone"), count) as workers:
 
             def run(jobs: int) -> tuple[float, int]:
-                """How many were done, and in how many seconds."""
+                """Returns the seconds that the jobs took, and the number of those that were done."""
                 admin.execute("TRUNCATE procrastinate_events")
                 admin.execute(DEFER.encode(), (TARGETS, jobs))
                 end, done, seconds = time.monotonic() + PROCRASTINATE_WITHIN, 0, 0.0

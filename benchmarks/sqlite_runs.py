@@ -122,7 +122,7 @@ def _process(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], Ca
 
 
 def _own_memory(pid: int) -> int:
-    """Of a process and those that it has started."""
+    """The bytes of memory of a process and of all that it has started."""
     try:
         own = 1024 * (field(Path(f"/proc/{pid}/status").read_text(), "RssAnon") or 0)
         children = [
