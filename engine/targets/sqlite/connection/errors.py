@@ -106,7 +106,7 @@ def out_of_memory() -> sqlite3.Error:
     return sqlite_error(sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", "out of memory")
 
 
-_ROLL_BACK: Final = "its application does that when it opens it, as does dbtend plan where it may write"
+_ROLL_BACK: Final = "let its application open it, or run dbtend plan as a user who may write the file"
 _WAIT_LONGER: Final = "try again later, or with a longer lock timeout"
 
 
