@@ -43,6 +43,11 @@ class KeptMaps:
     before: PageMap
     after: PageMap
 
+    @property
+    def largest(self) -> int:
+        """Bytes of the larger file."""
+        return max(self.before.size, self.after.size)
+
 
 def kept_maps(facts: Mapping[str, Any] | None) -> KeptMaps | None:
     """The maps in the facts of an operation; None unless both are there."""

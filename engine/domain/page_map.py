@@ -43,6 +43,11 @@ class PageMap:
     """For each place whether the page follows the one with the rows or entries before its own."""
     objects: tuple[MappedObject, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.pages * self.page_size
+
 
 class NotMapped(StrEnum):
     """Why there is no map."""

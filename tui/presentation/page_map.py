@@ -102,11 +102,10 @@ def before_and_after(maps: KeptMaps, width: int) -> list[Row]:
     """Both maps at one scale, side by side where there is room, and how the order has changed."""
     is_wide = width >= _SIDE_BY_SIDE_FROM
     each = (width - _GAP) // 2 if is_wide else width
-    longest = max(map(_bytes, (maps.before, maps.after)))
     before, after = (
         [
             ((shortened(f"{label} {in_short(found)}", each), Tone.TEXT),),
-            *picture(found, each, _ROWS_OF_TWO, share=_bytes(found) / longest),
+            *picture(found, each, _ROWS_OF_TWO, share=found.size / maps.largest),
         ]
         for label, found in (("before", maps.before), ("after", maps.after))
     )
@@ -121,7 +120,7 @@ def summary(found: PageMap) -> str:
     """`168 MB in 40,960 pages, 25% free; pages of rows and entries are 50% full`."""
     full = _fullness(found)
     filled = "" if full is None else f"; pages of rows and entries are {percent(full)} full"
-    return f"{size(_bytes(found))} in {counted(found.pages, 'page')}, {_free(found)}{filled}"
+    return f"{size(found.size)} in {counted(found.pages, 'page')}, {_free(found)}{filled}"
 
 
 def _scale(found: PageMap, signs: int) -> str:
@@ -134,7 +133,7 @@ def _scale(found: PageMap, signs: int) -> str:
 def in_short(found: PageMap) -> str:
     """`168 MB, 25% free, 50% full`."""
     full = _fullness(found)
-    return f"{size(_bytes(found))}, {_free(found)}" + ("" if full is None else f", {percent(full)} full")
+    return f"{size(found.size)}, {_free(found)}" + ("" if full is None else f", {percent(full)} full")
 
 
 def _fullness(found: PageMap) -> float | None:
@@ -340,7 +339,3 @@ def orders(maps: KeptMaps) -> list[Order]:
 def _beside(left: Row, right: Row, width: int) -> Row:
     used = sum(cells(text) for text, _ in left)
     return (*left, (" " * (width - used + _GAP), Tone.TEXT), *right) if right else left
-
-
-def _bytes(found: PageMap) -> int:
-    return found.pages * found.page_size

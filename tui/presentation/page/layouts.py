@@ -82,12 +82,10 @@ def layouts_of(jobs: Sequence[ParentJob]) -> list[Layout]:
 
 def pictures(maps: KeptMaps) -> Html:
     """Both files at one scale, side by side; and how the order of the largest tables and indexes has changed."""
-    longest = max(found.pages * found.page_size for found in (maps.before, maps.after))
+    both = (("before", maps.before), ("after", maps.after))
     rows = ((one.name, one.kind.name.lower(), one.before, one.after) for one in orders(maps))
     return joined((
-        element(
-            "div", _figure("before", maps.before, longest), _figure("after", maps.after, longest), class_="layouts"
-        ),
+        element("div", *(_figure(label, found, maps.largest) for label, found in both), class_="layouts"),
         table(("largest", "is", "out of order before", "after"), rows, numbers=(2, 3)),
     ))  # fmt: skip
 
@@ -98,9 +96,9 @@ def legend() -> Html:
     return element("p", *parts, class_="legend soft layout-legend")
 
 
-def _figure(label: str, found: PageMap, longest: int) -> Html:
+def _figure(label: str, found: PageMap, largest: int) -> Html:
     text = f"{label} {in_short(found)}"
-    cells = cells_of(found, _COLUMNS * _ROWS * found.pages * found.page_size // longest)
+    cells = cells_of(found, _COLUMNS * _ROWS * found.size // largest)
     return element("figure", element("figcaption", text), _svg(cells, text, _COLUMNS, _ROWS))
 
 
