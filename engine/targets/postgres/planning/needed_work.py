@@ -71,7 +71,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     to_rebuild, why_others_stay = rebuildable(permitted_indexes, options)
     leftovers, _ = allowed(leftovers_of(in_scope.indexes))
     repacked = [table for table in in_scope.tables if table.oid in needed.left_by_pg_repack]
-    refused = [] if reader.server.is_superuser else pg_repack_steps.needs_superuser(repacked, reader.server.user)
+    pg_repack_drops, refused = pg_repack_steps.drop_steps(repacked, reader.server)
     stale = [table for table in permitted_tables if table.oid in analyze]
     with_parent = {} if operation_steps.supports_only(version) else analyzed_with_parent(stale, partitions)
     to_analyze = [table for table in stale if table.oid not in with_parent]
@@ -81,7 +81,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     old = await aged_tables(reader) if to_vacuum else {}
     recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in to_rebuild})
     steps = [
-        *pg_repack_steps.drop_steps([] if refused else repacked),
+        *pg_repack_drops,
         *operation_steps.drop_steps(leftovers),
         *operation_steps.vacuum_steps(
             [table for table in to_vacuum if table.oid in vacuumed_and_analyzed], with_analyze, version, vacuum, old

@@ -79,9 +79,12 @@ def pg_repack_steps(tables: Sequence[Table], client: Client, leftovers: Collecti
     return steps
 
 
-def drop_steps(tables: Iterable[Table]) -> list[PgStep]:
-    """Steps that drop what an interrupted pg_repack left of these tables."""
-    return [
+def drop_steps(tables: Sequence[Table], server: Server) -> tuple[list[PgStep], list[str]]:
+    """Steps that drop what an interrupted pg_repack left of these tables; without them, why the role may not."""
+    if tables and not server.is_superuser:
+        names = listed([table.shown for table in tables], 3)
+        return [], [f"what pg_repack left at {names}: {server.user} may not drop it, a superuser may"]
+    steps = [
         PgStep(
             object=table.shown,
             operation=Operation.CLEAN_LEFTOVERS,
@@ -97,12 +100,7 @@ def drop_steps(tables: Iterable[Table]) -> list[PgStep]:
         )
         for table in tables
     ]
-
-
-def needs_superuser(tables: Sequence[Table], role: str) -> list[str]:
-    """Why the role may not drop what an interrupted pg_repack left of these tables."""
-    names = listed([table.shown for table in tables], 3)
-    return [f"what pg_repack left at {names}: {role} may not drop it, a superuser may"] if tables else []
+    return steps, []
 
 
 def of_dropped_tables(leftovers: Collection[int], tables: Iterable[Table]) -> list[str]:

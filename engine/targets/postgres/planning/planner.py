@@ -188,8 +188,8 @@ async def _clean_leftovers(reader: Reader, in_scope: Scope, turns: Turns) -> Ope
     left = await repack_client.leftovers(reader)
     repacked = [table for table in in_scope.tables if table.oid in left]
     gone = [] if in_scope.is_named else pg_repack_steps.of_dropped_tables(left, await reader.tables())
-    refused = [] if server.is_superuser else pg_repack_steps.needs_superuser(repacked, server.user)
-    steps = [*pg_repack_steps.drop_steps([] if refused else repacked), *operation_steps.drop_steps(permitted)]
+    pg_repack_drops, refused = pg_repack_steps.drop_steps(repacked, server)
+    steps = [*pg_repack_drops, *operation_steps.drop_steps(permitted)]
     if refused and not steps:
         return OperationPlan(operation=operation, refused=". ".join([*refused, *gone]))
     warnings, not_needed = [*(f"left out: {why}" for why in refused), *gone], ". ".join(gone) or "no leftover index"
