@@ -16,10 +16,10 @@ from engine.domain.frozen import frozen
 from engine.system.local_servers import is_loopback, owner, user_of_server
 from engine.targets.disk_space import Need
 from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import NOT_LOCKED, Table
 
-PAGE: Final = 8192
 # Only who has pg_read_all_settings may ask.
 _DIRECTORY: Final = """
 SELECT CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('data_directory') END
