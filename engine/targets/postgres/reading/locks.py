@@ -99,18 +99,17 @@ def prepared_text(literal: str, seconds: float) -> str:
     return f"prepared transaction {literal} (prepared {span(seconds)} ago: {ends})"
 
 
-_OLDER_THAN: Final = """
+_OLDEST: Final = """
 SELECT pid, concat_ws(', ', nullif(application_name, ''), usename, state),
     extract(epoch FROM clock_timestamp() - xact_start)::float8, count(*) OVER ()
 FROM pg_stat_activity
-WHERE datname = current_database() AND backend_xmin IS NOT NULL AND backend_type = 'client backend'
+WHERE datname = current_database() AND {these} AND backend_type = 'client backend'
     AND pid <> pg_backend_pid() AND coalesce(application_name, '') !~ '^dbtend '
     AND xact_start < clock_timestamp() - make_interval(secs => %s)
 ORDER BY xact_start LIMIT 1
 """
-
-
-_OPEN_FOR: Final = _OLDER_THAN.replace(" AND backend_xmin IS NOT NULL", "")
+_OLDEST_SNAPSHOT: Final = _OLDEST.format(these="backend_xmin IS NOT NULL")
+_OLDEST_TRANSACTION: Final = _OLDEST.format(these="true")
 _WRITES_FOR: Final = """
 SELECT pid, who, seconds, count(*) OVER ()
 FROM (
@@ -145,7 +144,7 @@ async def oldest_snapshot(reader: Reader, seconds: float, limit: str) -> str:
 
     Raises TargetError.
     """
-    oldest = await _oldest(reader, _OLDER_THAN, seconds)
+    oldest = await _oldest(reader, _OLDEST_SNAPSHOT, seconds)
     waits = f"Each new index waits for that at its end, {limit}; that wait blocks no reads or writes"
     return f"{oldest} may still use the old indexes. {waits}" if oldest else ""
 
@@ -155,7 +154,7 @@ async def oldest_transaction(reader: Reader, seconds: float, limit: str) -> str:
 
     Raises TargetError.
     """
-    oldest = await _oldest(reader, _OPEN_FOR, seconds)
+    oldest = await _oldest(reader, _OLDEST_TRANSACTION, seconds)
     waits = f"pg_repack waits for that after its copy, {limit}; that wait blocks no reads or writes"
     return f"{oldest} may still read the old table. {waits}" if oldest else ""
 
