@@ -44,10 +44,10 @@ class NeedlessIndexes:
 
 NONE_NEEDLESS: Final = NeedlessIndexes()
 
+_OF_USERS: Final = "i.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)"
 # A unique index is replaced by none that lets more through: before PostgreSQL 15 NULLs are always distinct. One that
 # belongs to a constraint, that a foreign key refers to, that identifies rows for replication or that is part of a
 # partitioned index is not to be dropped at all.
-_OF_USERS: Final = "i.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)"
 _DUPLICATES: Final = rf"""
 WITH each AS (
     SELECT x.indexrelid, x.indrelid, x.indisunique, x.indimmediate, i.relname, i.relnamespace, i.relpages, is_needed,

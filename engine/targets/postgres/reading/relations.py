@@ -116,10 +116,10 @@ class PartitionedIndex(Named):
 
 
 _PAGES: Final = "{0}.relpages::int8"
-# A table that was never vacuumed or analyzed has relpages 0; its real size cannot be read while it is locked.
 _OF_PG_REPACK: Final = """({}.nspname = 'repack' AND {}.relname ~ '^(log|table)_[0-9]+$'
     AND EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_repack'))"""
 """Whether it is the log or the copy of a table, which pg_repack makes for its work."""
+# A table that was never vacuumed or analyzed has relpages 0; its real size cannot be read while it is locked.
 NOT_LOCKED: Final = """{0}.oid <> ALL (ARRAY(SELECT l.relation FROM pg_locks AS l
         WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
             AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))))"""

@@ -124,9 +124,8 @@ class PgRepack:
 
     async def _started(self, step: PgStep, server: Server) -> Process:
         """Raises OSError."""
-        waits = (
-            f"--wait-timeout={int(self._lock_timeout)}"  # it gives up once more whole seconds than these have passed
-        )
+        # It gives up once more whole seconds than these have passed.
+        waits = f"--wait-timeout={int(self._lock_timeout)}"
         connection = f"--dbname={make_conninfo(**self._parameters(server))}"
         return await asyncio.create_subprocess_exec(
             *step.program, waits, "--elevel=DEBUG", "--no-password", connection,
