@@ -51,7 +51,7 @@ _W = TypeVar("_W", bound=WatchedCommand)
 
 
 class CommandMonitor(ABC, Generic[_W]):
-    """A failing poll makes no command fail."""
+    """Polls the server while commands run, and reports their progress. A failed poll fails no command."""
 
     driver_error: type[Exception]
 

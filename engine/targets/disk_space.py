@@ -87,9 +87,9 @@ def problems_now(needs: Iterable[Need]) -> list[str]:
 
 
 def fit_at_once(each: Sequence[Iterable[Need]], wanted: int, room: Callable[[str], Room] = room_in) -> int:
-    """How many of those that need room have it at the same time, whichever they are: at most `wanted`, at least 1.
+    """How many of these may run at once, in any order, without a full disk: at most `wanted`, at least 1.
 
-    Those whose directory is gone are left out.
+    One that needs room in a directory that is gone does not count.
     """
     by_file_system: dict[int, tuple[Room, list[int]]] = {}
     for needs in each:

@@ -18,7 +18,7 @@ REPORT_AGE: Final = 0.2
 """Seconds."""
 COUNTED_BY: Final = 0.24
 """The share of the time after which MySQL has counted all pages of a rebuild."""
-DISK_IS_FULL: Final = "the disk of the server is full: the server waits until somebody makes room there"
+DISK_IS_FULL: Final = "the disk of the server is full, and the server waits for space: free some there"
 _COPYING: Final = 0.95
 """The share of copying in a rebuild by copy; the rest enables keys."""
 

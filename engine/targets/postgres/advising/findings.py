@@ -112,7 +112,7 @@ class TableFindings:
     """Unique indexes that could not be built, because of duplicates."""
     leftovers: tuple[Index, ...] = ()
     left_by_pg_repack: tuple[Table, ...] = ()
-    """Tables of which an interrupted pg_repack left something."""
+    """Tables where an interrupted pg_repack left something."""
     unknown: Mapping[Unknown, Sequence[Index]] = field(default_factory=dict)
     """Large indexes whose bloat is not known."""
     damaged: tuple[str, ...] = ()

@@ -43,7 +43,7 @@ class PlannedWork:
     table_pages: Mapping[int, int] = field(default_factory=dict)
     """Pages of the tables of the indexes in `tend`, by oid."""
     left_by_pg_repack: Collection[int] = ()
-    """The oids of tables of which an interrupted pg_repack left something."""
+    """The oids of tables where an interrupted pg_repack left something."""
     drifted: Sequence[CollationRebuild] = ()
     turns: Turns = NO_TURNS
     damaged: Collection[str] = ()

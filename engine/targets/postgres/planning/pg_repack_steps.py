@@ -58,7 +58,7 @@ def on_another_host(tables: Iterable[Table], database: str) -> str:
 
 
 def pg_repack_steps(tables: Sequence[Table], client: Client, leftovers: Collection[int], database: str) -> list[PgStep]:
-    """`leftovers`: oids of tables of which an interrupted pg_repack left something."""
+    """`leftovers`: oids of tables where an interrupted pg_repack left something."""
     by_oid = {table.oid: table for table in tables}
     steps = []
     for step in repack_steps(tables):

@@ -114,7 +114,7 @@ class Condition:
     """The other databases of the server that are near the wraparound."""
     autovacuum: Autovacuum = Autovacuum()
     left_by_pg_repack: Collection[int] = ()
-    """The oids of tables of which an interrupted pg_repack left something."""
+    """The oids of tables where an interrupted pg_repack left something."""
 
 
 # A subselect reads a setting once, instead of once per table.

@@ -21,7 +21,7 @@ from engine.targets.postgres.reading.repack import Obstacle
 
 PROGRAM: Final = "pg_repack"
 SCHEMA: Final = "repack"
-"""What it makes for its work is there."""
+"""The schema of its functions, logs and copies."""
 LOCK: Final = 16_185_446
 """The class of the advisory lock that its client holds for each table while it works."""
 _WHERE_PACKAGES_PUT_IT: Final = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
@@ -67,11 +67,11 @@ class Extension:
     """The extension pg_repack of one database."""
 
     library: str
-    """The version of the library of pg_repack on the server; "" where it is not known."""
+    """The version of the library of pg_repack on the server; "" if unknown."""
     sql: str
-    """The version of the extension that is installed in the database; "" where it is not known."""
+    """The version of the extension that is installed in the database; "" if unknown."""
     publication: str | None = None
-    """A publication of all tables: its client works in no such database."""
+    """A publication FOR ALL TABLES: the client refuses a database that has one."""
     problem: str = ""
     """Why the server cannot run it, as text."""
 
@@ -128,7 +128,7 @@ def left_by_pg_repack(names: Sequence[str]) -> str:
 
 
 async def leftovers(reader: Reader) -> frozenset[int]:
-    """The oids of tables of which an interrupted pg_repack left its trigger, its log, its copy or its type.
+    """The oids of tables where an interrupted pg_repack left its trigger, its log, its copy or its type.
 
     The trigger writes every change of the table into the log. Raises TargetError.
     """

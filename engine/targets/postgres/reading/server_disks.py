@@ -20,11 +20,11 @@ from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import NOT_LOCKED, Table
 
-# Only who has pg_read_all_settings may ask.
+# Only roles with pg_read_all_settings may read data_directory.
 _DIRECTORY: Final = """
 SELECT CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('data_directory') END
 """
-# Read from the files: the catalog does not know what was written since the last VACUUM or ANALYZE.
+# Sizes of files: those in the catalog are as old as the last VACUUM or ANALYZE.
 _PLACES: Final = f"""
 SELECT c.oid::int8, part.is_index, pg_tablespace_location(coalesce(nullif(part.reltablespace, 0), d.dattablespace)),
     sum(part.bytes)::int8
@@ -70,7 +70,7 @@ async def table_copies(
 
     Args:
         dead: the share of tables that is dead space, by oid, where it is known.
-        log_kept: bytes of the write-ahead log that are kept in any case; None where what a rewrite writes into it goes.
+        log_kept: the most bytes of the write-ahead log that an inactive slot keeps; None if there is no such slot.
     """
     directory = await _directory(reader)
     if directory is None or not tables:

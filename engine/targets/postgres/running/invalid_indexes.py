@@ -65,7 +65,7 @@ async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
 
 
 class NoLeftoverError(Exception):
-    """What was left over is gone, valid, or in work by another session."""
+    """The leftover is gone, valid, or another session works on it."""
 
 
 async def require_leftover(reader: Reader, oid: int) -> None:

@@ -1,6 +1,6 @@
 """Runs the client of pg_repack for one table, and removes what it leaves.
 
-How it ended the table says: its exit status is 0 also where it got no lock.
+The file of the table tells whether it was rewritten: the exit status of pg_repack is 0 even if it got no lock.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ WHERE datname = current_database() AND application_name = %s AND backend_type = 
 _DROPPED_WITHIN: Final = 60.0
 """Seconds."""
 _ENDS_WITHIN: Final = 0.5
-"""Seconds after the end of the client until a session of it is terminated."""
+"""Seconds that a session of the client has to end by itself after the client."""
 
 
 @frozen
@@ -155,7 +155,7 @@ class PgRepack:
         return {**os.environ, "LC_ALL": "C", **({} if password is None else {"PGPASSWORD": password})}
 
     async def _until_ended(self, process: Process, following: asyncio.Task[list[str]], *stops: StopSignal) -> bool:
-        """Whether the task was cancelled meanwhile."""
+        """Wait for the end of the client. Returns whether the task was cancelled."""
         wake, is_cancelled, asked_at = asyncio.Event(), False, 0.0
         following.add_done_callback(lambda _: wake.set())
         for stop in stops:
@@ -217,7 +217,7 @@ class PgRepack:
             watched.blockers = Blockers(await names_of_holders(self._reader, "everybody", [oid]))
 
     async def _waits(self, pid: int, watched: Watched) -> None:
-        """Record that pg_repack waits for a transaction that may see the old table; alone it would wait for ever."""
+        """Record that pg_repack waits for a transaction that may see the old table; it has no limit of its own."""
         watched.blockers = Blockers("", f"pid {pid}")
         if watched.wait_limits is not None:
             watched.wait_limits.observe(WaitsFor.TRANSACTIONS, time.monotonic())
@@ -271,7 +271,7 @@ def _send(process: Process, number: signal.Signals) -> None:
 def _end(said: list[str], code: int) -> str:
     if code < 0:
         return f"killed by signal {-code}"
-    return masked(said[-1].strip()) if said else "it ended without a word"
+    return masked(said[-1].strip()) if said else "it ended and printed no reason"
 
 
 def _answer(before: int | None, after: int | None, said: list[str], code: int, end: str, *, was_asked: bool) -> Answer:
