@@ -78,17 +78,15 @@ class Notifier:
         self._store = store
         self._read_config = config
         self._config = Config()
-        """The config of this round,"""
-        self._recipients: Sequence[Recipient] = ()
-        """and those of its recipients that this process tells."""
+        """The config of this round."""
         self._compose = compose
         self._clock = clock
         self._roles: set[str] = set()
-        """Those that this process has,"""
+        """The roles that this process has."""
         self._looked_at = 0.0
-        """when it looked last for others that are free,"""
+        """When this process last looked for free roles."""
         self._taken_over: set[str] = set()
-        """and the recipients whose messages it has taken over."""
+        """The recipients whose messages this process has taken over."""
         self._deliveries: dict[str, asyncio.Task[None]] = {}
         """By recipient: one that hangs keeps no other waiting."""
         self._delivered = asyncio.Event()
@@ -103,10 +101,7 @@ class Notifier:
         """Tell people, as long as this process is the one that does. Never returns."""
         while True:
             try:
-                await self._renew_config()
-                async with AsyncExitStack() as held:
-                    self._roles, self._taken_over = set(), set()
-                    await self._take_roles(held)
+                async with self.holding_roles() as held:
                     if self._roles:
                         await self._take_turns(held)
             except StoreError as error:  # the disk is full, or the server away: that may pass
@@ -114,6 +109,18 @@ class Notifier:
             except Exception:  # a defect must not end it for good
                 log.exception("messages cannot be sent now")
             await asyncio.sleep(LOOK_EVERY)
+
+    @asynccontextmanager
+    async def holding_roles(self) -> AsyncIterator[AsyncExitStack]:
+        """Be the process that tells the recipients of the current config that no other process tells.
+
+        Yields the stack that holds their roles. Raises StoreError.
+        """
+        await self._renew_config()
+        self._roles, self._taken_over = set(), set()
+        async with AsyncExitStack() as held:
+            await self._take_roles(held)
+            yield held
 
     async def _take_roles(self, held: AsyncExitStack) -> None:
         """Take the roles for the recipients of the config file that no other process has."""
@@ -129,12 +136,13 @@ class Notifier:
             return {ROLE}
         return {role_for(recipient.name, self._store.hosts) for recipient in self._config.notify}
 
-    def _mine(self) -> Sequence[Recipient]:
+    @property
+    def _recipients(self) -> Sequence[Recipient]:
         """The recipients that this process tells."""
         return [each for each in self._config.notify if role_for(each.name, self._store.hosts) in self._roles]
 
     async def _take_turns(self, held: AsyncExitStack) -> None:
-        """Tell people; returns where a recipient is no longer in the config file: another host may have it."""
+        """Tell people. Returns when a recipient is no longer in the config file: another host may have it."""
         try:
             while True:
                 seen = self._store.last_change()
@@ -146,7 +154,6 @@ class Notifier:
                         return
                     if time.monotonic() - self._looked_at >= LOOK_EVERY:
                         await self._take_roles(held)
-                    self._recipients = self._mine()
                     if self._recipients:
                         await self._take_over()
                         await self._collect()
@@ -164,7 +171,7 @@ class Notifier:
             await self._stop_deliveries()
 
     async def _take_over(self) -> None:
-        """What a dead process was delivering to them, once."""
+        """Take over what a dead process was delivering to them, once."""
         if new := {recipient.name for recipient in self._recipients} - self._taken_over:
             await self._store.take_over_messages(new)
             self._taken_over |= new
@@ -185,10 +192,7 @@ class Notifier:
 
         Nothing happens where another process tells people. Raises StoreError.
         """
-        await self._renew_config()
-        async with AsyncExitStack() as held:
-            await self._take_roles(held)
-            self._recipients = self._mine()
+        async with self.holding_roles():
             await self._take_over()
             await self._collect()
             for recipient in self._recipients:
@@ -200,12 +204,11 @@ class Notifier:
 
     async def _renew_config(self) -> None:
         self._config = await asyncio.to_thread(self._read_config)
-        self._recipients = self._config.notify
 
     async def collect(self) -> None:
-        """Collect what happened since the last time, for each recipient of the current config."""
-        await self._renew_config()
-        await self._collect()
+        """Collect what happened since the last time, for each recipient that no other process tells."""
+        async with self.holding_roles():
+            await self._collect()
 
     async def _collect(self) -> None:
         recipients = self._recipients

@@ -221,8 +221,8 @@ async def test_what_takes_twice_as_long_is_told_at_once_while_it_runs_and_once(
 
 async def look(telling: Notifier) -> None:
     """At what runs."""
-    await telling._renew_config()
-    await telling._collect_running()
+    async with telling.holding_roles():
+        await telling._collect_running()
 
 
 async def ran(store: SqliteStore, clock: StoppedClock, seconds: int) -> None:
