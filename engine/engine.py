@@ -316,8 +316,7 @@ class Engine:
         Estimates come from earlier runs. With a time limit, each step that would not begin before it says why. Known
         damaged indexes give warnings. `advice`: see `inspector.plan`. `closes_at`: see `submit`.
         """
-        url = await asyncio.to_thread(inspector.canonical_url, request.target)  # resolving links may be slow
-        await stale_journal.refuse_stale_journal(self._store, url)
+        url = await self._url_to_open(request.target)
         past, options = await self._past_of(url), request.options
         if await inspector.goes_in_turns(request):
             past = replace(past, turns=await target_history.turns_of(self._store, url))
@@ -333,17 +332,17 @@ class Engine:
 
     async def inspect(self, target: str) -> TargetInfo:
         """Facts of a database and the operations it offers. Raises TargetError."""
-        await stale_journal.refuse_stale_journal(self._store, await asyncio.to_thread(inspector.canonical_url, target))
+        await self._url_to_open(target)
         return await inspector.inspect(target, read_only=self.read_only)
 
     async def page_map(self, target: str) -> PageMap:
         """What the pages of a SQLite file hold. Raises UsageError for another database, TargetError."""
-        await stale_journal.refuse_stale_journal(self._store, await asyncio.to_thread(inspector.canonical_url, target))
+        await self._url_to_open(target)
         return await inspector.page_map(target)
 
     async def read_times(self, target: str) -> ReadTimes | None:
         """What the order of the pages of a SQLite file costs, as `inspector.read_times` measures it."""
-        await stale_journal.refuse_stale_journal(self._store, await asyncio.to_thread(inspector.canonical_url, target))
+        await self._url_to_open(target)
         return await inspector.read_times(target)
 
     async def fingerprint(self, target: str) -> str:
@@ -394,6 +393,12 @@ class Engine:
         """
         url = await asyncio.to_thread(inspector.canonical_url, target)
         return (await self._past_of(url)).damaged_indexes
+
+    async def _url_to_open(self, target: str) -> str:
+        """The canonical URL of a target that is opened next. Raises TargetRefusedError, UsageError."""
+        url = await asyncio.to_thread(inspector.canonical_url, target)  # resolving links may be slow
+        await stale_journal.refuse_stale_journal(self._store, url)
+        return url
 
     async def _past_of(self, url: str) -> TargetHistory:
         return await with_history.past_of(self._store, url, self._clock())
