@@ -50,11 +50,9 @@ async def recover(
     looked = await session.recover(claim.earlier, options, StepContext(cancel=cancel))
     warnings = [] if looked.is_well else [looked.found]
     kept = completed_commands(claim.earlier, exchange) if writes else []
-    describe_missing_effect = (
-        f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
-    )
+    not_finished = f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
     texts = [
-        f"{describe_missing_effect} {looked.unfinished}, {'and' if looked.is_well else 'but'} {looked.found}",
+        f"{not_finished} {looked.unfinished}, {'and' if looked.is_well else 'but'} {looked.found}",
         *settled,
     ]
     if writes:

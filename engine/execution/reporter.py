@@ -59,7 +59,7 @@ class Reporter:
         self._lines = 0
         self._claimed_at = self._begun_at = clock()
         self._waited_before: Micros = 0
-        """Until the steps began."""
+        """Microseconds of waits before the first step."""
         self._planned: Sequence[PlannedStep] = ()
         self._at_once = 1
         self._plan_progress: PlanProgress | None = None
@@ -72,7 +72,7 @@ class Reporter:
         self._changed = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self._first: asyncio.TimerHandle | None = None
-        """Starts it."""
+        """Starts the sender a short time after the first news: an operation that ends before that needs none."""
 
     def wait(self, why: str, waits_for: WaitsFor = WaitsFor.LOCK) -> None:
         """Report a wait before the first step. `why`: for a lock, its holders."""

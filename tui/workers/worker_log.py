@@ -31,13 +31,13 @@ class PipeHandler(logging.Handler):
         super().__init__()
         self._descriptor, self._write = _opened(descriptor)
         self._unsent = b""
-        """What is left of a message of which the reader has not taken everything yet."""
+        """The rest of a message that the reader has taken in part."""
         self._lost = 0
-        """Messages since then."""
+        """The number of messages dropped since then."""
         self._process = os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._process != os.getpid():  # the rest is for the process to send that this one was forked from
+        if self._process != os.getpid():  # the process that this one was forked from sends the rest
             self._process, self._unsent, self._lost = os.getpid(), b"", 0
         self._send()
         if self._unsent:
@@ -80,7 +80,7 @@ class _Formatter(logging.Formatter):
 
 
 def _opened(descriptor: int) -> tuple[int, Callable[[int, bytes], int]]:
-    """The same file once more, and how some of a text is written to it; BlockingIOError instead of a wait.
+    """A new descriptor of the same file, and a function that writes to it: BlockingIOError instead of a wait.
 
     Whether an open file makes its writers wait is one setting for all that share it, such as the shell: so it is
     opened again where that is possible.
