@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -127,6 +127,11 @@ class Advice:
     def urgency(self) -> str:
         """Its level as a word, or `critical`."""
         return str(self.facts.get("severity") or self.level)
+
+
+def all_by_hand(advice: Iterable[Advice]) -> list[ByHand]:
+    """The findings that only a person can put right."""
+    return [item.by_hand for item in advice if item.by_hand is not None]
 
 
 def not_needed(

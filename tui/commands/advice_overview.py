@@ -8,7 +8,7 @@ from typing import Final
 
 from engine import Advice, Level, Operation
 from engine.config.model import TargetEntry
-from engine.domain.advice import CRITICAL
+from engine.domain.advice import CRITICAL, all_by_hand
 from engine.domain.frozen import frozen
 from engine.fleet.patterns import natural_order
 from tui.presentation.target_names import TargetName
@@ -75,8 +75,8 @@ def _rows(advice: Sequence[Advice]) -> list[_Row]:
         _Row(_word(one), one.operation, plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else ""))
         for one in _urgent(advice)
     ]
-    by_hand = [item.by_hand for item in advice if item.by_hand is not None and item.by_hand.urgency in _URGENCIES]
-    rows += [_Row(found.urgency, BY_HAND, plain(found.reason)) for found in by_hand]
+    by_hand = [one for one in all_by_hand(advice) if one.urgency in _URGENCIES]
+    rows += [_Row(one.urgency, BY_HAND, plain(one.reason)) for one in by_hand]
     return sorted(rows, key=lambda row: _URGENCIES.index(row.word))
 
 

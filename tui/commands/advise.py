@@ -13,7 +13,7 @@ from typing import Final
 
 from engine import Advice, Level
 from engine.config.model import TargetEntry
-from engine.domain.advice import ByHand
+from engine.domain.advice import ByHand, all_by_hand
 from engine.domain.errors import DbtendError, TargetError
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
@@ -91,7 +91,7 @@ async def _advice(
 def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, coloured: bool) -> Iterator[str]:
     """What one target needs: the operations below each other, their reasons wrapped at `width` (None: never)."""
     yield plain(labelled(url))
-    by_hand = [item.by_hand for item in advice if item.by_hand is not None]
+    by_hand = all_by_hand(advice)
     names = max(*(len(item.operation) for item in advice), len(BY_HAND) if by_hand else 0)
     levels = max(4, *(len(item.urgency) for item in advice), *(len(one.urgency) for one in by_hand))
     indent = " " * (2 + names + 2 + levels + 2)

@@ -11,7 +11,7 @@ from typing import Final
 
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
 from engine.config.model import TargetEntry
-from engine.domain.advice import ByHand, blocking_check, if_needed, needed
+from engine.domain.advice import ByHand, all_by_hand, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest
 from engine.domain.errors import DbtendError, StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
@@ -219,8 +219,7 @@ def _by_hand(advice: Sequence[Advice] | TargetError | None) -> list[ByHand]:
     """Urgent findings that only a person can put right."""
     if advice is None or isinstance(advice, TargetError):
         return []
-    found = (item.by_hand for item in advice if item.by_hand is not None)
-    return [one for one in found if one.level in {Level.NOW, Level.SOON}]
+    return [one for one in all_by_hand(advice) if one.level in {Level.NOW, Level.SOON}]
 
 
 def _to_confirm(request: Request, advice: Sequence[Advice] | TargetError | None) -> dict[Operation, str]:

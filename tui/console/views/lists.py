@@ -7,7 +7,7 @@ from typing import Final
 
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.advice import ByHand, highest_level
+from engine.domain.advice import ByHand, all_by_hand, highest_level
 from engine.domain.errors import (
     DbtendError,
     PasswordNeededError,
@@ -138,8 +138,7 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
         return ((" …", Role.DIM),)
     if not state.advice:
         return ((" " + size(number(state.info.facts, "size")), Role.DIM),)
-    found: list[Advice | ByHand] = [*state.advice]
-    found += (item.by_hand for item in state.advice if item.by_hand is not None)
+    found: list[Advice | ByHand] = [*state.advice, *all_by_hand(state.advice)]
     level = highest_level(found)
     return next(filter(None, map(_critical, found)), ((f" {_WORDS[level]}", _ROLES[level]),))
 
