@@ -173,6 +173,18 @@ async def _only_needed(
     found = dict(zip(here, advised, strict=True))
     for request in asked:
         advice = found.get(request.target)
+        if advice is None or (
+            is_shared and isinstance(advice, TargetError) and may_be_reached_elsewhere(request, advice)
+        ):
+            later = if_needed(request, limits[request.target])
+            if (chosen := later if later.options.confirmed else inspector.unattended(later)) is not None:
+                requests.append(inspector.applicable(chosen))
+            continue
+        if isinstance(advice, TargetError):
+            if len(asked) == 1:
+                raise advice
+            failed.append(not_begun(request, advice, args))
+            continue
         by_hand = _by_hand(advice)
         codes |= {REFUSED for one in by_hand if one.level is Level.NOW}
         left_out = {} if can_confirm else _to_confirm(request, advice)
@@ -180,17 +192,7 @@ async def _only_needed(
         for operation, why in left_out.items():
             output.notice(f"{named(request.target)}: {operation} is left out, as it needs --yes: it {why}")
             codes.add(SKIPPED)
-        if advice is None or (
-            is_shared and isinstance(advice, TargetError) and may_be_reached_elsewhere(request, advice)
-        ):
-            later = if_needed(request, limits[request.target])
-            if (chosen := later if later.options.confirmed else inspector.unattended(later)) is not None:
-                requests.append(inspector.applicable(chosen))
-        elif isinstance(advice, TargetError):
-            if len(asked) == 1:
-                raise advice
-            failed.append(not_begun(request, advice, args))
-        elif (narrowed := needed(allowed, advice)) is not None:
+        if (narrowed := needed(allowed, advice)) is not None:
             requests.append(inspector.applicable(narrowed))
             if _is_narrowed(narrowed, request, advice):
                 only = listed(narrowed.options.objects, 3)
@@ -215,16 +217,14 @@ def _is_narrowed(narrowed: Request, request: Request, advice: Sequence[Advice]) 
     return any(item.operation is Operation.CHECK and item.is_urgent and not item.objects for item in advice)
 
 
-def _by_hand(advice: Sequence[Advice] | TargetError | None) -> list[ByHand]:
+def _by_hand(advice: Sequence[Advice]) -> list[ByHand]:
     """Urgent findings that only a person can put right."""
-    if advice is None or isinstance(advice, TargetError):
-        return []
     return [one for one in all_by_hand(advice) if one.level in {Level.NOW, Level.SOON}]
 
 
-def _to_confirm(request: Request, advice: Sequence[Advice] | TargetError | None) -> dict[Operation, str]:
+def _to_confirm(request: Request, advice: Sequence[Advice]) -> dict[Operation, str]:
     """The needed operations without a confirmation, each with its reason to ask."""
-    if request.options.confirmed or advice is None or isinstance(advice, TargetError):
+    if request.options.confirmed:
         return {}
     wanted = {item.operation for item in advice if item.is_needed}
     return {operation: why for operation, why in inspector.needs_confirmation(request) if operation in wanted}
