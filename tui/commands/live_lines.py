@@ -67,7 +67,7 @@ def _child_line(child: ChildJob, at: int, names: int, width: int) -> str:
     if child.status.is_final:
         return begin + ending(child, width - cells(begin))
     if child.status is not Status.RUNNING:
-        return begin + child.status
+        return begin + status_text(child)
     return begin + _running(child, at, width - cells(begin))
 
 

@@ -15,6 +15,7 @@ from tui.presentation.text import cells, counted, percent, plain, precise_durati
 
 PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
+RUNS_AGAIN: Final = "will run again"
 _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, *LEFT_BY_WINDOW, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
 _SAID_BY_STATUS: Final = {Reason.CANCELLED_BY_USER, Reason.UNREACHABLE}
@@ -35,7 +36,7 @@ def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
 
 
 def status_text(job: ChildJob | ParentJob) -> str:
-    """The status in a line of text; with what happens now where a child is cancelled or recovers from a crash."""
+    """The status in a line of text; with what happens now where a child is cancelled, recovers or will run again."""
     if isinstance(job, ParentJob):
         if is_cancelling(job):
             return "cancelling"
@@ -45,7 +46,24 @@ def status_text(job: ChildJob | ParentJob) -> str:
         return f"{doing} ({PROCESS_KILLED if job.force_requested_at else WORKER_DIED}; the database is checked first)"
     if is_cancelling(job):
         return "cancelling" + (f" ({job.progress.phase})" if job.progress.phase else "")
+    if text := _interrupted(job):
+        died = any(attempt.reason is Reason.OWNER_LOST for attempt in job.attempts[-1:])
+        return f"{job.status} ({f'{WORKER_DIED}; ' if died else ''}{text})"
     return format_ending(job.status, job.reason)
+
+
+def interruption(job: ParentJob) -> str:
+    """`vacuum: will run again`: what the status of a job does not say while no process runs it; else ""."""
+    if any(child.status is Status.RUNNING for child in job.children):
+        return ""
+    return next((f"{child.operation}: {text}" for child in job.children if (text := _interrupted(child))), "")
+
+
+def _interrupted(child: ChildJob) -> str:
+    """Why it waits although it began; "" if that is not so."""
+    if child.status is not Status.PENDING or not child.attempt:
+        return ""
+    return WORKER_DIED if child.recovering else RUNS_AGAIN
 
 
 def is_waiting(child: ChildJob) -> bool:
@@ -84,10 +102,8 @@ def outcome(child: ChildJob, target: str, width: int) -> str:
         return found
     if child.is_partly_completed or child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         return _why(child, target, width)
-    if child.status is Status.PENDING and child.recovering:
-        return WORKER_DIED
-    if child.status is Status.PENDING and child.attempt:
-        return "will run again" if width >= 14 else "runs again"
+    if text := _interrupted(child):
+        return text if width >= cells(text) else text.replace(RUNS_AGAIN, "runs again")
     return effect(child, width) or steps_taken(child)
 
 

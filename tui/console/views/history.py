@@ -13,7 +13,7 @@ from tui.console.views.batch_rows import counts_in
 from tui.console.views.line import Line, Role, Span, both_ends, fit, named_column, right, span_cells
 from tui.console.views.status import PINNED, STATUS_WIDTH, operations, status_span, time_taken
 from tui.presentation.effect_summary import done_of, first_error, job_effect
-from tui.presentation.job_status import outcome
+from tui.presentation.job_status import interruption, outcome
 from tui.presentation.text import counted, local_time, plain
 
 NUMBER_LEAST: Final = 5
@@ -117,7 +117,7 @@ def _effect(parent: ParentJob, width: int) -> str:
         return outcome(child, parent.target, width)
     is_whole = parent.status not in {Status.FAILED, Status.CANCELLED}
     done = "" if is_whole else f"{done_of(parent)} done  "
-    return done + (first_error(parent) or job_effect(parent, width))
+    return done + (first_error(parent) or job_effect(parent, width) or interruption(parent))
 
 
 def _when_width(width: int) -> int:
