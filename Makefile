@@ -9,7 +9,7 @@ DEV := .venv/dev.stamp
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test again fast majors lint types docs snapshots screenshots bench map clean
+.PHONY: help demo test long again fast majors lint types docs snapshots screenshots bench map clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -17,10 +17,13 @@ help: ## show this
 demo: $(RUNTIME) ## try dbtend on a sample database; headless where stdout is no terminal
 	@$(BIN)/dbtend demo
 
-test: $(DEV) ## run all tests
-	@$(BIN)/python -m pytest -n 4 --dist worksteal
+test: $(DEV) ## run the tests, but for those that take long
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long"
 
-again: $(DEV) ## run the tests that failed last time, one at a time
+long: $(DEV) ## run the tests that take long: kills at random, every version, full matrices
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m long
+
+again: $(DEV) ## run the tests of both that failed last time, one at a time
 	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 fast: $(DEV) ## run the tests that need no process, server or screen

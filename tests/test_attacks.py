@@ -12,6 +12,8 @@ from engine.targets.mysql.connection.server import Flavor
 from tests import mysql_server
 from tests.postgres_server import NO_SERVER, servers_found
 
+pytestmark = pytest.mark.long
+
 
 def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks.attack", attack, "--count", str(count), "--seed", "17"]

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.checker import Finding, Kind
 from tests.chaos.instruments import Plant
 from tests.chaos.stopped_host import stop_in_the_middle
@@ -14,6 +16,7 @@ from tests.chaos.storm import Storm, rage
 SEED = int(os.environ.get("DBTEND_CHAOS_SEED", "1"))
 
 
+@pytest.mark.long
 async def test_r7_r8_processes_killed_and_stopped_at_random_lose_and_break_nothing(tmp_path: Path) -> None:
     aftermath = await rage(Storm(seed=SEED, signals=30, seconds=60), tmp_path)
     assert aftermath.findings == [], f"seed {SEED}: {aftermath.counts}\n{aftermath.output}"

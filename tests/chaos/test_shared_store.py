@@ -31,6 +31,7 @@ FENCE = """AND owner = token ->> 'owner'
     RETURNING"""
 
 
+@pytest.mark.long
 async def test_hosts_that_die_stop_and_are_cut_off_at_random_lose_and_break_nothing(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
