@@ -115,7 +115,7 @@ class OptionSpec:
 
     def as_typed(self, options: Options) -> str:
         """The option as typed for its value: `--no-truncate`."""
-        is_negated = self.differs_from_default(options) and self.value_in(options) is False
+        is_negated = self.type.has_negation and self.value_in(options) is False
         return f"--no-{self.option.removeprefix('--')}" if is_negated else self.option
 
     def problem(self, engine: EngineName, operations: Collection[Operation], options: Options) -> UsageError:

@@ -127,7 +127,7 @@ OPTION_SPECS: Final = (
         hints=_BACKUPS,
     ),
     OptionSpec(
-        "swap", Flag(),
+        "swap", Flag(has_negation=True),
         "faster: make a compact copy that replaces the file; only while no other process has the file open",
         {SQLITE: (Operation.VACUUM,)}, places=Place.USER, text="by exchange (--swap)",
     ),
@@ -176,7 +176,7 @@ OPTION_SPECS: Final = (
         "parallel_workers", Whole("number of processes", most=1024, least=0),
         "server processes for the indexes of a table", _VACUUMS, places=Place.USER,
     ),
-    OptionSpec("skip_locked", Flag(), "leave out locked tables", _READ_TABLES, places=Place.USER),
+    OptionSpec("skip_locked", Flag(has_negation=True), "leave out locked tables", _READ_TABLES, places=Place.USER),
     OptionSpec(
         "buffer_usage_limit", Size("buffer usage limit", least=128 * _KB, most=16 * _GB, unit=_KB),
         "shared buffers to use, such as 2MB (PostgreSQL 16 or newer)", _READ_TABLES, places=Place.USER,

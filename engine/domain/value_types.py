@@ -49,6 +49,8 @@ class ValueType:
     example: str
     """One in TOML."""
     json_types: tuple[type, ...] = (str,)
+    has_negation = False
+    """Whether `--no-name` means the opposite."""
 
     def value_of(self, text: str) -> Any:
         """Raises ValueError."""

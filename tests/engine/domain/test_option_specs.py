@@ -77,7 +77,7 @@ def test_an_option_is_taken_where_it_means_something_and_refused_by_name_elsewhe
         return
     with pytest.raises(UsageError) as problem:
         refuse_inapplicable([name], engine, [operation])
-    assert problem.value.what == BY_NAME[name].option
+    assert problem.value.what == BY_NAME[name].as_typed(Options())
     said = str(problem.value)
     assert operation in said if wanted else any(word in said for word in ("SQLite", "PostgreSQL"))
 

@@ -50,6 +50,14 @@ def test_the_command_line_beats_the_target_which_beats_the_defaults() -> None:
     assert shop.options == Options(check=CheckLevel.FULL, jobs=8)
 
 
+def test_a_flag_of_the_config_file_can_be_taken_back() -> None:
+    config = '[targets.shop]\nurl = "/srv/shop.db"\nswap = true\n'
+    assert [asked(f"run shop --op vacuum{option}", config)[0].options.swap for option in ("", " --no-swap")] == [
+        True,
+        False,
+    ]
+
+
 SERVER = """
 [targets.shop]
 url = "postgresql://dba@db1/shop"
@@ -84,6 +92,7 @@ def test_everything_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("run x.db --op vacuum --jobs 2", "--jobs: does not apply to vacuum, only to check"),
         ("run x.db --schema a", "--schema: a SQLite file is no database server (leave it out)"),
         ("run x.db --op vacuum --no-truncate", "--no-truncate: a SQLite file is no database server"),
+        ("run service=x --op vacuum --no-swap", "--no-swap: PostgreSQL has nothing like it"),
         ("run service=x --op analyze --freeze", "--freeze: does not apply to analyze, only to vacuum, optimize"),
         ("run service=x --op analyze --no-truncate", "--no-truncate: does not apply to analyze"),
         ("run service=x --op analyze --index-cleanup auto", "--index-cleanup: does not apply to analyze"),

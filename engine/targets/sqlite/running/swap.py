@@ -83,7 +83,7 @@ async def swap(work: Work) -> StepResult:
             if problem:
                 return StepResult(status=Status.FAILED, error=f"the copy is not right, and nothing changed: {problem}")
             if problem := await asyncio.to_thread(_completed, copy, old, bytes.fromhex(header)):
-                return _refused(f"{problem} cannot be given to a new file: leave out --swap")
+                return _refused(f"{problem} cannot be given to a new file: use --no-swap")
             effect: Facts = {
                 FILE: file_key(*copy.numbers),
                 REPLACED_FILE: work.opened.key,

@@ -17,7 +17,7 @@ from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.replicators import replicators
 
 KEEPS_JOURNAL: Final = (
-    "an application keeps its journal beside the database (journal_mode PERSIST or TRUNCATE): leave out --swap"
+    "an application keeps its journal beside the database (journal_mode PERSIST or TRUNCATE): use --no-swap"
 )
 _FILE_SYSTEMS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
 _EXPORTS: Final = (Path("/proc/fs/nfsd/exports"), Path("/var/lib/nfs/etab"))
@@ -26,7 +26,7 @@ _EXPORTS: Final = (Path("/proc/fs/nfsd/exports"), Path("/var/lib/nfs/etab"))
 def problem_with(path: str) -> str | None:
     """Why the database at the absolute `path` without links cannot be exchanged; None where it may be tried."""
     why = _problem(path)
-    return why and f"{why}: leave out --swap"
+    return why and f"{why}: use --no-swap"
 
 
 def keeps_journal(file: OpenedFile) -> bool:

@@ -457,7 +457,7 @@ async def test_it_is_refused_where_a_program_copies_the_database(
 ) -> None:
     for one in beside:
         path.with_name(one).mkdir()
-    assert await _refusal(path) == f"{name} would lose track of the file: leave out --swap"
+    assert await _refusal(path) == f"{name} would lose track of the file: use --no-swap"
 
 
 MOUNTS = 'mount --bind "$0" "$1" && echo mounted && read -r line'
@@ -486,7 +486,7 @@ async def test_it_is_refused_where_the_system_cannot_exchange_files(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(swapping, "can_swap_names", lambda: False)
-    assert await _refusal(path) == "the C library of this system cannot exchange two files: leave out --swap"
+    assert await _refusal(path) == "the C library of this system cannot exchange two files: use --no-swap"
 
 
 @needs_root
