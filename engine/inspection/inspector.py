@@ -32,6 +32,7 @@ from engine.submission.validation import validate_request
 from engine.targets import engine_named, real_urls, resolve
 from engine.targets.host_queue import open_each
 from engine.targets.operation_specs import Autovacuum, TargetInfo
+from engine.targets.sqlite.connection import bundled
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.target import SqliteTarget
 
@@ -283,6 +284,11 @@ async def autovacuum(target: str, *, read_only: bool = False) -> Autovacuum | No
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             return await look.autovacuum()
+
+
+def bundled_sqlite() -> str | None:
+    """The version of the SQLite that the package apsw brings; None without it. Raises OSError if it does not start."""
+    return bundled.bundled_library().version if bundled.is_installed() else None
 
 
 async def page_map(target: str) -> PageMap:

@@ -105,6 +105,12 @@ def _versions() -> Iterator[Check]:
     yield Check(Level.OK, "python", platform.python_version())
     yield Check(Level.OK, "sqlite", sqlite3.sqlite_version)
     try:
+        if (bundled := inspector.bundled_sqlite()) is not None:
+            yield Check(Level.OK, "apsw", f"brings SQLite {bundled} (--sqlite bundled)")
+    except OSError as error:
+        found = f"its SQLite does not start: {error.strerror}"
+        yield Check(Level.WARN, "apsw", plain(found), "pip install --force-reinstall apsw")
+    try:
         yield Check(Level.OK, "textual", importlib.metadata.version("textual"))
     except importlib.metadata.PackageNotFoundError:
         yield Check(Level.WARN, "textual", "is not installed: there is no console", "pip install textual")

@@ -28,7 +28,7 @@ def test_all_is_well(dbtend: CommandLine, sales: Path) -> None:
     dbtend("run", sales, "--op", "optimize")
     code, found = checks(dbtend, sales)
     assert (code, not_ok(found)) == (0, [])
-    assert {"dbtend", "python", "sqlite", "textual", "config", "store", "workers", "sales.db"} <= {
+    assert {"dbtend", "python", "sqlite", "apsw", "textual", "config", "store", "workers", "sales.db"} <= {
         check["what"] for check in found
     }
     assert "1 job, 0 open" in dbtend("doctor").out
