@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 
 from engine.store.sqlite import connections
 from engine.store.sqlite.connections import connect_writer, create_file
-from tests import new_stores
+from tests import new_stores, server_templates
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import NO_SERVER, PostgresServer, every_server, majors, running_server
 from tests.scratch import make_scratch
@@ -43,6 +43,7 @@ settings.load_profile("dbtend")
 
 SCRATCH = make_scratch()
 tempfile.tempdir = str(SCRATCH)
+os.environ.setdefault(server_templates.PLACE, str(SCRATCH))  # that of the first process, for all
 
 TESTS = Path(__file__).parent
 FAST = tuple(

@@ -18,6 +18,7 @@ from typing import Any, Final
 import pymysql
 
 from engine.targets.mysql.connection.server import Flavor
+from tests.server_templates import make_or_copy
 from tests.small_disk import on_a_small_disk
 
 FAST: Final = (
@@ -82,10 +83,10 @@ class MySqlServer:
         if os.geteuid() == 0:
             self._become_unprivileged()
         if copy_of is None:
-            self._make()
+            make_or_copy(f"{program} {' '.join(self.options)}", self.data, self._make)
         else:
             subprocess.run(["cp", "-a", copy_of.data, self.data], check=True)
-            (self.data / "auto.cnf").unlink(missing_ok=True)  # by which a server is known to others
+        (self.data / "auto.cnf").unlink(missing_ok=True)  # by which a server is known to others
 
     def _become_unprivileged(self) -> None:
         known = {entry.pw_name: entry for entry in pwd.getpwall()}
@@ -124,6 +125,9 @@ class MySqlServer:
             command = ["mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
                        "--auth-root-authentication-method=normal", "--innodb-flush-method=nosync"]  # fmt: skip
         self._run(command)
+        if self.flavor is Flavor.MARIADB:  # its first start takes longest
+            self.start()
+            self.stop()
 
     def _run(self, command: Sequence[str | Path]) -> None:
         ran = subprocess.run(command, cwd="/", env=self._environment, capture_output=True, text=True, **self._as_user)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from tests.server_templates import make_or_copy
 from tests.small_disk import on_a_small_disk
 
 FAST: Final = (
@@ -105,9 +106,12 @@ class PostgresServer:
             fast = ("--checkpoint", "fast", "--no-sync", "--write-recovery-conf")
             self._run("pg_basebackup", "-U", "postgres", "-h", copy_of.base, *fast, "-D", self._data)
             return
-        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-D", self._data)
+        make_or_copy(f"postgres-{binaries}", self._data, self._initdb)
         if checksums is not None and checksums != self._has_checksums():
             self._run("pg_checksums", "--enable" if checksums else "--disable", "-N", "-D", self._data)
+
+    def _initdb(self) -> None:
+        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-D", self._data)
 
     @property
     def _data(self) -> Path:
