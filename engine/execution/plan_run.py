@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import TargetError
-from engine.domain.humanize import PAST_THE_LIMIT
+from engine.domain.humanize import PAST_THE_LIMIT, counted
 from engine.domain.requests import OnFailure, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import EXPECTED, TIME_LEFT, Facts, LogLevel, object_name
@@ -79,11 +79,45 @@ class PlanRun:
         for warning in self._plan.warnings:
             self._reporter.log(LogLevel.WARNING, warning)
         try:
-            async with reporting_uninterruptible(self._reporter, self._cancel), asyncio.TaskGroup() as running:
-                self._start_ready_steps(running)
+            async with reporting_uninterruptible(self._reporter, self._cancel):
+                await self._run_steps()
+                while await self._extend():
+                    await self._run_steps()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None  # the first is enough
         return await self._summarize(before)
+
+    async def _run_steps(self) -> None:
+        async with asyncio.TaskGroup() as running:
+            self._start_ready_steps(running)
+
+    async def _extend(self) -> bool:
+        """Add what the steps so far have shown to be needed; whether there is anything."""
+        stops = bool(self._failed) and self._options.on_step_failure is OnFailure.STOP
+        if stops or self._cancel.is_set() or self._window.closed.is_set() or self._abort_reason or self._skip_reason:
+            return False
+        await self._ownership.require()
+        try:
+            more = await self._planned.further_plan()
+        except TargetError as error:
+            self._reporter.log(LogLevel.WARNING, str(error))
+            return False
+        if more is None:
+            return False
+        for warning in (new := [one for one in more.warnings if one not in self._plan.warnings]):
+            self._reporter.log(LogLevel.WARNING, warning)
+        self._plan = replace(
+            self._plan,
+            steps=(*self._plan.steps, *more.steps),
+            warnings=(*self._plan.warnings, *new),
+            size_estimate=None,  # it was of the first steps alone
+        )
+        self._needed += needed_seconds(more.steps)
+        self._scheduler.extend(dict(enumerate(more.steps, len(self._steps) + 1)), at_once=more.parallel)
+        self._steps += more.steps
+        self._reporter.extend(more.steps, at_once=more.parallel)
+        self._reporter.log(LogLevel.INFO, f"{counted(len(more.steps), 'more step')}: what is done shows the need")
+        return True
 
     def _start_ready_steps(self, running: asyncio.TaskGroup) -> None:
         while (turn := self._scheduler.next()) is not None:

@@ -94,6 +94,12 @@ class Reporter:
         self._planned = (*self._planned, *steps)
         self._plan_progress = None
 
+    def extend(self, steps: Sequence[PlannedStep], *, at_once: int) -> None:
+        """Add steps that were not foreseen: the percent is that of all from now on."""
+        self.add(steps)
+        self._at_once = at_once
+        self._progress = replace(self._progress, fraction=None)
+
     def begin_step(self, number: int) -> None:
         """Record that a step starts. The waits before the first step are shown with it."""
         self._waits.hand_on(0, number)

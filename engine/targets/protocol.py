@@ -89,6 +89,12 @@ class PlannedOperation(Protocol):
         task that waits here does the same, waits for the end of the statement, then raises CancelledError.
         """
 
+    async def further_plan(self) -> OperationPlan | None:
+        """After the last step: the steps that those so far have shown to be needed, for the same tables; None for none.
+
+        They are steps of this operation. Raises TargetError.
+        """
+
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         """Try again, after the last step, to drop the objects that steps could not drop. Returns those now gone.
 

@@ -54,6 +54,11 @@ class StepScheduler:
         for new, one in ({number: step} if again else instead).items():
             self._put_behind(number, new, one)
 
+    def extend(self, steps: Mapping[int, PlannedStep], *, at_once: int) -> None:
+        """Add steps behind all others, of which none is left."""
+        self._waiting.update(steps)
+        self._at_once = at_once
+
     def _put_behind(self, ended: int, number: int, step: PlannedStep) -> None:
         """Queue a step after the others, and before the mandatory follow-up of the one that `ended`."""
         completing = next((n for n in self._completing if n > ended and n in self._waiting), None)

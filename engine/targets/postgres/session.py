@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
@@ -26,7 +27,7 @@ from engine.targets.postgres.advising.collect import (
     dead_shares,
     with_damaged_indexes,
 )
-from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Need, needs
+from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Cause, Need, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.planning import costs, operation_specs, planner
@@ -40,7 +41,7 @@ from engine.targets.postgres.running import orphan_cleanup, pg_repack, throttlin
 from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.invalid_indexes import invalid_oids
-from engine.targets.postgres.running.operation import PostgresOperation
+from engine.targets.postgres.running.operation import PlanAgain, PostgresOperation
 from engine.targets.postgres.running.pg_repack import PgRepack
 from engine.targets.postgres.running.target_lock import TargetLock
 from engine.targets.protocol import Recovery, Waiting
@@ -141,13 +142,19 @@ class PostgresSession:
     async def plan(
         self, operation: Operation, options: Options, past: TargetHistory | None = None
     ) -> PostgresOperation:
-        planned = await self._plan(operation, options, past or NOTHING_KNOWN)
+        plan = partial(self._plan, operation, options, past or NOTHING_KNOWN)
+        planned = await plan()
         # Before the first step: later, leftovers of concurrent steps would look the same.
         invalid = await invalid_oids(self._reader) if any(map(_rebuilds_concurrently, planned.steps)) else None
-        return self.running(planned, options, invalid_before=invalid)
+        again = plan if operation is Operation.OPTIMIZE else None
+        return self.running(planned, options, invalid_before=invalid, plan_again=again)
 
     def running(
-        self, plan: OperationPlan, options: Options, invalid_before: Collection[int] | None = None
+        self,
+        plan: OperationPlan,
+        options: Options,
+        invalid_before: Collection[int] | None = None,
+        plan_again: PlanAgain | None = None,
     ) -> PostgresOperation:
         """What runs the steps of a plan. It is closed with the session."""
         operation = PostgresOperation(
@@ -158,15 +165,22 @@ class PostgresSession:
             self._lock_timeout,
             PgRepack(self._address, self._name, self._reader, self._lock_timeout),
             invalid_before=invalid_before,
+            plan_again=plan_again,
         )
         self._operations.push_async_callback(operation.close)
         return operation
 
-    async def _plan(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
+    async def _plan(
+        self,
+        operation: Operation,
+        options: Options,
+        past: TargetHistory,
+        is_wanted: Callable[[PgStep], bool] = lambda _: True,
+    ) -> OperationPlan:
         if problem := await throttling.options_problem(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = without_done(await self._planned(operation, options, past), options.done_by(operation))
-        steps = grouped([step for step in planned.steps if isinstance(step, PgStep)])
+        steps = grouped([step for step in planned.steps if isinstance(step, PgStep) and is_wanted(step)])
         steps = [replace(step, estimate=costs.seconds(step, options.server.speed)) for step in steps]
         planned = replace(planned, steps=tuple(steps), parallel=max(min(planned.parallel, len(steps)), 1))
         if planned.lock.impact is LockImpact.EVERYONE:
@@ -208,7 +222,7 @@ class PostgresSession:
             tables=condition.tables,
             indexes=condition.indexes,
             vacuum=_reasons(found.vacuum),
-            analyze=_reasons(found.analyze),
+            analyze={oid: _analyze_reason(need) for oid, need in found.analyze.items()},
             reindex=_reasons(found.reindex),
             tend=_reasons(found.tend),
             table_pages={one.index: one.table_pages for one in condition.upkeep},
@@ -249,6 +263,11 @@ class PostgresSession:
 
 def _rebuilds_concurrently(step: PlannedStep) -> bool:
     return isinstance(step, PgStep) and step.method is Method.REINDEX_CONCURRENTLY
+
+
+def _analyze_reason(need: Need) -> str:
+    tells_more = need.cause in {Cause.NO_STATISTICS, Cause.LOST_COUNT}
+    return f"{need.reason}. A VACUUM or REINDEX that this shows to be needed follows" if tells_more else need.reason
 
 
 def _reasons(needed: Mapping[int, Need]) -> dict[int, str]:

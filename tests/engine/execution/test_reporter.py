@@ -333,6 +333,19 @@ def test_the_whole_is_never_less_than_nothing_nor_more_than_all(
     assert not running or progress.object in {planned[n - 1].object for n in running}
 
 
+async def test_of_a_plan_that_has_grown_the_percent_is_that_of_all_steps() -> None:
+    reporter = Reporter(CLAIM, refuse, ticking_clock())
+    reporter.begin([STEP])
+    reporter.begin_step(1)
+    reporter.end_step(1, DONE)
+    assert (await reporter.stop()).progress.fraction == 1.0
+    reporter.extend([STEP, STEP, STEP], at_once=1)
+    reporter.begin_step(2)
+    progress = (await reporter.stop()).progress
+    assert progress.fraction is not None
+    assert (progress.fraction < 0.5, progress.steps_done, progress.steps_total) == (True, 1, 4)
+
+
 @given(
     estimates=st.lists(_estimates, min_size=1, max_size=6),
     at_once=st.integers(1, 4),

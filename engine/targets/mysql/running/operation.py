@@ -193,6 +193,9 @@ class MySqlOperation:
             self._totals.add(step, result)
         return result
 
+    async def further_plan(self) -> None:
+        return None  # no step tells what else is needed
+
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return ()  # the server removes what an interrupted command leaves
 

@@ -65,6 +65,10 @@ class InvalidIndexCleanup:
         self._before = invalid_before
         self._left: list[Leftover] = []
 
+    def keep(self, invalid: Collection[int]) -> None:
+        """Never drop these, which were invalid before the first concurrent rebuild."""
+        self._before = invalid
+
     async def clean_up(self, step: PgStep, *, is_lost: bool = False) -> CleanupResult:
         """Remove what this step left, whatever happened to the connection that it ran on. `is_lost`: that is gone, and
         the server may have gone on without it."""

@@ -28,13 +28,19 @@ from engine.targets.postgres.running.command_runner import CommandRun, CommandRu
 from engine.targets.postgres.running.connection_pool import ConnectionPool
 from engine.targets.postgres.running.effects import Totals
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
-from engine.targets.postgres.running.invalid_indexes import NoLeftoverError
+from engine.targets.postgres.running.invalid_indexes import NoLeftoverError, invalid_oids
 from engine.targets.postgres.running.pg_repack import PgRepack, drop_interrupted
 from engine.targets.postgres.running.result_collector import ResultCollector
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
 from engine.targets.step_execution import StepContext, StepResult, failed_by, without_room
 
+COUNTS_AT_ONCE: Final = 150_000
+"""From this version on every session sees at once what VACUUM and ANALYZE have counted."""
+COUNTING_TAKES: Final = 0.6
+"""Seconds until then, before."""
+PlanAgain = Callable[[Callable[[PgStep], bool]], Awaitable[OperationPlan]]
+"""Plans an operation with those of its steps for which the argument is true."""
 MOMENT: Final = 1.0
 """Seconds for which a transaction may hold a lock before a plan warns of it."""
 
@@ -52,14 +58,17 @@ class PostgresOperation:
         pg_repack: PgRepack,
         *,
         invalid_before: Collection[int] | None = None,
+        plan_again: PlanAgain | None = None,
     ) -> None:
         """
         Args:
             connect: opens a connection for steps.
             invalid_before: where the plan rebuilds indexes concurrently, the oids of those that are invalid already;
                 else None.
+            plan_again: plans the operation once more, where its own steps may show that more is needed.
         """
         self.plan = plan
+        self._plan_again = plan_again
         self._options = options
         self._reader = reader
         self._lock_timeout = lock_timeout
@@ -86,6 +95,10 @@ class PostgresOperation:
         self._totals = Totals(checks, plan.left_out)
         self._rebuilt: set[str] = set()
         """Names of the indexes whose rebuild completed."""
+        self._begun: set[tuple[Operation | None, str]] = set()
+        """The kind and object of each step so far."""
+        self._renewed: set[int] = set()
+        """Oids of the tables that VACUUM or ANALYZE has done since the last plan: the server knows more of them now."""
 
     async def close(self) -> None:
         await self._commands.close()
@@ -155,6 +168,10 @@ class PostgresOperation:
             result = replace(result, warnings=(*result.warnings, refusal))
         if result.status is Status.COMPLETED and step.method.is_rebuild:
             self._rebuilt.add(step.object)
+        for one in step.members or (step,):
+            self._begun.add((one.operation, one.object))
+            if result.status is Status.COMPLETED and one.method is Method.VACUUM and one.subject is not None:
+                self._renewed.add(one.subject.oid)
         if not result.requeue and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
             self._totals.add(result)
         return result
@@ -204,6 +221,26 @@ class PostgresOperation:
         run.answer.left = found.left
         result = await self._results.collect(step, run, context)
         return replace(result, warnings=(*result.warnings, found.dropped)) if found.dropped else result
+
+    async def further_plan(self) -> OperationPlan | None:
+        if self._plan_again is None or not self._renewed:
+            return None
+        if self._reader.server.version < COUNTS_AT_ONCE:
+            await asyncio.sleep(COUNTING_TAKES)
+        renewed, self._renewed = self._renewed, set()
+
+        def is_new(step: PgStep) -> bool:
+            of = step.subject
+            return of is not None and of.lockable in renewed and (step.operation, step.object) not in self._begun
+
+        plan = await self._plan_again(is_new)
+        steps = [step for step in plan.steps if isinstance(step, PgStep)]
+        if not self._rebuilds_concurrently and any(step.method is Method.REINDEX_CONCURRENTLY for step in steps):
+            self._cleanup.keep(await invalid_oids(self._reader))
+            self._rebuilds_concurrently = True
+        self._steps += steps
+        self._sizes.add(steps)
+        return plan if steps else None
 
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return await self._cleanup.retry_drops(cancel)

@@ -49,21 +49,28 @@ class SizeTracker:
     def __init__(self, reader: Reader, steps: Sequence[PgStep] = ()) -> None:
         """`steps`: those that will run, in about their order."""
         self._reader = reader
-        subjects = [step.subject for step in steps if step.subject is not None and step.is_measured]
-        self._upcoming = [subject.oid for subject in subjects]
+        self._upcoming: list[int] = []
         self._known: dict[int, int] = {}
         self._ahead: asyncio.Task[None] | None = None
         """Measures the next ones ahead."""
-        self._tables = Counter(subject.lockable for subject in subjects)
+        self._tables = Counter[int]()
         """How many steps each table has."""
         self._smaller: set[int] = set()
         """Tables that lost an index since they were measured ahead."""
-        self._steps_left = len(subjects)
+        self._steps_left = 0
         self._batch: list[str] = []
         self._batch_task: asyncio.Task[dict[str, int]] | None = None
         """Measures the current batch."""
         self._batch_is_full = asyncio.Event()
         self._looks: set[asyncio.Task[Any]] = set()
+        self.add(steps)
+
+    def add(self, steps: Sequence[PgStep]) -> None:
+        """Add steps that will run after those so far."""
+        subjects = [step.subject for step in steps if step.subject is not None and step.is_measured]
+        self._upcoming += [subject.oid for subject in subjects]
+        self._tables.update(subject.lockable for subject in subjects)
+        self._steps_left += len(subjects)
 
     async def end(self) -> None:
         for look in self._looks:

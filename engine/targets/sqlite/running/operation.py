@@ -265,6 +265,9 @@ class SqliteOperation:
             if not is_lost:
                 idle.append(connection)
 
+    async def further_plan(self) -> None:
+        return None  # no step tells what else is needed
+
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return ()  # each step cleans up after itself
 
