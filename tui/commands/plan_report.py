@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
-from engine import OperationPlan, Plan
+from engine import OperationPlan, Plan, PlannedStep
 from tui.commands.naming import label_of, labelled, name_of
 from tui.presentation.fact_format import number
 from tui.presentation.plan_summary import extent, options, step_notes, verdict, whole_extent
 from tui.presentation.risk import production_risk
 from tui.presentation.text import counted, plain, size
+
+MOST_ALIKE: Final = 10
+"""Steps in a row that differ in their object only."""
 
 
 def total(plans: Sequence[Plan]) -> str:
@@ -61,7 +65,19 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
         yield f"  faster    {plain(operation.offer)}"
     if operation.estimated_from:
         yield f"  estimate  {plain(operation.estimated_from)}"
+    yield from _steps(operation)
+
+
+def _steps(operation: OperationPlan) -> Iterator[str]:
+    """Of many steps that are alike only the first, which take longest, and how many more there are."""
+    alike, hidden = 0, list[PlannedStep]()
     for step, notes in step_notes(operation):
+        alike = 1 if notes.reason or notes.lock or notes.after_cancel or notes.window else alike + 1
+        if alike > MOST_ALIKE:
+            hidden.append(step)
+            continue
+        yield from _more(hidden)
+        hidden.clear()
         yield f"  {plain(step.command)}"
         texts = {
             "limit": notes.window,
@@ -74,3 +90,9 @@ def _operation(operation: OperationPlan) -> Iterator[str]:
         for label, text in texts.items():
             if text:
                 yield f"    {label:6}  {plain(text)}"
+    yield from _more(hidden)
+
+
+def _more(hidden: Sequence[PlannedStep]) -> Iterator[str]:
+    if hidden:
+        yield f"  ... and {counted(len(hidden), 'step')} more like these; --json shows all"

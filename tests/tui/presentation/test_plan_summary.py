@@ -112,8 +112,15 @@ def test_what_is_the_same_for_forty_indexes_is_said_once() -> None:
         text = "\n".join(lines)
         for words in ("index of table item", "blocks writers", "the old index stays"):
             assert text.count(words) == 1
-        assert text.count("REINDEX") == 40
-        assert "40.0 MB of disk space, takes about 40 s" in text
+        assert "10.0 MB of disk space, takes about 10 s" in text
+
+
+def test_of_many_steps_that_are_alike_the_first_are_shown_and_the_others_counted() -> None:
+    lines = plan_lines(plan(reindex(40), reindex(10)))
+    commands = [line.strip() for line in lines if "REINDEX" in line or "..." in line]
+    assert [command.split()[0] for command in commands] == ["REINDEX"] * 10 + ["..."] + ["REINDEX"] * 10
+    assert commands[10] == "... and 30 steps more like these; --json shows all"
+    assert "\n".join(str(line) for line in page(reindex(40))).count("REINDEX") == 40
 
 
 def test_a_sentence_that_changes_is_said_again() -> None:
