@@ -91,6 +91,8 @@ PAUSED = "paused"
 WAITS: Final = "waits"
 """The fact of a step: when it waited for others, as the beginning and end of each wait in turn; one that goes on has no
 end. A step that gave way and ran again has those of before, too."""
+WAITED_FOR: Final = "waited_for"
+"""The fact of a step that gave up waiting, unless for a lock: what it waited for, a `WaitsFor`."""
 PAGES_BEFORE: Final = "pages_before"
 """The fact of an operation on a file: the map of its pages before the operation."""
 PAGES_AFTER: Final = "pages_after"
@@ -127,6 +129,11 @@ class Step:
         if isinstance(several, list | tuple):
             return tuple(map(str, several))
         return (self.object,) if self.status is Status.COMPLETED else ()
+
+    @property
+    def gave_up_on_transactions(self) -> bool:
+        """Whether it gave up waiting for transactions of other sessions, which --lock-timeout does not limit."""
+        return (self.effect or {}).get(WAITED_FOR) == WaitsFor.TRANSACTIONS
 
     @property
     def waits(self) -> tuple[tuple[Micros, Micros | None], ...]:

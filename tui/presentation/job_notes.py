@@ -85,7 +85,7 @@ def advice(child: ChildJob, how: Instructions) -> str:
     if _is_unrecovered(child):
         return f"A check of the database says whether it is sound. {capitalized(how.retry)} to do the operation again."
     if child.reason is not None and child.reason in _ADVICE:
-        return _ADVICE[child.reason](how)
+        return _advice_of(child, child.reason, how)
     began = child.attempt > 1 or child.progress.steps_total or child.steps or child.after
     if child.reason is Reason.OPERATION_ERROR and not began:
         return _ADVICE[Reason.UNREACHABLE](how)
@@ -103,7 +103,14 @@ def advice_to_open(child: ChildJob, how: Instructions) -> str:
     if child.reason is Reason.OPERATION_ERROR:
         again = "" if found_damage(child) else f", {how.retry} to try again"
         return f"{capitalized(how.show)} for each step and its error{again}."
-    return "" if child.reason is None or child.reason not in _ADVICE else _ADVICE[child.reason](how)
+    return "" if child.reason is None or child.reason not in _ADVICE else _advice_of(child, child.reason, how)
+
+
+def _advice_of(child: ChildJob, reason: Reason, how: Instructions) -> str:
+    gave_up = (step.attempt == child.attempt and step.gave_up_on_transactions for step in child.steps)
+    if reason is Reason.TARGET_BUSY and any(gave_up):
+        return f"{capitalized(how.retry)} when that transaction has ended. New jobs wait longer with --snapshot-wait."
+    return _ADVICE[reason](how)
 
 
 def notes(parent: ParentJob, child: ChildJob, how: Instructions) -> Iterator[Note]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -87,14 +89,18 @@ def _clients() -> Iterator[Client]:
     for place in dict.fromkeys(places):
         path = shutil.which(PROGRAM, path=str(place))
         if path is not None and place.is_absolute():
-            try:
-                said = subprocess.run(
-                    [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWERS_WITHIN
-                ).stdout
-            except (OSError, subprocess.TimeoutExpired):
-                continue
-            if found := re.fullmatch(rb"pg_repack (\S{1,20})", said.strip()):
-                yield Client(path, found[1].decode(errors="replace"))
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                file = os.stat(path)
+                if version := _version(path, (file.st_dev, file.st_ino, file.st_mtime_ns)):
+                    yield Client(path, version)
+
+
+@lru_cache(maxsize=32)
+def _version(path: str, _file: tuple[int, ...]) -> str:
+    """Of the program, or "" if it is no pg_repack. `_file`: changes with the program: each is asked once."""
+    asked = subprocess.run([path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWERS_WITHIN)
+    found = re.fullmatch(rb"pg_repack (\S{1,20})", asked.stdout.strip())
+    return found[1].decode(errors="replace") if found else ""
 
 
 async def extension(reader: Reader) -> Extension:

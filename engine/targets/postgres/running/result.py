@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from engine.domain.humanize import counted, span
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import WaitsFor
+from engine.domain.steps import WAITED_FOR, Facts, WaitsFor
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.locks import NO_BLOCKERS, Blockers
@@ -45,7 +45,8 @@ def step_result(
         return StepResult(status=Status.CANCELLED, effect=effect or None)
     if answer.was_stopped or (answer.error is not None and answer.error.sqlstate == errors.LOCK_TIMEOUT):
         why = _waited_in_vain(wait_limits, waited, blockers)
-        return StepResult(status=Status.FAILED, error=why, reason=Reason.TARGET_BUSY, effect=effect or None)
+        did: Facts = {**effect, **_waited_for(wait_limits)}
+        return StepResult(status=Status.FAILED, error=why, reason=Reason.TARGET_BUSY, effect=did or None)
     if answer.error is not None:
         if answer.error.sqlstate in errors.GONE if is_gone is None else is_gone:
             return StepResult(status=Status.SKIPPED, error="it no longer exists: another session dropped it")
@@ -87,6 +88,11 @@ def follow_up_notices(step: PgStep, following: Answer, *, waited: float, blocker
 
 def missing_follow_up(step: PgStep, why: str) -> Notice:
     return Notice("WARNING", f"{step.object} was rewritten. Still to run: {step.follow_up_command} ({why})")
+
+
+def _waited_for(wait_limits: WaitLimits | None) -> Facts:
+    of_transactions = wait_limits is not None and wait_limits.waits_for is WaitsFor.TRANSACTIONS
+    return {WAITED_FOR: WaitsFor.TRANSACTIONS} if of_transactions else {}
 
 
 def _waited_in_vain(wait_limits: WaitLimits | None, waited: float, blockers: Blockers) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
-from engine.domain.steps import WaitsFor
+from engine.domain.steps import WAITED_FOR, WaitsFor
 from engine.domain.time_limits import window
 from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.step_execution import StepContext
@@ -123,6 +123,7 @@ async def test_after_the_snapshot_wait_it_gives_up_and_leaves_nothing(
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert f" transaction of pid {pid}, " in str(result.error)
     assert str(result.error).endswith(" --snapshot-wait")
+    assert (result.effect or {})[WAITED_FOR] == WaitsFor.TRANSACTIONS
     assert not is_rebuilt(shop, before)
     assert str(result.left).startswith("the old index")
 

@@ -1,0 +1,23 @@
+"""What to do about how a job ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine import Operation, Reason, Status, Step
+from engine.domain.steps import WAITED_FOR, WaitsFor
+from tests.tui.jobs import START, child
+from tui.presentation.job_notes import Instructions, advice, advice_to_open
+
+HOW = Instructions(retry="press r", show="press enter", skip_recovery="press s", force="press f")
+
+
+def test_the_option_is_named_that_limits_what_it_waited_for() -> None:
+    for effect, option in ({WAITED_FOR: WaitsFor.TRANSACTIONS}, "--snapshot-wait"), (None, "--lock-timeout"):
+        step = Step(
+            number=1, attempt=1, object="item_name", command="REINDEX", status=Status.FAILED, started_at=START,
+            finished_at=START, operation=Operation.REINDEX, reason=Reason.TARGET_BUSY, effect=effect,
+        )  # fmt: skip
+        busy = replace(child(1, Status.FAILED), reason=Reason.TARGET_BUSY, attempt=1, steps=(step,))
+        for text in (advice(busy, HOW), advice_to_open(busy, HOW)):
+            assert [name for name in ("--snapshot-wait", "--lock-timeout") if name in text] == [option]
