@@ -90,7 +90,7 @@ def _clients() -> Iterator[Client]:
         path = shutil.which(PROGRAM, path=str(place))
         if path is not None and place.is_absolute():
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                file = os.stat(path)
+                file = Path(path).stat()
                 if version := _version(path, (file.st_dev, file.st_ino, file.st_mtime_ns)):
                     yield Client(path, version)
 

@@ -64,7 +64,7 @@ class TableCopy:
 async def table_copies(
     reader: Reader, tables: Sequence[Table], dead: Mapping[int, float], log_kept: int | None
 ) -> Mapping[int, TableCopy]:
-    """The copy of each table, by its oid; empty where the server's disk cannot be seen.
+    """The copy of each table, by its oid, with the directories that it needs if the server's disk can be seen.
 
     Raises TargetError.
 
@@ -73,32 +73,32 @@ async def table_copies(
         log_kept: the most bytes of the write-ahead log that an inactive slot keeps; None if there is no such slot.
     """
     directory = await _directory(reader)
-    if directory is None or not tables:
+    if not tables:
         return {}
     places: dict[int, list[Place]] = {}
     for oid, is_index, place, size in await _sizes(reader, [table.oid for table in tables]):
         places.setdefault(oid, []).append(Place(is_index, place, size))
-    log = _seen(directory / "pg_wal") or str(directory)
     return {
-        table.oid: _copy(table, dead.get(table.oid, 0.0), places.get(table.oid, ()), directory, log, log_kept)
+        table.oid: _copy(table, dead.get(table.oid, 0.0), places.get(table.oid, ()), directory, log_kept)
         for table in tables
     }
 
 
 def _copy(
-    table: Table, dead: float, places: Sequence[Place], directory: Path, log: str, log_kept: int | None
+    table: Table, dead: float, places: Sequence[Place], directory: Path | None, log_kept: int | None
 ) -> TableCopy:
     dead_bytes = round((table.pages - (table.toast_pages or 0)) * dead) * PAGE
-    by_directory: dict[str, int] = {}
-    written = 0
+    by_place: dict[str, int] = {}
     for place in places:
         size = place.bytes if place.is_index else max(place.bytes - dead_bytes, 0)
-        written += size
-        seen = _seen(Path(place.directory)) if place.directory else str(directory)
-        if seen is not None:
-            by_directory[seen] = by_directory.get(seen, 0) + size
-    needs = [Need(seen, size, f"the copy of {table.shown}") for seen, size in by_directory.items()]
+        by_place[place.directory] = by_place.get(place.directory, 0) + size
+    written = sum(by_place.values())
+    if directory is None:
+        return TableCopy(written, ())
+    seen = {place: _seen(Path(place)) if place else str(directory) for place in by_place}
+    needs = [Need(at, by_place[place], f"the copy of {table.shown}") for place, at in seen.items() if at is not None]
     if log_kept is not None:
+        log = _seen(directory / "pg_wal") or str(directory)
         needs.append(Need(log, min(written, log_kept), "the write-ahead log, which a slot keeps"))
     return TableCopy(written, tuple(needs))
 

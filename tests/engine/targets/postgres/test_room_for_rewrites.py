@@ -133,10 +133,12 @@ async def test_a_connection_that_ends_before_the_disk_is_asked_for_is_an_error_o
             await table_copies(session._reader, tables, {}, None)
 
 
-async def test_who_may_not_ask_for_the_directory_plans_without_it(database: Database) -> None:
-    database("CREATE ROLE joe_d LOGIN", "CREATE TABLE item (id int)", "ALTER TABLE item OWNER TO joe_d")
+async def test_who_may_not_ask_for_the_directory_plans_without_it_by_the_sizes_of_files(database: Database) -> None:
+    database("CREATE ROLE joe_d LOGIN", "CREATE TABLE item AS SELECT 1 AS id", "ALTER TABLE item OWNER TO joe_d")
+    database("VACUUM ANALYZE item", "INSERT INTO item SELECT generate_series(1, 100000)")
     (step,) = (await plan(database.as_user("joe_d"), Operation.VACUUM_FULL)).steps
     assert (step.needs, step.disk_free) == ((), None)
+    assert step.disk_needed == database.value("SELECT pg_table_size('item')")
 
 
 async def test_fewer_run_at_once_where_the_copies_of_more_do_not_fit(
