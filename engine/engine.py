@@ -354,15 +354,27 @@ class Engine:
         return await asyncio.to_thread(inspector.extent, target)  # a disk may hang
 
     async def advise(
-        self, target: str, *, budget: float | None = 0.5, limits: Thresholds = DEFAULT_THRESHOLDS
+        self,
+        target: str,
+        *,
+        budget: float | None = 0.5,
+        limits: Thresholds = DEFAULT_THRESHOLDS,
+        recover: bool = True,
     ) -> tuple[Advice, ...]:
         """One advice per operation, in the recommended order.
 
-        `budget`: seconds for expensive measurements; None: no limit. `engine.domain.advice.needed` reduces a request to
-        what the advice calls for. Raises TargetError.
+        `budget`: seconds for expensive measurements; None: no limit. `recover`: whether opening a SQLite file may roll
+        back what a crash left in it; else it is refused. `engine.domain.advice.needed` reduces a request to what the
+        advice calls for. Raises TargetError.
         """
         return await with_history.advise(
-            self._store, target, self._clock(), budget=budget, limits=limits, read_only=self.read_only
+            self._store,
+            target,
+            self._clock(),
+            budget=budget,
+            limits=limits,
+            read_only=self.read_only,
+            recover=recover,
         )
 
     def survey(self, targets: Sequence[TargetEntry], *, refresh: bool = False) -> AsyncIterator[Surveyed]:

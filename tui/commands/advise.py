@@ -77,7 +77,8 @@ async def _advice(
     with ProgressLine(len(targets)) as progress:
         async with adviser(settings) as looking:
             advice_on = progress.counting(
-                lambda target: looking.advise(target, budget=budget, limits=limits[target]), "looked at"
+                lambda target: looking.advise(target, budget=budget, limits=limits[target], recover=False),
+                "looked at",
             )
             found = await for_each([entry.url for entry in targets], advice_on)
     for entry, result in zip(targets, found, strict=True):

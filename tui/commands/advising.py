@@ -38,12 +38,14 @@ class Adviser:
         self._engine = engine
         self._read_only = read_only
 
-    async def advise(self, target: str, *, budget: float | None, limits: Thresholds) -> tuple[Advice, ...]:
-        """Raises TargetError."""
+    async def advise(
+        self, target: str, *, budget: float | None, limits: Thresholds, recover: bool
+    ) -> tuple[Advice, ...]:
+        """See `Engine.advise`. Raises TargetError."""
         if self._engine is None:
-            past, read_only = TargetHistory(now=now()), self._read_only
+            past, read_only = TargetHistory(now=now()), self._read_only or not recover
             return await inspector.advise(target, past, budget=budget, limits=limits, read_only=read_only)
-        return await self._engine.advise(target, budget=budget, limits=limits)
+        return await self._engine.advise(target, budget=budget, limits=limits, recover=recover)
 
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""
@@ -168,7 +170,7 @@ async def _only_needed(
     here = [request.target for request in asked if not (is_shared and is_elsewhere(request))]
     async with adviser(settings) as looking:
         advised = await for_each(
-            here, lambda target: looking.advise(target, budget=inspector.BUDGET, limits=limits[target])
+            here, lambda target: looking.advise(target, budget=inspector.BUDGET, limits=limits[target], recover=True)
         )
     found = dict(zip(here, advised, strict=True))
     for request in asked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -16,10 +17,12 @@ import pytest
 
 from engine import Advice, Level, Operation, Request
 from tests.building import SQLITE_OPERATIONS
+from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
 from tests.sqlite_files import make_database, remove_index_entries, transaction
 from tests.tui.command_line import CommandLine
 from tui.commands.advise import advice_lines
 from tui.commands.advising import nothing_needed
+from tui.presentation.exit_codes import OK, REFUSED
 
 FIELDS = {"target", "operation", "level", "reason", "gain", "facts"}
 
@@ -47,6 +50,18 @@ def test_advice_as_json(dbtend: CommandLine, shop: Path) -> None:
     assert found.pop("analyze") == "soon"
     assert found.pop("check") == "soon"
     assert set(found.values()) == {"none"}
+
+
+def test_advice_does_not_roll_back_what_a_crash_left(dbtend: CommandLine, shop: Path) -> None:
+    with another_process(shop, program=BEGINS_TO_WRITE) as pid:
+        os.kill(pid, signal.SIGKILL)
+    before = {file: file.read_bytes() for file in shop.parent.glob("shop.db*")}
+    assert len(before) == 2
+    result = dbtend("advise", shop)
+    assert (result.code, result.out) == (REFUSED, "")
+    assert "an earlier crash must be rolled back first" in result.err
+    assert {file: file.read_bytes() for file in shop.parent.glob("shop.db*")} == before
+    assert dbtend("run", shop, "--needed", "--quiet").code == OK
 
 
 def test_advice_in_words(dbtend: CommandLine, shop: Path, sales: Path) -> None:
