@@ -219,8 +219,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         ),
         "dbtend map sales.db",
         "TARGET: a path, or a name of the config file. Nothing is written: after a crash that must be rolled\n"
-        "back first, it is refused. Where a table or index is out of order, VACUUM puts it in order. Pages with\n"
-        "long values between them count as out of order after VACUUM, too. --read-times\n"
+        "back first, it is refused. Where a table or index is out of order, VACUUM puts it in order. --read-times\n"
         "reads up to 16 MB of the table or index with the most pages out of order: in key order, and as much in the\n"
         "order of the file. It says how much of that came from the disk.",
     ),

@@ -8,7 +8,9 @@ from __future__ import annotations
 import sqlite3
 import struct
 import time
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
@@ -32,6 +34,11 @@ LONGEST: Final = 2.0
 _LEADING: Final = (0x02, 0x05)
 _LEADING_HEADER: Final = 12
 _DEEPEST: Final = 20
+_LEAF, _LEADS = 1, 2
+"""What a page is; a free page is as a leaf of another table, and 0 is a page of a long value, or unknown."""
+_TABLE_LEAF: Final = 0x0D
+_SAMPLED: Final = 20
+"""Gaps between leaf pages of a table that are looked at."""
 
 
 @frozen
@@ -64,24 +71,23 @@ def map_of(
     most_places = PLACES if most_places is None else most_places
     give_up = time.monotonic() + (LONGEST if in_all is None else in_all)
     file = opened_pages(descriptor, log, give_up)
-    free = None if file is None else _free_pages(file, give_up)
+    free = None if file is None else free_pages_of(file, give_up)
     if file is None or free is None or not file.number:
         return NotMapped.SLOW if time.monotonic() > give_up else NotMapped.UNREADABLE
     count = min(most_places, file.number)
     places = [1 + int((place + 0.5) * file.number / count) for place in range(count)]
     wanted, owners, out_of_order = frozenset(places), dict[int, int](), set[int]()
     objects: list[MappedObject] = []
-    is_whole, seen = True, bytearray(file.number + 1)
-    for number, root in enumerate(roots):
-        leaves, leading, is_known = pages_below(file, root.page, seen, give_up)
-        is_whole = is_whole and is_known
-        owners.update(dict.fromkeys(wanted.intersection(leaves), number))
-        owners.update(dict.fromkeys(wanted.intersection(leading), number))
-        jumped = pages_out_of_order(leaves)
+    trees = Trees(file, free)
+    found = [trees.below(root.page, give_up) for root in roots]
+    for number, (root, tree) in enumerate(zip(roots, found, strict=True)):
+        owners.update(dict.fromkeys(wanted.intersection(tree.leaves), number))
+        owners.update(dict.fromkeys(wanted.intersection(tree.leading), number))
+        jumped = trees.out_of_order(tree, give_up)
         out_of_order.update(wanted.intersection(jumped))
-        pages = len(leaves) + len(leading)
+        pages = len(tree.leaves) + len(tree.leading)
         objects.append(MappedObject(name=root.name, is_index=root.is_index, pages=pages, jumps=len(jumped)))
-    others = LONG_VALUES if is_whole else UNSEEN
+    others = LONG_VALUES if all(tree.is_whole for tree in found) else UNSEEN
     give_up = time.monotonic() + LONGEST if in_all is None else give_up
     fills = _fills(file, [place if place in owners else None for place in places], give_up)
     unseen = frozenset(places[len(fills) :])
@@ -96,11 +102,6 @@ def map_of(
     )
 
 
-def pages_out_of_order(leaves: Sequence[int]) -> list[int]:
-    """The leaf pages that do not follow the one with the rows or entries before theirs."""
-    return [after for before, after in pairwise(leaves) if after != before + 1]
-
-
 def opened_pages(descriptor: int, log: int | None, give_up: float) -> FilePages | None:
     """The pages of an open file; None if it is no database, or there is no time."""
     try:
@@ -110,34 +111,106 @@ def opened_pages(descriptor: int, log: int | None, give_up: float) -> FilePages 
         return None
 
 
-def _free_pages(file: FilePages, give_up: float) -> bytearray | None:
+def free_pages_of(file: FilePages, give_up: float) -> bytearray | None:
+    """By the number of a page whether it is free; None if the file is damaged, or there is no time."""
     try:
         return free_pages(file, give_up)
     except DAMAGED:
         return None
 
 
-def pages_below(file: FilePages, root: int, seen: bytearray, give_up: float) -> tuple[list[int], list[int], bool]:
-    """The leaf pages of a table or index, in the order of its rows, the pages that lead to them, and whether those are
-    all. No leaf page is read: all are equally far from the first page. `seen`: pages that were led to already, as only
-    in a damaged file one is led to again."""
-    level, leading = [root], list[int]()
-    for _ in range(_DEEPEST):
-        if time.monotonic() > give_up:  # of very many tables, too, none is read any more
-            break
-        if not level or not _leads(file, level[0]):
-            return level, leading, True
-        leading += level
-        following: list[int] = []
+@frozen
+class Tree:
+    """The pages of a table or an index, without those of long values."""
+
+    leaves: Sequence[int]
+    """In the order of its rows."""
+    leading: Sequence[int]
+    """Those that lead to others."""
+    is_whole: bool
+    """Whether these are all."""
+
+
+class Trees:
+    """Finds the pages of tables and indexes, and which of them are out of order. No leaf page is read, but for a sample
+    beside long values."""
+
+    def __init__(self, file: FilePages, free: bytearray) -> None:
+        """`free`: by the number of a page whether it is free."""
+        self._file = file
+        self._kinds = bytearray(free)
+
+    def below(self, root: int, give_up: float) -> Tree:
+        """The tree of a table or index; all its leaves are equally far from its first page."""
+        level, leading = [root] if 0 < root <= self._file.number else [], list[int]()
         for page in level:
-            if time.monotonic() > give_up:
-                return [], leading, False
-            for child in _children(file, page):
-                if not seen[child]:
-                    seen[child] = 1
-                    following.append(child)
-        level = following
-    return [], leading, False
+            self._kinds[page] = _LEAF
+        for _ in range(_DEEPEST):
+            if time.monotonic() > give_up:  # of very many tables, too, none is read any more
+                break
+            if not level or not _leads(self._file, level[0]):
+                return self._tree(level, leading, is_whole=True)
+            leading += level
+            following: list[int] = []
+            for page in level:
+                if time.monotonic() > give_up:
+                    return self._tree([], leading, is_whole=False)
+                for child in _children(self._file, page):
+                    if not self._kinds[child]:  # only in a damaged file a page is led to again
+                        self._kinds[child] = _LEAF
+                        following.append(child)
+            level = following
+        return self._tree([], leading, is_whole=False)
+
+    def _tree(self, leaves: Sequence[int], leading: Sequence[int], *, is_whole: bool) -> Tree:
+        for page in leading:
+            self._kinds[page] = _LEADS
+        return Tree(array("I", leaves), array("I", leading), is_whole)
+
+    def out_of_order(self, tree: Tree, give_up: float) -> Sequence[int]:
+        """The leaf pages that do not follow the one with the rows or entries before theirs: call it when all trees are
+        known. Pages that lead to leaves, and the long values of its own rows, may lie between."""
+        jumps, beside_others = list[int](), list[tuple[int, int]]()
+        for before, after in pairwise(tree.leaves):
+            between = after - before - 1
+            if between and (between < 0 or self._kinds.find(_LEAF, before + 1, after) >= 0):
+                jumps.append(after)
+            elif between and self._kinds.count(_LEADS, before + 1, after) < between:
+                beside_others.append((before, after))
+        sample = beside_others[:: len(beside_others) // _SAMPLED + 1]
+        own = sum(time.monotonic() < give_up and self._are_its_own(*pair) for pair in sample)
+        return jumps if 2 * own >= len(sample) else jumps + [after for _, after in beside_others]
+
+    def _are_its_own(self, before: int, after: int) -> bool:
+        """Whether long values between two leaf pages belong to their rows."""
+        return any(before < page < after for leaf in (before, after) for page in _long_values(self._file, leaf))
+
+
+def _long_values(file: FilePages, number: int) -> Iterator[int]:
+    """The first page of each long value in the rows or entries of a leaf page, as far as it is not damaged."""
+    start = 100 if number == 1 else 0
+    with suppress(*DAMAGED):
+        page = file.read(number)
+        is_table = page[start] == _TABLE_LEAF
+        most = file.usable - 35 if is_table else (file.usable - 12) * 64 // 255 - 23
+        least = (file.usable - 12) * 32 // 255 - 23
+        (cells,) = struct.unpack_from(">H", page, start + 3)
+        for cell in struct.unpack_from(f">{cells}H", page, start + LEAF_HEADER):
+            length, at = _varint(page, cell)
+            if length > most:
+                _, at = _varint(page, at) if is_table else (0, at)
+                kept = least + (length - least) % (file.usable - 4)
+                yield struct.unpack_from(">I", page, at + (kept if kept <= most else least))[0]
+
+
+def _varint(page: bytes, at: int) -> tuple[int, int]:
+    """A number of SQLite's variable length, and where it ends."""
+    number = 0
+    for end in range(at, at + 8):
+        number = number << 7 | page[end] & 0x7F
+        if page[end] < 0x80:
+            return number, end + 1
+    return number << 8 | page[at + 8], at + 9
 
 
 def _leads(file: FilePages, page: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.domain.page_map import Reading, ReadTimes
 from engine.targets.sqlite.reading.page_fill import DAMAGED, FilePages
-from engine.targets.sqlite.reading.page_map import Root, opened_pages, pages_below, pages_out_of_order
+from engine.targets.sqlite.reading.page_map import Root, Trees, free_pages_of, opened_pages
 from engine.targets.sqlite.system.machine import thread_disk_reads
 
 LONGEST: Final = 1.0
@@ -30,9 +30,10 @@ def read_times(descriptor: int, log: int | None, roots: Sequence[Root], stop: th
     """
     give_up = time.monotonic() + LONGEST
     file = opened_pages(descriptor, log, give_up)
-    if file is None:
+    free = None if file is None else free_pages_of(file, give_up)
+    if file is None or free is None:
         return None
-    name, leaves = _most_scattered(file, roots, give_up, stop)
+    name, leaves = _most_scattered(Trees(file, free), roots, give_up, stop)
     if len(leaves) < FEWEST:
         return None
     by_key, by_file = _Reader(file, leaves, 0.0), _Reader(file, sorted(leaves), 0.5)
@@ -89,17 +90,11 @@ class _Reader:
 
 
 def _most_scattered(
-    file: FilePages, roots: Sequence[Root], give_up: float, stop: threading.Event
-) -> tuple[str, list[int]]:
+    trees: Trees, roots: Sequence[Root], give_up: float, stop: threading.Event
+) -> tuple[str, Sequence[int]]:
     """The table or index with the most pages out of order, which is the one that the map names, and its leaf pages in
     key order."""
-    most, found = 0, ("", list[int]())
-    seen = bytearray(file.number + 1)
-    for root in roots:
-        if stop.is_set():
-            break
-        leaves, _, _ = pages_below(file, root.page, seen, give_up)
-        jumps = len(pages_out_of_order(leaves))
-        if jumps > most:
-            most, found = jumps, (root.name, leaves)
-    return found
+    found = [trees.below(root.page, give_up) for root in roots if not stop.is_set()]
+    jumps = [len(trees.out_of_order(tree, give_up)) for tree in found if not stop.is_set()]
+    most = max(jumps, default=0)
+    return (roots[jumps.index(most)].name, found[jumps.index(most)].leaves) if most else ("", [])
