@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Self
 
@@ -67,7 +67,7 @@ class Batch:
         return not (self.counts.get(JobOutcome.RUNNING) or self.counts.get(JobOutcome.PENDING))
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class BatchId:
     """Names a batch, as `b17`."""
 

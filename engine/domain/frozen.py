@@ -6,9 +6,9 @@ Here it compiles `__init__` alone, for the first value. The type checker ensures
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
-from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
@@ -21,17 +21,20 @@ def frozen(cls: type[T], /) -> type[T]: ...
 
 @overload
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
+def frozen(*, kw_only: bool = False, order: bool = False) -> Callable[[type[T]], type[T]]: ...
 
 
-def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
-    """Works as `@dataclass(frozen=True, slots=True)`. Two values are the same if all their fields are."""
+def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False, order: bool = False) -> Any:
+    """Works as `@dataclass(frozen=True, slots=True)`. Two values are the same if all their fields are.
+
+    `order`: they are sorted by their fields, the first one first.
+    """
 
     def made(body: type[Any]) -> type[Any]:
         body.__doc__ = body.__doc__ or body.__name__  # without one, dataclass makes it of the signature
         cls = dataclass(slots=True, kw_only=kw_only, init=False, eq=False, repr=False)(body)
         names = tuple(cls.__dataclass_fields__)
-        fields_of = attrgetter(*(names or ["__class__"]))
+        fields_of = operator.attrgetter(*(names or ["__class__"]))
 
         def first_init(self: Any, *args: Any, **kwargs: Any) -> None:
             cls.__init__ = _init_of(cls)
@@ -49,11 +52,22 @@ def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
             "__hash__": lambda self: hash(fields_of(self)),
             "__repr__": repr_,
         }
+        if order:
+            methods |= {
+                f"__{name}__": _comparison(getattr(operator, name), fields_of) for name in ("lt", "le", "gt", "ge")
+            }
         for name, method in methods.items():
             setattr(cls, name, method)
         return cls
 
     return made if cls is None else made(cls)
+
+
+def _comparison(compare: Callable[[Any, Any], bool], fields_of: Callable[[object], Any]) -> Any:
+    def compared(self: object, other: object) -> bool:
+        return compare(fields_of(self), fields_of(other)) if other.__class__ is self.__class__ else NotImplemented
+
+    return compared
 
 
 def _init_of(cls: type[Any]) -> Any:

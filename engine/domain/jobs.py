@@ -6,7 +6,7 @@ sizes are bytes; durations are seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final, Self
 
@@ -27,7 +27,7 @@ FILE_OVERWRITTEN: Final = "file_overwritten"
 """The fact of a child whose database file was overwritten."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class JobId:
     """Names a parent (`42`) or one of its children (`42.2`)."""
 

@@ -23,12 +23,10 @@ from engine.domain.errors import (
 from engine.domain.extent import Extent
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
-from engine.domain.page_map import NotMapped
 from engine.domain.requests import EngineName, Operation, Options, Request
 from engine.domain.server_names import names_server
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import deadline, has_limit
-from engine.submission.validation import validate_request
 from engine.targets import engine_named, real_urls, resolve
 from engine.targets.host_queue import open_each
 from engine.targets.operation_specs import Autovacuum, TargetInfo
@@ -37,14 +35,18 @@ from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
+    from engine.domain import page_map as page_maps
     from engine.domain.page_map import PageMap, ReadTimes
     from engine.domain.steps import Micros
     from engine.history import estimates
+    from engine.submission import validation
     from engine.targets import plans, window_fit
     from engine.targets.plans import OperationPlan, Plan, PlannedStep
     from engine.targets.protocol import Session, Waiting
 else:
     estimates = lazy("engine.history.estimates", "only a plan needs it")
+    page_maps = lazy("engine.domain.page_map", "only the map needs it")
+    validation = lazy("engine.submission.validation", "only a plan needs it")
     window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
     plans = lazy("engine.targets.plans", "only a plan needs it")
 
@@ -191,7 +193,7 @@ async def _plan(
     request: Request, past: TargetHistory | None, advice: Sequence[Advice], read_only: bool, has_window: bool
 ) -> Plan:
     target = resolve(request.target)
-    request = validate_request(request, target)
+    request = validation.validate_request(request, target)
     writing = any(target.operations[operation].writes for operation in request.children)
     lock_timeout = request.options.lock_timeout
     async with target.connect(
@@ -300,8 +302,8 @@ async def page_map(target: str) -> PageMap:
     with _as_target_error(target):
         async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=True) as look:
             found = await look.page_map()
-    if isinstance(found, NotMapped):
-        is_slow = found is NotMapped.SLOW
+    if isinstance(found, page_maps.NotMapped):
+        is_slow = found is page_maps.NotMapped.SLOW
         why = "reading its pages takes too long" if is_slow else "its pages cannot be read one by one here"
         raise TargetError(file.url, why, "use `dbtend advise --thorough` instead")
     return found

@@ -49,7 +49,6 @@ from engine.store.sqlite import (
     leadership,
     liveness,
     queries,
-    store_admin,
     surveys,
 )
 from engine.store.sqlite.change_watch import ChangeWatch
@@ -74,11 +73,12 @@ if TYPE_CHECKING:
     from engine.domain.schedules import Firing, ScheduleState
     from engine.store import notification_rows, overview_rows, schedule_rows
     from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
-    from engine.store.sqlite import notifications, overview, schedules, transactions
+    from engine.store.sqlite import notifications, overview, schedules, store_admin, transactions
     from engine.system import lock_holders
 else:
     hashlib = lazy("hashlib", "only metrics need it")
     uuid = lazy("uuid", "only what writes needs it")
+    store_admin = lazy("engine.store.sqlite.store_admin", "only what writes needs it")
     lock_holders = lazy("engine.system.lock_holders", "only a store that is busy needs it")
     notifications = lazy("engine.store.sqlite.notifications", "only workers and runs tell people")
     overviews = lazy("engine.domain.overview", "only metrics need it")

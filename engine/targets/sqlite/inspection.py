@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.lazy_import import lazy
-from engine.domain.page_map import NotMapped, PageMap, ReadTimes
 from engine.domain.requests import EngineName, Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import TargetInfo, operation_infos
@@ -21,6 +20,7 @@ from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import state_of, why_read_only
 
 if TYPE_CHECKING:
+    from engine.domain.page_map import NotMapped, PageMap, ReadTimes
     from engine.targets.sqlite.advising import advice as advisor
     from engine.targets.sqlite.advising import collect, kept_measurements
     from engine.targets.sqlite.planning import obstacles

@@ -21,6 +21,12 @@ class Name:
     first: str
 
 
+@frozen(order=True)
+class Version:
+    major: int
+    minor: int
+
+
 @frozen
 class Other:
     first: str
@@ -50,6 +56,12 @@ def test_values_with_the_same_fields_are_the_same() -> None:
     assert {Name(first="a"), Name(first="a")} == {Name(first="a")}
     assert Nothing() == Nothing()
     assert hash(Nothing()) == hash(Nothing())
+
+
+def test_values_are_sorted_by_their_fields() -> None:
+    assert sorted([Version(2, 0), Version(1, 5), Version(1, 4)]) == [Version(1, 4), Version(1, 5), Version(2, 0)]
+    assert Version(1, 4) <= Version(1, 4) < Version(1, 5)
+    assert Version(2, 0) >= Version(2, 0) > Version(1, 5)
 
 
 def test_values_of_two_kinds_are_never_the_same() -> None:

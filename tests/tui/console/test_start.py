@@ -50,7 +50,7 @@ NOT_AT_THE_START = {
         "engine.domain.overview",
         "engine.store.sqlite.overview",
     ),
-    "submitting jobs": ("engine.submission.manager", "engine.submission.retry", "engine.store.sqlite.transactions"),
+    "submitting jobs": ("engine.submission", "engine.store.sqlite.transactions", "engine.store.sqlite.store_admin"),
     "actions on jobs": (
         *("tui.console.parts.many_job_actions", "tui.console.parts.job_questions"),
         *("tui.console.views.cancel_question", "tui.console.connection_test", "engine.inspection.demo_database"),
@@ -81,7 +81,10 @@ NOT_AT_THE_START = {
         "tui.presentation.trend_plot",
         "tui.commands.diagnostics",
     ),
-    "page maps of jobs": ("engine.domain.kept_page_map", "tui.presentation.page_map"),
+    "page maps": (
+        *("engine.domain.kept_page_map", "engine.domain.page_map", "tui.presentation.page_map"),
+        *(f"engine.targets.sqlite.reading.{name}" for name in ("page_map", "read_times")),
+    ),
     "the detail of a job, where there is none": ("tui.console.views.detail", "tui.presentation.job_notes"),
     "what only a mistake or a server wants to know": (
         "tui.commands.passwords",

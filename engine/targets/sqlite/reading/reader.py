@@ -12,26 +12,30 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from engine.domain.errors import TargetError
 from engine.domain.lazy_import import lazy
-from engine.domain.page_map import NotMapped, PageMap, ReadTimes
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
-from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.reading import catalog, shape
-from engine.targets.sqlite.reading.catalog import Segments, Summary, Table, Texts
-from engine.targets.sqlite.reading.check_program import opcodes_a_row
-from engine.targets.sqlite.reading.full_text import fts5_segments, fts5_texts
-from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
-from engine.targets.sqlite.reading.page_map import map_of, roots_of
-from engine.targets.sqlite.reading.read_times import read_times
+from engine.targets.sqlite.reading.catalog import Summary
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import WORTH_FROM, descriptors, is_cold
 
 if TYPE_CHECKING:
     import aiosqlite
 
-    from engine.targets.sqlite.reading import renumbering
+    from engine.domain import page_map as page_maps
+    from engine.domain.page_map import NotMapped, PageMap, ReadTimes
+    from engine.targets.sqlite.connection.metered import OpenDatabase
+    from engine.targets.sqlite.reading import check_program, full_text, page_fill, page_map, read_times, renumbering
+    from engine.targets.sqlite.reading.catalog import Segments, Table, Texts
+    from engine.targets.sqlite.reading.page_fill import PageFill
     from engine.targets.sqlite.reading.renumbering import Renumbering
 else:
+    check_program = lazy("engine.targets.sqlite.reading.check_program", "only the plan of a check needs it")
+    full_text = lazy("engine.targets.sqlite.reading.full_text", "only advice and plans need it")
+    page_fill = lazy("engine.targets.sqlite.reading.page_fill", "only advice and plans need it")
+    page_map = lazy("engine.targets.sqlite.reading.page_map", "only the map and plans need it")
+    page_maps = lazy("engine.domain.page_map", "only the map needs it")
+    read_times = lazy("engine.targets.sqlite.reading.read_times", "only map --measure needs it")
     renumbering = lazy("engine.targets.sqlite.reading.renumbering", "only VACUUM needs it")
 
 T = TypeVar("T")
@@ -126,7 +130,7 @@ class Reader:
         """How full its pages are; None if unknown, and for a small file."""
         if summary.size < WORTH_FROM:
             return None
-        return await self._read(lambda _: fill_of(self.path))
+        return await self._read(lambda _: page_fill.fill_of(self.path))
 
     async def page_map(self, most_places: int | None = None, in_all: float | None = None) -> PageMap | NotMapped:
         """What its pages hold, as `page_map.py` finds out."""
@@ -134,8 +138,9 @@ class Reader:
         def look(connection: sqlite3.Connection) -> PageMap | NotMapped:
             file, log = self._descriptors()
             if file is None:
-                return NotMapped.UNREADABLE
-            return map_of(file, roots_of(connection), log=log, most_places=most_places, in_all=in_all)
+                return page_maps.NotMapped.UNREADABLE
+            roots = page_map.roots_of(connection)
+            return page_map.map_of(file, roots, log=log, most_places=most_places, in_all=in_all)
 
         return await self._read(look)
 
@@ -145,7 +150,7 @@ class Reader:
 
         def look(connection: sqlite3.Connection) -> ReadTimes | None:
             file, log = self._descriptors()
-            return None if file is None else read_times(file, log, roots_of(connection), stop)
+            return None if file is None else read_times.read_times(file, log, page_map.roots_of(connection), stop)
 
         reading = asyncio.ensure_future(self._read(look))
         try:
@@ -205,7 +210,7 @@ class Reader:
     async def fts_segments(self) -> dict[str, Segments | None]:
         """The segments of each full-text index (FTS5); None of one whose tables cannot be read."""
         virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
-        return await fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
+        return await full_text.fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
 
     async def with_check_opcodes(self, summary: Summary, tables: list[Table], *, full: bool) -> list[Table]:
         """The tables with the opcodes that checks execute for their rows; unchanged if that is unknown, or not
@@ -215,9 +220,10 @@ class Reader:
 
         def look(connection: sqlite3.Connection) -> list[Table]:
             def opcodes_of(check: str) -> dict[int, int]:
-                return opcodes_a_row([row[1:4] for row in connection.execute(f"EXPLAIN PRAGMA main.{check}")])
+                rows = connection.execute(f"EXPLAIN PRAGMA main.{check}")
+                return check_program.opcodes_a_row([row[1:4] for row in rows])
 
-            roots = {root.name: root.page for root in roots_of(connection) if not root.is_index}
+            roots = {root.name: root.page for root in page_map.roots_of(connection) if not root.is_index}
             checked = opcodes_of("quick_check")
             compared = opcodes_of("integrity_check") if full else {}
             root_of = [roots.get(table.name, 0) for table in tables]
@@ -237,7 +243,7 @@ class Reader:
             return []
         virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
         most = summary.size  # of a word there is a byte at least
-        return await fts5_texts(lambda sql: statement.short(self.connection, sql), virtual_tables, most)
+        return await full_text.fts5_texts(lambda sql: statement.short(self.connection, sql), virtual_tables, most)
 
     async def renumbering(self) -> Renumbering:
         """The rowids that VACUUM would change, and the objects that use them."""
