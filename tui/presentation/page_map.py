@@ -217,7 +217,7 @@ def read_times_lines(times: ReadTimes) -> list[str]:
     if by_key.from_disk is None or by_file.from_disk is None:
         lines.append("It is unknown how many of these pages were in memory.")
     elif by_key.from_disk < by_key.pages * half or by_file.from_disk < by_file.pages * half:
-        lines.append("Most of these pages were in memory: this does not tell what a read from the disk costs.")
+        lines.append("Most were in memory: this does not tell what reading from the disk costs.")
     elif (slower := (by_key.seconds / by_key.pages) / max(by_file.seconds / by_file.pages, 1e-9)) >= _ALIKE:
         lines.append(f"The order of its pages makes reading {slower:.1f} times as slow.")
     else:

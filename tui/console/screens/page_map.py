@@ -14,7 +14,7 @@ from tui.console.context import ConsoleContext
 from tui.console.keymap import key_of
 from tui.console.screens.entry import TYPING
 from tui.console.screens.page import ON_A_PAGE, PageScreen
-from tui.console.views.line import Line, Role, line, wrapped
+from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.page_map import page_map_document
 from tui.presentation.page_map import TOO_SMALL, read_times_lines
 from tui.presentation.target_names import TargetName
@@ -68,6 +68,4 @@ class PageMapScreen(PageScreen[None]):
             return wrapped(str(self._error), width, Role.FAILED)
         if self._found is None:
             return wrapped("Looking at the pages ...", width, Role.DIM)
-        measured = [row for text in self._measured for row in wrapped(text, width)]
-        below = [line(), *measured] if measured else []
-        return [*page_map_document(self._found, width, self.page.rows_in_view - len(below)), *below]
+        return page_map_document(self._found, width, self.page.rows_in_view, self._measured)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from engine import ChildJob
@@ -21,9 +21,13 @@ _ROLES: Final = {
 _INDENT: Final = 4
 
 
-def page_map_document(found: PageMap, width: int, height: int) -> list[Line]:
-    """The map in so many rows, if they are enough for all of it."""
-    return _lines(page_map_rows(found, width, height), width) if width > 0 else []  # before the first layout
+def page_map_document(found: PageMap, width: int, height: int, measured: Sequence[str] = ()) -> list[Line]:
+    """The map in so many rows, if they are enough for all of it. `measured`: stands in place of its last sentence, so
+    that the map stays as it is."""
+    if width <= 0:  # before the first layout
+        return []
+    rows = page_map_rows(found, width, height)
+    return _lines([*rows[:-1], *(((text, Tone.TEXT),) for text in measured)] if measured else rows, width)
 
 
 def maps_of_job(child: ChildJob, width: int) -> list[Line]:
