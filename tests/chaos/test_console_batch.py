@@ -23,7 +23,10 @@ operations = ["vacuum"]
 """
 
 
-@pytest.mark.parametrize("with_workers", [False, True], ids=["alone", "with its workers"])
+@pytest.mark.parametrize(
+    "with_workers",
+    [pytest.param(False, id="alone"), pytest.param(True, id="with its workers", marks=pytest.mark.long)],
+)
 async def test_r7_a_batch_is_completed_once_when_its_console_is_killed(tmp_path: Path, with_workers: bool) -> None:
     files = [tenant(tmp_path / f"t{number}.db") for number in range(FILES)]
     contents = {path: content(path) for path in files}

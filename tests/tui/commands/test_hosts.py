@@ -155,6 +155,7 @@ def test_what_is_known_of_a_file_of_another_host_is_its_last_survey(
     assert (known["size"], known["level"]) == (here["size"], here["level"])
 
 
+@pytest.mark.long
 def test_one_run_tends_the_files_of_two_hosts_and_a_server_that_one_of_them_reaches(
     dbtend: CommandLine, shared: str, database: Database, tmp_path: Path
 ) -> None:

@@ -158,6 +158,7 @@ async def test_right_after_a_start_of_the_server_nobody_is_declared_dead(own_ser
             assert admin.execute(asked).fetchone() == (True,)
 
 
+@pytest.mark.long
 async def test_a_worker_whose_link_is_down_ends_before_others_can_take_over(own_server: PostgresServer) -> None:
     with network_hosts(1) as (host,):
         own_server.stop()

@@ -39,7 +39,10 @@ async def over(store: Path, number: int) -> ChildJob:
 
 @pytest.mark.parametrize(
     ("operation", "command", "state"),
-    [(Operation.REBUILD, "ALTER", "altering table"), (Operation.CHECK, "CHECK", "%")],
+    [
+        (Operation.REBUILD, "ALTER", "altering table"),
+        pytest.param(Operation.CHECK, "CHECK", "%", marks=pytest.mark.long),
+    ],
 )
 async def test_killed_in_the_middle_it_is_ended_on_the_server_and_run_again(
     database: MySqlDatabase, store_path: Path, operation: Operation, command: str, state: str

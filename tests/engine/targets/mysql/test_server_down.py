@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
+import pytest
+
 from engine import Operation, Options, Reason, ServerOptions, Status
 from engine.targets.step_execution import DONE_OR_UNCHANGED, StepContext
 from tests.engine.targets.mysql.a_session import filled, runs, until
@@ -13,6 +15,7 @@ from tests.mysql_databases import new_database
 from tests.mysql_server import MySqlServer
 
 
+@pytest.mark.long
 async def test_a_rebuild_is_begun_again_after_a_restart_and_not_where_the_server_stays_away(
     own_server: MySqlServer,
 ) -> None:

@@ -33,6 +33,12 @@ from tests.postgres_server import PostgresServer
 LONGEST = 120.0
 """Seconds after which a test is stuck."""
 LATER = sorted(HOW.keys() - AT_LOGIN)
+ALIKE = {
+    "endless notifications", "endless parameters", "endless results", "endless errors", "endless readiness",
+    "endless copy", "a huge error", "garbage", "http",
+}  # fmt: skip
+"""What is bounded as the endless rows, the endless notices and the huge field are."""
+KINDS = {how: pytest.param(how, marks=[pytest.mark.long] if how in ALIKE else []) for how in HOW}
 SINCE = 7
 """Answers that make a session, and the login."""
 
@@ -82,7 +88,7 @@ async def ends_well(look_at: Callable[[], Awaitable[Any]]) -> str:
     return said
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("how", KINDS.values())
 async def test_a_look_at_it_ends_in_a_sentence(shop: Database, how: str) -> None:
     for since in (0,) if how in AT_LOGIN else (1, SINCE):
         with hostile_server(shop, how, since) as url:
@@ -97,7 +103,7 @@ async def test_a_look_at_it_ends_in_a_sentence(shop: Database, how: str) -> None
                 assert all(said)
 
 
-@pytest.mark.parametrize("how", LATER)
+@pytest.mark.parametrize("how", [KINDS[how] for how in LATER])
 async def test_a_step_on_it_ends_whatever_it_answers(shop: Database, how: str) -> None:
     with hostile_server(shop, how, SINCE) as url:
         lies = asyncio.Event()

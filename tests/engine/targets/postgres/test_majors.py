@@ -37,6 +37,7 @@ def of_each_major(request: pytest.FixtureRequest) -> Iterator[Database]:
         yield made
 
 
+@pytest.mark.long
 async def test_every_operation_runs_and_tells_how_far_it_is(of_each_major: Database) -> None:
     database = of_each_major
     database(*SHOP)
