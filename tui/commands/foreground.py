@@ -151,7 +151,8 @@ async def _until_ended(
 async def _show_until_over(
     engine: Engine, ids: Collection[int], changes: AsyncIterator[Change | Lagged], view: View, *, max_running: int
 ) -> None:
-    wake, waiting = asyncio.Event(), Waiting(engine, view.announce, max_running=max_running)
+    waiting = Waiting(engine, view.announce, max_running=max_running if view.reports_busy else None)
+    wake = asyncio.Event()
     changed = set[int]()
 
     async def wake_on_changes() -> None:

@@ -31,7 +31,7 @@ from tui.commands.run_order import in_run_order
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests, with_engine
 from tui.commands.targets import entries_of, named_targets, refuse_for_one_target
-from tui.commands.views import View, view_for_stdout
+from tui.commands.views import QuietView, View, view_for_stdout
 from tui.commands.waiting import nothing_starts, unserved_jobs
 from tui.presentation import json_format, typed_values
 from tui.presentation.batch_summary import TROUBLE, batch_summary
@@ -200,7 +200,7 @@ def _carried_out(
 def printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
     if as_json:
         return Printing(View(), partial(_print_json, since=now()))
-    view: View = View() if quiet else view_of_many() if many else view_for_stdout()
+    view: View = QuietView() if quiet else view_of_many() if many else view_for_stdout()
     return Printing(view, _print_batch if many else partial(_print_each, short=view.prints_errors))
 
 

@@ -22,12 +22,14 @@ _Wait = tuple[JobId, int, WaitsFor | None]
 
 
 class View:
-    """How running jobs are shown. This one, for `--json` and `--quiet`, shows nothing until all is over."""
+    """How running jobs are shown. This one, for `--json`, shows nothing until all is over."""
 
     interval: float | None = None
     """Seconds after which `show` is wanted even if nothing changed status; None: only then."""
     prints_errors = False
     """Whether it tells them whole."""
+    reports_busy = True
+    """Whether it reports that jobs wait for other jobs."""
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         pass
@@ -35,6 +37,12 @@ class View:
     def announce(self, text: str) -> None:
         """Say something on stderr besides."""
         output.notice(text)
+
+
+class QuietView(View):
+    """For `--quiet`."""
+
+    reports_busy = False
 
 
 class PlainView(View):

@@ -54,14 +54,15 @@ async def _without_worker(engine: Engine) -> list[str]:
 class Waiting:
     """Reports that the store is paused, or that another job keeps a target busy."""
 
-    def __init__(self, engine: Engine, announce: Callable[[str], None], *, max_running: int) -> None:
-        """`max_running`: how many jobs run at once on the store and this host."""
+    def __init__(self, engine: Engine, announce: Callable[[str], None], *, max_running: int | None) -> None:
+        """`max_running`: how many jobs run at once on the store and this host; None: do not report busy ones."""
         self._engine, self._host = engine, host_name()
         self._at_most = max_running
         self._announce = announce
         self._pause: Pause | None = None
         self._reported: set[int] = set()
         self._told: set[str] = set()
+        self._told_full = False
 
     async def tell(self, jobs: Sequence[ParentJob]) -> None:
         """Report new reasons why `jobs` wait."""
@@ -76,22 +77,24 @@ class Waiting:
                     self._announce(sentence)
                 self._told.add(sentence)
         is_busy_with_them = len(jobs) > 1 and any(job.status is Status.RUNNING for job in jobs)
-        if waiting and pause is None and not is_busy_with_them:
-            await self._report_blocking_jobs(waiting)
+        if waiting and pause is None and not is_busy_with_them and self._at_most is not None:
+            await self._report_blocking_jobs(waiting, self._at_most)
 
-    async def _report_blocking_jobs(self, waiting: Sequence[ParentJob]) -> None:
+    async def _report_blocking_jobs(self, waiting: Sequence[ParentJob], at_most: int) -> None:
         workers = await self._engine.workers()
         alive = [worker for worker in workers if worker.alive]
         running = {job.parent for worker in alive for job in worker.running}
+        if not running.isdisjoint(job.id for job in waiting):
+            return  # workers are busy with these jobs, which started after they were read
         busy = {job.target: job.id for job in await self._engine.jobs(running)} if running else {}
-        is_full = sum(len(worker.running) for worker in alive if worker.host == self._host) >= self._at_most
-        idle = [job for job in waiting if job.id not in running]  # the others started after they were read
-        for job in idle:
+        is_full = sum(len(worker.running) for worker in alive if worker.host == self._host) >= at_most
+        for job in waiting:
             if job.target in busy:
                 self._announce(f"{named(job.target)}: waits for job #{busy[job.target]}")
-        queued = [job for job in idle if job.target not in busy] if is_full else []
-        if queued:
+        queued = [job for job in waiting if job.target not in busy] if is_full else []
+        if queued and not self._told_full:
             one = f"#{queued[0].id} {named(queued[0].target)}"
             what = one if len(queued) == 1 else counted(len(queued), "job")
-            self._announce(f"{what}: waiting: {self._at_most} of {self._at_most} workers busy")
-        self._reported |= {job.id for job in idle if job.target in busy or is_full}
+            self._announce(f"{what}: waiting: {at_most} of {at_most} workers busy")
+            self._told_full = True
+        self._reported |= {job.id for job in waiting if job.target in busy or is_full}

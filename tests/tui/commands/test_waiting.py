@@ -36,23 +36,28 @@ async def test_only_what_runs_on_this_host_takes_its_slots(tmp_path: Path, host:
                     file.execute("UPDATE worker SET host = ?", (host,))
                     file.commit()
             assert first.status is Status.PENDING
-            await Waiting(engine, said.append, max_running=1).tell([first, second])
+            await Waiting(engine, said.append, max_running=1).tell([second])
         await engine.wait([first.id, second.id])
     assert said == told
 
 
-async def test_those_that_wait_for_a_free_worker_are_counted_in_one_line(tmp_path: Path) -> None:
-    paths = [make_database(tmp_path / name) for name in ("a.db", "b.db", "c.db")]
+async def test_that_no_worker_is_free_is_said_once(tmp_path: Path) -> None:
+    paths = [make_database(tmp_path / name) for name in ("a.db", "b.db", "c.db", "d.db")]
     said: list[str] = []
     async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
         with write_locked(paths[0]):
             options = Options(lock_timeout=60)
             asked = [Request(target=str(path), operations=(Operation.VACUUM,), options=options) for path in paths]
-            _, *others = [(await engine.submit([one]))[0] for one in asked]
+            running, *others = [(await engine.submit([one]))[0] for one in asked]
             while not any(worker.running for worker in await engine.workers()):  # noqa: ASYNC110 - as soon as it runs
                 await asyncio.sleep(0.01)
+            assert running.status is Status.PENDING, "it was read before it started"
+            await Waiting(engine, said.append, max_running=1).tell([running, *others])
+            assert said == [], "the worker is busy with one of these jobs"
+            await Waiting(engine, said.append, max_running=None).tell(others)
+            assert said == [], "it was asked to be quiet"
             waiting = Waiting(engine, said.append, max_running=1)
-            for _ in range(2):
-                await waiting.tell(others)
+            for some in (others[:2], others):
+                await waiting.tell(some)
         await engine.wait([job.id for job in others])
     assert said == ["2 jobs: waiting: 1 of 1 workers busy"]
