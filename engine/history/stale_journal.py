@@ -25,6 +25,8 @@ MAX_JOBS_READ: Final = 10
 
 async def refuse_stale_journal(store: JobReader, target: str) -> None:
     """Raises TargetRefusedError if the journal of a file that was overwritten during a job still lies beside it."""
+    if not await asyncio.to_thread(leftover_journals, target):
+        return
     jobs = await store.history(HistoryFilter(target=target), before=None, limit=MAX_JOBS_READ)
     for job in jobs:
         if job.engine is EngineName.SQLITE and _lost_its_process(job):

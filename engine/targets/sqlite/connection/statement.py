@@ -289,18 +289,20 @@ async def retry_exclusive(
     waits itself: so all attempts but the first last long, although a cancel has to wait for them.
     """
     clock = asyncio.get_running_loop().time
-    deadline, longest = clock() + wait.timeout, _LOCK_ATTEMPT
+    deadline, attempts = clock() + wait.timeout, 0
 
     async def attempt_longer() -> T:
-        nonlocal longest
-        await _wait_in_sqlite(connection, min(longest, max(deadline - clock(), _LOCK_ATTEMPT)))
-        longest = _LONG_LOCK_ATTEMPT
+        nonlocal attempts
+        attempts += 1
+        if attempts > 1:
+            await _wait_in_sqlite(connection, min(_LONG_LOCK_ATTEMPT, max(deadline - clock(), _LOCK_ATTEMPT)))
         return await attempt()
 
     try:
         return await retry_while_locked(attempt_longer, wait)
     finally:
-        await _wait_in_sqlite(connection, _LOCK_ATTEMPT)
+        if attempts > 1:
+            await _wait_in_sqlite(connection, _LOCK_ATTEMPT)
 
 
 async def _wait_in_sqlite(connection: aiosqlite.Connection, seconds: float) -> None:

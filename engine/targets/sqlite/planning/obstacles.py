@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from engine.domain.advice import TargetHistory
 from engine.domain.frozen import frozen
@@ -14,7 +15,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import operation_specs, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.reading.copied_schema import cannot_be_made
+from engine.targets.sqlite.reading.copied_schema import cannot_be_made, may_call_code
 from engine.targets.sqlite.reading.obstacles import Obstacles
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.reading.renumbering import Renumbering
@@ -104,17 +105,24 @@ async def against_vacuum(reader: Reader, *, force: bool) -> AgainstVacuum:
 
 
 async def cannot_be_copied(reader: Reader) -> str | None:
-    return await _lost(reader) or await _missing_collations(reader) or await _missing_functions(reader)
-
-
-async def _lost(reader: Reader) -> str | None:
     """Why the database must not be copied by VACUUM, in place or into a file."""
-    return preflight.lossy_schema([name for (name,) in await reader.rows(catalog.LOST_BY_VACUUM)])
+    lost, collations, schema = await reader.read(_copied)
+    return (
+        preflight.lossy_schema([name for (name,) in lost])
+        or await _missing_collations(reader, collations)
+        or await _missing_functions(schema)
+    )
 
 
-async def _missing_collations(reader: Reader) -> str | None:
+def _copied(connection: sqlite3.Connection) -> tuple[list[Any], list[Any], list[Any]]:
+    """What a copy would lose, the collations of its indexes, and its schema; that is left out if it calls no code."""
+    queries = catalog.LOST_BY_VACUUM, catalog.INDEX_COLLATIONS, catalog.COPIED_SCHEMA
+    lost, collations, schema = (connection.execute(query).fetchall() for query in queries)
+    return lost, collations, schema if may_call_code(schema) else []
+
+
+async def _missing_collations(reader: Reader, used: Sequence[tuple[str, str]]) -> str | None:
     """Why the indexes of a copy could not be filled here."""
-    used = await reader.rows(catalog.INDEX_COLLATIONS)
     missing = {
         collation
         for collation in {collation for _, collation in used}
@@ -123,9 +131,10 @@ async def _missing_collations(reader: Reader) -> str | None:
     return preflight.missing_collations([(index, collation) for index, collation in used if collation in missing])
 
 
-async def _missing_functions(reader: Reader) -> str | None:
+async def _missing_functions(schema: Sequence[tuple[str, str, str]]) -> str | None:
     """Why tables or indexes of a copy could not be made here."""
-    schema = await reader.rows(catalog.COPIED_SCHEMA)
+    if not schema:
+        return None
     return preflight.missing_code(await asyncio.to_thread(cannot_be_made, schema))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import fields
 from functools import cache
 from typing import Final
 
@@ -134,7 +134,6 @@ WHERE i.type = 'index' AND x.coll IS NOT NULL
 """
 
 _HAS_DBSTAT: Final = "SELECT 1 FROM pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
-UNUSED_BYTES: Final = "SELECT coalesce(sum(unused), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE"
 # The plus keeps SQLite from looking each of the names up in a schema of its own.
 INDEX_BYTES: Final = """
 SELECT coalesce(sum(pgsize), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE
@@ -171,7 +170,10 @@ class Summary:
     @property
     def facts(self) -> Facts:
         """The summary as facts, for the store and for screens."""
-        return {name: value for name, value in asdict(self).items() if name != "auto_vacuum"}
+        return {name: getattr(self, name) for name in _FACTS}
+
+
+_FACTS: Final = tuple(field.name for field in fields(Summary) if field.name != "auto_vacuum")
 
 
 @frozen(kw_only=True)

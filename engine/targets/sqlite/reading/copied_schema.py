@@ -16,6 +16,11 @@ _MAY_CALL: Final = re.compile(r"\b(check|as|where|collate)\b|\(.*\(", re.IGNOREC
 """What may call code: a constraint, generated column or collation of a table, an expression of an index."""
 
 
+def may_call_code(schema: Iterable[tuple[str, str, str]]) -> bool:
+    """Whether anything of it may need code that only its application has."""
+    return any(_MAY_CALL.search(sql) for _, _, sql in schema)
+
+
 def cannot_be_made(schema: Iterable[tuple[str, str, str]]) -> list[tuple[str, str]]:
     """The tables and indexes that need code which only their application has, each with what SQLite says.
 

@@ -63,9 +63,10 @@ class Reader:
         return self._metered.aio
 
     async def rows(self, sql: str) -> list[Any]:
-        return await self._read(lambda connection: connection.execute(sql).fetchall())
+        return await self.read(lambda connection: connection.execute(sql).fetchall())
 
-    async def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, look: Callable[[sqlite3.Connection], T]) -> T:
+        """What `look` returns, which runs short statements in the thread of the connection."""
         try:
             return await statement.read_by(self.connection, look, self._wait(self.cancel))
         except sqlite3.Error as error:
@@ -104,10 +105,21 @@ class Reader:
         return statement.LockWait(self.lock_timeout, cancel, self.blockers.describe)
 
     async def summary(self) -> Summary:
-        rows, size, wal_size = await self._read(
-            lambda connection: (connection.execute(catalog.SUMMARY).fetchall(), *self._sizes())
-        )
-        ((pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes),) = rows
+        return await self.read(self._summary)
+
+    async def summary_and(self, look: Callable[[sqlite3.Connection, Summary], T]) -> tuple[Summary, T]:
+        """Also what `look` returns, which is called as by `read`."""
+
+        def both(connection: sqlite3.Connection) -> tuple[Summary, T]:
+            summary = self._summary(connection)
+            return summary, look(connection, summary)
+
+        return await self.read(both)
+
+    def _summary(self, connection: sqlite3.Connection) -> Summary:
+        (row,) = connection.execute(catalog.SUMMARY).fetchall()
+        pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes = row
+        size, wal_size = self._sizes()
         return Summary(
             size=size,
             wal_size=wal_size,
@@ -130,7 +142,7 @@ class Reader:
         """How full its pages are; None if unknown, and for a small file."""
         if summary.size < WORTH_FROM:
             return None
-        return await self._read(lambda _: page_fill.fill_of(self.path))
+        return await self.read(lambda _: page_fill.fill_of(self.path))
 
     async def page_map(self, most_places: int | None = None, in_all: float | None = None) -> PageMap | NotMapped:
         """What its pages hold, as `page_map.py` finds out."""
@@ -142,7 +154,7 @@ class Reader:
             roots = page_map.roots_of(connection)
             return page_map.map_of(file, roots, log=log, most_places=most_places, in_all=in_all)
 
-        return await self._read(look)
+        return await self.read(look)
 
     async def read_times(self) -> ReadTimes | None:
         """What the order of its pages costs, as `read_times.py` measures it. A cancel stops it at once."""
@@ -152,7 +164,7 @@ class Reader:
             file, log = self._descriptors()
             return None if file is None else read_times.read_times(file, log, page_map.roots_of(connection), stop)
 
-        reading = asyncio.ensure_future(self._read(look))
+        reading = asyncio.ensure_future(self.read(look))
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
@@ -191,17 +203,8 @@ class Reader:
                 return known
             return version, shape.read_tables(lambda sql: connection.execute(sql).fetchall())
 
-        self._tables = await self._read(look)
+        self._tables = await self.read(look)
         return self._tables[1]
-
-    async def statistics(self) -> frozenset[tuple[Any, ...]]:
-        """The rows of its statistics."""
-
-        def look(connection: sqlite3.Connection) -> frozenset[tuple[Any, ...]]:
-            has_any = connection.execute(catalog.HAS_STATISTICS).fetchall()
-            return frozenset(connection.execute(catalog.STATISTICS).fetchall() if has_any else ())
-
-        return await self._read(look)
 
     def forget(self) -> None:
         """This connection is about to change something."""
@@ -261,11 +264,3 @@ class Reader:
                 return await statement.fetch_all(self.connection, sql, no_time)
             except sqlite3.Error:
                 return None
-
-    async def measured(self, sql: str) -> int | None:
-        """The number that `sql` gives; None where the database does not let it be found out."""
-        try:
-            ((value,),) = await statement.short(self.connection, sql)
-        except sqlite3.Error:  # damaged, or locked: the operation itself will tell
-            return None
-        return int(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any, Final
 
 from engine.domain.requests import CheckLevel, Operation
@@ -16,7 +17,7 @@ from engine.targets.sqlite.running.check_findings import Findings, remedy
 from engine.targets.step_execution import StepResult
 
 ALWAYS_MEASURED: Final = 64_000_000
-"""Bytes: the largest database whose pages are all inspected before and after; takes some 20 ms."""
+"""Bytes: the largest database whose indexes are measured before and after; takes some 20 ms."""
 
 
 class Effects:
@@ -51,17 +52,22 @@ class Effects:
 
     async def facts(self) -> Facts:
         """The current facts, with those that the operation changes. Raises TargetError."""
-        summary = await self._reader.summary()
-        return {**summary.facts, **await self._of_operation(summary)}
+        summary, measured = await self._reader.summary_and(self._measure)
+        return {**summary.facts, **measured, **await self._of_operation()}
 
-    async def _of_operation(self, summary: Summary) -> Facts:
+    def _measure(self, connection: sqlite3.Connection, summary: Summary) -> Facts:
+        match self._operation:
+            case Operation.REINDEX:
+                return _index_size(connection, summary)
+            case Operation.ANALYZE | Operation.OPTIMIZE:
+                return self._statistics_facts(connection)
+            case _:
+                return {}
+
+    async def _of_operation(self) -> Facts:
         match self._operation:
             case Operation.VACUUM:
-                return {**await self._measured("unused", catalog.UNUSED_BYTES, summary), **self._exchanged}
-            case Operation.REINDEX:
-                return await self._measured("index_size", catalog.INDEX_BYTES, summary)
-            case Operation.ANALYZE | Operation.OPTIMIZE:
-                return await self._statistics_facts()
+                return self._exchanged
             case Operation.CHECK if self._findings is not None:
                 return self._check_facts(self._findings)
             case Operation.FTS_OPTIMIZE:
@@ -86,14 +92,20 @@ class Effects:
         about_rows = {"broken_rule": found.broken_rule, "orphans": found.orphans}
         return {**facts, **about_rows, FILE: self._reader.opened.key}
 
-    async def _measured(self, name: str, sql: str, summary: Summary) -> Facts:
-        if summary.size > ALWAYS_MEASURED or not catalog.has_dbstat():
-            return {}
-        value = await self._reader.measured(sql)
-        return {} if value is None else {name: value}
-
-    async def _statistics_facts(self) -> Facts:
-        now = await self._reader.statistics()
+    def _statistics_facts(self, connection: sqlite3.Connection) -> Facts:
+        has_any = connection.execute(catalog.HAS_STATISTICS).fetchall()
+        now = frozenset(connection.execute(catalog.STATISTICS).fetchall() if has_any else ())
         before, self._statistics = self._statistics, now
         changed = {} if before is None else {"changed_stat_rows": len({row[:2] for row in before ^ now})}
         return {"stat_rows": len(now), **changed}
+
+
+def _index_size(connection: sqlite3.Connection, summary: Summary) -> Facts:
+    """The bytes of all indexes, where it is quick to find out."""
+    if summary.size > ALWAYS_MEASURED or not catalog.has_dbstat():
+        return {}
+    try:
+        ((size,),) = connection.execute(catalog.INDEX_BYTES).fetchall()
+    except sqlite3.Error:  # damaged, or locked: the operation itself will tell
+        return {}
+    return {"index_size": int(size)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -100,14 +101,15 @@ class Work:
 
         Raises TargetRefusedError where something would be lost.
         """
-        lost = preflight.lossy_schema([name for (name,) in await self.rows(catalog.LOST_BY_VACUUM)])
+        names, schema_version = await statement.run_by(self.connection.aio, _before_vacuum, self.cancel)
+        lost = preflight.lossy_schema(names)
         if lost is not None:
             raise TargetRefusedError(self.path, lost)
         if self.step.method in {Method.VACUUM, Method.SWAP} and not self.step.may_renumber:
             used = preflight.rowids_in_use(await find_renumbering(self.connection.aio, self.rows))
             if used is not None:
                 raise TargetRefusedError(self.path, used)
-        ((self.schema_version,),) = await self.rows("PRAGMA main.schema_version")
+        self.schema_version = schema_version
         return await self.rows(self.step.command)
 
     async def in_transaction(self, *commands: str) -> None:
@@ -121,6 +123,13 @@ class Work:
         holders = await self.blockers.describe(wal=runs_beside_readers(self.step))
         who = holders or "another connection uses the database"
         self.context.report(StepProgress(phase=f"{WAITING}: {who}", waits_for=WaitsFor.LOCK))
+
+
+def _before_vacuum(connection: sqlite3.Connection) -> tuple[list[str], int]:
+    """What VACUUM would lose, and the version of the schema."""
+    lost = [name for (name,) in connection.execute(catalog.LOST_BY_VACUUM)]
+    ((version,),) = connection.execute("PRAGMA main.schema_version")
+    return lost, version
 
 
 def runs_beside_readers(step: SqliteStep) -> bool:

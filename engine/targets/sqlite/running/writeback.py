@@ -42,19 +42,28 @@ def keep_writing(paths: Sequence[str], stop: Event) -> None:
     For a thread beside the statement: the disk may block it. If SQLite closes the descriptor and its number is reused,
     no harm is done.
     """
-    while not stop.wait(_INTERVAL):
+    while True:
         for path in paths:
             for descriptor in descriptors(path):
                 begin_to_write(descriptor)
+        if stop.wait(_INTERVAL):
+            return
 
 
 @asynccontextmanager
 async def writing_back(path: str) -> AsyncIterator[None]:
     """While inside, writes to the database at `path`, its journal and its log go to the disk at once."""
-    stop = Event()
-    writing = asyncio.ensure_future(asyncio.to_thread(keep_writing, [path + end for end in _WRITTEN], stop))
+    stop, writing = Event(), list[asyncio.Future[None]]()
+
+    def begin() -> None:
+        work = asyncio.to_thread(keep_writing, [path + end for end in _WRITTEN], stop)
+        writing.append(asyncio.ensure_future(work))
+
+    beginning = asyncio.get_running_loop().call_later(_INTERVAL, begin)  # a short statement needs no thread for it
     try:
         yield
     finally:
+        beginning.cancel()
         stop.set()
-        await wait_uncancelled(writing)
+        for thread in writing:
+            await wait_uncancelled(thread)

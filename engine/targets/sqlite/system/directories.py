@@ -12,6 +12,7 @@ import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -119,7 +120,7 @@ def _link(name: str, directory: int) -> str | None:
 
 
 def _is_ours(status: os.stat_result) -> bool:
-    if status.st_uid not in _trusted():
+    if status.st_uid not in _trusted(os.geteuid()):
         return False
     others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if others == stat.S_IWGRP and _is_private(status.st_gid):
@@ -127,14 +128,15 @@ def _is_ours(status: os.stat_result) -> bool:
     return not others or bool(status.st_mode & stat.S_ISVTX)
 
 
-def _trusted() -> set[int]:
-    """This user and root; in a user namespace also the overflow user: no process there can become that one."""
-    trusted = {0, os.geteuid()}
+@lru_cache(maxsize=2)
+def _trusted(user: int) -> frozenset[int]:
+    """`user` and root; in a user namespace also the overflow user: no process there can become that one."""
+    trusted = {0, user}
     with suppress(OSError, ValueError):
         first, _, number = map(int, Path("/proc/self/uid_map").read_text().split("\n", 1)[0].split())
         if (first, number) != (0, _EVERY_USER):
             trusted.add(int(Path("/proc/sys/kernel/overflowuid").read_text()))
-    return trusted
+    return frozenset(trusted)
 
 
 def _is_private(group: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -20,7 +21,15 @@ _FAULTS: Final = 7  # its place among the numbers behind the name
 
 
 def available_memory() -> int | None:
-    """Bytes that may be used now without harm to others: what the system has, and what our control groups allow."""
+    """Bytes that may be used now without harm to others: what the system has, and what our control groups allow.
+
+    Asked anew once a second: that takes a hundred times as long as many a step of a plan.
+    """
+    return _available_memory(int(time.monotonic()))
+
+
+@lru_cache(maxsize=1)
+def _available_memory(_second: int) -> int | None:
     free = field(_text("/proc/meminfo"), "MemAvailable")
     if free is None:
         return None

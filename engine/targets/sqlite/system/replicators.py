@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
 from engine.system.mounts import Mount, mount_of, mounts
@@ -35,12 +35,12 @@ _RQLITE_MARKS: Final = 2
 
 def replicators(path: str) -> tuple[Replicator, ...]:
     """The replicators that seem to work on the database at the absolute `path` without links."""
-    file = Path(path)
+    directory, _, name = path.rpartition("/")
     found = {
-        Replicator.LITESTREAM: _is_there(file.with_name(f".{file.name}-litestream")),
-        Replicator.LITEFS: _is_there(file.with_name(f"{file.name}-pos")) or _is_mounted(path, "litefs"),
-        Replicator.RQLITE: sum(_is_there(file.with_name(name)) for name in _RQLITE) >= _RQLITE_MARKS,
-        Replicator.SYNCTHING: any(_is_there(parent / ".stfolder") for parent in file.parents),
+        Replicator.LITESTREAM: _is_there(f"{directory}/.{name}-litestream"),
+        Replicator.LITEFS: _is_there(f"{path}-pos") or _is_mounted(path, "litefs"),
+        Replicator.RQLITE: sum(_is_there(f"{directory}/{mark}") for mark in _RQLITE) >= _RQLITE_MARKS,
+        Replicator.SYNCTHING: any(_is_there(f"{above}/.stfolder") for above in _directories_above(directory)),
         Replicator.NFS: _is_mounted(path, "nfs"),
     }
     return tuple(name for name, is_here in found.items() if is_here)
@@ -51,7 +51,15 @@ def described(found: tuple[Replicator, ...]) -> str:
     return "; ".join(f"{name} works on this database: {EFFECTS[name]}" for name in found)
 
 
-def _is_there(path: Path) -> bool:
+def _directories_above(directory: str) -> Iterator[str]:
+    """`directory` and all above it; the root is ""."""
+    yield directory
+    while directory:
+        directory = directory.rpartition("/")[0]
+        yield directory
+
+
+def _is_there(path: str) -> bool:
     with suppress(OSError):
         return os.path.lexists(path)
     return False

@@ -28,6 +28,7 @@ async def test_it_goes_on_for_as_long_as_the_step_and_no_longer(
         told.append(paths)
 
     monkeypatch.setattr(writeback, "keep_writing", until_stopped)
+    monkeypatch.setattr(writeback, "_INTERVAL", 0.0)
     async with connected(path) as (session, _):
         step = (await session.plan(operation, Options())).steps[0]
         assert (await execute(session, step)).status is Status.COMPLETED
