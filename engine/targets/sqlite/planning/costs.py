@@ -83,6 +83,12 @@ def analyze_all(volume: int, tables: int) -> Cost:
     return Cost(seconds=SHORTEST + volume * _ANALYZE_A_BYTE + tables * _EACH_LOOKED_AT)
 
 
+def analyze_course(tables: Iterable[Table], limit: int | None = None) -> tuple[tuple[float, float], ...]:
+    """The course of one ANALYZE of all these tables."""
+    ends = [course[-1] for table in tables if (course := analyze(table, limit).course)]
+    return ((0.0, 0.0), (sum(opcodes for opcodes, _ in ends), sum(seconds for _, seconds in ends))) if ends else ()
+
+
 def reloading(tables: int) -> float:
     """Seconds that SQLite takes after each ANALYZE to read all statistics, whatever was analyzed."""
     return tables * _RELOADED

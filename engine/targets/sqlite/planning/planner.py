@@ -47,6 +47,8 @@ from engine.targets.sqlite.system.unfinished_backup import directory_for
 WORTH_AN_EXCHANGE: Final = 50_000_000
 """Bytes in use: below that VACUUM in place is over in a moment."""
 
+_WORTH_A_PERCENT: Final = 200_000_000
+"""Bytes of tables and indexes from which an ANALYZE of all of them takes long enough to show its progress."""
 _REWRITING: Final = frozenset({Operation.VACUUM, Operation.CHECKPOINT})
 
 
@@ -156,7 +158,10 @@ async def _analyze(reader: Reader, summary: Summary, options: Options, turns: Tu
     done = options.done_by(Operation.ANALYZE)
     steps = operation_steps.analyze_all_steps(summary, limit) if not (whole or objects or done) else []
     if steps and await reader.problem_with("ANALYZE main") is None:
-        return _of(Operation.ANALYZE, steps)
+        # A shorter one is over before its percent would be read.
+        known = await reader.tables(counting=False) if summary.used >= _WORTH_A_PERCENT else []
+        course = costs.analyze_course(known, limit)
+        return _of(Operation.ANALYZE, [replace(step, course=course) for step in steps])
     tables = await reader.tables(objects, counting=False)  # which would take a tenth of the time
     damaged = frozenset(options.leave_out)
     left_out = [table for table in tables if table.name in damaged]

@@ -15,6 +15,8 @@ from engine.targets.step_execution import StepProgress
 Curve = Sequence[tuple[float, float]]
 """Points, from left to right, joined by straight lines."""
 COPYING: Final = "copying"
+CHECKING_COPY: Final = "checking the copy"
+COMPARING_COPY: Final = "comparing the copy"
 _REPORT_AGE: Final = 0.15  # seconds
 _SYNCED_AFTER: Final = 0.83
 """The share of its time in which a copy is written."""
@@ -67,17 +69,17 @@ class Model:
         return StepProgress(fraction=self._fraction.value, phase=estimate.phase)
 
 
-def _by_fraction(fraction: Callable[[Sample], float | None]) -> Model:
-    return Model(lambda sample: StepProgress(fraction=fraction(sample)))
+def _by_fraction(fraction: Callable[[Sample], float | None], phase: str | None = None) -> Model:
+    return Model(lambda sample: StepProgress(fraction=fraction(sample), phase=phase))
 
 
-def by_opcodes(course: Curve) -> Model:
+def by_opcodes(course: Curve, phase: str | None = None) -> Model:
     """A model of a statement with a known curve of seconds over executed opcodes.
 
     `course`: (opcodes, seconds), from the start to the end; empty if unknown. If the last part has no opcodes, it is
     told by its time.
     """
-    return _by_fraction(_ByOpcodes(course)) if course and course[-1][1] else _by_fraction(lambda _: None)
+    return _by_fraction(_ByOpcodes(course) if course and course[-1][1] else lambda _: None, phase)
 
 
 class _ByOpcodes:
@@ -131,7 +133,7 @@ def of_copy(volume: int, copied: int = 0, *, share: float = _SYNCED_AFTER) -> Mo
         done, whole = (sample.written, copied) if copied else (sample.read, volume)
         return None if done is None else share * _share(done, whole)
 
-    return _by_fraction(fraction)
+    return _by_fraction(fraction, COPYING)
 
 
 def of_checkpoint(volume: int) -> Model:

@@ -14,6 +14,8 @@ from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.running.progress import (
+    CHECKING_COPY,
+    COMPARING_COPY,
     Model,
     Sample,
     by_opcodes,
@@ -126,6 +128,10 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
             return of_copy(step.volume, step.copied, share=share_before_exchange(step))
         case Method.COPY:
             return of_copy(step.volume)
+        case Method.COMPARE:
+            return by_opcodes(step.course, COMPARING_COPY)
+        case Method.COPY_CHECK:
+            return by_opcodes(step.course, CHECKING_COPY)
         case Method.CHECKPOINT:
             return of_checkpoint(step.volume)
         case _ if step.volume:

@@ -25,6 +25,7 @@ from engine.targets.sqlite.planning.backup_steps import CHECK
 from engine.targets.sqlite.planning.operation_steps import CHECKPOINT
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.contents import contents_of, row_counts
+from engine.targets.sqlite.running.progress import CHECKING_COPY
 from engine.targets.sqlite.running.sampling import reports_by_time, share_before_exchange
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying, exchange, swapping
@@ -76,7 +77,7 @@ async def swap(work: Work) -> StepResult:
             await work.run_vacuum()
         share = share_before_exchange(work.step)
         left = (time.monotonic() - begin) * (1 - share) / share
-        async with reports_by_time(work.context, "checking the copy", share, left):
+        async with reports_by_time(work.context, CHECKING_COPY, share, left):
             problem, warnings = await _difference(work, copy)
             if await work.rows(_VERSION) != version:
                 return _busy(exchange.CHANGED)

@@ -70,6 +70,11 @@ def test_the_opcodes_of_an_analyze_are_known_roughly(db: sqlite3.Connection, tab
     assert opcodes(costs.analyze(table)) == pytest.approx(executed_opcodes(db, f"ANALYZE main.{table.name}"), rel=0.35)
 
 
+def test_the_opcodes_of_an_analyze_of_everything_are_known_roughly(db: sqlite3.Connection) -> None:
+    ((expected, _),) = costs.analyze_course(TABLES)[1:]
+    assert expected == pytest.approx(executed_opcodes(db, "ANALYZE main"), rel=0.35)
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_opcodes_of_a_full_check_are_known_roughly(db: sqlite3.Connection, table: Table) -> None:
     found = executed_opcodes(db, f"PRAGMA integrity_check({table.name})")

@@ -18,8 +18,8 @@ from engine.domain.statuses import Status
 from engine.targets.lock_impact import Lock
 from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
-from engine.targets.sqlite.planning import backup_steps, check_steps, costs, operation_specs, operation_steps
-from engine.targets.sqlite.planning.steps import Method
+from engine.targets.sqlite.planning import backup_steps, check_steps, costs, operation_specs, operation_steps, planner
+from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 from tests.engine.targets.sqlite.a_session import plan, run
 from tests.sqlite_files import integrity, make_database
@@ -114,6 +114,21 @@ def test_what_has_nothing_to_do_is_one_step_that_says_so() -> None:
     assert (analyze.command, analyze.reason) == ("ANALYZE main", "there is no table, so there is nothing to collect")
     (reindex,) = operation_steps.reindex_steps([], [], SUMMARY, "/srv/a.db", None)
     assert (reindex.command, reindex.reason) == ("REINDEX", "there is no index, so there is nothing to rebuild")
+
+
+async def test_a_long_analyze_of_everything_is_planned_with_what_tells_its_percent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_database(tmp_path / "a.db")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("".join(f"CREATE TABLE more{number}(a); " for number in range(20)))
+    (short,) = (await plan(path, Operation.ANALYZE)).steps
+    monkeypatch.setattr(planner, "_WORTH_A_PERCENT", 0)
+    (long,) = (await plan(path, Operation.ANALYZE)).steps
+    assert isinstance(short, SqliteStep)
+    assert isinstance(long, SqliteStep)
+    assert not short.course
+    assert long.course[-1] > (100, 0)
 
 
 def test_a_table_without_rowid_is_planned_with_what_it_takes_to_rebuild() -> None:

@@ -172,7 +172,7 @@ def test_a_temporary_database_of_no_plausible_size_is_taken_for_as_large_as_what
 def test_what_the_system_does_not_tell_is_not_made_up() -> None:
     unknown = replace(START, ticks=10_000, read=None, written=None, touched=None)
     assert vacuum().update(unknown) == StepProgress()
-    assert of_copy(VOLUME).update(unknown) == StepProgress()
+    assert of_copy(VOLUME).update(unknown) == StepProgress(phase=COPYING)
     assert by_opcodes(()).update(unknown) == StepProgress()
 
 
