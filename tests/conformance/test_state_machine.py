@@ -11,6 +11,7 @@ from functools import partial
 from itertools import groupby, pairwise
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -595,7 +596,8 @@ class StoreMachine(RuleBasedStateMachine):
         return [child for parent in self._parents() for child in parent.children]
 
 
-def test_r15_random_work_never_leaves_the_graph(new_stores: NewStores) -> None:
-    examples = TIMES * (40 if new_stores.is_fast else 6)
+@pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.long)], ids=["shortly", "long"])
+def test_r15_random_work_never_leaves_the_graph(new_stores: NewStores, times: int) -> None:
+    examples = TIMES * times * (10 if new_stores.is_fast else 2)
     machine: Any = partial(StoreMachine, new_stores)
     run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=50))

@@ -29,6 +29,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_the_sample_needs_maintenance(demo: Path) -> None:
     assert files_beside(demo) == {"demo.db"}
     assert 40_000_000 < demo.stat().st_size < 60_000_000
@@ -41,6 +42,7 @@ def test_the_sample_needs_maintenance(demo: Path) -> None:
     assert integrity(demo) == []
 
 
+@pytest.mark.long
 async def test_the_advice_is_to_pack_the_sample_and_to_collect_its_statistics(demo: Path) -> None:
     advice = {one.operation: one.level for one in await inspector.advise(str(demo), TargetHistory(now=0), budget=None)}
     assert advice[Operation.VACUUM] is Level.SOON
@@ -54,6 +56,7 @@ def test_the_sample_is_always_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     assert content(tmp_path / "again.db") == content(tmp_path / "one.db")
 
 
+@pytest.mark.long
 async def test_all_operations_complete_on_the_sample_and_it_shrinks(demo: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(demo, tmp_path))
     before, size = content(path), path.stat().st_size

@@ -41,7 +41,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["delete", "wal"])
+@pytest.fixture(params=["delete", pytest.param("wal", marks=pytest.mark.long)])
 def app(request: pytest.FixtureRequest, large: Path, tmp_path: Path) -> Path:
     path = Path(shutil.copy(large, tmp_path / "app.db"))
     with closing(sqlite3.connect(path)) as db:

@@ -36,7 +36,7 @@ def assert_failed_cleanly(ending: Ending) -> None:
     assert ending.left == ()
 
 
-@pytest.mark.parametrize("mode", ["delete", "wal"])
+@pytest.mark.parametrize("mode", ["delete", pytest.param("wal", marks=pytest.mark.long)])
 def test_the_disk_of_the_database_is_too_small(tmp_path: Path, mode: str) -> None:
     database = template(tmp_path, mode)
     ended = endings(
@@ -56,7 +56,7 @@ def test_the_disk_of_the_database_is_too_small(tmp_path: Path, mode: str) -> Non
             assert_refused_with_numbers(ending)
 
 
-@pytest.mark.parametrize("mode", ["delete", "wal"])
+@pytest.mark.parametrize("mode", [pytest.param("delete", marks=pytest.mark.long), "wal"])
 def test_the_disk_of_temporary_files_is_too_small(tmp_path: Path, mode: str) -> None:
     database = template(tmp_path, mode)
     ended = endings(tmp_path, database, [Operation.VACUUM], disk=50 * MB, temporary=MB // 5, in_memory=False)

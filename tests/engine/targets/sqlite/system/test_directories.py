@@ -149,8 +149,9 @@ def test_no_copy_is_begun_where_others_could_put_another_in_its_place(owned: Pat
 
 
 @by_root
-def test_a_backup_by_root_gives_nothing_away_in_a_directory_whose_owner_changes_it_meanwhile() -> None:
-    assert backups.attack(40, seed=7) == []
+@pytest.mark.parametrize("count", [8, pytest.param(40, marks=pytest.mark.long)])
+def test_a_backup_by_root_gives_nothing_away_in_a_directory_whose_owner_changes_it_meanwhile(count: int) -> None:
+    assert backups.attack(count, seed=7) == []
 
 
 @by_root
