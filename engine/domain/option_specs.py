@@ -300,3 +300,13 @@ def applicable(options: Options, engine: EngineName, operations: Collection[Oper
         if spec.differs_from_default(options) and not (spec.narrows or spec.is_applicable(engine, operations))
     ]
     return with_values(options, {spec.name: spec.default for spec in idle})
+
+
+def covers_whole_database(operation: Operation, options: Options) -> bool:
+    """Whether an operation covers the whole database: one that began only if needed may have rebuilt a few indexes."""
+    if options.if_needed is not None and operation is Operation.REINDEX:
+        return False
+    narrowed = options.objects_for(operation) or options.left_out_by(operation) or options.done_by(operation)
+    return not narrowed and not any(
+        spec.of_server and spec.narrows and spec.differs_from_default(options) for spec in OPTION_SPECS
+    )

@@ -201,6 +201,10 @@ class Options:
         """The tables and indexes an operation works on; none: all."""
         return (operation is Operation.REINDEX and self.rebuild) or self.objects
 
+    def left_out_by(self, operation: Operation) -> tuple[str, ...]:
+        """The tables that an operation skips. A check covers them, too."""
+        return () if operation is Operation.CHECK else self.leave_out
+
     def done_by(self, operation: Operation) -> frozenset[str]:
         """The objects on which an operation was done by an earlier job."""
         return frozenset(name for by, name in self.done if by is operation)

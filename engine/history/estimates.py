@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from engine.domain.estimate_errors import SHORTEST
 from engine.domain.jobs import ChildJob, ParentJob, run_duration
 from engine.domain.median import median
-from engine.domain.option_specs import OPTION_SPECS
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts
 
@@ -155,7 +154,7 @@ def _estimated(plan: OperationPlan, seconds: float | None) -> OperationPlan:
 def extent(operation: Operation, options: Options) -> tuple[object, ...]:
     """The options that affect the duration of an operation: runs with equal values are comparable."""
     server = replace(options.server, snapshot_wait=None, server_wait=None)
-    for_what = options.objects_for(operation), _left_out(operation, options), options.done_by(operation), server
+    for_what = options.objects_for(operation), options.left_out_by(operation), options.done_by(operation), server
     match operation:
         case Operation.CHECK:
             return *for_what, options.check_level
@@ -163,18 +162,3 @@ def extent(operation: Operation, options: Options) -> tuple[object, ...]:
             return *for_what, options.analysis_limit
         case _:
             return for_what
-
-
-def covers_whole_database(operation: Operation, options: Options) -> bool:
-    """Whether an operation covers the whole database: one that began only if needed may have rebuilt a few indexes."""
-    if options.if_needed is not None and operation is Operation.REINDEX:
-        return False
-    narrowed = options.objects_for(operation) or _left_out(operation, options) or options.done_by(operation)
-    return not narrowed and not any(
-        spec.of_server and spec.narrows and spec.differs_from_default(options) for spec in OPTION_SPECS
-    )
-
-
-def _left_out(operation: Operation, options: Options) -> tuple[str, ...]:
-    """A check covers skipped tables, too."""
-    return () if operation is Operation.CHECK else options.leave_out

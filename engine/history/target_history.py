@@ -11,13 +11,13 @@ from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
+from engine.domain.option_specs import covers_whole_database
 from engine.domain.past_runs import RecordedBackup
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, MAX_FINDINGS, REPLACED_FILE, Facts, Micros
 from engine.domain.turns import Turns
 from engine.history import estimates
-from engine.history.estimates import covers_whole_database
 from engine.targets import engine_named
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from engine import Engine, Operation, Options, ParentJob, Reason, Request, ServerOptions, Status
 from engine.domain.errors import UsageError
-from engine.history.estimates import covers_whole_database
+from engine.domain.option_specs import covers_whole_database
 from engine.targets.plans import ALL_DONE
 from tests.engine.closing import window_closing_after
 from tests.sqlite_files import add_index_that_cannot_be_rebuilt, integrity, make_database

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from engine.domain.jobs import JobId, ParentJob
+from engine.domain.option_specs import covers_whole_database
 from engine.domain.requests import CheckLevel, Operation, Options, ServerOptions
 from engine.domain.statuses import Reason, Status
-from engine.history.estimates import covers_whole_database, extent
+from engine.history.estimates import extent
 from engine.history.target_history import check_history, failed_rebuilds, last_clean_check, ran
 from tests.engine.history.test_target_history import History
 

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from engine import ChildJob, EngineName, Operation, ParentJob, Reason, Request, Status
+from engine.domain.requests import CheckLevel
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from tests.tui.jobs import SECOND, START, child, parent
@@ -142,6 +143,20 @@ def test_failures_that_are_open_come_before_those_that_are_over() -> None:
     jobs = [job(1, Status.FAILED, error="disk full"), job(2, Status.COMPLETED), open_one, job(4, Status.COMPLETED)]
     found = period.failures(jobs)
     assert [(row.why, row.is_over) for row in found] == [("locked", False), ("disk full", True)]
+
+
+def test_a_clean_check_ends_only_the_findings_on_what_it_looked_at() -> None:
+    def check(number: int, status: Status, *tables: str, level: CheckLevel = CheckLevel.FULL) -> Run:
+        made = parent_job(number, status, error="rows without their parent")
+        options = replace(made.request.options, check=level, objects=tables)
+        children = tuple(replace(one, operation=Operation.CHECK) for one in made.children)
+        return run(replace(made, children=children, request=replace(made.request, options=options)))
+
+    found, of_a = check(1, Status.FAILED), check(2, Status.FAILED, "a")
+    narrow, quick = check(3, Status.COMPLETED, "b"), check(4, Status.COMPLETED, level=CheckLevel.QUICK)
+    assert [row.is_over for row in period.failures([found, narrow, quick])] == [False]
+    assert [row.is_over for row in period.failures([found, check(5, Status.COMPLETED)])] == [True]
+    assert [row.is_over for row in period.failures([of_a, check(5, Status.COMPLETED, "a", "b")])] == [True]
 
 
 def test_the_same_failure_night_after_night_is_one_line() -> None:

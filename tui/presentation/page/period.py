@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Final
 
 from engine import Operation, Status
@@ -179,27 +179,29 @@ def left_of_batches(jobs: Sequence[Run]) -> list[LeftOfBatch]:
                 why for job in those for why in {one.why for one in job.operations if one.is_left}
             ).most_common(),
             at=max(job.at for job in those),
-            is_over=all(
-                completed.get((job.target, one.operation), 0) > job.id
-                for job in those
-                for one in job.operations
-                if one.is_left
-            ),
+            is_over=all(_is_made_good(job, one, completed) for job in those for one in job.operations if one.is_left),
         )
         for batch, those in of_batch.items()
     ]
     return sorted(rows, key=lambda row: (row.is_over, -row.at))
 
 
-def _completed(jobs: Iterable[Run]) -> Mapping[tuple[str, Operation], int]:
-    """The newest job that completed an operation of a target."""
-    found: dict[tuple[str, Operation], int] = {}
-    for job in jobs:
+Completed = Mapping[tuple[str, Operation], Sequence[tuple[int, OperationRun]]]
+
+
+def _completed(jobs: Iterable[Run]) -> Completed:
+    """The completed runs of each operation of a target, with their jobs, newest first."""
+    found: dict[tuple[str, Operation], list[tuple[int, OperationRun]]] = {}
+    for job in sorted(jobs, key=lambda job: -job.id):
         for one in job.operations:
             if one.is_complete:
-                key = job.target, one.operation
-                found[key] = max(found.get(key, 0), job.id)
+                found.setdefault((job.target, one.operation), []).append((job.id, one))
     return found
+
+
+def _is_made_good(job: Run, one: OperationRun, completed: Completed) -> bool:
+    later = takewhile(lambda run: run[0] > job.id, completed.get((job.target, one.operation), ()))
+    return any(run.makes_good(one) for _, run in later)
 
 
 def _problems(jobs: Sequence[Run], is_one: Callable[[Run, OperationRun], bool]) -> list[Problem]:
@@ -214,7 +216,7 @@ def _problems(jobs: Sequence[Run], is_one: Callable[[Run, OperationRun], bool]) 
     rows = []
     for (target, what, why), those in found.items():
         newest, newest_run = max(those, key=lambda one: one[0].id)
-        is_over = all(completed.get((target, one.operation), 0) > job.id for job, one in those)
+        is_over = all(_is_made_good(job, one, completed) for job, one in those)
         row = Problem(
             target=target,
             what=what,

@@ -9,6 +9,8 @@ from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Status, ru
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import format_child_reason, never_began
+from engine.domain.option_specs import covers_whole_database
+from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from tui.presentation.batch_summary import TROUBLE, given_back
@@ -33,6 +35,15 @@ class OperationRun:
     """Why it failed, or was left."""
     to_do: str = ""
     """What to do about the failure, or the work that is left."""
+    is_full: bool = True
+    """Whether a check was a full one."""
+    objects: frozenset[str] | None = None
+    """What a check was asked to look at; None: the whole database."""
+
+    def makes_good(self, earlier: OperationRun) -> bool:
+        """Whether it, completed, is the end of an earlier failure: a clean check tells nothing of what it left out."""
+        looked_at_all = self.objects is None or (earlier.objects is not None and self.objects >= earlier.objects)
+        return looked_at_all and self.is_full >= earlier.is_full
 
 
 @frozen(kw_only=True)
@@ -85,6 +96,8 @@ def run_of(job: ParentJob, how: Callable[[JobId], Instructions]) -> Run:
 def _operation_run(job: ParentJob, child: ChildJob, how: Callable[[JobId], Instructions]) -> OperationRun:
     is_failed, is_left = child.status is Status.FAILED, _is_left(child)
     is_told = is_failed or is_left
+    is_check, options = child.operation is Operation.CHECK, job.request.options
+    whole = not is_check or covers_whole_database(child.operation, options)
     return OperationRun(
         operation=child.operation,
         status=child.status,
@@ -93,6 +106,8 @@ def _operation_run(job: ParentJob, child: ChildJob, how: Callable[[JobId], Instr
         is_left=is_left,
         why=_why(job, child) if is_told else "",
         to_do=advice_to_open(child, how(child.id)) if is_told and not job.is_pattern else "",
+        is_full=not is_check or options.check_level is CheckLevel.FULL,
+        objects=None if whole else frozenset(options.objects_for(child.operation)),
     )
 
 
