@@ -38,9 +38,10 @@ _NEW_FILES: Final = r"""
 SELECT SUBSTRING_INDEX(name, '-', -1), CAST(file_size AS SIGNED) FROM information_schema.innodb_sys_tablespaces
 WHERE name LIKE '%/#sql-alter-%'
 """
+# A session that uses another database, or none, names this one in its statement.
 _WAITING: Final = """
 SELECT COALESCE(info, '') FROM information_schema.processlist
-WHERE state LIKE 'Waiting for table%' AND db = DATABASE() AND id NOT IN ({ids})
+WHERE state LIKE 'Waiting for table%' AND (db = DATABASE() OR LOCATE(DATABASE(), info) > 0) AND id NOT IN ({ids})
 """
 
 

@@ -138,7 +138,11 @@ async def test_a_plan_warns_of_who_holds_its_tables(database: MySqlDatabase) -> 
             assert f"connection {number} " in found
 
 
-async def test_a_rebuild_that_others_wait_behind_gives_way_and_runs_again(database: MySqlDatabase) -> None:
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+async def test_a_rebuild_that_others_wait_behind_gives_way_and_runs_again(
+    database: MySqlDatabase, *, is_elsewhere: bool
+) -> None:
+    """`is_elsewhere`: the session behind it uses another database, as reports and dumps do."""
     filled(database, "item")
     async with asyncio.timeout(60), connected(database.url, lock_timeout=30) as session:
         options = Options(server=ServerOptions(yield_after=0.2))
@@ -147,7 +151,8 @@ async def test_a_rebuild_that_others_wait_behind_gives_way_and_runs_again(databa
             running = asyncio.create_task(session.execute(step, StepContext()))
             await until(database, runs("ALTER", "Waiting for table metadata lock"))
             with behind.cursor() as cursor:
-                reading = asyncio.to_thread(cursor.execute, "SELECT COUNT(*) FROM item")
+                cursor.execute(f"USE {'information_schema' if is_elsewhere else database.name}")
+                reading = asyncio.to_thread(cursor.execute, f"SELECT COUNT(*) FROM {database.name}.item")
                 assert await reading == 1  # it gets through once the rebuild has given way
             result = await running
         assert (result.status, result.requeue) == (Status.SKIPPED, True)
