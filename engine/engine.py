@@ -733,6 +733,11 @@ class Engine:
         """All open parents, oldest first, without steps and logs."""
         return await self._store.open_jobs()
 
+    async def has_served_jobs(self) -> bool:
+        """Whether an open job runs, or waits for workers that are there. One that waits for a host without a worker may
+        wait for ever."""
+        return await self._store.has_served_jobs()
+
     async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
         """The ids of the parents that ended since then, whenever they were created, newest first."""
         return await self._store.ended_jobs(since, limit=limit)

@@ -282,7 +282,7 @@ class Notifier:
         if not since:
             return
         urgent_since = await self._store.collected_since(only_urgent=True)
-        is_open, at = await self._store.has_open_jobs(), self._clock()
+        is_open, at = await self._store.has_served_jobs(), self._clock()
         for recipient in self._recipients:
             if recipient.name not in since:
                 continue

@@ -520,6 +520,10 @@ class NotificationStore(Protocol):
 
     async def has_open_jobs(self) -> bool: ...
 
+    async def has_served_jobs(self) -> bool:
+        """Whether an open job runs, or waits in a queue that a live worker process, or one of this host, serves."""
+        ...
+
 
 class Leadership(Protocol):
     """Lets one process at a time do work that must not be done twice. The work must be safe without that, too:

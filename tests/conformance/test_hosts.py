@@ -140,6 +140,17 @@ async def test_a_queue_that_no_live_worker_serves_is_known(shared: SharedStores)
             assert await first.hosts.unserved() == {"eu": [1], "host:db2": [3], "us": [2]}
 
 
+async def test_a_job_that_no_live_worker_serves_keeps_none_at_work(shared: SharedStores) -> None:
+    async with shared.open(host="db1") as first, shared.open(host="db2") as second:
+        await second.submit([new_job("sales")], OnDuplicate.REFUSE)
+        assert await first.has_open_jobs()
+        assert not await first.has_served_jobs()
+        async with second.hosting_workers():
+            assert await first.has_served_jobs()
+        assert await second.claim("there") is not None
+        assert await first.has_served_jobs()  # it runs
+
+
 async def test_a_run_reserves_no_jobs_that_its_own_workers_cannot_take(shared: SharedStores) -> None:
     opening = (shared.open(host="db1"), shared.open(host="db2", queues=("eu",)))
     async with opening[0] as first, opening[1] as second, first.reserving("a run"):

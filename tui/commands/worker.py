@@ -244,7 +244,7 @@ class _Host:
                         if not stop.is_set():
                             return False
                     # From here on no one counts on this process, so the jobs submitted before are the last ones for it.
-                    if not stop.is_set() and not await patiently(engine.open_jobs):
+                    if not stop.is_set() and not await patiently(engine.has_served_jobs):
                         return False
                 await engine.drain(self.grace)
         return True
@@ -347,7 +347,7 @@ async def _idle_once(alone: asyncio.Event, engine: Engine) -> None:
 
 
 async def _idle(engine: Engine, seconds: float) -> None:
-    """Return when no job has been open, and nothing has happened, for so long."""
+    """Return when no job that a worker serves has been open, and nothing has happened, for so long."""
     moved = asyncio.Event()
 
     async def follow() -> None:
@@ -361,7 +361,7 @@ async def _idle(engine: Engine, seconds: float) -> None:
                     await moved.wait()
                 moved.clear()
             except TimeoutError:
-                if not await patiently(engine.open_jobs):
+                if not await patiently(engine.has_served_jobs):
                     return
 
     await first_of(follow(), wait())

@@ -166,6 +166,10 @@ class JobReads(StoreBase):
         ((is_open,),) = await self._pool.rows(queries.IS_OPEN)
         return bool(is_open)
 
+    async def has_served_jobs(self) -> bool:
+        ((is_served,),) = await self._pool.rows(queries.IS_SERVED, {"ours": self._targets_here.served})
+        return bool(is_served)
+
     async def paused(self) -> Pause | None:
         found = [Pause(at=at, by=by) for at, by in await self._pool.rows(queries.PAUSE)]
         return found[0] if found else None

@@ -69,11 +69,13 @@ FROM worker AS w WHERE NOT is_run ORDER BY started_at, id"""
 RUNNING: Final = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
 KEY_OF: Final = """SELECT target_key FROM parent_job
 WHERE target = %(target)s AND started_at IS NOT NULL ORDER BY id DESC LIMIT 1"""
-UNSERVED: Final = f"""SELECT queue, array_agg(DISTINCT parent_id ORDER BY parent_id) FROM child_job
-WHERE due AND NOT held AND reserved_by IS NULL AND queue <> ALL (%(ours)s) AND queue NOT IN (
+_UNSERVED: Final = f"""due AND NOT held AND reserved_by IS NULL AND queue <> ALL (%(ours)s) AND queue NOT IN (
     SELECT unnest(queues) FROM worker AS w
-    WHERE serves_all AND host NOT IN (SELECT host FROM drained_host) AND {LIVES})
-GROUP BY queue ORDER BY queue"""
+    WHERE serves_all AND host NOT IN (SELECT host FROM drained_host) AND {LIVES})"""
+UNSERVED: Final = f"""SELECT queue, array_agg(DISTINCT parent_id ORDER BY parent_id) FROM child_job
+WHERE {_UNSERVED} GROUP BY queue ORDER BY queue"""
+IS_SERVED: Final = f"""SELECT EXISTS (SELECT FROM parent_job
+WHERE finished_at IS NULL AND id NOT IN (SELECT parent_id FROM child_job WHERE {_UNSERVED}))"""
 OLDEST_PENDING: Final = """SELECT created_at FROM parent_job WHERE id = (
     SELECT min(parent_id) FROM child_job WHERE due AND NOT held AND reserved_by IS NULL)"""
 

@@ -633,6 +633,9 @@ class SqliteStore:
         ((is_open,),) = await self._read(queries.IS_OPEN)
         return bool(is_open)
 
+    async def has_served_jobs(self) -> bool:
+        return await self.has_open_jobs()
+
     async def prunable(self, status: Status, *, before: Micros, keep_last: int, after: int, limit: int) -> list[int]:
         values = {"status": status, "before": before, "keep_last": keep_last, "after": after, "limit": limit}
         return [parent_id for (parent_id,) in await self._read(queries.PRUNABLE, values)]

@@ -97,6 +97,16 @@ async def test_one_host_tells_and_another_takes_over(
         assert web.none_waits()
 
 
+async def test_a_job_of_a_host_without_a_worker_holds_no_message_back(
+    hosts: tuple[Store, Store], clock: StoppedClock, web: WebServer
+) -> None:
+    first, second = hosts
+    async with notifying(telling(first, clock, replace(ops(web), latest=DAY))):
+        await second.submit([new_job("stock")], OnDuplicate.REFUSE)
+        await fail(first, "sales")
+        assert "sales" in (await asyncio.to_thread(web.taken)).body.decode()
+
+
 async def test_recipients_of_the_config_file_of_another_host_are_not_forgotten(
     hosts: tuple[Store, Store], clock: StoppedClock, web: WebServer
 ) -> None:
