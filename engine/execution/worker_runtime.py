@@ -67,7 +67,8 @@ async def hosted_workers(
 
 def preload_imports() -> None:
     """Import the modules that a job on SQLite needs, once for all processes forked afterwards."""
-    import_module("engine.targets.sqlite.session")
+    for name in ("session", "running.methods", "running.partial_effects", "running.writeback", "reading.page_map"):
+        import_module(f"engine.targets.sqlite.{name}")
 
 
 def report_store_errors(callback: Callable[[str], None]) -> None:

@@ -26,7 +26,7 @@ from engine.fleet.surveyed_elsewhere import is_file_elsewhere
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from engine.system.private_files import exposure, require_private_store
-from tui.commands import estimate_checks, notify_checks, schedule_checks
+from tui.commands import estimate_checks, notify_checks
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import store_format, typed_values
@@ -35,8 +35,10 @@ from tui.presentation.text import counted, plain, size, zoned_time
 from tui.presentation.worker_format import format_unserved, serving
 
 if TYPE_CHECKING:
+    from tui.commands import schedule_checks
     from tui.console import settings as console_settings
 else:
+    schedule_checks = lazy("tui.commands.schedule_checks", "only where there are schedules")
     console_settings = lazy("tui.console.settings", "it imports Textual")
 
 _LITTLE_SPACE = 100_000_000
@@ -55,6 +57,8 @@ async def examine(
     config, config_check = _config(settings)
     exposed = [] if settings.store.is_shared else list(_exposed_store(settings.store.path))
     has_store = not exposed and (settings.store.is_shared or _is_there(settings.store.path))
+    has_config = config_check.level is Level.OK
+    may_fire = bool(config.schedules) or not has_config
     return [
         *_versions(),
         config_check,
@@ -62,7 +66,7 @@ async def examine(
         *exposed,
         *(_files(settings) if not (exposed or settings.store.is_shared) else []),
         *(await _store(settings, config.defaults.workers) if has_store else []),
-        *(await schedule_checks.schedule_checks(settings, config, has_config=config_check.level is Level.OK)),
+        *(await schedule_checks.schedule_checks(settings, config, has_config=has_config) if may_fire else []),
         *notify_checks.secrets(config.notify),
         *(await notify_checks.deliveries(settings, config.notify) if has_store else []),
         *(await estimate_checks.estimates(settings) if has_store and not of_each else []),

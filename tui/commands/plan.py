@@ -5,24 +5,35 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from engine import Plan, Request
 from engine.domain.errors import TargetError
 from engine.domain.humanize import counted
+from engine.domain.lazy_import import lazy
+from engine.domain.steps import Micros
 from engine.domain.time_limits import deadline
 from engine.inspection.inspector import for_each
 from engine.system.clock import now
 from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run
 from tui.commands.passwords import ask_for_missing
-from tui.commands.plan_overview import MANY, fitting_text, overview_lines
 from tui.commands.progress_line import ProgressLine
 from tui.commands.run_order import in_run_order
 from tui.commands.settings import Settings, requests
 from tui.commands.targets import entries_of, named_targets
-from tui.presentation import json_format
 from tui.presentation.exit_codes import FAILED, OK, REFUSED, weightiest
 from tui.presentation.job_times import limit_text
+
+if TYPE_CHECKING:
+    from tui.commands import plan_overview
+    from tui.presentation import json_format
+else:
+    plan_overview = lazy("tui.commands.plan_overview", "only many plans need it")
+    json_format = lazy("tui.presentation.json_format", "only --json needs it")
+
+MANY: Final = 5
+"""More plans than this are not printed in full."""
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
@@ -47,7 +58,7 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
         at = now()
         closes = deadline(chosen.requests[0].options, at)  # it is the same for all
         workers = args.workers or settings.config().defaults.workers
-        output.line(_text(plans, fitting_text(plans, at, closes, workers)))
+        output.line(_text(plans, at, closes, workers))
         if closes is not None:
             output.line(f"\nif it is run now, {limit_text(chosen.requests[0].options, closes, at)}")
     for error in errors:
@@ -56,9 +67,10 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     return weightiest({REFUSED if refused else OK, chosen.code, FAILED if errors else OK})
 
 
-def _text(plans: Sequence[Plan], fitting: str) -> str:
+def _text(plans: Sequence[Plan], at: Micros, closes: Micros | None, workers: int) -> str:
     if len(plans) > MANY:
-        return "\n".join(overview_lines(plans, fitting))
+        fitting = plan_overview.fitting_text(plans, at, closes, workers)
+        return "\n".join(plan_overview.overview_lines(plans, fitting))
     blocks = ["\n".join(plan_report.plan_lines(plan)) for plan in plans]
     return "\n\n".join([plan_report.total(plans), *blocks] if len(plans) > 1 else blocks)
 

@@ -15,8 +15,6 @@ from tui.presentation.plan_summary import extent, verdict
 from tui.presentation.plan_totals import operation_totals
 from tui.presentation.text import counted, plain, size
 
-MANY: Final = 5
-"""More plans than this are not printed in full."""
 _ATTENTION: Final = (Verdict.REFUSE, Verdict.WARN, Verdict.OK)
 
 

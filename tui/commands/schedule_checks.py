@@ -22,8 +22,6 @@ _WHAT: Final = "schedules"
 async def schedule_checks(settings: Settings, config: Config, *, has_config: bool) -> list[Check]:
     """Nothing where the store cannot be read, which another check says. `has_config`: the config file could be read."""
     schedules = config.schedules
-    if not schedules and has_config:
-        return []
     try:
         async with settings.reading_engine() as engine:
             is_served = await engine.fires_schedules(settings.config_path)

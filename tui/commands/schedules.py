@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine import Engine, ParentJob, Pause
 from engine.config.model import Config
 from engine.domain.due_times import firing_closes_at, is_open, next_due, overlaps_itself
 from engine.domain.errors import ConfigError, DbtendError, UsageError
 from engine.domain.frozen import frozen
+from engine.domain.lazy_import import lazy
 from engine.domain.schedules import Firing, FiringStatus, Night, Schedule, disabled_ones
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
@@ -25,12 +26,10 @@ from engine.schedules.no_targets import no_targets
 from engine.schedules.overlaps import Overlap, overlaps
 from engine.system.clock import now
 from engine.system.current_user import user_at_host
-from tui.commands import output, timer_units
-from tui.commands.foreground import Foreground
+from tui.commands import output
 from tui.commands.naming import name_of
 from tui.commands.progress_line import FEW, ProgressLine
 from tui.commands.report import columns
-from tui.commands.run import in_foreground, printing
 from tui.commands.settings import Settings
 from tui.commands.terminal_question import can_ask, have_typed
 from tui.commands.waiting import nothing_starts
@@ -39,6 +38,13 @@ from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.night_picture import planned_picture, real_picture
 from tui.presentation.schedule_format import ScheduleRow
 from tui.presentation.text import GLYPH, plain
+
+if TYPE_CHECKING:
+    from tui.commands import foreground, run, timer_units
+else:
+    foreground = lazy("tui.commands.foreground", "only --run needs it")
+    run = lazy("tui.commands.run", "only --run needs it")
+    timer_units = lazy("tui.commands.timer_units", "only --systemd and --cron need it")
 
 _MODES: Final = ("run", "enable", "disable", "systemd", "cron")
 _LISTED: Final = 10
@@ -157,7 +163,7 @@ def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings:
             output.notice(f"{schedule.name}: {_without_jobs(schedule, recorded)}")
         return jobs
 
-    how = Foreground(
+    how = foreground.Foreground(
         store=settings.store,
         workers=config.defaults.workers,
         max_running=config.defaults.workers,
@@ -165,7 +171,7 @@ def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings:
         retention=config.retention,
         config=settings.config_path,
     )
-    code = in_foreground(how, submit, printing(as_json=args.json, many=True), config)
+    code = run.in_foreground(how, submit, run.printing(as_json=args.json, many=True), config)
     return FAILED if recorded is not None and recorded.status is FiringStatus.MISSED else code
 
 

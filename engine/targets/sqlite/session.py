@@ -7,9 +7,10 @@ import contextlib
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import TargetHistory
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.system.lock_holders import in_use
@@ -22,13 +23,18 @@ from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.planning.obstacles import remarks_on
-from engine.targets.sqlite.running.check_findings import parse_findings
-from engine.targets.sqlite.running.checks import without_contentless
 from engine.targets.sqlite.running.operation import SqliteOperation, truncate_log
 from engine.targets.sqlite.running.throttling import Contention, contention
-from engine.targets.sqlite.system import copying
 from engine.targets.sqlite.system.files import last_change
 from engine.targets.step_execution import StepContext
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.running import check_findings, checks
+    from engine.targets.sqlite.system import copying
+else:
+    check_findings = lazy("engine.targets.sqlite.running.check_findings", "only a recovery needs it")
+    checks = lazy("engine.targets.sqlite.running.checks", "only a recovery needs it")
+    copying = lazy("engine.targets.sqlite.system.copying", "only a recovery needs it")
 
 UNFINISHED: Final = "was rolled back"
 
@@ -99,6 +105,6 @@ class SqliteSession(SqliteInspection):
             return Recovery(unfinished=UNFINISHED, found=why, is_well=False)
         await truncate_log(connection, self._path)
         read = partial(statement.short, connection.aio)
-        found = parse_findings(await without_contentless(read, rows)).sentences
+        found = check_findings.parse_findings(await checks.without_contentless(read, rows)).sentences
         text = f"a quick check found damage: {found[0]}" if found else "a quick check found nothing wrong"
         return Recovery(unfinished=UNFINISHED, found=text, is_well=not found, is_damaged=bool(found))

@@ -7,11 +7,12 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN
+from engine.domain.lazy_import import lazy
 from engine.domain.requests import SqliteLibrary
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
@@ -28,18 +29,26 @@ from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.reader import Reader
-from engine.targets.sqlite.running import methods
 from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.layout import Layout
-from engine.targets.sqlite.running.partial_effects import COPY_REMOVED, partial_effect
 from engine.targets.sqlite.running.throttling import Throttle
-from engine.targets.sqlite.running.work import Work, runs_beside_readers
-from engine.targets.sqlite.running.writeback import writing_back
-from engine.targets.sqlite.system import swapping
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
-from engine.targets.sqlite.system.old_backups import NewBackup
-from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy, copy_in
 from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, without_room
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.running import methods, partial_effects, writeback
+    from engine.targets.sqlite.running import work as working
+    from engine.targets.sqlite.running.work import Work
+    from engine.targets.sqlite.system import swapping, unfinished_backup
+    from engine.targets.sqlite.system.old_backups import NewBackup
+    from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
+else:
+    methods = lazy("engine.targets.sqlite.running.methods", "a plan does without it")
+    partial_effects = lazy("engine.targets.sqlite.running.partial_effects", "a plan does without it")
+    working = lazy("engine.targets.sqlite.running.work", "a plan does without it")
+    writeback = lazy("engine.targets.sqlite.running.writeback", "a plan does without it")
+    swapping = lazy("engine.targets.sqlite.system.swapping", "only an exchange of the file needs it")
+    unfinished_backup = lazy("engine.targets.sqlite.system.unfinished_backup", "only an exchange of the file needs it")
 
 FOLLOW_UP_LOCK_TIMEOUT: Final = 60.0
 """Seconds that a step whose lack does harm waits for its lock at least."""
@@ -141,11 +150,11 @@ class SqliteOperation:
                         await self._ahead.done(context.cancel)
                 if step.method in WRITING and self._throttle.has_timed_out:
                     await statement.require_exclusive_lock(connection.aio)
-                written = copy_in(step.unfinished) if step.method is Method.SWAP else self._path
-                writeback = writing_back(written) if step.write_behind else contextlib.nullcontext()
+                written = unfinished_backup.copy_in(step.unfinished) if step.method is Method.SWAP else self._path
+                writing = writeback.writing_back(written) if step.write_behind else contextlib.nullcontext()
                 with self._throttle.measure(step.blocks_writers):
                     work = self._work(step, connection, context, timeout)
-                    async with writeback:
+                    async with writing:
                         result = await self._run(work)
         except TargetError as error:
             result = failed_by(error)
@@ -159,11 +168,11 @@ class SqliteOperation:
             return result
         if work is None and step.method in {Method.COMPARE, Method.COPY_CHECK} and self._copy is not None:
             await self._discard_copy()
-            return replace(result, left=COPY_REMOVED)
-        return replace(result, left=NOT_BEGUN if work is None else await partial_effect(work))
+            return replace(result, left=partial_effects.COPY_REMOVED)
+        return replace(result, left=NOT_BEGUN if work is None else await partial_effects.partial_effect(work))
 
     def _work(self, step: SqliteStep, connection: MeteredConnection, context: StepContext, timeout: float) -> Work:
-        return Work(
+        return working.Work(
             connection=connection,
             opened=self._opened,
             step=step,
@@ -240,7 +249,7 @@ class SqliteOperation:
         self._found_damage = self._found_damage or is_damage(error)
         if not is_busy(error):
             return StepResult(status=Status.FAILED, error=explain(error, timeout))
-        blockers = await self._blockers.describe_last(wal=runs_beside_readers(step))
+        blockers = await self._blockers.describe_last(wal=working.runs_beside_readers(step))
         self._throttle.has_timed_out = True
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))
 
