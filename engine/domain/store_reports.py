@@ -69,6 +69,10 @@ class StoreCheck:
     workers: int
     dead_workers: int
     """Processes that died, and whose jobs are not rescued yet."""
+    host: str
+    """The name of this host."""
+    has_namesake: bool
+    """Whether another machine works under that name."""
     broken: Mapping[Invariant, int]
     """How many rows violate each; none is left out."""
 

@@ -13,10 +13,12 @@ from engine.domain.claims import Outcome, Report
 from engine.domain.errors import StoreError
 from engine.domain.events import HistoryFilter
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Options, Request, ServerOptions
+from engine.domain.schedules import Firing, FiringStatus
 from engine.domain.statuses import Status
-from engine.store.protocol import NewJob
+from engine.store.protocol import NewBatch, NewJob
 from tests.building import new_job
 from tests.conformance.stores import SharedStores
+from tests.conformance.test_surveys import FOUND
 from tests.postgres_server import PostgresServer
 from tests.shared_stores import copied_store
 
@@ -104,6 +106,24 @@ async def test_two_machines_of_one_name_do_not_work_at_once(shared: SharedStores
                     pass
         async with second.hosting_workers():
             pass
+
+
+async def test_nothing_is_submitted_or_surveyed_under_the_name_of_another_machine(shared: SharedStores) -> None:
+    called = pytest.raises(StoreError, match=r"another machine .* is called db1, too .*DBTEND_HOST")
+    firing = Firing(schedule="nightly", due_at=5, status=FiringStatus.FIRED, recorded_at=5)
+    async with shared.open(host="db1", machine="a") as first, shared.open(host="db1", machine="b") as second:
+        async with first.hosting_workers():
+            with called:
+                await second.submit([new_job("sales")], OnDuplicate.REFUSE)
+            with called:
+                await second.fire(firing, [new_job("sales")], NewBatch())
+            with called:
+                await second.save_surveys([FOUND])
+            with called:
+                async with shared.open(host="db1", machine="b"):
+                    pass
+        async with shared.open(host="db1", machine="b") as alone:
+            assert await alone.submit([new_job("sales")], OnDuplicate.REFUSE) == [1]
 
 
 def in_queue(name: str, queue: str) -> NewJob:

@@ -57,6 +57,7 @@ def store_checks(found: StoreCheck, store: str) -> list[Check]:
         *_roles(found),
         _queue(found),
         _workers(found),
+        *_namesake(found),
         *_rules(found),
     ]  # fmt: skip
 
@@ -118,6 +119,12 @@ def _workers(found: StoreCheck) -> Check:
     if found.open_jobs and not found.workers:
         return Check(Level.WARN, "workers", f"none, and {found.open_jobs:,} open", "start one: dbtend worker")
     return Check(Level.OK, "workers", text)
+
+
+def _namesake(found: StoreCheck) -> Iterator[Check]:
+    if found.has_namesake:
+        why = f"another machine that works for this store is called {plain(found.host)}, too"
+        yield Check(Level.PROBLEM, "host", why, "give each its own name, such as DBTEND_HOST=NAME")
 
 
 def _rules(found: StoreCheck) -> Iterator[Check]:

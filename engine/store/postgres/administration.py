@@ -12,7 +12,9 @@ from engine.domain.errors import StoreError
 from engine.domain.store_reports import Invariant, StoreCheck, StoreMade
 from engine.store.postgres import queue_schema, roles, schema
 from engine.store.postgres.connections import Connection, connected, store_error
+from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.queries import LIVES
+from engine.system.host import host_name, machine_id
 
 ROUND_TRIPS: Final = 9
 _FACTS: Final = f"""SELECT current_setting('server_version'), current_database(), pg_database_size(current_database()),
@@ -100,6 +102,7 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
     async with connection.transaction():
         await connection.execute(b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         facts = await _row(connection, _FACTS)
+        has_one = await has_namesake(connection, host_name(), machine_id())
         broken = {rule: int((await _row(connection, query))[0]) for rule, query in _BROKEN.items()}
     server, database, size, user, jobs, open_jobs, events, workers, dead, may_end, is_local = facts
     missing = await roles.missing_roles(connection)
@@ -125,6 +128,8 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         events=events,
         workers=workers,
         dead_workers=dead,
+        host=host_name(),
+        has_namesake=has_one,
         broken=broken,
     )
 

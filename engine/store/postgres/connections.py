@@ -26,7 +26,7 @@ from engine.domain.errors import (
 )
 from engine.domain.jobs import JobId
 from engine.store.not_found import no_such_batch, no_such_job
-from engine.store.postgres.refusals import refusal
+from engine.store.postgres.refusals import namesake_error, refusal
 from engine.store.postgres.roles import SEARCH_PATH
 
 KEEPALIVES: Final = {
@@ -259,8 +259,7 @@ def _own_error(error: psycopg.Error) -> DbtendError | OwnershipLostError | None:
         case "DT005":
             return no_such_batch(int(detail))
         case "DT006":
-            why = f"another machine that works for this store is called {detail}, too"
-            return StoreError("worker", why, "give each its own name, such as DBTEND_HOST=NAME")
+            return namesake_error(detail)
     return None
 
 

@@ -33,6 +33,7 @@ class JobWrites(LostClaims):
     async def submit(
         self, jobs: Sequence[NewJob], on_duplicate: OnDuplicate, batch: NewBatch | None = None
     ) -> list[int]:
+        await self._refuse_namesake()
         submission = uuid.uuid4().hex
         new = values.as_jsonb([values.new_job(job, self._targets_here) for job in jobs])
         try:

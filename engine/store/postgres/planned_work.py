@@ -59,6 +59,7 @@ class PlannedWork(StoreBase):
         return None if found is None else int(found)
 
     async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
+        await self._refuse_namesake()
         new = values.as_jsonb([values.new_job(job, self._targets_here) for job in jobs])
         asked = (values.firing(firing), new, values.new_batch(batch), None, self._run, self._who, self._at())
         rows = await self._pool.write(queries.FIRE, asked)
@@ -79,6 +80,7 @@ class PlannedWork(StoreBase):
         return decoded_surveys(self._here(await self._pool.rows(queries.SURVEYS, {"targets": names})))
 
     async def save_surveys(self, done: Collection[Survey]) -> None:
+        await self._refuse_namesake()
         stored = [replace(survey, target=self._targets_here.stored(survey.target)) for survey in done]
         rows = [dict(zip(SURVEY, encode_survey(survey), strict=True)) for survey in stored]
         await self._pool.call("save_surveys", values.as_jsonb(rows), await self._now() - SURVEYS_KEPT)

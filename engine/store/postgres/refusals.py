@@ -48,3 +48,9 @@ def refusal(what: str, text: str) -> StoreError | None:
 def behind_pooler(what: str) -> StoreError:
     why = "is behind a connection pooler, and the store needs sessions of its own"
     return StoreError(what, why, "give the address of the server itself")
+
+
+def namesake_error(host: str) -> StoreError:
+    """Why a host is refused while another one works under its name."""
+    why = f"another machine that works for this store is called {host}, too"
+    return StoreError("this host", why, "give each its own name, such as DBTEND_HOST=NAME")

@@ -19,6 +19,7 @@ from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool, connected
 from engine.store.postgres.hosts import Hosts
 from engine.store.postgres.job_writes import JobWrites
+from engine.store.postgres.namesakes import refuse_namesake
 from engine.store.postgres.notifications import Notifications
 from engine.store.postgres.ownership import Ownership
 from engine.store.postgres.planned_work import PlannedWork
@@ -82,14 +83,14 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
         async with AsyncExitStack() as stack:
             watch = ChangeWatch(url, what, host_clock)
             stack.push_async_callback(watch.close)
-            admission = asyncio.ensure_future(_admission(url, what, watch, read_only=read_only))
+            here = (host or host_name(), machine_id() if machine is None else machine)
+            admission = asyncio.ensure_future(_admission(url, what, watch, here, read_only=read_only))
             stack.push_async_callback(_cancelled, admission)
             rights = frozenset(Role) if early else await admission
             is_viewer = read_only or not rights & {Role.OPERATOR, Role.WORKER}
             pool = Pool(url, what, program="dbtend", size=size, at_once=size if early else 1, read_only=is_viewer)
             await pool.open()
             stack.push_async_callback(pool.close)
-            here = (host or host_name(), machine_id() if machine is None else machine)
             store = cls(url, what, pool, watch, clock, who, *here, queues, rights)
             if early:
                 pool.admission = store._admission = admission
@@ -152,12 +153,15 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
         )
 
 
-async def _admission(url: str, what: str, watch: ChangeWatch, *, read_only: bool) -> frozenset[Role]:
-    """What this user may do in the store, once that is followed. Raises StoreError."""
+async def _admission(
+    url: str, what: str, watch: ChangeWatch, here: tuple[str, str], *, read_only: bool
+) -> frozenset[Role]:
+    """What this user may do in the store, once that is followed. `here`: host and machine. Raises StoreError."""
     following = asyncio.ensure_future(watch.open())
     try:
         async with connected(url, what, "dbtend") as connection:
             rights = await require_current(connection, what)
+            await refuse_namesake(connection, *here)
         await following
     except BaseException:
         await _cancelled(following)

@@ -12,6 +12,8 @@ from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool
 from engine.store.postgres.held_claims import HeldClaims
 from engine.store.postgres.host_targets import HostTargets
+from engine.store.postgres.namesakes import HAS_NAMESAKE
+from engine.store.postgres.refusals import namesake_error
 from engine.store.postgres.roles import Role
 
 
@@ -63,6 +65,13 @@ class StoreBase:
             return self._clock()
         ((now,),) = await self._pool.rows("SELECT now_micros()")
         return int(now)
+
+    async def _refuse_namesake(self) -> None:
+        """Raises StoreError where another machine works under the name of this host: it has other files."""
+        asked = {"host": self._targets_here.host, "machine": self._machine}
+        ((has_one,),) = await self._pool.rows(HAS_NAMESAKE, asked)
+        if has_one:
+            raise namesake_error(self._targets_here.host)
 
     def _stored(self, target: str) -> str:
         """A target as a parameter of a query."""

@@ -262,3 +262,19 @@ def test_a_server_that_answers_is_asked_before_the_store_and_its_error_comes_fir
     unreachable = dbtend("--store", store, "run", elsewhere, "--op", "analyze")
     assert "no server answers there" in unreachable.err
     assert store not in unreachable.err
+
+
+def test_another_machine_of_the_same_name_is_refused_whatever_it_asks(
+    dbtend: CommandLine, shared: str, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBTEND_HOST", "db1")
+    sentence = "another machine that works for this store is called db1, too"
+    with worker_of(dbtend, shared, "db1"), closing(as_admin(shared)) as admin:
+        admin.execute("UPDATE dbtend.worker SET machine = 'another'")
+        for words in (("run", str(sales), "--op", "vacuum", "--detach"), ("fleet", str(sales)), ("history",)):
+            refused = dbtend("--store", shared, *words)
+            assert refused.code == 2
+            assert sentence in refused.err
+        assert sentence in dbtend("--store", shared, "plan", str(sales), "--op", "vacuum").err
+        for command in ("store check", "doctor"):
+            assert sentence in dbtend("--store", shared, *command.split()).out
