@@ -12,8 +12,11 @@ from engine.domain.steps import WaitsFor
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult
 from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected
 from tests.mysql_databases import MySqlDatabase
+
+pytestmark = LONG_ON_MYSQL
 
 HOLDS = "SELECT * FROM item LIMIT 1"
 

@@ -10,9 +10,12 @@ import pytest
 from engine import Operation, ServerOptions, Status
 from engine.domain.requests import CheckLevel
 from engine.targets.mysql.connection.server import Flavor
+from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import run
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
+
+pytestmark = LONG_ON_MYSQL
 
 PLAIN: Final = "(id INT PRIMARY KEY, b VARCHAR(150), KEY (b))"
 CORPUS: Final = {

@@ -20,11 +20,14 @@ from engine.targets.mysql.running import operation as running_operation
 from engine.targets.mysql.running.progress import DISK_IS_FULL
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress
 from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import connected, plan, run
 from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer, free_port
 from tests.slow_lines import slow_line
+
+pytestmark = LONG_ON_MYSQL
 
 GALERA = Path("/usr/lib/galera/libgalera_smm.so")  # of the package that mariadb-server needs
 CRASHED = "the table may be crashed: run repair again"

@@ -17,12 +17,15 @@ from engine.targets.mysql.reading.undo import ACTIVE, HELPER
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import python
 from tests.engine.targets.mysql.a_session import WORKS, filled, runs, until
+from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.server_session import connected, plan, run
 from tests.mysql_databases import MySqlDatabase
 
 if TYPE_CHECKING:
     from engine import ChildJob
+
+pytestmark = LONG_ON_MYSQL
 
 
 @pytest.fixture

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 
-import pytest
-
 from engine import Operation, Options, Reason, ServerOptions, Status
 from engine.targets.step_execution import DONE_OR_UNCHANGED, StepContext
 from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected
 from tests.mysql_databases import new_database
 from tests.mysql_server import MySqlServer
 
+pytestmark = LONG_ON_MYSQL
 
-@pytest.mark.long
+
 async def test_a_rebuild_is_begun_again_after_a_restart_and_not_where_the_server_stays_away(
     own_server: MySqlServer,
 ) -> None:

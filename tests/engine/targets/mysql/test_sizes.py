@@ -9,6 +9,7 @@ from engine.domain.steps import Facts
 from engine.targets.mysql.reading.facts import facts
 from engine.targets.mysql.reading.tables import Part
 from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.server_session import plan, run
 from tests.mysql_databases import MySqlDatabase
@@ -34,6 +35,7 @@ async def facts_of(database: MySqlDatabase) -> Facts:
         return await facts(reader)
 
 
+@LONG_ON_MYSQL
 @pytest.mark.parametrize("more", ["", "PARTITION BY HASH (id) PARTITIONS 2"])
 async def test_old_statistics_do_not_hide_how_large_a_table_is(database: MySqlDatabase, more: str) -> None:
     counted_when_empty(database, "item", more)
@@ -55,6 +57,7 @@ def test_extents_without_a_page_need_no_disk_space() -> None:
     assert Part(data_bytes=10, index_bytes=5, free_bytes=60).used_bytes == 15
 
 
+@LONG_ON_MYSQL
 @pytest.mark.parametrize("more", ["", "PARTITION BY HASH (id) PARTITIONS 2"])
 async def test_the_effect_of_a_rebuild_is_true_whatever_the_names(database: MySqlDatabase, more: str) -> None:
     name, table = f"a-b {database.name}", "ör-der #1"

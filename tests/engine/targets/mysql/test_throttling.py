@@ -16,9 +16,12 @@ from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
+
+pytestmark = LONG_ON_MYSQL
 
 USER = "joe"
 

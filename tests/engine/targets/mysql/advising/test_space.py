@@ -11,9 +11,12 @@ from engine.targets.mysql.advising.space import gain
 from engine.targets.mysql.reading.files import file_sizes
 from engine.targets.mysql.reading.samples import sample
 from engine.targets.mysql.reading.tables import tables
+from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.mysql.looking import looking
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
+
+pytestmark = LONG_ON_MYSQL
 
 ROWS: Final = 40_000
 ALLOWED: Final = 0.15
