@@ -61,13 +61,17 @@ class Console:
     pilot: Pilot[None]
 
     async def press(self, *keys: str) -> None:
-        """Press each key when all that the one before it started is done."""
-        for key in keys:
+        """Press each key when all that the one before it started is done. The screen is drawn after the last one, and
+        reads then what has come into view."""
+        for number, key in enumerate(keys, 1):
             await self.pilot.press(key)
-            await self.settle()
+            await self.settle(drawn=number == len(keys))
 
-    async def settle(self) -> None:
-        """Wait until everything that the last key started is done, or the console has ended."""
+    async def settle(self, *, drawn: bool = True) -> None:
+        """Wait until everything that the last key started is done, or the console has ended.
+
+        `drawn`: and what it shows is drawn.
+        """
         await self.pilot.pause()
         async with asyncio.timeout(SETTLED_AFTER):
             while self.app.return_code is None:
@@ -77,7 +81,7 @@ class Console:
                         await asyncio.gather(*(worker.wait() for worker in begun))
                 elif self.app.keys.is_busy:  # a key waits for what a thread answers
                     await asyncio.sleep(0.005)
-                elif not draw_what_has_changed(self.app):
+                elif not (drawn and draw_what_has_changed(self.app)):
                     return
                 await self.pilot.pause()
 

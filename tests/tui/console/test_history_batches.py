@@ -212,7 +212,8 @@ async def test_a_batch_that_is_folded_leaves_the_next_one_where_it_is(seeded: Se
     await batch_of(seeded, clock, 2)
     await batch_of(seeded, clock, 2)
     async with open_console(seeded.path, clock=clock) as console:
-        await console.press("h", "enter")
+        await console.press("h")
+        await console.press("enter")
         await console.until(lambda: ids(console) == ["b2", "#4", "#3", "b1"])
         await console.press("enter")
         assert ids(console) == ["b2", "b1"]
