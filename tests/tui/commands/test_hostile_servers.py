@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -37,13 +35,7 @@ def test_every_command_says_what_is_wrong_in_one_sentence(dbtend: CommandLine, d
 def test_ctrl_c_ends_it(dbtend: CommandLine, database: Database, command: str, how: str) -> None:
     name, *options = command.split()
     with hostile_server(database, how, 7) as url:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tui.cli", name, url, *options],
-            env={**os.environ, **dbtend.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = dbtend.start(name, url, *options)
         try:
             database.wait_for("SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name ~ '^dbtend'")
             for _ in range(2):  # the second one leaves at once

@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from engine import Engine, Operation, Request
 from engine.system.clock import now
 from engine.targets.sqlite.running import layout
-from tests.browser import browser
+from tests.browser import Browser, browser
 from tests.sqlite_files import make_database, remove_index_entries
 from tests.tui.command_line import CommandLine, command_line
 from tui.presentation.exit_codes import FAILED, OK, USAGE
@@ -59,6 +60,13 @@ def page(night: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy2(night / "report.html", tmp_path))
 
 
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser for all tests."""
+    with browser(tmp_path_factory.mktemp("browser") / "profile") as started:
+        yield started
+
+
 def test_it_says_what_happened(page: Path) -> None:
     text = page.read_text()
     assert re.search(r"<b>10</b>\s*jobs", text)
@@ -74,32 +82,31 @@ def test_each_target_of_a_schedule_says_when_it_is_due_next(page: Path) -> None:
     assert len(re.findall(r"next \d{4}-\d\d-\d\d 22:00", page.read_text())) == 5
 
 
-def test_a_browser_shows_it_on_a_phone_on_a_desk_and_printed(page: Path, tmp_path: Path) -> None:
-    with browser(tmp_path / "profile") as found:
-        found.open(page)
-        assert found.requested == [page.as_uri()]
-        assert found.complaints == []
-        assert found.evaluate("document.title").startswith("dbtend report of ")
-        assert found.evaluate("document.querySelectorAll('script, img, link, iframe').length") == 0
-        assert found.evaluate("document.querySelectorAll('svg.bars').length") >= 1
-        assert found.evaluate("[...document.querySelectorAll('h2')].map(e => e.textContent)")[:2] == [
-            "What needs attention", "What ran"
-        ]  # fmt: skip
-        for width, has_cards in ((320, True), (390, True), (860, True), (900, False), (1200, False)):
-            found.resize(width, 800, mobile=has_cards)
-            assert found.evaluate(OVERFLOW) <= 0, width
-            hidden = found.evaluate("getComputedStyle(document.querySelector('thead')).display === 'none'")
-            assert hidden is has_cards
-            assert found.evaluate(SMALLEST) >= 8, width
-            assert found.evaluate(BESIDE_HEADS) == [], width
-            assert found.screenshot().startswith(b"\x89PNG")
-        printed = found.pdf()
+def test_a_browser_shows_it_on_a_phone_on_a_desk_and_printed(page: Path, found: Browser) -> None:
+    found.open(page)
+    assert found.requested == [page.as_uri()]
+    assert found.complaints == []
+    assert found.evaluate("document.title").startswith("dbtend report of ")
+    assert found.evaluate("document.querySelectorAll('script, img, link, iframe').length") == 0
+    assert found.evaluate("document.querySelectorAll('svg.bars').length") >= 1
+    assert found.evaluate("[...document.querySelectorAll('h2')].map(e => e.textContent)")[:2] == [
+        "What needs attention", "What ran"
+    ]  # fmt: skip
+    for width, has_cards in ((320, True), (390, True), (860, True), (900, False), (1200, False)):
+        found.resize(width, 800, mobile=has_cards)
+        assert found.evaluate(OVERFLOW) <= 0, width
+        hidden = found.evaluate("getComputedStyle(document.querySelector('thead')).display === 'none'")
+        assert hidden is has_cards
+        assert found.evaluate(SMALLEST) >= 8, width
+        assert found.evaluate(BESIDE_HEADS) == [], width
+        assert found.screenshot().startswith(b"\x89PNG")
+    printed = found.pdf()
     assert printed.startswith(b"%PDF")
     assert 1 <= printed.count(b"/Type /Page\n") <= 6
 
 
 def test_it_draws_the_pages_of_a_file_before_and_after(
-    dbtend: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dbtend: CommandLine, tmp_path: Path, found: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layout, "LONGEST", 600.0)
     database, file = make_database(tmp_path / "<b>large.db", rows=10_000), tmp_path / "r.html"
@@ -108,36 +115,33 @@ def test_it_draws_the_pages_of_a_file_before_and_after(
     (drawn,) = re.findall(r"<section>.*?</section>", file.read_text(), re.DOTALL)
     assert "&lt;b&gt;large.db" in drawn
     assert re.search(r"<figcaption>before .*<figcaption>after ", drawn)
-    with browser(tmp_path / "profile") as found:
-        found.open(file)
-        assert found.complaints == []
-        for width in (320, 390, 1200):
-            found.resize(width, 800, mobile=width < 500)
-            assert found.evaluate(OVERFLOW) <= 0
-        sides = "[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().top)"
-        assert len(set(found.evaluate(sides))) == 1  # beside each other
+    found.open(file)
+    assert found.complaints == []
+    for width in (320, 390, 1200):
+        found.resize(width, 800, mobile=width < 500)
+        assert found.evaluate(OVERFLOW) <= 0
+    sides = "[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().top)"
+    assert len(set(found.evaluate(sides))) == 1  # beside each other
 
 
-def test_what_a_page_may_do_is_nothing(page: Path, tmp_path: Path) -> None:
+def test_what_a_page_may_do_is_nothing(page: Path, found: Browser) -> None:
     """If a name were markup after all, the browser would still not run it."""
     broken = page.with_name("broken.html")
     broken.write_text(page.read_text().replace("<footer>", "<img src=x onerror=\"document.title='666'\"><footer>"))
-    with browser(tmp_path / "profile") as found:
-        found.open(broken)
-        assert found.evaluate("document.title").startswith("dbtend report of ")
-        assert any("Content Security Policy" in text for text in found.complaints)
+    found.open(broken)
+    assert found.evaluate("document.title").startswith("dbtend report of ")
+    assert any("Content Security Policy" in text for text in found.complaints)
 
 
-def test_its_own_style_applies_and_no_other(page: Path, tmp_path: Path) -> None:
+def test_its_own_style_applies_and_no_other(page: Path, found: Browser) -> None:
     other = page.with_name("other.html")
     other.write_text(
         page.read_text().replace("<footer>", "<style>h1 { display: none }</style><footer style='color: red'>")
     )
-    with browser(tmp_path / "profile") as found:
-        found.open(other)
-        assert found.evaluate("getComputedStyle(document.querySelector('.tiles')).display") == "grid"
-        assert found.evaluate("getComputedStyle(document.querySelector('h1')).display") == "block"
-        assert found.evaluate("document.querySelector('footer').style.color") == ""
+    found.open(other)
+    assert found.evaluate("getComputedStyle(document.querySelector('.tiles')).display") == "grid"
+    assert found.evaluate("getComputedStyle(document.querySelector('h1')).display") == "block"
+    assert found.evaluate("document.querySelector('footer').style.color") == ""
 
 
 def test_a_store_that_is_not_there_has_an_empty_report(dbtend: CommandLine, tmp_path: Path) -> None:
