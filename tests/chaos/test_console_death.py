@@ -42,7 +42,15 @@ def terminate(opened: Console) -> None:
     opened.process.send_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("die", [kill, hang_up, terminate, Console.close])
+@pytest.mark.parametrize(
+    "die",
+    [
+        kill,
+        pytest.param(hang_up, marks=pytest.mark.long),
+        pytest.param(terminate, marks=pytest.mark.long),
+        Console.close,
+    ],
+)
 async def test_a_vacuum_outlives_its_console(
     all_processes: Processes, tmp_path: Path, die: Callable[[Console], None]
 ) -> None:

@@ -9,6 +9,8 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from engine import Engine, JobId, OnDuplicate, Operation, Reason, Status
 from engine.domain.events import STALLED_AFTER
 from engine.store.ending_texts import format_worker_death
@@ -93,10 +95,11 @@ def assert_ran_to_its_end(child: ChildJob) -> None:
         assert step.status is Status.COMPLETED or (step.status is Status.FAILED and step.attempt < child.attempt)
 
 
+@pytest.mark.parametrize("stride", [499, pytest.param(211, marks=pytest.mark.long)])
 async def test_r7_killed_at_any_statement_everything_is_carried_out_by_the_next_process(
-    tmp_path: Path, store_path: Path
+    tmp_path: Path, store_path: Path, stride: int
 ) -> None:
-    """At every 211th statement to the store or to a database, until a process gets through."""
+    """At one statement to the store or to a database out of so many, until a process gets through."""
     paths = [
         make_database(tmp_path / name, rows=40, journal_mode=mode)
         for name, mode in (("a.db", "wal"), ("b.db", "delete"))
@@ -118,7 +121,7 @@ async def test_r7_killed_at_any_statement_everything_is_carried_out_by_the_next_
             for child in parent.children:
                 assert_ran_to_its_end(child)
                 taken_over += child.attempt > 1
-        jobs, kill_at = known, kill_at + 211
+        jobs, kill_at = known, kill_at + stride
     assert taken_over > 2
     assert [content(path) for path in paths] == before
     assert [integrity(path) for path in paths] == [[], []]

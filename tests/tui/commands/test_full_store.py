@@ -17,6 +17,7 @@ PAGES = (0, 12, 100)
 """Too few to claim the job, to end it, and enough."""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not can_mount(), reason="a process may have no file systems of its own here")
 def test_what_a_run_could_not_carry_out_is_told_as_still_open(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
