@@ -97,6 +97,8 @@ def to_run(
     Raises TargetError if the only target cannot be inspected.
     """
     if args.operations:
+        if args.needed:
+            output.notice("--needed: operations of --op run whether needed or not")
         return ToRun(requests=asked)
     if not args.needed:
         usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
