@@ -29,7 +29,10 @@ def is_of_a_server(child: ChildJob) -> bool:
 
 
 def phrases(child: ChildJob) -> Sequence[str]:
-    """`12 tables vacuumed, 40,000 dead rows removed, 1.20 MB back`, and shorter forms; none if nothing was done."""
+    """`12 tables vacuumed, 40,000 dead rows removed, 1.20 MB back`, and shorter forms; none if nothing was done.
+
+    Findings and lost rows come first: they are in the shortest form, too.
+    """
     done = int(number(child.after, "steps_completed") or 0)
     noun, verb = _DID.get(child.operation, ("step", "done"))
     parts = [f"{counted(done, noun)} {verb}"] if done else []
@@ -38,7 +41,7 @@ def phrases(child: ChildJob) -> Sequence[str]:
     if found := number(child.after, "findings"):
         parts.insert(0, counted(int(found), "finding"))
     if lost := number(child.after, "rows_lost"):
-        parts.append(f"{counted(int(lost), 'row')} lost")
+        parts.insert(0, f"{counted(int(lost), 'row')} lost")
     if removed := number(child.after, "rows_removed"):
         parts.append(f"{counted(int(removed), 'dead row')} removed")
     if kept := number(child.after, "rows_kept"):

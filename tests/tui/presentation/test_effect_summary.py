@@ -130,7 +130,9 @@ def test_a_job_of_several_operations_on_a_server_tells_the_bytes_that_came_back(
 
 def test_rows_that_a_repair_lost_are_told() -> None:
     repaired = ended(Operation.REPAIR, after={"steps_completed": 1, "rows_lost": 95})
-    assert effect(repaired) == "1 table repaired, 95 rows lost"
+    assert effect(repaired) == "95 rows lost, 1 table repaired"
+    checked = ended(Operation.CHECK, after={"steps_completed": 1, "findings": 0})
+    assert "95 rows lost" in job_effect(parent(repaired, checked))
     assert step_effect({"rows_lost": 95}) == "95 rows lost"
 
 
