@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from urllib.parse import unquote, urlsplit
+from os.path import commonprefix
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tui.presentation.text import is_on_a_server, plain, target_name
 
@@ -34,13 +35,19 @@ class PlainNames:
         alike.append(url)
         with suppress(ValueError):  # a URL that is none; to open it says why
             if len(alike) > 1:
-                self._names |= {one: f"{name} ({what})" for one, what in zip(alike, _differences(alike), strict=True)}
+                told_apart = zip(alike, _differences(alike), strict=True)
+                self._names |= {one: _with_difference(name, what) for one, what in told_apart}
+
+
+def _with_difference(name: str, what: str) -> str:
+    """`shop (ann)@db1`: where the name is cut off, its end is what goes."""
+    database, at, host = name.rpartition("@")
+    return f"{database} ({what}){at}{host}" if at else f"{name} ({what})"
 
 
 def _differences(urls: Sequence[str]) -> list[str]:
-    """What tells them apart: the user, else the parameters, else the whole URL."""
-    for form in (_user, _parameters):
-        texts = [form(url) for url in urls]
+    """What tells them apart: the user, else what differs in the parameters, else the whole URL."""
+    for texts in (list(map(_user, urls)), _parameters(urls)):
         if len(set(texts)) == len(texts):
             return texts
     return [plain(url) for url in urls]
@@ -50,5 +57,17 @@ def _user(url: str) -> str:
     return plain(unquote(urlsplit(url).username or "")) or "no user"
 
 
-def _parameters(url: str) -> str:
-    return plain(unquote(urlsplit(url).query)) or "no parameters"
+def _parameters(urls: Sequence[str]) -> list[str]:
+    given = [dict(parse_qsl(urlsplit(url).query)) for url in urls]
+    differing = [name for name in given[0] if len({one.get(name) for one in given}) > 1] if all(given) else []
+    if len(differing) == 1 and all(differing[0] in one for one in given):
+        return list(map(plain, _differing_parts([one[differing[0]] for one in given])))
+    return [plain(unquote(urlsplit(url).query)) or "no parameters" for url in urls]
+
+
+def _differing_parts(paths: Sequence[str]) -> list[str]:
+    """Paths without the folders that all begin with, and without those that all end with."""
+    parts = [path.split("/") for path in paths]
+    begin = len(commonprefix(parts))
+    end = len(commonprefix([one[begin:][::-1] for one in parts]))
+    return ["/".join(one[begin : len(one) - end]) or path for one, path in zip(parts, paths, strict=True)]

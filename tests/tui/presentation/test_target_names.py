@@ -42,10 +42,12 @@ def test_a_target_goes_by_the_name_and_the_label_of_the_config_wherever_its_url_
 @pytest.mark.parametrize(
     ("urls", "names"),
     [
-        (["mysql://ann@db1/shop", "mysql://bob@db1/shop"], ["shop@db1 (ann)", "shop@db1 (bob)"]),
-        (["postgresql://db1/shop", "postgresql://bob@db1/shop"], ["shop@db1 (no user)", "shop@db1 (bob)"]),
-        (["mysql://a@h/x?socket=/a", "mysql://a@h/x"], ["x@h (socket=/a)", "x@h (no parameters)"]),
-        (["mysql://a@db1/x", "mariadb://a@db1/x"], ["x@db1 (mysql://a@db1/x)", "x@db1 (mariadb://a@db1/x)"]),
+        (["mysql://ann@db1/shop", "mysql://bob@db1/shop"], ["shop (ann)@db1", "shop (bob)@db1"]),
+        (["postgresql://db1/shop", "postgresql://bob@db1/shop"], ["shop (no user)@db1", "shop (bob)@db1"]),
+        (["mysql://a@h/x?socket=/a", "mysql://a@h/x"], ["x (socket=/a)@h", "x (no parameters)@h"]),
+        (["mysql://a@h/x?socket=/d/my1/s&z=1", "mysql://a@h/x?z=1&socket=/d/my3/s"], ["x (my1)@h", "x (my3)@h"]),
+        (["mysql://a@h/x?socket=/d/s", "mysql://a@h/x?socket=/s"], ["x (d)@h", "x (/s)@h"]),
+        (["mysql://a@db1/x", "mariadb://a@db1/x"], ["x (mysql://a@db1/x)@db1", "x (mariadb://a@db1/x)@db1"]),
         (["mysql://a@db1/x", "mysql://a@db2/x", "mysql://a@db1/y"], ["x@db1", "x@db2", "y@db1"]),
         (["sqlite:///a/x.db", "sqlite:///b/x.db"], ["x.db", "x.db"]),
         (["mysql://a@[db1/x", "mysql://b@[db1/x"], ["mysql", "mysql"]),
@@ -62,9 +64,9 @@ def test_databases_of_one_name_are_told_apart_by_what_differs(urls: list[str], n
 def test_a_list_of_jobs_tells_two_users_of_one_database_apart() -> None:
     jobs = [replace(parent(), request=replace(parent().request, target=f"mysql://{user}@db1/shop")) for user in "ab"]
     _, *rows = history_table(jobs)
-    assert ["shop@db1 (a)" in rows[0], "shop@db1 (b)" in rows[1]] == [True, True]
+    assert ["shop (a)@db1" in rows[0], "shop (b)@db1" in rows[1]] == [True, True]
     entries = target_entries([job.target for job in jobs], Config())
-    assert [entry.name for entry in entries] == ["shop@db1 (a)", "shop@db1 (b)"]
+    assert [entry.name for entry in entries] == ["shop (a)@db1", "shop (b)@db1"]
 
 
 def test_the_usual_port_is_that_of_the_engine() -> None:
