@@ -6,17 +6,22 @@ import argparse
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
+from docs.generator.config import PRODUCTS
 from docs.generator.tables import Block, code, table
 from engine.domain.option_specs import BY_NAME
 from engine.domain.requests import EngineName, Operation
+from engine.targets.mysql.planning import operation_specs as mysql
 from engine.targets.postgres.planning import operation_specs as postgres
 from engine.targets.sqlite.planning import operation_specs as sqlite
 from tui.commands.arguments import parser_of
 from tui.commands.command_table import COMMANDS
 from tui.presentation.exit_codes import MEANINGS, PRECEDENCE
 
-SQLITE, POSTGRESQL = EngineName.SQLITE, EngineName.POSTGRESQL
-OFFERED: Final[Mapping[EngineName, Collection[Operation]]] = {SQLITE: sqlite.SPECS, POSTGRESQL: postgres.SPECS}
+OFFERED: Final[Mapping[EngineName, Collection[Operation]]] = {
+    EngineName.SQLITE: sqlite.SPECS,
+    EngineName.POSTGRESQL: postgres.SPECS,
+    EngineName.MYSQL: mysql.SPECS,
+}
 
 
 def exit_codes() -> str:
@@ -42,9 +47,8 @@ def request_options() -> str:
     """The options that `plan` and `run` share, and to which operations each means something."""
     shared = {action.dest for action in _own("plan")}
     actions = [action for action in _own("run") if action.dest in shared and action.dest != "json"]
-    return table(
-        ["option", "meaning", "SQLite", "PostgreSQL"], ([*_row(action), *_scope(action)] for action in actions)
-    )
+    products = [PRODUCTS[engine] for engine in OFFERED]
+    return table(["option", "meaning", *products], ([*_row(action), *_scope(action)] for action in actions))
 
 
 def commands() -> str:
@@ -90,11 +94,9 @@ def _row(action: argparse.Action) -> list[str]:
     return [code(f"{names} {action.metavar}" if takes_value else names), action.help or ""]
 
 
-def _scope(action: argparse.Action) -> tuple[str, str]:
+def _scope(action: argparse.Action) -> list[str]:
     spec = BY_NAME.get(action.dest)
-    if spec is None:
-        return "all", "all"
-    return _named(spec.applies_to.get(SQLITE, ()), SQLITE), _named(spec.applies_to.get(POSTGRESQL, ()), POSTGRESQL)
+    return ["all" if spec is None else _named(spec.applies_to.get(engine, ()), engine) for engine in OFFERED]
 
 
 def _named(operations: Collection[Operation], engine: EngineName) -> str:

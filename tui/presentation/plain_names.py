@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from os.path import commonprefix
+from itertools import takewhile
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tui.presentation.text import is_on_a_server, plain, target_name
@@ -68,6 +68,11 @@ def _parameters(urls: Sequence[str]) -> list[str]:
 def _differing_parts(paths: Sequence[str]) -> list[str]:
     """Paths without the folders that all begin with, and without those that all end with."""
     parts = [path.split("/") for path in paths]
-    begin = len(commonprefix(parts))
-    end = len(commonprefix([one[begin:][::-1] for one in parts]))
+    begin = _alike(parts)
+    end = _alike([one[begin:][::-1] for one in parts])
     return ["/".join(one[begin : len(one) - end]) or path for one, path in zip(parts, paths, strict=True)]
+
+
+def _alike(lists: Sequence[Sequence[str]]) -> int:
+    """With how many equal items all of them begin."""
+    return sum(1 for _ in takewhile(lambda items: len(set(items)) == 1, zip(*lists, strict=False)))
