@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from types import NoneType, UnionType
@@ -51,9 +52,9 @@ class _Column:
         if str in self.kinds:
             return max(map(len, present)) <= LONGEST_TEXT
         if int in self.kinds:
-            return all(-GREATEST <= value <= GREATEST for value in present)
+            return bool(min(present) >= -GREATEST and max(present) <= GREATEST)
         if float in self.kinds:
-            return all(value == value for value in present)  # a threshold may be infinite, but is a number
+            return not any(map(math.isnan, present))  # a threshold may be infinite, but is a number
         return True
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import shutil
 import sys
@@ -23,6 +22,7 @@ from tui.commands.advising import adviser
 from tui.commands.naming import labelled
 from tui.commands.passwords import ask_for_missing
 from tui.commands.progress_line import ProgressLine
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.targets import entries_of, named_targets
 from tui.presentation import json_format
@@ -41,7 +41,7 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
     found = named_targets(entries_of(args, settings.config()), args, settings)
     targets = found.targets
     ask_for_missing([entry.url for entry in targets])
-    advice, errors = asyncio.run(_advice(targets, settings, None if args.thorough else inspector.BUDGET))
+    advice, errors = run_async(_advice(targets, settings, None if args.thorough else inspector.BUDGET))
     errors += [one.error for one in found.unlisted]
     if errors and not advice:
         raise errors[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import OK, REFUSED, SKIPPED, weightiest
 from tui.presentation.text import plain
@@ -102,8 +102,8 @@ def to_run(
         return ToRun(requests=asked)
     if not args.needed:
         usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
-        return ToRun(requests=asyncio.run(_with_damaged_indexes(asked, usual, settings)))
-    chosen, idle = asyncio.run(_only_needed(asked, entries, args, settings, can_confirm=can_confirm))
+        return ToRun(requests=run_async(_with_damaged_indexes(asked, usual, settings)))
+    chosen, idle = run_async(_only_needed(asked, entries, args, settings, can_confirm=can_confirm))
     is_result = not (args.json or chosen.requests or chosen.failed)
     for line in _idle_lines(idle, in_full=is_result and len(asked) == 1):
         (output.line if is_result else output.notice)(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Iterator, Sequence
 
 from engine import Batch, BatchId, Engine, ParentJob, Status
@@ -11,6 +10,7 @@ from engine.domain.errors import UsageError
 from engine.domain.job_outcomes import outcome_of
 from tui.commands import output, report
 from tui.commands.batch_views import error_lines
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.waiting import notices
 from tui.presentation import json_format
@@ -21,7 +21,7 @@ from tui.presentation.text import GLYPH, counted, local_time
 
 
 def show(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int:
-    batch, jobs, said = asyncio.run(_batch(settings, wanted, with_steps=args.json))
+    batch, jobs, said = run_async(_batch(settings, wanted, with_steps=args.json))
     if args.json:
         output.document(_form(batch, jobs))
     else:
@@ -44,7 +44,7 @@ def cancel(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int
     if args.force or args.confirm is not None:
         why = "ends one operation by force, and no batch"
         raise UsageError("--force" if args.force else "--confirm", why, f"dbtend show {wanted} names those that run")
-    before, batch, jobs = asyncio.run(_cancel(settings, wanted))
+    before, batch, jobs = run_async(_cancel(settings, wanted))
     if args.json:
         output.document(_form(batch, jobs))
     else:

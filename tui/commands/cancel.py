@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 
 from engine import BatchId, Engine, JobId, ParentJob, StoreLocation
 from engine.domain.errors import UsageError
@@ -11,6 +10,7 @@ from engine.system.clock import now
 from tui.commands import batches, output, report
 from tui.commands.force import cancel_by_force
 from tui.commands.lookup import existing_store
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings, one_job
 from tui.presentation import json_format, typed_values
 from tui.presentation.exit_codes import OK
@@ -25,7 +25,7 @@ def cancel(args: argparse.Namespace, settings: Settings) -> int:
         return cancel_by_force(wanted, store, args, settings)
     if args.confirm is not None:
         raise UsageError("--confirm", "there is nothing to confirm without --force", "add --force, or leave it out")
-    before, job = asyncio.run(_cancel(store, wanted))
+    before, job = run_async(_cancel(store, wanted))
     if args.json:
         output.document({"jobs": [json_format.job(job)]})
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -22,6 +21,7 @@ from engine.inspection.inspector import for_each
 from engine.submission.elsewhere import is_elsewhere
 from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
+from tui.commands.run_async import run_async
 from tui.presentation.risk import confirmation_needed, is_production, risks, word_to_type
 from tui.presentation.text import counted, plain, sentences
 
@@ -44,7 +44,7 @@ def confirmed(asked: Sequence[Request]) -> Confirmed:
     """
     several = len(asked) > 1
     open_requests = {request.target: request for request in asked if not request.options.confirmed}
-    found = asyncio.run(for_each(list(open_requests), lambda target: _reasons(open_requests[target], several=several)))
+    found = run_async(for_each(list(open_requests), lambda target: _reasons(open_requests[target], several=several)))
     reasons = dict(zip(open_requests, found, strict=True))
     errors = {target: why for target, why in reasons.items() if isinstance(why, TargetError)}
     if errors and not several:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 
 from engine import Engine, Pause, Status, StoreLocation
 from engine.system.current_user import user_at_host
 from tui.commands import output
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
 from tui.presentation import json_format
@@ -16,7 +16,7 @@ from tui.presentation.text import counted
 
 
 def pause(args: argparse.Namespace, settings: Settings) -> int:
-    was_paused, now_paused, running = asyncio.run(_pause(settings.store))
+    was_paused, now_paused, running = run_async(_pause(settings.store))
     if args.json:
         output.document(json_format.pause(now_paused))
     elif was_paused:
@@ -40,7 +40,7 @@ def _running_text(running: int) -> str:
 
 
 def resume(args: argparse.Namespace, settings: Settings) -> int:
-    was_paused, waiting = asyncio.run(_resume(settings.store)) if settings.store.exists() else (None, 0)
+    was_paused, waiting = run_async(_resume(settings.store)) if settings.store.exists() else (None, 0)
     if args.json:
         output.document(json_format.pause(None))
     elif was_paused is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,12 +10,13 @@ from engine.config.model import Config, TargetEntry
 from engine.fleet.target_words import configured_entries
 from tui.commands.check_report import print_checks
 from tui.commands.diagnostics import examine
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.targets import target_entries
 
 
 def doctor(args: argparse.Namespace, settings: Settings) -> int:
-    checks = asyncio.run(examine(settings, partial(_targets, args.words), of_each=bool(args.words)))
+    checks = run_async(examine(settings, partial(_targets, args.words), of_each=bool(args.words)))
     return print_checks(checks, as_json=args.json)
 
 

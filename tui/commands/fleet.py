@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import shutil
 import sys
@@ -22,6 +21,7 @@ from engine.system.clock import now
 from tui.commands import output
 from tui.commands.passwords import ask_for_missing
 from tui.commands.progress_line import ProgressLine
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.targets import expanded, target_entries
 from tui.presentation.exit_codes import FAILED, OK
@@ -38,7 +38,7 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
     found = expanded(_entries(words, settings), args, settings.store)
     with suppress(TargetError):  # the survey says why
         ask_for_missing([entry.url for entry in found.targets])
-    rows = asyncio.run(_rows(found, settings, refresh=args.refresh))
+    rows = run_async(_rows(found, settings, refresh=args.refresh))
     shown = [row for row in rows if meant.matches(row.entry, row.survey, now())]
     if args.json:
         output.document(fleet_json(shown))

@@ -11,6 +11,7 @@ from engine.domain.errors import UsageError
 from engine.domain.events import unattended
 from tui.commands import output
 from tui.commands.naming import named
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings, with_engine
 from tui.presentation import json_format, typed_values
 from tui.presentation.exit_codes import CANCELLED, OK
@@ -32,7 +33,7 @@ def cancel_by_force(wanted: JobId, store: StoreLocation, args: argparse.Namespac
         output.notice("nothing was done")
         return CANCELLED
     worker = DetachedWorker(store, config_path=settings.given_config)
-    job, child = asyncio.run(_end(store, wanted, found, worker))
+    job, child = run_async(_end(store, wanted, found, worker))
     if args.json:
         output.document({"jobs": [json_format.job(job)]})
     else:

@@ -16,6 +16,7 @@ from engine.domain.frozen import frozen
 from engine.system.clock import now
 from tui.commands.ending import Announce, as_text, end_on_signal, hand_over, run_by
 from tui.commands.naming import tell_apart
+from tui.commands.run_async import run_async
 from tui.commands.views import View
 from tui.commands.waiting import Waiting
 from tui.presentation.exit_codes import CANCELLED, exit_code
@@ -59,7 +60,7 @@ def carry_out(how: Foreground, submit: Submit, view: View) -> tuple[list[ParentJ
     """
     workers = RunWorkers(how.store, workers=how.workers, max_running=how.max_running, config=how.config)
     try:
-        return asyncio.run(_carry_out(how, workers, submit, view))
+        return run_async(_carry_out(how, workers, submit, view))
     finally:
         workers.close()
 

@@ -22,6 +22,7 @@ from tui.commands.metrics import chosen
 from tui.commands.naming import target_name_of
 from tui.commands.output_file import replace_file
 from tui.commands.report import instructions
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import OK
@@ -45,7 +46,7 @@ def report(args: argparse.Namespace, settings: Settings) -> int:
         raise UsageError("report", "needs --html FILE", "such as: dbtend report --since 7d --html report.html")
     config = settings.config()
     since = typed_values.since(_DAYS) if args.since is None else args.since
-    page = asyncio.run(_page(settings, config, since))
+    page = run_async(_page(settings, config, since))
     replace_file(args.html, page.encode(), _MODE, settings)
     output.notice(f"report: {args.html}")
     return OK

@@ -18,6 +18,7 @@ from engine.domain.schedules import Firing, FiringStatus, Night
 from engine.system.clock import now
 from tui.commands import output, report
 from tui.commands.naming import name_of
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings, one_job
 from tui.commands.waiting import notices
 from tui.presentation import typed_values
@@ -63,7 +64,7 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
         return _csv(args, settings, where)
     args.limit = args.limit or _LISTED
     if settings.store.exists():
-        jobs, messages, unfired = asyncio.run(_page(settings, where, args, with_steps=args.json))
+        jobs, messages, unfired = run_async(_page(settings, where, args, with_steps=args.json))
     if args.json:
         firings = [schedule_format.night_json(Night(firing=firing)) for firing in unfired]
         output.document({"jobs": [json_format.job(job) for job in jobs], "firings": firings})
@@ -86,7 +87,7 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
 def _csv(args: argparse.Namespace, settings: Settings, where: HistoryFilter) -> int:
     output.write(history_csv.head())
     if settings.store.exists():
-        for sentence in asyncio.run(_write_csv(settings, where, args)):
+        for sentence in run_async(_write_csv(settings, where, args)):
             output.notice(sentence)
     return OK
 
@@ -165,7 +166,7 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
     existing_store(settings.store, wanted)
     if isinstance(wanted, BatchId):
         return batches.show(wanted, args, settings)
-    job, trends, messages = asyncio.run(_job(settings, wanted, with_trends=not args.json))
+    job, trends, messages = run_async(_job(settings, wanted, with_trends=not args.json))
     if args.json:
         form = json_format.job(job, with_log=True)
         if wanted.ordinal is not None:

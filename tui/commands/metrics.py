@@ -26,6 +26,7 @@ from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import name_of
 from tui.commands.output_file import replace_file
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.presentation import typed_values
 from tui.presentation.canonical_urls import canonical
@@ -46,7 +47,7 @@ def metrics(args: argparse.Namespace, settings: Settings) -> int:
         config = settings.config()
     except ConfigError as error:
         problem = error
-    text = asyncio.run(_text(settings, config, is_readable=problem is None))
+    text = run_async(_text(settings, config, is_readable=problem is None))
     if args.textfile is None:
         output.write(text.decode())
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.report import columns
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings, with_engine
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.json_fields import fields
@@ -48,7 +48,7 @@ def notify(args: argparse.Namespace, settings: Settings) -> int:
         return _test(recipients[0], as_json=args.json)
     name = args.words[0] if args.words else None
     nothing: _Known = [], [], f"{NO_SENDER}: start dbtend worker"
-    states, messages, problem = asyncio.run(_known(settings, recipients, name)) if settings.store.exists() else nothing
+    states, messages, problem = run_async(_known(settings, recipients, name)) if settings.store.exists() else nothing
     by_name = {state.name: state for state in states}
     shown = [(recipient, by_name.get(recipient.name, RecipientState(name=recipient.name))) for recipient in recipients]
     if args.json:
@@ -87,7 +87,7 @@ def _chosen(words: Sequence[str], configured: Sequence[Recipient]) -> Sequence[R
 
 def _test(recipient: Recipient, *, as_json: bool) -> int:
     text = notification_text.trial_message(recipient.name, now())
-    result = asyncio.run(delivery.deliver(recipient, delivery.Parcel(key=uuid.uuid4().hex, text=text)))
+    result = run_async(delivery.deliver(recipient, delivery.Parcel(key=uuid.uuid4().hex, text=text)))
     error = result.error or result.refused
     if as_json:
         output.document({"recipient": recipient.name, "delivered": error is None, "error": error})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
 import sys
 import textwrap
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from engine.domain.errors import UsageError
 from engine.domain.page_map import PageMap, ReadTimes
 from tui.commands import output
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.targets import target_entries
 from tui.presentation import json_format
@@ -26,7 +26,7 @@ def map(args: argparse.Namespace, settings: Settings) -> int:  # noqa: A001 - th
     if len(args.words) != 1:
         raise UsageError("map", "takes one TARGET, a SQLite file", "such as: dbtend map sales.db")
     (entry,) = target_entries(args.words, settings.config())
-    found, times = asyncio.run(_look(entry.url, settings, measures=args.read_times))
+    found, times = run_async(_look(entry.url, settings, measures=args.read_times))
     if args.json:
         form = {"target": canonical(entry.url), "map": json_format.page_map(found)}
         output.document(form | {"read_times": None if times is None else json_format.read_times(times)})

@@ -14,6 +14,7 @@ from engine.domain import typed_passwords
 from engine.domain.errors import PasswordNeededError
 from engine.inspection import inspector
 from tui.commands import output
+from tui.commands.run_async import run_async
 from tui.presentation.text import plain
 
 TRIES: Final = 3
@@ -30,7 +31,7 @@ def ask_for_missing(targets: Collection[str]) -> None:
     if not _is_terminal():
         return
     servers = {typed_passwords.server_of(inspector.canonical_url(target)): target for target in targets}
-    while missing := asyncio.run(_missing(list(servers.values()), several=len(targets) > 1)):
+    while missing := run_async(_missing(list(servers.values()), several=len(targets) > 1)):
         for problem in missing:
             if not ask(problem):
                 raise problem

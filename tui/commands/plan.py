@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from tui.commands import output, plan_report
 from tui.commands.advising import adviser, to_run
 from tui.commands.passwords import ask_for_missing
 from tui.commands.progress_line import ProgressLine
+from tui.commands.run_async import run_async
 from tui.commands.run_order import in_run_order
 from tui.commands.settings import Settings, requests
 from tui.commands.targets import entries_of, named_targets
@@ -41,12 +41,12 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     wanted = requests(args, expansion.targets)
     ask_for_missing([request.target for request in wanted])
     chosen = to_run(wanted, expansion.targets, args, settings)
-    asked = asyncio.run(in_run_order(chosen.requests, expansion.targets, args, settings.reading_engine()))
+    asked = run_async(in_run_order(chosen.requests, expansion.targets, args, settings.reading_engine()))
     here = [request for request in asked if len(wanted) == 1 or request.options.if_needed is None]
     if there := len(asked) - len(here):
         number = counted(there, "target")
         output.notice(f"{number} cannot be planned here: their worker decides what they need when the job begins")
-    made = asyncio.run(_plans(here, settings))
+    made = run_async(_plans(here, settings))
     errors = [one.error for one in expansion.unlisted] + [one.error for one in chosen.failed]
     errors += [one for one in made if isinstance(one, TargetError)]
     if len(made) == 1 and errors and len(wanted) == 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,6 +26,7 @@ from tui.commands.lookup import existing_store
 from tui.commands.naming import named
 from tui.commands.notify import for_runs, telling_people
 from tui.commands.passwords import ask_for_missing
+from tui.commands.run_async import run_async
 from tui.commands.run_order import in_run_order
 from tui.commands.server_wait import wait_for_servers
 from tui.commands.settings import Settings, one_job, requests, with_engine
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         if args.json:
             output.document({"batch": None, "jobs": []})
         return chosen.code
-    asked = asyncio.run(in_run_order(chosen.requests, expansion.targets, args, Engine.open(settings.store)))
+    asked = run_async(in_run_order(chosen.requests, expansion.targets, args, Engine.open(settings.store)))
     allowed = confirmed(asked)
     if args.strict and allowed.unplanned:
         raise allowed.unplanned[0][1]
@@ -112,7 +112,7 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
 
 def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int:
     existing_store(settings.store, wanted)
-    batch, parents = asyncio.run(_batch(settings, wanted))
+    batch, parents = run_async(_batch(settings, wanted))
     if args.failed and is_complete(parents):
         return _nothing_to_retry(f"batch {wanted}", args)
     repeated, patterns = repeatable(batch, parents, only_incomplete=args.failed)
@@ -184,7 +184,7 @@ def _carried_out(
                 hint = "put it into ~/.pgpass or ~/.my.cnf (mode 0600), or leave out --detach"
                 raise UsageError(inspector.canonical_url(target), why, hint)
         recipients = [recipient.name for recipient in for_runs(config).notify]
-        return asyncio.run(_detached(settings.store, submit, worker, recipients, as_json=args.json))
+        return run_async(_detached(settings.store, submit, worker, recipients, as_json=args.json))
     workers = args.workers or config.defaults.workers
     how = Foreground(
         store=settings.store,

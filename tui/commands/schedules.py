@@ -30,6 +30,7 @@ from tui.commands import output
 from tui.commands.naming import name_of
 from tui.commands.progress_line import FEW, ProgressLine
 from tui.commands.report import columns
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.terminal_question import can_ask, have_typed
 from tui.commands.waiting import nothing_starts
@@ -59,7 +60,7 @@ def schedules(args: argparse.Namespace, settings: Settings) -> int:
     try:
         config = _config(settings)
     except ConfigError as error:
-        if not asyncio.run(_switch_known(args, settings)):
+        if not run_async(_switch_known(args, settings)):
             raise
         output.error(error, as_json=False)
         return OK
@@ -71,13 +72,13 @@ def schedules(args: argparse.Namespace, settings: Settings) -> int:
     if args.systemd or args.cron:
         lines = timer_units.systemd_units if args.systemd else timer_units.cron_lines
         output.line("\n".join(lines(chosen, _command(settings))).rstrip())
-        if asyncio.run(_is_served(settings)):
+        if run_async(_is_served(settings)):
             output.notice("a permanent worker fires them already: they do nothing beside it")
         return OK
     if args.run is not None:
         return _run(chosen[0], config, args, settings)
     if args.enable is not None or args.disable is not None:
-        asyncio.run(_switch(chosen[0].name, settings, on=args.enable is not None))
+        run_async(_switch(chosen[0].name, settings, on=args.enable is not None))
     return _show(chosen, config, args, settings, in_full=bool(args.words))
 
 
@@ -85,7 +86,7 @@ def _config(settings: Settings) -> Config:
     try:
         return settings.config()
     except ConfigError:
-        if asyncio.run(_is_served(settings)):
+        if run_async(_is_served(settings)):
             output.notice("the worker goes on with the schedules that it read before")
         raise
 
@@ -237,12 +238,12 @@ class _Looked:
 def _show(
     chosen: Sequence[Schedule], config: Config, args: argparse.Namespace, settings: Settings, *, in_full: bool
 ) -> int:
-    looked = asyncio.run(_look(chosen, config, settings, in_full=in_full))
+    looked = run_async(_look(chosen, config, settings, in_full=in_full))
     if not args.json:
         output.line("\n".join(_full_lines(looked) if in_full else _table(looked.rows)))
     plans: list[PlannedNight] = []
     if in_full:
-        asyncio.run(_plan(looked.rows[0], config, settings, plans.append))
+        run_async(_plan(looked.rows[0], config, settings, plans.append))
     plan = plans[0] if plans else None
     if args.json:
         form = {

@@ -14,6 +14,7 @@ from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
+from tui.commands.run_async import run_async
 from tui.presentation.text import plain
 
 
@@ -28,7 +29,7 @@ def wait_for_servers(asked: Sequence[Request]) -> None:
         if request.options.server.server_wait and inspector.is_on_server(request.target)
     }
     if of_servers:
-        asyncio.run(_wait_for_all(list(of_servers.values()), several=len(asked) > 1))
+        run_async(_wait_for_all(list(of_servers.values()), several=len(asked) > 1))
 
 
 async def _wait_for_all(asked: Sequence[Request], *, several: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -19,6 +18,7 @@ from engine.domain.option_specs import BY_NAME, refuse_inapplicable, with_values
 from engine.domain.requests import DEFAULT_OPTIONS
 from engine.domain.value_types import Flag
 from tui.commands.options import typed_options
+from tui.commands.run_async import run_async
 from tui.presentation import typed_values
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def with_engine(opening: AbstractAsyncContextManager[Engine], work: Callable[[En
         async with opening as engine:
             return await work(engine)
 
-    return asyncio.run(run())
+    return run_async(run())
 
 
 def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 from engine import StoreLocation, store_admin
@@ -11,6 +10,7 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import counted
 from tui.commands import output
 from tui.commands.check_report import print_checks
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.presentation import json_format, store_format
 from tui.presentation.exit_codes import OK
@@ -36,7 +36,7 @@ def store(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _init(location: StoreLocation, args: argparse.Namespace) -> int:
-    made = asyncio.run(store_admin.init(location))
+    made = run_async(store_admin.init(location))
     if args.json:
         output.document(json_format.store_made(made))
     else:
@@ -46,7 +46,7 @@ def _init(location: StoreLocation, args: argparse.Namespace) -> int:
 
 
 def _check(location: StoreLocation, args: argparse.Namespace) -> int:
-    checks = store_format.store_checks(asyncio.run(store_admin.check(location)), plain(str(location)))
+    checks = store_format.store_checks(run_async(store_admin.check(location)), plain(str(location)))
     return print_checks(checks, as_json=args.json)
 
 
@@ -57,7 +57,7 @@ def _copy(source: StoreLocation, to: StoreLocation, args: argparse.Namespace) ->
         if is_watched:
             output.notice(f"{counted(done, 'job')} of {total:,}")
 
-    copied = asyncio.run(store_admin.copy(source, to, show))
+    copied = run_async(store_admin.copy(source, to, show))
     if args.json:
         output.document(json_format.store_copied(copied))
     else:

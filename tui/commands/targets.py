@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -21,6 +20,7 @@ from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.presentation.left_out import format_left_out
 from tui.presentation.plain_names import PlainNames
@@ -73,7 +73,7 @@ def named_targets(entries: Sequence[TargetEntry], args: argparse.Namespace, sett
         return found
     if meant.needs_survey:
         passwords.ask_for_missing([entry.url for entry in found.targets])
-    kept, unlisted = asyncio.run(_kept(found.targets, meant, settings, read_only=args.command != "run"))
+    kept, unlisted = run_async(_kept(found.targets, meant, settings, read_only=args.command != "run"))
     output.notice(f"{len(kept):,} of {counted(len(found.targets), 'target')} meant by the filter")
     return replace(found, targets=kept, unlisted=[*found.unlisted, *unlisted])
 
@@ -149,10 +149,9 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace, st
 
 def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, store: StoreLocation) -> Expansion:
     """Raises UsageError, TargetError, StoreError."""
-    found: list[Expansion] = []
     answers: list[Hosts | StoreError | None] = []
 
-    async def work() -> None:  # it returns nothing: asyncio.run() would make the text of it, by the signal module
+    async def work() -> Expansion:
         async with AsyncExitStack() as stack:
 
             async def hosts() -> Hosts | None:
@@ -165,18 +164,15 @@ def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, store: S
                     raise answers[0]
                 return answers[0]
 
-            found.append(
-                await expand(
-                    entries,
-                    exclude=args.exclude or (),
-                    all_databases=args.all_databases,
-                    confirm_many=partial(_confirm_many, given=bool(getattr(args, "confirmed", False))),
-                    hosts=hosts if store.is_shared else None,
-                )
+            return await expand(
+                entries,
+                exclude=args.exclude or (),
+                all_databases=args.all_databases,
+                confirm_many=partial(_confirm_many, given=bool(getattr(args, "confirmed", False))),
+                hosts=hosts if store.is_shared else None,
             )
 
-    asyncio.run(work())
-    return found[0]
+    return run_async(work())
 
 
 def _confirm_many(what: str, count: int, *, given: bool) -> None:

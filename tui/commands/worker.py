@@ -31,6 +31,7 @@ from engine.schedules.config_watch import ConfigWatch
 from engine.system.current_user import user_at_host
 from tui.commands import output
 from tui.commands.notify import composing, for_runs
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
 from tui.presentation.text import plain, zoned_time
@@ -54,7 +55,7 @@ log = logging.getLogger("dbtend")
 
 def worker(args: argparse.Namespace, settings: Settings) -> int:
     if args.drain or args.undrain:
-        asyncio.run(_drain(args, settings))
+        run_async(_drain(args, settings))
         return OK
     if args.passwords_from_stdin:
         _take_passwords()
@@ -66,7 +67,7 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     if queues and not settings.store.is_shared:
         raise UsageError("--queue", "means nothing here: one host alone uses this store", "leave it out")
     host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path, queues)
-    asyncio.run(_check_store(settings.store))
+    run_async(_check_store(settings.store))
     log_to_stderr()
     with metrics_server.listening(args.metrics) as listener:
         return _in_turn(replace(host, metrics=listener), size)
@@ -156,7 +157,7 @@ def _drained(host: str, since: Pause) -> StoreError:
 def _begin(work: Callable[[PoolProcess], Coroutine[Any, Any, bool]], process: PoolProcess) -> int:
     """`work`: what the process does; it gives whether it was asked to stop."""
     try:
-        return STOPPED if asyncio.run(work(process)) else OK
+        return STOPPED if run_async(work(process)) else OK
     except StoreLostError as error:
         log.error("%s", error)
         return STOPPED  # another process in its place would begin a new store, in the way of the one that is missed

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from engine import JobId, ParentJob, WorkerProcess
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.report import columns
+from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.waiting import notices
 from tui.presentation import json_format
@@ -19,7 +19,7 @@ from tui.presentation.worker_format import takes
 
 
 def workers(args: argparse.Namespace, settings: Settings) -> int:
-    alive, jobs, messages = asyncio.run(_alive(settings)) if settings.store.exists() else ([], {}, [])
+    alive, jobs, messages = run_async(_alive(settings)) if settings.store.exists() else ([], {}, [])
     if args.json:
         output.document({"workers": [json_format.worker(process) for process in alive]})
     elif alive:

@@ -30,13 +30,14 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
     SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
 ) AS own (opt)"""
 
-_AGES_AND_SETTINGS: Final = f"""
-SELECT c.oid::int8, {AGES},
-    (SELECT current_setting('vacuum_freeze_min_age')::int8),
-    (SELECT current_setting('vacuum_multixact_freeze_min_age')::int8)
-{WITH_OPTIONS}
-WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+_OLD: Final = f"""
+SELECT oid, xids, xid_limit, multixacts, multixact_limit, current_setting('vacuum_freeze_min_age')::int8,
+    current_setting('vacuum_multixact_freeze_min_age')::int8
+FROM (SELECT c.oid::int8, {AGES} {WITH_OPTIONS} WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't')
+    AS one (oid, xids, xid_limit, multixacts, multixact_limit)
+WHERE xids >= least({SOON} * xid_limit, {DANGER}) OR multixacts >= least({SOON} * multixact_limit, {DANGER})
 """
+"""Of thousands of tables few are old: see `is_old`."""
 
 
 _OLDER: Final = """
@@ -104,7 +105,7 @@ async def aged_tables(reader: Reader) -> Mapping[int, Old]:
     found = {}
     row = (int, int, int, int, int, int, int)
     for oid, xids, xid_limit, multixacts, multixact_limit, xids_usual, multixacts_usual in await reader.rows(
-        _AGES_AND_SETTINGS, row=row
+        _OLD, row=row
     ):
         counted = (
             (Counter.XID, xids, xid_limit, xids_usual),
