@@ -97,7 +97,8 @@ RETENTION_KEYS: Final[Mapping[str, Key]] = {
 }
 SCHEDULE_KEYS: Final[Mapping[str, Key]] = {
     "targets": Key(
-        Names("target", '["@eu", "/srv/*.db"]'), "names and `@GROUP`s of this file, full paths, patterns, URLs"
+        Names("target", '["@eu", "/srv/*.db"]'),
+        "names and `@GROUP`s of this file, full paths, URLs; patterns of each",
     ),
     "exclude": Key(Names("pattern", '["test_*"]'), "names, paths or databases that it leaves out"),
     "operations": Key(NeededOrOperations(), "which operations; `needed`: those that `dbtend advise` calls for"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,6 +78,16 @@ class TargetEntry:
         """The first key of it that does not apply to its kind of database; "" without one."""
         engine = kinds.engine_named(self.url)
         return next((name for name in self.settings if not BY_NAME[name].is_for(engine)), "")
+
+
+def targets_called(word: str, targets: Iterable[TargetEntry]) -> list[TargetEntry]:
+    """Those that a name stands for, or a pattern of names; after `GROUP` also a group, or a pattern of groups."""
+    wanted = word.removeprefix(GROUP)
+    names = [((*one.groups, one.name) if word.startswith(GROUP) else (one.name,), one) for one in targets]
+    found = [one for called, one in names if wanted in called]
+    if found or set(wanted).isdisjoint("*?[") or not set(wanted).isdisjoint("/:="):
+        return found
+    return [one for called, one in names if any(fnmatchcase(name, wanted) for name in called)]
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.config.keys import SCHEDULE_KEYS
-from engine.config.model import GROUP, TargetEntry, expand_home
+from engine.config.model import GROUP, TargetEntry, expand_home, targets_called
 from engine.config.typed_table import Table
 from engine.domain.humanize import listed, span
 from engine.domain.lazy_import import lazy
@@ -57,15 +57,14 @@ def _schedule(entry: Table, targets: Collection[TargetEntry]) -> Schedule:
 
 def _target(word: str, entry: Table, targets: Collection[TargetEntry]) -> str:
     """The word, with ~ expanded. Raises ConfigError if it names no target of the file, and no path or URL."""
-    names = {target.name for target in targets}
-    if word.startswith(GROUP):
-        groups = {group for target in targets for group in target.groups}
-        if word.removeprefix(GROUP) not in groups | names:
-            known = sorted(GROUP + group for group in groups)
-            hint = f"there is {listed(known)}" if known else "no target of the file has groups"
-            entry.fail("targets", f"names {shortened(word)}, which is no group of the file", hint)
-    elif word not in names and not word.startswith(("/", "~")) and not ("://" in word or "=" in word or ":/" in word):
-        close = get_close_matches(word, names, 1)
+    is_path_or_url = word.startswith(("/", "~")) or "://" in word or "=" in word or ":/" in word
+    is_named = bool(targets_called(word, targets))
+    if word.startswith(GROUP) and not is_named:
+        known = sorted({GROUP + group for target in targets for group in target.groups})
+        hint = f"there is {listed(known)}" if known else "no target of the file has groups"
+        entry.fail("targets", f"names {shortened(word)}, which is no group of the file", hint)
+    elif not is_named and not is_path_or_url:
+        close = get_close_matches(word, [target.name for target in targets], 1)
         hint = f"did you mean {close[0]}?" if close else "give the name of a target, @GROUP, a full path or a URL"
         entry.fail("targets", f"names {shortened(word)}, which is no target of the file", hint)
     try:

@@ -7,14 +7,16 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from engine.config.model import GROUP, Config, TargetEntry
+from engine.config.model import GROUP, Config, TargetEntry, targets_called
 from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.fleet.expansion import member_called
+from engine.fleet.patterns import is_wild
 
 
 def entries_named(words: Iterable[str], config: Config, *, name_of: Callable[[str], str] = str) -> list[TargetEntry]:
-    """The entries that words name: those of a group or a name in the config file, or a path or URL. With the defaults.
+    """The entries that words name: those of a group, a name or a pattern of names in the config file, or a path or URL.
+    With the defaults.
 
     `name_of`: the name of an entry that is a path or a URL.
 
@@ -27,7 +29,10 @@ def entries_named(words: Iterable[str], config: Config, *, name_of: Callable[[st
         for entry in (
             _group(word, config)
             if word.startswith(GROUP)
-            else [named.get(word) or _member(word, config) or _unnamed(word, named, name_of)]
+            else [named[word]]
+            if word in named
+            else (is_wild(word) and targets_called(word, config.targets))
+            or [_member(word, config) or _unnamed(word, named, name_of)]
         )
     ]
     return [entry.with_defaults(config.defaults) for entry in entries]
@@ -53,8 +58,7 @@ def _member(word: str, config: Config) -> TargetEntry | None:
 
 
 def _group(word: str, config: Config) -> list[TargetEntry]:
-    name = word.removeprefix(GROUP)
-    members = [entry for entry in config.targets if name in (*entry.groups, entry.name)]
+    members = targets_called(word, config.targets)
     if not members:
         groups = sorted({GROUP + group for entry in config.targets for group in entry.groups})
         raise UsageError(

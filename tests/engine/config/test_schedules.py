@@ -46,6 +46,12 @@ command = ["page"]
 )
 
 
+@pytest.mark.parametrize("word", ["sal*", "@e?", "@sal*"])
+def test_patterns_of_names_and_groups(word: str) -> None:
+    text = f'{TARGETS}[schedules.a]\ntargets = ["{word}"]\nstart = "0 4 * * *"\n'
+    assert parse_config(text, "f").schedules[0].targets == (word,)
+
+
 def test_everything_that_can_be_said() -> None:
     nightly, checks = parse_config(EVERYTHING, "f").schedules
     assert nightly == Schedule(
