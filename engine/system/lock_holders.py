@@ -137,11 +137,6 @@ def _uses(path: str) -> dict[int, Use] | None:
     return uses_by_process(parse_locks("\n".join(lines)), database, wal_index)
 
 
-def in_use(path: str) -> str:
-    """The other holders of the database, as text; "" if none, or if unknown."""
-    return format_holders(holders(path) or ())
-
-
 def locked_by(path: str) -> str:
     """The processes that block writers of a database in WAL mode, as text; "" if none, or if unknown."""
     return format_holders(tuple(blocking_writers(holders(path) or (), wal=True)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -29,8 +30,11 @@ class Mount:
 
 
 def mounts() -> tuple[Mount, ...]:
-    """All mounts; later ones hide earlier ones. Raises OSError on other systems than Linux."""
-    return _parsed(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+    """All mounts, as they were at most a second ago; later ones hide earlier ones.
+
+    Raises OSError on other systems than Linux.
+    """
+    return _mounts(int(time.monotonic()))
 
 
 def mounts_elsewhere() -> Iterator[Mount]:
@@ -45,9 +49,15 @@ def mounts_elsewhere() -> Iterator[Mount]:
                 seen.add(namespace)
 
 
+@lru_cache(maxsize=1)
+def _mounts(_second: int) -> tuple[Mount, ...]:
+    """Kept, as every job asks more than once, and the kernel may take half a millisecond."""
+    return _parsed(Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+
+
 @lru_cache(maxsize=2)
 def _parsed(text: str) -> tuple[Mount, ...]:
-    """Kept, as every job asks more than once, and they hardly ever change."""
+    """Kept, as they hardly ever change."""
     return tuple(parse_mounts(text))
 
 

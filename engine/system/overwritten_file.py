@@ -28,16 +28,17 @@ def overwritten_hint(target: str) -> str:
 
 def leftover_journals(target: str, until: Micros | None = None) -> list[str]:
     """The names of its nonempty journals. `until`: only those not written since."""
-    return [path.name for end in ("-journal", "-wal") if _holds(path := Path(f"{target_path(target)}{end}"), until)]
+    path = target_path(target)
+    return [f"{path.name}{end}" for end in ("-journal", "-wal") if _holds(f"{path}{end}", until)]
 
 
 def target_path(target: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(target.removeprefix("sqlite://"))))
 
 
-def _holds(path: Path, until: Micros | None) -> bool:
+def _holds(path: str, until: Micros | None) -> bool:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - asked for each job
     except OSError:
         return False
     return status.st_size > 0 and (until is None or now.at_host(status.st_mtime_ns) <= until)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -45,7 +44,7 @@ def free_bytes(directory: str) -> int | None:
 
 def room_in(directory: str) -> Room:
     """Raises OSError if there is no such directory."""
-    return Room(Path(directory).stat().st_dev, free_bytes(directory))
+    return Room(os.stat(directory).st_dev, free_bytes(directory))  # noqa: PTH116 - asked many times for each job
 
 
 def least_free(needs: Iterable[Need], room: Callable[[str], Room] = room_in) -> int | None:

@@ -10,6 +10,7 @@ import sqlite3
 from array import array
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -705,7 +706,7 @@ class SqliteStore:
         return [found[parent_id] for parent_id in sorted(found)]
 
     async def history(self, where: HistoryFilter, *, before: int | None, limit: int) -> list[ParentJob]:
-        return await self._look(lambda read: _newest(read, where, before=before, limit=limit))
+        return await self._look(lambda read: _jobs(read, _newest_ids(read, where, before=before, limit=limit)))
 
     async def records(
         self, target: str, operations: Collection[Operation], *, since: Micros, last: int, limit: int
@@ -713,13 +714,16 @@ class SqliteStore:
         filters = {one: HistoryFilter(target=target, operation=one, since=since) for one in operations}
 
         def look(read: Reading) -> TargetRecords:
-            jobs = _newest(read, HistoryFilter(target=target), limit=last)
+            newest = _newest_ids(read, HistoryFilter(target=target), limit=last)
             measured = _measured(read, target)
-            if not jobs:
-                return TargetRecords(jobs=jobs, measured=measured)
+            if not newest:
+                return TargetRecords(jobs=[], measured=measured)
+            ids = {one: _newest_ids(read, where, limit=limit) for one, where in filters.items()}
+            every = {*newest, *chain.from_iterable(ids.values())}
+            found = {job.id: job for job in _jobs(read, every)}  # most are several times among them
             return TargetRecords(
-                jobs=jobs,
-                newest={one: _newest(read, where, limit=limit) for one, where in filters.items()},
+                jobs=[found[id_] for id_ in newest if id_ in found],
+                newest={one: [found[id_] for id_ in of_it if id_ in found] for one, of_it in ids.items()},
                 measured=measured,
                 backups=[decode_backup(row) for row in read(queries.BACKUPS, {"target": target})],
                 last_done=decode_last_done(read(queries.LAST_DONE, {"target": target, "jobs": limit})),
@@ -816,13 +820,13 @@ def _targets(read: Reading, where: HistoryFilter) -> list[str] | None:
     return None if where.target is None and len(meant) == len(known) else meant
 
 
-def _newest(read: Reading, where: HistoryFilter, *, before: int | None = None, limit: int) -> list[ParentJob]:
+def _newest_ids(read: Reading, where: HistoryFilter, *, before: int | None = None, limit: int) -> array[int]:
     ids: array[int] = array("q")
     for portion in _search(read, where, before=before):
         ids += portion
         if len(ids) >= limit:
             break
-    return _jobs(read, ids[:limit])
+    return ids[:limit]
 
 
 def _measured(read: Reading, target: str) -> Measurement | None:

@@ -13,7 +13,6 @@ from engine.domain.advice import TargetHistory
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts, Step
-from engine.system.lock_holders import in_use
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import Recovery
 from engine.targets.sqlite.connection import statement
@@ -24,7 +23,7 @@ from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.running.operation import SqliteOperation, truncate_log
-from engine.targets.sqlite.running.throttling import Contention, contention
+from engine.targets.sqlite.running.throttling import Contention, contention, in_use
 from engine.targets.sqlite.system.files import last_change
 from engine.targets.step_execution import StepContext
 

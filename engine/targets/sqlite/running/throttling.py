@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Final
 
-from engine.system.lock_holders import holders
+from engine.system.lock_holders import format_holders, holders
 from engine.system.mounts import is_local_and_unlayered
 from engine.targets.sqlite.system.openers import is_only_opener, openers
 from engine.targets.sqlite.system.page_cache import descriptors
@@ -41,6 +41,11 @@ def contention(path: str) -> Contention:
     if others is None or not (others.pids or others.complete):
         return Contention.UNKNOWN
     return Contention.OTHERS if others.pids else Contention.ALONE
+
+
+def in_use(path: str) -> str:
+    """The other processes that hold locks on the database, which this process has open, as text; "" if none."""
+    return "" if _is_alone(path) else format_holders(holders(path) or ())
 
 
 def _is_alone(path: str) -> bool:

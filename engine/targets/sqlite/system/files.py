@@ -59,7 +59,7 @@ def check_readable(path: str) -> None:
 def _may_block(path: str) -> bool:
     """Whether opening it may block without end, as SQLite would."""
     try:
-        mode = Path(path).lstat().st_mode
+        mode = os.lstat(path).st_mode
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)

@@ -39,7 +39,12 @@ def _available_memory(_second: int) -> int | None:
 def processors() -> int:
     """How many processors we may keep busy, by our affinity and our control groups; at least 1."""
     ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min([ours, *_known(map(processors_allowed, _our_groups("cpu")))])
+    return min([ours, *_limits_of_processors(int(time.monotonic()))])
+
+
+@lru_cache(maxsize=1)
+def _limits_of_processors(_second: int) -> list[int]:
+    return _known(map(processors_allowed, _our_groups("cpu")))
 
 
 def thread_io(thread: int) -> tuple[int, int] | None:
