@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from engine.domain.batches import MAX_BATCH_NUMBER, BatchOptions
 from engine.domain.errors import UsageError
 from engine.domain.option_specs import OPTION_SPECS, changed_options, refuse_inapplicable
-from engine.domain.requests import CheckLevel, Operation, Request
+from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Request
 from engine.domain.time_limits import has_limit
 from engine.domain.value_types import require_distinct
 
@@ -23,16 +24,27 @@ def validate_request(request: Request, target: Target, *, closes: bool = False) 
     """
     _validate_operations(request, target)
     options = request.options
-    for spec in OPTION_SPECS:
-        spec.validate(options)
+    _validate_values(options)
     if options.stop_at_limit and not (closes or has_limit(options)):
         raise UsageError("stop at limit", "there is no limit", "give a time limit, or a time of day")
     _validate_objects(request, target)
-    refuse_inapplicable(changed_options(options), target.engine, request.children, options)
+    _refuse_inapplicable(options, target.engine, request.children)
     target.validate(request)
     if options.verify and options.check is None and Operation.CHECK in request.operations:
         options = replace(options, check=CheckLevel.FULL)  # a requested check is a full one
     return replace(request, options=options)
+
+
+@lru_cache(maxsize=16)
+def _validate_values(options: Options) -> None:
+    """Kept, as all requests of a batch have the same."""
+    for spec in OPTION_SPECS:
+        spec.validate(options)
+
+
+@lru_cache(maxsize=16)
+def _refuse_inapplicable(options: Options, engine: EngineName, operations: tuple[Operation, ...]) -> None:
+    refuse_inapplicable(changed_options(options), engine, operations, options)
 
 
 def validate_batch(options: BatchOptions) -> None:

@@ -140,6 +140,13 @@ SELECT coalesce(sum(pgsize), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE
     AND +name IN (SELECT name FROM main.sqlite_schema WHERE type = 'index')
 """
 
+FEW_INDEXES: Final = 100
+BYTES_OF_FEW_INDEXES: Final = """
+SELECT coalesce(sum(pgsize), 0) FROM main.sqlite_schema AS i CROSS JOIN temp.dbstat('main') AS s ON s.name = i.name
+WHERE i.type = 'index' AND s.aggregate = TRUE
+"""
+"""Reads only their own pages, but looks each name up."""
+
 INCREMENTAL: Final = 2
 """The value of `auto_vacuum` with which free pages can be given back by and by."""
 

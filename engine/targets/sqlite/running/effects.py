@@ -105,7 +105,9 @@ def _index_size(connection: sqlite3.Connection, summary: Summary) -> Facts:
     if summary.size > ALWAYS_MEASURED or not catalog.has_dbstat():
         return {}
     try:
-        ((size,),) = connection.execute(catalog.INDEX_BYTES).fetchall()
+        are_few = summary.indexes <= catalog.FEW_INDEXES
+        query = catalog.BYTES_OF_FEW_INDEXES if are_few else catalog.INDEX_BYTES
+        ((size,),) = connection.execute(query).fetchall()
     except sqlite3.Error:  # damaged, or locked: the operation itself will tell
         return {}
     return {"index_size": int(size)}
