@@ -84,15 +84,19 @@ class PlanProgress:
         return max(*ends, longest)
 
 
+_ENDING: Final = 0.05
+"""Seconds after the last step, in which facts are read and stored; where planning took less, as long as that."""
+
+
 def with_planning(fraction: float, before: float, worked: float, expected: float) -> float:
     """The share of all the time that is over, from the share of the steps.
 
     They take as long as they promise by now, and no less than expected: a first step that ends early tells little.
     """
-    if fraction < REMAINING_FROM:
+    if not REMAINING_FROM <= fraction < 1.0:
         return fraction
     steps = max(worked / fraction, expected)
-    return (before + fraction * steps) / (before + steps) if steps else fraction
+    return (before + fraction * steps) / (before + steps + min(before, _ENDING)) if steps else fraction
 
 
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:

@@ -260,9 +260,12 @@ def test_the_time_that_planning_took_counts_and_leaves_the_rest_as_it_is() -> No
         running = {1: StepProgress(fraction=fraction)}
         return PlanProgress(estimated(8), at_once=1).snapshot((), running, before=before, worked=worked).fraction
 
-    assert told(0.5, before=2, worked=4) == pytest.approx(6 / 10)
-    assert told(0.5, before=2, worked=8) == pytest.approx(10 / 18), "the steps take longer than expected"
-    assert told(0.25, before=2, worked=0.1) == pytest.approx(4 / 10), "a quick start promises nothing"
+    end = 0.05
+    assert told(0.5, before=2, worked=4) == pytest.approx(6 / (10 + end))
+    assert told(0.5, before=2, worked=8) == pytest.approx(10 / (18 + end)), "the steps take longer than expected"
+    assert told(0.25, before=2, worked=0.1) == pytest.approx(4 / (10 + end)), "a quick start promises nothing"
+    assert told(0.5, before=0.01, worked=4) == pytest.approx(4.01 / 8.02), "what is planned at once ends at once"
+    assert told(1.0, before=2, worked=8) == 1
     assert told(0.5, before=0, worked=4) == pytest.approx(0.5)
     assert told(0.0, before=2, worked=4) == 0
 

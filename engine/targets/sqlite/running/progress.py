@@ -17,7 +17,6 @@ Curve = Sequence[tuple[float, float]]
 COPYING: Final = "copying"
 CHECKING_COPY: Final = "checking the copy"
 COMPARING_COPY: Final = "comparing the copy"
-_REPORT_AGE: Final = 0.15  # seconds
 _SYNCED_AFTER: Final = 0.83
 """The share of its time in which a copy is written."""
 _ALMOST: Final = 0.9
@@ -65,8 +64,13 @@ class Model:
     def update(self, sample: Sample) -> StepProgress:
         estimate = self._look(sample)
         if estimate.fraction is not None:
-            self._fraction.update(look_ahead(estimate.fraction, sample.elapsed, _REPORT_AGE))
+            self._fraction.update(look_ahead(estimate.fraction, sample.elapsed, _report_age(sample.elapsed)))
         return StepProgress(fraction=self._fraction.value, phase=estimate.phase)
+
+
+def _report_age(elapsed: float) -> float:
+    """Seconds from a sample until its report is read, on average: at the beginning there are more of both."""
+    return min(0.06 + 0.1 * elapsed, 0.15)
 
 
 def _by_fraction(fraction: Callable[[Sample], float | None], phase: str | None = None) -> Model:
