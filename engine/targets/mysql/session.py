@@ -158,7 +158,7 @@ class MySqlSession:
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
         unfinished = "was completed or ended on the server"
-        repaired = await repairs.put_right(self._connect, *orphan_cleanup.interrupted(earlier))
+        repaired = await repairs.put_right(self._reader, self._connect, *orphan_cleanup.interrupted(earlier))
         if repaired:
             found = "; ".join(text for text, _ in repaired)
             is_well = all(is_well for _, is_well in repaired)

@@ -37,6 +37,8 @@ class MySqlStep(PlannedStep):
     method: Method
     table: Table | None = None
     """None: the whole server."""
+    with_helper: bool = False
+    """Of PURGE_UNDO: whether it makes a tablespace that transactions use meanwhile, and drops it."""
 
     @property
     def is_repeatable(self) -> bool:

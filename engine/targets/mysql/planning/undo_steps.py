@@ -16,6 +16,8 @@ from engine.targets.plans import OperationPlan
 
 SMALL: Final = 16 * 1024**2
 """Bytes of an undo tablespace that was just made."""
+KEPT_ACTIVE: Final = 2
+"""The server needs so many."""
 
 
 def plan_of_mariadb(found: Truncation) -> OperationPlan:
@@ -30,23 +32,47 @@ def plan_of_mariadb(found: Truncation) -> OperationPlan:
 
 
 def plan_purge(spaces: Sequence[UndoSpace]) -> OperationPlan:
-    """Empties the large ones one by one, and activates those that an interrupted purge left inactive."""
-    to_purge = [space for space in spaces if space.size > SMALL or space.is_left]
-    if not to_purge:
+    """Puts right what an interrupted purge left, then empties the large ones one by one."""
+    left = sorted((space for space in spaces if space.is_left), key=lambda space: space.name == HELPER)
+    large = [space for space in spaces if space.size > SMALL and not space.is_left]
+    if not left and not large:
         not_needed = f"no undo tablespace is larger than {size(SMALL)}"
         return OperationPlan(operation=Operation.PURGE_UNDO, not_needed=not_needed)
-    return OperationPlan(operation=Operation.PURGE_UNDO, steps=tuple(map(_step, to_purge)))
+    others = sum(space.name != HELPER for space in spaces) - 1
+    steps = [
+        *(_step(space, with_helper=False) for space in left),
+        *(_step(space, with_helper=others < KEPT_ACTIVE) for space in large),
+    ]
+    return OperationPlan(operation=Operation.PURGE_UNDO, steps=tuple(steps))
 
 
-def _step(space: UndoSpace) -> MySqlStep:
-    name = quote(space.name)
-    last = f"DROP UNDO TABLESPACE {name}" if space.name == HELPER else f"ALTER UNDO TABLESPACE {name} SET ACTIVE"
+def _step(space: UndoSpace, *, with_helper: bool) -> MySqlStep:
+    last = drop(HELPER) if space.name == HELPER else activate(space.name)
+    commands = [inactivate(space.name), last]
+    if with_helper:
+        commands = [MAKE_HELPER, *commands, inactivate(HELPER), drop(HELPER)]
     return MySqlStep(
         object=space.name,
-        command=f"ALTER UNDO TABLESPACE {name} SET INACTIVE; {last}",
+        command="; ".join(commands),
         reason=f"{size(space.size)}, {space.state}",
         lock=NO_LOCK,
         after_cancel=SPECS[Operation.PURGE_UNDO].after_cancel,
         conflict="undo",
         method=Method.PURGE_UNDO,
+        with_helper=with_helper,
     )
+
+
+MAKE_HELPER: Final = f"CREATE UNDO TABLESPACE {quote(HELPER)} ADD DATAFILE '{HELPER}.ibu'"
+
+
+def inactivate(name: str) -> str:
+    return f"ALTER UNDO TABLESPACE {quote(name)} SET INACTIVE"
+
+
+def activate(name: str) -> str:
+    return f"ALTER UNDO TABLESPACE {quote(name)} SET ACTIVE"
+
+
+def drop(name: str) -> str:
+    return f"DROP UNDO TABLESPACE {quote(name)}"

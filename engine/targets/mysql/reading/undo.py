@@ -8,7 +8,7 @@ from engine.domain.frozen import frozen
 from engine.targets.mysql.reading.reader import Reader
 
 HELPER: Final = "dbtend_undo"
-"""The undo tablespace for transactions during a purge, if there are only two others."""
+"""The undo tablespace that transactions use while one of only two is purged."""
 ACTIVE: Final = "active"
 EMPTY: Final = "empty"
 ADDED_SINCE: Final = (11, 0)

@@ -287,9 +287,19 @@ class MySqlOperation:
         is_yielding = run.watched.must_yield.is_set() and not context.cancel.is_set()
         if result.status is Status.CANCELLED and is_yielding:
             result = self._give_way(step, result)
+        if step.method is Method.PURGE_UNDO:
+            result = await self._with_left(result)
         if result.may_leave_something:
             never_began = run.watched.only_waited or result.reason is Reason.REFUSED
             result = replace(result, left=partial_effect(step, result.reason, never_began=never_began))
+        return result
+
+    async def _with_left(self, result: StepResult) -> StepResult:
+        """Name the undo tablespaces that a purge left."""
+        with contextlib.suppress(TargetError):
+            if left := await undo.left(self._reader):
+                is_done = result.status is Status.COMPLETED
+                return replace(result, warnings=(*result.warnings, left)) if is_done else replace(result, left=left)
         return result
 
     def _give_way(self, step: MySqlStep, result: StepResult) -> StepResult:

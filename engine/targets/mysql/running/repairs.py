@@ -1,5 +1,5 @@
 """Puts right what a dead process left: it checks tables whose REPAIR was interrupted, repairs those that are crashed,
-and makes undo tablespaces active.
+and sees to undo tablespaces.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ import pymysql
 
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import server_message
-from engine.targets.mysql.connection.names import qualified, quote, shown
+from engine.targets.mysql.connection.names import qualified, shown
 from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.running import undo
 from engine.targets.mysql.running.result import verdict
 
 
 async def put_right(
-    connect: Callable[[], Awaitable[tuple[Connection, Server]]], tables: Sequence[str], tablespaces: Sequence[str]
+    reader: Reader,
+    connect: Callable[[], Awaitable[tuple[Connection, Server]]],
+    tables: Sequence[str],
+    tablespaces: Sequence[str],
 ) -> list[tuple[str, bool]]:
     """What became of each, as text, and whether it is well now. Raises TargetError."""
     if not (tables or tablespaces):
@@ -25,7 +30,7 @@ async def put_right(
     try:
         return [
             *[await _put_right(connection, qualified(server.database, name), shown(name)) for name in tables],
-            *[await _activate(connection, name) for name in tablespaces],
+            *[await undo.put_right(reader, connection, name) for name in tablespaces],
         ]
     finally:
         await connection.close()
@@ -42,11 +47,3 @@ async def _put_right(connection: Connection, table: str, name: str) -> tuple[str
     if found.is_well:
         return f"{name} was left crashed, and is repaired", True
     return f"{name} is crashed, and its repair failed: {problems[0] if problems else 'no verdict'}", False
-
-
-async def _activate(connection: Connection, name: str) -> tuple[str, bool]:
-    try:
-        await connection.command(f"ALTER UNDO TABLESPACE {quote(name)} SET ACTIVE")
-    except pymysql.MySQLError as error:
-        return f"undo tablespace {name} cannot be made active: {server_message(error)}", False
-    return f"undo tablespace {name} is active again", True

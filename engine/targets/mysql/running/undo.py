@@ -9,66 +9,94 @@ from typing import Final
 import pymysql
 
 from engine.domain.errors import TargetBusyError, TargetError
-from engine.domain.humanize import span
+from engine.domain.humanize import listed, span
 from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.names import quote
+from engine.targets.mysql.connection.errors import server_message
 from engine.targets.mysql.planning.steps import MySqlStep
+from engine.targets.mysql.planning.undo_steps import MAKE_HELPER, activate, drop, inactivate
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.reading.undo import ACTIVE, EMPTY, HELPER, undo_spaces
+from engine.targets.mysql.reading.undo import EMPTY, HELPER, undo_spaces
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress
-from engine.targets.waits import first_of
 
 POLL_EVERY: Final = 0.2
 EMPTY_WITHIN: Final = 3600.0
 """Seconds until transactions must have ended that still need it."""
-KEPT_ACTIVE: Final = 2
-"""The server needs so many."""
+HELPER_EMPTY_WITHIN: Final = 10.0
+"""The same for the helper, after a purge that came to nothing."""
 
 
 async def purge(reader: Reader, connection: Connection, step: MySqlStep, context: StepContext) -> Answer:
     """Whatever happens, the tablespace is active again at the end. Raises TargetError."""
+    is_empty = False
     try:
-        spaces = await undo_spaces(reader)
-        names = {space.name for space in spaces}
-        others = [space for space in spaces if space.state == ACTIVE and space.name != step.object]
-        if len(others) < KEPT_ACTIVE and step.object != HELPER and HELPER not in names:
-            await connection.command(f"CREATE UNDO TABLESPACE {quote(HELPER)} ADD DATAFILE '{HELPER}.ibu'")
-            names.add(HELPER)
-        is_empty = await _emptied(reader, connection, step.object, context)
-        if step.object != HELPER and HELPER in names:
-            await _emptied(reader, connection, HELPER, context, drop=True)
+        if step.with_helper:
+            await connection.command(MAKE_HELPER)
+        try:
+            is_empty = await _emptied(reader, connection, step.object, context)
+        finally:
+            if step.with_helper:
+                within = EMPTY_WITHIN if is_empty else HELPER_EMPTY_WITHIN
+                await _emptied(reader, connection, HELPER, context, within)
     except pymysql.MySQLError as error:
         return Answer(error=error)
-    if not is_empty and not (context.cancel.is_set() or context.window.closed.is_set()):
+    if not is_empty and not _is_ending(context):
         why = "transactions still need it. End them: SELECT * FROM information_schema.innodb_trx"
-        raise TargetBusyError(reader.what, f"{step.object} did not become empty within {span(EMPTY_WITHIN)}: {why}")
+        why = f"{step.object} did not become empty within {span(EMPTY_WITHIN)}: {why}"
+        raise TargetBusyError(reader.what, "; ".join(filter(None, (why, await left(reader)))))
     return Answer(was_asked_to_stop=not is_empty)
 
 
+def _is_ending(context: StepContext) -> bool:
+    return context.cancel.is_set() or context.window.closed.is_set()
+
+
 async def _emptied(
-    reader: Reader, connection: Connection, name: str, context: StepContext, *, drop: bool = False
+    reader: Reader, connection: Connection, name: str, context: StepContext, within: float = EMPTY_WITHIN
 ) -> bool:
-    """Whether it became empty. `drop`: then it is removed."""
-    give_up, is_empty = time.monotonic() + EMPTY_WITHIN, False
-    await connection.command(f"ALTER UNDO TABLESPACE {quote(name)} SET INACTIVE")
+    """Whether it became empty within so many seconds. It is active then; the helper is dropped, if it is empty."""
+    began = time.monotonic()
+    await connection.command(inactivate(name))
+    is_empty = False
     try:
-        while not (context.cancel.is_set() or context.window.closed.is_set() or time.monotonic() > give_up):
-            states = {space.name: space.state for space in await undo_spaces(reader)}
-            if is_empty := states.get(name, EMPTY) == EMPTY:
+        while not (is_empty := await _is_empty(reader, name)):
+            if _is_ending(context):
+                within = HELPER_EMPTY_WITHIN if name == HELPER else 0
+            if time.monotonic() - began > within:
                 break
             phase = f"{name}: waiting for transactions that need it"
             context.report(StepProgress(phase=phase, waits_for=WaitsFor.TRANSACTIONS))
-            await first_of(context.cancel, context.window.closed, timeout=POLL_EVERY)
+            await asyncio.sleep(POLL_EVERY)
     finally:
-        last = (
-            f"DROP UNDO TABLESPACE {quote(name)}"
-            if (drop or name == HELPER) and is_empty
-            else (f"ALTER UNDO TABLESPACE {quote(name)} SET ACTIVE")
-        )
-        await asyncio.shield(connection.command(last))
+        if name != HELPER:
+            await asyncio.shield(connection.command(activate(name)))
+        elif is_empty:  # otherwise the server empties it later
+            await asyncio.shield(connection.command(drop(name)))
     return is_empty
+
+
+async def _is_empty(reader: Reader, name: str) -> bool:
+    return {space.name: space.state for space in await undo_spaces(reader)}.get(name, EMPTY) == EMPTY
+
+
+async def put_right(reader: Reader, connection: Connection, name: str) -> tuple[str, bool]:
+    """What became of a tablespace whose purge was interrupted, as text, and whether it is well. Raises TargetError."""
+    try:
+        if name != HELPER:
+            await connection.command(activate(name))
+        if any(space.name == HELPER for space in await undo_spaces(reader)):
+            await _emptied(reader, connection, HELPER, StepContext(), HELPER_EMPTY_WITHIN)
+    except pymysql.MySQLError as error:
+        return f"undo tablespace {name} cannot be put right: {server_message(error)}", False
+    done = "dropped" if name == HELPER else "active again"
+    return await left(reader) or f"undo tablespace {name} is {done}", True
+
+
+async def left(reader: Reader) -> str:
+    """What an interrupted purge left, as text; "" for nothing. Raises TargetError."""
+    names = [space.name for space in await undo_spaces(reader) if space.is_left]
+    return f"undo tablespace {listed(names, 3)} was left, which another purge-undo puts right" if names else ""
 
 
 async def size(reader: Reader, name: str) -> int | None:

@@ -198,25 +198,3 @@ async def test_missing_rights_are_told_with_the_grant_to_copy(database: MySqlDat
     database(grant.rstrip(";"))
     assert statuses(await run(database.as_user(user), Operation.REBUILD)) == {Status.COMPLETED}
     database(f"DROP USER {user}@localhost")
-
-
-async def test_undo_tablespaces_are_emptied_and_active_again(database: MySqlDatabase) -> None:
-    planned = await plan(database.url, Operation.PURGE_UNDO)
-    if database.flavor is Flavor.MARIADB:
-        assert "SET GLOBAL innodb_undo_log_truncate = ON" in (planned.refused or "")
-        database("SET GLOBAL innodb_undo_log_truncate = ON")
-        planned = await plan(database.url, Operation.PURGE_UNDO)
-        assert "larger than 10.5 MB" in (planned.not_needed or "")
-        database("SET GLOBAL innodb_undo_log_truncate = OFF")
-        return
-    states = "SELECT name, state FROM information_schema.innodb_tablespaces WHERE space_type = 'Undo' ORDER BY name"
-    before = database(states)
-    database("CREATE UNDO TABLESPACE more_undo ADD DATAFILE 'more_undo.ibu'")
-    database("ALTER UNDO TABLESPACE more_undo SET INACTIVE")
-    results = await run(database.url, Operation.PURGE_UNDO)
-    assert statuses(results) == {Status.COMPLETED}
-    assert ("more_undo", "active") in database(states)
-    database("ALTER UNDO TABLESPACE more_undo SET INACTIVE")
-    database.wait_for(f"SELECT state = 'empty' FROM ({states}) AS s WHERE name = 'more_undo'")
-    database("DROP UNDO TABLESPACE more_undo")
-    assert database(states) == before

@@ -1,0 +1,119 @@
+"""Undo tablespaces are emptied by what the plan shows, and what a purge leaves is removed or named."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import pytest
+
+from engine import Operation, Options, Status
+from engine.domain.steps import Step
+from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.planning.undo_steps import MAKE_HELPER, inactivate, plan_purge
+from engine.targets.mysql.reading.undo import ACTIVE, HELPER, UndoSpace
+from engine.targets.mysql.running import undo
+from engine.targets.mysql.running.undo import HELPER_EMPTY_WITHIN
+from engine.targets.plans import OperationPlan
+from engine.targets.step_execution import StepContext
+from tests.engine.targets.mysql.a_session import filled, until
+from tests.engine.targets.server_session import Told, connected, plan, run
+from tests.mysql_databases import MySqlDatabase
+
+STATES: Final = "SELECT name, state FROM information_schema.innodb_tablespaces WHERE space_type = 'Undo' ORDER BY name"
+FIRST: Final = "innodb_undo_001"
+
+
+async def test_undo_tablespaces_are_emptied_and_active_again(database: MySqlDatabase) -> None:
+    planned = await plan(database.url, Operation.PURGE_UNDO)
+    if database.flavor is Flavor.MARIADB:
+        assert "SET GLOBAL innodb_undo_log_truncate = ON" in (planned.refused or "")
+        database("SET GLOBAL innodb_undo_log_truncate = ON")
+        planned = await plan(database.url, Operation.PURGE_UNDO)
+        assert "larger than 10.5 MB" in (planned.not_needed or "")
+        database("SET GLOBAL innodb_undo_log_truncate = OFF")
+        return
+    before = database(STATES)
+    database("CREATE UNDO TABLESPACE more_undo ADD DATAFILE 'more_undo.ibu'")
+    database("ALTER UNDO TABLESPACE more_undo SET INACTIVE")
+    results = await run(database.url, Operation.PURGE_UNDO)
+    assert {result.status for result in results.values()} == {Status.COMPLETED}
+    assert ("more_undo", "active") in database(STATES)
+    database("ALTER UNDO TABLESPACE more_undo SET INACTIVE")
+    database.wait_for(f"SELECT state = 'empty' FROM ({STATES}) AS s WHERE name = 'more_undo'")
+    database("DROP UNDO TABLESPACE more_undo")
+    assert database(STATES) == before
+
+
+def _purge_of_the_first() -> OperationPlan:
+    """As if one of two tablespaces were large."""
+    return plan_purge([UndoSpace(FIRST, ACTIVE, 10**9), UndoSpace("innodb_undo_002", ACTIVE, 0)])
+
+
+def _needs_mysql(database: MySqlDatabase) -> None:
+    if database.flavor is Flavor.MARIADB:
+        pytest.skip("MariaDB has no command to purge undo tablespaces")
+
+
+async def test_a_purge_runs_what_its_plan_shows(database: MySqlDatabase) -> None:
+    _needs_mysql(database)
+    before = database(STATES)
+    planned = _purge_of_the_first()
+    database("SET GLOBAL log_output = 'TABLE'", "TRUNCATE mysql.general_log", "SET GLOBAL general_log = ON")
+    try:
+        async with connected(database.url) as session:
+            result = await session.running(planned, Options()).execute(planned.steps[0], StepContext())
+    finally:
+        database("SET GLOBAL general_log = OFF", "SET GLOBAL log_output = 'FILE'")
+    assert (result.status, result.warnings) == (Status.COMPLETED, ())
+    ran = database("SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log ORDER BY event_time")
+    assert "; ".join(text for (text,) in ran if "UNDO TABLESPACE" in text) == planned.steps[0].command
+    assert database(STATES) == before
+
+
+@pytest.mark.parametrize("within", [HELPER_EMPTY_WITHIN, 0])
+async def test_a_purge_that_is_cancelled_leaves_no_helper_or_names_it(
+    database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch, within: float
+) -> None:
+    """`within`: seconds that the helper may take to become empty."""
+    _needs_mysql(database)
+    filled(database, "item")
+    monkeypatch.setattr(undo, "HELPER_EMPTY_WITHIN", within)
+    before = database(STATES)
+    planned = _purge_of_the_first()
+    cancel, told = asyncio.Event(), Told()
+    async with asyncio.timeout(60), connected(database.url) as session:
+        with database.session("SELECT * FROM item LIMIT 1") as reads:
+            # What the session may still read stays in one tablespace after the other.
+            update = "UPDATE item SET b = 'x{0}' WHERE id = {0}"
+            database(*map(update.format, range(1, 7)))
+            running = session.running(planned, Options())
+            ended = asyncio.create_task(running.execute(planned.steps[0], StepContext(cancel=cancel, report=told)))
+            await told.something.wait()
+            database(*map(update.format, range(7, 13)))
+            cancel.set()
+            if within:
+                await until(database, f"SELECT state = '{ACTIVE}' FROM ({STATES}) AS s WHERE name = '{FIRST}'")
+                reads.close()
+            result = await ended
+        assert result.status is Status.CANCELLED
+        if within:
+            assert (result.left, database(STATES)) == ("the undo tablespaces are unchanged", before)
+            return
+        assert (HELPER, ACTIVE) not in database(STATES)
+        assert result.left == f"undo tablespace {HELPER} was left, which another purge-undo puts right"
+    results = await run(database.url, Operation.PURGE_UNDO)
+    assert [result.status for result in results.values()] == [Status.COMPLETED]
+    assert database(STATES) == before
+
+
+async def test_what_a_purge_of_a_dead_process_left_is_put_right(database: MySqlDatabase) -> None:
+    _needs_mysql(database)
+    before = database(STATES)
+    database(MAKE_HELPER, inactivate(FIRST))
+    effect = {"method": "purge_undo", "tablespace": FIRST}
+    earlier = Step(number=1, attempt=1, object=FIRST, command="", status=Status.FAILED, started_at=0, effect=effect)
+    async with connected(database.url) as session:
+        recovery = await session.recover([earlier], Options(), StepContext())
+    assert (recovery.is_well, recovery.found) == (True, f"undo tablespace {FIRST} is active again")
+    assert database(STATES) == before
