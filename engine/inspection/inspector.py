@@ -97,11 +97,6 @@ def engine_named_by(target: str) -> EngineName:
     return engine_named(target)
 
 
-def is_on_server(target: str) -> bool:
-    """Whether it names a database on a server rather than a file; no driver is needed."""
-    return names_server(target)
-
-
 def applicable(request: Request) -> Request:
     """The request without options that do not apply: options of a config file are meant for all requests."""
     options = option_specs.applicable(request.options, engine_named(request.target), request.children)

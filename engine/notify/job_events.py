@@ -14,7 +14,7 @@ from engine.domain.past_runs import PastRun
 from engine.domain.requests import Operation
 from engine.domain.schedules import Firing, Schedule
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Micros
+from engine.domain.steps import Facts, Micros
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause
 from engine.history.estimates import extent
 
@@ -37,33 +37,26 @@ class PastOperations:
 def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
     """All events of a job that has ended. An operation that took longer than usual says by how much."""
     at = job.finished_at or job.created_at
+    facts: Facts
     damaged = [child for child in job.children if found_damage(child)]
     for child in damaged[:1]:
         facts = {"cause": SurveyCause.DAMAGE.value, "operation": child.operation.value, "error": child.error or ""}
-        yield Event(
-            kind=EventKind.CRITICAL, at=at, target=job.target, schedule=job.schedule or "", job=child.id, facts=facts
-        )
+        yield _event(EventKind.CRITICAL, job, child, at, facts)
     failed = [child for child in job.children if child.status is Status.FAILED]
     if failed:
         # Damage is why others fail, too. Not that an operation was not begun as its target cannot be opened, if there
         # is more to say.
         reached = [child for child in failed if child.reason is not Reason.UNREACHABLE]
         child = [*damaged, *reached, *failed][0]
-        yield Event(
-            kind=EventKind.FAILED,
-            at=at,
-            target=job.target,
-            schedule=job.schedule or "",
-            job=child.id,
-            facts={
-                "outcome": JobOutcome.FAILED.value if damaged else outcome_of(job).value,
-                "operation": child.operation.value,
-                "error": child.error or "",
-                "reason": child.reason.value if child.reason else None,
-                "failed": len(failed),
-                "is_damage": bool(damaged) and len(failed) == len(damaged),
-            },
-        )
+        facts = {
+            "outcome": JobOutcome.FAILED.value if damaged else outcome_of(job).value,
+            "operation": child.operation.value,
+            "error": child.error or "",
+            "reason": child.reason.value if child.reason else None,
+            "failed": len(failed),
+            "is_damage": bool(damaged) and len(failed) == len(damaged),
+        }
+        yield _event(EventKind.FAILED, job, child, at, facts)
     for child in job.children:
         if child.is_complete:
             runs = past.runs.get(child.operation, ())
@@ -79,17 +72,15 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
     ]
     if recovered:
         again = dict.fromkeys(child.operation for child in recovered)
-        yield Event(
-            kind=EventKind.RECOVERED,
-            at=at,
-            target=job.target,
-            schedule=job.schedule or "",
-            job=recovered[0].id,
-            facts={
-                "operations": [operation.value for operation in again],
-                "failed_job": max(past.failed[operation] for operation in again),
-            },
-        )
+        facts = {
+            "operations": [operation.value for operation in again],
+            "failed_job": max(past.failed[operation] for operation in again),
+        }
+        yield _event(EventKind.RECOVERED, job, recovered[0], at, facts)
+
+
+def _event(kind: EventKind, job: ParentJob, child: ChildJob, at: Micros, facts: Facts) -> Event:
+    return Event(kind=kind, at=at, target=job.target, schedule=job.schedule or "", job=child.id, facts=facts)
 
 
 def found_damage(child: ChildJob) -> bool:
@@ -153,20 +144,14 @@ def is_told(event: Event, recipient: Recipient, schedules: Iterable[Schedule] = 
 def _longer(
     job: ParentJob, child: ChildJob, at: Micros, seconds: float, usual: tuple[float, int], *, is_running: bool
 ) -> Event:
-    return Event(
-        kind=EventKind.LONGER_THAN_USUAL,
-        at=at,
-        target=job.target,
-        schedule=job.schedule or "",
-        job=child.id,
-        facts={
-            "operation": child.operation.value,
-            "seconds": seconds,
-            "median": usual[0],
-            "runs": usual[1],
-            "is_running": is_running,
-        },
-    )
+    facts = {
+        "operation": child.operation.value,
+        "seconds": seconds,
+        "median": usual[0],
+        "runs": usual[1],
+        "is_running": is_running,
+    }
+    return _event(EventKind.LONGER_THAN_USUAL, job, child, at, facts)
 
 
 def _usual(job: ParentJob, operation: Operation, past: Iterable[PastRun]) -> tuple[float, int] | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from engine import Request
 from engine.domain import time_limits
 from engine.domain.humanize import span
+from engine.domain.server_names import names_server
 from engine.domain.steps import WaitsFor
 from engine.domain.typed_passwords import server_of
 from engine.inspection import inspector
@@ -26,7 +27,7 @@ def wait_for_servers(asked: Sequence[Request]) -> None:
     of_servers = {
         server_of(inspector.canonical_url(request.target)): request
         for request in asked
-        if request.options.server.server_wait and inspector.is_on_server(request.target)
+        if request.options.server.server_wait and names_server(request.target)
     }
     if of_servers:
         run_async(_wait_for_all(list(of_servers.values()), several=len(asked) > 1))

@@ -14,10 +14,10 @@ from engine.config.model import Config, TargetEntry
 from engine.domain.errors import PasswordNeededError, StoreError, TargetUnavailableError, UsageError
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
+from engine.domain.server_names import names_server
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import Expansion, Unlisted, expand
 from engine.fleet.target_words import entries_named
-from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.run_async import run_async
@@ -105,11 +105,7 @@ def refuse_for_one_target(args: argparse.Namespace, found: Expansion) -> None:
         if is_alone and getattr(args, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(option, f"means nothing for one target, {found.targets[0].url}", "leave it out")
-    if (
-        args.max_per_host is not None
-        and not any(inspector.is_on_server(one.url) for one in found.targets)
-        and not found.unlisted
-    ):
+    if args.max_per_host is not None and not any(names_server(one.url) for one in found.targets) and not found.unlisted:
         raise UsageError("--max-per-host", "means nothing for files: no target is on a server", "leave it out")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -58,54 +59,47 @@ def create_file(path: Path) -> Path:
 def connect_writer(path: Path, timeout: float = OPEN_TIMEOUT) -> sqlite3.Connection:
     """A connection that may write, to a store of this version. Raises StoreError."""
     try:
-        connection = sqlite3.connect(
-            uri(path), uri=True, isolation_level=None, timeout=timeout, check_same_thread=False
-        )
-        try:
-            _prepare(connection, path, timeout)
-        except BaseException:
-            connection.close()
-            raise
+        return _connected(uri(path), timeout, lambda connection: _prepare(connection, path, timeout))
     except sqlite3.Error as error:
         raise as_text(path, error) from error
-    return connection
 
 
 def connect_watch(path: Path) -> sqlite3.Connection:
     """A connection that only reads, and never waits. Raises StoreError."""
     try:
-        connection = sqlite3.connect(uri(path), uri=True, isolation_level=None, timeout=0)
-        try:
-            connection.executescript(READER_PRAGMAS)
-        except BaseException:
-            connection.close()
-            raise
+        return _connected(uri(path), 0, lambda connection: connection.executescript(READER_PRAGMAS))
     except sqlite3.Error as error:
         raise as_text(path, error) from error
-    return connection
 
 
 def connect_read_only(path: Path, timeout: float = OPEN_TIMEOUT) -> sqlite3.Connection:
     """A connection to a store of this version through which SQLite itself lets nothing be written. Raises StoreError.
 
-    Never with immutable=1: others may write. It may go on to another thread.
+    Never with immutable=1: others may write.
     """
+
+    def set_up(connection: sqlite3.Connection) -> None:
+        connection.executescript(READER_PRAGMAS)
+        if not is_current(connection, str(path)):
+            why = "was written by an older dbtend, and would have to be upgraded first"
+            raise ReadOnlyError(str(path), why, "open it once without --read-only, or look at a copy of it")
+        refuse_writes(connection)
+        connection.execute("PRAGMA busy_timeout = 0")  # from here on it never waits
+
     try:
-        connection = sqlite3.connect(
-            uri(path, writing=False), uri=True, isolation_level=None, timeout=timeout, check_same_thread=False
-        )
-        try:
-            connection.executescript(READER_PRAGMAS)
-            if not is_current(connection, str(path)):
-                why = "was written by an older dbtend, and would have to be upgraded first"
-                raise ReadOnlyError(str(path), why, "open it once without --read-only, or look at a copy of it")
-            refuse_writes(connection)
-            connection.execute("PRAGMA busy_timeout = 0")  # from here on it never waits
-        except BaseException:
-            connection.close()
-            raise
+        return _connected(uri(path, writing=False), timeout, set_up)
     except sqlite3.Error as error:
         raise _not_readable(path, error) from error
+
+
+def _connected(where: str, timeout: float, set_up: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
+    """It may go on to another thread. Raises sqlite3.Error, and what `set_up` raises."""
+    connection = sqlite3.connect(where, uri=True, isolation_level=None, timeout=timeout, check_same_thread=False)
+    try:
+        set_up(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -12,8 +12,8 @@ from textual.worker import Worker
 
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, ServerUnavailableError, TargetBusyError
+from engine.domain.server_names import names_server
 from engine.fleet import expansion
-from engine.inspection import inspector
 from tui.console.console_screen import ConsoleScreen
 from tui.console.target_model import TargetModel
 from tui.console.views.hints import examined
@@ -150,7 +150,7 @@ class TargetInspector:
 
     def _slot(self, number: int, of_files: asyncio.Semaphore) -> asyncio.Semaphore:
         state = self._model.states.get(number)
-        return self._servers if state is not None and inspector.is_on_server(state.entry.url) else of_files
+        return self._servers if state is not None and names_server(state.entry.url) else of_files
 
     async def _advise(self, number: int, budget: float | None) -> DbtendError | None:
         """Find out what a target needs; returns why that failed."""
@@ -252,6 +252,6 @@ class TargetInspector:
 def _is_many(entry: TargetEntry) -> bool:
     """Whether an entry that was added in this session is a pattern of files or a directory."""
     try:
-        return not inspector.is_on_server(entry.url) and expansion.stands_for_many(entry)
+        return not names_server(entry.url) and expansion.stands_for_many(entry)
     except DbtendError:  # to inspect it says why
         return False
