@@ -25,7 +25,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.errors import DbtendError
 from engine.domain.requests import Request
 from engine.inspection import inspector
-from engine.targets.sqlite import SqliteTarget
+from engine.targets.sqlite.target import SqliteTarget
 from tests.sqlite_files import make_database, schema_surgery
 
 LOOKS: Final = (

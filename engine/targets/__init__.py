@@ -15,9 +15,9 @@ from engine.domain.requests import EngineName
 from engine.domain.server_names import LIBPQ, MYSQL, POSTGRES, URL, names_server, server_engine
 from engine.system.host import host_name
 from engine.system.paths import RealPaths
-from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.elsewhere import FileElsewhere
+from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
     from engine.targets.mysql import databases as mysql_databases
@@ -166,7 +166,7 @@ def _sqlite(path: str) -> Target:
 
 def _postgres(text: str) -> Target:
     try:
-        from engine.targets.postgres import PostgresTarget  # the driver is optional
+        from engine.targets.postgres.target import PostgresTarget  # the driver is optional
     except ImportError as error:
         if (error.name or "").startswith("engine"):
             raise

@@ -26,8 +26,7 @@ def show(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int:
         output.document(_form(batch, jobs))
     else:
         output.line("\n".join(batch_lines(batch, jobs)))
-    for sentence in said:
-        output.notice(sentence)
+    output.notice(*said)
     return OK
 
 

@@ -79,16 +79,14 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
         output.notice(f"no job matches{meant}" if there else f"there is no store yet: {settings.store}")
     if unfired and not args.json:
         output.line("\n".join(["", "Schedules that did not run:", *schedule_format.unfired_lines(unfired)]))
-    for sentence in messages:
-        output.notice(sentence)
+    output.notice(*messages)
     return OK
 
 
 def _csv(args: argparse.Namespace, settings: Settings, where: HistoryFilter) -> int:
     output.write(history_csv.head())
     if settings.store.exists():
-        for sentence in run_async(_write_csv(settings, where, args)):
-            output.notice(sentence)
+        output.notice(*run_async(_write_csv(settings, where, args)))
     return OK
 
 
@@ -176,8 +174,7 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
         only = wanted if wanted.ordinal is not None else None
         lines = [*job_report.job_lines(job, now(), only), *job_report.trend_lines(trends, only, job)]
         output.line("\n".join(lines))
-    for sentence in messages:
-        output.notice(sentence)
+    output.notice(*messages)
     return OK
 
 

@@ -77,9 +77,10 @@ def _escaped(text: str) -> str:
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
-def notice(text: str) -> None:
+def notice(*texts: str) -> None:
     with suppress(OSError):  # stderr may be gone, and with it the reader
-        print(f"dbtend: {without_credentials(plain_lines(text))}", file=sys.stderr, flush=True)
+        for text in texts:
+            print(f"dbtend: {without_credentials(plain_lines(text))}", file=sys.stderr, flush=True)
 
 
 def print_traceback() -> None:

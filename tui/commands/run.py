@@ -255,8 +255,7 @@ async def _detached(
                 output.notice(f"job #{job.id} already does exactly this")
         if pause := await engine.paused():
             output.notice(nothing_starts(pause))
-        for sentence in await unserved_jobs(engine, [job.id for job in jobs]):
-            output.notice(sentence)
+        output.notice(*await unserved_jobs(engine, [job.id for job in jobs]))
     try:
         if not is_taken_on:
             worker.ensure()

@@ -26,8 +26,7 @@ def workers(args: argparse.Namespace, settings: Settings) -> int:
         output.line("\n".join(table(alive, jobs)))
     else:
         output.notice("no process carries out jobs of this store: dbtend worker starts one")
-    for sentence in messages:
-        output.notice(sentence)
+    output.notice(*messages)
     return OK
 
 

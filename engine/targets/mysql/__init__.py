@@ -1,5 +1,1 @@
 """MariaDB and MySQL databases as targets: one engine for both. Imported only where one is used: it needs PyMySQL."""
-
-from engine.targets.mysql.target import MySqlTarget
-
-__all__ = ["MySqlTarget"]

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 from engine import BatchId
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.schedules import FiringReason, FiringStatus
+from engine.domain.schedules import Firing, FiringReason, FiringStatus
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
 from tui.presentation.page import charts, layouts, period
 from tui.presentation.page.html import Html, Part, element, joined, table
-from tui.presentation.page.period import LeftOfBatch, NightSum, Period, Problem, TargetTrend
+from tui.presentation.page.period import LeftOfBatch, MissedNights, NightSum, Period, Problem, TargetTrend
 from tui.presentation.page.runs import Run
 from tui.presentation.page.style import STYLE
 from tui.presentation.schedule_format import REASONS, ScheduleRow, due_text, marked_result, took_text
@@ -50,6 +50,7 @@ _LEVELS: Final[Mapping[FleetLevel, str]] = {
     FleetLevel.OK: "good",
 }
 Named = Callable[[str], TargetName]
+T = TypeVar("T")
 
 
 def report_page(found: Period, *, named: Named, host: str, store: str, version: str) -> str:
@@ -118,21 +119,9 @@ def _attention(found: Period, named: Named) -> Iterator[Html]:
         )
     if missed:
         yield element("h3", "Nights that were missed")
-        yield table(
-            ("schedule", "why", "times", "last", "now"),
-            (
-                (
-                    _long(row.schedule),
-                    _long(row.error or (REASONS[row.reason] if row.reason else "")),
-                    f"{row.times:,}",
-                    element("span", _minute(row.due_at), class_="date"),
-                    _word("fired since", "good") if row.is_over else _word("open", "bad"),
-                )
-                for row in missed[:MOST_NIGHTS]
-            ),
-            numbers=(2,),
+        yield from _table(
+            ("schedule", "why", "times", "last", "now"), missed, MOST_NIGHTS, "row", _missed_row, numbers=(2,)
         )
-        yield from _more(len(missed) - MOST_NIGHTS, "row")
     if failures:
         yield element("h3", "What failed, and why")
         yield from _problems(failures, named, "error", "bad", "failure")
@@ -140,30 +129,35 @@ def _attention(found: Period, named: Named) -> Iterator[Html]:
     if left or of_batches:
         yield element("h3", "Unfinished work")
     if of_batches:
-        yield table(("batch", "what", "why", "last", "now"), map(_left_row, of_batches[:MOST_NIGHTS]))
-        yield from _more(len(of_batches) - MOST_NIGHTS, "batch")
+        yield from _table(("batch", "what", "why", "last", "now"), of_batches, MOST_NIGHTS, "batch", _left_row)
     if left:
         yield from _problems(left, named, "why", "part", "operation")
 
 
 def _problems(rows: Sequence[Problem], named: Named, head: str, kind: str, noun: str) -> Iterator[Html]:
     """`kind`: the class of those that are open."""
-    yield table(
-        ("target", "what", head, "times", "last", "now"),
-        (
-            (
-                _name(row.target, named),
-                row.what,
-                joined((_long(row.why), element("div", row.to_do, class_="soft to-do") if row.to_do else None)),
-                f"{row.times:,}",
-                element("span", f"#{row.job}, {_minute(row.at)}", class_="date"),
-                _word("completed since", "good") if row.is_over else _word("open", kind),
-            )
-            for row in rows[:MOST_FAILURES]
-        ),
-        numbers=(3,),
+
+    def cells(row: Problem) -> Sequence[Part]:
+        return (
+            _name(row.target, named),
+            row.what,
+            joined((_long(row.why), element("div", row.to_do, class_="soft to-do") if row.to_do else None)),
+            f"{row.times:,}",
+            element("span", f"#{row.job}, {_minute(row.at)}", class_="date"),
+            _word("completed since", "good") if row.is_over else _word("open", kind),
+        )
+
+    yield from _table(("target", "what", head, "times", "last", "now"), rows, MOST_FAILURES, noun, cells, numbers=(3,))
+
+
+def _missed_row(row: MissedNights) -> Sequence[Part]:
+    return (
+        _long(row.schedule),
+        _long(row.error or (REASONS[row.reason] if row.reason else "")),
+        f"{row.times:,}",
+        element("span", _minute(row.due_at), class_="date"),
+        _word("fired since", "good") if row.is_over else _word("open", "bad"),
     )
-    yield from _more(len(rows) - MOST_FAILURES, noun)
 
 
 def _left_row(row: LeftOfBatch) -> Sequence[Part]:
@@ -255,12 +249,11 @@ def _targets(found: Period, named: Named) -> Iterator[Html]:
     if not rows:
         yield element("p", "No target was surveyed or had a job.")
         return
-    yield table(
+    yield from _table(
         ("target", "level", "size", "trend of size", "jobs", "last job", "it took", "trend of time"),
-        (_target_row(one, named, found.next_due.get(one.target)) for one in rows[:MOST_TARGETS]),
+        rows, MOST_TARGETS, "target", lambda one: _target_row(one, named, found.next_due.get(one.target)),
         numbers=(2, 4, 6),
-    )
-    yield from _more(len(rows) - MOST_TARGETS, "target")
+    )  # fmt: skip
 
 
 def _target_row(one: TargetTrend, named: Named, next_due: Micros | None) -> Sequence[Part]:
@@ -316,29 +309,22 @@ def _schedules(found: Period) -> Iterator[Html]:
             yield element("p", "No permanent worker starts them.", class_="soft")
     yield element("h3", "Missed or skipped")
     if not_fired:
-        yield table(
-            ("schedule", "due", "what", "why"),
-            (
-                (
-                    _long(firing.schedule),
-                    _minute(firing.due_at),
-                    _word(firing.status.value, "bad" if firing.status is FiringStatus.MISSED else "none"),
-                    _long(firing.error or (REASONS[firing.reason] if firing.reason else "")),
-                )
-                for firing in not_fired[:MOST_NIGHTS]
-            ),
-        )
-        yield from _more(len(not_fired) - MOST_NIGHTS, "night")
+        yield from _table(("schedule", "due", "what", "why"), not_fired, MOST_NIGHTS, "night", _not_fired_row)
     else:
         yield element("p", "Nothing in this time.")
     if fired:
         yield element("h3", "What started")
-        yield table(
-            ("schedule", "due", "jobs", "result", "it took", "given back"),
-            map(_night_row, fired[:MOST_NIGHTS]),
-            numbers=(4, 5),
-        )
-        yield from _more(len(fired) - MOST_NIGHTS, "night")
+        heads = ("schedule", "due", "jobs", "result", "it took", "given back")
+        yield from _table(heads, fired, MOST_NIGHTS, "night", _night_row, numbers=(4, 5))
+
+
+def _not_fired_row(firing: Firing) -> Sequence[Part]:
+    return (
+        _long(firing.schedule),
+        _minute(firing.due_at),
+        _word(firing.status.value, "bad" if firing.status is FiringStatus.MISSED else "none"),
+        _long(firing.error or (REASONS[firing.reason] if firing.reason else "")),
+    )
 
 
 def _schedule_row(row: ScheduleRow, now: Micros, fired: Sequence[NightSum]) -> Sequence[Part]:
@@ -366,12 +352,8 @@ def _jobs(found: Period, named: Named) -> Iterator[Html]:
     if not rows:
         return
     yield element("h2", "Jobs")
-    yield table(
-        ("job", "created", "target", "operations", "result", "it took", "effect"),
-        (_request_row(jobs, named) for jobs in rows[:MOST_REQUESTS]),
-        numbers=(5,),
-    )
-    yield from _more(len(rows) - MOST_REQUESTS, "request")
+    heads = ("job", "created", "target", "operations", "result", "it took", "effect")
+    yield from _table(heads, rows, MOST_REQUESTS, "request", lambda jobs: _request_row(jobs, named), numbers=(5,))
 
 
 def _request_row(jobs: Sequence[Run], named: Named) -> Sequence[Part]:
@@ -425,9 +407,19 @@ def _word(text: str, kind: str) -> Html:
     return element("span", text, class_=f"word {kind}")
 
 
-def _more(number: int, noun: str) -> Iterator[Html]:
-    if number > 0:
-        yield element("p", f"and {counted(number, noun)} more", class_="soft")
+def _table(
+    heads: Sequence[str],
+    rows: Sequence[T],
+    most: int,
+    noun: str,
+    cells: Callable[[T], Sequence[Part]],
+    *,
+    numbers: Sequence[int] = (),
+) -> Iterator[Html]:
+    """A table of the first rows, and how many more there are."""
+    yield table(heads, map(cells, rows[:most]), numbers=numbers)
+    if len(rows) > most:
+        yield element("p", f"and {counted(len(rows) - most, noun)} more", class_="soft")
 
 
 def _took(seconds: float) -> str:

@@ -15,9 +15,9 @@ from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.targets import disk_space
-from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.planning import planner
+from engine.targets.sqlite.target import SqliteTarget
 from tests.engine.targets.sqlite.a_session import run, statuses
 from tests.sqlite_files import make_database, schema_surgery
 from tests.tui.console.harness import Clock, entry, open_console

@@ -17,7 +17,7 @@ from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
 from engine.targets.lock_impact import LockImpact
 from engine.targets.plans import Verdict
-from engine.targets.sqlite import SqliteTarget
+from engine.targets.sqlite.target import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process

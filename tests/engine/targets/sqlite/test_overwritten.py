@@ -17,7 +17,7 @@ from engine.domain.errors import TargetError
 from engine.domain.requests import Operation, Options, Request
 from engine.inspection import inspector
 from engine.targets import resolve
-from engine.targets.sqlite import SqliteTarget
+from engine.targets.sqlite.target import SqliteTarget
 from tests.sqlite_files import make_database
 
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Status
 from engine.targets.lock_impact import Lock
-from engine.targets.sqlite import SqliteTarget
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.planning import backup_steps, check_steps, costs, operation_specs, operation_steps, planner
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
+from engine.targets.sqlite.target import SqliteTarget
 from tests.engine.targets.sqlite.a_session import plan, run
 from tests.sqlite_files import integrity, make_database
 

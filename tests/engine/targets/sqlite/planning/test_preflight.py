@@ -16,7 +16,7 @@ from engine.domain.errors import TargetBusyError, TargetError, TargetRefusedErro
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets import resolve
-from engine.targets.sqlite import SqliteTarget
+from engine.targets.sqlite.target import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.engine.targets.stepwise import stepwise
