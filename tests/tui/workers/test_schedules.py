@@ -1,4 +1,4 @@
-"""Permanent workers fire schedules: real processes, by a clock that is half a minute before the due time."""
+"""Permanent workers fire schedules: real processes, by a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -21,24 +21,47 @@ from tests.tui.command_line import CommandLine, wait_until
 
 A_WORKER = """
 import sys, time
+from pathlib import Path
+from engine.schedules import scheduler
 from engine.system import clock
-offset = int(sys.argv[1])
-clock.now._wall = lambda: time.time_ns() + offset
+ahead = Path(sys.argv[1])
+clock.now._wall = lambda: time.time_ns() + int(ahead.read_text())
+scheduler.INTERVAL = 0.5
 from tui.cli import main
 sys.exit(main(["worker", *sys.argv[2:]]))
 """
-MINUTE = 60_000_000_000
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
 
 
-def before_due(seconds: float) -> int:
-    """Nanoseconds to add to the clock, so that it is so long before a full minute."""
-    return MINUTE - time.time_ns() % MINUTE - round(seconds * 1e9)
+class Clock:
+    """That of worker processes. It begins just after a full minute; schedules are due at the next."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "ahead"
+        """How many nanoseconds it is ahead."""
+        self.due = time.time_ns() // MINUTE + 2
+        self._show(self.due * MINUTE - 55 * SECOND)
+
+    def _show(self, at: int) -> None:
+        new = self.file.with_suffix(".new")
+        new.write_text(str(at - time.time_ns()))
+        new.replace(self.file)
+
+    def pass_due(self) -> None:
+        """From now on it is a second after they were due."""
+        self._show(self.due * MINUTE + SECOND)
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    return Clock(tmp_path)
 
 
 @contextmanager
-def worker(dbtend: CommandLine, offset: int, *options: str) -> Iterator[subprocess.Popen[str]]:
+def worker(dbtend: CommandLine, clock: Clock, *options: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", A_WORKER, str(offset), *options],
+        [sys.executable, "-c", A_WORKER, str(clock.file), *options],
         env={**os.environ, **dbtend.environment},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -101,46 +124,47 @@ def kill(process: subprocess.Popen[str], store: Path) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def test_two_workers_that_take_the_place_of_a_killed_one_fire_once(nightly: CommandLine) -> None:
-    store, offset = nightly.store, before_due(55)
-    with worker(nightly, offset) as first:
+def test_two_workers_that_take_the_place_of_a_killed_one_fire_once(nightly: CommandLine, clock: Clock) -> None:
+    store = nightly.store
+    with worker(nightly, clock) as first:
         wait_until(lambda: knows_schedule(store))
         kill(first, store)
     assert told(store)[0] == []
-    due = (time.time_ns() + offset) // MINUTE + 1
-    later = offset + due * MINUTE - (time.time_ns() + offset) + 10**9  # a second after it was due
+    clock.pass_due()
     with ExitStack() as stack:
         for _ in range(2):
-            stack.enter_context(worker(nightly, later))
+            stack.enter_context(worker(nightly, clock))
         wait_until(lambda: any(job.status.is_final for job in told(store)[1]))
         firings, jobs, _ = told(store)
-    assert [(one.due_at // 60_000_000, one.status) for one in firings] == [(due, FiringStatus.FIRED)]
+    assert [(one.due_at // 60_000_000, one.status) for one in firings] == [(clock.due, FiringStatus.FIRED)]
     assert [job.schedule for job in jobs] == ["nightly"]
 
 
-def test_a_worker_that_waits_for_its_turn_fires_schedules(nightly: CommandLine) -> None:
+def test_a_worker_that_waits_for_its_turn_fires_schedules(nightly: CommandLine, clock: Clock) -> None:
     """The worker of a console serves the store, and fires none."""
     store = nightly.store
-    with worker(nightly, 0, "--idle-exit", "60"):
+    with worker(nightly, clock, "--idle-exit", "60"):
         wait_until(lambda: bool(told(store)[2]))
         assert not knows_schedule(store)
-        with worker(nightly, before_due(15)):
+        with worker(nightly, clock):
             wait_until(lambda: knows_schedule(store))
+            clock.pass_due()
             wait_until(lambda: any(job.status.is_final for job in told(store)[1]))
             _, jobs, workers = told(store)
             assert len({one.pool for one in workers}) == 1
             assert [job.schedule for job in jobs] == ["nightly"]
 
 
-def test_a_worker_takes_over_a_changed_config_file(nightly: CommandLine, tmp_path: Path) -> None:
+def test_a_worker_takes_over_a_changed_config_file(nightly: CommandLine, clock: Clock) -> None:
     store, text = nightly.store, (nightly.home / "config-home" / "dbtend" / "config.toml").read_text()
     nightly.configure("")
-    with worker(nightly, before_due(25)) as process:
+    with worker(nightly, clock) as process:
         wait_until(lambda: bool(told(store)[2]))
         nightly.configure("[schedules.nightly]\n")  # a broken one changes nothing
         wait_until_said(process, "the schedules read last stay in force")
         assert not knows_schedule(store)
         nightly.configure(text)
         wait_until(lambda: knows_schedule(store))
+        clock.pass_due()
         wait_until(lambda: any(job.status.is_final for job in told(store)[1]))
     assert len(told(store)[0]) == 1

@@ -245,8 +245,15 @@ async def test_progress_and_cancel_work_through_a_pool_in_session_mode(shop: Dat
         assert seen_by_an_application(pool) == UNTOUCHED
 
 
-@pytest.mark.parametrize("settings", [{}, {"query_wait_timeout": 2}], ids=["lets wait", "ends the wait"])
-@pytest.mark.parametrize("jobs", [2, 4])
+@pytest.mark.parametrize(
+    ("jobs", "settings"),
+    [
+        pytest.param(4, {}, id="4-lets wait"),
+        pytest.param(4, {"query_wait_timeout": 2}, id="4-ends the wait", marks=pytest.mark.long),
+        pytest.param(2, {}, id="2-lets wait", marks=pytest.mark.long),
+        pytest.param(2, {"query_wait_timeout": 2}, id="2-ends the wait"),
+    ],
+)
 async def test_a_full_pool_in_session_mode_makes_fewer_run_at_once_and_fails_none(
     shop: Database, tmp_path: Path, jobs: int, settings: dict[str, int]
 ) -> None:
@@ -266,7 +273,7 @@ async def test_a_full_pool_in_session_mode_makes_fewer_run_at_once_and_fails_non
         assert seen_by_an_application(pool) == UNTOUCHED
 
 
-@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 4])
 async def test_a_pool_in_session_mode_with_a_single_connection_is_told_to_be_too_small(
     shop: Database, tmp_path: Path, jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

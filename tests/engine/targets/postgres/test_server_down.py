@@ -93,8 +93,15 @@ async def waiting_for_server(engine: Engine, job: ParentJob) -> ChildJob:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
-@pytest.mark.parametrize("operation", [Operation.REINDEX, Operation.ANALYZE])
+@pytest.mark.parametrize(
+    ("operation", "how"),
+    [
+        pytest.param(Operation.REINDEX, signal.SIGQUIT, id="reindex-immediate"),
+        pytest.param(Operation.REINDEX, signal.SIGINT, id="reindex-fast", marks=pytest.mark.long),
+        pytest.param(Operation.ANALYZE, signal.SIGQUIT, id="analyze-immediate", marks=pytest.mark.long),
+        pytest.param(Operation.ANALYZE, signal.SIGINT, id="analyze-fast"),
+    ],
+)
 async def test_an_operation_is_held_while_its_server_is_down_and_goes_on_then(
     shop: Database, own: PostgresServer, tmp_path: Path, how: signal.Signals, operation: Operation
 ) -> None:
