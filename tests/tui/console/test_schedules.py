@@ -27,6 +27,7 @@ from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, entry, open_console
 from tui.console.saved_targets import SavedTargets
+from tui.console.screens import schedules
 
 CONFIG = Path("config.toml")
 DAY = 86_400 * 1_000_000
@@ -200,6 +201,12 @@ async def test_a_broken_config_is_told(tenants: Path, seeded: Seeded, clock: Clo
         assert "schedules.nightly.targets is missing" in " ".join(rows(console))
 
 
+@pytest.fixture
+def reads_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "EVERY", 0.2)
+
+
+@pytest.mark.usefixtures("reads_often")
 async def test_an_error_goes_when_the_config_file_can_be_read_again(
     tenants: Path, seeded: Seeded, clock: Clock
 ) -> None:
@@ -213,6 +220,7 @@ async def test_an_error_goes_when_the_config_file_can_be_read_again(
         assert "missing" not in " ".join(rows(console))
 
 
+@pytest.mark.usefixtures("reads_often")
 async def test_an_error_goes_when_the_store_can_be_read_again(
     tenants: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
