@@ -640,6 +640,10 @@ class Engine:
         """The hosts that share its store; None: it belongs to one."""
         return self._store.hosts
 
+    def elsewhere(self, target: str) -> str | None:
+        """The other host that works on this target, a file of its own; None where the store has one host."""
+        return None if self._store.hosts is None else inspector.elsewhere(target)
+
     def _hosts(self, what: str) -> Hosts:
         if self._store.hosts is None:
             hint = "end its workers by a signal, such as kill PID; dbtend workers lists them"

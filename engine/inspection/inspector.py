@@ -29,7 +29,7 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import deadline, has_limit
 from engine.targets import engine_named, real_urls, resolve
 from engine.targets.host_queue import open_each
-from engine.targets.operation_specs import Autovacuum, TargetInfo
+from engine.targets.operation_specs import Autovacuum, TargetInfo, operation_infos
 from engine.targets.sqlite.connection import bundled
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.target import SqliteTarget
@@ -95,6 +95,11 @@ def engine_of(target: str) -> EngineName:
 def engine_named_by(target: str) -> EngineName:
     """The engine that any text names, like `engine_of`, but without a driver."""
     return engine_named(target)
+
+
+def elsewhere(target: str) -> str | None:
+    """The other host whose file it is; None for all others."""
+    return resolve(target).elsewhere
 
 
 def applicable(request: Request) -> Request:
@@ -274,6 +279,28 @@ async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             return await look.info()
+
+
+def info_elsewhere(target: str) -> TargetInfo:
+    """What is known of a file of another host: the operations that it offers."""
+    file = resolve(target)
+    offered = operation_infos(file.operations)
+    return TargetInfo(
+        url=file.url, engine=file.engine, version="", facts={}, operations=offered, elsewhere=file.elsewhere
+    )
+
+
+def plan_elsewhere(request: Request) -> Plan:
+    """What would run on a file of another host: its operations. The worker there plans their steps."""
+    target, options = resolve(request.target), request.options
+    operations = tuple(
+        plans.OperationPlan(operation=one, needs_confirmation=target.needs_confirmation(one, options))
+        for one in request.children
+    )
+    return plans.Plan(
+        target=target.url, engine=target.engine, before={}, operations=operations, options=options,
+        made_on=target.elsewhere,
+    )  # fmt: skip
 
 
 async def autovacuum(target: str, *, read_only: bool = False) -> Autovacuum | None:

@@ -80,6 +80,8 @@ class TargetInfo:
     """Why it cannot be written; "" if it can."""
     lacks_rights: bool = False
     """Whether this role may not maintain some of its tables; a remark names them."""
+    elsewhere: str | None = None
+    """The other host whose file it is: nothing else is known of it here."""
 
     @property
     def product(self) -> str:

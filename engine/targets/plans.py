@@ -208,3 +208,14 @@ class Plan:
     """Warnings about the request as a whole."""
     options: Options = DEFAULT_OPTIONS
     """The options of the request."""
+    made_on: str | None = None
+    """The other host whose worker plans the steps when the job begins; None: they were planned here."""
+
+    @property
+    def to_run(self) -> tuple[OperationPlan, ...]:
+        """The operations that would run."""
+        return self.operations if self.made_on else tuple(one for one in self.operations if one.steps)
+
+    @property
+    def runs(self) -> bool:
+        return bool(self.to_run)

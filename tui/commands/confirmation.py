@@ -22,7 +22,7 @@ from engine.submission.elsewhere import is_elsewhere
 from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
 from tui.commands.run_async import run_async
-from tui.presentation.risk import confirmation_needed, is_production, risks, word_to_type
+from tui.presentation.risk import UNKNOWN_LOCKS, confirmation_needed, is_production, risks, word_to_type
 from tui.presentation.text import counted, plain, sentences
 
 NAMED: Final = 6
@@ -86,7 +86,7 @@ async def _reasons(request: Request, *, several: bool) -> list[str]:
         return confirmation_needed(inspector.needs_confirmation(request))
     name = name_of(request.target)
     if request.options.if_needed is not None or is_elsewhere(request):
-        return [f"{name} is labelled {label}. It is looked at on its own host, so it is unknown what this blocks"]
+        return [f"{name} is labelled {label}. {UNKNOWN_LOCKS}"]
     try:
         return risks(await inspector.plan(request), name, label)
     except (TargetBusyError, ServerUnavailableError) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine import Advice, CheckLevel, Operation, Options, Request, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.advice import checked_first, needed
+from engine.domain.advice import checked_first, if_needed, needed
 from engine.domain.errors import DbtendError
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import may_name_databases
@@ -284,12 +284,13 @@ class TargetModel:
         `number`: the target; None: the current one.
         """
         number = self.current if number is None else number
-        chosen = self._chosen_on(number)
-        if not chosen:
+        if number not in self._states:
             return None
-        entry = self._states[number].entry
+        entry, chosen = self._states[number].entry, self._chosen_on(number)
         if number not in self._chosen_by_user and not entry.operations:
             return self._needed_by(number)
+        if not chosen:
+            return None
         operations = tuple(operation for operation in self._offered_by(number) if operation in chosen)
         options = self._advised_options(number, operations)
         if Operation.CHECK in operations:
@@ -332,12 +333,19 @@ class TargetModel:
             return self._chosen_by_user[number] & offered
         if state.entry.operations:
             return frozenset(state.entry.operations) & offered
+        if self._is_elsewhere(number):
+            return frozenset()  # which of them are needed is found out there
         request = self._needed_by(number)
         return frozenset() if request is None else frozenset(request.operations)
 
     def _offered_by(self, number: int) -> tuple[Operation, ...]:
         state = self._states.get(number)
         return tuple(offer.operation for offer in state.info.operations) if state and state.info else ()
+
+    def _is_elsewhere(self, number: int) -> bool:
+        """Whether another host works on it, and finds out what it needs when a job begins."""
+        state = self._states.get(number)
+        return state is not None and state.info is not None and state.info.elsewhere is not None
 
     def _advised_check(self, number: int) -> CheckLevel | None:
         """How thorough a check is advised; None: no check is advised, or the user or the config decides."""
@@ -352,6 +360,9 @@ class TargetModel:
         if advice is None:
             return None
         everything = Request(target=entry.url, operations=offered, options=entry.options)
+        if self._is_elsewhere(number):
+            request = inspector.unattended(if_needed(everything, entry.thresholds))
+            return None if request is None else inspector.applicable(request)
         if not advice:
             usual = frozenset(inspector.default_operations(entry.url))
             return inspector.applicable(replace(everything, operations=tuple(o for o in offered if o in usual)))

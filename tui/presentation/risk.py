@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _PRODUCTION: Final = re.compile(r"\b(prod|production|live)\b", re.IGNORECASE)
 
 
+UNKNOWN_LOCKS: Final = "It is looked at on its own host, so it is unknown what this blocks"
+
+
 def is_production(label: str | None) -> bool:
     """Whether a label says so: PROD, production, `live (eu)`."""
     return label is not None and _PRODUCTION.search(label) is not None
@@ -23,6 +26,8 @@ def is_production(label: str | None) -> bool:
 def risks(plan: Plan, name: str, label: str | None) -> list[str]:
     """The reasons to confirm this plan by typing, without a final stop; none if a key is enough."""
     blocking = production_risk(name, label, {one.operation: one.lock for one in plan.operations})
+    if plan.made_on and is_production(label):
+        blocking = f"{name} is labelled {label}. {UNKNOWN_LOCKS}"
     needed = confirmation_needed(
         (one.operation, one.needs_confirmation) for one in plan.operations if one.needs_confirmation
     )

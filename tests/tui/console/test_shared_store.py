@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Request, StoreLocation
+from engine.config.model import TargetEntry
 from tests.postgres_server import PostgresServer, running_server
 from tests.shared_stores import copied_store, make_template
-from tests.tui.console.harness import Clock, entry, open_console
+from tests.tui.console.harness import Clock, chosen, entry, open_console
 
 
 @pytest.fixture
@@ -51,3 +52,29 @@ async def test_one_that_only_looks_changes_nothing(shared: StoreLocation, sales:
     async with open_console(shared, entry(), clock=clock, read_only=True) as console:
         await console.press("p")
         assert await console.engine.paused() is None
+
+
+async def test_a_file_of_another_host_is_planned_and_run_there(shared: StoreLocation, clock: Clock) -> None:
+    there = TargetEntry(name="stock", url="sqlite://db2/srv/stock.db", label="PROD")
+    async with open_console(shared, there, clock=clock) as console:
+        assert "A file of db2." in " ".join(console.lines("#operations"))
+        assert chosen(console) == []
+        await console.press("r")
+        assert "if it is needed then" in " ".join(console.lines("#page"))
+        await console.press("enter")
+        assert "unknown what this blocks" in " ".join(console.lines("#text"))
+        await console.press(*"stock", "enter", "2", "space", "r", "enter", *"stock", "enter")
+        by_choice, needed = await console.engine.history()
+        assert (needed.request.options.if_needed is None, by_choice.request.options.if_needed) == (False, None)
+        assert len(by_choice.children) == 1 < len(needed.children)
+
+
+async def test_files_of_other_hosts_are_among_the_plans_of_several(
+    shared: StoreLocation, sales: Path, clock: Clock
+) -> None:
+    there = TargetEntry(name="stock", url="sqlite://db2/srv/stock.db")
+    async with open_console(shared, entry(), there, clock=clock) as console:
+        await console.press("1", "*", "r")
+        assert "2 targets" in console.lines("#page")[0]
+        await console.press("enter")
+        assert len(await console.engine.history()) == 2

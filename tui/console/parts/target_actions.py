@@ -210,7 +210,8 @@ class TargetActions:
     def _sqlite_file(self) -> TargetEntry | None:
         """The current target, if it is one that could be opened."""
         state = self._model.state
-        is_file = state is not None and state.info is not None and state.info.engine is EngineName.SQLITE
+        info = state.info if state is not None else None
+        is_file = info is not None and info.engine is EngineName.SQLITE and info.elsewhere is None
         return state.entry if state is not None and is_file else None
 
     def inspect(self) -> None:

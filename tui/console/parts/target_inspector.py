@@ -14,6 +14,7 @@ from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, ServerUnavailableError, TargetBusyError
 from engine.domain.server_names import names_server
 from engine.fleet import expansion
+from engine.inspection import inspector
 from tui.console.console_screen import ConsoleScreen
 from tui.console.target_model import TargetModel
 from tui.console.views.hints import examined
@@ -112,7 +113,12 @@ class TargetInspector:
                 await self._list(number)
                 return
             try:
-                info = await self._engine.inspect(state.entry.url)
+                is_elsewhere = self._engine.elsewhere(state.entry.url) is not None
+                info = (
+                    inspector.info_elsewhere(state.entry.url)
+                    if is_elsewhere
+                    else await self._engine.inspect(state.entry.url)
+                )
             except DbtendError as error:
                 self._model.set_error(number, error)
             else:

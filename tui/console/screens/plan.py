@@ -37,8 +37,7 @@ class PlanScreen(SubmittingScreen):
 
     async def _load(self) -> None:
         try:
-            self._extent = await self.context.engine.extent(self._request.target)
-            self._plan = await self.context.engine.plan(self._request, advice=self._advice)
+            self._plan, self._extent = await self.planned(self._request, self._advice)
         except DbtendError as error:
             self._error = error
         self.plans_changed()
@@ -56,7 +55,5 @@ class PlanScreen(SubmittingScreen):
 
     @property
     def ready(self) -> Sequence[Ready]:
-        plan, extent = self._plan, self._extent
-        if plan is None or extent is None or not any(operation.steps for operation in plan.operations):
-            return []
-        return [Ready(self._target_name, self._request, plan, extent)]
+        plan = self._plan
+        return [Ready(self._target_name, self._request, plan, self._extent)] if plan is not None and plan.runs else []

@@ -69,8 +69,7 @@ class PlansScreen(SubmittingScreen):
         if wanted.request is not None:
             async with slots:
                 try:
-                    extent = await self.context.engine.extent(wanted.request.target)
-                    plan = await self.context.engine.plan(wanted.request, advice=wanted.advice)
+                    plan, extent = await self.planned(wanted.request, wanted.advice)
                     one = replace(one, plan=plan, extent=extent)
                 except DbtendError as error:
                     one = replace(one, error=error)
@@ -113,5 +112,5 @@ class PlansScreen(SubmittingScreen):
         return [
             Ready(one.wanted.name, one.wanted.request, one.plan, one.extent)
             for one in self._planned
-            if one.plan is not None and one.extent is not None and one.wanted.request is not None and one.runs
+            if one.plan is not None and one.wanted.request is not None and one.runs
         ]

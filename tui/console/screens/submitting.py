@@ -9,10 +9,11 @@ from typing import ClassVar, Final
 
 from textual.binding import BindingType
 
-from engine import Plan, Request
+from engine import Advice, Plan, Request
 from engine.domain.errors import DbtendError
 from engine.domain.extent import Extent
 from engine.domain.frozen import frozen
+from engine.inspection import inspector
 from tui.console.actions import bindings
 from tui.console.keymap import with_keys
 from tui.console.screens.entry import TYPING
@@ -37,8 +38,8 @@ class Ready:
     name: TargetName
     request: Request
     plan: Plan
-    extent: Extent
-    """Its database before the plan was made."""
+    extent: Extent | None
+    """Its database before the plan was made; None: another host makes the plan."""
 
     @property
     def confirmed(self) -> Request:
@@ -77,6 +78,14 @@ class SubmittingScreen(PageScreen[list[Request]]):
 
     def make_plan(self) -> None:
         raise NotImplementedError
+
+    async def planned(self, request: Request, advice: Sequence[Advice]) -> tuple[Plan, Extent | None]:
+        """The plan, and its database before it was made, unless another host plans it. Raises DbtendError."""
+        engine = self.context.engine
+        if engine.elsewhere(request.target) is not None:
+            return inspector.plan_elsewhere(request), None
+        extent = await engine.extent(request.target)
+        return await engine.plan(request, advice=advice), extent
 
     def action_look(self) -> None:
         self.make_plan()
@@ -138,7 +147,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
     async def _holds(self, one: Ready) -> bool:
         try:
             async with asyncio.timeout(_LOOKS_FOR):
-                return one.extent.holds(await self.context.engine.extent(one.request.target))
+                return one.extent is None or one.extent.holds(await self.context.engine.extent(one.request.target))
         except (DbtendError, OSError):  # to plan again says why; TimeoutError is an OSError
             return False
 

@@ -49,7 +49,8 @@ def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[S
         (name, role), *label = named(TargetName.of(state.entry), room - 2)
         spans |= {"name": (f" {name}", role), **({"label": label[0]} if label else {})}
         if state.info is not None:
-            known = {"engine": state.info.product, **_facts(state.info.facts)}
+            place = f"on {state.info.elsewhere}" if state.info.elsewhere else state.info.product
+            known = {"engine": place, **_facts(state.info.facts)}
             known |= _wasted(state.advice or ())
             spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}
     return tuple(span for part, span in spans.items() if part not in _DROPPED_FIRST[:dropped])

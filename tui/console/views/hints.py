@@ -64,6 +64,12 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
     ]
 
 
+def elsewhere(host: str, width: int) -> list[Line]:
+    """Below the operations of a file of another host."""
+    text = f"A file of {plain(host)}. {{run}} has a worker there run what it needs, or what you choose with {{choose}}."
+    return [Line(), *wrapped(with_keys(text), width)]
+
+
 def nothing_to_run(state: TargetState | None, *, is_being_built: bool) -> str:
     """Why there is no plan to show; `is_being_built`: whether a sample is."""
     if state is None:

@@ -24,6 +24,8 @@ def plan_document(plan: Plan, name: str, width: int, *, is_alone: bool = True) -
 
     `is_alone`: no other plan is on the page.
     """
+    if plan.made_on:
+        return _made_elsewhere(plan, plan.made_on, name, width)
     lines = [
         line(*_name_and_facts(plan, name, width)),
         *wrapped(whole_extent(plan.operations) + ("; nothing has run yet." if is_alone else ""), width),
@@ -33,6 +35,24 @@ def plan_document(plan: Plan, name: str, width: int, *, is_alone: bool = True) -
         lines += wrapped(warning, width, Role.WARNING)
     for number, operation in enumerate(plan.operations, 1):
         lines += [line(), *_planned_operation(number, operation, width)]
+    return lines
+
+
+def _made_elsewhere(plan: Plan, host: str, name: str, width: int) -> list[Line]:
+    """The operations alone."""
+    lines = [
+        line(*named(name, width)),
+        *wrapped(f"It is a file of {plain(host)}. A worker there plans the steps when the job begins.", width),
+        *wrapped(f"options: {plain(options(plan))}", width, Role.DIM),
+        line(),
+    ]
+    is_narrowed = plan.options.if_needed is not None
+    for number, operation in enumerate(plan.operations, 1):
+        lines.append(
+            line((f"{number} {operation.operation.value}", Role.HEADING), "  if it is needed then" * is_narrowed)
+        )
+        if operation.needs_confirmation:
+            lines += wrapped(f"{operation.needs_confirmation}: asks for confirmation", width, Role.WARNING, indent=2)
     return lines
 
 

@@ -68,7 +68,7 @@ class PlannedTarget:
 
     @property
     def runs(self) -> bool:
-        return self.plan is not None and any(operation.steps for operation in self.plan.operations)
+        return self.plan is not None and self.plan.runs
 
     @property
     def why_not(self) -> str:
@@ -154,10 +154,11 @@ def _folded(one: PlannedTarget, names: int, width: int, *, is_unfolded: bool) ->
         why = f"refused: {refused}" if refused else f"skipped: {one.why_not or 'nothing to run'}"
         role = Role.FAILED if refused or one.error is not None else Role.DIM
         return line((marker, Role.DIM), *name, "  ", (shortened(plain(why), room), role))
-    running = [operation for operation in one.plan.operations if operation.steps]
+    running = one.plan.to_run
     needs = disk_needed(one.plan)
     parts = (
         " ".join(operation.operation.value for operation in running),
+        f"planned on {one.plan.made_on}" if one.plan.made_on else "",
         f"needs {size(needs)}" if needs else "",
         duration_in_all(running),
     )
@@ -168,7 +169,7 @@ def _folded(one: PlannedTarget, names: int, width: int, *, is_unfolded: bool) ->
 
 def _summary(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
     plans = [one.plan for one in planned if one.plan is not None and one.runs]
-    operations = [operation for plan in plans for operation in plan.operations if operation.steps]
+    operations = [operation for plan in plans for operation in plan.to_run]
     refused = any(o.verdict is Verdict.REFUSE for one in planned if one.plan for o in one.plan.operations)
     warned = any(o.verdict is Verdict.WARN for o in operations) or any(plan.warnings for plan in plans)
     worst = Verdict.REFUSE if refused else Verdict.WARN if warned else Verdict.OK

@@ -6,7 +6,7 @@ from engine import Operation
 from engine.domain.advice import highest_level
 from tui.console.actions import bindings
 from tui.console.target_model import TargetModel
-from tui.console.views.hints import building, target_trouble, welcome
+from tui.console.views.hints import building, elsewhere, target_trouble, welcome
 from tui.console.views.line import Line
 from tui.console.views.lists import operation_rows
 from tui.console.widgets.item_list import ItemList
@@ -41,15 +41,17 @@ class OperationList(ItemList):
             return building(self.sample_path, width) if self.sample_path else welcome(width)
         if state.info is None:
             return target_trouble(state, width)
-        return operation_rows(
+        below = elsewhere(state.info.elsewhere, width) if state.info.elsewhere else []
+        rows = operation_rows(
             state.info.operations,
             state.advice or (),
             model.chosen,
             self.key,
             width=width,
-            height=self.scrollable_content_region.height,
+            height=self.scrollable_content_region.height - len(below),
             check=model.check_level,
         )
+        return rows + below
 
     def go_to_most_urgent(self) -> None:
         """Move the cursor to the most urgent chosen operation: once, and never after a key."""
