@@ -18,7 +18,7 @@ COPYING: Final = "copying"
 CHECKING_COPY: Final = "checking the copy"
 COMPARING_COPY: Final = "comparing the copy"
 _SYNCED_AFTER: Final = 0.83
-"""The share of its time in which a copy is written."""
+"""The share of its time in which a copy is written; then it is synced, and nothing tells how far that is."""
 _ALMOST: Final = 0.9
 """The share of opcodes from which the part without any may have begun."""
 _EXECUTING: Final = 0.67
@@ -127,15 +127,15 @@ class _Reindex:
         return _EXECUTING * executed + _CLEARING * cleared
 
 
-def of_copy(volume: int, copied: int = 0, *, share: float = _SYNCED_AFTER) -> Model:
-    """The progress of a VACUUM INTO that reads `volume` bytes and writes about `copied`, 0 if unknown.
+def of_copy(volume: int, copied: int = 0, *, share: float = 1.0) -> Model:
+    """The progress of a VACUUM INTO that reads `volume` bytes, writes about `copied`, 0 if unknown, and syncs them.
 
-    `share`: the share of the time of its step, which ends with a sync at least.
+    `share`: its share of the time of its step.
     """
 
     def fraction(sample: Sample) -> float | None:
         done, whole = (sample.written, copied) if copied else (sample.read, volume)
-        return None if done is None else share * _share(done, whole)
+        return None if done is None else share * _SYNCED_AFTER * _share(done, whole)
 
     return _by_fraction(fraction, COPYING)
 
