@@ -21,6 +21,8 @@ _SYNCED_AFTER: Final = 0.83
 """The share of its time in which a copy is written; then it is synced, and nothing tells how far that is."""
 _ALMOST: Final = 0.9
 """The share of opcodes from which the part without any may have begun."""
+_AS_FAST: Final = 0.25
+"""The share of their usual pace up to which opcodes belong to the part that executes them."""
 _EXECUTING: Final = 0.67
 """The share of its time in which a REINDEX executes opcodes."""
 _CLEARING: Final = 0.25
@@ -91,16 +93,26 @@ class _ByOpcodes:
         whole = course[-1][1]
         is_silent = course[-2][0] == course[-1][0]
         self._course = [(opcodes, seconds / whole) for opcodes, seconds in (course[:-1] if is_silent else course)]
-        self._silent_from: float | None = None
+        self._last: Sample | None = None
+        self._silent_from = 0.0
 
     def __call__(self, sample: Sample) -> float:
         counted = self._course[-1]
-        if counted[1] == 1 or sample.ticks < _ALMOST * counted[0]:
+        is_counting = sample.ticks < _ALMOST * counted[0] or self._executes_as_ever(sample)
+        self._last = sample
+        if counted[1] == 1 or is_counting:
+            self._silent_from = sample.elapsed
             return _on(self._course, sample.ticks)
-        self._silent_from = sample.elapsed if self._silent_from is None else self._silent_from
         expected = self._silent_from * (1 - counted[1]) / counted[1] if counted[1] else 0.0
         silent = approach_end((sample.elapsed - self._silent_from) / expected) if expected else 0.0
         return counted[1] + (1 - counted[1]) * silent
+
+    def _executes_as_ever(self, sample: Sample) -> bool:
+        """Whether opcodes were executed since the last sample about as fast as before."""
+        if self._last is None:
+            return True
+        now, seconds = sample.ticks - self._last.ticks, sample.elapsed - self._last.elapsed
+        return now * sample.elapsed > _AS_FAST * sample.ticks * seconds
 
 
 def of_reindex(course: Curve, volume: int) -> Model:

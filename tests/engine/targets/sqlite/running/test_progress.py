@@ -193,6 +193,15 @@ def test_a_last_part_without_opcodes_is_told_by_its_time() -> None:
     assert fractions(told(model, samples)) == pytest.approx([0.2, 0.4, 0.7, 0.956, 0.99], abs=0.01)
 
 
+def test_more_opcodes_than_expected_are_not_the_last_part_without_any() -> None:
+    model = by_opcodes(((0, 0), (1_000_000, 40), (1_000_000, 100)))
+    samples = [
+        replace(START, elapsed=seconds, ticks=ticks)
+        for seconds, ticks in ((360, 900_000), (400, 1_000_000), (440, 1_100_000), (770, 1_110_000))
+    ]
+    assert fractions(told(model, samples)) == pytest.approx([0.36, 0.4, 0.4, 0.7], abs=0.01)
+
+
 def test_a_copy_is_as_far_as_what_it_has_read_until_it_syncs_it() -> None:
     said = fractions(told(of_copy(100 * MB), [replace(START, read=n * MB) for n in (0, 50, 100, 150)]))
     assert said == pytest.approx([0.0, 0.415, 0.83, 0.83])
