@@ -38,7 +38,7 @@ class WorkerSlots:
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """While inside, signal the holders of slots that a process waits for one."""
-        with locks.holding(self._waiting, shared=True):
+        with locks.sharing(self._waiting):
             yield
 
     def has_waiters(self) -> bool:

@@ -14,14 +14,14 @@ from engine.system.private_files import open_private
 
 
 @contextmanager
-def holding(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock on the file at `path`; it is created if missing, readable by its owner alone.
+def sharing(path: Path) -> Iterator[None]:
+    """Share the lock on the file at `path`; it is created if missing, readable by its owner alone.
 
     Child processes do not inherit it. Raises OSError; StoreError if another user owns it.
     """
     lock = _created(path)
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_SH)
         yield
     finally:
         os.close(lock)

@@ -21,19 +21,18 @@ _timed_out: set[asyncio.Task[TargetInfo]] = set()
 """Tests that have timed out: a task that hangs on a disk cannot be interrupted."""
 
 
-async def check_connection(engine: Engine, target: str, *, patience: float | None = None) -> TargetInfo:
+async def check_connection(engine: Engine, target: str) -> TargetInfo:
     """Inspect the target. Raises TargetError, also after a timeout."""
-    seconds = PATIENCE if patience is None else patience
     asking = asyncio.ensure_future(engine.inspect(target))
     try:
-        done, _ = await asyncio.wait({asking}, timeout=seconds)
+        done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
     finally:
         if not asking.done():
             _timed_out.add(asking)
             asking.add_done_callback(_timed_out.discard)
             asking.cancel()
     if not done:
-        raise TargetUnavailableError(target, f"no answer in {seconds:g} s", "is its disk still there?")
+        raise TargetUnavailableError(target, f"no answer in {PATIENCE:g} s", "is its disk still there?")
     return asking.result()
 
 

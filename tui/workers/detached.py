@@ -146,7 +146,7 @@ class DetachedWorker:
 
 def serving(store: Path) -> AbstractContextManager[None]:
     """Say, while inside, that this process takes on every job of the store."""
-    return locks.holding(private_directory(store) / "worker.lock", shared=True)
+    return locks.sharing(private_directory(store) / "worker.lock")
 
 
 @contextmanager

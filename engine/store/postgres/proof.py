@@ -55,15 +55,14 @@ def leave(why: str) -> None:
 
 
 @asynccontextmanager
-async def proving(
-    url: str, what: str, *, register: Register, prove_again: Prove, lost: Callable[[str], None] = leave
-) -> AsyncIterator[None]:
+async def proving(url: str, what: str, *, register: Register, prove_again: Prove) -> AsyncIterator[None]:
     """Hold a lock in a session of its own while inside, and take it again where the session ends.
+
+    Where it can no longer be held, this process ends.
 
     Args:
         register: takes the lock the first time.
         prove_again: takes it in a new session; False if the process was declared dead by then.
-        lost: called when it can no longer be held; does not return.
 
     Raises StoreError.
     """
@@ -71,7 +70,7 @@ async def proving(
     try:
         await keep_alive(first)
         await register(first)
-        async with in_background(_hold(url, what, first, prove_again, lost), "dbtend-proof"):
+        async with in_background(_hold(url, what, first, prove_again), "dbtend-proof"):
             yield
     finally:
         await first.close()
@@ -86,7 +85,7 @@ async def keep_alive(connection: Connection) -> None:
         raise store_error("the store of jobs", error) from None
 
 
-async def _hold(url: str, what: str, connection: Connection, prove_again: Prove, lost: Callable[[str], None]) -> None:
+async def _hold(url: str, what: str, connection: Connection, prove_again: Prove) -> None:
     while True:
         proven_at = await _ping(connection)
         taking = asyncio.create_task(_take_again(url, what, prove_again), name="dbtend-prove-again")
@@ -96,13 +95,13 @@ async def _hold(url: str, what: str, connection: Connection, prove_again: Prove,
                 if taking.done():
                     break
                 if not await asyncio.to_thread(server_is_down, url):
-                    return lost(f"{what}: the server has not answered for {UNPROVEN_FOR:.0f} s")
+                    return leave(f"{what}: the server has not answered for {UNPROVEN_FOR:.0f} s")
                 proven_at = time.monotonic()
         finally:
             taking.cancel()
         again = await taking
         if again is None:
-            return lost(f"{what}: this process was declared dead")
+            return leave(f"{what}: this process was declared dead")
         log.warning("%s: is reached again", what)
         connection = again
 

@@ -505,7 +505,7 @@ async def test_a_target_that_was_locked_is_looked_at_again(
             await console.settle()
             assert console.lines("#targets")[0].split() == [">", "sales.db", "soon"]
             assert isinstance(console.app.screen, main.MainScreen)
-            assert not console.app.screen.inspector.will_retry
+            assert not console.app.screen.inspector._retry_timer
 
 
 async def test_the_footer_is_made_once_for_all_that_happens_together(

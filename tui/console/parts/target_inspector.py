@@ -176,11 +176,6 @@ class TargetInspector:
 
     # Retry
 
-    @property
-    def will_retry(self) -> bool:
-        """Whether another inspection is scheduled: there is no timer otherwise."""
-        return self._retry_timer is not None
-
     def _schedule_retry(self) -> None:
         if not self._model.to_retry:
             self._retry_in = RETRY_AFTER

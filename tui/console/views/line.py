@@ -95,10 +95,10 @@ def _pieces(text: str, width: int) -> tuple[str, ...]:
     )
 
 
-def hanging(head: Sequence[Span], text: str, width: int, role: Role = Role.TEXT) -> list[Line]:
+def hanging(head: Sequence[Span], text: str, width: int) -> list[Line]:
     """Untrusted text beside a head; its further lines stand below its beginning."""
     indent = span_cells(head)
-    first, *more = wrapped(text, width - indent, role)
+    first, *more = wrapped(text, width - indent)
     return [line(*head, *first.spans), *(line(" " * indent, *one.spans) for one in more)]
 
 

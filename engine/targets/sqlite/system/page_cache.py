@@ -80,16 +80,16 @@ def read_ahead(descriptor: int, size: int, stop: Event, progress: Callable[[int]
     done = 0
     with suppress(OSError):  # the statement itself will fail and report it
         while done < size and not stop.is_set():
-            _ask_for(descriptor, done + _CHUNK, _ASKED_FOR)
+            _ask_for(descriptor, done + _CHUNK)
             if not (count := os.preadv(descriptor, [buffer], done)):
                 break
             done += count
             progress(done)
 
 
-def _ask_for(descriptor: int, start: int, length: int) -> None:
+def _ask_for(descriptor: int, start: int) -> None:
     if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_WILLNEED)
+        os.posix_fadvise(descriptor, start, _ASKED_FOR, os.POSIX_FADV_WILLNEED)
 
 
 def is_cold(path: str) -> bool:
