@@ -140,6 +140,11 @@ class ServerOptions:
         """Whether indexes are rebuilt concurrently: those of the catalog cannot be."""
         return not (self.offline or self.system)
 
+    @property
+    def longest_wait(self) -> float:
+        """Seconds that an operation waits for a server that is down."""
+        return SERVER_WAIT if self.server_wait is None else self.server_wait
+
 
 MAX_WAIT: Final = 20 * 86_400.0
 """The longest wait in seconds for a server or its transactions: PostgreSQL timeouts hold no more."""

@@ -14,7 +14,7 @@ from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import ServerUnavailableError, StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.requests import SERVER_WAIT, Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
@@ -237,7 +237,7 @@ def _server_wait(options: Options, claim: Claim, window: Window) -> float:
     """Seconds to wait for a server that is down before the first step."""
     if claim.recovering is not None:  # a recovery cannot be cancelled
         return 0.0
-    wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
+    wait = options.server.longest_wait
     return wait if window.time_left is None else min(wait, max(window.time_left, 0.0))
 
 

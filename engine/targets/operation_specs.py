@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation
 from engine.domain.steps import Facts
 from engine.targets.lock_impact import Lock
@@ -33,6 +34,14 @@ class OperationSpec:
     """What a person must confirm before it runs; "" for nothing."""
     stands_for: tuple[Operation, ...] = ()
     """The operations of other engines that do the same; a request for one names this one."""
+
+
+def warnings_of_damage(tables: Collection[str]) -> tuple[str, ...]:
+    """Warnings of operations that write on a server where these tables are damaged."""
+    if not tables:
+        return ()
+    names = listed(sorted(tables), 3)
+    return (f"the last check found {names} damaged. Writing there can make it worse; --needed leaves it out",)
 
 
 def operation_infos(

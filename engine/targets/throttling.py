@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Final
 
 from engine.domain.steps import PAUSED, WaitsFor
@@ -11,6 +12,8 @@ from engine.targets.waits import first_of
 
 POLL_EVERY: Final = 1.0
 """Seconds between two checks."""
+_LONGEST_ANSWER: Final = 40
+"""Characters of the answer to a load query that are shown."""
 
 
 async def wait_while_throttled(throttled_by: Callable[[], Awaitable[str]], context: StepContext) -> None:
@@ -22,3 +25,13 @@ async def wait_while_throttled(throttled_by: Callable[[], Awaitable[str]], conte
     while not any(stop.is_set() for stop in stops) and (why := await throttled_by()):
         context.report(StepProgress(phase=f"{PAUSED}: {why}", waits_for=WaitsFor.LOAD))
         await first_of(*stops, timeout=POLL_EVERY)
+
+
+def exceeded(load: float | Decimal | None) -> str:
+    """What a load query returned, as text, where that stops steps from beginning; else ""."""
+    return f"the load query returned {answer_text(load)}" if load is not None and load > 0 else ""
+
+
+def answer_text(value: object) -> str:
+    """The answer of a load query as printable text."""
+    return "".join(filter(str.isprintable, str(value)))[:_LONGEST_ANSWER]

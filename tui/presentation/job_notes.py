@@ -13,7 +13,6 @@ from engine import ChildJob, ParentJob, Reason, Status
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, span
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
-from engine.domain.requests import SERVER_WAIT
 from engine.domain.steps import FINISHING, WaitsFor
 from tui.presentation.cancel_consequences import cannot_stop, will_complete
 from tui.presentation.effect_summary import error_of, found_damage, is_cut_short, remedy
@@ -137,7 +136,7 @@ def _wait_limit(parent: ParentJob, waits_for: WaitsFor | None) -> str:
         case WaitsFor.LOCK:
             return f"Its lock timeout is {options.lock_timeout:g} s."
         case WaitsFor.SERVER:
-            wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
+            wait = options.server.longest_wait
             return f"It waits for its server for up to {span(wait)}."
         case WaitsFor.TRANSACTIONS:
             return "Readers and writers are not blocked."

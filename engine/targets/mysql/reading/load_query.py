@@ -11,11 +11,10 @@ from engine.targets.mysql.connection.errors import TIMED_OUT, lost_connection, n
 from engine.targets.mysql.connection.names import literal
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.reader import Reader
+from engine.targets.throttling import answer_text
 
 TIMEOUT: Final = 5.0
 """Seconds."""
-LONGEST_ANSWER: Final = 40
-"""Characters of its answer that are shown."""
 Load: TypeAlias = int | float
 _HINT: Final = "give one SELECT of a condition or a number, with a name for each column"
 
@@ -52,7 +51,7 @@ async def ask(reader: Reader, query: str) -> Load | None:
     try:
         return float(value) if "." in value or "e" in value.lower() else int(value)
     except ValueError:
-        why = f"--pause-while failed: it gives {as_text(value)}, and not true, false or a number ({_HINT})"
+        why = f"--pause-while failed: it gives {answer_text(value)}, and not true, false or a number ({_HINT})"
         raise TargetError(reader.what, why, "") from None
 
 
@@ -60,11 +59,6 @@ def _limited(reader: Reader, query: str) -> str:
     if reader.server.flavor is Flavor.MARIADB:
         return f"SET STATEMENT max_statement_time = {TIMEOUT:g} FOR {_wrapped(query)}"
     return _wrapped(query).replace("SELECT", f"SELECT /*+ MAX_EXECUTION_TIME({TIMEOUT * 1000:.0f}) */", 1)
-
-
-def as_text(value: object) -> str:
-    """The answer of the load query as printable text."""
-    return "".join(filter(str.isprintable, str(value)))[:LONGEST_ANSWER]
 
 
 def _failure(error: pymysql.MySQLError) -> str:

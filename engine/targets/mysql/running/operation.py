@@ -16,7 +16,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
-from engine.domain.requests import SERVER_WAIT, Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.targets.command_monitor import gave_way
@@ -127,8 +127,7 @@ class MySqlOperation:
         async def opened() -> StepConnection:
             return StepConnection(*await connect())
 
-        server_wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
-        self._pool = ConnectionPool(opened, server_wait)
+        self._pool = ConnectionPool(opened, options.server.longest_wait)
         self._monitor = Monitor(reader)
         self._stops = StopSignals()
         self._kill = statement.killer(reader)

@@ -7,6 +7,7 @@ from engine.targets.mysql.reading import load_query
 from engine.targets.mysql.reading.facts import status
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
+from engine.targets.throttling import exceeded
 
 
 async def throttled_by(reader: Reader, options: ServerOptions, replicas: Replicas, own: int) -> str:
@@ -18,7 +19,7 @@ async def throttled_by(reader: Reader, options: ServerOptions, replicas: Replica
     if options.max_delay is not None and (late := await replicas.late(options.max_delay)):
         return late
     load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
-    return f"the load query returned {load_query.as_text(load)}" if load is not None and load > 0 else ""
+    return exceeded(load)
 
 
 async def options_problem(reader: Reader, options: ServerOptions, replicas: Replicas) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from engine.domain.humanize import listed
 from engine.domain.requests import Operation, ServerOptions
 from engine.targets.lock_impact import Lock, LockImpact, LockScope
-from engine.targets.operation_specs import OperationSpec
+from engine.targets.operation_specs import OperationSpec, warnings_of_damage
 
 BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
 BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
@@ -89,10 +88,8 @@ _LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.CLEAN_LEF
 
 
 def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:
-    if damaged_tables and any(SPECS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE):
-        names = listed(sorted(damaged_tables), 3)
-        return (f"the last check found {names} damaged. Writing there can make it worse; --needed leaves it out",)
-    return ()
+    writes = any(SPECS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE)
+    return warnings_of_damage(damaged_tables) if writes else ()
 
 
 def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:

@@ -11,13 +11,12 @@ from engine.domain.errors import TargetError
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.errors import CANCELLED, lost_connection, reading_error, server_message
 from engine.targets.postgres.reading.reader import Reader
+from engine.targets.throttling import answer_text
 
 TIMEOUT: Final = 5
 """Seconds."""
 _PATIENCE: Final = 2 * TIMEOUT
 _HINT: Final = "give one SELECT, with the schema before each name"
-LONGEST_ANSWER: Final = 40
-"""Characters of its answer that are shown."""
 Load: TypeAlias = bool | int | float | Decimal
 _NOT_A_LOAD: Final = "and not true, false or a number (give one SELECT of a condition or a number)"
 # The oids of types: boolean; whole numbers, oid among them; numbers with a fraction.
@@ -60,13 +59,8 @@ async def ask(reader: Reader, query: str) -> Load | None:
             raise TargetError(reader.what, _failure(error), "") from None
     load = rows[0][0] if rows and rows[0] else None
     if load is not None and not _is_load(load):  # what it calls may have changed since it was checked
-        raise TargetError(reader.what, f"--pause-while failed: it gives {as_text(load)}, {_NOT_A_LOAD}", "")
+        raise TargetError(reader.what, f"--pause-while failed: it gives {answer_text(load)}, {_NOT_A_LOAD}", "")
     return load
-
-
-def as_text(load: object) -> str:
-    """The answer of the load query as printable text."""
-    return "".join(filter(str.isprintable, str(load)))[:LONGEST_ANSWER]
 
 
 def _is_load(value: object) -> bool:

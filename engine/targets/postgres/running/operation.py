@@ -11,7 +11,7 @@ from typing import Final
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
-from engine.domain.requests import SERVER_WAIT, Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.targets.connection_pool import NotBegunError
@@ -76,8 +76,7 @@ class PostgresOperation:
         self._steps = [step for step in plan.steps if isinstance(step, PgStep)]
         is_check = plan.operation is Operation.CHECK
         checks = Checks(options.check_level, len(plan.steps)) if is_check else None
-        server_wait = SERVER_WAIT if options.server.server_wait is None else options.server.server_wait
-        self._pool = ConnectionPool(connect, server_wait)
+        self._pool = ConnectionPool(connect, options.server.longest_wait)
         self._sizes = SizeTracker(reader, self._steps)
         self._cleanup = InvalidIndexCleanup(reader, self._pool, lock_timeout, invalid_before or ())
         parts = OperationParts(

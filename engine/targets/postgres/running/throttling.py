@@ -12,6 +12,7 @@ from engine.targets.postgres.connection.errors import lost_connection, reading_e
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.reading.reader import Reader
+from engine.targets.throttling import exceeded
 
 _LAG: Final = """
 SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
@@ -34,7 +35,7 @@ async def throttled_by(reader: Reader, options: ServerOptions) -> str:
         if lag > options.max_lag:
             return f"a standby is {memory(_rounded(lag))} behind (limit {memory(options.max_lag)})"
     load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
-    return f"the load query returned {load_query.as_text(load)}" if load is not None and load > 0 else ""
+    return exceeded(load)
 
 
 def _rounded(size: int) -> int:
