@@ -17,6 +17,7 @@ from engine import Engine, Facts, JobId, Operation, Options, Reason, Request, Se
 from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import window
 from engine.system.dsn import address
+from engine.targets import outage
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.running import invalid_indexes
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
     from engine.targets.postgres.planning.steps import PgStep
 
 TABLES = 8
+
+
+@pytest.fixture(autouse=True)
+def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outage, "BACKOFF", (0.5,))
 
 
 @pytest.fixture(scope="module")
