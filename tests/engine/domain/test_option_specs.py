@@ -58,28 +58,21 @@ MEANT_FOR = {
     "server_wait": {POSTGRESQL: "all"},
     "queue": {POSTGRESQL: "all"},
 }
-EACH = [
-    (name, engine, operation)
-    for name in (*ALWAYS, *MEANT_FOR)
-    for engine in EngineName
-    if engine in OFFERED
-    for operation in OFFERED[engine]
-]
+EACH = [(engine, operation) for engine in EngineName if engine in OFFERED for operation in OFFERED[engine]]
 
 
-@pytest.mark.parametrize(("name", "engine", "operation"), EACH)
-def test_an_option_is_taken_where_it_means_something_and_refused_by_name_elsewhere(
-    name: str, engine: EngineName, operation: Operation
-) -> None:
-    wanted = "all" if name in ALWAYS else MEANT_FOR[name].get(engine, "")
-    if wanted == "all" or operation in wanted.split():
-        refuse_inapplicable([name], engine, [operation])
-        return
-    with pytest.raises(UsageError) as problem:
-        refuse_inapplicable([name], engine, [operation])
-    assert problem.value.what == BY_NAME[name].as_typed(Options())
-    said = str(problem.value)
-    assert operation in said if wanted else any(word in said for word in ("SQLite", "PostgreSQL"))
+@pytest.mark.parametrize("name", [*ALWAYS, *MEANT_FOR])
+def test_an_option_is_taken_where_it_means_something_and_refused_by_name_elsewhere(name: str) -> None:
+    for engine, operation in EACH:
+        wanted = "all" if name in ALWAYS else MEANT_FOR[name].get(engine, "")
+        if wanted == "all" or operation in wanted.split():
+            refuse_inapplicable([name], engine, [operation])
+            continue
+        with pytest.raises(UsageError) as problem:
+            refuse_inapplicable([name], engine, [operation])
+        assert problem.value.what == BY_NAME[name].as_typed(Options())
+        said = str(problem.value)
+        assert operation in said if wanted else any(word in said for word in ("SQLite", "PostgreSQL")), (engine, said)
 
 
 @pytest.mark.parametrize("engine", EngineName)

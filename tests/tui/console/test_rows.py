@@ -415,7 +415,6 @@ def test_warnings_are_marked_where_there_is_room_for_a_mark_only() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("width", range(34, 60))
 @pytest.mark.parametrize(
     "child",
     [
@@ -425,9 +424,10 @@ def test_warnings_are_marked_where_there_is_room_for_a_mark_only() -> None:
         replace(RUNNING, progress=Progress(phase=f"{WAITING}: sqlite3 (12)", waits_for=WaitsFor.LOCK)),
     ],
 )
-def test_nothing_is_said_rather_than_a_few_letters_of_it(child: ChildJob, width: int) -> None:
-    words = child_row(child, TARGET, now=NOW, width=width).text.split()
-    assert not [word for word in words if word.endswith("…") and len(" ".join(words[4:-1])) < 8], words
+def test_nothing_is_said_rather_than_a_few_letters_of_it(child: ChildJob) -> None:
+    for width in range(34, 60):
+        words = child_row(child, TARGET, now=NOW, width=width).text.split()
+        assert not [word for word in words if word.endswith("…") and len(" ".join(words[4:-1])) < 8], (width, words)
 
 
 @pytest.mark.parametrize(
@@ -472,10 +472,10 @@ def usual(*children: ChildJob) -> ParentJob:
 
 
 @pytest.mark.parametrize("names", [4, 12, 90])
-@pytest.mark.parametrize("width", range(45, 200, 7))
-def test_a_row_of_the_history_is_as_wide_as_its_pane(width: int, names: int) -> None:
+def test_a_row_of_the_history_is_as_wide_as_its_pane(names: int) -> None:
     for job in (parent(over(1)), replace(parent(over(1), over(2, Status.FAILED, error="no\n\x1b" * 90)), pinned=True)):
-        assert cell_len(history_row(job, "sales", columns(6, names, width), now=NOW).text) == width
+        for width in range(45, 200, 7):
+            assert cell_len(history_row(job, "sales", columns(6, names, width), now=NOW).text) == width
 
 
 def words(job: ParentJob, width: int) -> list[str]:
