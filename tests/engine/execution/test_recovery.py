@@ -162,8 +162,9 @@ async def test_a_rebuild_that_is_missing_and_cannot_be_run_is_told(
 ) -> None:
     monkeypatch.setattr("engine.targets.sqlite.running.operation.FOLLOW_UP_LOCK_TIMEOUT", 0.1)
     claim = lost_claim(notes, ("VACUUM", Status.COMPLETED), recovering=Reason.OWNER_LOST)
+    impatient = replace(claim, options=Options(force=True, lock_timeout=0.1))
     with another_process(notes, "BEGIN IMMEDIATE"):
-        outcome, _ = await worked(claim)
+        outcome, _ = await worked(impatient)
     assert (outcome.warnings[0]).startswith(f"VACUUM is done; {WRONG} (")
     assert WRONG in (outcome.error or "")
 

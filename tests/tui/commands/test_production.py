@@ -110,6 +110,6 @@ def test_a_database_that_is_locked_is_asked_about(dbtend: CommandLine, tmp_path:
     path = make_database(tmp_path / "sales.db")
     shop = label(dbtend, path)
     with transaction(path, "EXCLUSIVE"):
-        refused = dbtend("run", shop, "--op", "analyze")
+        refused = dbtend("run", shop, "--op", "analyze", "--lock-timeout", "0.2")
     assert "needs confirmation: shop" in refused.err
     assert "It is locked" in refused.err

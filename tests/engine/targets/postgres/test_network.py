@@ -42,7 +42,7 @@ def remote(postgres: PostgresServer) -> Iterator[Database]:
         server.discard()
 
 
-@pytest.mark.parametrize("how", ["drops everything", "resets everything"])
+@pytest.mark.parametrize("how", [pytest.param("drops everything", marks=pytest.mark.long), "resets everything"])
 async def test_a_network_that_fails_ends_the_step_here_and_on_the_server_and_the_next_goes_on(
     remote: Database, how: str
 ) -> None:
@@ -70,6 +70,7 @@ async def test_a_network_that_fails_ends_the_step_here_and_on_the_server_and_the
             assert (await following).status is Status.CANCELLED
 
 
+@pytest.mark.long
 async def test_a_cancel_does_not_wait_for_ever_for_a_network_that_drops_everything(remote: Database) -> None:
     async with asyncio.timeout(120), network_to(remote.server.tcp_port) as network:
         url = f"postgresql://postgres@127.0.0.1:{network.port}/{remote.name}?{SOON}"
