@@ -27,7 +27,7 @@ again: $(DEV) ## run the tests of both that failed last time, one at a time
 	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 fast: $(DEV) ## run the tests that need no process, server or screen
-	@$(BIN)/python -m pytest -n 2 -m fast
+	@$(BIN)/python -m pytest -n 2 -m "fast and not long"
 
 majors: $(DEV) ## run the PostgreSQL tests on every version that is found (PGTEST_BIN names more)
 	@PGTEST_MAJORS=all $(BIN)/python -m pytest -n 2 tests/engine/targets/postgres tests/tui/commands/test_postgres.py
