@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from engine import Engine, ParentJob, Pause, Status
+from engine.domain.humanize import listed
 from engine.system.host import host_name
 from tui.commands.naming import named
 from tui.presentation.text import counted, plain, zoned_time
@@ -21,7 +22,7 @@ def nothing_starts(pause: Pause) -> str:
 
 
 async def notices(engine: Engine, among: Collection[int] | None = None) -> list[str]:
-    """Says that jobs do not start, or that no worker process runs, or none that may carry out some of them.
+    """Says that jobs do not start, that workers died, or that none runs, or none that may carry out some jobs.
 
     `among`: only of these jobs; None: of all.
     """
@@ -42,13 +43,16 @@ async def unserved_jobs(engine: Engine, among: Collection[int] | None = None) ->
 
 
 async def _without_worker(engine: Engine) -> list[str]:
-    if any(process.alive for process in await engine.workers()):
-        return []
+    workers = await engine.workers()
+    lost = [f"#{job}" for process in workers if not process.alive for job in process.running]
+    died = [f"{listed(lost)}: the worker died; the next one takes over"] if lost else []
+    if any(process.alive for process in workers):
+        return died
     waiting = len(await engine.open_jobs())
     if not waiting:
-        return []
+        return died
     verb = "waits" if waiting == 1 else "wait"
-    return [f"{counted(waiting, 'job')} {verb}, and no process carries out jobs (dbtend worker starts one)"]
+    return [*died, f"{counted(waiting, 'job')} {verb}, and no process carries out jobs (dbtend worker starts one)"]
 
 
 class Waiting:

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Options, Request, Status
+from engine import Engine, EngineName, Operation, Options, Request, Status
+from engine.domain.requests import OnDuplicate
+from engine.store.protocol import NewJob
+from engine.store.sqlite.store import SqliteStore
 from tests.sqlite_files import make_database
 from tests.tui.command_line import write_locked
-from tui.commands.waiting import Waiting
+from tests.tui.console.harness import Clock, worker_process
+from tui.commands.waiting import Waiting, notices
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,19 @@ async def test_only_what_runs_on_this_host_takes_its_slots(tmp_path: Path, host:
             await Waiting(engine, said.append, max_running=1).tell([second])
         await engine.wait([first.id, second.id])
     assert said == told
+
+
+async def test_while_nothing_may_be_written_it_is_told_which_jobs_lost_their_worker(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with SqliteStore.open(path) as store:
+        async with worker_process(store, Clock(), pid=4711) as owner:
+            request = Request(target="sqlite:///srv/a.db", operations=(Operation.VACUUM,))
+            await store.submit([NewJob(request=request, engine=EngineName.SQLITE, target_key="a")], OnDuplicate.REFUSE)
+            await store.claim(owner)
+        async with Engine.open(path, read_only=True) as engine:
+            first, second = await notices(engine)
+    assert first == "#1.1: the worker died; the next one takes over"
+    assert second.startswith("1 job waits")
 
 
 async def test_that_no_worker_is_free_is_said_once(tmp_path: Path) -> None:
