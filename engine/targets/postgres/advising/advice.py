@@ -206,11 +206,12 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
 
 _WHY_UNKNOWN: Final = {
     Unknown.NO_STATISTICS: "no statistics, or this role may not read them",
-    Unknown.FORBIDDEN: "only a superuser may look at its pages",
+    Unknown.FORBIDDEN: "this role may not look at its pages. GRANT EXECUTE ON FUNCTION"
+    " pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) lets it, and read each file of the server",
     Unknown.NOT_WRITTEN: "its pages cannot be read yet. A checkpoint writes those of a new index to disk",
     Unknown.NO_TIME: "there was no time to look at its pages",
     Unknown.NOT_COUNTED: "its rows are not counted. ANALYZE counts them",
-    Unknown.CORRELATED: "columns may depend on each other. A superuser's advice looks at pages, --thorough measures",
+    Unknown.CORRELATED: "columns may depend on each other. Who may look at its pages knows, --thorough measures",
     Unknown.NO_ESTIMATE: "there is no estimate for its kind",
 }
 

@@ -13,13 +13,14 @@ import psycopg
 from engine.domain.errors import TargetError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, MOST_IDS, Thresholds
 from engine.targets.answer_shapes import Shape
-from engine.targets.postgres.advising.bloat import table_share
+from engine.targets.postgres.advising.bloat import gist_share, table_share
 from engine.targets.postgres.advising.findings import (
     dead_rows_unknown,
     has_lost_counts,
     is_not_kept_up,
     may_need_something,
 )
+from engine.targets.postgres.advising.page_contents import gist_rows_of
 from engine.targets.postgres.advising.sampling import Shapes, bloat_of
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.names import quote, shown
@@ -209,6 +210,7 @@ async def _measured(
     """Bloat measured by pgstattuple, which reads whole tables and indexes; without the right, the estimates stay."""
     density = "SELECT 1 - avg_leaf_density / {} FROM {}.pgstatindex({}::oid::regclass)"
     free = "SELECT (dead_tuple_percent + approx_free_percent) / 100 FROM {}.pgstattuple_approx({}::oid::regclass)"
+    rows = "SELECT tuple_count::float8, tuple_len::float8 FROM {}.pgstattuple({}::oid::regclass)"
     queries = {
         tree.oid: (tree.pages, density.format(100 * tree.fill_factor, schema, tree.oid)) for tree in shapes.trees
     }
@@ -217,8 +219,14 @@ async def _measured(
     found = {}
     for oid, (pages, query) in queries.items():
         estimate = known.get(oid)
-        if estimate is None or (estimate.share >= SUSPICIOUS and not estimate.is_measured):
+        if estimate is None or (estimate.share_at_most >= SUSPICIOUS and not estimate.is_measured):
             with contextlib.suppress(psycopg.Error, TargetError):
                 (share,) = await connection.row(query, row=(float,))
                 found[oid] = Bloat(pages, max(share, 0.0), is_measured=True)
+    for index in shapes.others:
+        if index.method == "gist" and index.oid not in known:
+            with contextlib.suppress(psycopg.Error, TargetError):
+                number, size = await connection.row(rows.format(schema, index.oid), row=(float, float))
+                if on_pages := gist_rows_of(round(number), round(size)):
+                    found[index.oid] = Bloat(index.pages, gist_share(index, on_pages), is_measured=True)
     return found

@@ -56,6 +56,12 @@ def gist_rows(pages: Sequence[Page]) -> Rows | None:
     return Rows(len(sizes), sum(sizes), len(sizes), sum(sizes) / len(sizes)) if sizes else None
 
 
+def gist_rows_of(number: int, size: int) -> Rows | None:
+    """Those of a whole index. `size`: their bytes, without item pointers."""
+    total = size + number * ITEM_POINTER
+    return Rows(number, total, number, total / number) if number else None
+
+
 def _sizes(pages: Sequence[Page]) -> list[int]:
     """Bytes of each item, with its pointer."""
     return [aligned(len(item)) + ITEM_POINTER for page in pages for item in page.items()]

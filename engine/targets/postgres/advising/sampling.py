@@ -60,7 +60,10 @@ async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> tuple[
     """
     found = {
         tree.oid: Bloat(
-            tree.pages, share, is_partial=tree.is_partial, share_at_most=bloat.tree_share_if_correlated(tree) or share
+            tree.pages,
+            share,
+            is_partial=tree.is_partial,
+            share_if_correlated=bloat.tree_share_if_correlated(tree) or 0.0,
         )
         for tree in shapes.trees
         if (share := bloat.tree_share(tree)) is not None

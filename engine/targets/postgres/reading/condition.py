@@ -63,12 +63,16 @@ class Bloat:
     """Whether its pages were looked at."""
     is_partial: bool = False
     """An estimate of a partial index: its keys may be longer than those of its table are on average."""
-    share_at_most: float = 0.0
+    share_if_correlated: float = 0.0
     """An estimate of the share if columns depend on each other."""
 
     @property
     def bytes(self) -> int:
         return self.pages * PAGE
+
+    @property
+    def share_at_most(self) -> float:
+        return max(self.share, self.share_if_correlated)
 
     @property
     def wasted(self) -> int:
