@@ -224,6 +224,7 @@ class PostgresSession:
             vacuum=_reasons(found.vacuum),
             analyze={oid: _analyze_reason(need) for oid, need in found.analyze.items()},
             reindex=_reasons(found.reindex),
+            expected=[oid for oid, bloat in condition.bloat.items() if bloat.is_expected],
             tend=_reasons(found.tend),
             table_pages={one.index: one.table_pages for one in condition.upkeep},
             left_by_pg_repack=condition.left_by_pg_repack,

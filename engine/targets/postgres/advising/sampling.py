@@ -47,6 +47,7 @@ class _Candidate:
     share: float
     """Dead space at most."""
     look: Callable[[], Awaitable[float | None]]
+    is_expected: bool = False
 
     @property
     def gain(self) -> float:
@@ -64,6 +65,7 @@ async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> tuple[
             share,
             is_partial=tree.is_partial,
             share_if_correlated=bloat.tree_share_if_correlated(tree) or 0.0,
+            is_expected=tree.is_expected,
         )
         for tree in shapes.trees
         if (share := bloat.tree_share(tree)) is not None
@@ -72,7 +74,9 @@ async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> tuple[
     found |= {one.oid: Bloat(one.pages, bloat.toast_share(one)) for one in shapes.toast}
     candidates = [
         *(
-            _Candidate(tree.oid, tree.pages, bloat.tree_share_at_most(tree), partial(_tree, reader, tree))
+            _Candidate(
+                tree.oid, tree.pages, bloat.tree_share_at_most(tree), partial(_tree, reader, tree), tree.is_expected
+            )
             for tree in shapes.trees
         ),
         *(_Candidate(one.oid, one.pages, 1.0, partial(_other, reader, one)) for one in shapes.others),
@@ -91,7 +95,7 @@ async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> tuple[
         if time.monotonic() > until:
             break
         if (share := await one.look()) is not None:
-            found[one.oid] = Bloat(one.pages, share, is_measured=True)
+            found[one.oid] = Bloat(one.pages, share, is_measured=True, is_expected=one.is_expected)
             del unread[one.oid]
         else:
             unread[one.oid] = Unread.NOT_WRITTEN

@@ -40,6 +40,8 @@ class PlannedWork:
     analyze: Mapping[int, str]
     reindex: Mapping[int, str]
     tend: Mapping[int, str] = field(default_factory=dict)
+    expected: Collection[int] = ()
+    """The oids of the indexes in `reindex` of which only the VACUUM before will show whether they are bloated."""
     table_pages: Mapping[int, int] = field(default_factory=dict)
     """Pages of the tables of the indexes in `tend`, by oid."""
     left_by_pg_repack: Collection[int] = ()
@@ -102,6 +104,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
             options,
             reindex,
             [rebuild.drift for rebuild in needed.drifted],
+            needed.expected,
         ),
         *(operation_steps.database_statistics(version) if any(table.oid in old for table in to_vacuum) else ()),
         *recorded,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -260,8 +260,12 @@ def reindex_steps(
     options: Options,
     reasons: Mapping[int, str],
     drifts: Sequence[CollationDrift] = (),
+    expected: Collection[int] = (),
 ) -> list[PgStep]:
-    """One step for each index. Two concurrent rebuilds on one table would deadlock."""
+    """One step for each index. Two concurrent rebuilds on one table would deadlock.
+
+    `expected`: the oids of indexes that are looked at again after VACUUM.
+    """
     spec, offline, tablespace = SPECS[Operation.REINDEX], not options.server.is_concurrent, options.server.tablespace
     moved = "" if tablespace is None else f"(TABLESPACE {quote(tablespace)}) "
     model = Model.REINDEX if offline else Model.REINDEX_CONCURRENTLY
@@ -283,6 +287,7 @@ def reindex_steps(
             model=model,
             subject=index_subject(index, tables.get(index.table_oid)),
             collations=marks.get(index.oid, ()),
+            expects_vacuum=index.oid in expected,
         )
         for index in indexes
     ]

@@ -127,6 +127,8 @@ class PgStep(PlannedStep):
     """What a rebuild is remembered by, where an index is ordered by rules that have changed."""
     required_objects: tuple[str, ...] = ()
     """The objects whose steps must complete first; otherwise this one is skipped."""
+    expects_vacuum: bool = False
+    """Whether only the VACUUM of its table shows whether it is needed: it is looked at again then."""
     reads_whole_table: bool = False
     """Whether a check reads a whole table."""
     uncompared_command: str = ""

@@ -65,6 +65,8 @@ class Bloat:
     """An estimate of a partial index: its keys may be longer than those of its table are on average."""
     share_if_correlated: float = 0.0
     """An estimate of the share if columns depend on each other."""
+    is_expected: bool = False
+    """Whether it is what the next VACUUM is expected to leave."""
 
     @property
     def bytes(self) -> int:

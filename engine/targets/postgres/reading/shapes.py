@@ -46,6 +46,11 @@ class TreeShape:
     """The distinct values of the column with most of them: if the others depend on it, there are no more keys."""
 
     @property
+    def is_expected(self) -> bool:
+        """Whether this is what the next VACUUM is expected to leave."""
+        return self.rows == self.rows_left
+
+    @property
     def after_vacuum(self) -> TreeShape:
         """What the catalog will say of it then."""
         rows = self.rows if self.rows_left is None else self.rows_left
@@ -130,8 +135,8 @@ _EQUAL_KEYS_ARE_ALIKE: Final = """x.indnkeyatts = x.indnatts AND NOT EXISTS (
 _MUCH: Final = 0.2
 """So many dead rows for each row of an index change the estimate of its size.
 
-But no live row and more dead ones than the index had after the last VACUUM are none: a session that deletes rows and
-removes them by VACUUM within a second reports the deletes afterwards, and the server counts them twice.
+But a session that deletes rows and removes them by VACUUM within a second reports the deletes afterwards, and the
+server counts them twice. Where no row would be left that is seen at once, else after the next VACUUM.
 """
 TREE_SHAPES: Final = f"""
 WITH columns AS {{how}} ({{columns}}), keys AS (

@@ -98,6 +98,10 @@ class PostgresOperation:
         """The kind and object of each step so far."""
         self._renewed: set[int] = set()
         """Oids of the tables that VACUUM or ANALYZE has done since the last plan: the server knows more of them now."""
+        self._vacuumed: set[int] = set()
+        """Oids of the tables that VACUUM has done."""
+        self._is_needed: dict[str, bool] = {}
+        """Whether an index whose rebuild was expected is bloated after VACUUM, by its name."""
 
     async def close(self) -> None:
         await self._commands.close()
@@ -144,6 +148,8 @@ class PostgresOperation:
         if missing := [name for name in step.required_objects if name not in self._rebuilt]:
             why = f"not everything that comes before is completed: {listed(missing, 3)}"
             return StepResult(status=Status.SKIPPED, error=why)
+        if not await self._is_still_needed(step):
+            return StepResult(status=Status.SKIPPED, error="not needed: VACUUM has left little dead space in it")
         if not self._options.force and (problems := problems_now(step.needs)):
             return without_room(problems)
         if step.method is Method.REINDEX_CONCURRENTLY:
@@ -171,6 +177,8 @@ class PostgresOperation:
             self._begun.add((one.operation, one.object))
             if result.status is Status.COMPLETED and one.method is Method.VACUUM and one.subject is not None:
                 self._renewed.add(one.subject.oid)
+                if one.operation is Operation.VACUUM:
+                    self._vacuumed.add(one.subject.oid)
         if not result.requeue and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
             self._totals.add(result)
         return result
@@ -221,11 +229,31 @@ class PostgresOperation:
         result = await self._results.collect(step, run, context)
         return replace(result, warnings=(*result.warnings, found.dropped)) if found.dropped else result
 
+    async def _is_still_needed(self, step: PgStep) -> bool:
+        """Whether a rebuild that was expected is needed after VACUUM: the counters before it may be wrong."""
+        if not step.expects_vacuum or self._plan_again is None:
+            return True
+        if step.object not in self._is_needed:
+            await self._wait_for_counts()
+            expected = {
+                one.object
+                for one in self._steps
+                if one.expects_vacuum and one.subject is not None and one.subject.lockable in self._vacuumed
+            }
+            with contextlib.suppress(TargetError):
+                plan = await self._plan_again(lambda one: one.object in expected)
+                needed = {one.object for one in plan.steps}
+                self._is_needed.update((name, name in needed) for name in expected)
+        return self._is_needed.get(step.object, True)
+
+    async def _wait_for_counts(self) -> None:
+        if self._reader.server.version < COUNTS_AT_ONCE:
+            await asyncio.sleep(COUNTING_TAKES)
+
     async def further_plan(self) -> OperationPlan | None:
         if self._plan_again is None or not self._renewed:
             return None
-        if self._reader.server.version < COUNTS_AT_ONCE:
-            await asyncio.sleep(COUNTING_TAKES)
+        await self._wait_for_counts()
         renewed, self._renewed = self._renewed, set()
 
         def is_new(step: PgStep) -> bool:

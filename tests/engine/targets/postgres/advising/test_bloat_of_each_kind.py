@@ -7,10 +7,11 @@ import pytest
 from benchmarks.postgres_bloat import LONG, PLAIN, RICH, Content, cases
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.requests import Operation
+from engine.domain.statuses import Status
 from engine.domain.thresholds import Thresholds
 from engine.targets.postgres.advising import sampling
-from tests.engine.targets.server_session import connected
-from tests.postgres_databases import Database
+from tests.engine.targets.server_session import connected, run
+from tests.postgres_databases import Database, as_admin
 
 TREES = Content(PLAIN, 190_000, {
     "B-tree": ("(s)",),
@@ -104,3 +105,22 @@ async def test_a_superuser_is_not_said_to_lack_a_right(database: Database, monke
     (reindex,) = [one for one in advice if one.operation is Operation.REINDEX]
     assert "the bloat of public.lists is unknown: its pages cannot be read yet. A checkpoint" in reindex.reason
     assert reindex.gain.endswith("not counting the unknown")
+
+
+async def test_deletes_that_the_server_counts_twice_make_no_rebuild(database: Database) -> None:
+    """Those of a session that vacuums before it has reported them, as it does once a second."""
+    database(
+        "CREATE TABLE item AS SELECT g AS id, md5(g::text) AS note FROM generate_series(1, 60000) AS g",
+        "ALTER TABLE item SET (autovacuum_enabled = off)",
+        "VACUUM ANALYZE item",
+        "CREATE INDEX notes ON item (note)",
+    )
+    with as_admin(database.url) as session:
+        session.execute("SELECT 1")
+        session.execute("DELETE FROM item WHERE id % 5 < 2")
+        session.execute("VACUUM item")
+        session.execute("REINDEX INDEX notes")
+    results = await run(database.url, Operation.OPTIMIZE, limits=LIMITS)
+    assert [
+        name for name, result in results.items() if name == "public.notes" and result.status is Status.COMPLETED
+    ] == []
