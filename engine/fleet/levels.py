@@ -89,6 +89,12 @@ def judge_error(error: DbtendError, *, is_damaged: bool = False) -> Judgement:
     return Judgement(reason.level, (reason,))
 
 
+def judge_never_surveyed(host: str) -> Judgement:
+    """The level of a file of another host, which its own host has not surveyed."""
+    why = f"is a file of the host {host}, where it was never surveyed"
+    return Judgement(FleetLevel.UNKNOWN, (SurveyReason(FleetLevel.UNKNOWN, SurveyCause.UNAVAILABLE, {"error": why}),))
+
+
 def judge_silence(seconds: float) -> Judgement:
     """The level of a target that gave no answer in so many seconds."""
     reason = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.NO_ANSWER, {"seconds": seconds})

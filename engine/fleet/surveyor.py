@@ -26,7 +26,7 @@ from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey, SurveyCause
 from engine.fleet.expansion import Unlisted
 from engine.fleet.file_headers import find_sqlite
-from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_silence
+from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never_surveyed, judge_silence
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import target_history
 from engine.inspection import inspector
@@ -194,7 +194,7 @@ class Surveyor:
         elsewhere = {subject.url: subject for subject in subjects if subject.is_elsewhere}
         known = await self._store.surveys(list(elsewhere)) if elsewhere else {}
         for url, subject in elsewhere.items():  # their own host keeps their surveys
-            yield Surveyed(subject.entry, known[url] if url in known else await self._unknown(subject))
+            yield Surveyed(subject.entry, known.get(url) or self._survey(subject, self._judge_elsewhere(url)))
         subjects = [subject for subject in subjects if not subject.is_elsewhere]
         last_jobs = await self._store.last_jobs([subject.url for subject in subjects])
         self._with_jobs |= set(last_jobs)
@@ -216,12 +216,14 @@ class Surveyor:
                 for subject, survey in ended:
                     yield Surveyed(subject.entry, survey)
 
-    async def _unknown(self, subject: _Subject) -> Survey:
-        """The survey of a file of another host which was never surveyed there."""
+    def _judge_elsewhere(self, url: str) -> Judgement:
+        """The level of a file of another host which was never surveyed there."""
+        if self._store.hosts is not None:
+            return judge_never_surveyed(inspector.elsewhere(url) or "")
         try:
-            inspector.fingerprint(subject.url)
+            inspector.fingerprint(url)
         except DbtendError as error:
-            return self._survey(subject, judge_error(error))
+            return judge_error(error)
         raise AssertionError("unreachable")
 
     async def _made_of(self, directory: Path | None, entries: Sequence[TargetEntry]) -> _Made:

@@ -17,6 +17,7 @@ from engine.fleet.expansion import Expansion
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
 from engine.fleet.surveyor import Surveyed, survey_of_unlisted
 from engine.fleet.target_words import configured_entries
+from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.passwords import ask_for_missing
@@ -89,5 +90,7 @@ def _lines(rows: Sequence[FleetRow], shown: Sequence[FleetRow], meant: FleetFilt
         lines += ["", f"{size(reclaimable)} reclaimable in all"]
     age = (now() - min((row.survey.surveyed_at for row in shown), default=now())) / 1e6
     if age >= _OLD:
-        lines += ["", f"the oldest survey was made {int(age // 60)} min ago; --refresh makes them again"]
+        of_others = any(inspector.elsewhere(row.survey.target) for row in shown)
+        where = ", those of files of other hosts on these hosts" if of_others else ""
+        lines += ["", f"the oldest survey was made {int(age // 60)} min ago; --refresh makes them again{where}"]
     return lines
