@@ -184,14 +184,14 @@ def unattended(
     if serving:
         if here is None:
             return []
-        parents = [parent for parent in parents if _host_of(parent, here) not in {None, *serving}]
+        parents = [parent for parent in parents if only_host(parent, here) not in {None, *serving}]
     worked_on = {job.parent for worker in alive for job in worker.running}
     worked_on |= {parent_id for worker in alive for parent_id in worker.own_jobs}
     return [parent for parent in parents if parent.id not in worked_on]
 
 
-def _host_of(parent: ParentJob, here: str) -> str | None:
-    """The only host that can work on a database; None: any can."""
+def only_host(parent: ParentJob, here: str) -> str | None:
+    """The only host of a shared store that can work on a database; None: any can."""
     if parent.engine is not EngineName.SQLITE:
         return None
     return unquote(parent.target.removeprefix("sqlite://").partition("/")[0]) or here

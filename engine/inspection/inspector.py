@@ -344,6 +344,8 @@ async def read_times(target: str) -> ReadTimes | None:
 
 def _sqlite_file(target: str) -> SqliteTarget:
     file = resolve(target)
+    if file.elsewhere is not None:
+        file.fingerprint()  # raises
     if not isinstance(file, SqliteTarget):
         raise UsageError(file.url, "is no SQLite file", "only SQLite files have a page map")
     return file

@@ -189,6 +189,7 @@ class ConsoleContext:
             unread=feed.trouble if lost is None else None,
             no_worker=self.supervisor.no_worker,
             waiting=self.supervisor.waiting,
+            waiting_elsewhere=self.supervisor.waiting_elsewhere,
             has_store=self.engine.has_store,
             read_only=self.engine.read_only,
         )

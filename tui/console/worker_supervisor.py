@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 from engine import Engine, ParentJob
 from engine.domain.errors import DbtendError, UsageError
-from engine.domain.events import unattended
+from engine.domain.events import only_host, unattended
 from tui.console.feed import JobFeed
 
 
@@ -38,10 +39,17 @@ class WorkerSupervisor:
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait while the user wants no worker."""
+        """How many jobs wait for a worker of this host while the user wants none."""
         if self._is_wanted or self._is_undecided or self._feed.pause:
             return 0
-        return len(self._unattended())
+        return sum(self._host_needed(job) is None for job in self._unattended())
+
+    @property
+    def waiting_elsewhere(self) -> Mapping[str, int]:
+        """How many jobs wait for a worker of another host, by its name."""
+        if self._engine.host is None or self._feed.pause:
+            return {}
+        return Counter(filter(None, map(self._host_needed, self._unattended())))
 
     def update(self) -> None:
         """Forget `no_worker` when a worker is up or no job is open."""
@@ -54,10 +62,11 @@ class WorkerSupervisor:
             return 0
         jobs, workers = await self._engine.open_jobs(), await self._engine.workers()
         left = unattended(jobs, workers, here=self._engine.host)
-        if self._is_wanted or not left:
+        number = sum(self._host_needed(job) is None for job in left)
+        if self._is_wanted or not number:
             self._is_wanted, self._is_undecided = True, False
             return 0
-        return len(left)
+        return number
 
     def decide(self, go_on: bool | None) -> None:
         """The answer to the question whether to start a worker for them."""
@@ -92,8 +101,14 @@ class WorkerSupervisor:
 
     def replace_worker(self) -> None:
         """Start another worker if the one for open jobs has died."""
-        if self._is_wanted and self._unattended():
+        if self._is_wanted and any(self._host_needed(job) is None for job in self._unattended()):
             self._start()
+
+    def _host_needed(self, job: ParentJob) -> str | None:
+        """The other host that alone can run a job; None: this one can."""
+        here = self._engine.host
+        host = only_host(job, here) if here is not None else None
+        return None if host == here else host
 
     def _unattended(self) -> list[ParentJob]:
         """The open jobs that no live process runs or will run."""

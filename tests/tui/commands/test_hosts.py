@@ -145,7 +145,8 @@ def test_what_is_known_of_a_file_of_another_host_is_its_last_survey(
     dbtend: CommandLine, shared: str, sales: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = f"sqlite://db2{sales}"
-    assert "is a file of the host db2" in dbtend("--store", shared, "plan", there).err
+    for command in ("plan", "map"):
+        assert "is a file of the host db2" in dbtend("--store", shared, command, there).err
     unknown = dbtend("--store", shared, "fleet", there, "--json")
     assert (unknown.code, unknown.json["targets"][0]["level"]) == (0, "unknown")
     monkeypatch.setenv("DBTEND_HOST", "db2")

@@ -78,3 +78,12 @@ async def test_files_of_other_hosts_are_among_the_plans_of_several(
         assert "2 targets" in console.lines("#page")[0]
         await console.press("enter")
         assert len(await console.engine.history()) == 2
+
+
+async def test_a_job_that_waits_for_another_host_asks_for_no_worker_here(shared: StoreLocation, clock: Clock) -> None:
+    there = TargetEntry(name="stock", url="sqlite://db2/srv/stock.db")
+    async with Engine.open(shared) as other:
+        await other.submit([Request(target=there.url, operations=(Operation.VACUUM,))])
+    async with open_console(shared, there, clock=clock) as console:
+        assert console.screen_name == "MainScreen"
+        await console.until(lambda: "no worker of db2 is up" in console.banner)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 
 from engine.domain.errors import DbtendError, StoreError
@@ -20,6 +22,8 @@ class StatusBanner:
     """Why no worker could be started."""
     waiting: int = 0
     """Open jobs for which no worker was requested."""
+    waiting_elsewhere: Mapping[str, int] = field(default_factory=dict)
+    """Open jobs for which a host has no worker, by its name."""
     has_store: bool = True
     read_only: bool = False
 
@@ -52,6 +56,10 @@ def _sentences(about: StatusBanner) -> list[tuple[str, Role]]:
         or_else = "" if about.read_only else ", or run another job here"
         how = f"Start one with: dbtend worker{or_else}"
         sentences.append((f"{counted(about.waiting, 'job')} {wait}, no worker is up. {how}.", Role.WARNING))
+    for host, number in about.waiting_elsewhere.items():
+        wait = "waits" if number == 1 else "wait"
+        what = f"{counted(number, 'job')} {wait}, no worker of {plain(host)} is up. Start one there with: dbtend worker"
+        sentences.append((f"{what}.", Role.WARNING))
     if not about.has_store:
         sentences.append(("No job store yet: nothing has run. A read-only console creates none.", Role.DIM))
     return sentences
