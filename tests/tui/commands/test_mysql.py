@@ -7,11 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engine.targets.mysql.conftest import server
+from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
 from tests.tui.command_line import CommandLine
 
 __all__ = ["server"]
+
+pytestmark = LONG_ON_MYSQL
 
 
 @pytest.fixture
