@@ -160,6 +160,11 @@ class WorkerProcess:
     """It takes no more jobs, and leaves when what it runs has ended."""
 
 
+def killer_role(host: str, pool: int) -> str:
+    """The role of the process that kills processes of this pool for other hosts."""
+    return f"killer {host} {pool}"
+
+
 STALLED_AFTER = 10.0
 """Seconds."""
 

@@ -55,8 +55,6 @@ class StoreCheck:
     """The last migration of the procrastinate that is installed here."""
     queue_release: str
     queue_is_whole: bool
-    may_end_sessions: bool
-    """Whether who made the store may end the session of a worker on another host."""
     keepalives: bool | None
     """Whether the server notices a host that is gone; None: it is on this host."""
     round_trip: float

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from engine.domain.errors import UsageError
-from engine.domain.events import WorkerProcess
+from engine.domain.events import WorkerProcess, killer_role
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import Operation
@@ -26,10 +26,14 @@ class ForceCancel:
     operation: Operation
     target: str
     pid: int
-    """The process on this host to kill."""
+    """The process to kill."""
     owner: str
     is_replaced: bool
     """Whether another process takes its place: it belongs to a pool, or runs every job."""
+    host: str | None = None
+    """The other host that it runs on; None: this one."""
+    pool: int | None = None
+    """The process that started it."""
     recovering: bool = False
     """Whether the child recovers the database after a process died; a killed recovery is not repeated."""
     others: tuple[JobId, ...] = ()
@@ -41,19 +45,32 @@ async def preview(store: Store, asked: JobId) -> ForceCancel:
     found = plan_force_cancel(
         await store.job(asked.parent), asked, await store.workers(), host=host_name(), own_pid=os.getpid()
     )
+    if found.host is not None:
+        await _require_killer(store, found, found.host)
+    else:
+        _require_own(found)
+    return found
+
+
+async def _require_killer(store: Store, found: ForceCancel, host: str) -> None:
+    if found.pool is None or not await store.role_is_held(killer_role(host, found.pool)):
+        why = f"runs on {host}, where no process can be asked to kill it"
+        raise UsageError(f"job {found.job}", why, f"cancel it from a shell on {host}")
+
+
+def _require_own(found: ForceCancel) -> None:
     try:
         with suppress(ProcessLookupError):
             os.kill(found.pid, 0)
     except PermissionError:
         why = f"runs in process {found.pid} of another user"
         raise UsageError(f"job {found.job}", why, "ask that user to cancel it") from None
-    return found
 
 
 async def cancel_by_force(store: Store, asked: JobId, reason: Reason) -> None:
     """Ask `asked` to stop, and kill the process that runs it unless the child has ended by then.
 
-    Raises as `preview` does.
+    Raises as `preview` does, and StoreError where another host does not obey in time.
     """
     found = await preview(store, asked)
     if await store.request_force(asked, found.job, found.owner, reason):
@@ -68,17 +85,15 @@ def plan_force_cancel(
     process = next((process for process in processes if child.id in process.running and process.alive), None)
     if process is None:
         raise UsageError(f"job {child.id}", "has already lost its process", "a worker process recovers it")
-    if process.host != host:
-        raise UsageError(
-            f"job {child.id}", f"runs on {process.host}, not here", f"cancel it from a shell on {process.host}"
-        )
-    if process.pid == own_pid:
+    if process.host == host and process.pid == own_pid:
         raise UsageError(f"job {child.id}", "is run by this very process", "end it from another one")
     return ForceCancel(
         job=child.id,
         operation=child.operation,
         target=parent.target,
         pid=process.pid,
+        host=None if process.host == host else process.host,
+        pool=process.pool,
         owner=process.id,
         is_replaced=process.serves_all or process.pool is not None,
         recovering=child.recovering,

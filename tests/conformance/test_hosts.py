@@ -10,11 +10,13 @@ from importlib.metadata import version
 import pytest
 
 from engine.domain.claims import Outcome, Report
-from engine.domain.errors import StoreError
+from engine.domain.errors import StoreError, UsageError
 from engine.domain.events import HistoryFilter
+from engine.domain.jobs import JobId
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Options, Request, ServerOptions
 from engine.domain.schedules import Firing, FiringStatus
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
+from engine.execution.force_kill import cancel_by_force
 from engine.store.protocol import NewBatch, NewJob
 from tests.building import new_job
 from tests.conformance.stores import SharedStores
@@ -124,6 +126,17 @@ async def test_nothing_is_submitted_or_surveyed_under_the_name_of_another_machin
                     pass
         async with shared.open(host="db1", machine="b") as alone:
             assert await alone.submit([new_job("sales")], OnDuplicate.REFUSE) == [1]
+
+
+async def test_no_cancel_by_force_is_offered_where_no_pool_of_the_other_host_can_carry_it_out(
+    shared: SharedStores,
+) -> None:
+    async with shared.open(host="db1") as first, shared.open(host="db2") as second, first.hosting_workers() as owner:
+        await first.submit([new_job("sales")], OnDuplicate.REFUSE)
+        assert await first.claim(owner) is not None
+        with pytest.raises(UsageError, match=r"job 1\.1: runs on db1, where no process can be asked .*shell on db1"):
+            await cancel_by_force(second, JobId(1), Reason.CANCELLED_BY_USER)
+        assert (await second.job(1)).children[0].cancel_requested_at is None
 
 
 def in_queue(name: str, queue: str) -> NewJob:

@@ -15,7 +15,7 @@ from tui.commands.run_async import run_async
 from tui.commands.settings import Settings, with_engine
 from tui.presentation import json_format, typed_values
 from tui.presentation.exit_codes import CANCELLED, OK
-from tui.presentation.force_kill import consequences, killed_with_it, question
+from tui.presentation.force_kill import consequences, killed_with_it, process, question
 from tui.presentation.job_status import ending
 from tui.workers.detached import DetachedWorker
 from tui.workers.tasks import first_of
@@ -62,7 +62,7 @@ async def _end(
         if await engine.preview_force_cancel(wanted) != found:
             raise UsageError(f"job {found.job}", "something has changed since it was asked for", "look again")
         await engine.cancel(wanted, force=True)
-        output.notice(f"process {found.pid} was killed: waiting until its database has been looked after")
+        output.notice(f"{process(found)} was killed: waiting until its database has been looked after")
         if found.others:
             output.notice(killed_with_it(found))
         await first_of(_wait_until_finished(engine, found.job), _see_to_a_worker(engine, found, worker))

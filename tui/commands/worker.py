@@ -25,6 +25,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
 from engine.domain.value_types import ANY_HOST
+from engine.execution.cancels_from_afar import cancelling_from_afar
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import preload_imports
 from engine.schedules.config_watch import ConfigWatch
@@ -95,6 +96,7 @@ def _serve(host: _Host, size: int) -> int:
         partial(_begin, host.work),
         doing=f"serving {host.store}",
         identify=partial(WorkerIdentity, host.store, pool=os.getpid()),
+        helper=cancelling_from_afar(host.store, os.getpid()),
     )
     pool.run()
     return _ended(pool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine import Attempt, ChildJob, JobId, Reason
-from tui.presentation.text import is_on_a_server, target_name
+from tui.presentation.text import capitalized, is_on_a_server, plain, target_name
 
 if TYPE_CHECKING:
     from engine import ForceCancel
@@ -19,15 +19,21 @@ def question(found: ForceCancel, name: str | None = None) -> str:
 def consequences(found: ForceCancel, asked: JobId) -> str:
     """One or two sentences; `asked` may be the whole job."""
     if found.recovering:
-        sentences = [f"Process {found.pid} is checking the database. If it is killed, that check does not finish."]
+        sentences = [
+            f"{capitalized(process(found))} is checking the database. If it is killed, that check does not finish."
+        ]
     else:
-        killed = f"Its process {found.pid} is killed"
-        sentences = [f"{killed}: {recovery_text(found.target)}."]
+        sentences = [f"Its {process(found)} is killed: {recovery_text(found.target)}."]
     if found.others:
         sentences.append(killed_with_it(found))
     if asked.ordinal is None:
         sentences.append(f"The other operations of #{asked} do not start.")
     return " ".join(sentences)
+
+
+def process(found: ForceCancel) -> str:
+    """`process 17`, `process 17 on db2`."""
+    return f"process {found.pid} on {plain(found.host)}" if found.host else f"process {found.pid}"
 
 
 def recovery_text(target: str) -> str:

@@ -94,9 +94,6 @@ def _roles(found: StoreCheck) -> Iterator[Check]:
     if found.missing_roles:
         fix = f"an administrator runs: {found.roles_sql} then {_INIT}"
         yield Check(Level.WARN, "roles", f"missing: {', '.join(found.missing_roles)}", fix)
-    if not found.may_end_sessions:
-        why = "a job on another host cannot be cancelled by force: who made the store may not end sessions"
-        yield Check(Level.WARN, "roles", why, "grant pg_signal_backend to the owner of the schema dbtend")
 
 
 def _queue(found: StoreCheck) -> Check:

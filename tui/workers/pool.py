@@ -31,6 +31,8 @@ STOPPED: Final = 10
 CANNOT_WORK: Final = 11
 """The exit code of a process that found a reason why no process of the pool can work."""
 
+_HELPER: Final = -1
+"""The number of the process beside the others."""
 _READY: Final = b"+"
 log = logging.getLogger("dbtend")
 
@@ -110,18 +112,22 @@ class WorkerPool:
         doing: str,
         identify: Callable[[], WorkerIdentity] | None = None,
         leash: int | None = None,
+        helper: Callable[[int], None] | None = None,
     ) -> None:
         """
         Args:
             doing: what it does, for the log, such as `serving jobs.db`.
             identify: makes the identity of a process that is to be started; may raise StoreError.
             leash: a file descriptor that becomes readable when the pool is no longer needed: then all are killed.
+            helper: runs in one more process, from a moment after the others on and until none of them is left; it gets
+                the lifeline.
         """
         self._size = size
         self._doing = doing
         self._work = work
         self._identify = identify
         self._leash = leash
+        self._helper = helper
         self._processes: dict[int, _Running] = {}
         """By number."""
         self._to_start: dict[int, float] = {}
@@ -146,10 +152,12 @@ class WorkerPool:
             log.info("%s with %s", self._doing, counted(self._size, "process"))
             self._to_start = dict.fromkeys(range(self._size), 0.0)
             self._start_due_processes()
-            while self._processes or self._to_start:
+            self._start_helper_later()
+            while (self._processes.keys() | self._to_start.keys()) - {_HELPER}:
                 self._wait_for_news(wake)
                 self._heed_signals(wake)
                 self._start_due_processes()
+            self._end_helper()
         for end in self._alive:
             os.close(end)
 
@@ -166,13 +174,24 @@ class WorkerPool:
             if not self._processes[number].listen():
                 self._handle_exit(number)
 
+    def _start_helper_later(self) -> None:
+        if self._helper is not None and not self.was_asked:
+            self._to_start[_HELPER] = time.monotonic() + PAUSE
+
+    def _end_helper(self) -> None:
+        self._to_start.clear()
+        for helper in self._processes.values():
+            os.kill(helper.pid, signal.SIGKILL)
+            helper.end()
+        self._processes.clear()
+
     def _start(self, number: int) -> None:
         try:
             read_end, write_end = os.pipe()
         except OSError as error:
             raise cannot_start(error) from error
         try:
-            identity = self._identify() if self._identify else None
+            identity = self._identify() if self._identify and number != _HELPER else None
             self._processes[number] = _Running(self._fork(number, identity, read_end, write_end), read_end, identity)
         except StoreError:
             os.close(read_end)
@@ -203,11 +222,17 @@ class WorkerPool:
         os.close(read_end)
         for other in self._processes.values():
             other.let_go()
+        if self._helper is not None and process.number == _HELPER:
+            self._helper(process.lifeline)
+            return 0
         return self._work(process)
 
     def _handle_exit(self, number: int) -> None:
         process = self._processes.pop(number)
         code = process.end()
+        if number == _HELPER:
+            self._start_helper_later()
+            return
         was_ready, reason = process.output.startswith(_READY), process.output.removeprefix(_READY)
         if reason:
             self.failure = StoreError(*json.loads(reason))
@@ -251,8 +276,9 @@ class WorkerPool:
             log.info("killed" if self.was_asked else "stopping: waiting for what runs; once more to leave at once")
         self.was_asked = True
         self._to_start.clear()
-        for process in self._processes.values():
-            os.kill(process.pid, number)
+        for place, process in self._processes.items():
+            if place != _HELPER:
+                os.kill(process.pid, number)
 
     def _kill_all(self) -> None:
         for process in self._processes.values():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from engine import Engine, StoreLocation, WorkerProcess
 from engine.domain.errors import StoreError
 from engine.domain.lazy_import import lazy
+from engine.execution.cancels_from_afar import cancelling_from_afar
 from engine.execution.worker_identity import WorkerIdentity
 from engine.system.host import host_name
 from tui.presentation.exit_codes import FAILED, OK
@@ -173,6 +174,7 @@ class RunWorkers:
             doing=f"running {len(jobs)}",
             identify=lambda: WorkerIdentity(self._store, pool=self.pool, run=self.run),
             leash=self._gone.fileno(),
+            helper=cancelling_from_afar(self._store, self.pool),
         )
         pool.run()
         if pool.gave_up:

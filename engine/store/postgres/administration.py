@@ -21,8 +21,6 @@ _FACTS: Final = f"""SELECT current_setting('server_version'), current_database()
     session_user::text, (SELECT count(*) FROM parent_job), (SELECT count(*) FROM parent_job WHERE finished_at IS NULL),
     (SELECT count(*) FROM event), (SELECT count(*) FROM worker AS w WHERE {LIVES}),
     (SELECT count(*) FROM worker AS w WHERE NOT {LIVES}),
-    (SELECT o.rolsuper OR pg_has_role(o.oid, 'pg_signal_backend', 'USAGE')
-        FROM pg_namespace AS n JOIN pg_roles AS o ON o.oid = n.nspowner WHERE n.nspname = 'dbtend'),
     inet_server_addr() IS NULL"""
 _BROKEN: Final = {
     Invariant.RUNNING_HAS_WORKER: """SELECT count(*) FROM child_job
@@ -49,8 +47,6 @@ _BROKEN: Final = {
             AND a.grantee <> relowner""",
 }
 """How many rows break each rule: in one snapshot, as others go on writing."""
-_MAY_SIGNAL: Final = """SELECT (rolsuper OR rolcreaterole) AND NOT pg_has_role(oid, 'pg_signal_backend', 'USAGE')
-FROM pg_roles WHERE rolname = current_user"""
 
 
 async def init(url: str) -> StoreMade:
@@ -58,7 +54,6 @@ async def init(url: str) -> StoreMade:
     async with connected(url, url, "dbtend store") as connection:
         try:
             before = await schema.migrate(connection, url)
-            await _let_sessions_be_ended(connection)
             after = await schema.state_of(connection, url)
             missing = await roles.missing_roles(connection)
         except psycopg.Error as error:
@@ -73,16 +68,6 @@ async def init(url: str) -> StoreMade:
         missing_roles=tuple(missing),
         roles_sql=roles.creation(missing),
     )
-
-
-async def _let_sessions_be_ended(connection: Connection) -> None:
-    """Let the owner of the store end sessions of workers on other hosts, to cancel a job by force."""
-    cursor = await connection.execute(_MAY_SIGNAL.encode())
-    if (await cursor.fetchone() or (False,))[0]:
-        try:
-            await connection.execute(b"GRANT pg_signal_backend TO CURRENT_USER")
-        except psycopg.errors.InsufficientPrivilege:
-            return  # `check` tells
 
 
 async def check(url: str) -> StoreCheck:
@@ -104,7 +89,7 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         facts = await _row(connection, _FACTS)
         has_one = await has_namesake(connection, host_name(), machine_id())
         broken = {rule: int((await _row(connection, query))[0]) for rule, query in _BROKEN.items()}
-    server, database, size, user, jobs, open_jobs, events, workers, dead, may_end, is_local = facts
+    server, database, size, user, jobs, open_jobs, events, workers, dead, is_local = facts
     missing = await roles.missing_roles(connection)
     return StoreCheck(
         server_version=server,
@@ -119,7 +104,6 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         queue_here=queue_schema.newest(),
         queue_release=queue_schema.release(),
         queue_is_whole=await queue_schema.is_whole(connection),
-        may_end_sessions=may_end,
         keepalives=None if is_local else keepalives,
         round_trip=round_trip,
         clock_offset=offset,

@@ -8,9 +8,9 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -40,6 +40,8 @@ OWNER_CHECK_INTERVAL = 0.6
 """Seconds between two looks whether all workers live, and whether a time has come."""
 PROVES_AGAIN_WITHIN = 0.2
 """Seconds that a live process may need to take its lock again where its session has ended."""
+KILLED_WITHIN = 10.0
+"""Seconds in which another host kills a process that it is asked to."""
 BEAT_INTERVAL = 5.0
 """Seconds between two signs of life of a process that has something to do."""
 
@@ -149,7 +151,7 @@ class Ownership(JobReads, LostClaims):
                 return
 
     async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
-        """Kill the owner: on this host by a signal, elsewhere by ending the session that proves it alive.
+        """Kill the owner on this host by a signal; on another one its pool does, which reads the request.
 
         The process is held before its session is asked for, so that no later one with its number is meant.
         """
@@ -157,16 +159,27 @@ class Ownership(JobReads, LostClaims):
         rows = await self._pool.rows(queries.OWNER_OF, asked)
         if not rows:
             return False
-        if rows == [(self._targets_here.host,)]:
-            try:
-                with hold_of(pid) as send:
-                    if not await self._pool.rows(queries.OWNER_OF, asked):
-                        return False
-                    send(signal.SIGKILL)
-            except ProcessLookupError:
-                return False
-        await self._pool.call("end_session_of", owner)
+        ((host,),) = rows
+        if host != self._targets_here.host:
+            await self._wait_until_killed(asked, running, host, pid)
+            return True
+        try:
+            with hold_of(pid) as send:
+                if not await self._pool.rows(queries.OWNER_OF, asked):
+                    return False
+                send(signal.SIGKILL)
+        except ProcessLookupError:
+            return False
         return True
+
+    async def _wait_until_killed(self, asked: Mapping[str, Any], running: JobId, host: str, pid: int) -> None:
+        """Raises StoreError."""
+        until = time.monotonic() + KILLED_WITHIN
+        while await self._pool.rows(queries.OWNER_OF, asked):
+            if time.monotonic() >= until:
+                why = f"{host} has not killed process {pid} within {KILLED_WITHIN:.0f} s, and does once it answers"
+                raise StoreError(f"job {running}", why, f"kill it from a shell on {host}")
+            await asyncio.sleep(PROVES_AGAIN_WITHIN)
 
     async def workers(self) -> list[WorkerProcess]:
         rows = await self._pool.rows(queries.WORKERS)

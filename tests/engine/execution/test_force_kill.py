@@ -68,7 +68,9 @@ async def test_what_it_comes_to_is_told_beforehand(store: SqliteStore, asked: Jo
     others = [JobId(3, 1), JobId(2, 2)]
     found = plan_force_cancel(parent, asked, [worker(CHILD, *others), worker(pid=1)], host=HERE, own_pid=1)
     assert (found.job, found.operation, found.target) == (CHILD, Operation.VACUUM, "sqlite:///sales.db")
-    assert (found.pid, found.others) == (4711, (JobId(2, 2), JobId(3, 1)))
+    assert (found.pid, found.host, found.others) == (4711, None, (JobId(2, 2), JobId(3, 1)))
+    there = plan_force_cancel(parent, asked, [worker(CHILD, pid=1, host="db2")], host=HERE, own_pid=1)
+    assert (there.pid, there.host) == (1, "db2")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,6 @@ async def test_what_it_comes_to_is_told_beforehand(store: SqliteStore, asked: Jo
         (JobId(1, 2), worker(CHILD), "job 1.2: does not run"),
         (CHILD, worker(), "has already lost its process"),
         (CHILD, worker(CHILD, alive=False), "has already lost its process"),
-        (CHILD, worker(CHILD, host="db2"), "job 1.1: runs on db2, not here"),
         (CHILD, worker(CHILD, pid=99), "is run by this very process"),
         (JobId(1), worker(CHILD, pid=99), "job 1.1: is run by this very process"),
     ],

@@ -215,6 +215,7 @@ def test_what_it_comes_to_is_said_in_words() -> None:
     assert consequences(replace(found, target="postgresql://ann@db1/shop"), JobId(42, 1)) == (
         "Its process 4711 is killed: what still runs for it on the server is ended, and what it left is dropped."
     )
+    assert consequences(replace(found, host="db2"), JobId(42, 1)).startswith("Its process 4711 on db2 is killed: ")
     assert consequences(replace(found, recovering=True), JobId(42, 1)) == (
         "Process 4711 is checking the database. If it is killed, that check does not finish."
     )

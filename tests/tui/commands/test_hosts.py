@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from tests.postgres_databases import Database, as_admin
 from tests.postgres_server import PostgresServer
 from tests.shared_stores import copied_store
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, wait_until
+from tests.tui.command_line import CommandLine, wait_until, write_locked
 
 
 @pytest.fixture
@@ -280,3 +282,25 @@ def test_another_machine_of_the_same_name_is_refused_whatever_it_asks(
         assert sentence in dbtend("--store", shared, "plan", str(sales), "--op", "vacuum").err
         for command in ("store check", "doctor"):
             assert sentence in dbtend("--store", shared, *command.split()).out
+
+
+def test_a_stopped_process_of_another_host_is_killed_by_its_pool_where_that_lives(
+    dbtend: CommandLine, shared: str, sales: Path
+) -> None:
+    def cancelled() -> bool:
+        (process,) = [one for one in workers(dbtend, shared) if one["running"]]
+        done = dbtend("--store", shared, "cancel", "1", "--force", "--confirm", "1.1")
+        if done.code == 0:
+            assert f"process {process['pid']} on db2 was killed" in done.err
+            assert "cancelled" in done.out
+            return True
+        assert "runs on db2, where no process can be asked to kill it" in done.err  # the pool has just begun
+        return False
+
+    with write_locked(sales), worker_of(dbtend, shared, "db2"):
+        there = ("run", f"sqlite://db2{sales}", "--op", "vacuum", "--lock-timeout", "600", "--detach")
+        assert dbtend.process("--store", shared, *there).code == 0
+        wait_until(lambda: any(one["running"] for one in workers(dbtend, shared)))
+        for one in workers(dbtend, shared):
+            os.kill(one["pid"], signal.SIGSTOP)
+        wait_until(cancelled)

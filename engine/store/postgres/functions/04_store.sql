@@ -57,11 +57,6 @@ BEGIN
     RETURN true;
 END $$;
 
--- End the session by which a worker process proves that it lives. The process ends, too, when it notices that.
-CREATE OR REPLACE FUNCTION end_session_of(name text) RETURNS void LANGUAGE sql VOLATILE AS $$
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = (SELECT session FROM worker WHERE id = name)
-$$;
-
 -- Remove a worker. Returns false if it still owns a child that it could not hand back: that is left for the rescue.
 CREATE OR REPLACE FUNCTION forget_worker(name text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

@@ -56,7 +56,6 @@ async def test_who_owns_the_database_makes_the_store(joe: str, database: Databas
     found = await administration.check(joe)
     assert found.user == "joe"
     assert set(found.roles) == {role.value for role in Role}
-    assert not found.may_end_sessions
 
 
 async def test_roles_that_it_may_not_make_are_named_with_what_makes_them(joe: str, database: Database) -> None:

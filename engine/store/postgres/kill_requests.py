@@ -1,0 +1,66 @@
+"""Kills worker processes of this host that another host asks to end: a cancel by force.
+
+It is done beside the workers, in a process of its own: also where they hang or are stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import signal
+from contextlib import suppress
+from typing import Any, Final
+
+import psycopg
+
+from engine.domain.events import killer_role
+from engine.store.postgres.connections import parameters
+from engine.store.postgres.leadership import signed
+from engine.store.postgres.proof import SERVER_KEEPALIVES
+from engine.store.postgres.queries import LIVES
+from engine.store.postgres.schema import LOCKS
+from engine.system.held_process import hold_of
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks, and until it connects again."""
+_TELL: Final = f"SELECT pg_advisory_lock_shared({LOCKS['ROLES']}, %s)"
+_ASKED: Final = f"""SELECT w.id, w.pid FROM child_job AS c JOIN worker AS w ON w.id = c.owner
+WHERE c.force_requested_at >= c.started_at AND w.host = %(host)s AND w.pool = %(pool)s AND {LIVES}"""
+
+log = logging.getLogger("dbtend")
+
+Connection = psycopg.Connection[Any]
+
+
+def obey(url: str, *, host: str, pool: int, lifeline: int) -> None:
+    """Kill what is asked for among the processes of a pool, until `lifeline` can be read."""
+    while not _is_over(lifeline):
+        with suppress(psycopg.Error):  # the workers tell of a server that is gone
+            _obey_while_reached(url, host, pool, lifeline)
+
+
+def _obey_while_reached(url: str, host: str, pool: int, lifeline: int) -> None:
+    """Raises psycopg.Error."""
+    with psycopg.connect(**parameters(url, "dbtend kill"), autocommit=True) as connection:
+        for statement in SERVER_KEEPALIVES.split(";"):
+            connection.execute(statement.encode())
+        connection.execute(_TELL.encode(), (signed(killer_role(host, pool)),))
+        while not _is_over(lifeline):
+            _kill_asked(connection, host, pool)
+
+
+def _kill_asked(connection: Connection, host: str, pool: int) -> None:
+    """Kill each live process of a pool whose job is to be cancelled by force. Raises psycopg.Error."""
+    for owner, pid in _asked(connection, host, pool):
+        with suppress(ProcessLookupError), hold_of(pid) as send:
+            if (owner, pid) in _asked(connection, host, pool):  # it is no later process with that number
+                log.warning("process %s is killed: its job is cancelled by force", pid)
+                send(signal.SIGKILL)
+
+
+def _asked(connection: Connection, host: str, pool: int) -> list[tuple[str, int]]:
+    return connection.execute(_ASKED.encode(), {"host": host, "pool": pool}).fetchall()
+
+
+def _is_over(lifeline: int) -> bool:
+    return bool(select.select([lifeline], [], [], LOOK_EVERY)[0])
