@@ -308,7 +308,10 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
     parallel = options.jobs or (1 if shared else chosen.parallel)
     is_full = options.check_level is CheckLevel.FULL
     tables = await reader.with_check_opcodes(summary, await reader.tables(options.objects), full=is_full)
-    keys = dict(await reader.rows(catalog.FOREIGN_KEYS))
+    foreign_keys, virtual_tables = await reader.read(
+        lambda db: (db.execute(catalog.FOREIGN_KEYS).fetchall(), db.execute(catalog.VIRTUAL_TABLES).fetchall())
+    )
+    keys = dict(foreign_keys)
     parts = [] if options.objects else await parts_to_check(reader, tables, options.check_level)
     warnings: tuple[str, ...] = ()
     if parts and not any(part.level for part in parts):
@@ -329,20 +332,21 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
             and (summary.size >= operation_specs.CHECKED_IN_PARTS or options.jobs is not None)
             and not await _why_whole(reader, options),
             keys=keys,
-            texts=await reader.checked_texts(summary),
+            texts=await reader.checked_texts(summary, virtual_tables),
         )
         if options.objects:
             commands = {table.name: check_steps.check_command(CheckLevel.FULL, table.name) for table in tables}
             problems = [(name, await reader.missing_code(command)) for name, command in commands.items()]
             warnings = preflight.certain_to_fail((name, why) for name, why in problems if why is not None)
-    warnings += () if options.objects else await _unreadable_virtual_tables(reader)
+    warnings += () if options.objects else await _unreadable_virtual_tables(reader, virtual_tables)
     return replace(_of(Operation.CHECK, steps), parallel=parallel if len(steps) > 2 else 1, warnings=warnings)
 
 
-async def _unreadable_virtual_tables(reader: Reader) -> tuple[str, ...]:
+async def _unreadable_virtual_tables(
+    reader: Reader, virtual_tables: Sequence[tuple[str, str | None]]
+) -> tuple[str, ...]:
     """A sentence for each virtual table that only its application can read: SQLite passes over it in silence."""
-    names = [name for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)]
-    problems = [(name, await reader.missing_code(f"SELECT 1 FROM main.{quote(name)}")) for name in names]
+    problems = [(name, await reader.missing_code(f"SELECT 1 FROM main.{quote(name)}")) for name, _ in virtual_tables]
     return tuple(
         f"{name} is not checked: {problem}, which only its application has"
         for name, problem in problems

@@ -240,11 +240,10 @@ class Reader:
         except sqlite3.Error:  # the check itself will tell
             return tables
 
-    async def checked_texts(self, summary: Summary) -> list[Texts]:
+    async def checked_texts(self, summary: Summary, virtual_tables: Sequence[tuple[str, str | None]]) -> list[Texts]:
         """What a check of full-text indexes (FTS5) compares with their texts; SQLite before 3.44 compares nothing."""
         if sqlite3.sqlite_version_info < (3, 44):
             return []
-        virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
         most = summary.size  # of a word there is a byte at least
         return await full_text.fts5_texts(lambda sql: statement.short(self.connection, sql), virtual_tables, most)
 
