@@ -53,8 +53,9 @@ async def reason_of_reindex(url: str) -> str:
 
 async def test_what_is_unknown_is_told_with_the_reason(database: Database) -> None:
     database(
-        "CREATE TABLE item AS SELECT g AS id, g / 20 AS a, g / 20 * 7 % 1000 AS b, point(g, g % 10000) AS place,"
-        " ARRAY[g, g + 1] AS list FROM generate_series(1, 200000) AS g",
+        "CREATE TABLE item AS SELECT g AS id, g / 20 AS a, g / 20 * 7 % 1000 AS b,"
+        " point(random() * 1000, random() * 1000) AS place, ARRAY[g, g + 1] AS list"
+        " FROM generate_series(1, 200000) AS g",
         "CREATE EXTENSION pgstattuple",
         "CREATE INDEX correlated ON item (a, b)",
         "CREATE INDEX corners ON item USING gist (place)",
