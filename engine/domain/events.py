@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 from urllib.parse import unquote
 
 from engine.domain.frozen import frozen
@@ -158,6 +159,10 @@ class WorkerProcess:
     """The queues of a shared store whose jobs it takes."""
     draining: bool = False
     """It takes no more jobs, and leaves when what it runs has ended."""
+
+
+CUT_OFF: Final = 70
+"""The exit code of a worker process that could no longer prove to the store that it lives."""
 
 
 def killer_role(host: str, pool: int) -> str:

@@ -35,7 +35,7 @@ async def supervising(store: OwnerSupervision, *, early: bool = False) -> AsyncI
 
 async def _supervise_once(store: OwnerSupervision) -> None:
     for job in await store.rescue():
-        log.info("#%s was taken over from a dead process", job)
+        log.info("#%s lost its process: a worker takes it over", job)
     await store.enforce_time_limits()
     await store.let_start()
 

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine import Engine, Pause, Retention, StoreLocation
 from engine.config.model import Config
 from engine.domain import typed_passwords
-from engine.domain.errors import ReadOnlyError, StoreError, StoreLostError, StoreUnreachableError, UsageError
+from engine.domain.errors import ReadOnlyError, StoreError, StoreLostError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
@@ -40,7 +40,7 @@ from tui.workers import metrics_server
 from tui.workers.detached import has_pool, serving, sole_pool
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
 from tui.workers.signals import STOP_SIGNALS, has_terminal
-from tui.workers.tasks import RETRY_AFTER, first_of, patiently
+from tui.workers.tasks import first_of, opened, patiently
 from tui.workers.worker_log import log_to_stderr
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def _serve(host: _Host, size: int) -> int:
         doing=f"serving {host.store}",
         identify=partial(WorkerIdentity, host.store, pool=os.getpid()),
         helper=cancelling_from_afar(host.store, os.getpid()),
+        is_permanent=host.is_permanent,
     )
     pool.run()
     return _ended(pool)
@@ -202,7 +203,7 @@ class _Host:
         with _stopping(process.lifeline) as (stop, alone):
             async with AsyncExitStack() as stack:
                 opening = partial(Engine.open, self.store, config=self.config, schedules=True)
-                engine = await _opened(opening, stack, stop)
+                engine = await opened(opening, stack, stop)
                 if engine is None:
                     return True
                 await self._serve_metrics(engine, stack)
@@ -227,7 +228,7 @@ class _Host:
                     queues=self.queues,
                     schedules=self.is_permanent and process.number == 0,
                 )
-                engine = await _opened(opening, stack, stop)
+                engine = await opened(opening, stack, stop)
                 if engine is None:
                     return True
                 if process.number == 0:
@@ -312,24 +313,6 @@ def _stopping(lifeline: int) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
     if has_terminal():
         loop.add_signal_handler(signal.SIGHUP, is_alone)
     yield stop, alone
-
-
-async def _opened(
-    opening: Callable[[], AbstractAsyncContextManager[Engine]], stack: AsyncExitStack, stop: asyncio.Event
-) -> Engine | None:
-    """The engine, of a shared store once its server can be reached; None if it is to stop before that."""
-    told = ""
-    while not stop.is_set():
-        try:
-            return await stack.enter_async_context(opening())
-        except StoreUnreachableError as error:
-            if str(error) != told:
-                log.warning("%s; waiting for it", error)
-            told = str(error)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_AFTER):
-                    await stop.wait()
-    return None
 
 
 async def _pool_ended(place: Path) -> None:

@@ -99,7 +99,7 @@ def child_intervals(parent: ParentJob, child: ChildJob, now: Micros) -> Iterator
     if child.status is Status.PENDING:
         yield Interval(queued_since, now, Mark.QUEUED)
     elif attempts:
-        steps = last_steps(child)
+        steps = [step for step in child.steps if step.attempt == attempts[-1].number]
         if not steps and child.progress.waits_for is not None:
             yield Interval(attempts[-1].started_at, now, Mark.WAITED)
         yield from (wait for step in steps for wait in _waits(step, now))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from engine.domain.errors import DbtendError, StoreError, SystemLimitError, internal_error
+from engine.domain.events import CUT_OFF
 from engine.execution.worker_identity import WorkerIdentity
 from tui.presentation.text import counted
 from tui.workers.forking import FAILED, cannot_start, fork
@@ -23,6 +24,8 @@ PAUSE = 2.0
 """Seconds until a process is replaced that failed before it was ready, if another failed before it."""
 EARLY_FAILURES: Final = 5
 """After so many failures in a row no process is replaced any more."""
+RETRY_PAUSE: Final = 30.0
+"""Seconds until a process is replaced after so many failures, in a pool that goes on trying."""
 LIVED_LONG: Final = 3600.0
 """Seconds: a failure after that begins a new row."""
 
@@ -113,6 +116,7 @@ class WorkerPool:
         identify: Callable[[], WorkerIdentity] | None = None,
         leash: int | None = None,
         helper: Callable[[int], None] | None = None,
+        is_permanent: bool = False,
     ) -> None:
         """
         Args:
@@ -121,6 +125,7 @@ class WorkerPool:
             leash: a file descriptor that becomes readable when the pool is no longer needed: then all are killed.
             helper: runs in one more process, from a moment after the others on and until none of them is left; it gets
                 the lifeline.
+            is_permanent: whether it goes on trying, with pauses, once one of its processes was able to work.
         """
         self._size = size
         self._doing = doing
@@ -128,6 +133,8 @@ class WorkerPool:
         self._identify = identify
         self._leash = leash
         self._helper = helper
+        self._is_permanent = is_permanent
+        self._has_worked = False
         self._processes: dict[int, _Running] = {}
         """By number."""
         self._to_start: dict[int, float] = {}
@@ -143,7 +150,12 @@ class WorkerPool:
     @property
     def gave_up(self) -> bool:
         """Whether its processes failed again and again, or for a reason that stays."""
-        return self.cannot_work or self._early_failures >= EARLY_FAILURES
+        goes_on = self._is_permanent and self._has_worked
+        return self.cannot_work or (self._fails_often and not goes_on)
+
+    @property
+    def _fails_often(self) -> bool:
+        return self._early_failures >= EARLY_FAILURES
 
     def run(self) -> None:
         """Return when no process is left. The first signal is passed on to them, the second kills them."""
@@ -234,6 +246,7 @@ class WorkerPool:
             self._start_helper_later()
             return
         was_ready, reason = process.output.startswith(_READY), process.output.removeprefix(_READY)
+        self._has_worked |= was_ready
         if reason:
             self.failure = StoreError(*json.loads(reason))
         if code == STOPPED:
@@ -244,6 +257,10 @@ class WorkerPool:
             self._ask(signal.SIGTERM)
         if code in {0, STOPPED} or self.was_asked:
             return
+        if code == CUT_OFF:
+            log.warning("process %s was cut off from the store: another one takes its place", process.pid)
+            self._to_start[number] = 0.0
+            return
         log.warning("process %s ended with %s", process.pid, code)
         lived_long = time.monotonic() - process.started_at > LIVED_LONG
         # A signal that ends a working process comes from its work, and attempts of that are limited.
@@ -251,7 +268,10 @@ class WorkerPool:
         if self.gave_up:
             self._to_start.clear()
             return
-        self._to_start[number] = time.monotonic() + (PAUSE if self._early_failures > 1 else 0)
+        if self._early_failures == EARLY_FAILURES:
+            log.warning("processes fail again and again: each is tried again after %.0f s", RETRY_PAUSE)
+        pause = RETRY_PAUSE if self._fails_often else PAUSE if self._early_failures > 1 else 0
+        self._to_start[number] = time.monotonic() + pause
 
     def _start_due_processes(self) -> None:
         for number in [number for number, due in self._to_start.items() if due <= time.monotonic()]:

@@ -10,7 +10,8 @@ import select
 import signal
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +25,7 @@ from tui.presentation.exit_codes import FAILED, OK
 from tui.workers.forking import cannot_start, fork
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
 from tui.workers.signals import STOP_SIGNALS
-from tui.workers.tasks import first_of
+from tui.workers.tasks import first_of, opened
 
 if TYPE_CHECKING:
     from engine.execution import worker_runtime
@@ -205,14 +206,19 @@ class RunWorkers:
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, asked.set)
         own_jobs = [] if select.select([self._drained], [], [], 0)[0] else jobs
-        async with Engine.open(
+        opening = partial(
+            Engine.open,
             self._store,
             workers=1,
             own_jobs=own_jobs,
             max_running=self._at_most,
             identity=process.identity,
             config=self._config,
-        ) as engine:
+        )
+        async with AsyncExitStack() as stack:
+            engine = await opened(opening, stack, stop, asked)
+            if engine is None:
+                return STOPPED if asked.is_set() else OK
             process.ready()
             await first_of(stop.wait(), asked.wait(), drain.wait())
             await engine.drain(0)

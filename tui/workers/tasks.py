@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any, Final, TypeVar
 
+from engine import Engine
 from engine.domain.errors import StoreUnreachableError
 
 RETRY_AFTER: Final = 0.5
 """Seconds until the server of a store that cannot be reached is tried again."""
 
 T = TypeVar("T")
+log = logging.getLogger("dbtend")
 
 
 async def first_of(*parts: Coroutine[Any, Any, object]) -> None:
@@ -35,3 +39,21 @@ async def patiently(do: Callable[[], Awaitable[T]]) -> T:
             return await do()
         except StoreUnreachableError:
             await asyncio.sleep(RETRY_AFTER)
+
+
+async def opened(
+    opening: Callable[[], AbstractAsyncContextManager[Engine]], stack: AsyncExitStack, *stops: asyncio.Event
+) -> Engine | None:
+    """The engine, of a shared store once its server can be reached; None if it is to stop before that."""
+    told = ""
+    while not any(stop.is_set() for stop in stops):
+        try:
+            return await stack.enter_async_context(opening())
+        except StoreUnreachableError as error:
+            if str(error) != told:
+                log.warning("%s; waiting for it", error)
+            told = str(error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_AFTER):
+                    await first_of(*(stop.wait() for stop in stops))
+    return None

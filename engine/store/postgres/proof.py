@@ -22,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 from engine.domain.errors import StoreError
+from engine.domain.events import CUT_OFF
 from engine.store.postgres.connections import Connection, connect, heard, store_error
 from engine.system.background import in_background
 
@@ -40,7 +41,6 @@ NOTICED_WITHIN: Final = "5000"
 SILENT_FOR: Final = 7.0
 """Seconds for which the server may have been silent when the system ends the session here."""
 PROGRAM: Final = "dbtend worker"
-_EXIT: Final = 70
 
 log = logging.getLogger("dbtend")
 
@@ -51,7 +51,7 @@ Prove = Callable[[Connection], Awaitable[bool]]
 def leave(why: str) -> None:
     """End this process at once: what it ran may be run by another."""
     log.error("%s: this process ends, as others may take over what it ran", why)
-    os._exit(_EXIT)
+    os._exit(CUT_OFF)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from engine.domain.errors import StoreBusyError, StoreError
+from engine.domain.errors import StoreBusyError, StoreError, StoreUnreachableError
 
 _WHERE_IT_IS: Final = "put the password into ~/.pgpass (mode 0600) or a service file"
 _REFUSALS: Final[tuple[tuple[str, type[StoreError], str, str], ...]] = (
@@ -25,11 +25,12 @@ _REFUSALS: Final[tuple[tuple[str, type[StoreError], str, str], ...]] = (
         "name it in ~/.pg_service.conf, or in the file that PGSERVICEFILE names"),
     (r"permission denied for database", StoreError, "the role has no CONNECT privilege on it",
         "GRANT CONNECT ON DATABASE ... TO ..."),
-    (r"starting up|recovery mode|not yet accepting|shutting down", StoreBusyError, "the server is not up",
-        "try again in a moment"),
+    (r"starting up|recovery mode|not yet accepting|shutting down", StoreUnreachableError,
+        "the server is not up", "try again in a moment"),
     (r"Connection refused|No such file or directory|could not translate host|Name or service|No route to host",
-        StoreBusyError, "cannot be reached: no server answers there", "check host and port, and whether it runs"),
-    (r"timeout expired|timed out", StoreBusyError, "cannot be reached: the server does not answer",
+        StoreUnreachableError, "cannot be reached: no server answers there",
+        "check host and port, and whether it runs"),
+    (r"timeout expired|timed out", StoreUnreachableError, "cannot be reached: the server does not answer",
         "check host and network"),
 )  # fmt: skip
 

@@ -161,7 +161,10 @@ def test_a_run_waits_while_the_server_is_away_and_says_so(
         dbtend("pause", "--store", url)
         with dbtend.start("run", sales, "--op", "vacuum", "--json", "--store", url) as run:
             assert "nothing starts" in err_line(run)
+            wait_until(lambda: bool(dbtend("workers", "--store", url, "--json").json["workers"]))
+            (worker,) = dbtend("workers", "--store", url, "--json").json["workers"]
             server.stop()
+            os.kill(worker["pid"], signal.SIGKILL)  # the one in its place waits, too
             assert "waiting for it" in err_line(run)
             server.start()
             assert "reached again" in err_line(run)
@@ -217,6 +220,14 @@ def test_a_worker_outlives_a_restart_of_the_server(postgres: PostgresServer, dbt
             assert dbtend("run", sales, "--op", "vacuum", "--detach", "--store", url).code == 0
             wait_until(lambda: dbtend("history", "--store", url, "--json").json["jobs"][0]["status"] == "completed")
             assert pids() == before
+            server.stop()
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            while "waiting for it" not in (line := err_line(worker)):
+                assert " ended with 1" not in line
+            server.start()
+            assert dbtend.process("run", sales, "--op", "analyze", "--detach", "--store", url).code == 0
+            wait_until(lambda: dbtend("history", "--store", url, "--json").json["jobs"][0]["status"] == "completed")
             worker.send_signal(signal.SIGTERM)
             worker.communicate(timeout=60)
         assert worker.returncode == 0

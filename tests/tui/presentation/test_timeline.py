@@ -106,6 +106,12 @@ def step(number: int, begin: float, end: float | None, *, waited: float = 0, sta
     )  # fmt: skip
 
 
+def test_the_steps_of_an_attempt_that_was_killed_are_not_drawn_over_it() -> None:
+    killed = replace(rescued(), steps=(step(1, 0, 2),))
+    now = START + 5 * SECOND
+    assert drawn(list(child_intervals(parent(killed), killed, now)), Axis(START, now, START), 5) == "×·▆▆▆"
+
+
 def ran(*steps: Step, seconds: float = 6) -> ChildJob:
     end = START + round(seconds * SECOND)
     attempt = Attempt(number=1, pid=1, host=None, started_at=START, finished_at=end, status=Status.COMPLETED)

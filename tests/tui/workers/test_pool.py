@@ -19,6 +19,7 @@ from tui.workers.pool import PoolProcess
 
 A_POOL = """
 import os, select, signal, sys
+from engine.domain.events import CUT_OFF
 from tui.workers.pool import STOPPED, WorkerPool
 from tui.workers.signals import STOP_SIGNALS
 
@@ -56,6 +57,11 @@ def failing(process):
     say("started", process.number, os.getpid())
     return 1
 
+def cut_off(process):
+    process.ready()
+    say("started", process.number, os.getpid())
+    return CUT_OFF
+
 class Identity:
     # Of which there are as many as the third word says.
     left = int(sys.argv[3])
@@ -72,9 +78,10 @@ class Identity:
 
 import tui.workers.pool
 from engine.domain.errors import StoreError
-tui.workers.pool.PAUSE = 0
+tui.workers.pool.PAUSE = tui.workers.pool.RETRY_PAUSE = 0
 tui.workers.pool.LIVED_LONG = float(sys.argv[4])
-pool = WorkerPool(int(sys.argv[2]), globals()[sys.argv[1]], doing="trying", identify=Identity)
+size, work, is_permanent = int(sys.argv[2]), globals()[sys.argv[1]], sys.argv[5:] == ["True"]
+pool = WorkerPool(size, work, doing="trying", identify=Identity, is_permanent=is_permanent)
 pool.run()
 say("over", pool.was_forced, pool.gave_up)
 """
@@ -106,8 +113,10 @@ class Pool:
 
 
 @contextmanager
-def running(work: str, size: int = 2, *, identities: int = -1, lived_long: float = 3600) -> Iterator[Pool]:
-    command = [sys.executable, "-c", A_POOL, work, str(size), str(identities), str(lived_long)]
+def running(
+    work: str, size: int = 2, *, identities: int = -1, lived_long: float = 3600, permanent: bool = False
+) -> Iterator[Pool]:
+    command = [sys.executable, "-c", A_POOL, work, str(size), str(identities), str(lived_long), str(permanent)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             yield Pool(process)
@@ -178,6 +187,20 @@ def test_a_process_that_fails_again_and_again_is_given_up() -> None:
 
 def test_failures_far_apart_are_no_reason_to_give_up() -> None:
     with running("failing", 1, lived_long=-1) as pool:
+        assert {pool.line().split()[0] for _ in range(12)} == {"started"}
+        pool.signal(signal.SIGTERM)
+
+
+def test_a_permanent_pool_that_was_able_to_work_goes_on_trying() -> None:
+    with running("failing", 1, permanent=True) as pool:
+        assert {pool.line().split()[0] for _ in range(12)} == {"started"}
+        pool.signal(signal.SIGTERM)
+    with running("broken", 1, permanent=True) as pool:
+        assert pool.line() == "over False True"
+
+
+def test_processes_that_were_cut_off_from_the_store_are_replaced_however_often() -> None:
+    with running("cut_off", 2) as pool:
         assert {pool.line().split()[0] for _ in range(12)} == {"started"}
         pool.signal(signal.SIGTERM)
 
