@@ -23,6 +23,7 @@ from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import locks
 from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.shapes import LEAST_PAGES
 from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner, OperationParts
 from engine.targets.postgres.running.connection_pool import ConnectionPool
@@ -97,7 +98,7 @@ class PostgresOperation:
         self._begun: set[tuple[Operation | None, str]] = set()
         """The kind and object of each step so far."""
         self._renewed: set[int] = set()
-        """Oids of the tables that VACUUM or ANALYZE has done since the last plan: the server knows more of them now."""
+        """Oids of the tables of which VACUUM or ANALYZE may have shown more since the last plan."""
         self._vacuumed: set[int] = set()
         """Oids of the tables that VACUUM has done."""
         self._is_needed: dict[str, bool] = {}
@@ -176,7 +177,9 @@ class PostgresOperation:
         for one in step.members or (step,):
             self._begun.add((one.operation, one.object))
             if result.status is Status.COMPLETED and one.method is Method.VACUUM and one.subject is not None:
-                self._renewed.add(one.subject.oid)
+                pages = one.subject.table_pages + one.subject.index_pages
+                if one.operation is Operation.ANALYZE or pages >= LEAST_PAGES:  # no smaller index counts as bloated
+                    self._renewed.add(one.subject.oid)
                 if one.operation is Operation.VACUUM:
                     self._vacuumed.add(one.subject.oid)
         if not result.requeue and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
