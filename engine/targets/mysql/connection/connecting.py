@@ -255,6 +255,7 @@ async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ..
         database=database or "",
         host_key=f"{flavor}:{hashlib.sha256(identity.encode()).hexdigest()[:32]}",
         reads_only=await _reads_only(connection, found),
+        is_read_only=_is_read_only(found),
         is_replica=await _is_replica(connection, flavor, version),
         cluster=cluster(found, await _members(connection, found)),
         started=started,
@@ -271,10 +272,14 @@ def recovers(variables: Mapping[str, str]) -> dict[str, str]:
 async def _reads_only(connection: Connection, variables: dict[str, str]) -> bool:
     if variables.get("super_read_only") == "ON":
         return True
-    if variables.get("read_only", "OFF") == "OFF":
+    if not _is_read_only(variables):
         return False
     grants = await connection.short_command("SHOW GRANTS")
     return not any(_MAY_WRITE.search(text or "") for (text,) in grants)
+
+
+def _is_read_only(variables: Mapping[str, str]) -> bool:
+    return variables.get("read_only", "OFF") != "OFF"
 
 
 async def _is_replica(connection: Connection, flavor: Flavor, version: tuple[int, ...]) -> bool:

@@ -43,6 +43,8 @@ class Server:
     """Names the server, whatever address leads to it."""
     reads_only: bool
     """Whether the server refuses changes of this user."""
+    is_read_only: bool
+    """Whether it is meant to be changed by nobody; a user with all rights can."""
     is_replica: bool
     cluster: Cluster | None
     started: int

@@ -122,10 +122,11 @@ def refusal(server: Server, operation: Operation, options: Options) -> str:
     """Why this server must not run it; "" if it may."""
     if not SPECS[operation].writes:
         return ""
-    if server.is_replica and not options.server.no_binlog:
+    if (server.is_replica or server.is_read_only) and not options.server.no_binlog:
+        what = "a replica" if server.is_replica else "read-only, as a former source is"
         return (
-            "it is a replica: what dbtend does there goes into its own binary log, and the replica drifts from its"
-            " source. Give the source, or keep the work out of the log: --no-binlog"
+            f"it is {what}: what dbtend does there goes into its own binary log, and the servers drift apart. Give the"
+            " source, or keep the work out of the log: --no-binlog"
         )
     if server.cluster is not None and operation is Operation.REBUILD and not options.force:
         return f"{_CLUSTERS[server.cluster]}. Override: --force"

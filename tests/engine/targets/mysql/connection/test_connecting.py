@@ -8,6 +8,7 @@ from dataclasses import replace
 import pymysql
 import pytest
 
+from engine import Operation
 from engine.domain.errors import (
     ServerUnavailableError,
     TargetRefusedError,
@@ -19,6 +20,7 @@ from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.reading.reader import Reader
+from tests.engine.targets.server_session import plan
 from tests.mysql_databases import MySqlDatabase
 
 SETTINGS = "SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@sql_log_bin, @@sql_mode"
@@ -94,8 +96,9 @@ async def test_a_read_only_server_refuses_users_but_not_administrators(database:
     try:
         for name, refuses in ((url, True), (database.url, False)):
             connection, server = await opened(name)
-            assert server.reads_only is refuses
+            assert (server.reads_only, server.is_read_only) == (refuses, True)
             await connection.close()
+        assert "--no-binlog" in ((await plan(database.url, Operation.ANALYZE)).refused or "")
     finally:
         database("SET GLOBAL read_only = OFF")
 

@@ -26,6 +26,7 @@ SERVER = Server(
     database="shop",
     host_key="mariadb:1",
     reads_only=False,
+    is_read_only=False,
     is_replica=False,
     cluster=None,
     started=1,
@@ -60,8 +61,8 @@ def test_a_cluster_is_known_by_what_its_server_says(
     assert cluster(variables, members) is found
 
 
-def test_a_replica_keeps_maintenance_out_of_its_binary_log() -> None:
-    replica = replace(SERVER, is_replica=True)
+@pytest.mark.parametrize("replica", [replace(SERVER, is_replica=True), replace(SERVER, is_read_only=True)])
+def test_a_replica_keeps_maintenance_out_of_its_binary_log(replica: Server) -> None:
     assert "--no-binlog" in refusal(replica, Operation.ANALYZE, Options())
     assert refusal(replica, Operation.ANALYZE, QUIET) == ""
     assert refusal(replica, Operation.CHECK, Options()) == ""
