@@ -232,6 +232,8 @@ class TargetHistory:
     """Other damage that the last check found."""
     broken_rule: str | None = None
     """Rows or foreign keys that violate a constraint, by the last check; no damage."""
+    broken_rule_found: CheckFinding | None = None
+    """The check that found it."""
     found: CheckFinding | None = None
     """The check that found the damage; without damage, the newest one whose findings still hold."""
     vacuumed: PastJob | None = None

@@ -141,8 +141,9 @@ def _reasons(item: Advice, past: TargetHistory, limits: Thresholds, *, is_repeat
 
 def _check_reasons(item: Advice, past: TargetHistory) -> Iterator[SurveyReason]:
     if past.broken_rule is not None and item.is_urgent:
-        findings = {"findings": past.found.findings, "orphans": past.found.orphans} if past.found else {}
-        yield SurveyReason(_LEVELS[item.level], SurveyCause.BROKEN_RULE, {**findings, **_job_of(past)})
+        found = past.broken_rule_found
+        facts = {"findings": found.findings, "orphans": found.orphans, "job": found.job} if found else {}
+        yield SurveyReason(_LEVELS[item.level], SurveyCause.BROKEN_RULE, facts)
     elif not past.checked_at and past.found is None:
         yield SurveyReason(FleetLevel.OK, SurveyCause.NEVER_CHECKED)
     elif item.is_urgent:

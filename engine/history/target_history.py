@@ -83,6 +83,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         failed_rebuilds=in_vain,
         damage=None if checked.damaged_tables and not tables else checked.damage,
         broken_rule=checked.broken_rule,
+        broken_rule_found=checked.broken_rule_found,
         found=checked.found,
         vacuumed=vacuumed(vacuums),
         replaced_files=replaced,
@@ -138,6 +139,8 @@ class CheckHistory:
     damage: str | None = None
     broken_rule: str | None = None
     """The newest constraint violation; no damage."""
+    broken_rule_found: CheckFinding | None = None
+    """The check that found it."""
     found: CheckFinding | None = None
     """The check that found the damage; without damage, the newest with findings."""
     compared_at: Micros | None = None
@@ -161,6 +164,7 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
     tables: dict[str, JobId] = {}
     damage: str | None = None
     broken_rule: str | None = None
+    broken_rule_found: CheckFinding | None = None
     found: CheckFinding | None = None
     compared_at: Micros | None = None
     outdated: set[CheckLevel] = set()
@@ -179,7 +183,8 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
         seen = _found(job, check, facts, findings)
         if damage is None and (damage := _text(facts.get("damage"))) is not None:
             found = seen
-        broken_rule = broken_rule or _broken_rule(facts, findings)
+        if broken_rule is None and (broken_rule := _broken_rule(facts, findings)) is not None:
+            broken_rule_found = seen
         found = found or seen
         # `complete` covers pages and indexes, not foreign keys.
         over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
@@ -195,7 +200,17 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
                 for one in levels:
                     clean_at.setdefault(one, check.finished_at)
             outdated |= levels
-    return CheckHistory(clean_at, damaged, damage, broken_rule, found, compared_at, bool(outdated_elsewhere), tables)
+    return CheckHistory(
+        clean_at=clean_at,
+        damaged=damaged,
+        damage=damage,
+        broken_rule=broken_rule,
+        broken_rule_found=broken_rule_found,
+        found=found,
+        compared_at=compared_at,
+        checked_other_file=bool(outdated_elsewhere),
+        damaged_tables=tables,
+    )
 
 
 def _level_of(facts: Facts) -> CheckLevel:

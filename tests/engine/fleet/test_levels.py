@@ -109,7 +109,7 @@ def test_damage_that_a_check_found_is_critical() -> None:
 
 def test_rows_that_violate_a_constraint_are_no_damage() -> None:
     found = CheckFinding(job=42, at=NOW - DAY, findings=3, orphans=3)
-    told = of_file(past=replace(CHECKED, checked_at={}, broken_rule="3 orphans", found=found))
+    told = of_file(past=replace(CHECKED, checked_at={}, broken_rule="3 orphans", broken_rule_found=found))
     assert seen(told) == [("soon", "broken_rule")]
     assert told.reasons[0].facts == {"findings": 3, "orphans": 3, "job": 42}
 

@@ -168,8 +168,10 @@ def test_a_check_with_any_finding_is_not_clean(told: Facts, known: str) -> None:
     said = check_history(history.jobs)
     assert (said.clean_at, said.damage, said.broken_rule) == ({}, None, known)
     assert check_history(history.check(QUICK).jobs).broken_rule == known
+    said = check_history(history.check(QUICK, damage="page 3 is lost").jobs)
+    assert (said.broken_rule, said.broken_rule_found and said.broken_rule_found.job) == (known, 2)
     said = check_history(history.check(FULL).jobs)
-    assert (said.clean_at, said.broken_rule) == ({QUICK: 4, FULL: 4}, None)
+    assert (said.clean_at, said.broken_rule) == ({QUICK: 5, FULL: 5}, None)
 
 
 @pytest.mark.parametrize("marked", [{"complete": False}, {}])
