@@ -58,7 +58,7 @@ def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> D
     if full is None and quick is None:
         # On a big database a quick check takes a tenth of the time, and shows whether it is urgent.
         never = f"no check on record{_of_this_file(past)}" if past.checked_other_file else "never checked"
-        return DueCheck(CheckLevel.QUICK, CheckCause.NEVER_CHECKED, f"{never}; a quick check comes first")
+        return DueCheck(CheckLevel.QUICK, CheckCause.NEVER_CHECKED, f"{never}; a quick check is due, then a full one")
     if full is None or past.now - full > limits.full_check_every * 1e6:
         none = f"no clean full check on record{_of_this_file(past)}"
         last = none if full is None else f"the last clean full check was {ago(full, past)}"
