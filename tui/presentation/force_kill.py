@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine import Attempt, ChildJob, JobId, Reason
+from engine import Attempt, ChildJob, JobId, Operation, Reason
 from tui.presentation.text import capitalized, is_on_a_server, plain, target_name
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def consequences(found: ForceCancel, asked: JobId) -> str:
             f"{capitalized(process(found))} is checking the database. If it is killed, that check does not finish."
         ]
     else:
-        sentences = [f"Its {process(found)} is killed: {recovery_text(found.target)}."]
+        sentences = [f"Its {process(found)} is killed: {recovery_text(found.target, found.operation)}."]
     if found.others:
         sentences.append(killed_with_it(found))
     if asked.ordinal is None:
@@ -36,8 +36,10 @@ def process(found: ForceCancel) -> str:
     return f"process {found.pid} on {plain(found.host)}" if found.host else f"process {found.pid}"
 
 
-def recovery_text(target: str) -> str:
+def recovery_text(target: str, operation: Operation) -> str:
     """What crash recovery does after a process died."""
+    if operation is Operation.REPAIR:
+        return "the server goes on with the repair: it is waited for, then its table is checked"
     if is_on_a_server(target):
         return "what still runs for it on the server is ended, and what it left is dropped"
     return "what it has not finished is undone, and the database is checked for damage"

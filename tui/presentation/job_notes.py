@@ -161,7 +161,7 @@ def _cancelling(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
     if child.recovering and child.status is Status.PENDING:
         return f"{lost}. The next worker checks the database; {how.skip_recovery} not to wait for that."
     if child.recovering:
-        return f"{lost}: {recovery_text(parent.target)}."
+        return f"{lost}: {recovery_text(parent.target, child.operation)}."
     by_force = f"{capitalized(how.force)} to kill its process."
     if cannot_stop(child):
         return f"Cancelling ({FINISHING}): it {will_complete(child)}. {by_force}"

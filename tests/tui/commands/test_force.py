@@ -216,6 +216,10 @@ def test_what_it_comes_to_is_said_in_words() -> None:
         "Its process 4711 is killed: what still runs for it on the server is ended, and what it left is dropped."
     )
     assert consequences(replace(found, host="db2"), JobId(42, 1)).startswith("Its process 4711 on db2 is killed: ")
+    repair = replace(found, target="mysql://ann@db1/shop", operation=Operation.REPAIR)
+    assert consequences(repair, JobId(42, 1)) == (
+        "Its process 4711 is killed: the server goes on with the repair: it is waited for, then its table is checked."
+    )
     assert consequences(replace(found, recovering=True), JobId(42, 1)) == (
         "Process 4711 is checking the database. If it is killed, that check does not finish."
     )

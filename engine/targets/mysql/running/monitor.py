@@ -9,7 +9,7 @@ from typing import Any, Final
 import pymysql
 
 from engine.targets.command_monitor import CommandMonitor, WatchedCommand
-from engine.targets.mysql.connection.errors import lost_connection
+from engine.targets.mysql.connection.errors import is_disk_full, lost_connection
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
@@ -74,6 +74,9 @@ class Monitor(CommandMonitor[Watched]):
         try:
             rows = await self._reader.rows_or_error(self._query.format(ids=ids), row=_ROW)
         except pymysql.MySQLError as error:
+            if is_disk_full(error):
+                await self._poll_without_disk()
+                return
             if lost_connection(error) or self._query is _PLAIN:
                 raise
             self._query = _PLAIN
@@ -93,6 +96,16 @@ class Monitor(CommandMonitor[Watched]):
             )
             await self._update(watched, seen)
 
+    async def _poll_without_disk(self) -> None:
+        """The server has no room for the temporary table that a query of the process list takes."""
+        async with self._reader.alone() as connection:
+            rows = await connection.named("SHOW PROCESSLIST")
+        for row in rows:
+            if (watched := self.watched.get(int(row.get("Id") or 0))) is not None:
+                watched.has_begun, watched.only_waited = True, False
+                seen = Seen(state=row.get("State") or "")
+                watched.report(watched.progress.update(seen, time.monotonic()))
+
     async def _new_files(self) -> dict[int, int]:
         """The bytes of new files of tables, by the connection that writes them."""
         if not self._sees_files or all(watched.step.method is not Method.REBUILD for watched in self.watched.values()):
@@ -108,7 +121,8 @@ class Monitor(CommandMonitor[Watched]):
 
     async def _update(self, watched: Watched, seen: Seen) -> None:
         if seen.waits_for_lock and watched.step.table is not None:
-            found = await locks.holders(self._reader, [watched.step.table], self.watched)
+            tables, unknown = [watched.step.table], locks.UNKNOWN_HOLDER
+            found = await locks.holders(self._reader, tables, self.watched, unknown=unknown)
             watched.blockers = found or watched.blockers
         watched.has_begun = watched.has_begun or not seen.waits_for_lock
         watched.only_waited = not watched.has_begun

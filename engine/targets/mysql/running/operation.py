@@ -46,6 +46,9 @@ from engine.targets.step_execution import StepContext, StepResult, failed_by, wi
 from engine.targets.stop_signal import StopSignals
 from engine.targets.throttling import wait_while_throttled
 
+CONNECTION_ENDED: Final = (
+    "the connection was lost, though the server went on: an administrator ended it (KILL), or the network failed"
+)
 KILLED_CHECK: Final = (
     "a KILL statement came to the server while it ran, and MariaDB says OK of a check that was killed, too. Check again"
 )
@@ -211,7 +214,10 @@ class MySqlOperation:
             return await self._result(step, run, context)
         except TargetError as gone:
             return replace(await self._result(step, run, context), stop_reason=gone.why)
-        if again.started == run.server.started or not step.is_repeatable:
+        if again.started == run.server.started:
+            result = await self._result(step, run, context)
+            return replace(result, error=CONNECTION_ENDED, reason=None) if result.status is Status.FAILED else result
+        if not step.is_repeatable:
             return await self._result(step, run, context)
         try:
             second = await self._run(step, context)

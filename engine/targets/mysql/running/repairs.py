@@ -5,6 +5,7 @@ and sees to undo tablespaces.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import pymysql
 
@@ -36,14 +37,17 @@ async def put_right(
         await connection.close()
 
 
+_ROWS_MAY_BE_LOST: Final = "Rows that the repair could not read are gone; how many is not known"
+
+
 async def _put_right(connection: Connection, table: str, name: str) -> tuple[str, bool]:
     try:
         if verdict(await connection.command(f"CHECK TABLE {table}")).is_well:
-            return f"a check of {name} found nothing wrong", True
+            return f"a check of {name} found nothing wrong. {_ROWS_MAY_BE_LOST}", True
         found = verdict(await connection.command(f"REPAIR TABLE {table}"))
         problems = [*found.errors, *found.statuses]
     except pymysql.MySQLError as error:
         return f"{name} cannot be checked: {server_message(error)}", False
     if found.is_well:
-        return f"{name} was left crashed, and is repaired", True
+        return f"{name} was left crashed, and is repaired. {_ROWS_MAY_BE_LOST}", True
     return f"{name} is crashed, and its repair failed: {problems[0] if problems else 'no verdict'}", False
