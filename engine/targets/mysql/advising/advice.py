@@ -127,7 +127,7 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
         level, due = Level.SOON, CheckLevel.QUICK
         reason = f"the server started after the last check; a crash would have damaged {listed(unsafe, 3)}"
     if past.broken_rule is not None:
-        job = f" (#{past.found.job})" if past.found is not None else ""
+        job = f" (#{past.broken_rule_found.job})" if past.broken_rule_found is not None else ""
         to_do = "add the missing rows, or remove those that refer to them, then check again"
         return Advice(
             operation=Operation.CHECK,
@@ -159,7 +159,7 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
     undo = condition.undo
     if undo.history is None and undo.bytes is None:
         why = f"the undo log of the server is not visible: {_grant(condition, 'PROCESS', '*.*')}"
-        return Advice(operation=Operation.PURGE_UNDO, level=Level.NONE, reason=why, inspection_can_tell=False)
+        return Advice(operation=Operation.PURGE_UNDO, level=Level.UNKNOWN, reason=why, inspection_can_tell=False)
     history, held = undo.history or 0, undo.bytes or 0
     excess = max(held - undo.files * FIRST_SIZE, 0)
     facts = {"history": history, **({"undo_bytes": held} if held else {})}
@@ -186,9 +186,9 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
             facts={**facts, "causes": (Cause.INTERRUPTED_PURGE,)},
         )
     is_large, to_set = excess >= limits.reclaim_now, ""
-    if is_large and undo.truncation is not None:
+    if undo.truncation is not None:
         to_set = undo.truncation.to_set
-        is_large = bool(to_set)
+        is_large = is_large and bool(to_set)
         reason += f"; {to_set or 'MariaDB truncates it by itself when no transaction needs it'}"
     return Advice(
         operation=Operation.PURGE_UNDO,
@@ -197,7 +197,7 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
         reason=reason,
         gain=f"about {size(excess)}" if is_large else "",
         facts={**facts, "causes": (Cause.LARGE_UNDO,)} if is_large else facts,
-        needs_manual_fix=bool(to_set),
+        needs_manual_fix=is_large and bool(to_set),
     )
 
 

@@ -32,10 +32,10 @@ SAME_SIZE_FACTOR: Final = 1.1
 FIRST_SIZE: Final = 16 * 1024**2
 """Bytes that each undo tablespace keeps."""
 _OLD_ENGINES: Final = {
-    "MyISAM": "a crash of the server may damage it",
-    "MRG_MyISAM": "its parts are MyISAM",
-    "TokuDB": "it is no longer maintained",
-    "ARCHIVE": "a crash of the server may damage it",
+    "MyISAM": "which a crash of the server may damage",
+    "MRG_MyISAM": "made of tables of MyISAM",
+    "TokuDB": "which is no longer maintained",
+    "ARCHIVE": "which a crash of the server may damage",
 }
 _OLD_FORMATS: Final = frozenset({"Redundant", "Compact"})
 
@@ -208,12 +208,12 @@ def _notes(tables: Sequence[Table]) -> list[str]:
     found = []
     own = [table for table in tables if table.engine == "InnoDB" and not table.is_sequence]
     if keyless := [table.shown for table in own if not table.primary_key]:
-        found.append(f"without a primary key, which replication needs: {listed(keyless, 3)}")
+        found.append(f"tables without a primary key, which replication needs: {listed(keyless, 3)}")
     for engine, why in _OLD_ENGINES.items():
         if names := [table.shown for table in tables if table.engine == engine]:
-            found.append(f"of {engine} ({why}): {listed(names, 3)}")
+            found.append(f"tables of {engine}, {why}: {listed(names, 3)}")
     if names := [table.shown for table in own if table.row_format in _OLD_FORMATS]:
-        found.append(f"of an old row format, which DYNAMIC replaces: {listed(names, 3)}")
+        found.append(f"tables of an old row format, which DYNAMIC replaces: {listed(names, 3)}")
     return found
 
 

@@ -45,7 +45,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
     Operation.CHECK: OperationSpec(
         summary="looks for damage in tables and indexes, and for rows without their parent",
         lock=BLOCKS_NOBODY,
-        after_cancel="damaged tables of MyISAM and Aria marked as crashed",
+        after_cancel="nothing changed, except that damaged tables of MyISAM and Aria are marked as crashed",
         writes=False,
     ),
     Operation.REPAIR: OperationSpec(

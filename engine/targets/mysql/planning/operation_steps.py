@@ -22,12 +22,14 @@ from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.foreign_keys import ForeignKey
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.plans import longest_first
+from engine.targets.step_execution import NOTHING_CHANGED
 
 TRANSACTIONAL: Final = frozenset({"InnoDB"})
 ANALYZABLE: Final = TRANSACTIONAL | {"MyISAM", "Aria"}
 REBUILDABLE: Final = ANALYZABLE | {"ARCHIVE"}
 CHECKABLE: Final = REBUILDABLE | {"CSV", ""}
 """The storage engines that a check reads; "" is a table that the server cannot open, which a check reports."""
+MARKED_BY_CHECK: Final = frozenset({"MyISAM", "Aria"})
 PLANNED: Final = frozenset({Operation.ANALYZE, Operation.REBUILD, Operation.CHECK, Operation.REPAIR})
 BUCKETS: Final = 100
 """Buckets of a histogram."""
@@ -58,14 +60,20 @@ def _step(
         command=command,
         reason=reason,
         lock=lock,
-        after_cancel=SPECS[operation].after_cancel,
-        disk_needed=table.used_bytes if method in {Method.REBUILD, Method.REPAIR} else None,
+        after_cancel=_after_cancel(operation, table),
+        disk_needed=(table.used_bytes or None) if method in {Method.REBUILD, Method.REPAIR} else None,
         conflict=table.name,
         estimate=expected,
         weight=expected,
         method=method,
         table=table,
     )
+
+
+def _after_cancel(operation: Operation, table: Table) -> str:
+    if operation is not Operation.CHECK:
+        return SPECS[operation].after_cancel
+    return "the table marked as crashed, if it is damaged" if table.engine in MARKED_BY_CHECK else NOTHING_CHANGED
 
 
 def _binlog(options: Options) -> str:

@@ -45,20 +45,25 @@ FROM information_schema.processlist WHERE db = DATABASE() AND command NOT IN ('D
 _ROW: Final = (int, str, str, str, int | None, str, str, str, int | None)
 
 
-async def holders(reader: Reader, tables: Collection[Table], own: Collection[int] = ()) -> str:
-    """The sessions that hold locks on these tables, as text; "" for none, or where they are not known.
+UNKNOWN_HOLDER: Final = "another session, which MariaDB names after INSTALL SONAME 'metadata_lock_info'"
 
-    `own`: the connections of this operation. Raises TargetError.
+
+async def holders(reader: Reader, tables: Collection[Table], own: Collection[int] = (), *, unknown: str = "") -> str:
+    """The sessions that hold locks on these tables, as text; "" for none. Raises TargetError.
+
+    Args:
+        own: the connections of this operation.
+        unknown: the answer where the server cannot tell.
     """
     try:
-        return await _holders(reader, tables, {*own, reader.connection.id})
+        return await _holders(reader, tables, {*own, reader.connection.id}, unknown)
     except pymysql.MySQLError as error:
         if lost_connection(error):
             raise reading_error(reader.what, error) from None
         return ""
 
 
-async def _holders(reader: Reader, tables: Collection[Table], own: Collection[int]) -> str:
+async def _holders(reader: Reader, tables: Collection[Table], own: Collection[int], unknown: str) -> str:
     names = [table.name for table in tables]
     marks = ", ".join(["%s"] * len(names))
     for query in (_BY_SCHEMA, _BY_PLUGIN):
@@ -70,8 +75,10 @@ async def _holders(reader: Reader, tables: Collection[Table], own: Collection[in
             continue
         if found or reader.server.flavor is Flavor.MYSQL or query is _BY_PLUGIN:
             return await _described(reader, [one for (one,) in found if one not in own], sure=True)
+    if reader.server.flavor is Flavor.MYSQL:
+        unknown = ""
     open_ones = await reader.rows_or_error(_TRANSACTIONS, row=(int,))
-    return await _described(reader, [one for (one,) in open_ones if one not in own], sure=False)
+    return await _described(reader, [one for (one,) in open_ones if one not in own], sure=False) or unknown
 
 
 async def _described(reader: Reader, ids: Collection[int], *, sure: bool) -> str:

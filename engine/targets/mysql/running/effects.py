@@ -103,6 +103,7 @@ class Checks:
 def remedy(damaged: list[Table], broken_keys: list[str], recovers: Mapping[str, str]) -> str:
     """What to do about the findings; "" if there are none. `recovers`: see `Server`."""
     repairable = [table.shown for table in damaged if table.engine in REPAIRABLE]
+    would_change = any(table.engine in recovers for table in damaged)
     others = [table.shown for table in damaged if table.engine not in REPAIRABLE]
     texts = []
     if others:
@@ -112,7 +113,8 @@ def remedy(damaged: list[Table], broken_keys: list[str], recovers: Mapping[str, 
             " memory of the server."
         )
     if repairable:
-        texts.append(f"Copy the files of {listed(repairable, 3)}, then run repair.")
+        at_once = " before anything opens them, as advise and plan do" if would_change else ""
+        texts.append(f"Copy the files of {listed(repairable, 3)}{at_once}, then run repair.")
     for engine, how in recovers.items():
         if names := [table.shown for table in damaged if table.engine == engine]:
             texts.append(f"{recovery(engine, how)}: {listed(names, 3)}.{_kept(engine, how)}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.domain.humanize import counted
 from engine.domain.masking import masked
 from engine.domain.statuses import Reason, Status
 from engine.targets.check_results import check_result
@@ -162,7 +163,7 @@ def _orphans(step: MySqlStep, rows: Sequence[Row]) -> StepResult:
     finding = (
         f"{step.object}: rows without their parent, {number:,} or more"
         if number >= 100
-        else (f"{step.object}: {number:,} rows without their parent")
+        else f"{step.object}: {counted(number, 'row')} without {'its' if number == 1 else 'their'} parent"
     )
     return check_result([finding])
 

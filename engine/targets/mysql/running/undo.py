@@ -65,7 +65,7 @@ async def _emptied(
                 within = HELPER_EMPTY_WITHIN if name == HELPER else 0
             if time.monotonic() - began > within:
                 break
-            phase = f"{name}: waiting for transactions that need it"
+            phase = f"waiting for transactions that need {name}"
             context.report(StepProgress(phase=phase, waits_for=WaitsFor.TRANSACTIONS))
             await asyncio.sleep(POLL_EVERY)
     finally:

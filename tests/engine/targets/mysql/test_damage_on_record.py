@@ -178,6 +178,7 @@ async def test_a_server_that_repairs_by_itself_is_named_and_not_made_to(
         job = await checked(jobs, database)
         after = job.children[0].after or {}
         assert after["damaged_tables"] == ["log"]
+        assert ("Copy the files of log before anything opens them" in str(after["remedy"])) is recovers
         assert (f"TABLE.{suffix}D-TIME.BAK" in str(after["remedy"])) is recovers
         assert after["tables"] == 1
         assert not list(files.glob("*.BAK"))

@@ -133,6 +133,17 @@ def test_an_undo_log_that_may_not_be_seen_is_not_said_to_be_empty(hidden: int | 
     assert "undo_bytes" not in purge.facts
 
 
+def test_an_undo_log_of_which_nothing_may_be_seen_is_unknown() -> None:
+    assert advice_on(condition(undo=Undo()))[Operation.PURGE_UNDO].level is Level.UNKNOWN
+
+
+def test_of_a_small_undo_log_it_is_said_what_to_set_too() -> None:
+    undo = Undo(history=10, bytes=10**7, files=3, truncation=OFF)
+    purge = advice_on(condition(undo=undo, flavor=Flavor.MARIADB))[Operation.PURGE_UNDO]
+    assert (purge.level, purge.needs_manual_fix) == (Level.NONE, False)
+    assert "SET GLOBAL innodb_undo_log_truncate = ON" in purge.reason
+
+
 OFF = Truncation(is_on=0, tablespaces=3, threshold=10**7, version=(11, 8, 9))
 
 
