@@ -205,3 +205,6 @@ def test_what_no_operation_puts_right_makes_the_target_urgent_and_not_the_operat
     assert "by hand (critical): tiny: id has used 97%" in rows
     state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
     assert word_of(state) == ("critical", Role.FAILED)
+    calm = replace(advice[0], by_hand=ByHand(level=Level.NONE, reason="tables of MyISAM: log"))
+    rows = [row.text.strip() for row in operation_rows(OFFERED, (calm,), (), None, width=90, height=100)]
+    assert "by hand (not urgent): tables of MyISAM: log" in rows

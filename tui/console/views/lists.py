@@ -227,7 +227,7 @@ def _why(advice: Advice, width: int, *, indent: int) -> list[Line]:
     if advice.level is Level.UNKNOWN and advice.inspection_can_tell:
         text += f"; press {key_of('examine')} for a full inspection"
     rows = dead_space_rows(advice.dead_space, width - indent)
-    by_hand = f"by hand, {_urgency(advice.by_hand)}: {advice.by_hand.reason}" if advice.by_hand else ""
+    by_hand = f"by hand ({_urgency(advice.by_hand)}): {advice.by_hand.reason}" if advice.by_hand else ""
     return [
         *wrapped(text, width, Role.TEXT, indent=indent, key=advice.operation),
         *(wrapped(by_hand, width, Role.TEXT, indent=indent, key=advice.operation) if by_hand else ()),
