@@ -164,7 +164,9 @@ def _cancelling(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
         return f"{lost}: {recovery_text(parent.target, child.operation)}."
     by_force = f"{capitalized(how.force)} to kill its process."
     if cannot_stop(child):
-        return f"Cancelling ({FINISHING}): it {will_complete(child)}. {by_force}"
+        is_full = child.progress.waits_for is WaitsFor.SPACE
+        waits = " The disk of the server is full: free some space there." if is_full else ""
+        return f"Cancelling ({FINISHING}): it {will_complete(child)}.{waits} {by_force}"
     cause = "The time limit has passed" if _was_stopped_by_limit(parent, child) else "Cancel was requested"
     return f"{cause}: it ends as soon as that is safe for the data. {by_force}"
 

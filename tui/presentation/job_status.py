@@ -9,7 +9,7 @@ from engine.domain.humanize import NOT_BEGUN
 from engine.domain.job_outcomes import outcome_of
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
 from engine.domain.statuses import LEFT_BY_WINDOW, format_ending, format_reason
-from engine.domain.steps import object_name
+from engine.domain.steps import WaitsFor, object_name
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
 from tui.presentation.text import cells, counted, percent, plain, precise_duration, time_left
 
@@ -45,7 +45,8 @@ def status_text(job: ChildJob | ParentJob) -> str:
         doing = "recovering" if job.cancel_requested_at is None else "cancelling"
         return f"{doing} ({PROCESS_KILLED if job.force_requested_at else WORKER_DIED}; the database is checked first)"
     if is_cancelling(job):
-        return "cancelling" + (f" ({job.progress.phase})" if job.progress.phase else "")
+        phase = "waits for disk space" if job.progress.waits_for is WaitsFor.SPACE else job.progress.phase
+        return "cancelling" + (f" ({phase})" if phase else "")
     if text := _interrupted(job):
         died = any(attempt.reason is Reason.OWNER_LOST for attempt in job.attempts[-1:])
         return f"{job.status} ({f'{WORKER_DIED}; ' if died else ''}{text})"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine import ChildJob, Facts, JobId, LogLine, Operation, Options, Progress, Reason, Status, Step
-from engine.domain.steps import FINISHING, WRITING_BACK, LogLevel
+from engine.domain.steps import FINISHING, WRITING_BACK, LogLevel, WaitsFor
 from engine.store.ending_texts import NOT_RECOVERED, OVERWRITTEN
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
 from tui.commands import job_report, live_lines, report
@@ -353,6 +353,9 @@ def test_a_cancel_that_was_asked_for_is_said() -> None:
     assert live_lines.frame([parent(asked)], START, 79)[1][1].endswith("cancelling")
     words = "cancelling (finishing, cannot be interrupted)"
     assert live_lines.frame([parent(finishing)], START, 79)[1][1].endswith(words)
+    full = replace(asked, progress=Progress(phase=FINISHING, waits_for=WaitsFor.SPACE))
+    assert live_lines.frame([parent(full)], START, 79)[1][1].endswith("cancelling (waits for disk space)")
+    assert any("free some space there" in line for line in job_report.job_lines(parent(full), START))
     assert f"► #42.1 vacuum {words}" in job_report.job_lines(parent(finishing), START)
     assert list(report.events({running.id: running}, parent(asked))) == ["#42.1 sales.db vacuum cancelling"]
     assert list(report.events({asked.id: asked}, parent(asked))) == []
