@@ -10,7 +10,8 @@ from engine.domain.requests import Options
 from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.operation_steps import analyze_steps, check_steps, rebuild_steps, repair_steps
-from engine.targets.mysql.planning.steps import MySqlStep
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.reading.foreign_keys import ForeignKey
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.result import step_result
 from engine.targets.mysql.running.statement import Answer
@@ -84,6 +85,20 @@ def test_damage_is_a_finding_and_what_keeps_a_check_from_looking_is_none() -> No
     waited = result_of(STEPS[Operation.CHECK], ("Error", "Lock wait timeout exceeded; try restarting"), FAILED)
     assert (waited.status, waited.reason, waited.findings) == (Status.FAILED, Reason.TARGET_BUSY, ())
     assert "connection 7 (ann@web)" in (waited.error or "")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (1, "1 row without its parent"), (2, "2 rows without their parent"),
+        (100, "rows without their parent, 100 or more"),
+    ],
+)  # fmt: skip
+def test_rows_without_their_parent_are_counted(number: int, said: str) -> None:
+    key = ForeignKey("to_parent", "shop", "item", "shop", "parent", (("a", "id"),))
+    step = next(one for one in check_steps([ITEM], [key], Flavor.MYSQL, full=True) if one.method is Method.FOREIGN_KEY)
+    result = step_result(step, Answer([(str(number),)]), {}, waited=5.0)
+    assert result.findings == (f"item (to_parent): {said}",)
 
 
 @pytest.mark.parametrize(
