@@ -113,7 +113,7 @@ def remedy(damaged: list[Table], broken_keys: list[str], recovers: Mapping[str, 
             " memory of the server."
         )
     if repairable:
-        at_once = " before anything opens them, as advise and plan do" if would_change else ""
+        at_once = " before anything opens them, as advise, plan and the console do" if would_change else ""
         texts.append(f"Copy the files of {listed(repairable, 3)}{at_once}, then run repair.")
     for engine, how in recovers.items():
         if names := [table.shown for table in damaged if table.engine == engine]:
