@@ -85,6 +85,17 @@ def to_grant(privileges: Collection[str], tables: Sequence[Table], user: str) ->
     return "As an administrator: " + " ".join(grants)
 
 
+async def sees_all_sessions(reader: Reader) -> bool:
+    """Whether the server shows the sessions of other users; True where that is not known. Raises TargetError."""
+    found = await rights(reader)
+    return found is None or "PROCESS" in found.everywhere
+
+
+def to_grant_everywhere(privilege: str, user: str) -> str:
+    """The statement that gives the user a privilege on the server."""
+    return f"As an administrator: GRANT {privilege} ON *.* TO {_account(user)};"
+
+
 def _account(user: str) -> str:
     """`ann@%` as SQL takes it."""
     name, _, host = user.rpartition("@")

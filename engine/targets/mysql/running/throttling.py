@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.domain.requests import ServerOptions
+from engine.targets.mysql.planning.rights import sees_all_sessions, to_grant_everywhere
 from engine.targets.mysql.reading import load_query
 from engine.targets.mysql.reading.facts import status
 from engine.targets.mysql.reading.reader import Reader
@@ -26,4 +27,7 @@ async def options_problem(reader: Reader, options: ServerOptions, replicas: Repl
     """The problem with the throttling options; "" for none. Does not run the query. Raises TargetError."""
     if options.max_delay is not None and (problem := await replicas.problem()):
         return problem
+    if options.yield_after is not None and not await sees_all_sessions(reader):
+        right = to_grant_everywhere("PROCESS", reader.server.user)
+        return f"--yield-after failed: the server does not show the sessions of others. {right}"
     return "" if options.pause_while is None else await load_query.check(reader, options.pause_while)

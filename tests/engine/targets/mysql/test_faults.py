@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Operation, Options, Status
+from engine import Operation, Options, ServerOptions, Status
 from engine.domain.errors import TargetRefusedError, TooManyConnectionsError
 from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason
@@ -159,6 +159,16 @@ async def test_steps_go_on_with_the_connections_that_the_server_gives(database: 
                 others.enter_context(database.session())
             with pytest.raises(TooManyConnectionsError):
                 await resolve(url).identify()
+
+
+async def test_who_does_not_see_the_sessions_of_others_cannot_give_way_to_them(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    with a_user(database, "ALL") as url:
+        polite = ServerOptions(yield_after=1)
+        refused = (await plan(url, Operation.REBUILD, polite)).refused or ""
+        assert refused.startswith("--yield-after failed: ")
+        database(refused[refused.index("GRANT ") :].rstrip(";"))
+        assert (await plan(url, Operation.REBUILD, polite)).steps
 
 
 async def test_a_server_that_becomes_read_only_fails_steps_in_words(database: MySqlDatabase) -> None:
