@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import ChildJob, JobId, ParentJob
+from engine.domain.listed_names import has_name_part, is_listed_as
 from engine.domain.requests import EngineName, Operation
 from engine.domain.statuses import Reason, Status, reason_names
 from engine.domain.steps import Micros
@@ -59,8 +60,10 @@ class HistoryFilter:
 
     target: str | None = None
     """A canonical URL."""
+    target_name: str | None = None
+    """The name by which lists show a target without a name in the config file."""
     target_part: str | None = None
-    """A part of a canonical URL; case is ignored."""
+    """A part of a canonical URL, or of such a name; case is ignored."""
     named_targets: frozenset[str] = frozenset()
     """Canonical URLs that match besides `target_part`: targets whose configured name contains it."""
     status: JobOutcome | None = None
@@ -74,7 +77,7 @@ class HistoryFilter:
 
     @property
     def has_target(self) -> bool:
-        return self.target is not None or self.target_part is not None
+        return any(one is not None for one in (self.target, self.target_name, self.target_part))
 
     @property
     def is_of_jobs(self) -> bool:
@@ -86,8 +89,10 @@ class HistoryFilter:
         """Whether jobs on this target, a canonical URL, match."""
         if self.target is not None and target != self.target:
             return False
+        if self.target_name is not None and not is_listed_as(target, self.target_name):
+            return False
         part = self.target_part
-        return part is None or target in self.named_targets or part.casefold() in unquote(target).casefold()
+        return part is None or target in self.named_targets or has_name_part(target, part)
 
     def matches_time(self, created_at: Micros) -> bool:
         return (self.since is None or created_at >= self.since) and (self.until is None or created_at <= self.until)

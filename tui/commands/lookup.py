@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine import BatchId, Engine, HistoryFilter, JobId, ParentJob, StoreLocation, Trend
@@ -112,19 +113,26 @@ def _filter(args: argparse.Namespace, settings: Settings) -> HistoryFilter:
     for name, option in {**options, "until": args.until}.items():
         if option is not None and any(word.text.startswith(f"{name}:") for word in words):
             raise UsageError(f"--{name}", f"there is also {name}: among the words", "leave one of them out")
-    target: str | None = args.target
-    if target is not None:
-        (entry,) = targets.target_entries([target], settings.config())
-        target = inspector.canonical_url(entry.url)
+    target, target_name = _target_or_name(args.target, settings)
     return replace(
         found,
         target=target,
+        target_name=target_name,
         status=args.status or found.status,
         operation=args.operation or found.operation,
         since=found.since if args.since is None else args.since,
         until=found.until if args.until is None else args.until,
         error_words=(*([args.grep] if args.grep else []), *found.error_words),
     )
+
+
+def _target_or_name(word: str | None, settings: Settings) -> tuple[str | None, str | None]:
+    """The canonical URL of --target; or a name that the history shows, which is neither configured nor a file here."""
+    if word is None:
+        return None, None
+    (entry,) = targets.target_entries([word], settings.config())
+    is_place = entry.url != word or set(word) & set("/=") or word.startswith("sqlite:") or Path(word).exists()
+    return (inspector.canonical_url(entry.url), None) if is_place else (None, word)
 
 
 def _called(settings: Settings, part: str) -> frozenset[str]:

@@ -48,6 +48,8 @@ def three_jobs(dbtend: CommandLine, prepared: Path) -> CommandLine:
         (["--grep", "no such error"], []),
         (["--target", "SALES"], [3, 1]),
         (["--target", "shop"], [3, 1]),
+        (["--target", "sales.db"], [3, 1]),
+        (["--target", "ales.db"], []),
         (["target:SHO"], [3, 1]),
         (["target:other"], [2]),
         (["target:nowhere"], []),
