@@ -17,8 +17,9 @@ from engine.targets.postgres.reading.reader import Reader
 
 ENDS_WITHIN: Final = 30.0
 """Seconds within which a terminated backend must be gone."""
-_OF_DEAD_PROCESSES: Final = """
-SELECT pid, left(query, 200) FROM pg_stat_activity
+_OF_DEAD_PROCESSES: Final = r"""
+SELECT pid, CASE WHEN state = 'idle' THEN '' ELSE left(regexp_replace(query, '\s+', ' ', 'g'), 200) END
+FROM pg_stat_activity
 WHERE datname = current_database() AND starts_with(application_name, %s) AND application_name <> %s
     AND backend_type = 'client backend'
 """
@@ -27,13 +28,17 @@ _END: Final = "SELECT pg_terminate_backend(%s)"
 
 
 async def end_orphans(reader: Reader, name: str) -> list[str]:
-    """End the backends of earlier, dead attempts. Returns a line for each that was terminated.
+    """End the backends of earlier, dead attempts. Returns a line for each command that was terminated.
 
     The server ends them by itself, after a while. `name`: the application_name of this process; the part before its
     last space is the same for all attempts. Raises TargetError if a backend does not end.
     """
     terminated = await end_sessions(reader, _OF_DEAD_PROCESSES, [f"{name.rpartition(' ')[0]} ", name])
-    return [f"pid {pid} of the dead process still ran and was terminated: {command}" for pid, command in terminated]
+    return [
+        f"pid {pid} of the dead process still ran and was terminated: {command}"
+        for pid, command in terminated
+        if command
+    ]
 
 
 async def end_sessions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,11 +130,13 @@ async def test_cancelled_by_force_what_runs_on_the_server_is_ended_and_cleaned(
 
 
 async def test_what_does_not_notice_that_its_client_is_gone_is_ended(database: Database) -> None:
-    async with await psycopg.AsyncConnection.connect(
-        database.url, autocommit=True, application_name="dbtend test 1/1"
-    ) as old:
+    of_attempt = partial(
+        psycopg.AsyncConnection.connect, database.url, autocommit=True, application_name="dbtend test 1/1"
+    )
+    async with await of_attempt() as old, await of_attempt() as idle:
+        await idle.execute("SELECT 1")
         pid = old.info.backend_pid
-        running = asyncio.create_task(old.execute("SELECT pg_sleep(600)"))
+        running = asyncio.create_task(old.execute("SELECT\n  pg_sleep(600)"))
         await until(database, SLEEPS)
         async with connected(database.url, name="test 1/2") as session:
             (told,) = await session.cleanup_orphans(())
@@ -141,6 +144,8 @@ async def test_what_does_not_notice_that_its_client_is_gone_is_ended(database: D
         assert told.endswith(": SELECT pg_sleep(600)")
         with pytest.raises(psycopg.errors.AdminShutdown):
             await running
+        with pytest.raises(psycopg.OperationalError):
+            await idle.execute("SELECT 1")
 
 
 async def test_what_another_store_runs_is_left_alone(database: Database) -> None:
