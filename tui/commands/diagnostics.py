@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import Autovacuum, TargetInfo, WorkerProcess, store_admin
+from engine import Autovacuum, Engine, TargetInfo, WorkerProcess, store_admin
 from engine.config.model import Config, TargetEntry
 from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetError
 from engine.domain.humanize import by_reason, listed
@@ -157,10 +157,10 @@ async def _store(settings: Settings, max_running: int) -> list[Check]:
     """`max_running`: how many jobs run at once, by the config."""
     try:
         async with settings.engine() as engine:
-            jobs, open_jobs, pause = await engine.count(), await engine.open_jobs(), await engine.paused()
+            jobs, open_jobs = await engine.count(), await engine.open_jobs()
             await engine.history()  # what cannot be read of the newest jobs says so
             alive = [process for process in await engine.workers() if process.alive]
-            unserved, drained = await engine.unserved(), await engine.drained_hosts()
+            holdups = await store_holdups(engine)
         name = plain(str(settings.store))
         if settings.store.is_shared:
             checks = store_format.store_checks(await store_admin.check(settings.store), name)
@@ -169,13 +169,19 @@ async def _store(settings: Settings, max_running: int) -> list[Check]:
             checks = [Check(Level.OK, "store", found), _workers(alive, len(open_jobs), max_running)]
     except DbtendError as error:
         return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
-    checks += [_stalled(process) for process in alive if process.stalled]
+    return checks + holdups
+
+
+async def store_holdups(engine: Engine) -> list[Check]:
+    """What keeps jobs of the store from running."""
+    checks = [_stalled(process) for process in await engine.workers() if process.alive and process.stalled]
+    unserved, drained = await engine.unserved(), await engine.drained_hosts()
     for queue, waiting in unserved.items():
         checks.append(Check(Level.WARN, "queue", format_unserved(queue, len(waiting)), serving(queue, drained)))
     for host, since in drained.items():
         found = f"{plain(host)} takes no jobs since {zoned_time(since.at)}: drained by {plain(since.by)}"
         checks.append(Check(Level.WARN, "drained", found, f"dbtend worker --undrain {plain(host)}"))
-    if pause is not None:
+    if (pause := await engine.paused()) is not None:
         checks.append(Check(Level.WARN, "paused", f"{paused(pause)}: nothing new starts", "dbtend resume"))
     return checks
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from engine import StoreLocation, store_admin
 from engine.domain.errors import UsageError
 from engine.domain.humanize import counted
 from tui.commands import output
 from tui.commands.check_report import print_checks
+from tui.commands.diagnostics import store_holdups
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.presentation import json_format, store_format
 from tui.presentation.exit_codes import OK
+from tui.presentation.health_check import Check
 from tui.presentation.text import plain
 
 USAGE = "dbtend store init URL, dbtend store check [URL], or dbtend store copy FROM TO"
@@ -24,9 +27,9 @@ def store(args: argparse.Namespace, settings: Settings) -> int:
         case ["init", text]:
             return _init(StoreLocation.parse(text), args)
         case ["check"]:
-            return _check(settings.store, args)
+            return _check(settings, args)
         case ["check", text]:
-            return _check(StoreLocation.parse(text), args)
+            return _check(replace(settings, store=StoreLocation.parse(text)), args)
         case ["copy", source, to]:
             return _copy(StoreLocation.parse(source), StoreLocation.parse(to), args)
     words = " ".join(args.words)
@@ -45,9 +48,14 @@ def _init(location: StoreLocation, args: argparse.Namespace) -> int:
     return OK
 
 
-def _check(location: StoreLocation, args: argparse.Namespace) -> int:
-    checks = store_format.store_checks(run_async(store_admin.check(location)), plain(str(location)))
-    return print_checks(checks, as_json=args.json)
+def _check(settings: Settings, args: argparse.Namespace) -> int:
+    return print_checks(run_async(_checks(settings)), as_json=args.json)
+
+
+async def _checks(settings: Settings) -> list[Check]:
+    checks = store_format.store_checks(await store_admin.check(settings.store), plain(str(settings.store)))
+    async with replace(settings, read_only=True).engine() as engine:
+        return checks + await store_holdups(engine)
 
 
 def _copy(source: StoreLocation, to: StoreLocation, args: argparse.Namespace) -> int:

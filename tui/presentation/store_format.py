@@ -111,7 +111,7 @@ def _queue(found: StoreCheck) -> Check:
 
 def _workers(found: StoreCheck) -> Check:
     text = f"{found.workers:,} alive"
-    if found.dead_workers:
+    if found.dead_workers and found.open_jobs:
         return Check(Level.WARN, "workers", f"{text}; {found.dead_workers} died, and their jobs wait for rescue")
     if found.open_jobs and not found.workers:
         return Check(Level.WARN, "workers", f"none, and {found.open_jobs:,} open", "start one: dbtend worker")

@@ -90,4 +90,7 @@ def test_a_server_that_is_down_is_one_line(dbtend: CommandLine) -> None:
 def test_while_reading_only_a_store_is_checked_alone(dbtend: CommandLine, database: Database) -> None:
     assert dbtend("--read-only", "store", "init", database.url).code == USAGE
     dbtend("store", "init", database.url)
-    assert dbtend("--read-only", "store", "check", database.url).code == OK
+    assert dbtend("--store", database.url, "pause").code == OK
+    checked = dbtend("--read-only", "store", "check", database.url)
+    assert checked.code == OK
+    assert "nothing new starts" in checked.out
