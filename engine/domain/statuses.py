@@ -1,4 +1,7 @@
-"""Statuses of jobs and steps, their legal transitions, and the reasons why a job ended."""
+"""Statuses of jobs and steps, their legal transitions, the reasons why a job ended, and the words for them.
+
+`worker died` is one of these; what to do about it is in `tui/presentation/job_notes.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The survey of a target: what its last inspection says, and how urgent it is among many."""
+"""The survey of a target: what its last inspection says; and the order of urgency among many targets."""
 
 from __future__ import annotations
 

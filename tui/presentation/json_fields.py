@@ -1,4 +1,4 @@
-"""The attributes of a record as JSON: pure."""
+"""A helper of `json_format.py`: the attributes of a record as JSON."""
 
 from __future__ import annotations
 

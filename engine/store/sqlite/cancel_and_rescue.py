@@ -1,4 +1,7 @@
-"""The writes that move children from outside: cancel, time limits, and rescue from processes that died."""
+"""Cancels, time limits, and rescue from processes that died.
+
+A cancel ends pending children, and asks running ones to stop.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of each operation, from what the catalog says: pure functions. The longest come first."""
+"""The SQL of ANALYZE, rebuilds, checks and repairs on MariaDB and MySQL, step by step, the longest first: pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of each operation, from what the catalog says: pure functions. The longest come first."""
+"""The SQL of VACUUM, ANALYZE, REINDEX and others on PostgreSQL, step by step, the longest first: pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the plan of an operation from the catalog."""
+"""Makes the plan of an operation, or its refusal, from the catalog; its SQL: `operation_steps.py`."""
 
 from __future__ import annotations
 

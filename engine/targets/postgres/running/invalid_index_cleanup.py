@@ -1,4 +1,4 @@
-"""What concurrent rebuilds leave behind is dropped: after the step that left it, else after the last one."""
+"""When invalid indexes are dropped: after the step that left them, else after the last one, or after a crash."""
 
 from __future__ import annotations
 

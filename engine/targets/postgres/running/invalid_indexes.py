@@ -1,4 +1,4 @@
-"""What an interrupted REINDEX CONCURRENTLY leaves behind, and its removal.
+"""Finds the invalid indexes that an interrupted REINDEX CONCURRENTLY leaves, and drops one: the SQL for it.
 
 Drop it soon: a later REINDEX TABLE or VACUUM FULL would silently make the invalid copy valid.
 """

@@ -1,4 +1,4 @@
-"""Which steps an operation takes, and why: pure functions of what the database says of itself."""
+"""The SQL of VACUUM, ANALYZE, REINDEX, checks and others on SQLite, step by step, and why: pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of an operation, made from everything that was read for it."""
+"""The plan of an operation, or its refusal, from everything that was read for it; its SQL: `operation_steps.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Litestream, LiteFS, rqlite, Syncthing, NFS: told by what lies beside a database; why VACUUM is refused there."""
+"""Litestream, LiteFS, rqlite, Syncthing, NFS: told by what lies beside a database, and what a rewrite would do.
+
+`planning/planner.py` refuses VACUUM there.
+"""
 
 from __future__ import annotations
 
