@@ -29,6 +29,7 @@ ALL_THAT_HAPPENS = {"submitted", "began", "finished", "rescued"}
 FENCE = """AND owner = token ->> 'owner'
         AND attempt = (token ->> 'attempt')::integer AND status = 'running'
     RETURNING"""
+TARGET_IS_FREE = """AND NOT EXISTS (SELECT FROM child_job AS r WHERE r.target_key = key AND r.status = 'running')"""
 
 
 @pytest.mark.long
@@ -57,6 +58,7 @@ def store_url(postgres: PostgresServer) -> Iterator[str]:
 def replaced_in(url: str, function: str, old: str, new: str) -> None:
     """Plant a fault in a function of the store."""
     with as_admin(url) as admin:
+        admin.execute("SET search_path = dbtend")
         ((source,),) = admin.execute("SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = %s", (function,))
         assert old in source
         admin.execute(source.replace(old, new).encode())
@@ -70,6 +72,7 @@ async def test_the_checker_sees_two_that_run_on_one_target_at_once(store_url: st
             SELECT parent_id, ordinal, target_key, host_key, queue, reserved_by, recovering FROM dbtend.child_job
             WHERE due AND NOT held"""
         )
+    replaced_in(store_url, "start_child", TARGET_IS_FREE, "")
     async with PostgresStore.open(store_url, what="the store") as store, store.hosting_workers() as owner:
         await store.submit([new_job("sales", Operation.VACUUM)] * 2, OnDuplicate.ADD)
         claims = [await store.claim(owner) for _ in range(2)]

@@ -107,7 +107,6 @@ class _Copy:
         await require_owner(self._connection, self._there.name)
         async with self._connection.transaction():
             await self._there.read("DELETE FROM event")
-            await self._there.read("UPDATE event_counter SET last = greatest(last, %s)", (last[EVENTS],))
             for table in NUMBERED:
                 if last[table]:
                     sequence = f"pg_get_serial_sequence('dbtend.{table}', 'id')"

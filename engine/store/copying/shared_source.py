@@ -38,7 +38,7 @@ class SharedTables:
         return [int(number) for (number,) in rows]
 
     async def last_numbers(self) -> Mapping[str, int]:
-        found = {EVENTS: int((await self.read("SELECT last FROM event_counter"))[0][0])}
+        found = {EVENTS: int((await self.read("SELECT coalesce(max(seq), 0) FROM event"))[0][0])}
         for table in NUMBERED:
             query = f"SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('dbtend.{table}', 'id')), 0)"
             found[table] = int((await self.read(query))[0][0])

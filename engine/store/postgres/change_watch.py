@@ -17,10 +17,10 @@ CANCEL: Final = "cancel"
 """What a notification says where running children were asked to stop; others say nothing."""
 LOOK_EVERY: Final = 5.0
 """Seconds after which it looks itself, should a notification be lost."""
-PACE: Final = 0.01
+PACE: Final = 0.02
 """The least seconds from one look to the next: while many jobs end, a look tells of several changes."""
 RECONNECT_AFTER: Final = 0.5
-LAST_CHANGE: Final = "SELECT last, now_micros() FROM event_counter"
+LAST_CHANGE: Final = "SELECT coalesce(max(seq), 0), now_micros() FROM event"
 
 
 class ChangeWatch:

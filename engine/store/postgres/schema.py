@@ -33,6 +33,9 @@ LOCKS: Final[Mapping[str, str]] = {
     "SUBMITS": f"{_CLASS + 3}, 0",
     "MIGRATE": f"{_CLASS + 4}, 0",
     "ROLES": str(_CLASS + 5),
+    "EVENTS": f"{_CLASS + 6}, 0",
+    "CLAIMS": str(_CLASS + 7),
+    "TARGETS": str(_CLASS + 8),
 }
 GRACE: Final = 10
 """Seconds after a start of the server in which no process is declared dead."""

@@ -42,7 +42,16 @@ def cleaned(value: Any) -> Any:
 
 
 def as_jsonb(value: Any) -> Jsonb:
-    return Jsonb(cleaned(value))
+    return Jsonb(value, dumps=_dumped)
+
+
+def _dumped(value: Any) -> str:
+    """JSON, cleaned only where that is needed."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(cleaned(value))
+    return json.dumps(cleaned(value)) if "\\u0000" in text or "\\ud" in text else text
 
 
 def facts_text(facts: Facts | None) -> str | None:

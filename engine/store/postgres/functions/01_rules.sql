@@ -11,7 +11,7 @@
 --     held  this child must not start yet: it waits for the canary of its batch, or for its time to start
 --
 -- Locks are taken in this order: the gate (shared; a pause takes it alone), batches with rules, parents by id,
--- their children, and at COMMIT the counter of events.
+-- their children, and at COMMIT the events.
 
 CREATE OR REPLACE FUNCTION now_micros() RETURNS bigint LANGUAGE sql VOLATILE
 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
@@ -24,6 +24,17 @@ $$;
 
 CREATE OR REPLACE FUNCTION through_gate() RETURNS void LANGUAGE sql
 AS $$ SELECT pg_advisory_xact_lock_shared({GATE}) $$;
+
+-- Lock a parent, and before it its batch if that has rules.
+CREATE OR REPLACE FUNCTION lock_parent(p bigint) RETURNS parent_job LANGUAGE plpgsql AS $$
+DECLARE j parent_job;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared({GATE});
+    PERFORM FROM batch WHERE id = (SELECT batch_id FROM parent_job WHERE id = p)
+        AND (max_failures IS NOT NULL OR canary IS NOT NULL) FOR UPDATE;
+    SELECT * INTO j FROM parent_job WHERE id = p FOR UPDATE;
+    RETURN j;
+END $$;
 
 -- Lock these parents, and before them their batches that have rules. A loop takes one row at a time: so a session plans
 -- each statement once, not at each call.
@@ -44,56 +55,104 @@ BEGIN
     END LOOP;
 END $$;
 
--- Statuses. The rules of legal transitions are made from the vocabulary, as `is_legal`.
+-- What a row of a job must be. Triggers say it: a CHECK would be read and planned anew by each statement that writes. The
+-- rules of legal transitions are made from the vocabulary, as `is_legal`.
 
-CREATE OR REPLACE FUNCTION check_transition() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION check_request() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        IF NEW.status <> 'pending' THEN RAISE 'a job begins pending'; END IF;
-    ELSIF NOT is_legal(TG_TABLE_NAME, OLD.status, NEW.status) THEN
-        RAISE 'illegal transition of % from % to %', TG_TABLE_NAME, OLD.status, NEW.status;
+    IF NEW.type <> 'database_maintenance_parent' OR NEW.target = '' OR NEW.target_key = '' OR NOT is_known('engine', NEW.engine)
+        OR jsonb_array_length(NEW.operations::jsonb) = 0 OR NEW.options::jsonb IS NULL
+    THEN
+        RAISE 'parent job % is not sound', NEW.id USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END $$;
 
--- Events get their numbers at COMMIT, in the order of commits: a transaction that has locked the counter's row commits
--- before the next one gets a number. At COMMIT it holds all its other locks already, so this causes no deadlock.
+CREATE OR REPLACE FUNCTION check_parent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.status <> 'pending' THEN RAISE 'a job begins pending'; END IF;
+    ELSIF NEW.status <> OLD.status AND NOT is_legal('parent_job', OLD.status, NEW.status) THEN
+        RAISE 'illegal transition of parent_job from % to %', OLD.status, NEW.status;
+    END IF;
+    IF (NEW.finished_at IS NULL) <> (NEW.status IN ('pending', 'running')) THEN
+        RAISE 'parent job % is not sound', NEW.id USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION check_child() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.status <> 'pending' THEN RAISE 'a job begins pending'; END IF;
+    ELSIF NEW.status <> OLD.status AND NOT is_legal('child_job', OLD.status, NEW.status) THEN
+        RAISE 'illegal transition of child_job from % to %', OLD.status, NEW.status;
+    END IF;
+    IF NEW.ordinal <= 0 OR NEW.type <> 'database_maintenance_operation' OR NOT is_known('operation', NEW.operation)
+        OR NOT is_known('reason', NEW.reason)
+        OR NEW.cancel_reason NOT IN ('cancelled_by_user', 'time_limit', 'shutdown')
+        OR NEW.due AND NEW.status <> 'pending' OR (NEW.owner IS NOT NULL) <> (NEW.status = 'running')
+        OR (NEW.finished_at IS NULL) <> (NEW.status IN ('pending', 'running'))
+        OR NEW.fraction NOT BETWEEN 0 AND 1 OR NEW.estimate < 0 OR NEW.size_estimate < 0
+    THEN
+        RAISE 'child job %.% is not sound', NEW.parent_id, NEW.ordinal USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- Events get their numbers at COMMIT, in the order of commits: a transaction that has this lock commits before the next
+-- one gets a number. At COMMIT it holds all its other locks already, so this causes no deadlock.
 
 CREATE OR REPLACE FUNCTION add_event(
     at bigint, parent_id bigint, ordinal integer, kind text, old text, new text, attempt integer
 ) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE number bigint;
 BEGIN
-    UPDATE event_counter SET last = last + 1 RETURNING last INTO number;
-    INSERT INTO event VALUES (number, at, parent_id, ordinal, kind, old, new, attempt);
+    PERFORM pg_advisory_xact_lock({EVENTS});
+    INSERT INTO event  -- a statement after the lock: it sees what was committed while this waited
+    VALUES (coalesce((SELECT max(seq) FROM event), 0) + 1, at, parent_id, ordinal, kind, old, new, attempt);
     PERFORM pg_notify(  -- a transaction sends two at most: the server drops equal ones
         'dbtend_change', CASE kind WHEN 'cancel_requested' THEN 'cancel' ELSE '' END);
 END $$;
 
 CREATE OR REPLACE FUNCTION parent_job_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM add_event(
-        NEW.changed_at, NEW.id, NULL, 'status', CASE TG_OP WHEN 'UPDATE' THEN OLD.status END, NEW.status, 0);
+    IF TG_OP = 'INSERT' THEN
+        PERFORM add_event(NEW.changed_at, NEW.id, NULL, 'status', NULL, NEW.status, 0);
+    ELSIF NEW.status <> OLD.status THEN
+        PERFORM add_event(NEW.changed_at, NEW.id, NULL, 'status', OLD.status, NEW.status, 0);
+    END IF;
     RETURN NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION child_job_event() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     kind text := 'status';
-    old_status text := CASE TG_OP WHEN 'UPDATE' THEN OLD.status END;
+    old_status text;
 BEGIN
-    IF TG_OP = 'UPDATE' AND OLD.status = NEW.status THEN
-        kind := CASE WHEN NEW.status = 'running' THEN 'cancel_requested' ELSE 'released' END;
+    IF TG_OP = 'UPDATE' THEN
+        old_status := OLD.status;
+        IF NEW.status = old_status THEN
+            IF NEW.status = 'running' AND OLD.cancel_requested_at IS NULL AND NEW.cancel_requested_at IS NOT NULL THEN
+                kind := 'cancel_requested';
+            ELSIF NEW.status = 'pending' AND (
+                OLD.reserved_by IS NOT NULL AND NEW.reserved_by IS NULL OR OLD.held AND NOT NEW.held)
+            THEN
+                kind := 'released';
+            ELSE
+                RETURN NULL;
+            END IF;
+        END IF;
     END IF;
     PERFORM add_event(NEW.changed_at, NEW.parent_id, NEW.ordinal, kind, old_status, NEW.status, NEW.attempt);
-    IF kind <> 'cancel_requested' AND NEW.status <> 'running' AND NEW.reserved_by IS NULL THEN
-        PERFORM give_hint_of(NEW, TG_OP = 'INSERT');
+    IF NEW.status <> 'running' AND NEW.reserved_by IS NULL THEN
+        PERFORM give_hint_of(NEW.target_key, NEW.parent_id, NEW.ordinal, TG_OP = 'INSERT');
     END IF;
     RETURN NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION keep_last_run() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF NEW.status = OLD.status OR NEW.finished_at IS NULL OR NEW.status = 'skipped' THEN RETURN NULL; END IF;
     INSERT INTO last_run (target, operation, status, reason, started_at, finished_at, completed_at)
     SELECT target, NEW.operation, NEW.status, NEW.reason, NEW.started_at, NEW.finished_at,
         CASE WHEN NEW.status = 'completed' AND NEW.reason IS NULL THEN NEW.finished_at END
@@ -116,34 +175,35 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE OR REPLACE TRIGGER parent_job_transition BEFORE INSERT OR UPDATE OF status ON parent_job
-    FOR EACH ROW EXECUTE FUNCTION check_transition();
-CREATE OR REPLACE TRIGGER child_job_transition BEFORE INSERT OR UPDATE OF status ON child_job
-    FOR EACH ROW EXECUTE FUNCTION check_transition();
+CREATE OR REPLACE TRIGGER parent_job_request
+    BEFORE INSERT OR UPDATE OF type, target, target_key, engine, operations, options ON parent_job
+    FOR EACH ROW EXECUTE FUNCTION check_request();
+CREATE OR REPLACE TRIGGER parent_job_status BEFORE INSERT OR UPDATE OF status, finished_at ON parent_job
+    FOR EACH ROW EXECUTE FUNCTION check_parent();
+CREATE OR REPLACE TRIGGER child_job_row BEFORE INSERT OR UPDATE OF
+    ordinal, type, operation, status, due, reason, owner, finished_at, cancel_reason, fraction, estimate, size_estimate
+    ON child_job
+    FOR EACH ROW EXECUTE FUNCTION check_child();
 CREATE OR REPLACE TRIGGER child_job_ran AFTER UPDATE OF status ON child_job
-    FOR EACH ROW WHEN (OLD.status <> NEW.status AND NEW.finished_at IS NOT NULL AND NEW.status <> 'skipped')
-    EXECUTE FUNCTION keep_last_run();
+    FOR EACH ROW EXECUTE FUNCTION keep_last_run();
 CREATE OR REPLACE TRIGGER parent_job_removed AFTER DELETE ON parent_job
     FOR EACH ROW EXECUTE FUNCTION forget_with_parent();
 
--- CREATE OR REPLACE does not work for constraint triggers.
+-- Without WHEN, which would be read anew by each statement, as a CHECK would. CREATE OR REPLACE does not work for
+-- constraint triggers.
 DROP TRIGGER IF EXISTS parent_job_created ON parent_job;
 DROP TRIGGER IF EXISTS parent_job_moved ON parent_job;
 DROP TRIGGER IF EXISTS child_job_created ON child_job;
 DROP TRIGGER IF EXISTS child_job_moved ON child_job;
 CREATE CONSTRAINT TRIGGER parent_job_created AFTER INSERT ON parent_job DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION parent_job_event();
-CREATE CONSTRAINT TRIGGER parent_job_moved AFTER UPDATE ON parent_job DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION parent_job_event();
+CREATE CONSTRAINT TRIGGER parent_job_moved AFTER UPDATE OF status ON parent_job DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION parent_job_event();
 CREATE CONSTRAINT TRIGGER child_job_created AFTER INSERT ON child_job DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION child_job_event();
-CREATE CONSTRAINT TRIGGER child_job_moved AFTER UPDATE ON child_job DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW WHEN (
-        OLD.status <> NEW.status
-        OR NEW.status = 'running' AND OLD.cancel_requested_at IS NULL AND NEW.cancel_requested_at IS NOT NULL
-        OR NEW.status = 'pending' AND (
-            OLD.reserved_by IS NOT NULL AND NEW.reserved_by IS NULL OR OLD.held AND NOT NEW.held))
-    EXECUTE FUNCTION child_job_event();
+CREATE CONSTRAINT TRIGGER child_job_moved
+    AFTER UPDATE OF status, cancel_requested_at, reserved_by, held ON child_job DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION child_job_event();
 
 -- How children end without having run.
 
@@ -186,19 +246,20 @@ $$;
 CREATE OR REPLACE FUNCTION derive_parent(p bigint, at bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     derived text;
-    changed integer;
+    first_open integer;
 BEGIN
-    UPDATE child_job SET due = true
-    WHERE parent_id = p AND status = 'pending' AND NOT due AND ordinal = (
-        SELECT min(ordinal) FROM child_job WHERE parent_id = p AND status IN ('pending', 'running'));
-    SELECT parent_status(array_agg(status), bool_or(attempt > 0))
-    INTO derived FROM child_job WHERE parent_id = p;
+    SELECT parent_status(array_agg(status), bool_or(attempt > 0)),
+        min(ordinal) FILTER (WHERE status IN ('pending', 'running'))
+    INTO derived, first_open FROM child_job WHERE parent_id = p;
+    IF first_open IS NOT NULL THEN
+        UPDATE child_job SET due = true
+        WHERE parent_id = p AND ordinal = first_open AND status = 'pending' AND NOT due;
+    END IF;
     UPDATE parent_job SET status = derived, changed_at = greatest(at, changed_at),
         finished_at = CASE WHEN derived NOT IN ('pending', 'running') THEN greatest(at, changed_at) END,
         started_at = CASE WHEN derived = 'running' THEN coalesce(started_at, greatest(at, changed_at)) ELSE started_at END
     WHERE id = p AND status <> derived;
-    GET DIAGNOSTICS changed = ROW_COUNT;
-    RETURN changed > 0 AND derived NOT IN ('pending', 'running');
+    RETURN FOUND AND derived NOT IN ('pending', 'running');
 END $$;
 
 -- The rules of a batch: they let its held jobs start, or skip jobs that have not begun.
@@ -245,10 +306,10 @@ END $$;
 
 -- Derive the status of a parent; if that ends it, apply the rules of its batch.
 CREATE OR REPLACE FUNCTION update_parent(p bigint, at bigint) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE j parent_job;
+DECLARE j record;
 BEGIN
     IF NOT derive_parent(p, at) THEN RETURN; END IF;
-    SELECT * INTO j FROM parent_job WHERE id = p;
+    SELECT batch_id, canary INTO j FROM parent_job WHERE id = p;
     IF j.batch_id IS NOT NULL THEN PERFORM apply_rules(j.batch_id, at, j.canary); END IF;
 END $$;
 

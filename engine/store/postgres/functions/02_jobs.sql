@@ -112,36 +112,37 @@ CREATE OR REPLACE FUNCTION steps_of(p bigint, o integer) RETURNS text LANGUAGE s
     FROM step WHERE (parent_id, ordinal) = (p, o)
 $$;
 
--- Start a child for a worker. Returns what the worker needs to run it; NULL if the child can no longer be claimed.
-CREATE OR REPLACE FUNCTION start_child(worker_id text, p bigint, o integer, at bigint, wall bigint) RETURNS jsonb
+-- Start a child for a worker, on its parent, which the caller has locked. Returns what the worker needs to run it; NULL if
+-- the child can no longer be claimed: it has started, or another one has on its target, which the caller has locked, too.
+CREATE OR REPLACE FUNCTION start_child(w worker, j parent_job, o integer, key text, at bigint) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
     c child_job;
-    j parent_job;
     deaths integer := 0;
     last_signal integer;
 BEGIN
-    UPDATE child_job SET status = 'running', due = false, owner = worker_id, attempt = attempt + 1,
+    UPDATE child_job SET status = 'running', due = false, owner = w.id, attempt = attempt + 1,
         changed_at = greatest(at, changed_at), started_at = greatest(at, changed_at), pid = w.pid, host = w.host
-    FROM (SELECT (SELECT pid FROM worker WHERE id = worker_id), (SELECT host FROM worker WHERE id = worker_id)) AS w
-    WHERE (parent_id, ordinal) = (p, o) AND status = 'pending' AND due AND NOT held
-    RETURNING child_job.* INTO c;
+    WHERE parent_id = j.id AND ordinal = o AND target_key = key AND status = 'pending' AND due AND NOT held
+        AND NOT EXISTS (SELECT FROM child_job AS r WHERE r.target_key = key AND r.status = 'running')
+    RETURNING * INTO c;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    UPDATE parent_job SET status = 'running', changed_at = greatest(at, changed_at),
-        started_at = coalesce(started_at, greatest(at, changed_at))
-    WHERE id = p AND status <> 'running';
-    SELECT * INTO j FROM parent_job WHERE id = p;
+    IF j.status <> 'running' THEN
+        UPDATE parent_job SET status = 'running', changed_at = greatest(at, changed_at),
+            started_at = coalesce(started_at, greatest(at, changed_at))
+        WHERE id = j.id;
+    END IF;
     IF c.attempt > 1 THEN
         SELECT count(*), (array_agg(signal ORDER BY attempt DESC))[1] INTO deaths, last_signal
-        FROM attempt WHERE (parent_id, ordinal) = (p, o) AND reason = 'owner_lost';
+        FROM attempt WHERE (parent_id, ordinal) = (j.id, o) AND reason = 'owner_lost';
     END IF;
     RETURN jsonb_build_object(
-        'parent', p, 'ordinal', o, 'type', c.type, 'attempt', c.attempt, 'target', j.target, 'operation', c.operation,
+        'parent', j.id, 'ordinal', o, 'type', c.type, 'attempt', c.attempt, 'target', j.target, 'operation', c.operation,
         'options', j.options, 'started_at', c.started_at, 'deaths', deaths, 'signal', last_signal,
         'recovering', CASE WHEN c.recovering THEN CASE WHEN c.cancel_requested_at IS NULL THEN 'owner_lost'
             ELSE coalesce(c.cancel_reason, 'cancelled_by_user') END END,
-        'forced', c.force_requested_at IS NOT NULL, 'left', j.deadline_at - wall,
-        'earlier', CASE WHEN c.attempt > 1 THEN steps_of(p, o) ELSE '[]' END);
+        'forced', c.force_requested_at IS NOT NULL, 'left', j.deadline_at - at,
+        'earlier', CASE WHEN c.attempt > 1 THEN steps_of(j.id, o) ELSE '[]' END, 'queue', c.queue);
 END $$;
 
 -- Children that can start: each is the next one of its parent, and nothing runs on its target.
@@ -167,8 +168,21 @@ CREATE OR REPLACE FUNCTION may_claim(
         AND (parents IS NULL OR c.parent_id = ANY (parents)) AND (c.reserved_by IS NULL OR c.reserved_by = run)
 $$;
 
+-- Begin a claim of a worker, before it locks any parent: a rescue of the worker waits, or has happened. That it has is
+-- seen by a later statement.
+CREATE OR REPLACE FUNCTION begin_claim(worker_id text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared({CLAIMS}, hashtext(worker_id));
+END $$;
+
+-- Wait for the claims of a worker, and let it begin no other.
+CREATE OR REPLACE FUNCTION end_claims(worker_id text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock({CLAIMS}, hashtext(worker_id));
+END $$;
+
 -- Claim the oldest child that this worker may claim; NULL if there is none. While the store is paused only children that
--- await recovery are claimed. The caller has ended jobs that are past their time limit.
+-- await recovery are claimed. The caller has begun the claim, and ended jobs that are past their time limit.
 --
 -- The settings of this function make the planner read the candidates oldest first, by an index, however long the queue is.
 CREATE OR REPLACE FUNCTION claim_next(
@@ -176,43 +190,41 @@ CREATE OR REPLACE FUNCTION claim_next(
 ) RETURNS jsonb LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
     is_paused boolean;
+    w worker;
     child record;
-    parent record;
+    j parent_job;
+    most_per_host integer;
     got jsonb;
     passed text[] := '{}';  -- targets already tried: no child starts before an older one of its target
     full_hosts text[] := '{}';
 BEGIN
     at := coalesce(at, now_micros());
-    PERFORM FROM worker WHERE id = worker_id FOR KEY SHARE;  -- a rescue of this worker waits, or has happened
+    SELECT * INTO w FROM worker WHERE id = worker_id;
     IF NOT FOUND THEN RAISE EXCEPTION 'worker % is not registered', worker_id USING ERRCODE = 'DT002'; END IF;
-    IF EXISTS (SELECT FROM worker AS w JOIN drained_host AS d ON d.host = w.host WHERE w.id = worker_id AND w.serves_all)
-    THEN
-        RETURN NULL;
-    END IF;
+    IF w.serves_all AND EXISTS (SELECT FROM drained_host AS d WHERE d.host = w.host) THEN RETURN NULL; END IF;
     is_paused := EXISTS (SELECT FROM pause);
     FOR child IN
         SELECT * FROM claimable AS c WHERE may_claim(c, queues, parents, run, is_paused) ORDER BY parent_id
     LOOP
         CONTINUE WHEN child.target_key = ANY (passed);
         passed := passed || child.target_key;
-        SELECT j.deadline_at, b.max_per_host INTO parent
-        FROM parent_job AS j LEFT JOIN batch AS b ON b.id = j.batch_id
-        WHERE j.id = child.parent_id FOR UPDATE OF j SKIP LOCKED;
-        CONTINUE WHEN NOT FOUND OR NOT child.recovering AND parent.deadline_at <= at;
-        IF child.host_key IS NOT NULL AND parent.max_per_host IS NOT NULL THEN
+        SELECT * INTO j FROM parent_job WHERE id = child.parent_id FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND OR NOT child.recovering AND j.deadline_at <= at;
+        IF child.host_key IS NOT NULL AND j.batch_id IS NOT NULL THEN
             CONTINUE WHEN child.host_key = ANY (full_hosts);
-            PERFORM pg_advisory_xact_lock({HOSTS}, hashtext(child.host_key));
-            IF parent.max_per_host <= (SELECT running FROM limited_load AS l WHERE l.host_key = child.host_key) THEN
-                full_hosts := full_hosts || child.host_key;
-                CONTINUE;
+            SELECT max_per_host INTO most_per_host FROM batch WHERE id = j.batch_id;
+            IF most_per_host IS NOT NULL THEN
+                PERFORM pg_advisory_xact_lock({HOSTS}, hashtext(child.host_key));
+                IF most_per_host <= (SELECT running FROM limited_load AS l WHERE l.host_key = child.host_key) THEN
+                    full_hosts := full_hosts || child.host_key;
+                    CONTINUE;
+                END IF;
             END IF;
         END IF;
-        BEGIN
-            got := start_child(worker_id, child.parent_id, child.ordinal, at, at);
-            IF got IS NOT NULL THEN RETURN got; END IF;
-        EXCEPTION WHEN unique_violation THEN
-            NULL;  -- another worker has just started another child of this target
-        END;
+        -- Who has this lock has just started a child of this target.
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock({TARGETS}, hashtext(child.target_key));
+        got := start_child(w, j, child.ordinal, child.target_key, at);
+        IF got IS NOT NULL THEN RETURN got; END IF;
     END LOOP;
     RETURN NULL;
 END $$;
@@ -220,7 +232,7 @@ END $$;
 CREATE OR REPLACE FUNCTION claim(worker_id text, queues text[], parents bigint[], run text, at bigint) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM worker WHERE id = worker_id FOR KEY SHARE;  -- before any parent, as a rescue does
+    PERFORM begin_claim(worker_id);
     PERFORM enforce_time_limits(at);
     PERFORM through_gate();
     RETURN claim_next(worker_id, queues, parents, run, at);
@@ -231,6 +243,7 @@ DECLARE
     p bigint := (token ->> 'parent')::bigint;
     o integer := (token ->> 'ordinal')::integer;
 BEGIN
+    IF report -> 'steps' = '[]' AND report -> 'log' = '[]' THEN RETURN; END IF;
     INSERT INTO step (
         parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at, error, effect, operation,
         error_is_finding, reason)
@@ -302,11 +315,12 @@ DECLARE
     p bigint := (token ->> 'parent')::bigint;
     n jsonb := news -> 'progress';
     how text := outcome ->> 'status';
+    facts jsonb := outcome ->> 'after';
     c child_job;
     j parent_job;
 BEGIN
     at := coalesce((outcome ->> 'ended_at')::bigint, at, now_micros());
-    PERFORM lock_parents(ARRAY[p]);
+    j := lock_parent(p);
     UPDATE child_job SET status = how, due = false,
         reason = CASE how WHEN 'cancelled' THEN coalesce(cancel_reason, outcome ->> 'reason') ELSE outcome ->> 'reason' END,
         error = outcome ->> 'error', warnings = outcome ->> 'warnings', before = outcome ->> 'before',
@@ -324,9 +338,8 @@ BEGIN
         RETURN;  -- the caller repeats the call, because the answer to its first one was lost
     END IF;
     PERFORM write_steps_and_log(token, news);
-    PERFORM follow_file(c.target_key, (outcome ->> 'after')::jsonb);
-    SELECT * INTO j FROM parent_job WHERE id = p;
-    IF how = 'failed' AND stops_on_failure(j, c, (outcome ->> 'after')::jsonb)
+    IF facts ? 'replaced_file' THEN PERFORM follow_file(c.target_key, facts); END IF;
+    IF how = 'failed' AND stops_on_failure(j, c, facts)
         OR how = 'cancelled' AND others_wait_for(j, c) THEN
         PERFORM end_pending(p, 'skipped', 'previous_failed', at);
     ELSIF outcome ->> 'reason' = 'time_limit' THEN
@@ -344,17 +357,13 @@ DECLARE
     late bigint[] := late_parents(coalesce(at, now_micros()));
     following jsonb;
 BEGIN
-    PERFORM FROM worker WHERE id = token ->> 'owner' FOR KEY SHARE;  -- before any parent, as a rescue does
+    PERFORM begin_claim(token ->> 'owner');
     IF late <> '{}' THEN PERFORM lock_parents(late || (token ->> 'parent')::bigint); END IF;  -- all at once, in order
     PERFORM finish(token, outcome, news, at);
     IF late <> '{}' THEN PERFORM end_late(late, coalesce(at, now_micros())); END IF;
     following := claim_next(token ->> 'owner', queues, parents, run, at);
     IF following IS NOT NULL AND run IS NULL THEN
-        PERFORM set_config('dbtend.hint_left', jsonb_build_object(
-            'ended', token -> 'parent', 'queue', (
-                SELECT queue FROM child_job
-                WHERE parent_id = (following ->> 'parent')::bigint AND ordinal = (following ->> 'ordinal')::integer
-            ))::text, true);
+        PERFORM set_config('dbtend.hint_left', format('%s %s', token ->> 'parent', following ->> 'queue'), true);
     END IF;
     RETURN following;
 END $$;
@@ -366,7 +375,7 @@ DECLARE
     c child_job;
 BEGIN
     at := coalesce(at, now_micros());
-    PERFORM lock_parents(ARRAY[p]);
+    PERFORM lock_parent(p);
     SELECT * INTO c FROM child_job
     WHERE (parent_id, ordinal) = (p, (token ->> 'ordinal')::integer) AND owner = token ->> 'owner'
         AND attempt = (token ->> 'attempt')::integer AND status = 'running';

@@ -193,6 +193,7 @@ DECLARE
     file_error text;
 BEGIN
     at := coalesce(at, now_micros());
+    PERFORM end_claims(worker_id);
     SELECT * INTO w FROM worker WHERE id = worker_id FOR UPDATE;
     IF FOUND AND NOT is_dead(w.number) THEN RETURN; END IF;
     PERFORM lock_parents(ARRAY(SELECT parent_id FROM child_job WHERE owner = worker_id));

@@ -60,6 +60,7 @@ END $$;
 -- Remove a worker. Returns false if it still owns a child that it could not hand back: that is left for the rescue.
 CREATE OR REPLACE FUNCTION forget_worker(name text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM end_claims(name);
     DELETE FROM worker WHERE id = name;
     RETURN NOT EXISTS (SELECT FROM child_job WHERE owner = name);
 END $$;

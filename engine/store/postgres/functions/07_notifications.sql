@@ -6,7 +6,7 @@ BEGIN
     at := coalesce(at, now_micros());
     INSERT INTO recipient (name, seen, registered_at)
     SELECT name, CASE WHEN since < at THEN (SELECT coalesce(max(seq), 0) FROM event WHERE event.at < since)
-        ELSE (SELECT last FROM event_counter) END, least(coalesce(since, at), at)
+        ELSE (SELECT coalesce(max(seq), 0) FROM event) END, least(coalesce(since, at), at)
     FROM unnest(names) AS name ORDER BY name
     ON CONFLICT DO NOTHING;
 END $$;

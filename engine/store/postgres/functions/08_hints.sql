@@ -1,8 +1,8 @@
 -- Hints: a ticket of procrastinate says "there may be work in this queue", and nothing more. These tables alone say what
 -- is to be done: a ticket that is lost, doubled or late does no harm.
 --
--- A hint is given at COMMIT for each target that becomes claimable. There the counter of events lets one transaction
--- commit after the other: so the one that frees a target and the one that adds a job for it never miss each other.
+-- A hint is given at COMMIT for each target that becomes claimable. There the lock on events lets one transaction commit
+-- after the other: so the one that frees a target and the one that adds a job for it never miss each other.
 
 -- Whether the tables of procrastinate exist. If someone has dropped them, no hints are given, and no write fails.
 CREATE OR REPLACE FUNCTION has_queue() RETURNS boolean LANGUAGE sql STABLE AS $$
@@ -26,14 +26,16 @@ SELECT DISTINCT ON (target_key) target_key, parent_id, ordinal, queue FROM claim
 WHERE reserved_by IS NULL AND (recovering OR NOT EXISTS (SELECT FROM pause))
 ORDER BY target_key, parent_id;
 
--- Give a hint if a new, ended or released child made its target claimable.
-CREATE OR REPLACE FUNCTION give_hint_of(c child_job, is_new boolean) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE left_over jsonb := nullif(current_setting('dbtend.hint_left', true), '')::jsonb;  -- of `finish_and_claim`
+-- Give a hint if a new, ended or released child made its target claimable; unless `finish_and_claim` has left one.
+CREATE OR REPLACE FUNCTION give_hint_of(key text, p bigint, o integer, is_new boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE next record;
 BEGIN
-    PERFORM give_hints(ARRAY(
-        SELECT queue FROM offered
-        WHERE target_key = c.target_key AND (NOT is_new OR parent_id = c.parent_id AND ordinal = c.ordinal)
-            AND (left_over IS NULL OR left_over -> 'ended' <> to_jsonb(c.parent_id) OR left_over ->> 'queue' <> queue)));
+    SELECT * INTO next FROM offered WHERE target_key = key;
+    IF FOUND AND (NOT is_new OR next.parent_id = p AND next.ordinal = o)
+        AND current_setting('dbtend.hint_left', true) IS DISTINCT FROM format('%s %s', p, next.queue)
+    THEN
+        PERFORM give_hints(ARRAY[next.queue]);
+    END IF;
 END $$;
 
 -- The queues of a worker in which children wait, and for how many targets.

@@ -17,7 +17,7 @@ from tests.postgres_databases import as_admin
 if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
 
-FORGET = "DELETE FROM dbtend.event WHERE seq = 2; UPDATE dbtend.event_counter SET last = 1"
+FORGET = "DELETE FROM dbtend.event WHERE seq = 2"
 END_WATCH = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dbtend watch'"
 ASYNCHRONOUS = """CREATE FUNCTION dbtend.note_setting() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO public.seen VALUES (current_setting('synchronous_commit'), pg_current_wal_insert_lsn()); RETURN NULL;

@@ -185,7 +185,7 @@ BREAKS = {
     Invariant.PARENT_STATUS: "UPDATE parent_job SET status = 'running', started_at = 1",
     Invariant.EVENTS_WITHOUT_GAP: "DELETE FROM event WHERE seq = 2",
     Invariant.RESERVED_FOR_RUN: "UPDATE child_job SET reserved_by = 'gone'",
-    Invariant.ONLY_FUNCTIONS_WRITE: "GRANT UPDATE ON event_counter TO dbtend_viewer",
+    Invariant.ONLY_FUNCTIONS_WRITE: "GRANT UPDATE ON event TO dbtend_viewer",
 }
 
 
