@@ -175,7 +175,8 @@ def with_parallel(plan: OperationPlan, requested: int, most: int, why: str, *, f
         allowed, why = with_room, "the disk has no room for the new files of more"
     if allowed == requested:
         return replace(plan, parallel=requested)
-    warning = f"{allowed} steps run at once instead of {requested}: {why}"
+    at_once = "one step runs at a time" if allowed == 1 else f"{allowed} steps run at once"
+    warning = f"{at_once} instead of {requested}: {why}"
     return replace(plan, parallel=allowed, warnings=(*plan.warnings, warning))
 
 

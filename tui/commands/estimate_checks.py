@@ -42,8 +42,8 @@ def _of_target(one: EstimateError) -> Check:
 
 def _of_operation(one: OperationError) -> Check:
     where = f"{counted(one.runs, 'run')} on {counted(one.targets, 'target')}"
-    worst = f"; {one.worst.error:.0%} on {plain(name_of(one.worst.target))}" if one.targets > 1 else ""
-    found = f"{one.operation}: {_error(one.error, one.seconds)} in {where}{worst}"
+    worst = f"; {error_size(one.worst.error, one.worst.seconds)} on {plain(name_of(one.worst.target))}"
+    found = f"{one.operation}: {_error(one.error, one.seconds)} in {where}{worst if one.targets > 1 else ''}"
     return _check(one, found, {"targets": one.targets})
 
 
@@ -55,7 +55,13 @@ def _check(one: EstimateError | OperationError, found: str, facts: Mapping[str, 
 
 
 def _error(share: float, seconds: float) -> str:
-    return f"median error {share:.0%} ({precise_duration(seconds)})"
+    return f"median error {error_size(share, seconds)}"
+
+
+def error_size(share: float, seconds: float) -> str:
+    """`2:05 (80%)`: in seconds, and as a share of the work, unless that is large only because the work is short."""
+    is_short = seconds < estimate_errors.MISLEADING_SECONDS and share > estimate_errors.MISLEADING_SHARE
+    return precise_duration(seconds) + ("" if is_short else f" ({share:.0%})")
 
 
 def _facts(one: EstimateError | OperationError) -> dict[str, str | int | float]:

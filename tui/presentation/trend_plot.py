@@ -160,8 +160,9 @@ def _size_plot(sizes: Sequence[tuple[int, Point]], job: int, begin: Micros, end:
 def _grown(first: float, last: float) -> str:
     if size(first) == size(last) or not first:
         return "as large as"
-    if last >= 2 * first:
-        return f"{last / first:.1f} times as large as"
+    times = last / first
+    if times >= 2:
+        return f"{times:.1f} times as large as" if times < 10 else f"{times:,.0f} times as large as"
     return f"{abs(last - first) / first:.0%} {'larger' if last > first else 'smaller'} than".replace("%", " %")
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.postgres_databases import Database
 from tests.tui.command_line import CommandLine, out_line, workers_of, write_locked
+from tui.commands import estimate_checks
 
 
 def checks(dbtend: CommandLine, *words: str | Path) -> tuple[int, list[Any]]:
@@ -28,9 +29,19 @@ def test_all_is_well(dbtend: CommandLine, sales: Path) -> None:
     dbtend("run", sales, "--op", "optimize")
     code, found = checks(dbtend, sales)
     assert (code, not_ok(found)) == (0, [])
-    assert {"dbtend", "python", "sqlite", "apsw", "textual", "config", "store", "workers", "sales.db"} <= {
-        check["what"] for check in found
-    }
+    assert {
+        "dbtend",
+        "python",
+        "sqlite",
+        "apsw",
+        "psycopg",
+        "pymysql",
+        "textual",
+        "config",
+        "store",
+        "workers",
+        "sales.db",
+    } <= {check["what"] for check in found}
     assert "1 job, 0 open" in dbtend("doctor").out
 
 
@@ -108,6 +119,13 @@ def test_what_the_console_would_refuse_is_found(dbtend: CommandLine, said: str, 
 
 def of_estimates(found: list[Any]) -> list[Any]:
     return [check for check in found if check["what"] == "estimates"]
+
+
+@pytest.mark.parametrize(
+    ("share", "seconds", "shown"), [(5.81, 0.35, "350 ms"), (0.12, 0.35, "350 ms (12%)"), (5.81, 125.0, "2:05 (581%)")]
+)
+def test_an_error_of_an_instant_has_no_percent_that_looks_grave(share: float, seconds: float, shown: str) -> None:
+    assert estimate_checks.error_size(share, seconds) == shown
 
 
 def test_estimates_are_compared_with_what_happened(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_a_job_that_did_not_complete_is_compared_with_nothing() -> None:
         ([100e6, 90e6, 75e6], "25 % smaller than on 2026-11-18"),
         ([100e6, 100e6, 100e6], "as large as on 2026-11-18"),
         ([100e6, 200e6, 250e6], "2.5 times as large as on 2026-11-18"),
+        ([100e3, 200e6, 250.46e6], "2,505 times as large as on 2026-11-18"),
         ([0, 1, 2], "as large as on 2026-11-18"),
     ],
 )

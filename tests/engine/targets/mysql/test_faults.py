@@ -154,7 +154,7 @@ async def test_steps_go_on_with_the_connections_that_the_server_gives(database: 
             assert said.startswith("fewer steps run at once than --jobs allows: the server has no connection left")
             fewer = await session.plan(Operation.REBUILD, Options(jobs=4))
             assert fewer.parallel == 1
-            assert "1 steps run at once instead of 4" in fewer.warnings[0]
+            assert "one step runs at a time instead of 4" in fewer.warnings[0]
             while database.value(used) < 20:
                 others.enter_context(database.session())
             with pytest.raises(TooManyConnectionsError):
