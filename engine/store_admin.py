@@ -36,9 +36,9 @@ async def check(location: StoreLocation) -> StoreCheck:
         raise driver_missing(error) from None
 
 
-def _shared(location: StoreLocation) -> str:
+def _shared(location: StoreLocation, why_not_file: str = "opening it makes or upgrades it") -> str:
     if location.url is None:
-        why = "is the file of an embedded store: opening it makes or upgrades it"
+        why = f"is the file of an embedded store: {why_not_file}"
         raise UsageError(str(location), why, "give the URL of a shared store: postgresql://USER@HOST/DATABASE")
     return location.url
 
@@ -51,7 +51,7 @@ async def copy(source: StoreLocation, to: StoreLocation, on_progress: Callable[[
 
     Interrupted, it goes on from there when it is called again. Raises UsageError, StoreError, NotAvailableError.
     """
-    url = _shared(to)
+    url = _shared(to, "jobs are copied into a shared store only")
     if not source.exists():
         raise StoreError(str(source), "there is no such store", "give the file of an embedded store, or a URL")
     if source == to:

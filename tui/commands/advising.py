@@ -261,12 +261,12 @@ def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:
     reasons = [f"  {one.operation:{width}}  {plain(one.reason)}" for one in wanted]
     unsure = listed([one.operation for one in _unknown(wanted)])
     summary = f"{named(request.target)} needs nothing"
-    if unsure:
-        summary += f" that is known: {unsure} unknown"
-        if any(one.inspection_can_tell for one in wanted if one.level is Level.UNKNOWN):
-            summary += " (dbtend advise --thorough looks at everything)"
     if needs_manual_fix := listed([one.operation for one in wanted if one.needs_manual_fix]):
         summary += f" before what {needs_manual_fix} found is put right"
+    if unsure:
+        summary += f", as far as is known; unknown: {unsure}"
+        if any(one.inspection_can_tell for one in wanted if one.level is Level.UNKNOWN):
+            summary += " (dbtend advise --thorough looks at everything)"
     if by_hand := _by_hand(advice):
         summary = f"{named(request.target)}: nothing to run; by hand: {'; '.join(plain(one.reason) for one in by_hand)}"
     return [summary, *reasons]

@@ -235,7 +235,8 @@ def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
             what, f"your role may not do that: {text}", "ask for a role that may: see `dbtend store check`"
         )
     if state == READS_ONLY:
-        return StoreError(what, "the server is read-only", "give the URL of the primary server")
+        hint = "give the URL of the primary server, or see to default_transaction_read_only there"
+        return StoreError(what, "the server or this database is read-only", hint)
     if state.startswith("53"):
         return StoreFullError(what, text, "see to the server")
     if not state or state.startswith(UNAVAILABLE_CLASSES):

@@ -169,9 +169,9 @@ def test_what_is_not_known_is_not_said_to_be_well() -> None:
     assert lines[0].index("no page") == lines[1].index("none was")
     request = Request(target="/srv/a.db", operations=(Operation.VACUUM, Operation.BACKUP))
     summary, *_ = nothing_needed(request, [vacuum, backup])
-    assert summary.startswith("a.db needs nothing that is known: vacuum unknown (dbtend advise --thorough")
+    assert summary.startswith("a.db needs nothing, as far as is known; unknown: vacuum (dbtend advise --thorough")
     summary, *_ = nothing_needed(request, [replace(vacuum, inspection_can_tell=False), backup])
-    assert summary == "a.db needs nothing that is known: vacuum unknown"
+    assert summary == "a.db needs nothing, as far as is known; unknown: vacuum"
 
 
 def test_what_has_to_be_put_right_by_hand_is_not_passed_over() -> None:
