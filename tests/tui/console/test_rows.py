@@ -14,7 +14,7 @@ from tests.building import SQLITE_OPERATIONS
 from tui.console.views.detail import detail_lines
 from tui.console.views.history import columns, history_row
 from tui.console.views.job_document import job_document
-from tui.console.views.line import Role
+from tui.console.views.line import Role, wrapped
 from tui.console.views.rows import FoldedKey, TreeColumns, child_row, children_to_show, parent_row, summary, tree_rows
 from tui.console.views.status import operations
 from tui.presentation.target_names import TargetName
@@ -346,6 +346,10 @@ def test_of_what_is_done_to_the_whole_database_no_object_is_named(width: int) ->
     assert "main" not in "".join(
         row.text for row in detail_lines(parent(child), JobId(42, 2), "sales", now=NOW, width=width)
     )
+
+
+def test_before_the_first_layout_no_word_is_broken() -> None:
+    assert [one.text for one in wrapped("Inspecting ...", 0)] == ["Inspecting ..."]
 
 
 def test_hostile_names_cannot_reach_the_terminal() -> None:

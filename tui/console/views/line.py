@@ -79,8 +79,8 @@ def right(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int, role: Role = Role.TEXT, *, indent: int = 0, key: Hashable = None) -> list[Line]:
-    """Wraps untrusted text into indented lines; its line breaks are kept."""
-    pieces = _pieces(text, max(width - indent, 8))
+    """Wraps untrusted text into indented lines; its line breaks are kept. `width`: 0 before the first layout."""
+    pieces = _pieces(text, max(width - indent, 8) if width else len(text) + 1)
     return [Line(((" " * indent, Role.TEXT), (piece, role)), key) for piece in pieces]
 
 
