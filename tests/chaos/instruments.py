@@ -22,7 +22,7 @@ from engine.domain.steps import Facts
 from engine.execution.plan_run import PlanRun
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
-from engine.store.sqlite import liveness, transactions
+from engine.store.sqlite import liveness, queries, transactions
 from engine.store.sqlite.store import SqliteStore
 from tests.chaos.trace import Trace, What
 
@@ -54,6 +54,7 @@ def install() -> None:
         _lie_about_the_living()
     if Plant.UNFENCED in plants:
         transactions.OWNED = "parent_id = ? AND ordinal = ? AND coalesce(?, ?) IS NOT NULL"
+        queries.IS_OWNED = "SELECT 1"  # it is also asked before a step
 
 
 def tell_ends(store: type, trace: Trace) -> None:

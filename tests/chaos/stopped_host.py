@@ -42,11 +42,10 @@ async def stop_in_the_middle(
                 (proof_of_work,) = await engine.submit([_vacuum(other)])
                 await engine.wait([proof_of_work.id])
                 all_processes.go_on(stopped)
-            await _does(trace, stopped, What.FINISHED, What.REFUSED)
-            if Plant.LIAR in second:
+            for process in [stopped, *([working] if Plant.LIAR in second else [])]:
                 with suppress(TimeoutError):  # it says nothing if it asked for its ownership before
                     async with asyncio.timeout(SILENCE):
-                        await _does(trace, working, What.FINISHED, What.REFUSED, job=f"{job.id}.1")
+                        await _does(trace, process, What.FINISHED, What.REFUSED, job=f"{job.id}.1")
             await engine.wait([job.id])
     return await check(trace.store, trace.told(), contents)
 
