@@ -56,6 +56,8 @@ class Outcome:
     """The seconds that all its steps were expected to take."""
     size_estimate: float | None = None
     """The seconds that all its steps were expected to take, by their sizes alone."""
+    attempt: int | None = None
+    """The earlier attempt that ended so, whose process could not tell the store; None: the attempt that claimed it."""
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,7 @@ import math
 import os
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
@@ -22,16 +22,20 @@ from engine.domain.errors import (
 )
 from engine.domain.jobs import JobId
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import LogLevel, Micros
+from engine.domain.steps import LogLevel, LogLine, Micros
+from engine.execution.kept_results import KeptResult, KeptResults
 from engine.execution.reporter import Reporter
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
 from engine.store.protocol import HintSource, Store
+from engine.system.background import in_background
 from engine.system.clock import SteadyClock, held_steady
 
 P = ParamSpec("P")
 T = TypeVar("T")
 CANCEL_CHECK_INTERVAL = 0.02
+KEEP_AFTER = 0.5
+"""Seconds after which a result is kept on this host that the store has not taken; at once where it refused before."""
 STORE_RETRY_INTERVAL = 1.0
 STORE_RETRIES = 30
 STORE_RETRIES_AT_STOP = 3
@@ -58,11 +62,13 @@ class JobProcessor:
         run: str | None = None,
         clock: Callable[[], Micros],
         slots: WorkerSlots | None = None,
+        results: KeptResults | None = None,
     ) -> None:
         """
         Args:
             run: also claim children reserved for this run.
             slots: each running child takes one; None: only `concurrency` limits them.
+            results: keeps those that the store cannot take at once; None: they are in memory only.
         """
         self._store = store
         self._workers = workers
@@ -72,6 +78,7 @@ class JobProcessor:
         self._run = run
         self._clock = clock
         self._worker_slots = slots
+        self._results = results
         self._running: dict[JobId, asyncio.Event] = {}
         self._asked_to_stop: set[JobId] = set()
         self._slots: list[asyncio.Task[None]] = []
@@ -209,6 +216,8 @@ class JobProcessor:
 
     async def _run_claim(self, claim: Claim) -> Claim | None:
         """Run a claimed child to its end; returns the next claim, if any."""
+        if (kept := await self._kept_result(claim)) is not None:
+            return await self._settle(claim, kept.outcome, lambda: kept.report)
         log.info("#%s %s %s started, attempt %d", claim.job, claim.operation, claim.target, claim.attempt)
         if isinstance(self._clock, SteadyClock):
             self._clock.not_before(claim.started_at)
@@ -218,13 +227,37 @@ class JobProcessor:
         reporter = Reporter(claim, lambda report: self._report(claim, report), self._clock)
         try:
             outcome = await self._execute(claim, reporter, cancel)
-        except OwnershipLostError as error:
+        except BaseException as error:
+            await reporter.stop()
+            if not isinstance(error, OwnershipLostError):
+                raise
             log.warning("%s", error)
             return None
         finally:
-            report = await reporter.stop()
             del self._running[claim.job]
-        return await self._store_outcome(claim, outcome, report)
+        outcome = replace(outcome, ended_at=self._clock())  # not the later time of the write
+        return await self._settle(claim, outcome, reporter.unsent, reporter)
+
+    async def _kept_result(self, claim: Claim) -> KeptResult | None:
+        """The result of the attempt before, if its process of this host ended before it could store that."""
+        kept = self._results.of_earlier(claim) if self._results is not None else None
+        if kept is None:
+            return None
+        parent = await until_answered(self._store.job, claim.job.parent)
+        child = next(child for child in parent.children if child.id == claim.job)
+        earlier = claim.attempt - 1
+        if (earlier, kept.started_at) not in {(one.number, one.started_at) for one in child.attempts}:
+            return None  # of another store that was at this place
+        lines = [line.number for line in (*child.log, *kept.report.log) if line.attempt == earlier]
+        told = LogLine(
+            number=max(lines, default=0) + 1,
+            attempt=earlier,
+            at=self._clock(),
+            level=LogLevel.INFO,
+            message="its process ended before the store took this result, which was kept on its host until now",
+        )
+        report = replace(kept.report, log=(*kept.report.log, told))
+        return replace(kept, outcome=replace(kept.outcome, attempt=earlier), report=report)
 
     async def _execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         worker = self._workers.get(claim.type)
@@ -249,24 +282,61 @@ class JobProcessor:
             await self._store.report(claim, report)
             self._log_store_state(None)
         except OwnershipLostError:
-            self._running[claim.job].set()
+            if (cancel := self._running.get(claim.job)) is not None:
+                cancel.set()
         except StoreError as error:
             self._log_store_state(error)
             raise
 
-    async def _store_outcome(self, claim: Claim, outcome: Outcome, report: Report) -> Claim | None:
-        """Store the outcome; returns the next claim, if any. If the store stays unwritable, this process ends."""
+    async def _settle(
+        self, claim: Claim, outcome: Outcome, unsent: Callable[[], Report], reporter: Reporter | None = None
+    ) -> Claim | None:
+        """Store an outcome, or hand the child back; returns the next claim, if any.
+
+        If the store stays unwritable, this process ends. `unsent`: gives what `reporter` may still be sending.
+        """
         handed_back = (
             self._stopping
             and outcome.status is Status.CANCELLED
+            and outcome.attempt is None
             and claim.recovering is None
             and claim.job not in self._asked_to_stop
         )
         self._asked_to_stop.discard(claim.job)
-        refused, broken = 0, False
-        outcome = replace(outcome, ended_at=self._clock())  # not the later time of the write
         if not handed_back:
             log.info("#%s %s%s", claim.job, outcome.status, f": {outcome.error}" if outcome.error else "")
+        try:
+            async with nullcontext() if handed_back else self._kept_meanwhile(claim, outcome, unsent):
+                report = unsent() if reporter is None else await reporter.stop()
+                return await self._deliver(claim, outcome, report, handed_back=handed_back)
+        except OwnershipLostError as error:
+            log.warning("%s", error)
+            return None
+
+    @asynccontextmanager
+    async def _kept_meanwhile(
+        self, claim: Claim, outcome: Outcome, unsent: Callable[[], Report]
+    ) -> AsyncIterator[None]:
+        """Keep a result on this host while the store does not take it, and after that if it never does."""
+        results, is_kept = self._results, outcome.attempt is not None
+        if results is None:
+            yield
+            return
+
+        async def keep() -> None:
+            nonlocal is_kept
+            await asyncio.sleep(0 if self._refusal else KEEP_AFTER)
+            is_kept = True
+            await asyncio.to_thread(results.keep, claim, outcome, unsent())
+
+        async with in_background(keep(), f"dbtend-keep-{claim.job}"):
+            yield
+        if is_kept:
+            await asyncio.to_thread(results.drop, claim)
+
+    async def _deliver(self, claim: Claim, outcome: Outcome, report: Report, *, handed_back: bool) -> Claim | None:
+        """Store an outcome, or hand the child back; returns the next claim, if any. Raises OwnershipLostError."""
+        refused, broken = 0, False
         while True:
             try:
                 if handed_back:
@@ -280,9 +350,6 @@ class JobProcessor:
                     following = await self._store.finish_and_claim(claim, outcome, report, self._own_jobs, self._run)
                 self._log_store_state(None)
                 return following
-            except OwnershipLostError as error:
-                log.warning("%s", error)
-                return None
             except StoreError as error:
                 refused = await self._wait_before_retry(error, refused)
             except Exception as error:

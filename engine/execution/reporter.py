@@ -209,7 +209,7 @@ class Reporter:
 
     async def flush(self) -> bool:
         """Send everything now; whether it is stored."""
-        report = self._unsent()
+        report = self.unsent()
         try:
             await self._send(report)
         except StoreError:
@@ -224,9 +224,10 @@ class Reporter:
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.wait({self._sender})
-        return self._unsent()
+        return self.unsent()
 
-    def _unsent(self) -> Report:
+    def unsent(self) -> Report:
+        """What the store has not been told yet."""
         try:
             self._progress = self._progress_now()
         except ArithmeticError:  # a defect, or absurd numbers of a damaged database: the work goes on
@@ -263,7 +264,7 @@ class Reporter:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            report = self._unsent()
+            report = self.unsent()
             # If the store cannot be written, the next report or the end of the child carries it.
             with suppress(StoreError):
                 await self._send(report)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.domain.jobs import JobType
 from engine.domain.steps import Micros
+from engine.execution.kept_results import KeptResults
 from engine.execution.needed_now import NeededNow
 from engine.execution.processor import JobProcessor, store_log, until_answered
 from engine.execution.worker import DatabaseMaintenanceWorker
@@ -59,6 +60,7 @@ async def hosted_workers(
             run=identity.run if identity else None,
             clock=clock,
             slots=None if max_running is None else WorkerSlots(location.path, max_running),
+            results=KeptResults(location.path),
         )
         processor.adopt(own_jobs or ())
         async with processor.running():

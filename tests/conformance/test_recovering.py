@@ -69,6 +69,21 @@ async def test_it_is_open_until_somebody_has_looked_after_its_database(store: Re
     ]
 
 
+async def test_a_result_that_the_dead_process_had_kept_is_that_of_its_attempt(store: RescuingStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    first = await store.claim("dead")
+    assert first is not None
+    await store._rescue_from("dead")
+    again = await store.claim("me")
+    assert again is not None
+    ended = replace(COMPLETED, ended_at=first.started_at + 7, attempt=1)
+    await store.finish(again, ended, Report())
+    over = await child(store)
+    assert (over.attempt, over.started_at, over.finished_at) == (1, first.started_at, first.started_at + 7)
+    assert [(one.number, one.status) for one in over.attempts] == [(1, Status.COMPLETED)]
+    assert (await store.job(1)).status is Status.COMPLETED
+
+
 async def test_it_needs_no_attempt_to_be_left(store: RescuingStore) -> None:
     await lose(store, new_job("sales", Operation.VACUUM, max_attempts={Operation.VACUUM: 1}))
     await recovery(store)

@@ -163,6 +163,7 @@ def outcome(ended: Outcome) -> Jsonb:
             "left": ended.left,
             "estimate": ended.estimate,
             "size_estimate": ended.size_estimate,
+            "attempt": ended.attempt,
         }
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import DuplicateRequestError, OwnershipLostError
@@ -334,6 +335,8 @@ def next_child_queries(
 def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, report: Report, at: Micros) -> None:
     """End a child, skip later ones after a failure, close the parent: fenced by owner and attempt."""
     progress, at = report.progress, outcome.ended_at or at
+    if outcome.attempt is not None:
+        claim = _resume_attempt(connection, claim, outcome.attempt)
     owned = connection.execute(
         "UPDATE child_job SET status = ?1, reason = iif(?1 = 'cancelled', coalesce(cancel_reason, ?2), ?2), error = ?,"
         " warnings = ?, before = ?, after = ?, steps_left = ?, estimate = ?, size_estimate = ?, fraction = ?,"
@@ -359,6 +362,21 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.TIME_LIMIT, at)
     _follow_file(connection, outcome.after or {})
     update_parent(connection, claim.job.parent, at)
+
+
+def _resume_attempt(connection: sqlite3.Connection, claim: Claim, earlier: int) -> Claim:
+    """Let a running child be the earlier attempt that ended and could not tell the store; that attempt as a claim."""
+    job = (claim.job.parent, claim.job.ordinal, earlier)
+    resumed = connection.execute(
+        "UPDATE child_job SET (attempt, started_at, pid, host, recovering) = ("
+        " SELECT attempt, started_at, pid, host, 0 FROM attempt WHERE parent_id = ? AND ordinal = ? AND attempt = ?)"
+        f" WHERE {OWNED} AND EXISTS (SELECT 1 FROM attempt WHERE parent_id = ? AND ordinal = ? AND attempt = ?)",
+        (*job, *_token(claim), *job),
+    ).rowcount
+    if not resumed:
+        return claim
+    connection.execute("DELETE FROM attempt WHERE parent_id = ? AND ordinal = ? AND attempt = ?", job)
+    return replace(claim, attempt=earlier)
 
 
 def _follow_file(connection: sqlite3.Connection, after: Facts) -> None:

@@ -289,7 +289,8 @@ CREATE OR REPLACE FUNCTION has_ended_so(token jsonb, outcome jsonb) RETURNS bool
     SELECT EXISTS (
         SELECT FROM child_job
         WHERE (parent_id, ordinal, attempt)
-                = ((token ->> 'parent')::bigint, (token ->> 'ordinal')::integer, (token ->> 'attempt')::integer)
+                = ((token ->> 'parent')::bigint, (token ->> 'ordinal')::integer,
+                    coalesce(outcome ->> 'attempt', token ->> 'attempt')::integer)
             AND status = outcome ->> 'status'
             AND finished_at = greatest((outcome ->> 'ended_at')::bigint, started_at) AND outcome -> 'ended_at' <> 'null')
 $$;
@@ -308,6 +309,21 @@ BEGIN
         SELECT id FROM parent_job WHERE target_key = key AND finished_at IS NULL FOR UPDATE SKIP LOCKED);
 END $$;
 
+-- Let a running child be the earlier attempt that ended on its host and could not tell the store. Returns its token.
+CREATE OR REPLACE FUNCTION resume_attempt(token jsonb, earlier integer) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE child_job AS c
+    SET attempt = a.attempt, started_at = a.started_at, pid = a.pid, host = a.host, recovering = false
+    FROM attempt AS a
+    WHERE (c.parent_id, c.ordinal) = ((token ->> 'parent')::bigint, (token ->> 'ordinal')::integer)
+        AND c.owner = token ->> 'owner' AND c.attempt = (token ->> 'attempt')::integer AND c.status = 'running'
+        AND (a.parent_id, a.ordinal, a.attempt) = (c.parent_id, c.ordinal, earlier);
+    IF NOT FOUND THEN RETURN token; END IF;
+    DELETE FROM attempt
+    WHERE (parent_id, ordinal, attempt) = ((token ->> 'parent')::bigint, (token ->> 'ordinal')::integer, earlier);
+    RETURN token || jsonb_build_object('attempt', earlier);
+END $$;
+
 -- End a child, skip later ones after a failure, and close the parent. Fails unless owner and attempt are still those of
 -- the token.
 CREATE OR REPLACE FUNCTION finish(token jsonb, outcome jsonb, news jsonb, at bigint) RETURNS void LANGUAGE plpgsql AS $$
@@ -321,6 +337,9 @@ DECLARE
 BEGIN
     at := coalesce((outcome ->> 'ended_at')::bigint, at, now_micros());
     j := lock_parent(p);
+    IF outcome ->> 'attempt' IS NOT NULL THEN
+        token := resume_attempt(token, (outcome ->> 'attempt')::integer);
+    END IF;
     UPDATE child_job SET status = how, due = false,
         reason = CASE how WHEN 'cancelled' THEN coalesce(cancel_reason, outcome ->> 'reason') ELSE outcome ->> 'reason' END,
         error = outcome ->> 'error', warnings = outcome ->> 'warnings', before = outcome ->> 'before',

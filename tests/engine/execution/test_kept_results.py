@@ -1,0 +1,83 @@
+"""What a process had completed and could not store before it ended: stored by the next one, and not done again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from engine import Engine, JobId, Operation, Reason, Status
+from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.steps import LogLevel, LogLine, Progress, Step, WaitsFor
+from engine.execution.kept_results import KeptResults
+from tests.engine.processes import python
+from tests.sqlite_files import make_database
+from tests.tui.command_line import wait_until
+
+WORKS = """
+    from engine import Engine, Operation, Options, Request
+
+    async def main():
+        async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
+            request = Request(
+                target=sys.argv[2], operations=(Operation.VACUUM,), options=Options(lock_timeout=600.0))
+            (job,) = await engine.submit([request])
+            while not (await engine.job(job.id)).children[0].steps:
+                await asyncio.sleep(0.01)
+            print("at work", flush=True)
+            await engine.wait([job.id])
+
+    asyncio.run(main())
+"""
+
+
+async def test_r26_what_was_completed_is_not_done_again_after_the_death_of_its_process(tmp_path: Path) -> None:
+    target = make_database(tmp_path / "sales.db")
+    store = tmp_path / "jobs.db"
+    kept = tmp_path / "jobs.db.d" / "results" / "1.1.1"
+    with closing(sqlite3.connect(target, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with python(WORKS, store, target) as process:
+            assert await process.says() == "at work"
+            with closing(sqlite3.connect(store, isolation_level=None, timeout=60)) as locker:
+                locker.execute("BEGIN IMMEDIATE")
+                writer.execute("ROLLBACK")
+                await asyncio.to_thread(wait_until, kept.exists)
+                os.kill(process.pid, signal.SIGKILL)
+                assert await process.says() == ""
+                locker.execute("ROLLBACK")
+    written_at = target.stat().st_mtime_ns
+    async with Engine.open(store, workers=1) as engine, asyncio.timeout(60):
+        await engine.wait([1])
+        (child,) = (await engine.job(1)).children
+    assert (child.status, child.attempt) == (Status.COMPLETED, 1)
+    assert [(one.number, one.status) for one in child.attempts] == [(1, Status.COMPLETED)]
+    assert {step.status for step in child.steps} == {Status.COMPLETED}
+    assert "kept on its host" in child.log[-1].message
+    assert target.stat().st_mtime_ns == written_at
+    assert not kept.exists()
+
+
+def test_a_result_is_read_as_it_was_kept(tmp_path: Path) -> None:
+    results = KeptResults(tmp_path / "jobs.db")
+    claim = Claim(job=JobId(3, 1), type="x", attempt=2, owner="me", target="t", operation="vacuum", options=None)
+    step = Step(
+        number=1, attempt=2, object="main", command="VACUUM", status=Status.COMPLETED, started_at=5, finished_at=6,
+        operation=Operation.VACUUM, effect={"freed_pages": 3},
+    )  # fmt: skip
+    outcome = Outcome(
+        status=Status.FAILED, ended_at=7, reason=Reason.TARGET_BUSY, error="é\udcff", warnings=("w",), after={"size": 1}
+    )
+    line = LogLine(number=1, attempt=2, at=5, level=LogLevel.WARNING, message="m")
+    report = Report(progress=Progress(fraction=0.5, waits_for=WaitsFor.LOCK), steps=(step,), log=(line,))
+    results.keep(claim, outcome, report)
+    again = Claim(job=JobId(3, 1), type="x", attempt=3, owner="you", target="t", operation="vacuum", options=None)
+    found = results.of_earlier(again)
+    assert found is not None
+    assert (found.started_at, found.outcome, found.report) == (0, outcome, report)
+    assert results.of_earlier(claim) is None
+    (tmp_path / "jobs.db.d" / "results" / "3.1.2").write_text("{")
+    assert results.of_earlier(again) is None
