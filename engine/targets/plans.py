@@ -141,8 +141,8 @@ class OperationPlan:
     waits: bool = False
     """Whether it would wait for a lock now; a warning names the holder."""
     left_out: int = 0
-    """How many tables or indexes are left out for lack of a privilege, or although they, or what they belong to, were
-    named; a warning names them."""
+    """How many tables or indexes are left out for lack of a privilege or of disk space, or although they, or what they
+    belong to, were named; a warning names them."""
 
     @property
     def lock(self) -> Lock:

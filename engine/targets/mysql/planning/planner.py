@@ -86,14 +86,14 @@ async def plan_tables(
     if operation is Operation.REBUILD and not options.server.offline:
         possible, why_others_stay = _online(permitted)
         warnings += [f"left out: {why_others_stay}"] if why_others_stay else []
-    others_left_out = len(permitted) - len(possible)
+    left_out = len(forbidden) + (len(permitted) - len(possible) if options.objects else 0)
     steps = await _steps(reader, operation, options, possible, reasons)
     if any(step.disk_needed for step in steps):
         needs = await disk_needs(reader, possible)  # by table, which is what steps conflict by
         steps = [replace(step, needs=needs.get(step.conflict, ())) for step in steps]
         what_to_do = _NO_ROOM_TO_REPAIR if operation is Operation.REPAIR else _NO_ROOM
         fitting_steps, problems = fitting(steps, what_to_do, force=options.force)
-        others_left_out += len(steps) - len(fitting_steps)
+        left_out += len(steps) - len(fitting_steps)
         steps = fitting_steps
         warnings += problems
     if not steps and warnings:
@@ -104,7 +104,7 @@ async def plan_tables(
         operation=operation,
         steps=tuple(by_turn(steps, operation, turns)),
         warnings=tuple(warnings),
-        left_out=len(forbidden) + (others_left_out if options.objects else 0),
+        left_out=left_out,
     )
     return await in_parallel(reader, planned, options)
 

@@ -309,7 +309,7 @@ async def _rewrite(
         server,
         turns,
         forbidden=forbidden,
-        others_left_out=len(steps) - len(fitting_steps) if in_scope.is_named else 0,
+        others_left_out=len(steps) - len(fitting_steps),
         warnings=[*problems, *repack_steps.log_warnings(fitting_steps, replication_state)],
         not_needed=not_needed,
     )
@@ -398,7 +398,7 @@ async def _repack(
         server,
         turns,
         forbidden=forbidden,
-        others_left_out=impossible + len(steps) - len(fitting_steps) if in_scope.is_named else 0,
+        others_left_out=len(steps) - len(fitting_steps) + (impossible if in_scope.is_named else 0),
         warnings=warnings,
         not_needed=". ".join(refusals),
     )
@@ -433,7 +433,7 @@ def plan_of(
 
     Args:
         forbidden: what the role may not maintain.
-        others_left_out: how many named tables or indexes are left out for other reasons.
+        others_left_out: how many tables or indexes are left out for lack of disk space, or although they were named.
         not_needed: why there is nothing to do, where there are no steps.
     """
     rights = missing_rights(forbidden, server)
