@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -17,6 +17,8 @@ class SlowLine:
         self._goes.set()
         self._is_cut = False
         self._open: set[asyncio.Task[None] | None] = set()
+        self.round_trips: list[int] = []
+        """Of each connection: how often the server answered what it was asked."""
 
     def stall(self) -> None:
         """Nothing gets through until `go`."""
@@ -55,7 +57,20 @@ class SlowLine:
 
     async def _both_ways(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(self._server)
-        ways = [asyncio.create_task(self._one_way(*way)) for way in ((reader, to_server), (from_server, writer))]
+        number, was_asked = len(self.round_trips), False
+        self.round_trips.append(0)
+
+        def ask() -> None:
+            nonlocal was_asked
+            was_asked = True
+
+        def answer() -> None:
+            nonlocal was_asked
+            self.round_trips[number] += was_asked
+            was_asked = False
+
+        both = ((reader, to_server, ask), (from_server, writer, answer))
+        ways = [asyncio.create_task(self._one_way(*way)) for way in both]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -64,7 +79,9 @@ class SlowLine:
             await asyncio.gather(*ways, return_exceptions=True)
             to_server.close()
 
-    async def _one_way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _one_way(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: Callable[[], None]
+    ) -> None:
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         now = asyncio.get_running_loop().time
 
@@ -80,6 +97,7 @@ class SlowLine:
         arriving = asyncio.create_task(arrive())
         try:
             while data := await reader.read(65536):
+                said()
                 under_way.put_nowait((now() + self._delay, data))
             under_way.put_nowait((now() + self._delay, b""))
             await arriving

@@ -11,7 +11,7 @@ import psycopg
 from engine.domain.errors import StoreError
 from engine.domain.store_reports import Invariant, StoreCheck, StoreMade
 from engine.store.postgres import queue_schema, roles, schema
-from engine.store.postgres.connections import Connection, connected, store_error
+from engine.store.postgres.connections import Connection, answers, connected, store_error
 from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.queries import LIVES
 from engine.system.host import host_name, machine_id
@@ -73,7 +73,7 @@ async def check(url: str) -> StoreCheck:
     """Look at everything that can be seen without a write. Raises StoreError where there is no store that works."""
     async with connected(url, url, "dbtend store") as connection:
         try:
-            rights = await schema.require_current(connection, url)
+            rights, _ = await schema.require_current(connection, url)
             return await _checked(connection, url, rights)
         except psycopg.Error as error:
             raise store_error(url, error) from None
@@ -86,7 +86,7 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
     async with connection.transaction():
         await connection.execute(b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         facts = await _row(connection, _FACTS)
-        has_one = await has_namesake(connection, host_name(), machine_id())
+        (((has_one,),),) = await answers(connection, has_namesake(host_name(), machine_id()))
         broken = {rule: int((await _row(connection, query))[0]) for rule, query in _BROKEN.items()}
     server, database, size, user, jobs, open_jobs, events, workers, dead, is_local = facts
     missing = await roles.missing_roles(connection)

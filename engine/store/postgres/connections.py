@@ -56,6 +56,8 @@ _END_SESSIONS: Final = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_ac
 WHERE pid = ANY (%s) AND usename = session_user AND application_name = %s"""
 
 Connection = psycopg.AsyncConnection[TupleRow]
+Question = tuple[str, Mapping[str, Any] | None]
+"""A statement that reads, and its values."""
 T = TypeVar("T")
 
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # who asks for a connection tells of it
@@ -83,10 +85,10 @@ async def connect(url: str, what: str, program: str, **settings: str) -> Connect
         raise store_error(what, error) from None
 
 
-async def answers(connection: Connection, *queries: str) -> list[list[TupleRow]]:
+async def answers(connection: Connection, *questions: Question) -> list[list[TupleRow]]:
     """What several statements read, in one transaction and one round trip. Raises psycopg.Error."""
     async with connection.pipeline():
-        cursors = [await connection.execute(query.encode()) for query in queries]
+        cursors = [await connection.execute(query.encode(), values) for query, values in questions]
     return [await cursor.fetchall() for cursor in cursors]
 
 
@@ -135,9 +137,9 @@ class Pool:
         await self._pool.resize(1, self._pool.max_size)
 
     async def close(self) -> None:
-        await self._pool.close()
+        await self._pool.close(timeout=1)
 
-    async def rows(self, query: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> list[TupleRow]:
+    async def rows(self, query: str, values: Mapping[str, Any] | Sequence[Any] | None = ()) -> list[TupleRow]:
         """What one statement reads. Raises StoreError."""
 
         async def ask(connection: Connection) -> list[TupleRow]:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import TupleRow
 
 from engine.domain.errors import StoreError
 from engine.domain.requests import EngineName, Operation
@@ -20,8 +21,8 @@ from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 from engine.store.ending_texts import PHRASES
 from engine.store.postgres import queue_schema, roles
-from engine.store.postgres.connections import answers, store_error
-from engine.store.postgres.server_checks import refuse_unusable
+from engine.store.postgres.connections import Question, answers, store_error
+from engine.store.postgres.server_checks import refuse_unusable, usable_answers
 
 SCHEMA: Final = "dbtend"
 _CLASS: Final = 0x6474656E
@@ -78,18 +79,25 @@ class StoreState(NamedTuple):
     """The last migration of procrastinate that it has had."""
 
 
-async def require_current(connection: Connection, what: str) -> frozenset[roles.Role]:
-    """What this user may do there. Raises StoreError unless there is a store of this version that works."""
+async def require_current(
+    connection: Connection, what: str, *more: Question
+) -> tuple[frozenset[roles.Role], list[list[TupleRow]]]:
+    """What this user may do there, and what more statements read. Raises StoreError unless there is a store of this
+    version that works.
+
+    Each round trip is one of the `TIMES` in which it is asked whether a store works there.
+    """
     try:
-        await refuse_unusable(connection, what)
-        if not await _is_there(connection, what):
+        ((schemas,),) = await usable_answers(connection, what, (_SCHEMAS, None))
+        if not _is_there(schemas, what):
             raise StoreError(what, "holds no store of dbtend", f"make one with `dbtend store init {what}`")
-        versions, ((*rights,),) = await answers(connection, _VERSION, roles.RIGHTS)
+        (versions,) = await usable_answers(connection, what, (_VERSION, None))
         state, known = _known_state(versions, what), len(migrations())
         if state.version < known:
             why = f"was made by an older dbtend (store version {state.version}, this one needs {known})"
             raise StoreError(what, why, f"upgrade it with `dbtend store init {what}`")
-        return roles.granted(rights)
+        ((rights,), *found) = await usable_answers(connection, what, (roles.RIGHTS, None), *more)
+        return roles.granted(rights), found
     except psycopg.Error as error:
         raise store_error(what, error) from None
 
@@ -99,15 +107,15 @@ async def state_of(connection: Connection, what: str) -> StoreState | None:
 
     Raises StoreError if it is newer, or another program has this schema.
     """
-    if not await _is_there(connection, what):
+    if not _is_there(await _row(connection, _SCHEMAS), what):
         return None
-    (versions,) = await answers(connection, _VERSION)
+    (versions,) = await answers(connection, (_VERSION, None))
     return _known_state(versions, what)
 
 
-async def _is_there(connection: Connection, what: str) -> bool:
+def _is_there(schemas: Sequence[Any], what: str) -> bool:
     """Raises StoreError if another program has the schema of a store."""
-    is_ours, dbtend, queue = await _row(connection, _SCHEMAS)
+    is_ours, dbtend, queue = schemas
     if not is_ours and (name := dbtend or queue):
         raise StoreError(what, f"has a schema {name} that is no store of dbtend", HINT)
     return bool(is_ours)

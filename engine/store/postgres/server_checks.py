@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import psycopg
+from psycopg.rows import TupleRow
 
 from engine.domain.errors import StoreError
+from engine.store.postgres.connections import Connection, Question, answers
 from engine.store.postgres.refusals import behind_pooler
-
-Connection = psycopg.AsyncConnection[Any]
 
 TIMES: Final = 3
 _SESSION: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
+
+
+async def usable_answers(connection: Connection, what: str, *questions: Question) -> list[list[TupleRow]]:
+    """What these statements read; in the same round trip it is asked whether a store works there.
+
+    Raises as `refuse_unusable` does, which asks `TIMES` times.
+    """
+    ((session,), *found) = await answers(connection, (_SESSION, None), *questions)
+    backend, is_standby = session
+    if backend != connection.info.backend_pid:
+        raise behind_pooler(what)
+    if is_standby:
+        raise StoreError(what, "is on a standby server, which is read-only", "give the URL of the primary server")
+    return found
 
 
 async def refuse_unusable(connection: Connection, what: str) -> None:
@@ -22,9 +35,4 @@ async def refuse_unusable(connection: Connection, what: str) -> None:
     proves who lives. It tells libpq a process that is not the one that answers, or that changes.
     """
     for _ in range(TIMES):  # one after another: a pooler keeps a session for statements that are sent together
-        cursor = await connection.execute(_SESSION.encode())
-        backend, is_standby = await cursor.fetchone() or (0, False)
-        if backend != connection.info.backend_pid:
-            raise behind_pooler(what)
-        if is_standby:
-            raise StoreError(what, "is on a standby server, which is read-only", "give the URL of the primary server")
+        await usable_answers(connection, what)

@@ -19,10 +19,11 @@ from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool, connected
 from engine.store.postgres.hosts import Hosts
 from engine.store.postgres.job_writes import JobWrites
-from engine.store.postgres.namesakes import refuse_namesake
+from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.notifications import Notifications
 from engine.store.postgres.ownership import Ownership
 from engine.store.postgres.planned_work import PlannedWork
+from engine.store.postgres.refusals import namesake_error
 from engine.store.postgres.roles import Role
 from engine.store.postgres.schema import require_current
 from engine.store.row_checks import UnsoundRowError
@@ -86,11 +87,10 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             here = (host or host_name(), machine_id() if machine is None else machine)
             admission = asyncio.ensure_future(_admission(url, what, watch, here, read_only=read_only))
             stack.push_async_callback(_cancelled, admission)
-            rights = frozenset(Role) if early else await admission
-            is_viewer = read_only or not rights & {Role.OPERATOR, Role.WORKER}
-            pool = Pool(url, what, program="dbtend", size=size, at_once=size if early else 1, read_only=is_viewer)
-            await pool.open()
+            pool = Pool(url, what, program="dbtend", size=size, at_once=size if early else 1, read_only=read_only)
+            await pool.open()  # meanwhile
             stack.push_async_callback(pool.close)
+            rights = frozenset(Role) if early else await admission
             store = cls(url, what, pool, watch, clock, who, *here, queues, rights)
             if early:
                 pool.admission = store._admission = admission
@@ -160,8 +160,9 @@ async def _admission(
     following = asyncio.ensure_future(watch.open())
     try:
         async with connected(url, what, "dbtend") as connection:
-            rights = await require_current(connection, what)
-            await refuse_namesake(connection, *here)
+            rights, (((has_one,),),) = await require_current(connection, what, has_namesake(*here))
+            if has_one:
+                raise namesake_error(here[0])
         await following
     except BaseException:
         await _cancelled(following)

@@ -12,7 +12,7 @@ from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool
 from engine.store.postgres.held_claims import HeldClaims
 from engine.store.postgres.host_targets import HostTargets
-from engine.store.postgres.namesakes import HAS_NAMESAKE
+from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.refusals import namesake_error
 from engine.store.postgres.roles import Role
 
@@ -68,8 +68,7 @@ class StoreBase:
 
     async def _refuse_namesake(self) -> None:
         """Raises StoreError where another machine works under the name of this host: it has other files."""
-        asked = {"host": self._targets_here.host, "machine": self._machine}
-        ((has_one,),) = await self._pool.rows(HAS_NAMESAKE, asked)
+        ((has_one,),) = await self._pool.rows(*has_namesake(self._targets_here.host, self._machine))
         if has_one:
             raise namesake_error(self._targets_here.host)
 

@@ -10,7 +10,10 @@ import pytest
 from psycopg import pq
 
 from engine.store.postgres.connections import answers, connected
+from engine.store.postgres.store import PostgresStore
 from tests.postgres_databases import Database
+from tests.postgres_server import PostgresServer
+from tests.slow_lines import slow_line
 
 
 async def test_statements_that_go_together_are_all_sent_before_the_first_answer(
@@ -20,15 +23,24 @@ async def test_statements_that_go_together_are_all_sent_before_the_first_answer(
         with (tmp_path / "trace").open("w") as trace:
             connection.pgconn.trace(trace.fileno())
             connection.pgconn.set_trace_flags(pq.Trace.SUPPRESS_TIMESTAMPS)
-            ((one,),), ((two,),), none = await answers(connection, "SELECT 1", "SELECT 2", "SELECT 3 WHERE false")
+            ((one,),), ((two,),), none = await answers(
+                connection, ("SELECT 1", None), ("SELECT 2", None), ("SELECT 3 WHERE false", None)
+            )
             connection.pgconn.untrace()
     assert (one, two, none) == (1, 2, [])
     messages = (tmp_path / "trace").read_text().splitlines()
     assert [sender for sender, _ in groupby(message[0] for message in messages)] == ["F", "B"]
 
 
+async def test_a_store_is_opened_in_four_round_trips(postgres: PostgresServer, store_url: str, tmp_path: Path) -> None:
+    async with slow_line(postgres.base / ".s.PGSQL.5432", tmp_path, delay=0) as line:
+        far = f"{store_url.partition('?')[0]}?host={tmp_path}"
+        async with PostgresStore.open(far, what="the store"):
+            assert max(line.round_trips) == 4  # one to connect; a pooler is looked for three times
+
+
 async def test_of_statements_that_go_together_one_that_fails_is_told(database: Database) -> None:
     async with connected(database.url, "the store", "test") as connection:
         with pytest.raises(psycopg.errors.UndefinedTable):
-            await answers(connection, "SELECT 1", "SELECT a FROM public.none", "SELECT 2")
-        assert await answers(connection, "SELECT 3") == [[(3,)]]
+            await answers(connection, ("SELECT 1", None), ("SELECT a FROM public.none", None), ("SELECT 2", None))
+        assert await answers(connection, ("SELECT 3", None)) == [[(3,)]]
