@@ -10,6 +10,7 @@ import psycopg
 from engine.domain.errors import StoreError, StoreUnreachableError
 from engine.store.change_waiters import ChangeWaiters
 from engine.store.postgres.connections import Connection, connected, heard
+from engine.store.postgres.schema import LOCKS
 from engine.system.clock import SteadyClock
 
 CHANNEL: Final = "dbtend_change"
@@ -21,6 +22,10 @@ PACE: Final = 0.02
 """The least seconds from one look to the next: while many jobs end, a look tells of several changes."""
 RECONNECT_AFTER: Final = 0.5
 LAST_CHANGE: Final = "SELECT coalesce(max(seq), 0), now_micros() FROM event"
+# A commit tells of its change only where somebody holds this lock: else each would wake all processes while jobs end.
+# It takes the lock itself until it is over, so that who begins to wait then sees the change.
+BEGIN_WAIT: Final = f"SELECT pg_advisory_lock_shared({LOCKS['LISTENERS']})"
+END_WAIT: Final = f"SELECT pg_advisory_unlock_shared({LOCKS['LISTENERS']})"
 
 
 class ChangeWatch:
@@ -96,24 +101,34 @@ class ChangeWatch:
 
     async def _listen(self, connection: Connection, ready: asyncio.Future[None]) -> None:
         was_lost = ready.done()  # a server that crashed forgets commits that were about to reach its disk
+        waits, lock = False, ""
         while True:
-            asked = self._clock.wall()
+            seen, asked = self.last_change, self._clock.wall()
+            if lock:
+                await connection.execute(lock.encode())
             cursor = await connection.execute(LAST_CHANGE.encode())
-            row = await cursor.fetchone()
+            newest, at = await cursor.fetchone() or (0, 0)
+            waits = lock == BEGIN_WAIT
             self._set_reach(None)
-            if row is not None:
-                self._clock.follow(asked, row[1])
-                if was_lost:
-                    self._waiters.lapse(row[0])
-                    self._note_cancel()
-                    was_lost = False
-                self.note(row[0])
+            self._clock.follow(asked, at)
+            if was_lost:
+                self._waiters.lapse(newest)
+                self._note_cancel()
+                was_lost = False
+            self.note(newest)
             if not ready.done():
                 ready.set_result(None)
-            await asyncio.sleep(PACE)
-            if not await self._was_told(connection):
-                await heard(connection, LOOK_EVERY)
+            if newest != seen:
+                await asyncio.sleep(PACE)
                 await self._was_told(connection)
+                lock = END_WAIT if waits else ""
+            elif not waits:
+                lock = BEGIN_WAIT
+            else:
+                if not await self._was_told(connection):
+                    await heard(connection, LOOK_EVERY)
+                    await self._was_told(connection)
+                lock = END_WAIT
 
     async def _was_told(self, connection: Connection) -> bool:
         """Whether there were notifications since it was asked last."""

@@ -37,6 +37,7 @@ LOCKS: Final[Mapping[str, str]] = {
     "EVENTS": f"{_CLASS + 6}, 0",
     "CLAIMS": str(_CLASS + 7),
     "TARGETS": str(_CLASS + 8),
+    "LISTENERS": f"{_CLASS + 9}, 0",
 }
 GRACE: Final = 10
 """Seconds after a start of the server in which no process is declared dead."""

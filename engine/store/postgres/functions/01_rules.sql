@@ -110,8 +110,11 @@ BEGIN
     PERFORM pg_advisory_xact_lock({EVENTS});
     INSERT INTO event  -- a statement after the lock: it sees what was committed while this waited
     VALUES (coalesce((SELECT max(seq) FROM event), 0) + 1, at, parent_id, ordinal, kind, old, new, attempt);
-    PERFORM pg_notify(  -- a transaction sends two at most: the server drops equal ones
-        'dbtend_change', CASE kind WHEN 'cancel_requested' THEN 'cancel' ELSE '' END);
+    IF kind = 'cancel_requested' THEN
+        PERFORM pg_notify('dbtend_change', 'cancel');
+    ELSIF NOT pg_try_advisory_xact_lock({LISTENERS}) THEN  -- somebody waits for a change; see ChangeWatch
+        PERFORM pg_notify('dbtend_change', '');
+    END IF;
 END $$;
 
 CREATE OR REPLACE FUNCTION parent_job_event() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -59,3 +59,14 @@ async def test_no_lock_is_held_while_a_disk_is_slow_and_an_answer_waits_for_it(
                 assert admin.execute(query).fetchall() == [("off", True)]
         finally:
             admin.execute("ALTER ROLE postgres RESET synchronous_commit")
+
+
+def test_a_commit_tells_of_its_change_where_somebody_waits(store_url: str) -> None:
+    with as_admin(store_url) as writer, as_admin(store_url) as listener:
+        writer.execute("SET search_path = dbtend, dbtend_queue")
+        listener.execute(f"LISTEN {change_watch.CHANNEL}".encode())
+        writer.execute("SELECT pause('me', NULL)")
+        listener.execute(change_watch.BEGIN_WAIT.encode())
+        assert list(listener.notifies(timeout=0)) == []
+        writer.execute("SELECT resume(NULL)")
+        assert [told.payload for told in listener.notifies(timeout=10, stop_after=1)] == [""]
