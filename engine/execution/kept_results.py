@@ -48,7 +48,7 @@ class KeptResults:
         self._directory = private_directory(store) / "results"
 
     def keep(self, claim: Claim, outcome: Outcome, report: Report) -> None:
-        """Write it to the disk; where that fails, it is only in memory."""
+        """Write it to the disk; if that fails, it is only in memory."""
         kept = KeptResult(claim.started_at, outcome, report)
         path = self._path(claim, claim.attempt)
         unfinished = path.with_suffix(".new")

@@ -33,7 +33,7 @@ Connection = psycopg.Connection[Any]
 
 
 def obey(url: str, *, host: str, pool: int, lifeline: int) -> None:
-    """Kill what is asked for among the processes of a pool, until `lifeline` can be read."""
+    """Kill processes of a pool when another host asks for it, until `lifeline` can be read."""
     while not _is_over(lifeline):
         with suppress(psycopg.Error):  # the workers tell of a server that is gone
             _obey_while_reached(url, host, pool, lifeline)
