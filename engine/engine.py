@@ -537,7 +537,10 @@ class Engine:
         work = await schedule_work.work_of(
             schedule, config, self._store, self._clock, read_only=self.read_only, by_surveys=True, tell=tell
         )
-        return await preview.night_of(schedule, work, self.plan, due_at, workers=workers, tell=tell)
+        is_shared = self._store.hosts is not None
+        return await preview.night_of(
+            schedule, work, self.plan, due_at, workers=workers, is_shared=is_shared, tell=tell
+        )
 
     async def pool_size(self) -> int:
         """How many processes the permanent workers of this store have."""

@@ -37,6 +37,8 @@ class PlannedTarget:
     """It does not start before; None: it starts with the first."""
     problem: str = ""
     """Why nothing of it can be planned, as text."""
+    elsewhere: str | None = None
+    """The other host that plans and does it, when it is due: that is no problem."""
 
 
 @frozen(kw_only=True)

@@ -17,6 +17,7 @@ from engine.inspection.inspector import for_each
 from engine.schedules.looking import Tell, counting
 from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, planned_night
 from engine.schedules.work import Work
+from engine.submission.elsewhere import is_elsewhere
 from engine.targets import resolve
 from engine.targets.plans import OperationPlan, Plan
 
@@ -28,14 +29,20 @@ async def night_of(
     due_at: Micros,
     *,
     workers: int,
+    is_shared: bool,
     tell: Tell | None = None,
 ) -> PlannedNight:
-    """What the work of a schedule would be if it were due at `due_at`. `plan` raises TargetError."""
-    asked = {request.target: request for request in work.requests}
+    """What the work of a schedule would be if it were due at `due_at`. `plan` raises TargetError.
+
+    `is_shared`: whether other hosts plan and do the work on their files.
+    """
+    of_others = [one for one in work.requests if is_shared and is_elsewhere(one)]
+    requests = [one for one in work.requests if one not in of_others]
+    asked = {request.target: request for request in requests}
     plans = await for_each(list(asked), counting(lambda target: plan(asked[target]), len(asked), tell))
-    targets = [_planned(*one, schedule, due_at) for one in zip(work.requests, plans, strict=True)]
+    targets = [_planned(*one, schedule, due_at) for one in zip(requests, plans, strict=True)]
     return planned_night(
-        [*targets, *map(_failed, work.failed)],
+        [*targets, *map(_failed, work.failed), *map(_of_other, of_others)],
         opens_at=due_at,
         closes_at=closes_at(schedule, due_at),
         workers=workers,
@@ -65,6 +72,11 @@ def _planned(request: Request, plan: Plan | TargetError, schedule: Schedule, due
         host=resolve(request.target).host_key,
         starts_at=due_at + stagger_offset(schedule, plan.target),
     )
+
+
+def _of_other(request: Request) -> PlannedTarget:
+    place = resolve(request.target)
+    return PlannedTarget(target=place.url, host=place.host_key, elsewhere=place.elsewhere)
 
 
 def _failed(failed: FailedRequest) -> PlannedTarget:

@@ -255,7 +255,7 @@ def _show(
         output.document(form)
         return OK
     if plan is not None:
-        output.line("\n".join(_next_night(plan, looked.rows[0].schedule)))
+        output.line("\n".join(_next_night(plan, looked.rows[0])))
     for row in looked.rows:
         if row.foreign_config:
             output.notice(f"{row.schedule.name} is in {plain(row.foreign_config)}, too, which fires it: rename one")
@@ -361,8 +361,8 @@ def _last_night(row: ScheduleRow, jobs: Sequence[ParentJob]) -> Iterator[str]:
         )
 
 
-def _next_night(plan: PlannedNight, schedule: Schedule) -> Iterator[str]:
-    yield from ("", *schedule_format.plan_heading(plan, schedule, now()))
+def _next_night(plan: PlannedNight, row: ScheduleRow) -> Iterator[str]:
+    yield from ("", *schedule_format.plan_heading(plan, row, now()))
     picture = planned_picture(plan, zone_named(""), _width(), named=name_of, most=_TARGETS)
     yield from (one.plain for one in picture)
 

@@ -173,7 +173,8 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     "night": record({
         "opens_at": TIME, "closes_at": or_null(TIME), "workers": COUNT, "idle": COUNT, "inapplicable": COUNT,
         "targets": listed(record({
-            "target": TEXT, "problem": or_null(TEXT), "not_begun": listed(one_of(Operation)),
+            "target": TEXT, "problem": or_null(TEXT), "elsewhere": or_null(TEXT),
+            "not_begun": listed(one_of(Operation)),
             "left_out": listed(record({"operation": one_of(Operation), "why": TEXT})),
             "operations": listed(record({"operation": one_of(Operation), "begins_at": TIME, "ends_at": or_null(TIME)})),
         })),

@@ -140,6 +140,8 @@ def _is_cut(one: TargetNight) -> bool:
 def _plan_note(one: TargetNight) -> str:
     if one.target.problem:
         return plain(without_target(one.target.problem, one.target.target))
+    if one.target.elsewhere is not None:
+        return f"planned on {plain(one.target.elsewhere)} when it is due"
     parts = [", ".join(run.operation for run in one.runs)]
     parts += [f"{counted(run.left_steps, 'step')} of {run.operation} not begun" for run in one.runs if run.left_steps]
     if one.not_begun:

@@ -283,9 +283,11 @@ def night_json(night: Night) -> dict[str, Any]:
     }
 
 
-def plan_heading(night: PlannedNight, schedule: Schedule, now: Micros) -> Iterator[str]:
+def plan_heading(night: PlannedNight, row: ScheduleRow, now: Micros) -> Iterator[str]:
     """What the next night would do, in a sentence or two."""
-    yield f"Next night, {local(night.opens_at, schedule, now=now)}, by estimate, {night.workers} at a time"
+    schedule = row.schedule
+    which = "Next night if it is enabled" if row.is_disabled else "Next night"
+    yield f"{which}, {local(night.opens_at, schedule, now=now)}, by estimate, {night.workers} at a time"
     ends = []
     guessed = sum(
         any(one.plan.is_first_guess and not one.idle for one in target.target.operations) for target in night.targets
@@ -331,6 +333,7 @@ def plan_json(night: PlannedNight) -> dict[str, Any]:
             {
                 "target": one.target.target,
                 "problem": one.target.problem or None,
+                "elsewhere": one.target.elsewhere,
                 "operations": [
                     {
                         "operation": run.operation.value,

@@ -125,7 +125,8 @@ async def test_whether_it_must_fit_is_what_its_request_says(fit: bool) -> None:
 
     request = Request(target="sqlite:///a.db", operations=(Operation.VACUUM,), options=Options(fit=fit))
     windowed = replace(schedule("0 1 * * *"), until="05:00")
-    found = await night_of(windowed, Work(requests=[request]), plan, at("2026-11-28T01:00"), workers=1)
+    due = at("2026-11-28T01:00")
+    found = await night_of(windowed, Work(requests=[request]), plan, due, workers=1, is_shared=False)
     (one,) = found.targets
     assert [run.ends_at for run in one.runs] == ([] if fit else [found.closes_at])
     assert len(one.not_begun) == fit

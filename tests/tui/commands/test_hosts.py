@@ -151,6 +151,11 @@ def test_what_is_known_of_a_file_of_another_host_is_its_last_survey(
         assert "is a file of the host db2" in dbtend("--store", shared, command, there).err
     unknown = dbtend("--store", shared, "fleet", there, "--json")
     assert (unknown.code, unknown.json["targets"][0]["level"]) == (0, "unknown")
+    dbtend.configure(f'[schedules.nightly]\ntargets = ["{there}"]\noperations = ["check"]\nstart = "0 22 * * *"\n')
+    dbtend("--store", shared, "schedules", "--disable", "nightly")
+    planned = dbtend("--store", shared, "schedules", "nightly").out
+    assert "\nNext night if it is enabled, " in planned
+    assert "planned on db2 when it is due" in planned
     monkeypatch.setenv("DBTEND_HOST", "db2")
     assert dbtend("--store", shared, "fleet", sales).code == 0
     (here,) = dbtend("--store", shared, "fleet", sales, "--json").json["targets"]

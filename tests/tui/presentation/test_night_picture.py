@@ -49,7 +49,7 @@ def job(number: int, begin: int, minutes: int, *, failed: bool = False) -> Paren
 def test_a_night_by_its_estimates() -> None:
     night = planned_night(
         [planned("a", 3600, 3600), planned("b", 1800), planned("c", None, starts=60), planned("d", 9 * 3600),
-         planned("e", problem="e: there is no such file")],
+         planned("e", problem="e: there is no such file"), PlannedTarget(target="f", elsewhere="h2")],
         opens_at=NIGHT, closes_at=NIGHT + 7 * 60 * MINUTE, workers=2,
     )  # fmt: skip
     rows = [row.plain for row in planned_picture(night, ZONE, 110, named=name)]
@@ -57,12 +57,14 @@ def test_a_night_by_its_estimates() -> None:
     assert rows[1].startswith("× e ")
     assert rows[2].startswith("· a ▄▄▄▄▄▄▄▄")
     assert rows[2].endswith("2h  vacuum, vacuum")
-    found = {row.split()[1]: row for row in rows[1:6]}
+    found = {row.split()[1]: row for row in rows[1:7]}
     assert found["d"].startswith("– d ")
     assert "not begun" in found["d"]
     assert found["e"].startswith("× e ")
     assert "there is no such" in found["e"]
     assert "?" in found["c"]
+    assert found["f"].startswith("· f ")
+    assert "planned on h2" in found["f"]
     assert rows[-1] == "· queued  ▄ by estimate  ? of unknown length"
     assert all(len(row) <= 110 for row in rows)
 

@@ -120,10 +120,9 @@ def _last_night(selected: SelectedSchedule, now: int, width: int, named: Callabl
 
 
 def _next_night(selected: SelectedSchedule, now: int, width: int, named: Callable[[str], str]) -> Iterator[Line]:
-    schedule = selected.row.schedule
     if selected.plan is None:
         return
-    heading, *others = schedule_format.plan_heading(selected.plan, schedule, now)
+    heading, *others = schedule_format.plan_heading(selected.plan, selected.row, now)
     yield line((fit(heading, width).rstrip(), Role.HEADING))
     for sentence in others:
         yield from wrapped(sentence, width, Role.DIM)
