@@ -53,7 +53,10 @@ def _check(settings: Settings, args: argparse.Namespace) -> int:
 
 
 async def _checks(settings: Settings) -> list[Check]:
-    checks = store_format.store_checks(await store_admin.check(settings.store), plain(str(settings.store)))
+    found = await store_admin.check(settings.store)
+    checks = store_format.store_checks(found, plain(str(settings.store)))
+    if found.has_namesake:  # nothing else is opened for one of two machines of one name
+        return checks
     async with replace(settings, read_only=True).engine() as engine:
         return checks + await store_holdups(engine)
 
