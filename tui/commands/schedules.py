@@ -64,6 +64,8 @@ def schedules(args: argparse.Namespace, settings: Settings) -> int:
             raise
         output.error(error, as_json=False)
         return OK
+    if wanted not in {None, *(one.name for one in config.schedules)} and run_async(_switch_known(args, settings)):
+        return OK
     if not config.schedules:
         if wanted is not None:
             raise _unknown(wanted, config)
@@ -98,7 +100,15 @@ def _none(args: argparse.Namespace, settings: Settings) -> int:
         output.notice(f"there is no config file {settings.config_path}: write one with a section [schedules.NAME]")
     else:
         output.notice(f"{settings.config_path} has no schedules: add a section [schedules.NAME]")
+    if not args.json and settings.store.exists():
+        for text in run_async(_of_other_configs(settings)):
+            output.line(text)
     return OK
+
+
+async def _of_other_configs(settings: Settings) -> list[str]:
+    async with settings.reading_engine() as engine:
+        return schedule_format.other_lines(await engine.schedule_states(), known=())
 
 
 def _wanted(args: argparse.Namespace) -> str | None:
@@ -229,6 +239,8 @@ class _Looked:
     is_served: bool
     pause: Pause | None
     overlaps: Sequence[Overlap] = ()
+    of_other_configs: Sequence[str] = ()
+    """A line for each schedule of the store that the config file does not have."""
     without_targets: Mapping[str, str] = field(default_factory=dict)
     """Schedules without targets, and why that is so; of one alone its plan says so."""
     jobs: Sequence[ParentJob] = ()
@@ -254,11 +266,13 @@ def _show(
             form["plan"] = schedule_format.plan_json(plan)
         output.document(form)
         return OK
+    for text in looked.of_other_configs:
+        output.line(text)
     if plan is not None:
         output.line("\n".join(_next_night(plan, looked.rows[0])))
     for row in looked.rows:
         if row.foreign_config:
-            output.notice(f"{row.schedule.name} is in {plain(row.foreign_config)}, too, which fires it: rename one")
+            output.notice(schedule_format.foreign_text(row))
         if warning := schedule_format.window_warning(row.schedule):
             output.notice(warning)
     for name, why in looked.without_targets.items():
@@ -286,7 +300,8 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
         if not in_full:
             common = await asyncio.to_thread(overlaps, config, now(), disabled=disabled_ones(states))
             empty = {one.name: why for one in chosen if (why := await no_targets(one, config))}
-            return _Looked(rows, is_served, pause, common, empty)
+            others = schedule_format.other_lines(states, known=[one.name for one in config.schedules])
+            return _Looked(rows, is_served, pause, common, others, empty)
         (row,) = rows
         last = row.last_night.firing.batch if row.last_night is not None else None
         jobs = await engine.batch_jobs(last) if last is not None else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -104,16 +104,33 @@ def _here(at: Micros) -> datetime:
 
 def due_text(row: ScheduleRow, now: Micros) -> str:
     """`today 22:00`, `disabled by ann`."""
-    if row.foreign_config:
-        return "in another config file, too"
     if row.state is not None and row.state.disabled_at is not None:
         return f"disabled by {plain(row.state.disabled_by)}"
+    if row.foreign_config:
+        return "in another config file, too"
     due = row.next_due(now)
     if due is None:
         return "never"
     if _here(due).date() == _here(now).date():
         return f"today {_here(due):%H:%M}{zone_suffix(due, row.schedule)}"
     return local(due, row.schedule, now=now)
+
+
+def foreign_text(row: ScheduleRow) -> str:
+    """`nightly is in db1:/etc/dbtend.toml, too, which fires it`, and what follows from that."""
+    text = f"{row.schedule.name} is in {plain(row.foreign_config)}, too, which fires it"
+    is_of_other_host = row.foreign_config.partition("/")[0] != row.config.partition("/")[0]
+    return f"{text}: a worker here takes over if none is there" if is_of_other_host else f"{text}: rename one"
+
+
+def other_lines(states: Mapping[str, ScheduleState], known: Collection[str]) -> list[str]:
+    """A line for each schedule of the store but the `known`: `nightly: in db1:/etc/dbtend.toml, disabled by ann`."""
+    others = [state for name, state in sorted(states.items()) if name not in known]
+    return [
+        f"{plain(one.name)}: in {plain(one.config) or 'no config file'}"
+        + (f", disabled by {plain(one.disabled_by)}" if one.disabled_at is not None else "")
+        for one in others
+    ]
 
 
 def closing_text(schedule: Schedule, now: Micros) -> str:

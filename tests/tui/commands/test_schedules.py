@@ -186,13 +186,22 @@ def test_units_and_lines_run_a_schedule(nightly: CommandLine) -> None:
 def test_a_schedule_of_another_config_file_is_told(nightly: CommandLine) -> None:
     async def observe() -> None:
         async with SqliteStore.open(nightly.store) as store:
-            seen = ScheduleState(name="nightly", start="0 1 * * *", config="/etc/other.toml", since=0)
-            await store.observe_schedules([seen])
+            await store.observe_schedules(
+                [
+                    ScheduleState(name=name, start="0 1 * * *", config="/etc/other.toml", since=0)
+                    for name in ("nightly", "weekly")
+                ]
+            )
 
     asyncio.run(observe())
     said = nightly("schedules")
     assert "in another config file, too" in said.out
     assert "nightly is in /etc/other.toml, too, which fires it: rename one" in said.err
+    assert said.out.splitlines()[-1] == "weekly: in /etc/other.toml"
+    assert nightly("schedules", "--disable", "weekly").out == "weekly: disabled\n"
+    assert "  disabled by " in nightly("schedules", "--disable", "nightly").out
+    nightly.configure("")
+    assert nightly("schedules").out.splitlines()[1].startswith("weekly: in /etc/other.toml, disabled by ")
 
 
 def test_the_fleet_tells_when_each_target_is_due(nightly: CommandLine) -> None:

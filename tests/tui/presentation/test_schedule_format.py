@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from engine.domain.schedules import Schedule
+from engine.domain.schedules import Schedule, ScheduleState
 from tests.engine.domain.test_due_times import at
-from tui.presentation.schedule_format import ScheduleRow, closing_text, details, due_text, local, local_short
+from tui.presentation.schedule_format import (
+    ScheduleRow,
+    closing_text,
+    details,
+    due_text,
+    foreign_text,
+    local,
+    local_short,
+)
 
 NOON = at("2026-11-27T12:00")
 
@@ -52,3 +61,12 @@ def test_another_year_is_told() -> None:
     assert due_text(row(schedule("0 1 1 12 *")), NOON) == "Tue 1 Dec 01:00"
     assert local(at("2025-12-31T23:30"), schedule(), now=NOON) == "Wed 31 Dec 2025 23:30"
     assert local_short(at("2025-12-31T23:30"), schedule(), now=NOON) == "31 Dec 2025"
+
+
+def test_of_another_host_a_schedule_of_the_same_name_may_be_meant() -> None:
+    state = ScheduleState(name="nightly", start="0 1 * * *", config="db1:/etc/dbtend.toml", since=0)
+    of_host = replace(row(schedule()), state=state, config="db2:/etc/dbtend.toml")
+    assert foreign_text(of_host).endswith(
+        "is in db1:/etc/dbtend.toml, too, which fires it: a worker here takes over if none is there"
+    )
+    assert foreign_text(replace(of_host, config="db1:/srv/dbtend.toml")).endswith("which fires it: rename one")

@@ -84,8 +84,7 @@ def schedule_document(selected: SelectedSchedule, now: int, width: int, named: C
     for name, text in schedule_format.details(row):
         yield from hanging([(f"{name:10}  ", Role.DIM)], text, width)
     if row.foreign_config:
-        foreign = f"{row.foreign_config} has it, too, and is the one that fires it: rename one."
-        yield from wrapped(foreign, width, Role.WARNING)
+        yield from wrapped(f"{schedule_format.foreign_text(row)}.", width, Role.WARNING)
     if overlaps_itself(row.schedule):
         overlap = "It is due again before its window closes: then it is skipped if it still runs."
         yield from wrapped(overlap, width, Role.DIM)
