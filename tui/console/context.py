@@ -101,7 +101,9 @@ class ConsoleContext:
         self._app = app
         self.engine = engine
         self.targets = tuple(targets)
-        self.clock = clock
+        self._clock = clock
+        self._lost_at: int | None = None
+        """When the store was lost; None: it is there."""
         self.saved = saved
         self._copies = copies
         self.screens = screens(self)
@@ -120,6 +122,10 @@ class ConsoleContext:
         """Whether the console begins and ends with the fleet screen."""
         self.inspected: dict[str, TargetInfo] = {}
         """The last inspection of each database, by URL."""
+
+    def clock(self) -> int:
+        """Now, in microseconds; while the store is lost the time of that, so that no screen counts on."""
+        return self._clock() if self._lost_at is None else self._lost_at
 
     # Jobs
 
@@ -216,6 +222,7 @@ class ConsoleContext:
         self._publish_banner()
 
     def _publish_banner(self) -> None:
+        self._lost_at = None if self.engine.lost is None else self.clock()
         self.banner_changed.publish(self.banner)
 
     async def copy(self, what: str, text: str) -> str:

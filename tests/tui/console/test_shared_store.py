@@ -37,15 +37,21 @@ async def test_a_job_of_another_host_moves_and_ends_on_the_screen(
         await console.until(lambda: "✓ completed" in console.lines()[0])
 
 
-async def test_a_lost_connection_is_a_line_that_heals(own_server: PostgresServer, sales: Path, clock: Clock) -> None:
+async def test_a_lost_connection_is_a_line_that_heals_and_stops_the_clock(
+    own_server: PostgresServer, sales: Path, clock: Clock
+) -> None:
     store = StoreLocation.parse(own_server.url("empty_store"))
     async with open_console(store, entry(), clock=clock) as console:
         assert console.banner == ""
         own_server.stop()
         await console.until(lambda: "retrying" in console.banner, settled=False)
         assert "gone" not in console.text("#header")
+        context, lost_at = console.app.context, clock()
+        clock.forward(60)
+        assert context.clock() == lost_at
         own_server.start()
         await console.until(lambda: console.banner == "", settled=False)
+        assert context.clock() == lost_at + 60_000_000
 
 
 async def test_one_that_only_looks_changes_nothing(shared: StoreLocation, sales: Path, clock: Clock) -> None:
