@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from engine import StoreLocation
 from engine.store.postgres.proof import server_is_down
 from tests.postgres_databases import Database, as_admin
 from tests.postgres_server import PostgresServer, running_server
 from tests.shared_stores import copied_store, make_template
 from tests.tui.command_line import CommandLine, err_line, wait_until, write_locked
+from tui.workers.detached import is_served
 
 
 @pytest.fixture
@@ -226,7 +228,8 @@ def test_a_worker_outlives_a_restart_of_the_server(postgres: PostgresServer, dbt
             while "waiting for it" not in (line := err_line(worker)):
                 assert " ended with 1" not in line
             server.start()
-            assert dbtend.process("run", sales, "--op", "analyze", "--detach", "--store", url).code == 0
+            wait_until(lambda: is_served(StoreLocation.parse(url).path))  # else another is started
+            assert dbtend("run", sales, "--op", "analyze", "--detach", "--store", url).code == 0
             wait_until(lambda: dbtend("history", "--store", url, "--json").json["jobs"][0]["status"] == "completed")
             worker.send_signal(signal.SIGTERM)
             worker.communicate(timeout=60)
