@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -94,8 +95,10 @@ def address(text: str) -> Address:
         raise UsageError("target", "it is no URL of MariaDB or MySQL", FORMS) from None
     if url.password is not None:
         raise UsageError("target", "a password must not be part of a target", "put it into ~/.my.cnf, below [client]")
-    if given.keys() - set(PARAMETERS):
-        raise UsageError("target", "its URL has an unknown parameter", f"there are {', '.join(PARAMETERS)}")
+    for name in given.keys() - set(PARAMETERS):
+        close = get_close_matches(name, PARAMETERS, 1)  # of any other the name may be a secret
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(PARAMETERS)}"
+        raise UsageError("target", "its URL has an unknown parameter", hint)
     path = url.path.removeprefix("/")
     if "/" in path or url.fragment:
         raise UsageError("target", "its database has a / or a #", "write %2F for / and %23 for #")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import Final
@@ -23,7 +24,7 @@ from engine.domain.errors import (
 from engine.domain.masking import masked
 from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.bounded import AnswerError
-from engine.targets.mysql.connection.option_files import Password
+from engine.targets.mysql.connection.option_files import Password, unsafe_files
 
 LOCK_TIMEOUT: Final = 1205
 DEADLOCK: Final = 1213
@@ -47,6 +48,8 @@ FROM_ENGINE: Final = frozenset({3, 20, 1026, 1030})
 ACCESS_DENIED: Final = frozenset({1045, 1698})
 NEEDS_TLS: Final = 2061
 """A login would send a password that others on the network can read."""
+_OTHER_NAME: Final = frozenset({62, 64})
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 LONGEST_SENTENCE: Final = 1_000
 """Characters of a server message that are read."""
 
@@ -105,11 +108,16 @@ def connecting_error(what: str, error: BaseException, *, password: str = "", typ
     number = number_of(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         why = f"its certificate cannot be verified: {cause.verify_message}"
-        return TargetUnavailableError(what, why, "give the authority that signed it: ?ssl-ca=PATH")
+        is_of_other_name = cause.verify_code in _OTHER_NAME
+        signed = "give the authority that signed it: ?ssl-ca=PATH"
+        hint = "name the host as its certificate does, or give ?ssl-mode=VERIFY_CA" if is_of_other_name else signed
+        return TargetUnavailableError(what, why, hint)
     if isinstance(cause, ssl.SSLError):
         return TargetUnavailableError(what, f"TLS fails: {cause.reason}", "check its TLS, or give ?ssl-mode=DISABLED")
     if isinstance(cause, TimeoutError):
         return ServerTimeoutError(what, "the server does not answer", "check host and network")
+    if isinstance(cause, socket.gaierror):
+        return ServerUnavailableError(what, "its host name cannot be resolved", "check its spelling, and the DNS")
     if isinstance(cause, OSError):
         return ServerUnavailableError(
             what, "no server answers there", "check host, port or socket, and whether it runs"
@@ -118,7 +126,8 @@ def connecting_error(what: str, error: BaseException, *, password: str = "", typ
         if typed:
             return PasswordNeededError(what, "the password that was typed is wrong", WHERE_PASSWORDS_ARE)
         if not password:
-            return PasswordNeededError(what, NONE_FOUND, WHERE_PASSWORDS_ARE)
+            ignored = [f"{file} is ignored, as everybody may change it: chmod 600 it" for file in unsafe_files()]
+            return PasswordNeededError(what, NONE_FOUND, ignored[0] if ignored else WHERE_PASSWORDS_ARE)
         why = "the password is wrong, or the user does not exist"
         hint = f"correct it in {password.file}" if isinstance(password, Password) else WHERE_PASSWORDS_ARE
         return TargetUnavailableError(what, why, hint)

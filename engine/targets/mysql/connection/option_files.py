@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -61,6 +62,15 @@ def _usual_files() -> list[Path]:
     home = os.environ.get("MYSQL_HOME")
     own = [Path(home) / "my.cnf"] if home else []
     return [Path("/etc/my.cnf"), Path("/etc/mysql/my.cnf"), *own, Path.home() / ".my.cnf"]
+
+
+def unsafe_files() -> list[Path]:
+    """The usual option files that are ignored, as everybody may write them. Reads the disk."""
+    found = []
+    for path in _usual_files():
+        with contextlib.suppress(OSError):
+            found += [path] if path.stat().st_mode & stat.S_IWOTH else []
+    return found
 
 
 def _settings(path: Path, depth: int, *, required: bool = False) -> Iterator[tuple[Path, str, str, str]]:

@@ -1,0 +1,51 @@
+"""Errors of a connection name their cause, and what to do about it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from engine.domain.errors import UsageError
+from engine.targets.mysql.connection.address import address
+from engine.targets.mysql.connection.errors import connecting_error
+
+HERE = "mysql://ann@db1:3306/shop"
+
+
+def certificate_error(code: int) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = code, "IP address mismatch"
+    return error
+
+
+def test_a_certificate_of_another_name_is_not_one_of_an_unknown_authority() -> None:
+    assert "?ssl-mode=VERIFY_CA" in connecting_error(HERE, certificate_error(64)).hint
+    assert "?ssl-ca=PATH" in connecting_error(HERE, certificate_error(20)).hint
+
+
+def test_a_name_that_cannot_be_resolved_is_said_to_be_one() -> None:
+    error = connecting_error(HERE, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+    assert error.why == "its host name cannot be resolved"
+
+
+@pytest.mark.parametrize(("mode", "is_ignored"), [(0o600, False), (0o666, True)])
+def test_an_option_file_that_everybody_may_change_is_told_where_the_password_is_missing(
+    mode: int, *, is_ignored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (file := tmp_path / ".my.cnf").touch()
+    file.chmod(mode)
+    error = connecting_error(HERE, pymysql.OperationalError(1045, "Access denied"))
+    assert (f"{file} is ignored" in error.hint) is is_ignored
+
+
+def test_a_parameter_of_other_tools_names_the_one_that_is_meant() -> None:
+    with pytest.raises(UsageError, match="did you mean ssl-mode"):
+        address(f"{HERE}?sslmode=require")
+    with pytest.raises(UsageError, match="there are socket, ") as error:
+        address(f"{HERE}?h0rsebattery=1")
+    assert "h0rse" not in str(error.value)
