@@ -62,6 +62,8 @@ def child_outcome(
     elif not_begun:
         status, error = partial_outcome(results, len(planned))
         reason = skip_reason or Reason.TIME_LIMIT
+    elif busy := _busy(results):
+        status, reason, error = Status.SKIPPED, Reason.TARGET_BUSY, busy
     if after is not None and "findings" in after and (cut_short or not_begun):
         after = {**after, "complete": False}
     return Outcome(
@@ -73,6 +75,13 @@ def child_outcome(
         after=after,
         left=sum(id(step) not in begun and not step.mandatory_follow_up for step in planned),
     )
+
+
+def _busy(results: Sequence[StepOutcome]) -> str:
+    """What each step gave way to, as the first one says it, where none did anything; "" otherwise."""
+    work = [result for step, result in results if not step.mandatory_follow_up]
+    gave_way = [one for one in work if one.status is Status.SKIPPED and one.reason is Reason.TARGET_BUSY]
+    return (work[0].error or "") if work and len(gave_way) == len(work) else ""
 
 
 def _describe_abort(results: Sequence[StepOutcome], planned: int, stop_reason: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
 from engine.domain.errors import TargetError
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
 from engine.targets.step_execution import StepProgress, StepResult
 from engine.targets.stop_signal import StopSignal
 
@@ -99,4 +99,4 @@ def gave_way(name: str, result: StepResult, times: int) -> StepResult:
         why = "sessions waited behind it, so it gave way; it runs again after the other steps"
         return replace(result, status=Status.SKIPPED, error=why, requeue=True)
     why = f"sessions waited behind it each time, so it gave way {MOST_ATTEMPTS} times"
-    return replace(result, status=Status.SKIPPED, error=why, warnings=(f"{name}: {why}",))
+    return replace(result, status=Status.SKIPPED, reason=Reason.TARGET_BUSY, error=why, warnings=(f"{name}: {why}",))

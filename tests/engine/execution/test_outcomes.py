@@ -45,3 +45,11 @@ def test_a_server_that_came_back_gives_the_same_reason() -> None:
     status, reason, error = error_of(DONE, LOST, stop_reason="")
     assert (status, reason) == (Status.FAILED, Reason.SERVER_LOST)
     assert error == "b: the connection was lost; 1 of 2 steps failed"
+
+
+def test_what_gave_way_each_time_did_nothing_and_did_not_complete() -> None:
+    busy = StepResult(status=Status.SKIPPED, reason=Reason.TARGET_BUSY, error="it gave way 3 times")
+    assert error_of(busy, busy, stop_reason="") == (Status.SKIPPED, Reason.TARGET_BUSY, "it gave way 3 times")
+    assert error_of(busy, DONE, stop_reason="") == (Status.COMPLETED, None, None)
+    gone = StepResult(status=Status.SKIPPED, error="another session dropped it")
+    assert error_of(busy, gone, stop_reason="") == (Status.COMPLETED, None, None)

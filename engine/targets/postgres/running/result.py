@@ -59,7 +59,12 @@ def step_result(
         return checking.findings_in_rows(step, answer)
     warnings = [notice.message for notice in answer.notices if notice.is_warning]
     if was_skipped_by_server(step, answer):
-        return StepResult(status=Status.SKIPPED, error=warnings[0], warnings=(f"{step.object}: {warnings[0]}",))
+        return StepResult(
+            status=Status.SKIPPED,
+            reason=Reason.TARGET_BUSY,
+            error=warnings[0],
+            warnings=(f"{step.object}: {warnings[0]}",),
+        )
     if (kept := effect.get("rows_kept")) and held_by is not None:
         who = f"held back by {held_by}" if held_by else "another session may still see them"
         warnings.append(f"{step.object}: {counted(kept, 'dead row')} not yet removable: {who}")
