@@ -12,7 +12,7 @@ from tui.commands.naming import named
 from tui.commands.settings import Settings, one_job, with_engine
 from tui.presentation import json_format, typed_values
 from tui.presentation.exit_codes import OK
-from tui.presentation.text import counted
+from tui.presentation.text import counted, plain
 
 
 def prune(args: argparse.Namespace, settings: Settings) -> int:
@@ -27,6 +27,14 @@ def prune(args: argparse.Namespace, settings: Settings) -> int:
         begin = "would remove" if args.dry_run else "removed"
         details = ", ".join(f"{number} {status}" for status, number in numbers.items())
         output.line(f"{begin} {counted(sum(numbers.values()), 'job')}: {details}")
+        if settings.store.is_shared:  # each host prunes by its own
+            has_file = settings.config_path.exists()
+            whose = (
+                f"that of {plain(str(settings.config_path))}"
+                if has_file
+                else "the default, as there is no config file here"
+            )
+            output.notice(f"the retention is {whose}; the jobs are those of all hosts")
     return OK
 
 

@@ -30,6 +30,7 @@ def test_a_store_is_made_checked_filled_and_used(dbtend: CommandLine, database: 
     assert shown.json["jobs"][0]["id"] == 7
     assert shown.json["jobs"][0]["target"] == "sqlite:///srv/t7.db"
     assert dbtend("--store", database.url, "store", "check").code == OK
+    assert "of all hosts" in dbtend("--store", database.url, "prune", "--dry-run").err
 
 
 def test_each_action_prints_json(dbtend: CommandLine, database: Database, tmp_path: Path) -> None:
