@@ -83,7 +83,7 @@ def _in_turn(host: _Host, size: int) -> int:
         if not host.is_permanent:
             return OK
         log.info("another worker process serves %s already: waiting to take its place", host.store)
-        pool = WorkerPool(1, partial(_begin, host.stand_by), doing="firing schedules")
+        pool = WorkerPool(1, partial(_begin, host.stand_by), doing="firing schedules", is_permanent=True)
         pool.run()
         if pool.was_asked or pool.gave_up:
             return _ended(pool)

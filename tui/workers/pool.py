@@ -78,6 +78,10 @@ class _Running:
     output: bytes = b""
     started_at: float = field(default_factory=time.monotonic)
 
+    @property
+    def was_ready(self) -> bool:
+        return self.output.startswith(_READY)
+
     def listen(self) -> bool:
         """Take what it tells, which is there; whether it goes on."""
         more = os.read(self.words, 65_536)
@@ -183,7 +187,10 @@ class WorkerPool:
         if self._leash in readable:
             self._kill_all()
         for number in [words[descriptor] for descriptor in readable if descriptor in words]:
-            if not self._processes[number].listen():
+            process = self._processes[number]
+            goes_on = process.listen()
+            self._has_worked |= process.was_ready
+            if not goes_on:
                 self._handle_exit(number)
 
     def _start_helper_later(self) -> None:
@@ -245,9 +252,7 @@ class WorkerPool:
         if number == _HELPER:
             self._start_helper_later()
             return
-        was_ready, reason = process.output.startswith(_READY), process.output.removeprefix(_READY)
-        self._has_worked |= was_ready
-        if reason:
+        if reason := process.output.removeprefix(_READY):
             self.failure = StoreError(*json.loads(reason))
         if code == STOPPED:
             log.info("process %s was asked to stop: so all do", process.pid)
@@ -264,7 +269,7 @@ class WorkerPool:
         log.warning("process %s ended with %s", process.pid, code)
         lived_long = time.monotonic() - process.started_at > LIVED_LONG
         # A signal that ends a working process comes from its work, and attempts of that are limited.
-        self._early_failures = 0 if was_ready and code < 0 else 1 if lived_long else self._early_failures + 1
+        self._early_failures = 0 if process.was_ready and code < 0 else 1 if lived_long else self._early_failures + 1
         if self.gave_up:
             self._to_start.clear()
             return
@@ -280,6 +285,9 @@ class WorkerPool:
             try:
                 self._start(number)
             except StoreError as error:
+                if number == _HELPER:  # the others work without it
+                    self._start_helper_later()
+                    continue
                 self.failure, self.cannot_work = error, True
                 log.error("%s", error)
                 self._ask(signal.SIGTERM)

@@ -18,7 +18,7 @@ from tui.workers.forking import FAILED
 from tui.workers.pool import PoolProcess
 
 A_POOL = """
-import os, select, signal, sys
+import os, resource, select, signal, sys
 from engine.domain.events import CUT_OFF
 from tui.workers.pool import STOPPED, WorkerPool
 from tui.workers.signals import STOP_SIGNALS
@@ -62,6 +62,37 @@ def cut_off(process):
     say("started", process.number, os.getpid())
     return CUT_OFF
 
+def half(process):
+    # The first works, and then the others fail before they can.
+    if process.number:
+        os.read(have_begun, 1)
+        os.write(has_begun, b"+")
+        say("failed")
+        return 1
+    process.ready()
+    os.write(has_begun, b"+")
+    return obedient(process)
+
+have_begun, has_begun = os.pipe()
+
+class WithHelper(WorkerPool):
+    # The system has no more file descriptors when the helper is started first.
+    has_tried = False
+
+    def _start(self, number):
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if number < 0 and not self.has_tried:
+            self.has_tried = True
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            super()._start(number)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+def help(lifeline):
+    say("helping")
+    select.select([lifeline], [], [])
+
 class Identity:
     # Of which there are as many as the third word says.
     left = int(sys.argv[3])
@@ -81,7 +112,8 @@ from engine.domain.errors import StoreError
 tui.workers.pool.PAUSE = tui.workers.pool.RETRY_PAUSE = 0
 tui.workers.pool.LIVED_LONG = float(sys.argv[4])
 size, work, is_permanent = int(sys.argv[2]), globals()[sys.argv[1]], sys.argv[5:] == ["True"]
-pool = WorkerPool(size, work, doing="trying", identify=Identity, is_permanent=is_permanent)
+of, helper = (WithHelper, help) if sys.argv[1] == "polite" and size == 1 else (WorkerPool, None)
+pool = of(size, work, doing="trying", identify=Identity, is_permanent=is_permanent, helper=helper)
 pool.run()
 say("over", pool.was_forced, pool.gave_up)
 """
@@ -197,6 +229,19 @@ def test_a_permanent_pool_that_was_able_to_work_goes_on_trying() -> None:
         pool.signal(signal.SIGTERM)
     with running("broken", 1, permanent=True) as pool:
         assert pool.line() == "over False True"
+
+
+def test_a_permanent_pool_goes_on_trying_while_one_of_its_processes_works() -> None:
+    with running("half", permanent=True) as pool:
+        assert [pool.line().split()[0] for _ in range(12)].count("failed") == 11
+        pool.signal(signal.SIGTERM)
+
+
+def test_where_the_helper_cannot_be_started_the_others_work_and_it_is_tried_again() -> None:
+    with running("polite", 1) as pool:
+        assert {pool.line().split()[0] for _ in range(2)} == {"started", "helping"}
+        pool.signal(signal.SIGTERM)
+        assert pool.line() == "over False False"
 
 
 def test_processes_that_were_cut_off_from_the_store_are_replaced_however_often() -> None:
