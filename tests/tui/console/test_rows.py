@@ -11,6 +11,7 @@ from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, 
 from engine.domain.statuses import parent_status
 from engine.domain.steps import FINISHING, WAITING, WRITING_BACK, WaitsFor
 from tests.building import SQLITE_OPERATIONS
+from tui.console.views import fleet
 from tui.console.views.detail import detail_lines
 from tui.console.views.history import columns, history_row
 from tui.console.views.job_document import job_document
@@ -350,6 +351,12 @@ def test_of_what_is_done_to_the_whole_database_no_object_is_named(width: int) ->
 
 def test_before_the_first_layout_no_word_is_broken() -> None:
     assert [one.text for one in wrapped("Inspecting ...", 0)] == ["Inspecting ..."]
+
+
+def test_the_fleet_has_room_for_the_engine_and_version_of_mariadb() -> None:
+    has = fleet.columns(20, 200, has_mysql=True, without=())
+    assert has.others["engine"] == len("mariadb 11.8")
+    assert has.others["why"] == fleet.columns(20, 200, without=()).others["why"] - 5
 
 
 def test_hostile_names_cannot_reach_the_terminal() -> None:

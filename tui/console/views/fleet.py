@@ -36,6 +36,7 @@ _WIDTHS: Final = {
     "groups": 16,
 }
 """Cells of the columns that not every window has room for, the most important first."""
+_WIDTHS_WITH_MYSQL: Final = {**_WIDTHS, "engine": len("mariadb 11.8")}
 _ORDER: Final = ("engine", "size", "reclaim", "level", "why", "checked", "last run", "next", "surveyed", "groups")
 _LAST: Final = frozenset({"surveyed", "groups"})
 _NUMBERS: Final = frozenset({"size", "reclaim", "checked"})
@@ -58,17 +59,18 @@ class Columns:
     """The others in order, without those that do not fit."""
 
 
-def columns(names: int, width: int, *, without: Collection[str]) -> Columns:
+def columns(names: int, width: int, *, has_mysql: bool = False, without: Collection[str]) -> Columns:
     """The columns that fit. Spare cells go to the names, then to the reasons.
 
     Args:
         names: cells of the longest name.
+        has_mysql: whether a target is MariaDB or MySQL, whose versions are longer.
         without: columns that say nothing of any target.
     """
     name = min(max(names, len("target")), NAME_LEAST)
     room = width - 1 - name - 2 * GAP - LEVEL - WHY_LEAST
     fitting = {"level": LEVEL}
-    for column, cells in _WIDTHS.items():
+    for column, cells in (_WIDTHS_WITH_MYSQL if has_mysql else _WIDTHS).items():
         if column in without:
             continue
         if room < GAP + cells + (WHY_GOOD - WHY_LEAST if column in _LAST else 0):

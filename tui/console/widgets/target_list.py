@@ -53,6 +53,7 @@ class ModelList(ItemList):
         self._names_version = -1
         self._names = 0
         """Cells of the longest name."""
+        self._has_mysql = False
         self._has_groups = False
         self._index: list[tuple[int, int]] | None = None
         """For each line the number of its target, and which of its lines it is; None: each has one line."""
@@ -117,9 +118,10 @@ class ModelList(ItemList):
             self._names_version, states = model.names_version, model.states.values()
             self._names = longest_name(states)
             self._has_groups = any(state.entry.groups for state in states)
+            self._has_mysql = any(state.entry.url.startswith(("mysql:", "mariadb:")) for state in states)
         found = {"groups": self._has_groups, "next": model.has_schedules}
         without = [name for name, has in found.items() if not has]
-        self._columns = columns(self._names, self.columns, without=without)
+        self._columns = columns(self._names, self.columns, has_mysql=self._has_mysql, without=without)
         heading = headings(self._columns, self.sort)
         if heading != self._heading:
             self._heading = heading
