@@ -151,7 +151,8 @@ async def _page(
     async with settings.engine() as engine:
         jobs = await engine.history(where, before=args.before, limit=args.limit)
         whole = await engine.whole_jobs([job.id for job in jobs]) if with_steps else jobs
-        return whole, await notices(engine), await _unfired(engine, where, jobs, args)
+        messages, unfired = await asyncio.gather(notices(engine), _unfired(engine, where, jobs, args))
+        return whole, messages, unfired
 
 
 async def _unfired(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 
 from engine import Engine, ParentJob, Pause, Status
@@ -26,9 +27,10 @@ async def notices(engine: Engine, among: Collection[int] | None = None) -> list[
 
     `among`: only of these jobs; None: of all.
     """
-    if pause := await engine.paused():
-        return [nothing_starts(pause)]
-    return await _without_worker(engine) + await unserved_jobs(engine, among)
+    pause, without_worker, unserved = await asyncio.gather(
+        engine.paused(), _without_worker(engine), unserved_jobs(engine, among)
+    )
+    return [nothing_starts(pause)] if pause else without_worker + unserved
 
 
 async def unserved_jobs(engine: Engine, among: Collection[int] | None = None) -> list[str]:

@@ -130,13 +130,14 @@ class JobFeed:
     async def _load(self, changed: Iterable[int] | None = None) -> None:
         """Read all jobs that are shown; `changed`: which of them count as changed; None: all."""
         self._pause_is_known = False
-        parents = {parent.id: parent for parent in await self._newest()}
-        parents |= {parent.id: parent for parent in await self._engine.open_jobs()}
+        newest, still_open, _ = await asyncio.gather(self._newest(), self._engine.open_jobs(), self._look_for_pause())
+        parents = {parent.id: parent for parent in (*newest, *still_open)}
         # Jobs that were open at the last read may have ended, or been deleted.
-        known = await self._engine.jobs(self.open.keys() - parents.keys())
-        parents |= {parent.id: parent for parent in known}
-        for batch_id in {parent.batch for parent in parents.values() if parent.batch is not None}:
-            parents |= {parent.id: parent for parent in await self._shown_of(batch_id)}
+        if ended := self.open.keys() - parents.keys():
+            parents |= {parent.id: parent for parent in await self._engine.jobs(ended)}
+        batches = {parent.batch for parent in parents.values() if parent.batch is not None}
+        for shown in await asyncio.gather(*map(self._shown_of, batches)):
+            parents |= {parent.id: parent for parent in shown}
         for gone in self.open.keys() - parents.keys():
             del self.open[gone]
         await self._tell(parents.values(), parents if changed is None else changed)
@@ -190,13 +191,21 @@ class JobFeed:
             self.open.pop(parent.id, None)
             if not parent.status.is_final:
                 self.open[parent.id] = parent
-        self.workers = tuple(await self._engine.workers()) if self.open else ()
+        changed = frozenset(changed)
+        workers, _, batches = await asyncio.gather(
+            self._workers(), self._look_for_pause(), self._batches_of(news, changed)
+        )
+        self.workers = workers
+        self.trouble = None
+        self._publish(News(news, changed, batches))
+
+    async def _workers(self) -> tuple[WorkerProcess, ...]:
+        return tuple(await self._engine.workers()) if self.open else ()
+
+    async def _look_for_pause(self) -> None:
         if not self._pause_is_known:
             self._pause_is_known = True
             self.pause = await self._engine.paused()
-        self.trouble = None
-        changed = frozenset(changed)
-        self._publish(News(news, changed, await self._batches_of(news, changed)))
 
     async def _batches_of(self, parents: Iterable[ParentJob], changed: Collection[int]) -> tuple[Batch, ...]:
         """The batches of these parents that are new, or whose parents changed, and still exist."""

@@ -124,7 +124,7 @@ class Pool:
         given = parameters(url, program, read_only=read_only)
         given["options"] += f" {END_IDLE_TRANSACTIONS}"
         self._pool = AsyncConnectionPool(
-            kwargs={**given, "autocommit": True, "prepare_threshold": 1},
+            kwargs={**given, "autocommit": True},
             min_size=at_once,
             max_size=size,
             open=False,
@@ -144,6 +144,14 @@ class Pool:
 
         async def ask(connection: Connection) -> list[TupleRow]:
             return await (await connection.execute(query.encode(), values)).fetchall()
+
+        return await self._on_connection(ask)
+
+    async def together(self, *questions: Question) -> list[list[TupleRow]]:
+        """What several statements read, in one round trip. Raises StoreError."""
+
+        async def ask(connection: Connection) -> list[list[TupleRow]]:
+            return await answers(connection, *questions)
 
         return await self._on_connection(ask)
 

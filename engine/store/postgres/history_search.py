@@ -50,7 +50,7 @@ def bounds(where: HistoryFilter) -> Query:
             "SELECT id FROM parent_job WHERE created_at <= %(until)s ORDER BY created_at DESC, id DESC LIMIT 1"
         )
     # greatest() and least() would ignore a NULL: nothing is since then.
-    return f"SELECT {_of_all('greatest', oldest)}, {_of_all('least', newest)}", values
+    return f"SELECT {_of_all('greatest', oldest)} AS oldest, {_of_all('least', newest)} AS newest", values
 
 
 def _of_all(function: str, queries: Sequence[str]) -> str:
@@ -58,6 +58,17 @@ def _of_all(function: str, queries: Sequence[str]) -> str:
     if len(each) == 1:
         return each[0]
     return f"CASE WHEN {each[1]} IS NOT NULL THEN {function}({', '.join(each)}) END"
+
+
+def first_range(
+    where: HistoryFilter, targets: Sequence[str] | None, *, newest_id: int, folded: bool, newest: int | None
+) -> Query:
+    """`bounds`, and an array of the `ids_in_range` of the first range up to `newest_id`, in one round trip."""
+    ends, values = bounds(where)
+    ids, more = ids_in_range(where, targets, low=0, high=newest_id, folded=folded, newest=newest)
+    high = "least(ends.newest, %(high)s)"
+    ids = ids.replace("%(high)s", high).replace("%(low)s", f"greatest(ends.oldest, {high} - {FIRST_RANGE - 1})")
+    return f"SELECT oldest, newest, ARRAY({ids}) FROM ({ends}) AS ends", {**values, **more}
 
 
 def ids_in_range(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncIterator, Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from engine.domain.advice import Measurement, TargetRecords
@@ -79,18 +80,21 @@ class JobReads(StoreBase):
     async def records(
         self, target: str, operations: Collection[Operation], *, since: Micros, last: int, limit: int
     ) -> TargetRecords:
-        jobs = await self.history(HistoryFilter(target=target), before=None, limit=last)
-        measured = await self.measured(target)
+        asked = {"target": self._stored(target), "jobs": limit}
+        together = (queries.MEASURED, asked), (queries.BACKUPS, asked), (queries.LAST_DONE, asked)
+        filters = [HistoryFilter(target=target, operation=one, since=since) for one in operations]
+        (measured, backups, last_done), jobs, newest = await asyncio.gather(
+            self._pool.together(*together),
+            self.history(HistoryFilter(target=target), before=None, limit=last),
+            asyncio.gather(*(self.history(where, before=None, limit=limit) for where in filters)),
+        )
+        found = next(map(decode_measured, measured), None)
         if not jobs:
-            return TargetRecords(jobs=jobs, measured=measured)
-        filters = {one: HistoryFilter(target=target, operation=one, since=since) for one in operations}
-        stored = self._stored(target)
-        backups = await self._pool.rows(queries.BACKUPS, {"target": stored})
-        last_done = await self._pool.rows(queries.LAST_DONE, {"target": stored, "jobs": limit})
+            return TargetRecords(jobs=jobs, measured=found)
         return TargetRecords(
             jobs=jobs,
-            newest={one: await self.history(where, before=None, limit=limit) for one, where in filters.items()},
-            measured=measured,
+            newest=dict(zip(operations, newest, strict=True)),
+            measured=found,
             backups=[decode_backup(row) for row in backups],
             last_done=decode_last_done(last_done),
         )
@@ -105,15 +109,17 @@ class JobReads(StoreBase):
         self, where: HistoryFilter, *, before: int | None, folded: bool = False, newest: int | None = None
     ) -> AsyncIterator[array[int]]:
         """`newest`: so many ids at most of each range."""
-        ((oldest, last),) = await self._pool.rows(*history_search.bounds(where))
-        if oldest is None or last is None:
-            return
         targets = await self._targets(where) if where.has_target else None
         if targets == []:
             return
-        top = last if before is None else min(last, before - 1)
+        newest_id = ANY_ID if before is None else before - 1
+        found = history_search.first_range(where, targets, newest_id=newest_id, folded=folded, newest=newest)
+        ((oldest, last, ids),) = await self._pool.rows(*found)
+        if oldest is None or last is None:
+            return
+        yield array("q", sorted(ids, key=abs, reverse=True))
         sizes = {"first": history_search.FIRST_RANGE, "largest": history_search.LARGEST_RANGE}
-        for low, high in id_ranges(oldest, top, **sizes):
+        for low, high in islice(id_ranges(oldest, min(last, newest_id), **sizes), 1, None):
             query = history_search.ids_in_range(where, targets, low=low, high=high, folded=folded, newest=newest)
             rows = await self._pool.rows(*query)
             yield array("q", sorted((parent_id for (parent_id,) in rows), key=abs, reverse=True))
@@ -147,8 +153,10 @@ class JobReads(StoreBase):
         return {str(command): float(seconds) for command, seconds in await self._pool.rows(queries.PAST_STEPS, asked)}
 
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
-        works = await self._pool.rows(queries.OBJECT_TURNS, {"target": self._stored(target), "steps": steps})
-        unfinished = await self._pool.rows(queries.UNFINISHED_RUNS, {"target": self._stored(target), "jobs": jobs})
+        works, unfinished = await self._pool.together(
+            (queries.OBJECT_TURNS, {"target": self._stored(target), "steps": steps}),
+            (queries.UNFINISHED_RUNS, {"target": self._stored(target), "jobs": jobs}),
+        )
         return decode_turns(works, unfinished)
 
     async def open_targets(self) -> list[str]:

@@ -143,12 +143,16 @@ class Ownership(JobReads, LostClaims):
     async def owner_died(self) -> None:
         while True:
             await asyncio.sleep(self._look_at - time.monotonic())
-            self._look_at = time.monotonic() + OWNER_CHECK_INTERVAL
-            ((is_dead, has_come),) = await self._pool.rows(queries.TO_LOOK_AFTER, {"at": self._at()})
-            now = time.monotonic()
-            self._nobody_dead_at, self._none_due_at = (None if it else now for it in (is_dead, has_come))
-            if is_dead:
+            if await self._look():
                 return
+            self._nobody_dead_at = time.monotonic()
+
+    async def _look(self) -> bool:
+        """Whether a process is dead."""
+        self._look_at = time.monotonic() + OWNER_CHECK_INTERVAL
+        ((is_dead, has_come),) = await self._pool.rows(queries.TO_LOOK_AFTER, {"at": self._at()})
+        self._nobody_dead_at, self._none_due_at = None, None if has_come else time.monotonic()
+        return bool(is_dead)
 
     async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
         """Kill the owner on this host by a signal; on another one its pool does, which reads the request.
@@ -182,22 +186,20 @@ class Ownership(JobReads, LostClaims):
             await asyncio.sleep(PROVES_AGAIN_WITHIN)
 
     async def workers(self) -> list[WorkerProcess]:
-        rows = await self._pool.rows(queries.WORKERS)
-        if not rows:
-            return []
+        asked = (queries.WORKERS, queries.RUNNING, queries.OLDEST_PENDING)
+        rows, runs, pending = await self._pool.together(*((query, None) for query in asked))
         running: dict[str, list[tuple[JobId, Micros]]] = {}
-        for owner, parent_id, ordinal, started_at in await self._pool.rows(queries.RUNNING):
+        for owner, parent_id, ordinal, started_at in runs:
             running.setdefault(owner, []).append((JobId(parent_id, ordinal), started_at))
-        pending_since = [at for (at,) in await self._pool.rows(queries.OLDEST_PENDING)]
+        pending_since = [at for (at,) in pending]
         return [_worker(row, running.get(row[0], []), pending_since) for row in rows]
 
     async def rescue(self) -> list[JobId]:
         """A read tells whose lock is free; there is a write only where one is still free a moment later."""
         rescued: list[JobId] = []
-        if _is_recent(self._nobody_dead_at):
+        if _is_recent(self._nobody_dead_at) or not await self._look():
             return []
-        if not (dead := await self._pool.rows(queries.DEAD_WORKERS)):
-            return []
+        dead = await self._pool.rows(queries.DEAD_WORKERS)
         await asyncio.sleep(PROVES_AGAIN_WITHIN)
         seen_before = {owner for owner, *_ in dead}
         for owner, is_run, signal_number in await self._pool.rows(queries.DEAD_WORKERS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from itertools import groupby
 from pathlib import Path
 
@@ -9,8 +10,13 @@ import psycopg
 import pytest
 from psycopg import pq
 
+from engine.domain.events import HistoryFilter
+from engine.domain.requests import OnDuplicate, Operation
 from engine.store.postgres.connections import answers, connected
+from engine.store.postgres.namesakes import has_namesake
+from engine.store.postgres.schema import require_current
 from engine.store.postgres.store import PostgresStore
+from tests.building import new_job
 from tests.postgres_databases import Database
 from tests.postgres_server import PostgresServer
 from tests.slow_lines import slow_line
@@ -32,11 +38,34 @@ async def test_statements_that_go_together_are_all_sent_before_the_first_answer(
     assert [sender for sender, _ in groupby(message[0] for message in messages)] == ["F", "B"]
 
 
-async def test_a_store_is_opened_in_four_round_trips(postgres: PostgresServer, store_url: str, tmp_path: Path) -> None:
+async def test_a_store_is_known_in_four_round_trips(postgres: PostgresServer, store_url: str, tmp_path: Path) -> None:
     async with slow_line(postgres.base / ".s.PGSQL.5432", tmp_path, delay=0) as line:
         far = f"{store_url.partition('?')[0]}?host={tmp_path}"
-        async with PostgresStore.open(far, what="the store"):
-            assert max(line.round_trips) == 4  # one to connect; a pooler is looked for three times
+        async with connected(far, "the store", "test") as connection:
+            await require_current(connection, "the store", has_namesake("h1", "its machine"))
+            assert line.round_trips == [4]  # one to connect; a pooler is looked for three times
+
+
+async def test_what_is_read_first_takes_few_round_trips(
+    postgres: PostgresServer, store_url: str, tmp_path: Path
+) -> None:
+    async with PostgresStore.open(store_url, what="the store") as near:
+        (job,) = await near.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with slow_line(postgres.base / ".s.PGSQL.5432", tmp_path, delay=0) as line:
+        far = f"{store_url.partition('?')[0]}?host={tmp_path}"
+        async with PostgresStore.open(far, what="the store", size=1) as store:
+            await store.rescue()  # the one connection is there
+            one = line.round_trips.index(min(line.round_trips))
+
+            async def taken(read: Awaitable[object]) -> int:
+                before = line.round_trips[one]
+                await read
+                return line.round_trips[one] - before
+
+            assert await taken(store.rescue()) == 1
+            assert await taken(store.workers()) == 1
+            assert await taken(store.history(HistoryFilter(), before=None, limit=9)) == 2
+            assert [found.id for found in await store.history(HistoryFilter(), before=None, limit=9)] == [job]
 
 
 async def test_of_statements_that_go_together_one_that_fails_is_told(database: Database) -> None:
