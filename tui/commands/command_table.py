@@ -123,7 +123,7 @@ _REPORT: Final = (
 # All that `run` takes, so that one word makes a plan of a run; what changes no plan is not shown.
 _PLAN: Final = (*_REQUEST, *_worker_options(is_shown=False), flag("--detach", HIDDEN), *_JSON)
 _HISTORY: Final = (
-    value("--target", "T", typed_values.text, "only this target"),
+    value("--target", "T", typed_values.text, "only this target: a path, a URL, or a name as the history shows it"),
     value("--status", "STATUS", typed_values.status, "only jobs with this status"),
     value("--op", "OPERATION", typed_values.operation, "only jobs with this operation", dest="operation"),
     value("--since", "DATE|7d", typed_values.since, "only jobs created then or later"),
