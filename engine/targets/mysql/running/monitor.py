@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pymysql
 
@@ -40,7 +40,7 @@ WHERE name LIKE '%/#sql-alter-%'
 """
 # A session that uses another database, or none, names this one in its statement.
 _WAITING: Final = """
-SELECT COALESCE(info, '') FROM information_schema.processlist
+SELECT CAST(COALESCE(db = DATABASE(), 0) AS SIGNED), COALESCE(info, '') FROM information_schema.processlist
 WHERE state LIKE 'Waiting for table%' AND (db = DATABASE() OR LOCATE(DATABASE(), info) > 0) AND id NOT IN ({ids})
 """
 
@@ -134,7 +134,17 @@ class Monitor(CommandMonitor[Watched]):
     async def _check_yield(self, watched: Watched, seen: Seen, now: float) -> None:
         ids = ", ".join(map(str, self.watched))
         name = watched.step.table.name if watched.step.table is not None else ""
-        waiting: list[tuple[Any, ...]] = await self._reader.rows_or_error(_WAITING.format(ids=ids), row=(str,))
-        # Sessions that wait while this command waits are behind it; otherwise those whose statement names the table.
-        waits = any(seen.waits_for_lock or name.lower() in query.lower() for (query,) in waiting)
+        waiting = await self._reader.rows_or_error(_WAITING.format(ids=ids), row=(int, str))
+        waits = any(
+            is_behind(query, name, waits_here=bool(is_here) and seen.waits_for_lock) for is_here, query in waiting
+        )
         watched.wait_behind(now, waits=waits)
+
+
+def is_behind(query: str, table: str, *, waits_here: bool) -> bool:
+    """Whether a session that waits with this query is behind a command on a table.
+
+    `waits_here`: whether it uses the same database, and the command waits, too. Otherwise its query has to name the
+    table.
+    """
+    return waits_here or table.lower() in query.lower()
