@@ -169,7 +169,7 @@ class MySqlOperation:
         if not any(step.method is Method.REBUILD for step in steps) or self._options.server.yield_after is not None:
             return waits
         queue = f"New statements on the table wait behind it, for {self._lock_timeout:g} s at most"
-        return f"{waits}. {queue}; --yield-after makes it give way earlier"
+        return f"{waits}. {queue}; --yield-after, or yield_after in the config file, makes it give way earlier"
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, MySqlStep), "a step of another engine"  # noqa: S101 - a bug
