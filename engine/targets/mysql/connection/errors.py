@@ -126,7 +126,7 @@ def connecting_error(what: str, error: BaseException, *, password: str = "", typ
         if typed:
             return PasswordNeededError(what, "the password that was typed is wrong", WHERE_PASSWORDS_ARE)
         if not password:
-            ignored = [f"{file} is ignored, as everybody may change it: chmod 600 it" for file in unsafe_files()]
+            ignored = [f"{file} is ignored, as everybody may change it: chmod o-w it" for file in unsafe_files()]
             return PasswordNeededError(what, NONE_FOUND, ignored[0] if ignored else WHERE_PASSWORDS_ARE)
         why = "the password is wrong, or the user does not exist"
         hint = f"correct it in {password.file}" if isinstance(password, Password) else WHERE_PASSWORDS_ARE

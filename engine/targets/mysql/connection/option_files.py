@@ -69,7 +69,8 @@ def unsafe_files() -> list[Path]:
     found = []
     for path in _usual_files():
         with contextlib.suppress(OSError):
-            found += [path] if path.stat().st_mode & stat.S_IWOTH else []
+            mode = path.stat().st_mode
+            found += [path] if stat.S_ISREG(mode) and mode & stat.S_IWOTH else []  # it may be /dev/null
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import UsageError
-from engine.targets.mysql.connection.option_files import options
+from engine.targets.mysql.connection.option_files import options, unsafe_files
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +68,10 @@ def test_a_file_that_everybody_may_change_says_nothing(home: Path) -> None:
     assert "host" not in options()
     with pytest.raises(UsageError, match="everybody may change it"):
         options(str(file))
+    assert unsafe_files() == [file]
+    file.unlink()
+    file.symlink_to("/dev/null")  # so that no tool reads one
+    assert unsafe_files() == []
 
 
 def test_a_file_or_a_group_that_is_not_there(home: Path) -> None:
