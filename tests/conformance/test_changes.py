@@ -72,8 +72,8 @@ async def test_r22_who_comes_after_the_events_were_pruned_is_told(stores: Stores
         Lagged(1, 5),
         (await store.changes(4, 1))[0],
     ]
-    stores.sql("DELETE FROM event")
     await store.next_change(5)  # until it knows of the sixth
+    stores.sql("DELETE FROM event")
     assert await anext(ParentJobOrchestrator(store).changes(after=1)) == Lagged(1, 7)
 
 
