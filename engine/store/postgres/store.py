@@ -32,6 +32,8 @@ from engine.store.survey_rows import decoded_surveys
 from engine.system.clock import SteadyClock, now
 from engine.system.host import host_name, machine_id
 
+AT_ONCE: Final = 6
+"""Connections with which a console begins: it reads jobs, targets and what there is to supervise at the same time."""
 _LAST_RUNS: Final = "SELECT target, operation, status, reason, started_at, finished_at, completed_at FROM last_run"
 _IDENTITY: Final = """SELECT concat_ws(':', (SELECT system_identifier FROM pg_control_system()), oid)
 FROM pg_database WHERE datname = current_database()"""
@@ -87,7 +89,8 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             here = (host or host_name(), machine_id() if machine is None else machine)
             admission = asyncio.ensure_future(_admission(url, what, watch, here, read_only=read_only))
             stack.push_async_callback(_cancelled, admission)
-            pool = Pool(url, what, program="dbtend", size=size, at_once=size if early else 1, read_only=read_only)
+            at_once = AT_ONCE if early else 1
+            pool = Pool(url, what, program="dbtend", size=max(size, at_once), at_once=at_once, read_only=read_only)
             await pool.open()  # meanwhile
             stack.push_async_callback(pool.close)
             rights = frozenset(Role) if early else await admission
