@@ -36,8 +36,8 @@ async def night_of(
 
     `is_shared`: whether other hosts plan and do the work on their files.
     """
-    of_others = [one for one in work.requests if is_shared and is_elsewhere(one)]
-    requests = [one for one in work.requests if one not in of_others]
+    of_others = dict.fromkeys(one.target for one in work.requests if is_shared and is_elsewhere(one))
+    requests = [one for one in work.requests if one.target not in of_others]
     asked = {request.target: request for request in requests}
     plans = await for_each(list(asked), counting(lambda target: plan(asked[target]), len(asked), tell))
     targets = [_planned(*one, schedule, due_at) for one in zip(requests, plans, strict=True)]
@@ -74,8 +74,8 @@ def _planned(request: Request, plan: Plan | TargetError, schedule: Schedule, due
     )
 
 
-def _of_other(request: Request) -> PlannedTarget:
-    place = resolve(request.target)
+def _of_other(target: str) -> PlannedTarget:
+    place = resolve(target)
     return PlannedTarget(target=place.url, host=place.host_key, elsewhere=place.elsewhere)
 
 
