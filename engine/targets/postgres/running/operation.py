@@ -101,6 +101,7 @@ class PostgresOperation:
         """Oids of the tables of which VACUUM or ANALYZE may have shown more since the last plan."""
         self._vacuumed: set[int] = set()
         """Oids of the tables that VACUUM has done."""
+        self._looking = asyncio.Lock()
         self._is_needed: dict[str, bool] = {}
         """Whether an index whose rebuild was expected is bloated after VACUUM, by its name."""
 
@@ -234,20 +235,26 @@ class PostgresOperation:
 
     async def _is_still_needed(self, step: PgStep) -> bool:
         """Whether a rebuild that was expected is needed after VACUUM: the counters before it may be wrong."""
-        if not step.expects_vacuum or self._plan_again is None:
+        is_vacuumed = step.subject is not None and step.subject.lockable in self._vacuumed
+        if not (step.expects_vacuum and is_vacuumed) or self._plan_again is None:
             return True
-        if step.object not in self._is_needed:
-            await self._wait_for_counts()
-            expected = {
-                one.object
-                for one in self._steps
-                if one.expects_vacuum and one.subject is not None and one.subject.lockable in self._vacuumed
-            }
-            with contextlib.suppress(TargetError):
-                plan = await self._plan_again(lambda one: one.object in expected)
-                needed = {one.object for one in plan.steps}
-                self._is_needed.update((name, name in needed) for name in expected)
+        async with self._looking:  # one look tells of all
+            if step.object not in self._is_needed:
+                await self._look_at_expected(self._plan_again)
         return self._is_needed.get(step.object, True)
+
+    async def _look_at_expected(self, plan_again: PlanAgain) -> None:
+        """See which of the expected rebuilds are needed, where VACUUM has done its table."""
+        await self._wait_for_counts()
+        expected = {
+            one.object
+            for one in self._steps
+            if one.expects_vacuum and one.subject is not None and one.subject.lockable in self._vacuumed
+        }
+        with contextlib.suppress(TargetError):
+            plan = await plan_again(lambda one: one.object in expected)
+            needed = {one.object for one in plan.steps}
+            self._is_needed.update((name, name in needed) for name in expected)
 
     async def _wait_for_counts(self) -> None:
         if self._reader.server.version < COUNTS_AT_ONCE:
