@@ -28,7 +28,7 @@ from engine.execution.reporter import Reporter
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
 from engine.store.protocol import HintSource, Store
-from engine.system.background import in_background
+from engine.system.background import in_background, wait_ignoring_cancel
 from engine.system.clock import SteadyClock, held_steady
 
 P = ParamSpec("P")
@@ -327,7 +327,7 @@ class JobProcessor:
             nonlocal is_kept
             await asyncio.sleep(0 if self._refusal else KEEP_AFTER)
             is_kept = True
-            await asyncio.to_thread(results.keep, claim, outcome, unsent())
+            await wait_ignoring_cancel(asyncio.to_thread(results.keep, claim, outcome, unsent()))  # before `drop`
 
         async with in_background(keep(), f"dbtend-keep-{claim.job}"):
             yield

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from engine.domain.claims import Claim
     from engine.domain.steps import Micros
+    from engine.execution.kept_results import KeptResults
     from engine.execution.reporter import Reporter
     from engine.execution.worker import JobWorker
     from engine.store.protocol import NewJob, Store
@@ -53,6 +54,7 @@ async def processing(
     own_jobs_only: bool = False,
     clock: Callable[[], Micros] | None = None,
     slots: int | None = None,
+    results: KeptResults | None = None,
 ) -> AsyncIterator[JobProcessor]:
     workers: dict[str, JobWorker] = {} if worker is None else {JobType.OPERATION: worker}
     async with store.hosting_workers() as owner:
@@ -64,6 +66,7 @@ async def processing(
             own_jobs_only=own_jobs_only,
             clock=clock or ticking_clock(),
             slots=None if slots is None else _slots(store, slots),
+            results=results,
         )
         async with processor.running():
             yield processor

@@ -6,16 +6,25 @@ import asyncio
 import os
 import signal
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import Engine, JobId, Operation, Reason, Status
 from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.requests import OnDuplicate
 from engine.domain.steps import LogLevel, LogLine, Progress, Step, WaitsFor
 from engine.execution.kept_results import KeptResults
+from tests.building import COMPLETED, new_job
 from tests.engine.processes import python
+from tests.engine.working import FunctionWorker, over, processing
 from tests.sqlite_files import make_database
 from tests.tui.command_line import wait_until
+
+if TYPE_CHECKING:
+    from engine.execution.reporter import Reporter
+    from engine.store.sqlite.store import SqliteStore
 
 WORKS = """
     from engine import Engine, Operation, Options, Request
@@ -59,6 +68,38 @@ async def test_r26_what_was_completed_is_not_done_again_after_the_death_of_its_p
     assert "kept on its host" in child.log[-1].message
     assert target.stat().st_mtime_ns == written_at
     assert not kept.exists()
+
+
+class SlowResults(KeptResults):
+    """On a disk that is slow."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__(store)
+        self.begun, self.may_go_on, self.is_written = threading.Event(), threading.Event(), threading.Event()
+
+    def keep(self, claim: Claim, outcome: Outcome, report: Report) -> None:
+        self.begun.set()
+        self.may_go_on.wait(30)
+        super().keep(claim, outcome, report)
+        self.is_written.set()
+
+
+async def test_a_result_that_the_store_takes_while_it_is_being_kept_is_not_left(store: SqliteStore) -> None:
+    results = SlowResults(store.path)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as locker:
+
+        async def locks_the_store(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+            locker.execute("BEGIN IMMEDIATE")
+            return COMPLETED
+
+        async with processing(store, FunctionWorker(locks_the_store), results=results):
+            await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+            assert await asyncio.to_thread(results.begun.wait, 30)
+            locker.execute("ROLLBACK")
+            await over(store, 1)
+            results.may_go_on.set()
+        assert await asyncio.to_thread(results.is_written.wait, 30)
+    assert list((store.path.with_name(f"{store.path.name}.d") / "results").iterdir()) == []
 
 
 def test_a_result_is_read_as_it_was_kept(tmp_path: Path) -> None:
