@@ -52,6 +52,11 @@ class Watched(WatchedCommand):
     blockers: str = ""
     """Who held the lock that it waited for last, as text."""
 
+    def note(self, seen: Seen) -> None:
+        """Record whether it does more than wait for its lock."""
+        self.has_begun = self.has_begun or not seen.waits_for_lock
+        self.only_waited = not self.has_begun
+
 
 class Monitor(CommandMonitor[Watched]):
     """Reads the progress of commands."""
@@ -102,8 +107,8 @@ class Monitor(CommandMonitor[Watched]):
             rows = await connection.named("SHOW PROCESSLIST")
         for row in rows:
             if (watched := self.watched.get(int(row.get("Id") or 0))) is not None:
-                watched.has_begun, watched.only_waited = True, False
                 seen = Seen(state=row.get("State") or "")
+                watched.note(seen)
                 watched.report(watched.progress.update(seen, time.monotonic()))
 
     async def _new_files(self) -> dict[int, int]:
@@ -124,8 +129,7 @@ class Monitor(CommandMonitor[Watched]):
             tables, unknown = [watched.step.table], locks.UNKNOWN_HOLDER
             found = await locks.holders(self._reader, tables, self.watched, unknown=unknown)
             watched.blockers = found or watched.blockers
-        watched.has_begun = watched.has_begun or not seen.waits_for_lock
-        watched.only_waited = not watched.has_begun
+        watched.note(seen)
         now = time.monotonic()
         watched.report(watched.progress.update(seen, now, watched.blockers))
         if watched.yield_after is not None:
