@@ -1,4 +1,4 @@
-"""What a cancel of a running operation leads to: the same words before and after it is requested."""
+"""How long a cancel takes and what it leaves: the same words before and after it is requested."""
 
 from __future__ import annotations
 

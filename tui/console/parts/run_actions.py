@@ -1,4 +1,4 @@
-"""Actions on operations: choose them, show their plan, submit what the user accepts there."""
+"""Actions on operations: choose them, show the plans of the current or the marked targets, submit what is accepted."""
 
 from __future__ import annotations
 

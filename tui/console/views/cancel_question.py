@@ -1,4 +1,4 @@
-"""What a cancel will do, for the question before it."""
+"""The question before a cancel; its sentences are made in `presentation/cancel_consequences.py`."""
 
 from __future__ import annotations
 

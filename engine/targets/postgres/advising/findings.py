@@ -1,4 +1,4 @@
-"""Findings: what each table and index needs, and why. Pure functions of a condition."""
+"""Decides what each table and index needs, and why. Pure functions of a condition; `advice.py` puts it into words."""
 
 from __future__ import annotations
 

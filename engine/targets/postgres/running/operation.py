@@ -254,7 +254,8 @@ class PostgresOperation:
         with contextlib.suppress(TargetError):
             plan = await plan_again(lambda one: one.object in expected)
             needed = {one.object for one in plan.steps}
-            self._is_needed.update((name, name in needed) for name in expected)
+            if plan.refused is None:  # else to run the steps says why
+                self._is_needed.update((name, name in needed) for name in expected)
 
     async def _wait_for_counts(self) -> None:
         if self._reader.server.version < COUNTS_AT_ONCE:
