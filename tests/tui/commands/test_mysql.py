@@ -105,5 +105,5 @@ def test_a_plan_says_that_others_queue_behind_a_rebuild_that_has_to_wait(
     shop("CREATE TABLE item (id INT PRIMARY KEY)")
     with shop.session("INSERT INTO item VALUES (1)"):
         told = dbtend("plan", shop.url, "--op", "rebuild", "--lock-timeout", "3").out
-        assert "New statements on the table wait behind it, for 3 s at most; --yield-after makes" in told, told
+        assert "New statements on the table wait behind it, for 3 s at most; --yield-after" in told, told
         assert "New statements" not in dbtend("plan", shop.url, "--op", "rebuild", "--yield-after", "1").out
