@@ -106,9 +106,9 @@ class ChangeWatch:
             seen, asked = self.last_change, self._clock.wall()
             if lock:
                 await connection.execute(lock.encode())
+                waits, lock = lock == BEGIN_WAIT, ""
             cursor = await connection.execute(LAST_CHANGE.encode())
             newest, at = await cursor.fetchone() or (0, 0)
-            waits = lock == BEGIN_WAIT
             self._set_reach(None)
             self._clock.follow(asked, at)
             if was_lost:
@@ -125,10 +125,11 @@ class ChangeWatch:
             elif not waits:
                 lock = BEGIN_WAIT
             else:
-                if not await self._was_told(connection):
+                is_told = await self._was_told(connection)
+                if not is_told:
                     await heard(connection, LOOK_EVERY)
-                    await self._was_told(connection)
-                lock = END_WAIT
+                    is_told = await self._was_told(connection)
+                lock = END_WAIT if is_told else ""
 
     async def _was_told(self, connection: Connection) -> bool:
         """Whether there were notifications since it was asked last."""
