@@ -741,8 +741,7 @@ class Engine:
         return await self._store.open_jobs()
 
     async def has_served_jobs(self) -> bool:
-        """Whether an open job runs, or waits for workers that are there. One that waits for a host without a worker may
-        wait for ever."""
+        """Whether an open job runs, or waits for a live worker. One whose host has no worker does not count."""
         return await self._store.has_served_jobs()
 
     async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:

@@ -61,7 +61,7 @@ class HistoryFilter:
     target: str | None = None
     """A canonical URL."""
     target_name: str | None = None
-    """The name by which lists show a target without a name in the config file."""
+    """The name that lists show for a target without a name in the config file."""
     target_part: str | None = None
     """A part of a canonical URL, or of such a name; case is ignored."""
     named_targets: frozenset[str] = frozenset()

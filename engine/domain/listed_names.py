@@ -1,4 +1,4 @@
-"""The names by which lists show targets without a name in the config file: `sales.db@h2`, `shop (ann)@db1`. Pure."""
+"""The names that lists show for targets without a name in the config file: `sales.db@h2`, `shop (ann)@db1`. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_listed_as(url: str, name: str) -> bool:
 
 
 def has_name_part(url: str, part: str) -> bool:
-    """Whether a canonical URL has this part, or the name by which it may be listed. Case is ignored."""
+    """Whether a canonical URL has this part, or a name that lists may show for it. Case is ignored."""
     texts = (_folded(url), *_names(url))
     asked = [(part.casefold(), ""), *_taken_apart(part)]
     return any(rest in text and what in texts[0] for rest, what in asked for text in texts)

@@ -116,7 +116,7 @@ class PlanRun:
         self._scheduler.extend(dict(enumerate(more.steps, len(self._steps) + 1)), at_once=more.parallel)
         self._steps += more.steps
         self._reporter.extend(more.steps, at_once=more.parallel)
-        self._reporter.log(LogLevel.INFO, f"{counted(len(more.steps), 'more step')}: what is done shows the need")
+        self._reporter.log(LogLevel.INFO, f"{counted(len(more.steps), 'more step')}: the completed ones show the need")
         return True
 
     def _start_ready_steps(self, running: asyncio.TaskGroup) -> None:

@@ -282,7 +282,7 @@ async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
 
 
 def info_elsewhere(target: str) -> TargetInfo:
-    """What is known of a file of another host: the operations that it offers."""
+    """A file of another host, with the operations that it offers; its facts are unknown here."""
     file = resolve(target)
     offered = operation_infos(file.operations)
     return TargetInfo(
