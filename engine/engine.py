@@ -18,7 +18,7 @@ from engine.domain.errors import ReadOnlyError, StoreError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import OnDuplicate, Request
+from engine.domain.requests import EngineName, OnDuplicate, Request
 from engine.domain.retention import Retention
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
@@ -332,8 +332,10 @@ class Engine:
 
     async def inspect(self, target: str) -> TargetInfo:
         """Facts of a database and the operations it offers. Raises TargetError."""
-        await self._url_to_open(target)
-        return await inspector.inspect(target, read_only=self.read_only)
+        url = await self._url_to_open(target)
+        # A server of MariaDB repairs known damage by itself when it is read.
+        past = await self._past_of(url) if inspector.engine_of(url) is EngineName.MYSQL else None
+        return await inspector.inspect(target, past, read_only=self.read_only)
 
     async def page_map(self, target: str) -> PageMap:
         """What the pages of a SQLite file hold. Raises UsageError for another database, TargetError."""

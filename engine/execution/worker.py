@@ -207,8 +207,9 @@ class DatabaseMaintenanceWorker:
             options = chosen
         writes = target.operations[operation].writes
         needs_history = operation in _NEEDS_HISTORY or options.keep is not None
-        past = await self._past(claim.target, options) if writes or needs_history else None
-        goes_by = past if needs_history else TargetHistory(now=0)
+        past = await self._past(claim.target, options)
+        damaged = past.damaged_tables if past is not None else ()
+        goes_by = past if needs_history else TargetHistory(now=0, damaged_tables=damaged)
         if goes_by is not None and await target.goes_in_turns(operation, options):
             goes_by = replace(goes_by, turns=await self._turns(claim.target))
         planned = await session.plan(operation, options, goes_by)

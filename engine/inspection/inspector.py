@@ -212,7 +212,7 @@ async def _plan(
         return plans.Plan(
             target=target.url,
             engine=target.engine,
-            before=await session.facts(),
+            before=await session.facts(past),
             operations=tuple(_explained(operation, advice, past) for operation in operations),
             warnings=tuple(await session.remarks(request.operations, past)),
             options=request.options,
@@ -274,11 +274,11 @@ async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> N
         pass  # the next connection reports it
 
 
-async def inspect(target: str, *, read_only: bool = False) -> TargetInfo:
+async def inspect(target: str, past: TargetHistory | None = None, *, read_only: bool = False) -> TargetInfo:
     """Facts of a database and the operations it offers. Raises TargetError if it cannot be maintained."""
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
-            return await look.info()
+            return await look.info(past)
 
 
 def info_elsewhere(target: str) -> TargetInfo:
@@ -408,7 +408,7 @@ async def inspect_and_advise(
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
             opened()
-            info, (advice, measured) = await look.info(), await look.advise(past, budget=budget, limits=limits)
+            info, (advice, measured) = await look.info(past), await look.advise(past, budget=budget, limits=limits)
             return info, advice, measured
 
 

@@ -44,7 +44,8 @@ class Waiting(Protocol):
 class Inspection(Protocol):
     """One connection to a database, to inspect it."""
 
-    async def info(self) -> TargetInfo: ...
+    async def info(self, past: TargetHistory | None = None) -> TargetInfo:
+        """`past`: see `Session.facts`."""
 
     async def autovacuum(self) -> Autovacuum | None:
         """Whether the server keeps up by itself; None where nothing of the kind runs. Raises TargetError."""
@@ -113,8 +114,11 @@ class Session(Inspection, Protocol):
         after the lock timeout.
         """
 
-    async def facts(self) -> Facts:
-        """Sizes and counts now; takes milliseconds. Raises TargetError."""
+    async def facts(self, past: TargetHistory | None = None) -> Facts:
+        """Sizes and counts now; takes milliseconds. Raises TargetError.
+
+        `past`: the history of the database, where a server would repair known damage by itself if it were read.
+        """
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> PlannedOperation:
         """The steps that `operation` would run now, and the result of preflight. Changes nothing.

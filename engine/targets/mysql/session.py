@@ -24,6 +24,7 @@ from engine.targets.mysql.planning.needed_work import plan_needed
 from engine.targets.mysql.reading.facts import facts, storage_engines
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
+from engine.targets.mysql.reading.tables import Table, unopened_tables
 from engine.targets.mysql.running import orphan_cleanup, repairs, throttling
 from engine.targets.mysql.running.operation import MySqlOperation
 from engine.targets.mysql.running.target_lock import TargetLock
@@ -85,16 +86,19 @@ class MySqlSession:
             self._lock = lock
         return ()
 
-    async def facts(self) -> Facts:
-        return await facts(self._reader)
+    async def facts(self, past: TargetHistory | None = None) -> Facts:
+        return await facts(self._reader, await self._unopened(past))
 
-    async def info(self) -> TargetInfo:
+    async def _unopened(self, past: TargetHistory | None) -> list[Table]:
+        return await unopened_tables(self._reader, past.damaged_tables if past is not None else ())
+
+    async def info(self, past: TargetHistory | None = None) -> TargetInfo:
         server = self._reader.server
         return TargetInfo(
             url=self._address.url,
             engine=EngineName.MYSQL,
             version=server.product,
-            facts=await facts(self._reader),
+            facts=await self.facts(past),
             operations=operation_infos(operation_specs.SPECS),
             remarks=("it is a replica: maintain its source",) if server.is_replica else (),
             read_only="the server allows no change: it is read-only" if server.reads_only else "",
@@ -106,7 +110,9 @@ class MySqlSession:
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
     ) -> tuple[tuple[Advice, ...], None]:
-        condition = await collect_condition(self._reader, budget=budget, limits=limits)
+        condition = await collect_condition(
+            self._reader, budget=budget, limits=limits, unopened=await self._unopened(past)
+        )
         return advise(condition, needs(condition, past, limits), past, limits), None
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
@@ -114,30 +120,35 @@ class MySqlSession:
         await planner.require(self._reader, operations, options)
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> MySqlOperation:
-        planned = await self._plan(operation, options, past or NOTHING_KNOWN)
-        return self.running(planned, options)
+        unopened = await self._unopened(past)
+        planned = await self._plan(operation, options, past or NOTHING_KNOWN, unopened)
+        return self.running(planned, options, unopened)
 
-    def running(self, plan: OperationPlan, options: Options) -> MySqlOperation:
+    def running(self, plan: OperationPlan, options: Options, unopened: Sequence[Table] = ()) -> MySqlOperation:
         """What runs the steps of a plan. It is closed with the session."""
 
         async def opened() -> tuple[Connection, Server]:
             return await self._connect(binlog=not options.server.no_binlog)
 
-        operation = MySqlOperation(plan, options, self._reader, opened, self._name, self._lock_timeout, self._replicas)
+        operation = MySqlOperation(
+            plan, options, self._reader, opened, self._name, self._lock_timeout, self._replicas, unopened
+        )
         self._operations.push_async_callback(operation.close)
         return operation
 
-    async def _plan(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
+    async def _plan(
+        self, operation: Operation, options: Options, past: TargetHistory, unopened: Sequence[Table]
+    ) -> OperationPlan:
         if problem := await throttling.options_problem(self._reader, options.server, self._replicas):
             return OperationPlan(operation=operation, refused=problem)
         if operation is Operation.OPTIMIZE:
-            planned = await self._plan_needed(options, past)
+            planned = await self._plan_needed(options, past, unopened)
         else:
-            planned = await planner.plan(self._reader, operation, options, past)
+            planned = await planner.plan(self._reader, operation, options, past, unopened)
         return without_done(planned, options.done_by(operation))
 
-    async def _plan_needed(self, options: Options, past: TargetHistory) -> OperationPlan:
-        condition = await collect_condition(self._reader, budget=PLANNING_BUDGET)
+    async def _plan_needed(self, options: Options, past: TargetHistory, unopened: Sequence[Table]) -> OperationPlan:
+        condition = await collect_condition(self._reader, budget=PLANNING_BUDGET, unopened=unopened)
         found = needs(condition, past, options.limits or DEFAULT_THRESHOLDS)
         reasons = {
             Operation.ANALYZE: {name: need.reason for name, need in found.analyze.items()},

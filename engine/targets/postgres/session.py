@@ -102,10 +102,10 @@ class PostgresSession:
             self._lock = lock
         return ()
 
-    async def facts(self) -> Facts:
+    async def facts(self, past: TargetHistory | None = None) -> Facts:
         return await self._reader.facts()
 
-    async def info(self) -> TargetInfo:
+    async def info(self, past: TargetHistory | None = None) -> TargetInfo:
         server = self._reader.server
         missing = unprivileged(await self._reader.tables())
         remarks = [grant(missing, server.user, server.version)] if missing else []

@@ -42,7 +42,7 @@ class SqliteInspection:
         self._path = database.file.path
         self._reader = Reader(database)
 
-    async def info(self) -> TargetInfo:
+    async def info(self, past: TargetHistory | None = None) -> TargetInfo:
         summary = await self._reader.summary()
         return TargetInfo(
             url=target_url(self._path),

@@ -57,7 +57,7 @@ class SqliteSession(SqliteInspection):
     async def lock(self) -> tuple[str, ...]:
         return await self._lock.take(self._database.lock_timeout, self._database.blockers.report)
 
-    async def facts(self) -> Facts:
+    async def facts(self, past: TargetHistory | None = None) -> Facts:
         return (await self._reader.summary()).facts
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:

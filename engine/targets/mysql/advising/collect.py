@@ -21,11 +21,20 @@ LEAST_BUDGET: Final = 0.5
 
 
 async def collect_condition(
-    reader: Reader, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
+    reader: Reader,
+    *,
+    budget: float | None,
+    limits: Thresholds = DEFAULT_THRESHOLDS,
+    unopened: Sequence[Table] = (),
 ) -> Condition:
-    """`budget`: seconds for sampling rows of large tables, the largest first; None: no limit. Raises TargetError."""
+    """Raises TargetError.
+
+    Args:
+        budget: seconds for sampling rows of large tables, the largest first; None: no limit.
+        unopened: see `unopened_tables`.
+    """
     files = await file_sizes(reader)
-    found = await tables(reader, exact=False, files=files)
+    found = await tables(reader, exact=False, files=files, unopened=unopened)
     counted = await with_statistics(reader)
     condition = Condition(
         tables=found,
@@ -50,7 +59,9 @@ async def collect_condition(
 async def _exact(reader: Reader, condition: Condition, limits: Thresholds) -> dict[str, Table]:
     """The tables of which findings look at all indexes, by name."""
     looked_at = [
-        table.name for table in condition.tables if table.engine != "InnoDB" or may_have_space(table, condition, limits)
+        table.name
+        for table in condition.tables
+        if not table.is_unopened and (table.engine != "InnoDB" or may_have_space(table, condition, limits))
     ]
     found = await tables(reader, looked_at, files=condition.files) if looked_at else []
     return {table.name: table for table in found}

@@ -24,7 +24,7 @@ from engine.targets.mysql.reading.files import file_sizes
 from engine.targets.mysql.reading.foreign_keys import foreign_keys
 from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.reading.tables import Table, tables
+from engine.targets.mysql.reading.tables import Table, known_tables, tables
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
 from engine.targets.plans import OperationPlan, by_turn, fitting, with_parallel
 
@@ -38,8 +38,13 @@ _CLUSTERS: Final = {
 }
 
 
-async def plan(reader: Reader, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
-    """See `Session.plan`. OPTIMIZE is planned by what the advice calls for: see `plan_needed`."""
+async def plan(
+    reader: Reader, operation: Operation, options: Options, past: TargetHistory, unopened: Sequence[Table]
+) -> OperationPlan:
+    """See `Session.plan`. OPTIMIZE is planned by what the advice calls for: see `plan_needed`.
+
+    `unopened`: see `unopened_tables`.
+    """
     if operation is Operation.PURGE_UNDO:
         if reader.server.flavor is Flavor.MARIADB:
             return plan_of_mariadb(await truncation(reader))
@@ -49,20 +54,21 @@ async def plan(reader: Reader, operation: Operation, options: Options, past: Tar
     if problem := refusal(reader.server, operation, options):
         return OperationPlan(operation=operation, refused=problem)
     files = await file_sizes(reader)
-    in_scope = scope(operation, options, await tables(reader, exact=operation is Operation.REBUILD, files=files))
+    found = await tables(reader, exact=operation is Operation.REBUILD, files=files, unopened=unopened)
+    in_scope = scope(operation, options, found)
     reasons: Mapping[str, str] = {}
     if operation is Operation.REPAIR:
         found_by_check = frozenset(past.damaged_tables)
         damaged = [table for table in in_scope if table.shown in found_by_check or table.comment]
         reasons = {table.name: table.comment or "the last check found it damaged" for table in damaged}
         in_scope = in_scope if options.objects else damaged
-    return await plan_tables(reader, operation, options, in_scope, reasons, past.turns)
+    return await plan_tables(reader, operation, options, in_scope, reasons, past.turns, unopened)
 
 
 async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
     """Raise UsageError for an object to which one of the operations can do nothing."""
     if options.objects:
-        all_tables = await tables(reader, exact=False)
+        all_tables = await known_tables(reader)
         views = {name for (name,) in await reader.rows(_VIEWS, row=(str,))}
         if view := next((name for name in options.objects if name in views), None):
             raise UsageError(f"object {view}", "is a view", "name the tables that it reads")
@@ -78,6 +84,7 @@ async def plan_tables(
     in_scope: Sequence[Table],
     reasons: Mapping[str, str],
     turns: Turns,
+    unopened: Sequence[Table] = (),
 ) -> OperationPlan:
     """The plan of an operation on these tables. `reasons`: why they need it, by name."""
     permitted, forbidden = allowed(operation, in_scope, await rights(reader))
@@ -87,7 +94,7 @@ async def plan_tables(
         possible, why_others_stay = _online(permitted)
         warnings += [f"left out: {why_others_stay}"] if why_others_stay else []
     left_out = len(forbidden) + (len(permitted) - len(possible) if options.objects else 0)
-    steps = await _steps(reader, operation, options, possible, reasons)
+    steps = await _steps(reader, operation, options, possible, reasons, unopened)
     if any(step.disk_needed for step in steps):
         needs = await disk_needs(reader, possible)  # by table, which is what steps conflict by
         steps = [replace(step, needs=needs.get(step.conflict, ())) for step in steps]
@@ -144,7 +151,12 @@ def _online(tables: Sequence[Table]) -> tuple[list[Table], str]:
 
 
 async def _steps(
-    reader: Reader, operation: Operation, options: Options, tables: Sequence[Table], reasons: Mapping[str, str]
+    reader: Reader,
+    operation: Operation,
+    options: Options,
+    tables: Sequence[Table],
+    reasons: Mapping[str, str],
+    unopened: Sequence[Table],
 ) -> list[MySqlStep]:
     flavor = reader.server.flavor
     match operation:
@@ -157,7 +169,7 @@ async def _steps(
             return operation_steps.repair_steps(tables, options, flavor, reasons)
         case _:
             full = options.check_level is CheckLevel.FULL
-            keys = await foreign_keys(reader) if full else []
+            keys = await foreign_keys(reader, unopened) if full else []
             return operation_steps.check_steps(tables, keys, flavor, full=full)
 
 

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine.domain.steps import Facts
-from engine.targets.mysql.connection.names import literal
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.files import file_sizes, rows_if_allowed
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.reading.tables import Table
+from engine.targets.mysql.reading.tables import Table, but
 
 _FACTS: Final = """
 SELECT table_name, CAST(data_length + index_length AS SIGNED), CAST(data_free AS SIGNED)
@@ -37,9 +36,7 @@ _PLAIN: Final = re.compile(r"[0-9A-Za-z_]+")
 
 async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
     """`unopened`: tables that are not opened; their last known sizes count. Raises TargetError."""
-    names = ", ".join(literal(table.name) for table in unopened)
-    query = f"{_FACTS} AND table_name NOT IN ({names})" if names else _FACTS
-    rows = await reader.rows(query, row=(str, int | None, int | None))
+    rows = await reader.rows(_FACTS + but(unopened), row=(str, int | None, int | None))
     files: Counter[str] = Counter()
     for (table, _), bytes_ in (await file_sizes(reader) or {}).items():
         files[table] += bytes_

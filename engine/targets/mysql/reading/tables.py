@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -103,6 +103,8 @@ class Table:
     auto_increment: AutoIncrement | None = None
     updated: int | None = None
     """When its rows last changed, in seconds since 1970; None: not since the server opened it."""
+    is_unopened: bool = False
+    """Whether only its name and engine are known."""
 
     @property
     def sql(self) -> str:
@@ -155,6 +157,10 @@ SELECT table_name, table_type, engine, row_format, table_rows, data_length, inde
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
     AND table_type <> 'TEMPORARY'
 """
+_NAMES: Final = """
+SELECT table_name, table_type, engine FROM information_schema.tables WHERE table_schema = DATABASE()
+    AND table_type NOT LIKE '%VIEW' AND table_type <> 'TEMPORARY'
+"""
 _INDEXES: Final = """
 SELECT table_name, index_name, seq_in_index, column_name, non_unique, nullable, sub_part{more}
 FROM information_schema.statistics WHERE table_schema = DATABASE()
@@ -165,7 +171,7 @@ _UNIQUE: Final = " AND non_unique = 0"
 _ASSUMED: Final = "BTREE", 1
 _PARTITIONS: Final = """
 SELECT table_name, partition_name, subpartition_name, table_rows, data_length, index_length, data_free
-FROM information_schema.partitions WHERE table_schema = DATABASE() AND partition_name IS NOT NULL
+FROM information_schema.partitions WHERE table_schema = DATABASE() AND partition_name IS NOT NULL{some}
 ORDER BY table_name, partition_ordinal_position, subpartition_ordinal_position
 """
 _SPECIAL_COLUMNS: Final = """
@@ -178,8 +184,38 @@ _LOCKING: Final = {"FULLTEXT": "a FULLTEXT index", "SPATIAL": "a SPATIAL index",
 _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
 
+async def known_tables(reader: Reader) -> list[Table]:
+    """The tables of the session's database by name and engine alone: none is opened. Raises TargetError."""
+    database = reader.server.database
+    return [
+        Table(database=database, name=name, engine=engine or "", is_sequence=kind == "SEQUENCE", is_unopened=True)
+        for name, kind, engine in await reader.rows(_NAMES, row=(str, str, str | None))
+    ]
+
+
+async def unopened_tables(reader: Reader, damaged: Collection[str]) -> list[Table]:
+    """Those of the damaged tables that the server would repair if they were opened. Raises TargetError.
+
+    `damaged`: by `Table.shown`.
+    """
+    recovers = reader.server.recovers
+    known = await known_tables(reader) if damaged and recovers else []
+    return [table for table in known if table.engine in recovers and table.shown in damaged]
+
+
+def but(unopened: Sequence[Table]) -> str:
+    """A condition of SQL that keeps the server from opening these tables."""
+    names = ", ".join(literal(table.name) for table in unopened)
+    return f" AND table_name NOT IN ({names})" if names else ""
+
+
 async def tables(
-    reader: Reader, names: Sequence[str] = (), *, exact: bool = True, files: Mapping[PartName, int] | None = None
+    reader: Reader,
+    names: Sequence[str] = (),
+    *,
+    exact: bool = True,
+    files: Mapping[PartName, int] | None = None,
+    unopened: Sequence[Table] = (),
 ) -> list[Table]:
     """The tables of the session's database, by name. Raises TargetError.
 
@@ -188,9 +224,10 @@ async def tables(
         exact: else only unique indexes are there, each counted as a BTREE that has cardinality, which the server
             knows much sooner.
         files: their sizes, if the user may see them.
+        unopened: see `unopened_tables`; without `names` they are among the tables.
     """
     sizes = files or {}
-    some = f" AND table_name IN ({', '.join(map(literal, names))})" if names else ""
+    some = f" AND table_name IN ({', '.join(map(literal, names))})" if names else but(unopened)
     text, number = str | None, int | None
     row = (str, str, text, text, number, number, number, number, text, text, number, number, number)
     found = sorted(await reader.rows(TABLES + some, row=row), key=lambda row: row[0])
@@ -198,9 +235,9 @@ async def tables(
     columns = await reader.rows(_SPECIAL_COLUMNS, row=(str, str, str, str))
     virtual = {(table, column) for table, column, _, extra in columns if extra.startswith("VIRTUAL")}
     counting = {table: (column, kind) for table, column, kind, extra in columns if "auto_increment" in extra}
-    partitions = await _partitions(reader, sizes) if any("partitioned" in (row[8] or "") for row in found) else {}
+    partitions = await _partitions(reader, sizes, some) if any("partitioned" in (row[8] or "") for row in found) else {}
     database = reader.server.database
-    return [
+    opened = [
         Table(
             database=database,
             name=name,
@@ -223,6 +260,7 @@ async def tables(
         )
         for name, kind, engine, row_format, rows, data, keys, free, options, comment, following, most, changed in found
     ]
+    return sorted([*opened, *(() if names else unopened)], key=lambda table: table.name)
 
 
 async def _indexes(reader: Reader, some: str, *, exact: bool) -> Mapping[str, tuple[Index, ...]]:
@@ -245,11 +283,11 @@ async def _indexes(reader: Reader, some: str, *, exact: bool) -> Mapping[str, tu
     return found
 
 
-async def _partitions(reader: Reader, files: Mapping[PartName, int]) -> Mapping[str, tuple[Part, ...]]:
+async def _partitions(reader: Reader, files: Mapping[PartName, int], some: str) -> Mapping[str, tuple[Part, ...]]:
     """By table."""
     row = (str, str, str | None, int | None, int | None, int | None, int | None)
     found: dict[str, tuple[Part, ...]] = {}
-    for table, name, sub, rows, data, indexes, free in await reader.rows(_PARTITIONS, row=row):
+    for table, name, sub, rows, data, indexes, free in await reader.rows(_PARTITIONS.format(some=some), row=row):
         whole_name = f"{name}.{sub}" if sub else name
         part = Part(
             name=whole_name,

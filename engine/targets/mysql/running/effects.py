@@ -83,11 +83,6 @@ class Checks:
             self._damaged[step.table.shown] = step.table
             self._damage = self._damage or result.findings[0]
 
-    @property
-    def left_unopened(self) -> list[Table]:
-        """The damaged tables that the server would repair if they were opened."""
-        return [table for table in self._damaged.values() if table.engine in self._recovers]
-
     def facts(self) -> Facts:
         found = check_facts(
             level=self._level,
@@ -113,7 +108,7 @@ def remedy(damaged: list[Table], broken_keys: list[str], recovers: Mapping[str, 
             " memory of the server."
         )
     if repairable:
-        at_once = " before anything opens them, as advise, plan and the console do" if would_change else ""
+        at_once = " before anything opens them" if would_change else ""
         texts.append(f"Copy the files of {listed(repairable, 3)}{at_once}, then run repair.")
     for engine, how in recovers.items():
         if names := [table.shown for table in damaged if table.engine == engine]:

@@ -32,6 +32,7 @@ from engine.targets.mysql.reading import locks
 from engine.targets.mysql.reading.facts import facts, size_of, status
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
+from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running import statement, throttling, undo
 from engine.targets.mysql.running.effects import Checks, Totals, with_sizes
 from engine.targets.mysql.running.monitor import Monitor, Watched
@@ -114,11 +115,13 @@ class MySqlOperation:
         name: str,
         lock_timeout: float,
         replicas: Replicas,
+        unopened: Sequence[Table] = (),
     ) -> None:
         """
         Args:
             connect: opens a connection for steps.
             name: of the attempt; its commands carry it.
+            unopened: see `unopened_tables`.
         """
         self.plan = plan
         self._options = options
@@ -137,6 +140,7 @@ class MySqlOperation:
         is_check = plan.operation is Operation.CHECK
         self._checks = Checks(options.check_level, len(plan.steps), reader.server.recovers) if is_check else None
         self._totals = Totals(self._checks, plan.left_out)
+        self._unopened = {table.name: table for table in unopened}
         self._yields: Counter[str] = Counter()
         """How often each step gave way, by its command."""
 
@@ -148,8 +152,7 @@ class MySqlOperation:
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
         did = self._totals.facts()
         try:
-            unopened = self._checks.left_unopened if self._checks is not None else []
-            return {**await facts(self._reader, unopened), **did}
+            return {**await facts(self._reader, list(self._unopened.values())), **did}
         except TargetError:
             if not did:
                 raise
@@ -193,7 +196,16 @@ class MySqlOperation:
             result = replace(result, warnings=(*result.warnings, refusal))
         if not result.requeue:
             self._totals.add(step, result)
+            self._note_damage(step, result)
         return result
+
+    def _note_damage(self, step: MySqlStep, result: StepResult) -> None:
+        if step.table is None or step.method not in {Method.CHECK, Method.REPAIR}:
+            return
+        if result.findings and step.table.engine in self._reader.server.recovers:
+            self._unopened[step.table.name] = step.table
+        elif result.status is Status.COMPLETED:
+            self._unopened.pop(step.table.name, None)
 
     async def further_plan(self) -> None:
         return None  # no step tells what else is needed
@@ -253,7 +265,8 @@ class MySqlOperation:
         return run
 
     async def _run_on(self, pooled: StepConnection, step: MySqlStep, context: StepContext) -> _Run:
-        size_before, kills_before = await self._size(step), await self._kills(step)
+        is_unopened = step.table is not None and step.table.name in self._unopened
+        size_before, kills_before = None if is_unopened else await self._size(step), await self._kills(step)
         if (data := recovery_data(step)) is not None:
             context.save_recovery_data(data)
             await context.store_results()  # this process may die with its first command

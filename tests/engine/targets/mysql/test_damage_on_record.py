@@ -181,9 +181,16 @@ async def test_a_server_that_repairs_by_itself_is_named_and_not_made_to(
         assert ("Copy the files of log before anything opens them" in str(after["remedy"])) is recovers
         assert (f"TABLE.{suffix}D-TIME.BAK" in str(after["remedy"])) is recovers
         assert after["tables"] == 1
-        assert not list(files.glob("*.BAK"))
-        if recovers:
-            repair = (await advice_on(jobs, database))[Operation.REPAIR]
-            assert "the server repairs it when it is opened" in repair.reason
-            assert list(files.glob(f"log.{suffix}D-*.BAK"))
+        filled(database, "well")
+        repair = (await advice_on(jobs, database))[Operation.REPAIR]
+        assert ("the server repairs it when it is opened" in repair.reason) is recovers
+        assert (await jobs.inspect(database.url)).facts["tables"] == 2
+        for operation in (Operation.ANALYZE, Operation.REBUILD, Operation.OPTIMIZE, Operation.CHECK, Operation.REPAIR):
+            options = Options(objects=("well",) if operation is not Operation.REPAIR else (), confirmed=True)
+            request = Request(target=database.url, operations=(operation,), options=options)
+            await jobs.plan(request)
+            if operation is not Operation.REPAIR:
+                await run(jobs, request)
+        assert not list(files.glob("*.BAK"))  # which a server makes that repairs by itself
+        assert (await run(jobs, request)).status is Status.COMPLETED
     remove_backups(database)
