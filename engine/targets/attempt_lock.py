@@ -1,36 +1,89 @@
-"""Waiting for the lock that an attempt holds at a database on a server."""
+"""The lock that an attempt holds at a database on a server: until it ends no other attempt begins, of any store.
+
+The attempt has it in the session that reads the catalog. Each session that runs steps shares it, so that the server
+still holds it for a command whose client is gone. A session joins while its attempt has the lock.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Final, Generic
 
 from engine.domain.errors import TargetBusyError
 from engine.domain.humanize import listed
+from engine.targets.catalog_reader import C, CatalogReader, S
 from engine.targets.protocol import Waiting
 
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 
 
-async def wait_for_attempt_lock(
-    others: Callable[[], Awaitable[Sequence[str]]], what: str, timeout: float, waiting: Waiting | None
-) -> None:
-    """Wait until `others` finds none. Raises TargetBusyError after `timeout` seconds, and what `others` raises.
+class AttemptLock(ABC, Generic[C, S]):
+    """The lock of one attempt. Each engine says how its server holds it."""
 
-    Args:
-        others: tries to take the lock, and gives those who work on the database, as text.
-        what: the database, for errors.
-        waiting: called with those who work on it.
-    """
-    give_up, pause = time.monotonic() + timeout, _FIRST_PAUSE
-    while found := await others():
-        who = f"is being worked on by {listed(found)}"
-        if (left := give_up - time.monotonic()) <= 0:
-            raise TargetBusyError(what, f"no lock within {timeout:g} s: it {who}")
-        if waiting is not None:
-            waiting(f"it {who}")
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * 2, _LONGEST_PAUSE)
+    def __init__(self, reader: CatalogReader[C, S], timeout: float, waiting: Waiting | None) -> None:
+        """`timeout`: seconds that it is waited for. `waiting`: called with those who work on the database."""
+        self._reader = reader
+        self._timeout = timeout
+        self._waiting = waiting
+        self._holder: C | None = None
+        """The connection on which the attempt has the lock."""
+        self._holders: set[int] = set()
+        """The connections of the reader that have had it: the server may not know yet that one is gone."""
+        self._joined: set[int] = set()
+        """The connections that share it."""
+
+    @abstractmethod
+    async def try_to_take(self, connection: C) -> bool:
+        """Take the lock, if no other attempt has it. Raises an error of the driver."""
+
+    @abstractmethod
+    async def share(self, connection: C) -> None:
+        """Raises TargetBusyError, and an error of the driver."""
+
+    @abstractmethod
+    async def others(self, connection: C) -> Mapping[int, str]:
+        """The connections, besides this one and those that joined, that hold or share it: who each is, as text.
+
+        Raises an error of the driver.
+        """
+
+    @abstractmethod
+    async def end(self, connection: C, number: int) -> None:
+        """End another connection. Raises an error of the driver."""
+
+    async def take(self) -> None:
+        """Wait for the lock; where its session was lost, take it again. Raises TargetError."""
+        give_up, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
+        while found := await self._keeping():
+            who = f"is being worked on by {listed(found)}"
+            if (left := give_up - time.monotonic()) <= 0:
+                raise TargetBusyError(self._reader.what, f"no lock within {self._timeout:g} s: it {who}")
+            if self._waiting is not None:
+                self._waiting(f"it {who}")
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def join(self, connection: C, server: S) -> None:
+        """Share it with a connection that will run steps. Raises TargetError."""
+        with self._reader.telling():
+            await self.share(connection)
+        self._joined.add(server.connection_id)
+        await self.take()
+
+    async def _keeping(self) -> list[str]:
+        """Who keeps this attempt from working, as text; empty while it has the lock."""
+        with self._reader.telling():
+            async with self._reader.alone() as connection:
+                if self._holder is not connection and await self.try_to_take(connection):
+                    self._holder = connection
+                    self._holders.add(self._reader.server.connection_id)
+                others = await self.others(connection)
+                for lost in others.keys() & self._holders:  # a lost session of our own
+                    await self.end(connection, lost)
+                if self._holder is not connection and not others:
+                    return ["another session"]  # it has just ended, or may not be seen
+                return list(others.values())

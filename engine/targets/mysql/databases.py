@@ -9,9 +9,10 @@ from typing import Final
 import pymysql
 
 from engine.targets.mysql.connection.address import address
-from engine.targets.mysql.connection.connecting import PROGRAM, READING_TIMEOUT, connect
+from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.errors import reading_error
 from engine.targets.server_database import ServerDatabase
+from engine.targets.server_target import PROGRAM, READING_TIMEOUT
 
 _MOST: Final = 100_000
 # The server shows only those on which the user has a right.

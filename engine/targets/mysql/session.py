@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
-from engine.domain.errors import TargetRefusedError
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -30,7 +29,8 @@ from engine.targets.mysql.running.operation import MySqlOperation
 from engine.targets.mysql.running.target_lock import TargetLock
 from engine.targets.operation_specs import TargetInfo, operation_infos
 from engine.targets.plans import OperationPlan, without_done
-from engine.targets.protocol import Recovery, Waiting
+from engine.targets.protocol import Recovery
+from engine.targets.server_target import ServerSession
 from engine.targets.step_execution import StepContext
 
 NOTHING_KNOWN: Final = TargetHistory(now=0)
@@ -38,53 +38,29 @@ PLANNING_BUDGET: Final = 30.0
 """Seconds for sampling rows of large tables."""
 
 
-class MySqlSession:
+class MySqlSession(ServerSession[Connection, Server]):
     """The `Session` of a MariaDB or MySQL database; see engine.targets.protocol."""
 
-    def __init__(
-        self, address: Address, reader: Reader, name: str, lock_timeout: float, waiting: Waiting | None = None
-    ) -> None:
-        """`name`: of the attempt, for its connections and commands. `waiting`: see `Target.connect`."""
-        self._address = address
-        self._reader = reader
-        self._name = name
-        self._lock_timeout = lock_timeout
-        self._first_server = reader.server
-        self._waiting = waiting
-        self._lock: TargetLock | None = None
-        self._operations = contextlib.AsyncExitStack()
-        self._replicas = Replicas(reader, self._connect_replica)
+    lock_class = TargetLock
+    _address: Address
+    _reader: Reader
 
-    async def close(self) -> None:
-        """Close the connections of its operations."""
-        await self._operations.aclose()
-        await self._replicas.close()
+    @cached_property
+    def _replicas(self) -> Replicas:
+        replicas = Replicas(self._reader, self._connect_replica)
+        self._operations.push_async_callback(replicas.close)
+        return replicas
 
     async def _connect(self, *, binlog: bool = True) -> tuple[Connection, Server]:
-        """A connection for steps. Raises TargetError also if another server answers now."""
-        opened, server = await connect(self._address, name=self._name, lock_timeout=self._lock_timeout, binlog=binlog)
-        try:
-            if server.key != self._first_server.key:
-                why = "another server or database answers at this address now"
-                raise TargetRefusedError(self._address.url, why, "the operation stops here; check the address")
-            if self._lock is not None:
-                await self._lock.join(opened)
-        except BaseException:
-            await opened.close()
-            raise
-        return opened, server
+        """A connection for steps. Raises TargetError."""
+        return await self._for_steps(
+            *await connect(self._address, name=self._name, lock_timeout=self._lock_timeout, binlog=binlog)
+        )
 
     async def _connect_replica(self, host: str, port: int) -> tuple[Connection, Server]:
         parameters = {name: value for name, value in self._address.parameters.items() if name != "socket"}
         there = replace(self._address, host=host, port=port, database="", parameters=parameters)
         return await connect(there, name=self._name, lock_timeout=self._lock_timeout, read_only=True)
-
-    async def lock(self) -> tuple[str, ...]:
-        if self._lock is None:
-            lock = TargetLock(self._reader, self._lock_timeout, self._waiting)
-            await lock.take()
-            self._lock = lock
-        return ()
 
     async def facts(self, past: TargetHistory | None = None) -> Facts:
         return await facts(self._reader, await self._unopened(past))
@@ -116,7 +92,6 @@ class MySqlSession:
         return advise(condition, needs(condition, past, limits), past, limits), None
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
-        """Raise UsageError for an object that the database does not have, or to which nothing can be done."""
         await planner.require(self._reader, operations, options)
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> MySqlOperation:

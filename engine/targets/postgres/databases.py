@@ -9,9 +9,10 @@ import psycopg
 
 from engine.domain.errors import PasswordNeededError, ServerUnavailableError, TargetError, TargetUnavailableError
 from engine.system.dsn import Address, parameters_of, url_of
-from engine.targets.postgres.connection.connecting import PROGRAM, READING_TIMEOUT, connect
+from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.errors import reading_error
 from engine.targets.server_database import ServerDatabase
+from engine.targets.server_target import PROGRAM, READING_TIMEOUT
 
 _MOST: Final = 100_000
 # A half dropped database has a connection limit of -2, and accepts no connection.

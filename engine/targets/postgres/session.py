@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
-from engine.domain.errors import ServerStartingError, TargetError, TargetRefusedError
+from engine.domain.errors import ServerStartingError
 from engine.domain.humanize import about
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
@@ -44,7 +44,8 @@ from engine.targets.postgres.running.invalid_indexes import invalid_oids
 from engine.targets.postgres.running.operation import PlanAgain, PostgresOperation
 from engine.targets.postgres.running.pg_repack import PgRepack
 from engine.targets.postgres.running.target_lock import TargetLock
-from engine.targets.protocol import Recovery, Waiting
+from engine.targets.protocol import Recovery
+from engine.targets.server_target import ServerSession
 from engine.targets.step_execution import StepContext
 
 _DROPS_LEFTOVERS: Final = frozenset({Operation.CLEAN_LEFTOVERS, Operation.OPTIMIZE, Operation.REPACK})
@@ -53,54 +54,25 @@ LONG_BLOCKED: Final = 10.0
 """Seconds from which on a plan says for how long a table is blocked."""
 
 
-class PostgresSession:
+class PostgresSession(ServerSession[Connection, Server]):
     """The `Session` of a PostgreSQL database; see engine.targets.protocol."""
 
-    def __init__(
-        self, address: Address, reader: Reader, name: str, lock_timeout: float, waiting: Waiting | None = None
-    ) -> None:
-        """`name`: the application_name of its connections. `waiting`: see `Target.connect`."""
-        self._address = address
-        self._reader = reader
-        self._name = name
-        self._lock_timeout = lock_timeout
-        self._first_server = reader.server
-        self._waiting = waiting
-        self._lock: TargetLock | None = None
-        self._operations = contextlib.AsyncExitStack()
-
-    async def close(self) -> None:
-        """Close the connections of its operations."""
-        await self._operations.aclose()
+    lock_class = TargetLock
+    _address: Address
+    _reader: Reader
 
     async def _connect(self) -> tuple[Connection, Server]:
-        """A connection for steps. Raises TargetError also if another server answers now."""
-        opened, server = await connect(
-            self._address, name=self._name, lock_timeout=self._lock_timeout, of_pool=self._first_server.is_pooled
+        """A connection for steps. Raises TargetError."""
+        of_pool = self._first_server.is_pooled
+        return await self._for_steps(
+            *await connect(self._address, name=self._name, lock_timeout=self._lock_timeout, of_pool=of_pool)
         )
-        problem: TargetError | None = None
-        if server.key != self._first_server.key:
-            why = "another server or database answers at this address now"
-            problem = TargetRefusedError(self._address.url, why, "the operation stops here; check the address")
-        elif server.is_standby and not self._first_server.is_standby:
-            why, hint = "it is a standby now, which cannot be maintained", "give the primary, or promote it"
-            problem = ServerStartingError(self._address.url, why, hint, state="server is a standby now")
-        try:
-            if problem is not None:
-                raise problem
-            if self._lock is not None:
-                await self._lock.join(opened, server)
-        except BaseException:
-            await opened.close()
-            raise
-        return opened, server
 
-    async def lock(self) -> tuple[str, ...]:
-        if self._lock is None:
-            lock = TargetLock(self._reader, self._lock_timeout, self._waiting)
-            await lock.take()
-            self._lock = lock
-        return ()
+    def _check(self, server: Server) -> None:
+        super()._check(server)
+        if server.is_standby and not self._first_server.is_standby:
+            why, hint = "it is a standby now, which cannot be maintained", "give the primary, or promote it"
+            raise ServerStartingError(self._reader.what, why, hint, state="server is a standby now")
 
     async def facts(self, past: TargetHistory | None = None) -> Facts:
         return await self._reader.facts()
@@ -134,7 +106,6 @@ class PostgresSession:
         return advise(condition, found, past, limits), None  # the catalog is cheap to read
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
-        """Raise UsageError for an object or schema that the database does not have, or to which nothing can be done."""
         await self._reader.require(options)
         if options.objects or options.rebuild or options.server.tablespace is not None:
             await planner.require(self._reader, operations, options)

@@ -23,9 +23,6 @@ from engine.targets.mysql.connection.errors import NO_RIGHT, connecting_error, n
 from engine.targets.mysql.connection.login import TlsMode, methods, tls_context, tls_mode
 from engine.targets.mysql.connection.server import RECOVERY, Cluster, Flavor, Server
 
-PROGRAM: Final = "dbtend"
-READING_TIMEOUT: Final = 60.0
-"""Seconds that a query of the catalog may take."""
 CONNECTED_WITHIN: Final = 10.0
 """Seconds within which a server must answer each message of the login."""
 LOGIN_WITHIN: Final = 30.0

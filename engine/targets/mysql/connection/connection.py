@@ -71,19 +71,23 @@ class Connection:
         await self._answer(lambda: self._wire.login(self._socket), within)
 
     async def rows(
-        self, query: str, args: Sequence[object] = (), *, row: Shape, most: int = MOST_ROWS
+        self, query: str, args: Sequence[object] = (), *, row: Shape, most: int | None = None
     ) -> list[tuple[Any, ...]]:
         """The rows of a query. Raises pymysql.MySQLError; AnswerError if the shape is wrong.
 
         Args:
             args: values for each `%s`. Without any, a `%` stands for itself.
             row: the types of the columns. Times and dates are text.
-            most: how many rows there may be.
+            most: how many rows there may be; None: as many as memory has room for.
         """
         async with self._turn:
             self._check_open()
             found = await self._answer(lambda: self._wire.ask(query, args, is_query=True), ANSWER_WITHIN)
-        if len(found) > most or (found and len(found[0]) != width(row)) or not fits(found, row):
+        if (
+            len(found) > (MOST_ROWS if most is None else most)
+            or (found and len(found[0]) != width(row))
+            or not fits(found, row)
+        ):
             self.hang_up()
             raise AnswerError(STRANGE)
         return found

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pymysql
 
 from engine.targets.answer_shapes import Shape
-from engine.targets.mysql.connection.errors import NO_RIGHT, number_of, reading_error
+from engine.targets.mysql.connection.errors import NO_RIGHT, number_of
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.reader import Reader
 
@@ -81,7 +81,7 @@ async def rows_if_allowed(
     except pymysql.MySQLError as error:
         if number_of(error) in NO_RIGHT:
             return None
-        raise reading_error(reader.what, error) from None
+        raise reader.error(error) from None
 
 
 def part_name(name: str) -> PartName:

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import pymysql
 
 from engine.domain.errors import TargetError
-from engine.targets.mysql.connection.errors import TIMED_OUT, lost_connection, number_of, reading_error, server_message
+from engine.targets.mysql.connection.errors import TIMED_OUT, number_of, server_message
 from engine.targets.mysql.connection.names import literal
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.reader import Reader
@@ -30,8 +30,7 @@ async def check(reader: Reader, query: str) -> str:
             await connection.command(f"PREPARE dbtend_load FROM {literal(_wrapped(query))}")
             await connection.command("DEALLOCATE PREPARE dbtend_load")
         except pymysql.MySQLError as error:
-            if lost_connection(error):
-                raise reading_error(reader.what, error) from None
+            reader.raise_if_lost(error)
             return _failure(error)
     return ""
 
@@ -42,8 +41,7 @@ async def ask(reader: Reader, query: str) -> Load | None:
         try:
             rows = await connection.command(_limited(reader, query))
         except pymysql.MySQLError as error:
-            if lost_connection(error):
-                raise reading_error(reader.what, error) from None
+            reader.raise_if_lost(error)
             raise TargetError(reader.what, _failure(error), "") from None
     value = rows[0][0] if rows and rows[0] else None
     if value is None:

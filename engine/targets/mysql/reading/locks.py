@@ -12,7 +12,7 @@ from typing import Final
 import pymysql
 
 from engine.domain.humanize import span
-from engine.targets.mysql.connection.errors import lost_connection, reading_error
+from engine.targets.mysql.connection.errors import lost_connection
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
@@ -58,8 +58,7 @@ async def holders(reader: Reader, tables: Collection[Table], own: Collection[int
     try:
         return await _holders(reader, tables, {*own, reader.connection.id}, unknown)
     except pymysql.MySQLError as error:
-        if lost_connection(error):
-            raise reading_error(reader.what, error) from None
+        reader.raise_if_lost(error)
         return ""
 
 

@@ -9,7 +9,7 @@ import pymysql
 from engine.domain.errors import TargetError
 from engine.domain.humanize import span
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import lost_connection, reading_error, server_message
+from engine.targets.mysql.connection.errors import reading_error, server_message
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.reading.reader import Reader
 
@@ -54,8 +54,7 @@ class Replicas:
             async with self._reader.alone() as connection:
                 rows = await connection.named(command)
         except pymysql.MySQLError as error:
-            if lost_connection(error):
-                raise reading_error(self._reader.what, error) from None
+            self._reader.raise_if_lost(error)
             raise TargetError(self._reader.what, f"--max-delay failed: {server_message(error)}", HINT) from None
         return [(row.get("Host") or "", int(row.get("Port") or 0)) for row in rows]
 

@@ -18,9 +18,6 @@ from engine.targets.postgres.connection import pooling
 from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection
 from engine.targets.postgres.connection.errors import connecting_error, reading_error
 
-PROGRAM: Final = "dbtend"
-READING_TIMEOUT: Final = 60.0
-"""Seconds that a query of the catalog may take."""
 CONNECTED_WITHIN: Final = 10.0
 """Seconds within which a server must answer each message of the login."""
 POOL_GIVES_WITHIN: Final = 3.0
@@ -43,8 +40,8 @@ class Server:
     version: int
     """The number in server_version_num, such as 170010."""
     version_text: str
-    backend: int
-    """The backend's pid. Behind a pooler, libpq knows another one."""
+    connection_id: int
+    """The pid of its process there. Behind a pooler, libpq knows another one."""
     database: str
     database_oid: int
     system: str
@@ -193,7 +190,7 @@ async def _set_up(
         raise AnswerError("it says of itself no version that PostgreSQL has")
     backend, timeout, locks, path = await connection.row(_READ_BACK, row=(int, str, str, str))
     kept = (backend, path, timeout == "0" or statement_timeout > 0, locks != "0")
-    if kept != (server.backend, "", True, True):
+    if kept != (server.connection_id, "", True, True):
         why = "does not keep what a session is set to: it seems to go through a pooler"
         raise TargetUnavailableError(what, why, "give the address of the server itself, or a pool in session mode")
     return server

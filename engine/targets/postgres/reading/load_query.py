@@ -9,7 +9,7 @@ import psycopg
 
 from engine.domain.errors import TargetError
 from engine.targets.postgres.connection.bounded import Connection
-from engine.targets.postgres.connection.errors import CANCELLED, lost_connection, reading_error, server_message
+from engine.targets.postgres.connection.errors import CANCELLED, server_message
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.throttling import answer_text
 
@@ -41,8 +41,7 @@ async def check(reader: Reader, query: str) -> str:
                     return ""
                 what = (await connection.row(_TYPE, columns[:1], row=(str,)))[0] if columns else "no column"
         except psycopg.Error as error:
-            if lost_connection(error):
-                raise reading_error(reader.what, error) from None
+            reader.raise_if_lost(error)
             return _failure(error)
     return f"--pause-while failed: it gives {what}, {_NOT_A_LOAD}"
 
@@ -54,8 +53,7 @@ async def ask(reader: Reader, query: str) -> Load | None:
             with connection.within(_PATIENCE):
                 rows = await _first_row(connection, query)
         except psycopg.Error as error:
-            if lost_connection(error):
-                raise reading_error(reader.what, error) from None
+            reader.raise_if_lost(error)
             raise TargetError(reader.what, _failure(error), "") from None
     load = rows[0][0] if rows and rows[0] else None
     if load is not None and not _is_load(load):  # what it calls may have changed since it was checked

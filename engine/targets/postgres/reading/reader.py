@@ -1,22 +1,21 @@
-"""Reading the catalog on a connection of its own, one query at a time."""
+"""Reads the catalog of a PostgreSQL database."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
 import psycopg
 
-from engine.domain.errors import UsageError
+from engine.domain.errors import TargetError, UsageError
 from engine.domain.requests import Options
 from engine.domain.steps import Facts
 from engine.targets.answer_shapes import Shape
-from engine.targets.postgres.connection.bounded import AnswerError, Connection, Parameters
+from engine.targets.catalog_reader import CatalogReader
+from engine.targets.postgres.connection.bounded import AnswerError, Connection
 from engine.targets.postgres.connection.connecting import Server
-from engine.targets.postgres.connection.errors import reading_error
+from engine.targets.postgres.connection.errors import lost_connection, reading_error
 from engine.targets.postgres.reading import names
 from engine.targets.postgres.reading.relations import (
     PARTITIONED_INDEXES,
@@ -29,7 +28,6 @@ from engine.targets.postgres.reading.relations import (
 )
 
 _COLUMNS: Final = "SELECT attname::text FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped"
-Reopen = Callable[[], Awaitable[tuple[Connection, Server]]]
 
 FACTS: Final = """
 SELECT pg_database_size(current_database()), count(*) FILTER (WHERE n.nspname !~ '^(pg_|information_schema$)'),
@@ -40,52 +38,16 @@ WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^(pg_catalog|pg_toast|infor
 """
 
 
-class Reader:
+class Reader(CatalogReader[Connection, Server]):
     """The catalog of one database."""
 
-    def __init__(self, connection: Connection, server: Server, what: str, reopen: Reopen) -> None:
-        """`reopen`: makes another connection, where this one is lost."""
-        self.connection, self.server, self.what = connection, server, what
-        self._reopen = reopen
-        self._turn = asyncio.Lock()
+    driver_error = psycopg.Error
 
-    async def close(self) -> None:
-        await self.connection.close()
+    def error(self, error: psycopg.Error) -> TargetError:
+        return reading_error(self.what, error)
 
-    async def rows(
-        self, query: str, parameters: Parameters = (), *, row: Shape | None = None, most: int | None = None
-    ) -> list[tuple[Any, ...]]:
-        """`row`, `most`: what PostgreSQL answers to that; see `Connection.rows`. Raises TargetError."""
-        try:
-            return await self.rows_or_error(query, parameters, row=row, most=most)
-        except psycopg.Error as error:
-            raise reading_error(self.what, error) from None
-
-    async def row(self, query: str, parameters: Parameters = (), *, row: Shape) -> tuple[Any, ...]:
-        """The row of a query that answers with one row."""
-        try:
-            return await self.row_or_error(query, parameters, row=row)
-        except psycopg.Error as error:
-            raise reading_error(self.what, error) from None
-
-    async def rows_or_error(
-        self, query: str, parameters: Parameters = (), *, row: Shape | None = None, most: int | None = None
-    ) -> list[tuple[Any, ...]]:
-        """Raises psycopg.Error, and TargetError where the connection was lost and no other can be had."""
-        async with self.alone() as connection:
-            return await connection.rows(query, parameters, row=row, most=most)
-
-    async def row_or_error(self, query: str, parameters: Parameters = (), *, row: Shape) -> tuple[Any, ...]:
-        async with self.alone() as connection:
-            return await connection.row(query, parameters, row=row)
-
-    @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncIterator[Connection]:
-        """The connection, for exclusive use; a new one if it was lost. Raises TargetError."""
-        async with self._turn:
-            if self.connection.closed:
-                self.connection, self.server = await self._reopen()
-            yield self.connection
+    def is_lost(self, error: psycopg.Error) -> bool:
+        return lost_connection(error)
 
     async def facts(self) -> Facts:
         size, tables, dead_rows, xid_age = await self.row(FACTS, row=(int, int, int, int))
@@ -126,7 +88,7 @@ class Reader:
                 measuring = query(self.server.version, some=some, measured=True)
                 return await self.rows_or_error(measuring, parameters, row=row)
             except AnswerError as error:
-                raise reading_error(self.what, error) from None
+                raise self.error(error) from None
             except psycopg.Error:  # a table may have been locked this moment
                 pass
         return await self.rows(query(self.server.version, some=some), parameters, row=row)
@@ -152,7 +114,7 @@ class Reader:
         if objects:
             relations = [*await self.tables(), *await self.indexes(), *await self.by_name_only()]
             if missing := names.unknown(objects, relations):
-                for other in (names.Other(*row) for row in await self.rows(names.OTHERS)):
+                for other in (names.Other(*row) for row in await self.rows(names.OTHERS, row=names.Other)):
                     if not names.names_of(other.schema, other.name).isdisjoint(missing):
                         raise other.problem
             for one in names.chosen(objects, relations, schemas):

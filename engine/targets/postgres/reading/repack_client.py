@@ -17,7 +17,7 @@ import psycopg
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.targets.postgres.connection.errors import lost_connection, reading_error, server_message
+from engine.targets.postgres.connection.errors import server_message
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.repack import Obstacle
 
@@ -108,8 +108,7 @@ async def extension(reader: Reader) -> Extension:
     try:
         versions = await reader.row_or_error(_VERSIONS, row=(str, str))
     except psycopg.Error as error:
-        if lost_connection(error):
-            raise reading_error(reader.what, error) from None
+        reader.raise_if_lost(error)
         return Extension("", "", problem=server_message(error))
     library, sql = (version.removeprefix(f"{PROGRAM} ") for version in versions)
     found = await reader.rows(_PUBLICATION, row=(str,))

@@ -152,7 +152,7 @@ class CommandRunner:
             )
         except psycopg.Error as error:
             raise setting_error(self._parts.reader.what, error) from None
-        self._monitor.watch(pooled.server.backend, watched)
+        self._monitor.watch(pooled.server.connection_id, watched)
         try:
             command = step.command if self._parts.checks is None else self._parts.checks.command_of(step)
             if step.method is Method.PG_REPACK:
@@ -167,9 +167,9 @@ class CommandRunner:
             await self._parts.cleanup.clean_up(step)
             raise
         finally:
-            self._monitor.unwatch(pooled.server.backend)
+            self._monitor.unwatch(pooled.server.connection_id)
         has_left_some = step.members and (answer.error is not None or answer.has_warned)
-        done = await groups.done(self._parts.reader, pooled.server.backend, step) if has_left_some else ()
+        done = await groups.done(self._parts.reader, pooled.server.connection_id, step) if has_left_some else ()
         return CommandRun(answer, watched, pooled.server, size_before, done)
 
     def _wait_limits(self, step: PgStep, context: StepContext) -> WaitLimits:

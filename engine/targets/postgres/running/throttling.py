@@ -8,7 +8,7 @@ import psycopg
 
 from engine.domain.humanize import memory
 from engine.domain.requests import ServerOptions
-from engine.targets.postgres.connection.errors import lost_connection, reading_error, server_message
+from engine.targets.postgres.connection.errors import server_message
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.reading.reader import Reader
@@ -67,7 +67,6 @@ async def options_problem(reader: Reader, options: ServerOptions) -> str:
                 )
             await reader.row_or_error(_LAG, row=(int,))
         except psycopg.Error as error:
-            if lost_connection(error):
-                raise reading_error(reader.what, error) from None
+            reader.raise_if_lost(error)
             return f"--max-lag failed: {server_message(error)}"
     return "" if options.pause_while is None else await load_query.check(reader, options.pause_while)

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from engine.targets.mysql.connection.address import address
-from engine.targets.mysql.connection.connecting import READING_TIMEOUT, connect
+from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.reading.reader import Reader
+from engine.targets.server_target import READING_TIMEOUT
 
 
 @asynccontextmanager

@@ -90,5 +90,5 @@ async def test_the_server_gives_up_as_soon_as_we_do(remote: Database) -> None:
     url = f"postgresql://postgres@127.0.0.1:{remote.server.tcp_port}/{remote.name}?{SOON}"
     async with connected(url) as session:
         query = "SELECT current_setting('tcp_keepalives_idle'), current_setting('tcp_user_timeout')"
-        ((idle, patience),) = await session._reader.rows(query)
+        ((idle, patience),) = await session._reader.rows(query, row=(str, str))
         assert (idle, patience) == ("1", "3s") or (idle, patience) == ("1", "3000")

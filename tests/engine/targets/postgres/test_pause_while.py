@@ -173,7 +173,7 @@ async def test_it_ends_after_a_while(shop: Database, query: str, monkeypatch: py
         with pytest.raises(TargetError, match=r"--pause-while failed: .* 5 s \("):
             await load_query.ask(reader, query)
         assert await load_query.ask(reader, "SELECT 7;") == 7
-        assert (await reader.rows("SHOW statement_timeout")) == [("1min",)]
+        assert (await reader.rows("SHOW statement_timeout", row=(str,))) == [("1min",)]
 
 
 async def test_no_more_than_one_row_of_it_is_read(shop: Database) -> None:
@@ -192,6 +192,6 @@ async def test_what_it_sets_is_gone_afterwards(shop: Database) -> None:
         reader = session._reader
         query = "SELECT pg_catalog.set_config('search_path', 'public', false) = 'public'"
         assert await load_query.ask(reader, query) is True
-        assert await reader.rows("SHOW search_path") == [('""',)] or await reader.rows("SHOW search_path") == [("",)]
+        assert await reader.rows("SHOW search_path", row=(str,)) in ([('""',)], [("",)])
         step = await first_step(session, Operation.ANALYZE, "item")
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED

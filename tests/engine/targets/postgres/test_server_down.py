@@ -343,7 +343,7 @@ async def test_a_connection_that_is_lost_each_time_before_its_command_is_sent_is
     shop: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def lose(pooled: PooledConnection) -> None:
-        await asyncio.to_thread(shop, f"SELECT pg_terminate_backend({pooled.server.backend}, 5000)")
+        await asyncio.to_thread(shop, f"SELECT pg_terminate_backend({pooled.server.connection_id}, 5000)")
 
     async with asyncio.timeout(60), connected(shop.url) as session:
         plan = await session.plan(Operation.REINDEX, Options(objects=("i1",)))

@@ -167,7 +167,7 @@ async def test_a_lost_session_of_its_own_that_the_server_still_has_is_ended(data
         lost = reader.connection
         reader.connection, reader.server = await reader._reopen()  # as if only this end knew that it is lost
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED
-        assert database.value(OF_ATTEMPT) == reader.server.backend != first
+        assert database.value(OF_ATTEMPT) == reader.server.connection_id != first
         await lost.close()
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
-from engine.targets.postgres import target
+from engine.targets import server_target
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database
 
 
 async def test_one_that_is_locked_holds_up_no_other(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "READING_LOCK_TIMEOUT", 600.0)
+    monkeypatch.setattr(server_target, "READING_LOCK_TIMEOUT", 600.0)
     for name in ("one", "other"):
         database(f"CREATE TABLE {name} AS SELECT generate_series(1, 1000) AS id", f"DELETE FROM {name}")
     async with connected(database.url) as session:
@@ -25,7 +25,7 @@ async def test_one_that_is_locked_holds_up_no_other(database: Database, monkeypa
             async with asyncio.timeout(20):
                 result = await session.execute(step, StepContext())
         # That nobody waited was set for those looks only.
-        assert await session._reader.rows("SHOW lock_timeout") == [("10min",)]
+        assert await session._reader.rows("SHOW lock_timeout", row=(str,)) == [("10min",)]
     assert result.status is Status.COMPLETED
     assert result.effect is not None
     assert {"size", "size_before"} <= result.effect.keys()

@@ -71,7 +71,7 @@ async def test_between_its_commands_anybody_may_use_the_connection(database: Dat
 async def test_one_that_is_ended_while_nothing_runs_is_listened_to_no_more(database: Database) -> None:
     async with a_connection(database) as pooled, a_connection(database) as other:
         assert (await pooled.statements.run("SELECT 1")).rows == [("1",)]
-        ended = await other.statements.run(f"SELECT pg_terminate_backend({pooled.server.backend}, 5000)")
+        ended = await other.statements.run(f"SELECT pg_terminate_backend({pooled.server.connection_id}, 5000)")
         assert ended.rows == [("t",)]
         for _ in range(3):  # in the first round it is seen that there is something to read
             await asyncio.sleep(0)
@@ -89,10 +89,10 @@ async def test_a_step_gets_another_connection_than_one_that_was_ended_just_now(
     for _ in range(2):
         async with pool.connection(StepContext()) as pooled:
             assert (await pooled.statements.run("SELECT 1")).rows == [("1",)]
-            backends.append(pooled.server.backend)
+            backends.append(pooled.server.connection_id)
         async with pool.connection(StepContext()) as same:
             assert same is pooled
-        database(f"SELECT pg_terminate_backend({pooled.server.backend}, 5000)")
+        database(f"SELECT pg_terminate_backend({pooled.server.connection_id}, 5000)")
         for _ in range(3):
             await asyncio.sleep(0)
     await pool.close()
