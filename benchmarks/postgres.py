@@ -82,7 +82,7 @@ class Bench:
             fill(self.server, content)
             self._made.add(content.name)
         with psycopg.connect(self.server.url(), autocommit=True) as admin:
-            admin.execute(f"CREATE DATABASE copy TEMPLATE {content.name}")
+            admin.execute(f"CREATE DATABASE copy TEMPLATE {content.name} STRATEGY file_copy")
             try:
                 make_dirty(self.server, "copy", content)
                 admin.execute("CHECKPOINT")

@@ -164,7 +164,7 @@ class Engine:
             queues: of a shared store, that the workers serve beside that of their host; none: that of any host.
             read_only: change nothing. Calls that would write to the store or start a job raise ReadOnlyError; no store
                 is created, upgraded or supervised. A missing store reads as an empty one.
-            early: do not wait for the server of a shared store: `opened` does, and so do reads and writes.
+            early: do not wait for the server of a shared store: `opened` and writes do; reads wait until it is known.
             timeout: seconds to wait for an embedded store that another process locks.
             clock: microseconds since the epoch, UTC.
 

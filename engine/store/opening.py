@@ -38,7 +38,7 @@ async def opened(
         timeout: seconds to wait for an embedded one that another process locks.
         clock: a shared one has that of its server, unless this is another one than that of the system.
         queues: of a shared one, which workers of this process serve beside that of their host; none: that of any host.
-        early: do not wait for the server of a shared one: `Store.admitted` does.
+        early: do not wait for the server of a shared one: `Store.admitted` and writes do.
 
     Raises StoreError, NotAvailableError.
     """

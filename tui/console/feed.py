@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
 from engine import (
@@ -112,10 +112,12 @@ class JobFeed:
             await asyncio.sleep(RETRY_AFTER)
 
     async def _follow(self) -> None:
+        changed = () if self.trouble is None else None  # after a failed read anything may have changed
+        if not self._engine.is_open:
+            await self._load(changed)  # shown before changes can be followed
         await self._engine.opened()
         changes = self._engine.changes()
-        # After a failed read anything may have changed.
-        await self._load(changed=() if self.trouble is None else None)
+        await self._load(changed)
         listening = asyncio.create_task(self._listen(changes))
         reading = asyncio.create_task(self._read())
         try:
@@ -130,7 +132,9 @@ class JobFeed:
     async def _load(self, changed: Iterable[int] | None = None) -> None:
         """Read all jobs that are shown; `changed`: which of them count as changed; None: all."""
         self._pause_is_known = False
-        newest, still_open, _ = await asyncio.gather(self._newest(), self._engine.open_jobs(), self._look_for_pause())
+        newest, still_open, workers, _ = await asyncio.gather(
+            self._newest(), self._engine.open_jobs(), self._engine.workers(), self._look_for_pause()
+        )
         parents = {parent.id: parent for parent in (*newest, *still_open)}
         # Jobs that were open at the last read may have ended, or been deleted.
         if ended := self.open.keys() - parents.keys():
@@ -140,7 +144,7 @@ class JobFeed:
             parents |= {parent.id: parent for parent in shown}
         for gone in self.open.keys() - parents.keys():
             del self.open[gone]
-        await self._tell(parents.values(), parents if changed is None else changed)
+        await self._tell(parents.values(), parents if changed is None else changed, workers)
 
     async def _newest(self) -> list[ParentJob]:
         """The newest jobs, of a batch the newest one."""
@@ -185,22 +189,26 @@ class JobFeed:
             # Changes in quick succession are read together.
             await asyncio.sleep(SHORTEST)
 
-    async def _tell(self, parents: Iterable[ParentJob], changed: Iterable[int]) -> None:
+    async def _tell(
+        self, parents: Iterable[ParentJob], changed: Iterable[int], workers: Sequence[WorkerProcess] | None = None
+    ) -> None:
+        """`workers`: as just read; None: read them."""
         news = tuple(parents)
         for parent in news:
             self.open.pop(parent.id, None)
             if not parent.status.is_final:
                 self.open[parent.id] = parent
         changed = frozenset(changed)
-        workers, _, batches = await asyncio.gather(
-            self._workers(), self._look_for_pause(), self._batches_of(news, changed)
+        self.workers, _, batches = await asyncio.gather(
+            self._workers(workers), self._look_for_pause(), self._batches_of(news, changed)
         )
-        self.workers = workers
         self.trouble = None
         self._publish(News(news, changed, batches))
 
-    async def _workers(self) -> tuple[WorkerProcess, ...]:
-        return tuple(await self._engine.workers()) if self.open else ()
+    async def _workers(self, read: Sequence[WorkerProcess] | None) -> tuple[WorkerProcess, ...]:
+        if not self.open:
+            return ()
+        return tuple(await self._engine.workers() if read is None else read)
 
     async def _look_for_pause(self) -> None:
         if not self._pause_is_known:

@@ -111,7 +111,7 @@ def _durations(trend: Trend, job: int, begin: Micros, end: Micros) -> Plot:
 
 
 def _took(seconds: Sequence[float], *, is_of_job: bool) -> str:
-    """`took 40 % longer than the median of 14 runs (1.20 s)`: the runs before the last one."""
+    """`took 40% longer than the median of 14 runs (1.20 s)`: the runs before the last one."""
     if not is_of_job:
         return f"median of {counted(len(seconds), 'run')}: {precise_duration(median(seconds))}"
     *earlier, last = seconds
@@ -124,10 +124,10 @@ def _compared(seconds: float, usual: float) -> str:
     if abs(difference) < max(NOTICEABLE * usual, NOTICEABLE_SECONDS):
         return "as long as"
     if difference < 0:
-        return f"{-difference / usual:.0%} less time than".replace("%", " %")
+        return f"{-difference / usual:.0%} less time than"
     if not usual or seconds >= 2 * usual:
         return f"{seconds / usual:.1f} times as long as" if usual else "longer than"
-    return f"{difference / usual:.0%} longer than".replace("%", " %")
+    return f"{difference / usual:.0%} longer than"
 
 
 def _not_counted(trend: Trend) -> str:
@@ -163,7 +163,7 @@ def _grown(first: float, last: float) -> str:
     times = last / first
     if times >= 2:
         return f"{times:.1f} times as large as" if times < 10 else f"{times:,.0f} times as large as"
-    return f"{abs(last - first) / first:.0%} {'larger' if last > first else 'smaller'} than".replace("%", " %")
+    return f"{abs(last - first) / first:.0%} {'larger' if last > first else 'smaller'} than"
 
 
 def _when(at: Micros, begin: Micros, end: Micros) -> str:

@@ -11,7 +11,7 @@ import psycopg
 from engine.store.copying.tables import EVENTS, NUMBERED, TABLES, Rows, order_of, range_column
 from engine.store.postgres.connections import Connection, connected, store_error
 from engine.store.postgres.queries import LIVES
-from engine.store.postgres.schema import LOCKS, require_current
+from engine.store.postgres.schema import LOCKS, require_current, require_usable
 
 
 class SharedTables:
@@ -69,6 +69,7 @@ async def quiet_store(url: str) -> AsyncIterator[tuple[Connection, SharedTables]
     """
     async with connected(url, url, "dbtend store") as connection:
         await require_current(connection, url)
+        await require_usable(connection, url)
         tables = SharedTables(connection, url)
         await tables.read(f"SELECT pg_advisory_lock({LOCKS['GATE']})")
         yield connection, tables

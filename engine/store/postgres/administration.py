@@ -74,6 +74,7 @@ async def check(url: str) -> StoreCheck:
     async with connected(url, url, "dbtend store") as connection:
         try:
             rights, _ = await schema.require_current(connection, url)
+            await schema.require_usable(connection, url)
             return await _checked(connection, url, rights)
         except psycopg.Error as error:
             raise store_error(url, error) from None

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -59,6 +59,15 @@ Connection = psycopg.AsyncConnection[TupleRow]
 Question = tuple[str, Mapping[str, Any] | None]
 """A statement that reads, and its values."""
 T = TypeVar("T")
+
+
+class Admitting(Protocol):
+    """See `Admission`."""
+
+    async def known(self) -> None: ...
+
+    async def rights(self) -> object: ...
+
 
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # who asks for a connection tells of it
 
@@ -117,8 +126,8 @@ class Pool:
         self, url: str, what: str, *, program: str, size: int, at_once: int = 1, read_only: bool = False
     ) -> None:
         self._what, self._is_read_only, self._program = what, read_only, program
-        self.admission: asyncio.Future[Any] | None = None
-        """Each caller waits for this first, and gets its error; None: no wait."""
+        self.admission: Admitting | None = None
+        """Whether this user is let in; None: that is known."""
         self._broken: set[int] = set()
         """Processes of the server whose connection broke during a statement."""
         given = parameters(url, program, read_only=read_only)
@@ -145,7 +154,7 @@ class Pool:
         async def ask(connection: Connection) -> list[TupleRow]:
             return await (await connection.execute(query.encode(), values)).fetchall()
 
-        return await self._on_connection(ask)
+        return await self._read(ask)
 
     async def together(self, *questions: Question) -> list[list[TupleRow]]:
         """What several statements read, in one round trip. Raises StoreError."""
@@ -153,7 +162,7 @@ class Pool:
         async def ask(connection: Connection) -> list[list[TupleRow]]:
             return await answers(connection, *questions)
 
-        return await self._on_connection(ask)
+        return await self._read(ask)
 
     async def write(self, query: str, values: Sequence[Any]) -> list[TupleRow]:
         """The rows of a statement that writes, once that is durable. Raises StoreError, and what a function of the
@@ -166,11 +175,23 @@ class Pool:
                 pass
             return await cursor.fetchall()
 
+        if self.admission is not None:
+            await self.admission.rights()
         return await self._on_connection(ask)
 
+    async def _read(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
+        """What is read, once the store is known; it is asked for meanwhile."""
+        if self.admission is None:
+            return await self._on_connection(ask)
+        try:
+            found = await self._on_connection(ask)
+        except DbtendError:
+            await self.admission.known()  # its error tells more
+            raise
+        await self.admission.known()
+        return found
+
     async def _on_connection(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
-        if self.admission is not None:
-            await asyncio.shield(self.admission)
         cancels = cancels_so_far()
         try:
             async with self._pool.connection() as connection:

@@ -83,24 +83,39 @@ class StoreState(NamedTuple):
 async def require_current(
     connection: Connection, what: str, *more: Question
 ) -> tuple[frozenset[roles.Role], list[list[TupleRow]]]:
-    """What this user may do there, and what more statements read. Raises StoreError unless there is a store of this
-    version that works.
+    """What this user may do there, and what more statements read, in one round trip.
 
-    Each round trip is one of the `TIMES` in which it is asked whether a store works there.
+    Raises StoreError unless there is a store of this version; whether it works there, `require_usable` finds out.
     """
     try:
-        ((schemas,),) = await usable_answers(connection, what, (_SCHEMAS, None))
-        if not _is_there(schemas, what):
-            raise StoreError(what, "holds no store of dbtend", f"make one with `dbtend store init {what}`")
-        (versions,) = await usable_answers(connection, what, (_VERSION, None))
-        state, known = _known_state(versions, what), len(migrations())
-        if state.version < known:
-            why = f"was made by an older dbtend (store version {state.version}, this one needs {known})"
-            raise StoreError(what, why, f"upgrade it with `dbtend store init {what}`")
-        ((rights,), *found) = await usable_answers(connection, what, (roles.RIGHTS, None), *more)
+        try:
+            questions = (_VERSION, None), (roles.RIGHTS, None), *more
+            versions, (rights,), *found = await usable_answers(connection, what, *questions)
+        except psycopg.ProgrammingError:  # no store, an older one, or a pooler that gives other settings
+            await usable_answers(connection, what)
+            _require_known(await state_of(connection, what), what)
+            raise
+        _require_known(_known_state(versions, what), what)
         return roles.granted(rights), found
     except psycopg.Error as error:
         raise store_error(what, error) from None
+
+
+async def require_usable(connection: Connection, what: str) -> None:
+    """After `require_current`. Raises StoreError where a pooler stands between."""
+    try:
+        await refuse_unusable(connection, what, asked=1)
+    except psycopg.Error as error:
+        raise store_error(what, error) from None
+
+
+def _require_known(state: StoreState | None, what: str) -> None:
+    """Raises StoreError unless this is a store of this version."""
+    if state is None:
+        raise StoreError(what, "holds no store of dbtend", f"make one with `dbtend store init {what}`")
+    if state.version < (known := len(migrations())):
+        why = f"was made by an older dbtend (store version {state.version}, this one needs {known})"
+        raise StoreError(what, why, f"upgrade it with `dbtend store init {what}`")
 
 
 async def state_of(connection: Connection, what: str) -> StoreState | None:

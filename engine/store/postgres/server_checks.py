@@ -28,11 +28,13 @@ async def usable_answers(connection: Connection, what: str, *questions: Question
     return found
 
 
-async def refuse_unusable(connection: Connection, what: str) -> None:
+async def refuse_unusable(connection: Connection, what: str, *, asked: int = 0) -> None:
     """Raises StoreError where a pooler stands between, or the server is a standby; psycopg.Error.
+
+    `asked`: how often `usable_answers` has asked before.
 
     Behind a pooler others may get this session, and it stays where this process is dead: neither holds for a lock that
     proves who lives. It tells libpq a process that is not the one that answers, or that changes.
     """
-    for _ in range(TIMES):  # one after another: a pooler keeps a session for statements that are sent together
+    for _ in range(asked, TIMES):  # one after another: a pooler keeps a session for statements that are sent together
         await usable_answers(connection, what)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from engine.domain.errors import StoreError
 from engine.domain.overview import Overview
@@ -15,17 +14,15 @@ from engine.domain.steps import Micros
 from engine.domain.value_types import ANY_HOST
 from engine.store.overview_rows import decode_last_run, decode_schedule_counts
 from engine.store.postgres import leadership
+from engine.store.postgres.admission import Admission
 from engine.store.postgres.change_watch import ChangeWatch
-from engine.store.postgres.connections import Pool, connected
+from engine.store.postgres.connections import Pool
 from engine.store.postgres.hosts import Hosts
 from engine.store.postgres.job_writes import JobWrites
-from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.notifications import Notifications
 from engine.store.postgres.ownership import Ownership
 from engine.store.postgres.planned_work import PlannedWork
-from engine.store.postgres.refusals import namesake_error
 from engine.store.postgres.roles import Role
-from engine.store.postgres.schema import require_current
 from engine.store.row_checks import UnsoundRowError
 from engine.store.survey_rows import COLUMNS as SURVEY
 from engine.store.survey_rows import decoded_surveys
@@ -49,8 +46,8 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
     """A `Store` in a PostgreSQL database. Open it with `async with PostgresStore.open(url) as store`."""
 
     is_there: Final = True
-    _admission: asyncio.Future[frozenset[Role]] | None = None
-    """Tells the rights here once the server has answered; None: that was waited for."""
+    _admission: Admission | None = None
+    """None: it was waited for."""
 
     @classmethod
     @asynccontextmanager
@@ -79,7 +76,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             queues: those that workers of this process serve, beside that of its host.
             size: connections at most, beside the one that listens.
             read_only: every writing method raises ReadOnlyError.
-            early: do not wait for the server: `admitted` does, and so do reads and writes.
+            early: do not wait for the server: `admitted` and writes do; a read waits until the store is known.
             clock: for tests; None: the server's.
             host_clock: the clock of this host; it follows the server's.
         """
@@ -87,13 +84,13 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             watch = ChangeWatch(url, what, host_clock)
             stack.push_async_callback(watch.close)
             here = (host or host_name(), machine_id() if machine is None else machine)
-            admission = asyncio.ensure_future(_admission(url, what, watch, here, read_only=read_only))
-            stack.push_async_callback(_cancelled, admission)
+            admission = Admission(url, what, watch, here, read_only=read_only)
+            stack.push_async_callback(admission.close)
             at_once = AT_ONCE if early else 1
             pool = Pool(url, what, program="dbtend", size=max(size, at_once), at_once=at_once, read_only=read_only)
             await pool.open()  # meanwhile
             stack.push_async_callback(pool.close)
-            rights = frozenset(Role) if early else await admission
+            rights = frozenset(Role) if early else await admission.rights()
             store = cls(url, what, pool, watch, clock, who, *here, queues, rights)
             if early:
                 pool.admission = store._admission = admission
@@ -101,11 +98,11 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
 
     @property
     def is_admitted(self) -> bool:
-        return self._admission is None or self._admission.done()
+        return self._admission is None or self._admission.is_over
 
     async def admitted(self) -> None:
         if self._admission is not None:
-            self._rights = await asyncio.shield(self._admission)
+            self._rights = await self._admission.rights()
 
     @property
     def may_submit(self) -> bool:
@@ -154,25 +151,3 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             stalled=sum(process.stalled for process in alive),
             is_paused=await self.paused() is not None,
         )
-
-
-async def _admission(
-    url: str, what: str, watch: ChangeWatch, here: tuple[str, str], *, read_only: bool
-) -> frozenset[Role]:
-    """What this user may do in the store, once that is followed. `here`: host and machine. Raises StoreError."""
-    following = asyncio.ensure_future(watch.open())
-    try:
-        async with connected(url, what, "dbtend") as connection:
-            rights, (((has_one,),),) = await require_current(connection, what, has_namesake(*here))
-            if has_one:
-                raise namesake_error(here[0])
-        await following
-    except BaseException:
-        await _cancelled(following)
-        raise
-    return frozenset({Role.VIEWER}) if read_only else rights
-
-
-async def _cancelled(task: asyncio.Future[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

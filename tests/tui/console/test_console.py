@@ -84,7 +84,7 @@ async def test_the_header_tells_the_new_size_when_a_job_is_over(sales: Path, clo
         before = console.text("#header")
         await console.press("r", "enter")
         await console.until(lambda: console.text("#header") != before and "nothing running" in console.text("#header"))
-        assert " 0% wasted " in console.text("#header")
+        assert " 0% reclaimable " in console.text("#header")
 
 
 async def test_escape_from_the_plan_runs_nothing(sales: Path, clock: Clock) -> None:

@@ -104,7 +104,7 @@ def test_how_much_is_wasted_is_said_in_place_of_what_is_free_once_all_was_looked
     def shown(advice: Advice) -> str:
         return header_line(replace(state(), advice=(advice,)), work([], [], None), 120).text
 
-    assert "39% wasted" in shown(vacuum)
+    assert "39% reclaimable" in shown(vacuum)
     assert "empty" not in shown(vacuum)
     not_all = replace(vacuum, facts={**facts, "unused": None, "reclaimable_bytes": 110})
     assert "29% empty" in shown(not_all)

@@ -84,9 +84,9 @@ def test_a_run_stands_at_its_date_and_not_at_its_number() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        ([10, 10, 10, 14], "took 40 % longer than the median of 3 runs (10.00 s)"),
+        ([10, 10, 10, 14], "took 40% longer than the median of 3 runs (10.00 s)"),
         ([10, 10, 10, 32], "took 3.2 times as long as the median of 3 runs (10.00 s)"),
-        ([10, 10, 10, 7], "took 30 % less time than the median of 3 runs (10.00 s)"),
+        ([10, 10, 10, 7], "took 30% less time than the median of 3 runs (10.00 s)"),
         ([10, 10, 10, 10.9], "took as long as the median of 3 runs (10.00 s)"),
         ([0.002, 0.002, 0.004], "took as long as the median of 2 runs (2 ms)"),
         ([0, 0, 1], "took longer than the median of 2 runs (0 ms)"),
@@ -109,8 +109,8 @@ def test_a_job_that_did_not_complete_is_compared_with_nothing() -> None:
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
-        ([100e6, 110e6, 112e6], "12 % larger than on 2026-11-18"),
-        ([100e6, 90e6, 75e6], "25 % smaller than on 2026-11-18"),
+        ([100e6, 110e6, 112e6], "12% larger than on 2026-11-18"),
+        ([100e6, 90e6, 75e6], "25% smaller than on 2026-11-18"),
         ([100e6, 100e6, 100e6], "as large as on 2026-11-18"),
         ([100e6, 200e6, 250e6], "2.5 times as large as on 2026-11-18"),
         ([100e3, 200e6, 250.46e6], "2,505 times as large as on 2026-11-18"),

@@ -79,7 +79,7 @@ def _wasted(advice: Iterable[Advice]) -> dict[str, str]:
     total, wasted = number(facts, "size"), number(facts, "reclaimable_bytes")
     if not total or wasted is None or number(facts, "unused") is None:
         return {}
-    return {"free": f"{wasted / total:.0%} wasted"}
+    return {"free": f"{wasted / total:.0%} reclaimable"}
 
 
 def work(jobs: Collection[ParentJob], workers: Collection[WorkerProcess], pause: Pause | None) -> Span:

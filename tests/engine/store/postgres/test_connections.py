@@ -10,11 +10,12 @@ import psycopg
 import pytest
 from psycopg import pq
 
+from engine.domain.errors import StoreError
 from engine.domain.events import HistoryFilter
 from engine.domain.requests import OnDuplicate, Operation
 from engine.store.postgres.connections import answers, connected
 from engine.store.postgres.namesakes import has_namesake
-from engine.store.postgres.schema import require_current
+from engine.store.postgres.schema import require_current, require_usable
 from engine.store.postgres.store import PostgresStore
 from tests.building import new_job
 from tests.postgres_databases import Database
@@ -38,12 +39,16 @@ async def test_statements_that_go_together_are_all_sent_before_the_first_answer(
     assert [sender for sender, _ in groupby(message[0] for message in messages)] == ["F", "B"]
 
 
-async def test_a_store_is_known_in_four_round_trips(postgres: PostgresServer, store_url: str, tmp_path: Path) -> None:
+async def test_a_store_is_known_in_two_round_trips_and_usable_in_four(
+    postgres: PostgresServer, store_url: str, tmp_path: Path
+) -> None:
     async with slow_line(postgres.base / ".s.PGSQL.5432", tmp_path, delay=0) as line:
         far = f"{store_url.partition('?')[0]}?host={tmp_path}"
         async with connected(far, "the store", "test") as connection:
             await require_current(connection, "the store", has_namesake("h1", "its machine"))
-            assert line.round_trips == [4]  # one to connect; a pooler is looked for three times
+            assert line.round_trips == [2]  # one to connect
+            await require_usable(connection, "the store")
+            assert line.round_trips == [4]  # a pooler is looked for three times
 
 
 async def test_what_is_read_first_takes_few_round_trips(
@@ -73,3 +78,9 @@ async def test_of_statements_that_go_together_one_that_fails_is_told(database: D
         with pytest.raises(psycopg.errors.UndefinedTable):
             await answers(connection, ("SELECT 1", None), ("SELECT a FROM public.none", None), ("SELECT 2", None))
         assert await answers(connection, ("SELECT 3", None)) == [[(3,)]]
+
+
+async def test_what_is_read_before_the_store_is_known_fails_with_what_is_wrong_there(database: Database) -> None:
+    async with PostgresStore.open(database.url, what="the store", early=True) as store:
+        with pytest.raises(StoreError, match="holds no store of dbtend"):
+            await store.open_jobs()

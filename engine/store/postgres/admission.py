@@ -1,0 +1,64 @@
+"""Whether a user is let into a shared store; a console shows its jobs before all of that is known."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from engine.store.postgres.change_watch import ChangeWatch
+from engine.store.postgres.connections import connected
+from engine.store.postgres.namesakes import has_namesake
+from engine.store.postgres.refusals import namesake_error
+from engine.store.postgres.roles import Role
+from engine.store.postgres.schema import require_current, require_usable
+
+
+class Admission:
+    """Finds out, beginning now, what this user may do in the store; `close` it."""
+
+    def __init__(self, url: str, what: str, watch: ChangeWatch, here: tuple[str, str], *, read_only: bool) -> None:
+        """`watch`: is opened meanwhile; `here`: host and machine."""
+        self._is_known = asyncio.get_running_loop().create_future()
+        self._task = asyncio.ensure_future(self._admit(url, what, watch, here, read_only=read_only))
+
+    async def close(self) -> None:
+        await _cancelled(self._task)
+
+    @property
+    def is_over(self) -> bool:
+        return self._task.done()
+
+    async def known(self) -> None:
+        """Wait until it is known that the store is there and of this version: what was read there is right. Raises
+        StoreError."""
+        if not self._task.done():
+            await asyncio.wait({self._is_known, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            self._task.result()
+
+    async def rights(self) -> frozenset[Role]:
+        """What this user may do, once it is known that a store works on that server, and changes are followed. Raises
+        StoreError."""
+        return await asyncio.shield(self._task)
+
+    async def _admit(
+        self, url: str, what: str, watch: ChangeWatch, here: tuple[str, str], *, read_only: bool
+    ) -> frozenset[Role]:
+        following = asyncio.ensure_future(watch.open())
+        try:
+            async with connected(url, what, "dbtend") as connection:
+                rights, (((has_one,),),) = await require_current(connection, what, has_namesake(*here))
+                if has_one:
+                    raise namesake_error(here[0])
+                self._is_known.set_result(None)
+                await require_usable(connection, what)
+            await following
+        except BaseException:
+            await _cancelled(following)
+            raise
+        return frozenset({Role.VIEWER}) if read_only else rights
+
+
+async def _cancelled(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
