@@ -62,6 +62,8 @@ class OperationInfo:
     summary: str
     lock: Lock
     """The lock that it takes on the database in its current mode."""
+    by_server: bool = False
+    """Whether this server does it by itself, and has no command for it; its advice says how."""
 
 
 @frozen

@@ -262,6 +262,8 @@ class TargetModel:
 
     def toggle(self, operation: Operation) -> None:
         """Select or deselect an operation, on the current target and on all marked ones."""
+        if operation not in self._offered_by(self.current):
+            return
         wanted = self.chosen ^ {operation}
         for number in {self.current, *self._marked} & self._states.keys():
             is_check_chosen = operation is Operation.CHECK or number in self._check_chosen
@@ -340,7 +342,8 @@ class TargetModel:
 
     def _offered_by(self, number: int) -> tuple[Operation, ...]:
         state = self._states.get(number)
-        return tuple(offer.operation for offer in state.info.operations) if state and state.info else ()
+        offers = state.info.operations if state and state.info else ()
+        return tuple(offer.operation for offer in offers if not offer.by_server)
 
     def _is_elsewhere(self, number: int) -> bool:
         """Whether another host works on it, and finds out what it needs when a job begins."""

@@ -17,7 +17,7 @@ from engine.targets.mysql.advising.findings import needs
 from engine.targets.mysql.connection.address import Address
 from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import operation_specs, planner
 from engine.targets.mysql.planning.needed_work import plan_needed
 from engine.targets.mysql.reading.facts import facts, storage_engines
@@ -75,7 +75,10 @@ class MySqlSession(ServerSession[Connection, Server]):
             engine=EngineName.MYSQL,
             version=server.product,
             facts=await self.facts(past),
-            operations=operation_infos(operation_specs.SPECS),
+            operations=tuple(
+                replace(one, by_server=server.flavor is Flavor.MARIADB and one.operation is Operation.PURGE_UNDO)
+                for one in operation_infos(operation_specs.SPECS)
+            ),
             remarks=("it is a replica: maintain its source",) if server.is_replica else (),
             read_only="the server allows no change: it is read-only" if server.reads_only else "",
         )

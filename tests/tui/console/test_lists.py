@@ -70,6 +70,21 @@ def test_that_no_backup_is_advised_is_not_taken_for_its_being_there() -> None:
     assert "[ ] backup" in texts()
 
 
+def test_what_the_server_does_by_itself_has_no_checkbox_and_is_not_said_to_be_well() -> None:
+    offered = (replace(OFFERED[0], by_server=True),)
+    advice = (Advice(operation=OFFERED[0].operation, level=Level.NONE, reason="the server does it"),)
+    (row, *_) = operation_rows(offered, advice, (), None, width=32, height=100)
+    assert row.text.split() == ["vacuum", "none"]
+
+
+def test_what_only_a_person_can_put_right_is_seen_where_there_is_little_room() -> None:
+    found = ByHand(level=Level.SOON, reason="id has used 93%")
+    advice = (Advice(operation=Operation.ANALYZE, level=Level.NONE, reason="", by_hand=found),)
+    for height in (10, 13):
+        rows = operation_rows(OFFERED, advice, (), Operation.VACUUM, width=32, height=height)
+        assert "[ ] analyze              by hand" in [row.text for row in rows]
+
+
 def test_everything_is_said_where_there_is_room() -> None:
     shown = texts()
     assert shown[:5] == [
@@ -201,7 +216,7 @@ def test_what_no_operation_puts_right_makes_the_target_urgent_and_not_the_operat
     by_hand = ByHand(level=Level.NOW, reason="tiny: id has used 97%", is_critical=True)
     advice = (Advice(operation=Operation.VACUUM, level=Level.NONE, reason="dense", by_hand=by_hand),)
     rows = [row.text.strip() for row in operation_rows(OFFERED, advice, (), Operation.VACUUM, width=90, height=100)]
-    assert rows[0].split() == ["[", "]", "vacuum", "ok"]
+    assert rows[0].split() == ["[", "]", "vacuum", "by", "hand"]
     assert "by hand (critical): tiny: id has used 97%" in rows
     state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=advice)
     assert word_of(state) == ("critical", Role.FAILED)

@@ -52,6 +52,15 @@ def test_one_that_goes_leaves_the_cursor_on_its_neighbour(model: TargetModel) ->
     assert model.current == number
 
 
+def test_what_the_server_does_by_itself_cannot_be_chosen(model: TargetModel) -> None:
+    offered = (*info(Operation.ANALYZE).operations, replace(info(Operation.VACUUM).operations[0], by_server=True))
+    model.set_info(0, replace(info(), operations=offered))
+    model.toggle(Operation.VACUUM)
+    assert model.chosen == frozenset()
+    model.toggle(Operation.ANALYZE)
+    assert model.chosen == {Operation.ANALYZE}
+
+
 def test_what_is_found_out_of_one_that_has_gone_is_let_go(model: TargetModel) -> None:
     model.remove(1)
     model.set_info(1, info())

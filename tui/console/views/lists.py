@@ -149,7 +149,14 @@ def error_word(error: DbtendError) -> str:
 
 
 def _verdict(advice: Advice) -> tuple[Span, ...]:
+    if _is_by_hand(advice) and advice.by_hand is not None:
+        return ((" by hand", Role.FAILED if advice.by_hand.is_critical else _ROLES[advice.by_hand.level]),)
     return _critical(advice) or ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
+
+
+def _is_by_hand(advice: Advice) -> bool:
+    """Whether only a person can put right what is urgent."""
+    return advice.level is Level.NONE and advice.by_hand is not None and advice.by_hand.level is not Level.NONE
 
 
 def _critical(advice: Advice | ByHand) -> tuple[Span, ...]:
@@ -178,8 +185,7 @@ def operation_rows(
     if not offered:
         return []
     advised = {item.operation: item for item in advice}
-    names = [info.operation for info in offered]
-    boxes = {name: _checkbox(name, check, advised.get(name), chosen, width) for name in names}
+    boxes = {info.operation: _checkbox(info, check, advised.get(info.operation), chosen, width) for info in offered}
     whys = {name: _why(one, width, indent=4) for name, one in advised.items()}
     all_of_it = [
         row
@@ -191,7 +197,7 @@ def operation_rows(
     current = next((info for info in offered if info.operation == under_cursor), offered[0])
     known_advice, described = advised.get(current.operation), _described(current, width, indent=0)
     why = _why(known_advice, width, indent=0) if known_advice else []
-    urgent = {one.operation for one in advised.values() if one.is_urgent}
+    urgent = {one.operation for one in advised.values() if one.is_urgent or _is_by_hand(one)}
     with_reasons = [row for name, box in boxes.items() for row in (box, *(whys[name] if name in urgent else ()))]
     below = described if current.operation in urgent else [*why, *described]
     if len(with_reasons) + 1 + len(below) <= height:
@@ -208,12 +214,15 @@ def _in_room(why: list[Line], described: list[Line], room: int) -> list[Line]:
 
 
 def _checkbox(
-    name: Operation, check: CheckLevel | None, advice: Advice | None, chosen: Collection[Operation], width: int
+    info: OperationInfo, check: CheckLevel | None, advice: Advice | None, chosen: Collection[Operation], width: int
 ) -> Line:
+    name = info.operation
     # No advice for a backup does not mean that there is one.
     silent = advice is None or (name is Operation.BACKUP and not advice.is_needed)
     verdict = () if silent or advice is None else _verdict(advice)
-    box = "[x] " if name in chosen else "[ ] "
+    if info.by_server and (advice is None or advice.level is Level.NONE):
+        verdict = ((" none", Role.DIM),)
+    box = "    " if info.by_server else "[x] " if name in chosen else "[ ] "
     room = width - len(box) - sum(len(word) for word, _ in verdict)
     phrasings = [name.value]
     if name is Operation.CHECK and check is not None:

@@ -9,6 +9,7 @@ import pytest
 
 from engine import Operation, Options, Status
 from engine.domain.steps import Step
+from engine.inspection.inspector import inspect
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.undo_steps import MAKE_HELPER, inactivate, plan_purge
 from engine.targets.mysql.reading.undo import ACTIVE, HELPER, UndoSpace
@@ -26,6 +27,8 @@ FIRST: Final = "innodb_undo_001"
 
 async def test_undo_tablespaces_are_emptied_and_active_again(database: MySqlDatabase) -> None:
     planned = await plan(database.url, Operation.PURGE_UNDO)
+    offered = {one.operation: one for one in (await inspect(database.url)).operations}
+    assert offered[Operation.PURGE_UNDO].by_server is (database.flavor is Flavor.MARIADB)
     if database.flavor is Flavor.MARIADB:
         assert "SET GLOBAL innodb_undo_log_truncate = ON" in (planned.refused or "")
         database("SET GLOBAL innodb_undo_log_truncate = ON")
