@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from engine.domain.lazy_import import lazy
 from engine.store.location import StoreLocation
-from engine.system.host import host_name
 
 if TYPE_CHECKING:
     from engine.store.postgres import kill_requests
@@ -25,4 +24,4 @@ def cancelling_from_afar(store: StoreLocation, pool: int) -> Callable[[int], Non
 
 
 def _obey(url: str, pool: int, lifeline: int) -> None:
-    kill_requests.obey(url, host=host_name(), pool=pool, lifeline=lifeline)
+    kill_requests.obey(url, pool=pool, lifeline=lifeline)

@@ -92,11 +92,13 @@ class PlanRun:
             self._start_ready_steps(running)
 
     async def _extend(self) -> bool:
-        """Add what the steps so far have shown to be needed; whether there is anything."""
+        """Add what the steps so far have shown to be needed; whether there is anything.
+
+        The store is not asked: where it cannot be reached, what is done would not be known in time to be kept.
+        """
         stops = bool(self._failed) and self._options.on_step_failure is OnFailure.STOP
         if stops or self._cancel.is_set() or self._window.closed.is_set() or self._abort_reason or self._skip_reason:
             return False
-        await self._ownership.require()
         try:
             more = await self._planned.further_plan()
         except TargetError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,9 @@ else:
 VARIABLE: Final = "DBTEND_HOST"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _IDS: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_PROCESS_NUMBERS: Final = Path("/proc/self/ns/pid")
+"""Differs where processes have numbers of their own, as in a container."""
 
 
 def host_name() -> str:
@@ -36,10 +40,18 @@ def host_name() -> str:
 def machine_id() -> str:
     """What tells this machine from others, whatever they are called; "" where the system does not say.
 
-    It is made from the id of the machine, which is not for others to know.
+    Clones of one image have one id, but each was started by itself; a container counts as a machine. It is a hash, as the
+    id of a machine is not for others to know.
     """
-    for path in _IDS:
+    known = [_first_text(_IDS), _first_text((_BOOT,))]
+    with suppress(OSError):
+        known.append(str(_PROCESS_NUMBERS.stat().st_ino))
+    return hashlib.sha256(f"dbtend {' '.join(known)}".encode()).hexdigest()[:16] if any(known) else ""
+
+
+def _first_text(paths: Sequence[Path]) -> str:
+    for path in paths:
         with suppress(OSError):
-            if known := path.read_text().strip():
-                return hashlib.sha256(f"dbtend {known}".encode()).hexdigest()[:16]
+            if text := path.read_text().strip():
+                return text
     return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +19,7 @@ from engine.domain.requests import EngineName, OnDuplicate, Operation, Options, 
 from engine.domain.schedules import Firing, FiringStatus
 from engine.domain.statuses import Reason, Status
 from engine.execution.force_kill import cancel_by_force
+from engine.store.postgres import ownership
 from engine.store.protocol import NewBatch, NewJob
 from tests.building import new_job
 from tests.conformance.stores import SharedStores
@@ -126,6 +129,22 @@ async def test_nothing_is_submitted_or_surveyed_under_the_name_of_another_machin
                     pass
         async with shared.open(host="db1", machine="b") as alone:
             assert await alone.submit([new_job("sales")], OnDuplicate.REFUSE) == [1]
+
+
+async def test_no_process_is_killed_whose_number_is_that_of_another_machine(
+    shared: SharedStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "KILLED_WITHIN", 0)
+    async with shared.open(host="db1", machine="a") as first, shared.open(host="db1", machine="b") as second:
+        async with first.hosting_workers() as owner:
+            await first.submit([new_job("sales")], OnDuplicate.REFUSE)
+            assert await first.claim(owner) is not None
+            with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+                shared.sql(f"UPDATE worker SET pid = {stranger.pid}")
+                with pytest.raises(StoreError, match=f"db1 has not killed process {stranger.pid}"):
+                    await second.kill_owner(JobId(1, 1), owner, stranger.pid)
+                assert stranger.poll() is None
+                stranger.kill()
 
 
 async def test_no_cancel_by_force_is_offered_where_no_pool_of_the_other_host_can_carry_it_out(

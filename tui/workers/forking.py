@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from engine.domain.errors import StoreError
 
 FAILED: Final = 1
 """The exit code of a child that did not get as far as to return one."""
+log = logging.getLogger("dbtend")
 
 
 def fork(work: Callable[[], int]) -> int:
@@ -30,6 +32,8 @@ def fork(work: Callable[[], int]) -> int:
     code = FAILED
     try:
         code = work()
+    except Exception as error:
+        log.error("process %s: %s: %s", os.getpid(), type(error).__name__, error)
     finally:
         _flush()
         os._exit(code)

@@ -155,7 +155,7 @@ class Ownership(JobReads, LostClaims):
         return bool(is_dead)
 
     async def kill_owner(self, running: JobId, owner: str, pid: int) -> bool:
-        """Kill the owner on this host by a signal; on another one its pool does, which reads the request.
+        """Kill the owner on this machine by a signal; on another one its pool does, which reads the request.
 
         The process is held before its session is asked for, so that no later one with its number is meant.
         """
@@ -163,8 +163,8 @@ class Ownership(JobReads, LostClaims):
         rows = await self._pool.rows(queries.OWNER_OF, asked)
         if not rows:
             return False
-        ((host,),) = rows
-        if host != self._targets_here.host:
+        ((host, machine),) = rows
+        if (host, machine) != (self._targets_here.host, self._machine):
             await self._wait_until_killed(asked, running, host, pid)
             return True
         try:

@@ -218,7 +218,7 @@ FROM unnest(%(targets)s::text[]) AS wanted
 JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted)"""
 
 REGISTER: Final = "SELECT register_worker(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-OWNER_OF: Final = f"""SELECT w.host FROM child_job AS c JOIN worker AS w ON w.id = c.owner
+OWNER_OF: Final = f"""SELECT w.host, w.machine FROM child_job AS c JOIN worker AS w ON w.id = c.owner
 WHERE (c.parent_id, c.ordinal) = (%(parent)s, %(ordinal)s) AND w.id = %(owner)s AND w.pid = %(pid)s AND {LIVES}"""
-"""The host of a live process that runs a child."""
+"""The host and the machine of a live process that runs a child."""
 ENDED: Final = """SELECT id FROM parent_job WHERE finished_at >= %(since)s ORDER BY id DESC LIMIT %(limit)s"""

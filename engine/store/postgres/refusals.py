@@ -54,4 +54,5 @@ def behind_pooler(what: str) -> StoreError:
 def namesake_error(host: str) -> StoreError:
     """Why a host is refused while another one works under its name."""
     why = f"another machine that works for this store is called {host}, too"
-    return StoreError("this host", why, "give each its own name, such as DBTEND_HOST=NAME")
+    hint = "give each its own name, such as DBTEND_HOST=NAME; right after a crash of this one, wait 15 s"
+    return StoreError("this host", why, hint)

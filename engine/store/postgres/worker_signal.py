@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 
-from engine.store.postgres.connections import parameters
+from engine.store.postgres.connections import parameters, store_error
 
 WITHIN: Final = "2"
 """Seconds to connect; no other process can be replaced in that time."""
@@ -20,4 +20,4 @@ def note_signal(url: str, owner: str, number: int) -> None:
         with psycopg.connect(**{**parameters(url, "dbtend"), "connect_timeout": WITHIN}, autocommit=True) as connection:
             connection.execute("SELECT note_signal(%s, %s)", (owner, number))
     except psycopg.Error as error:
-        log.warning("the store is not told of signal %s: %s", number, error)
+        log.warning("the store is not told of signal %s: %s", number, store_error("its server", error))

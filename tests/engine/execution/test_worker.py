@@ -94,6 +94,23 @@ async def test_a_vacuum_that_was_over_when_the_cancel_came_ends_completed_with_i
     assert outcome.after["size"] == path.stat().st_size < size
 
 
+async def test_r26_an_operation_that_is_done_waits_for_no_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.execution.ownership.ASK_AGAIN_AFTER", 0)
+    path = make_database(tmp_path / "sales.db")
+    size = path.stat().st_size
+
+    async def hang_once_it_is_done(_: Claim) -> None:
+        if path.stat().st_size < size:
+            await asyncio.Event().wait()
+
+    worker = DatabaseMaintenanceWorker(resolve, require_owned=hang_once_it_is_done)
+    async with asyncio.timeout(30):
+        outcome = await worker.execute(claim_of(path), Reporter(claim_of(path), refuse, now), asyncio.Event())
+    assert outcome.status is Status.COMPLETED
+
+
 @pytest.mark.parametrize("is_readable", [True, False])
 async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_readable: bool

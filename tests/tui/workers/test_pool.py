@@ -52,6 +52,10 @@ def polite(process):
 def broken(process):
     sys.exit(3)
 
+def mistaken(process):
+    os.dup2(1, 2)
+    raise RuntimeError("of its own")
+
 def failing(process):
     process.ready()
     say("started", process.number, os.getpid())
@@ -242,6 +246,11 @@ def test_where_the_helper_cannot_be_started_the_others_work_and_it_is_tried_agai
         assert {pool.line().split()[0] for _ in range(2)} == {"started", "helping"}
         pool.signal(signal.SIGTERM)
         assert pool.line() == "over False False"
+
+
+def test_a_process_that_ends_by_an_error_says_which() -> None:
+    with running("mistaken", size=1) as pool:
+        assert pool.line().endswith(": RuntimeError: of its own")
 
 
 def test_processes_that_were_cut_off_from_the_store_are_replaced_however_often() -> None:
