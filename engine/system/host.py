@@ -40,8 +40,8 @@ def host_name() -> str:
 def machine_id() -> str:
     """What tells this machine from others, whatever they are called; "" where the system does not say.
 
-    Clones of one image have one id, but each was started by itself; a container counts as a machine. It is a hash, as the
-    id of a machine is not for others to know.
+    Clones of one image have one id, but each was started by itself; a container counts as a machine. It is a hash, as
+    the id of a machine is not for others to know.
     """
     known = [_first_text(_IDS), _first_text((_BOOT,))]
     with suppress(OSError):

@@ -135,16 +135,19 @@ async def test_no_process_is_killed_whose_number_is_that_of_another_machine(
     shared: SharedStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "KILLED_WITHIN", 0)
-    async with shared.open(host="db1", machine="a") as first, shared.open(host="db1", machine="b") as second:
-        async with first.hosting_workers() as owner:
-            await first.submit([new_job("sales")], OnDuplicate.REFUSE)
-            assert await first.claim(owner) is not None
-            with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-                shared.sql(f"UPDATE worker SET pid = {stranger.pid}")
-                with pytest.raises(StoreError, match=f"db1 has not killed process {stranger.pid}"):
-                    await second.kill_owner(JobId(1, 1), owner, stranger.pid)
-                assert stranger.poll() is None
-                stranger.kill()
+    async with (
+        shared.open(host="db1", machine="a") as first,
+        shared.open(host="db1", machine="b") as second,
+        first.hosting_workers() as owner,
+    ):
+        await first.submit([new_job("sales")], OnDuplicate.REFUSE)
+        assert await first.claim(owner) is not None
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+            shared.sql(f"UPDATE worker SET pid = {stranger.pid}")
+            with pytest.raises(StoreError, match=f"db1 has not killed process {stranger.pid}"):
+                await second.kill_owner(JobId(1, 1), owner, stranger.pid)
+            assert stranger.poll() is None
+            stranger.kill()
 
 
 async def test_no_cancel_by_force_is_offered_where_no_pool_of_the_other_host_can_carry_it_out(
