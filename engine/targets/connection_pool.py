@@ -5,48 +5,80 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from engine.domain.errors import TargetError, TooManyConnectionsError
 from engine.domain.requests import SERVER_WAIT
 from engine.domain.steps import WaitsFor
+from engine.targets.catalog_reader import C, S
 from engine.targets.outage import Outage
 from engine.targets.step_execution import StepContext, StepProgress
 from engine.targets.waits import first_of
 
 GROW_AGAIN_AFTER: Final = 60.0
 """Seconds until the pool tries to grow again after the server refused a connection."""
+ASSUMED_ALIVE: Final = 0.02
+"""Seconds after its last use during which a connection counts as alive."""
+ALIVE_WITHIN: Final = 10.0
+"""Seconds within which an idle connection must answer."""
 
 
 class NotBegunError(Exception):
     """Cancelled, or past the time limit, before a connection was had."""
 
 
-class Pooled(Protocol):
+class PooledConnection(ABC, Generic[C, S]):
     """One of its connections."""
 
+    driver_error: type[Exception]
+
+    def __init__(self, connection: C, server: S) -> None:
+        self.connection, self.server = connection, server
+        self._used_at = 0.0
+
     @property
-    def closed(self) -> bool: ...
+    @abstractmethod
+    def has_heard_nothing(self) -> bool:
+        """Whether the server sent nothing since the last command: what it sends then is mostly that it ends."""
+
+    @property
+    def closed(self) -> bool:
+        return self.connection.closed
 
     def was_used(self) -> None:
         """Called when a step has ended on it."""
+        self._used_at = time.monotonic()
 
     async def answers(self) -> bool:
         """Whether it is still alive."""
+        if self.closed:
+            return False
+        if time.monotonic() - self._used_at < ASSUMED_ALIVE and self.has_heard_nothing:
+            return True
+        with contextlib.suppress(self.driver_error, TimeoutError):
+            async with asyncio.timeout(ALIVE_WITHIN):
+                await self.connection.row("SELECT 1", row=(int,))
+            return True
+        return False
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        await self.connection.close()
 
 
-_P = TypeVar("_P", bound=Pooled)
+_P = TypeVar("_P", bound=PooledConnection[Any, Any])
 
 
 class ConnectionPool(Generic[_P]):
-    """The connections of one session. `connect` opens one more; it raises TargetError."""
+    """The connections of one session."""
 
-    def __init__(self, connect: Callable[[], Awaitable[_P]], server_wait: float = SERVER_WAIT) -> None:
-        self._connect = connect
-        self._outage = Outage(connect, self._take, server_wait)
+    pooled_class: type[_P]
+
+    def __init__(self, connect: Callable[[], Awaitable[tuple[Any, Any]]], server_wait: float = SERVER_WAIT) -> None:
+        """`connect`: opens one more, and says who answers. Raises TargetError."""
+        self._connect_one = connect
+        self._outage = Outage(self._connect, self._take, server_wait)
         self._idle: list[_P] = []
         self._open = 0
         """How many connections are open or being opened."""
@@ -55,6 +87,9 @@ class ConnectionPool(Generic[_P]):
         self._refused: TooManyConnectionsError | None = None
         """A refusal that is not reported yet."""
         self._changed = asyncio.Event()
+
+    async def _connect(self) -> _P:
+        return self.pooled_class(*await self._connect_one())
 
     @contextlib.asynccontextmanager
     async def connection(self, context: StepContext | None = None) -> AsyncIterator[_P]:

@@ -1,9 +1,17 @@
-"""Signals that stop statements, without a waiting task per statement."""
+"""Signals that stop commands of a server, and waiting for the end of one: without a waiting task per command."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+CANCEL_AGAIN_AFTER: Final = 2.0
+"""Seconds until the cancel is repeated: the first may come before the command starts."""
+CANCEL_TIMEOUT: Final = 5.0
+CANCEL_GIVES_UP_AFTER: Final = 60.0
+"""Seconds until an unanswered cancel gives the connection up."""
 
 
 class StopSignal:
@@ -27,6 +35,46 @@ class StopSignal:
 
     def stop_listening(self, listener: Callable[[], None]) -> None:
         self._listening.remove(listener)
+
+
+async def until_over(
+    over: StopSignal,
+    stops: tuple[StopSignal, ...],
+    ask_to_stop: Callable[[], Awaitable[None]],
+    give_up: Callable[[str], None],
+    gives_up_after: float | None = None,
+) -> tuple[bool, bool]:
+    """Wait until `over` is set. Returns whether the command was asked to stop, and whether the task was cancelled.
+
+    It is asked, again and again, from when one of `stops` is set, or the task is cancelled. `give_up`, called with the
+    reason, must end the wait.
+    """
+    wake, was_asked, is_cancelled, asked_at = asyncio.Event(), False, False, 0.0
+    loop, patience = asyncio.get_running_loop(), CANCEL_GIVES_UP_AFTER if gives_up_after is None else gives_up_after
+    for signal in (over, *stops):
+        signal.listen(wake.set)
+    try:
+        while not over.is_set():
+            wake.clear()
+            was_asked = is_cancelled or any(stop.is_set() for stop in stops)
+            try:
+                if not was_asked:
+                    await wake.wait()
+                    continue
+                asked_at = asked_at or loop.time()
+                if loop.time() - asked_at > patience:
+                    give_up(f"no answer to the cancel within {patience:g} s: the command may still run on the server")
+                else:
+                    await ask_to_stop()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CANCEL_AGAIN_AFTER):
+                        await wake.wait()
+            except asyncio.CancelledError:
+                is_cancelled = True
+    finally:
+        for signal in (over, *stops):
+            signal.stop_listening(wake.set)
+    return was_asked, is_cancelled
 
 
 class StopSignals:

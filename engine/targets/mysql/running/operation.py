@@ -20,7 +20,7 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.targets.command_monitor import gave_way
-from engine.targets.connection_pool import ConnectionPool, NotBegunError
+from engine.targets.connection_pool import ConnectionPool, NotBegunError, PooledConnection
 from engine.targets.disk_space import problems_now
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import lost_connection
@@ -53,40 +53,20 @@ CONNECTION_ENDED: Final = (
 KILLED_CHECK: Final = (
     "a KILL statement came to the server while it ran, and MariaDB says OK of a check that was killed, too. Check again"
 )
-ASSUMED_ALIVE: Final = 0.02
-"""Seconds after its last use during which a connection counts as alive."""
-ALIVE_WITHIN: Final = 10.0
-"""Seconds within which an idle connection must answer."""
 
 
-class StepConnection:
+class StepConnection(PooledConnection[Connection, Server]):
     """A connection on which steps run."""
 
-    def __init__(self, connection: Connection, server: Server) -> None:
-        self.connection, self.server = connection, server
-        self._used_at = 0.0
+    driver_error = pymysql.MySQLError
 
     @property
-    def closed(self) -> bool:
-        return self.connection.closed
+    def has_heard_nothing(self) -> bool:
+        return self.connection.has_heard_nothing
 
-    def was_used(self) -> None:
-        self._used_at = time.monotonic()
 
-    async def answers(self) -> bool:
-        """Whether it is still alive."""
-        if self.closed:
-            return False
-        if time.monotonic() - self._used_at < ASSUMED_ALIVE and self.connection.has_heard_nothing:
-            return True
-        with contextlib.suppress(pymysql.MySQLError, TimeoutError):
-            async with asyncio.timeout(ALIVE_WITHIN):
-                await self.connection.row("SELECT 1", row=(int,))
-            return True
-        return False
-
-    async def close(self) -> None:
-        await self.connection.close()
+class _Pool(ConnectionPool[StepConnection]):
+    pooled_class = StepConnection
 
 
 @frozen
@@ -130,13 +110,9 @@ class MySqlOperation:
         self._lock_timeout = lock_timeout
         self._replicas = replicas
 
-        async def opened() -> StepConnection:
-            return StepConnection(*await connect())
-
-        self._pool = ConnectionPool(opened, options.server.longest_wait)
+        self._pool = _Pool(connect, options.server.longest_wait)
         self._monitor = Monitor(reader)
         self._stops = StopSignals()
-        self._kill = statement.killer(reader)
         is_check = plan.operation is Operation.CHECK
         self._checks = Checks(options.check_level, len(plan.steps), reader.server.recovers) if is_check else None
         self._totals = Totals(self._checks, plan.left_out)
@@ -284,7 +260,7 @@ class MySqlOperation:
                 answer = await undo.purge(self._reader, pooled.connection, step, context)
             else:
                 command = marked(self._name, step.command)
-                answer = await statement.run(pooled.connection, command, self._kill, *stops)
+                answer = await statement.run(pooled.connection, command, self._reader, *stops)
         finally:
             self._monitor.unwatch(number)
         lost = answer.error is not None and not answer.was_asked_to_stop and lost_connection(answer.error)

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Awaitable, Callable
-from typing import Final
-
 import psycopg
 
-from engine.domain.requests import SERVER_WAIT
 from engine.targets import connection_pool
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.running.statement import Statements
 
-ASSUMED_ALIVE: Final = 0.02
-"""Seconds after its last use during which a connection counts as alive."""
-
-ALIVE_WITHIN: Final = 10.0
-"""Seconds within which an idle connection must answer."""
-
 Settings = tuple[tuple[str, str], ...]
 
 
-class PooledConnection:
+class PooledConnection(connection_pool.PooledConnection[Connection, Server]):
     """A connection with the settings of its current step."""
 
+    driver_error = psycopg.Error
+
     def __init__(self, connection: Connection, server: Server) -> None:
-        self.connection, self.server = connection, server
+        super().__init__(connection, server)
         self.statements = Statements(connection)
         self._settings: Settings = ()
         self._lock_timeout = 0
         """Milliseconds; 0 for what it was set to when it was opened."""
-        self._used_at = 0.0
 
     async def set(self, settings: Settings) -> None:
         """Use exactly these settings from now on. Raises psycopg.Error."""
@@ -60,35 +49,13 @@ class PooledConnection:
             self._lock_timeout = milliseconds
 
     @property
-    def closed(self) -> bool:
-        return self.connection.closed
-
-    def was_used(self) -> None:
-        self._used_at = time.monotonic()
-
-    async def answers(self) -> bool:
-        """Whether it is still alive."""
-        if not self.connection.closed:
-            if time.monotonic() - self._used_at < ASSUMED_ALIVE and self.statements.has_heard_nothing:
-                return True
-            with contextlib.suppress(psycopg.Error):
-                with self.connection.within(ALIVE_WITHIN):
-                    await self.connection.execute("SELECT 1")
-                return True
-        return False
+    def has_heard_nothing(self) -> bool:
+        return self.statements.has_heard_nothing
 
     async def close(self) -> None:
         self.statements.close()
-        await self.connection.close()
+        await super().close()
 
 
 class ConnectionPool(connection_pool.ConnectionPool[PooledConnection]):
-    """The connections of one session. `connect` opens one more; it raises TargetError."""
-
-    def __init__(
-        self, connect: Callable[[], Awaitable[tuple[Connection, Server]]], server_wait: float = SERVER_WAIT
-    ) -> None:
-        async def opened() -> PooledConnection:
-            return PooledConnection(*await connect())
-
-        super().__init__(opened, server_wait)
+    pooled_class = PooledConnection

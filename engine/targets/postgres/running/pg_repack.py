@@ -37,9 +37,9 @@ from engine.targets.postgres.running.invalid_indexes import NoLeftoverError
 from engine.targets.postgres.running.monitor import Monitor, Watched, session_of
 from engine.targets.postgres.running.orphan_cleanup import end_sessions, file_of
 from engine.targets.postgres.running.progress import PgRepackProgress
-from engine.targets.postgres.running.statement import CANCEL_GIVES_UP_AFTER, Answer, Notice
+from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.step_execution import StepProgress
-from engine.targets.stop_signal import StopSignal
+from engine.targets.stop_signal import CANCEL_GIVES_UP_AFTER, StopSignal, until_over
 
 _PHASE: Final = re.compile(r"DEBUG: ---- ([a-z ]+) ----")
 _INDEX: Final = re.compile(r"DEBUG: set up index_jobs \[(\d{1,5})\]")
@@ -101,7 +101,7 @@ class PgRepack:
         except psycopg.Error as error:
             return Answer(error=error)
         following = asyncio.create_task(self._follow(process, oid, watched, monitor))
-        is_cancelled = await self._until_ended(process, following, *stops)
+        is_cancelled = await self._until_ended(process, following, stops)
         said, code = following.result(), await process.wait()
         was_asked = is_cancelled or any(stop.is_set() for stop in stops)
         watched.report(StepProgress(phase=CLEANING_UP))
@@ -154,29 +154,21 @@ class PgRepack:
         password = typed_passwords.typed_for(self._address.url)
         return {**os.environ, "LC_ALL": "C", **({} if password is None else {"PGPASSWORD": password})}
 
-    async def _until_ended(self, process: Process, following: asyncio.Task[list[str]], *stops: StopSignal) -> bool:
+    async def _until_ended(
+        self, process: Process, following: asyncio.Task[list[str]], stops: tuple[StopSignal, ...]
+    ) -> bool:
         """Wait for the end of the client. Returns whether the task was cancelled."""
-        wake, is_cancelled, asked_at = asyncio.Event(), False, 0.0
-        following.add_done_callback(lambda _: wake.set())
-        for stop in stops:
-            stop.listen(wake.set)
-        try:
-            while not following.done():
-                try:
-                    if not (is_cancelled or any(stop.is_set() for stop in stops)):
-                        await wake.wait()
-                        continue
-                    if not asked_at:
-                        asked_at = time.monotonic()
-                        _send(process, signal.SIGINT)
-                    elif time.monotonic() - asked_at > CANCEL_GIVES_UP_AFTER + self._lock_timeout:
-                        _send(process, signal.SIGKILL)
-                    await asyncio.wait({following}, timeout=1)
-                except asyncio.CancelledError:
-                    is_cancelled = True
-        finally:
-            for stop in stops:
-                stop.stop_listening(wake.set)
+        over, was_asked = StopSignal(), False
+        following.add_done_callback(lambda _: over.set())
+
+        async def ask_to_stop() -> None:
+            nonlocal was_asked
+            if not was_asked:  # a second time it would interrupt its cleanup
+                _send(process, signal.SIGINT)
+            was_asked = True
+
+        patience = CANCEL_GIVES_UP_AFTER + self._lock_timeout
+        _, is_cancelled = await until_over(over, stops, ask_to_stop, lambda _: _send(process, signal.SIGKILL), patience)
         return is_cancelled
 
     async def _follow(self, process: Process, oid: int, watched: Watched, monitor: Monitor) -> list[str]:

@@ -19,13 +19,8 @@ from engine.domain.frozen import frozen
 from engine.domain.masking import masked
 from engine.targets.postgres.connection.bounded import STRANGE, AnswerError, Budget, Connection
 from engine.targets.postgres.connection.errors import CANCELLED
-from engine.targets.stop_signal import StopSignal
+from engine.targets.stop_signal import CANCEL_TIMEOUT, StopSignal, until_over
 
-CANCEL_AGAIN_AFTER: Final = 2.0
-"""Seconds until the cancel is repeated: the first may come before the command starts."""
-CANCEL_TIMEOUT: Final = 5.0
-CANCEL_GIVES_UP_AFTER: Final = 60.0
-"""Seconds until an unanswered cancel gives the connection up."""
 MAX_NOTICES: Final = 100_000
 """Notices of one command that are kept."""
 MAX_RESULTS: Final = 100
@@ -100,10 +95,9 @@ class Statements:
         self._answer = Answer()
         self._results: list[PGresult] = []
         self._budget = Budget(of_memory=False)
-        self._is_over = True
-        """Whether the answer is complete, or the connection is lost."""
-        self._wake = asyncio.Event()
-        """Set when the answer is complete or a stop signal is set."""
+        self._over = StopSignal()
+        """Set when the answer is complete, or the connection is lost."""
+        self._over.set()
         connection.add_notice_handler(self._add_notice)
 
     @property
@@ -131,41 +125,19 @@ class Statements:
         self._answer = answer
         self._budget = Budget(of_memory=False)
         self._send(command)
-        cancelled, asked_at = False, 0.0
-        for stop in stops:
-            stop.listen(self._wake.set)
-        try:
-            while not self._is_over:
-                answer.was_asked_to_stop = cancelled or any(stop.is_set() for stop in stops)
-                try:
-                    if answer.was_asked_to_stop:
-                        asked_at = asked_at or self._loop.time()
-                        if self._loop.time() - asked_at > CANCEL_GIVES_UP_AFTER:
-                            self._abandon()
-                            break
-                        with contextlib.suppress(psycopg.Error, OSError):
-                            await self._connection.cancel_safe(timeout=CANCEL_TIMEOUT)
-                        with contextlib.suppress(TimeoutError):
-                            async with asyncio.timeout(CANCEL_AGAIN_AFTER):
-                                await self._wake.wait()
-                    else:
-                        await self._wake.wait()
-                except asyncio.CancelledError:
-                    cancelled = True
-                if not self._is_over:
-                    self._wake.clear()
-        finally:
-            for stop in stops:
-                stop.stop_listening(self._wake.set)
+        answer.was_asked_to_stop, is_cancelled = await until_over(self._over, stops, self._ask_to_stop, self._abandon)
         results, self._results, self._answer = self._results, [], Answer()  # between commands nothing belongs to one
         self._read(results, answer)
-        if cancelled:
+        if is_cancelled:
             raise asyncio.CancelledError
         return answer
 
+    async def _ask_to_stop(self) -> None:
+        with contextlib.suppress(psycopg.Error, OSError):
+            await self._connection.cancel_safe(timeout=CANCEL_TIMEOUT)
+
     def _send(self, command: str) -> None:
-        self._wake.clear()
-        self._is_over = self._is_sent = False
+        self._over, self._is_sent = StopSignal(), False
         try:
             self._listen()
             self._libpq.send_query(command.encode(self._encoding))
@@ -191,7 +163,7 @@ class Statements:
             self.is_listening = False
 
     def _on_ready(self) -> None:
-        if self._is_over:  # this is for psycopg, or the connection is lost
+        if self._over.is_set():  # this is for psycopg, or the connection is lost
             return self._stop_listening()
         try:
             with self._budget.reading(self._socket):
@@ -217,8 +189,7 @@ class Statements:
             if result.status in _COPIES or len(self._results) > MAX_RESULTS:
                 raise AnswerError(STRANGE)
 
-    def _abandon(self) -> None:
-        why = f"no answer to the cancel within {CANCEL_GIVES_UP_AFTER:g} s: the command may still run on the server"
+    def _abandon(self, why: str) -> None:
         self._end(AnswerError(why))
         self._libpq.finish()
 
@@ -226,8 +197,7 @@ class Statements:
         if error is not None:
             self.close()
         self._answer.error = error
-        self._is_over = True
-        self._wake.set()
+        self._over.set()
 
     def _add_notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         severity = diagnostic.severity_nonlocalized or diagnostic.severity or ""

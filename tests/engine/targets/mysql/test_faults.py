@@ -14,9 +14,8 @@ from engine import Operation, Options, ServerOptions, Status
 from engine.domain.errors import TargetRefusedError, TooManyConnectionsError
 from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason
-from engine.targets import resolve
+from engine.targets import connection_pool, resolve
 from engine.targets.mysql.connection.server import Flavor
-from engine.targets.mysql.running import operation as running_operation
 from engine.targets.mysql.running.operation import CONNECTION_ENDED
 from engine.targets.mysql.running.progress import DISK_IS_FULL
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress
@@ -229,7 +228,7 @@ async def test_a_connection_that_an_administrator_ends_fails_its_step_and_no_oth
 async def test_a_connection_that_was_ended_while_it_was_idle_fails_no_step(
     database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running_operation, "ASSUMED_ALIVE", 0.0)
+    monkeypatch.setattr(connection_pool, "ASSUMED_ALIVE", 0.0)
     filled(database, "item")
     ours = "FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
     async with connected(database.url) as session:

@@ -18,8 +18,7 @@ from engine.domain.advice import Level, TargetHistory
 from engine.domain.errors import PasswordNeededError, TargetRefusedError
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Status
-from engine.targets import resolve
-from engine.targets.postgres.running import connection_pool
+from engine.targets import connection_pool, resolve
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.postgres.test_cancel import a_step

@@ -17,12 +17,12 @@ from engine.domain.errors import DbtendError
 from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Status
 from engine.inspection import inspector
-from engine.targets import resolve
+from engine.targets import connection_pool, resolve, stop_signal
 from engine.targets.postgres.connection import connecting
 from engine.targets.postgres.connection.bounded import MOST_MEMORY
 from engine.targets.postgres.connection.memory import taken
 from engine.targets.postgres.reading import load_query
-from engine.targets.postgres.running import connection_pool, statement
+from engine.targets.postgres.running import statement
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.server_session import connected
 from tests.engine.targets.stepwise import stepwise
@@ -49,7 +49,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (load_query, "_PATIENCE"), (connecting, "CONNECTED_WITHIN"), (connecting, "ANSWER_WITHIN"),
         (connection_pool, "ALIVE_WITHIN"),
-        (statement, "CANCEL_GIVES_UP_AFTER"), (statement, "CANCEL_AGAIN_AFTER"), (statement, "CANCEL_TIMEOUT"),
+        (stop_signal, "CANCEL_GIVES_UP_AFTER"), (stop_signal, "CANCEL_AGAIN_AFTER"), (statement, "CANCEL_TIMEOUT"),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, 1.0)
 

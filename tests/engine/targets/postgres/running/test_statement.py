@@ -83,7 +83,7 @@ async def test_one_that_is_ended_while_nothing_runs_is_listened_to_no_more(datab
 async def test_a_step_gets_another_connection_than_one_that_was_ended_just_now(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.targets.postgres.running.connection_pool.ASSUMED_ALIVE", 600.0)
+    monkeypatch.setattr("engine.targets.connection_pool.ASSUMED_ALIVE", 600.0)
     pool = ConnectionPool(lambda: connect(address(database.url), name="dbtend test", lock_timeout=1))
     backends = []
     for _ in range(2):
