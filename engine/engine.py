@@ -361,7 +361,7 @@ class Engine:
         *,
         budget: float | None = 0.5,
         limits: Thresholds = DEFAULT_THRESHOLDS,
-        recover: bool = True,
+        recover: bool = False,
     ) -> tuple[Advice, ...]:
         """One advice per operation, in the recommended order.
 

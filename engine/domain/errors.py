@@ -164,6 +164,10 @@ class TargetRefusedError(TargetError):
     reason = Reason.REFUSED
 
 
+class HotJournalError(TargetRefusedError):
+    """A process died in a transaction on the file, which must be rolled back before anything can be read."""
+
+
 class TargetBusyError(TargetError):
     """A lock could not be acquired within the lock timeout."""
 

@@ -10,7 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, OldIds, TargetHistory, is_near_wraparound
-from engine.domain.errors import DbtendError, StoreError, TargetBusyError, TargetDamagedError, TargetRefusedError
+from engine.domain.errors import (
+    DbtendError,
+    HotJournalError,
+    StoreError,
+    TargetBusyError,
+    TargetDamagedError,
+    TargetRefusedError,
+)
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
@@ -80,6 +87,8 @@ def judge_error(error: DbtendError, *, is_damaged: bool = False) -> Judgement:
     match error:
         case _ if is_damaged or isinstance(error, TargetDamagedError):
             reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.CANNOT_BE_READ, facts)
+        case HotJournalError():
+            reason = SurveyReason(FleetLevel.SOON, SurveyCause.HOT_JOURNAL)
         case TargetBusyError():
             reason = SurveyReason(FleetLevel.UNKNOWN, SurveyCause.LOCKED, facts)
         case TargetRefusedError() | StoreError():

@@ -62,7 +62,9 @@ BUDGET: Final = 0.1
 """Seconds for expensive measurements of a file that is not small: its free pages are enough."""
 FRESH: Final = 3_600 * 1_000_000
 """Microseconds for which a survey is not repeated, unless its target has changed."""
-_NOT_INSPECTED: Final = {SurveyCause.LOCKED, SurveyCause.REFUSED, SurveyCause.NO_ANSWER, SurveyCause.UNAVAILABLE}
+_NOT_INSPECTED: Final = {
+    *(SurveyCause.HOT_JOURNAL, SurveyCause.LOCKED, SurveyCause.REFUSED, SurveyCause.NO_ANSWER, SurveyCause.UNAVAILABLE)
+}
 """Why a target has a survey without an inspection: it is surveyed again."""
 
 
@@ -170,9 +172,9 @@ class Surveyor:
                 task.cancel()
 
     async def advise(self, entry: TargetEntry, *, budget: float) -> Sequence[Advice]:
-        """The advice on a target; what its inspection finds is its survey, too. Raises TargetError.
+        """The advice on a target before a job; what its inspection finds is its survey, too. Raises TargetError.
 
-        `budget`: seconds for expensive measurements.
+        A hot journal is rolled back. `budget`: seconds for expensive measurements.
         """
         ((subject,), _) = await self._made_of(_directory_of(entry), [entry])
         if subject.is_elsewhere:
@@ -181,7 +183,7 @@ class Surveyor:
             await self._save([self._survey(subject, judge_silence(self._time_limit))])
             raise TargetUnavailableError(subject.url, f"its disk gave no answer in {self._time_limit:.0f} s")
         self._with_jobs |= set(await self._store.last_jobs([subject.url]))
-        found = await self._inspect(subject, budget, lambda: None)
+        found = await self._inspect(subject, budget, lambda: None, recover=True)
         await self._save([found.survey])
         if found.measured is not None and not self._read_only:
             with suppress(StoreError):  # then the next call measures again
@@ -302,7 +304,9 @@ class Surveyor:
             self._silent.add(subject.host)
         return self._survey(subject, judge_silence(self._time_limit))
 
-    async def _inspect(self, subject: _Subject, budget: float, opened: Callable[[], object]) -> _Inspected:
+    async def _inspect(
+        self, subject: _Subject, budget: float, opened: Callable[[], object], *, recover: bool = False
+    ) -> _Inspected:
         begun_at, past = self._clock(), None
         try:
             past = await self._past_of(subject)
@@ -314,6 +318,7 @@ class Surveyor:
                 budget=budget,
                 limits=subject.entry.thresholds,
                 read_only=self._read_only,
+                recover=recover,
                 opened=opened,
             )
         except DbtendError as error:

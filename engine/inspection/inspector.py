@@ -1,6 +1,7 @@
 """Inspects and plans for a database without a store of jobs. Changes nothing.
 
-`read_only`: also no recovery after a crash, which SQLite does at any other open.
+A SQLite file with a hot journal is refused, except by a plan, and where `recover` is true: those roll it back.
+`read_only`: a plan does not, either.
 """
 
 from __future__ import annotations
@@ -322,7 +323,7 @@ async def page_map(target: str) -> PageMap:
     """
     file = _sqlite_file(target)
     with _as_target_error(target):
-        async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=True) as look:
+        async with file.look(lock_timeout=LOCK_TIMEOUT) as look:
             found = await look.page_map()
     if isinstance(found, page_maps.NotMapped):
         is_slow = found is page_maps.NotMapped.SLOW
@@ -338,7 +339,7 @@ async def read_times(target: str) -> ReadTimes | None:
     """
     file = _sqlite_file(target)
     with _as_target_error(target):
-        async with file.look(lock_timeout=LOCK_TIMEOUT, read_only=True) as look:
+        async with file.look(lock_timeout=LOCK_TIMEOUT) as look:
             return await look.read_times()
 
 
@@ -372,12 +373,15 @@ async def advise(
     budget: float | None,
     limits: Thresholds = DEFAULT_THRESHOLDS,
     read_only: bool = False,
+    recover: bool = False,
 ) -> tuple[Advice, ...]:
     """The operations a database needs and why, given its history. `budget`: see `Session.advise`.
 
     Raises TargetError if it cannot be inspected.
     """
-    advice, _ = await advise_and_measure(target, past, budget=budget, limits=limits, read_only=read_only)
+    advice, _ = await advise_and_measure(
+        target, past, budget=budget, limits=limits, read_only=read_only, recover=recover
+    )
     return advice
 
 
@@ -388,10 +392,11 @@ async def advise_and_measure(
     budget: float | None,
     limits: Thresholds = DEFAULT_THRESHOLDS,
     read_only: bool = False,
+    recover: bool = False,
 ) -> tuple[tuple[Advice, ...], Measurement | None]:
     """Advise as `advise`; also returns the measurement to keep for the next call."""
     with _as_target_error(target):
-        async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+        async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only, recover=recover) as look:
             return await look.advise(past, budget=budget, limits=limits)
 
 
@@ -402,11 +407,12 @@ async def inspect_and_advise(
     budget: float | None,
     limits: Thresholds = DEFAULT_THRESHOLDS,
     read_only: bool = False,
+    recover: bool = False,
     opened: Callable[[], object] = lambda: None,
 ) -> tuple[TargetInfo, tuple[Advice, ...], Measurement | None]:
     """`inspect` and `advise_and_measure` by one connection. `opened`: called once it is open."""
     with _as_target_error(target):
-        async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only) as look:
+        async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only, recover=recover) as look:
             opened()
             info, (advice, measured) = await look.info(past), await look.advise(past, budget=budget, limits=limits)
             return info, advice, measured

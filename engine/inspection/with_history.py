@@ -26,14 +26,14 @@ async def advise(
     budget: float | None,
     limits: Thresholds = DEFAULT_THRESHOLDS,
     read_only: bool = False,
-    recover: bool = True,
+    recover: bool = False,
 ) -> tuple[Advice, ...]:
     """See `Engine.advise`. Raises TargetError."""
     url = await asyncio.to_thread(inspector.canonical_url, target)
     await stale_journal.refuse_stale_journal(store, url)
     past = await past_of(store, url, now)
     advice, measured = await inspector.advise_and_measure(
-        target, past, budget=budget, limits=limits, read_only=read_only or not recover
+        target, past, budget=budget, limits=limits, read_only=read_only, recover=recover
     )
     if measured is not None and not read_only:
         with suppress(StoreError):  # then the next call measures again

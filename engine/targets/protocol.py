@@ -230,8 +230,13 @@ class Target(Protocol):
         Raises TargetError if maintenance cannot or must not start.
         """
 
-    def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[Inspection]:
-        """Open a session only to inspect, like `connect(writing=False)`: no plan, no step."""
+    def look(
+        self, *, lock_timeout: float, read_only: bool = False, recover: bool = False
+    ) -> AbstractAsyncContextManager[Inspection]:
+        """Open a session only to inspect, like `connect(writing=False)`: no plan, no step.
+
+        recover: May roll back what a crash left in a file; else HotJournalError says that it has to be.
+        """
 
     async def preflight(
         self,

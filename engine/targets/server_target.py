@@ -161,7 +161,9 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
                 self._check_writable(server)
             yield session
 
-    def look(self, *, lock_timeout: float, read_only: bool = False) -> AbstractAsyncContextManager[_Session]:
+    def look(
+        self, *, lock_timeout: float, read_only: bool = False, recover: bool = False
+    ) -> AbstractAsyncContextManager[_Session]:
         return self.connect(lock_timeout=lock_timeout, writing=False, read_only=read_only)
 
     async def _look(self, name: str, *, read_only: bool = False, before: S | None = None) -> tuple[C, S]:

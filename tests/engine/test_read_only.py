@@ -240,7 +240,7 @@ async def test_what_a_crash_has_left_half_done_is_not_rolled_back(past: Path, tm
         subprocess.run(["kill", "-KILL", str(pid)], check=True)
     before = everything_below(tmp_path)
     async with Engine.open(past, read_only=True) as engine:
-        with pytest.raises(TargetError, match="needs write access"):
+        with pytest.raises(TargetError, match="must be rolled back first"):
             await engine.inspect(str(path))
     assert everything_below(tmp_path) == before
 

@@ -77,7 +77,7 @@ async def _advice(
     with ProgressLine(len(targets)) as progress:
         async with adviser(settings) as looking:
             advice_on = progress.counting(
-                lambda target: looking.advise(target, budget=budget, limits=limits[target], recover=False),
+                lambda target: looking.advise(target, budget=budget, limits=limits[target]),
                 "looked at",
             )
             found = await for_each([entry.url for entry in targets], advice_on)

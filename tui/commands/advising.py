@@ -39,12 +39,14 @@ class Adviser:
         self._read_only = read_only
 
     async def advise(
-        self, target: str, *, budget: float | None, limits: Thresholds, recover: bool
+        self, target: str, *, budget: float | None, limits: Thresholds, recover: bool = False
     ) -> tuple[Advice, ...]:
         """See `Engine.advise`. Raises TargetError."""
         if self._engine is None:
-            past, read_only = TargetHistory(now=now()), self._read_only or not recover
-            return await inspector.advise(target, past, budget=budget, limits=limits, read_only=read_only)
+            past, read_only = TargetHistory(now=now()), self._read_only
+            return await inspector.advise(
+                target, past, budget=budget, limits=limits, read_only=read_only, recover=recover
+            )
         return await self._engine.advise(target, budget=budget, limits=limits, recover=recover)
 
     async def plan(self, request: Request) -> Plan:
@@ -146,7 +148,7 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
     # A server reports some that no check of dbtend has found; for a file only the history knows of any.
     if inspector.engine_of(request.target) is EngineName.SQLITE and not await engine.damaged_indexes(request.target):
         return request
-    advice = await engine.advise(request.target, budget=0)
+    advice = await engine.advise(request.target, budget=0, recover=True)
     damaged = next((item.objects for item in advice if item.operation is Operation.REINDEX and item.is_needed), ())
     if not damaged:
         return request

@@ -208,6 +208,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         TARGET_HELP + " Without one: those of the config file.\n\n"
         "FILTERS: level:now, engine:postgresql, label:PROD, size:>1GB, checked:>30d. A survey is kept for an hour, or\n"
         "until its file is written or a job has run. Thresholds are in [advice] of the config file.\n\n"
+        "A survey changes nothing: the hot journal of a crash is soon, and a check rolls it back.\n"
         "Levels: critical (damage found, transaction ids running out, disk nearly full), now, soon, ok,\n"
         "unknown (locked, refused, or not measured), unreachable. Exit code 1: a target could not be reached.",
     ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine import Advice, CheckLevel, Operation, Options, Request, TargetInfo
 from engine.config.model import TargetEntry
 from engine.domain.advice import checked_first, if_needed, needed
-from engine.domain.errors import DbtendError
+from engine.domain.errors import DbtendError, HotJournalError
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import may_name_databases
 from engine.fleet.patterns import natural_order
@@ -289,6 +289,8 @@ class TargetModel:
         if number not in self._states:
             return None
         entry, chosen = self._states[number].entry, self._chosen_on(number)
+        if isinstance(self._states[number].error, HotJournalError):  # a job rolls it back
+            return inspector.applicable(Request(target=entry.url, operations=(Operation.CHECK,), options=entry.options))
         if number not in self._chosen_by_user and not entry.operations:
             return self._needed_by(number)
         if not chosen:

@@ -55,6 +55,8 @@ def phrase(reason: SurveyReason) -> str:
             return f"auto-increment {number(facts, 'auto_increment_percent') or 0:.0f}% used"
         case SurveyCause.DISK_FULL:
             return f"only {size(number(facts, 'free'))} free on its disk of {size(number(facts, 'size'))}"
+        case SurveyCause.HOT_JOURNAL:
+            return "hot journal of a crash: a check rolls it back"
         case SurveyCause.RECLAIMABLE:
             free, all_of_it = number(facts, "free_bytes") or 0, number(facts, "reclaimable_bytes") or 0
             if wasted := number(facts, "wasted_bytes"):

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.errors import TargetDamagedError, TargetRefusedError, TargetUnavailableError
+from engine.domain.errors import HotJournalError, TargetDamagedError, TargetRefusedError, TargetUnavailableError
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.system.paths import real_path
@@ -128,8 +128,10 @@ class SqliteTarget:
             yield opened_session
 
     @asynccontextmanager
-    async def look(self, *, lock_timeout: float, read_only: bool = False) -> AsyncIterator[SqliteInspection]:
-        async with self._opened(lock_timeout, read_only=read_only, counts=False) as database:
+    async def look(
+        self, *, lock_timeout: float, read_only: bool = False, recover: bool = False
+    ) -> AsyncIterator[SqliteInspection]:
+        async with self._opened(lock_timeout, read_only=read_only or not recover, counts=False) as database:
             yield SqliteInspection(database)
 
     @asynccontextmanager
@@ -152,11 +154,15 @@ class SqliteTarget:
             try:
                 connection = await self._open(lock_timeout, blockers, writing=writing, counts=counts)
             except sqlite3.Error as error:
-                if exposed and needs_rollback(error):
-                    raise TargetRefusedError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
+                if needs_rollback(error):
+                    await asyncio.to_thread(hot_journal.require_harmless, self.path)
+                    if exposed:
+                        raise HotJournalError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
                 raise opening_error(self.path, error, lock_timeout, await blockers.describe_last()) from error
             try:
-                rolled_back = has_unattended_journal and await asyncio.to_thread(hot_journal.is_gone, self.path)
+                rolled_back = (
+                    writing and has_unattended_journal and await asyncio.to_thread(hot_journal.is_gone, self.path)
+                )
                 yield OpenDatabase(connection, opened, lock_timeout, blockers, rolled_back)
             finally:
                 await connection.close()
@@ -166,7 +172,7 @@ class SqliteTarget:
         one uses, and the file. Raises TargetError."""
         self._check(writing=writes)
         exposed = hot_journal.others_may_plant_one(self.path)
-        # Write access even for an inspection, if possible: an earlier crash may have to be rolled back first. Not
+        # Write access even for a plan or a check, if possible: an earlier crash may have to be rolled back first. Not
         # if closing would write a log back, and not if other users could use the rollback to have a file removed.
         if not (writing or read_only):
             writing = files.may_be_written(self.path) and not files.has_log(self.path) and not exposed

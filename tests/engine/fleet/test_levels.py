@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engine.domain.advice import CRITICAL, Advice, CheckFinding, Level, TargetHistory
 from engine.domain.errors import (
     DbtendError,
+    HotJournalError,
     PasswordNeededError,
     ServerStartingError,
     ServerUnavailableError,
@@ -245,6 +246,10 @@ def test_what_cannot_be_inspected_says_why(error: type[DbtendError], level: str,
     found = judge_error(error("sales", "no such file"))
     assert seen(found) == [(level, cause)]
     assert found.reasons[0].facts == {"error": "no such file"}
+
+
+def test_a_hot_journal_is_to_be_rolled_back_soon() -> None:
+    assert seen(judge_error(HotJournalError("sales", "a crash"))) == [("soon", "hot_journal")]
 
 
 def test_a_file_that_says_that_it_is_a_database_and_is_none_is_critical() -> None:

@@ -34,6 +34,7 @@ from engine.system.clock import now
 from engine.targets import host_queue, resolve
 from tests.black_hole import network_to
 from tests.building import StoppedClock
+from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer
 from tests.scratch import on_another_file_system
@@ -184,6 +185,23 @@ async def test_a_file_beside_a_stale_journal_is_not_opened(tmp_path: Path) -> No
         (found,) = [one.survey async for one in Surveyor(store, now).survey(entries(path))]
     assert (found.level, cause(found)) == (FleetLevel.UNKNOWN, SurveyCause.REFUSED)
     assert journal.read_bytes() == b"x" * 512
+
+
+async def test_a_hot_journal_is_told_and_rolled_back_only_before_a_job(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=200)
+    with another_process(path, program=BEGINS_TO_WRITE) as pid:
+        os.kill(pid, signal.SIGKILL)
+    before = {file: file.read_bytes() for file in (path, Path(f"{path}-journal"))}
+    (target,) = entries(path)
+    async with SqliteStore.open(tmp_path / "store" / "jobs.db") as store:
+        surveying = Surveyor(store, now)
+        (found,) = [one.survey async for one in surveying.survey([target])]
+        assert (found.level, cause(found)) == (FleetLevel.SOON, SurveyCause.HOT_JOURNAL)
+        assert {file: file.read_bytes() for file in before} == before
+        await surveying.advise(target, budget=1)
+        assert not Path(f"{path}-journal").exists()
+        (found,) = [one.survey async for one in surveying.survey([target])]
+        assert cause(found) is SurveyCause.NEVER_CHECKED
 
 
 async def test_the_disk_of_a_link_is_that_of_the_file(engine: Engine, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_advice_does_not_roll_back_what_a_crash_left(dbtend: CommandLine, shop: 
     assert len(before) == 2
     result = dbtend("advise", shop)
     assert (result.code, result.out) == (REFUSED, "")
-    assert "an earlier crash must be rolled back first" in result.err
+    assert "a hot journal, which must be rolled back first" in result.err
     assert {file: file.read_bytes() for file in shop.parent.glob("shop.db*")} == before
     assert dbtend("run", shop, "--needed", "--quiet").code == OK
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +18,8 @@ from engine.domain.errors import StoreLostError
 from engine.store.sqlite import writer
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
-from tests.engine.targets.sqlite.another_process import another_process
+from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
+from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_failed_job, add_running_job, chosen, entry, open_console
 from tui.console import feed, store_writes
@@ -114,6 +117,22 @@ def hide_the_path(console: Console, path: Path) -> None:
     assert lost is not None
     lost.args = (str(lost).replace(str(path.parent), "/srv"),)
     console.app.context.banner_changed.publish(console.app.context.banner)
+
+
+@pytest.mark.usefixtures("sales")
+async def test_the_hot_journal_of_a_crash_is_shown_and_a_plan_rolls_it_back(clock: Clock) -> None:
+    path = make_database(Path("app.db"), rows=200)
+    with another_process(path, program=BEGINS_TO_WRITE) as pid:
+        os.kill(pid, signal.SIGKILL)
+    async with open_console(Path("jobs.db"), entry("app.db"), clock=clock) as console:
+        assert "hot journal" in " ".join(console.lines("#targets"))
+        assert "press r for a check" in " ".join(console.lines("#operations"))
+        assert Path("app.db-journal").exists()
+        await console.press("r")
+        plan = " ".join(console.lines("#page"))
+        assert "check" in plan
+        assert "rolled back the unfinished transaction" in plan
+        assert not Path("app.db-journal").exists()
 
 
 async def test_a_store_that_is_replaced(sales: Path, seeded: Seeded, clock: Clock) -> None:

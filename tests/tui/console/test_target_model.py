@@ -8,7 +8,7 @@ import pytest
 
 from engine import Advice, CheckLevel, EngineName, Level, Operation, OperationInfo, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.errors import TargetUnavailableError
+from engine.domain.errors import HotJournalError, TargetUnavailableError
 from engine.targets.lock_impact import NO_LOCK
 from tui.console.target_model import TargetModel
 
@@ -59,6 +59,13 @@ def test_what_the_server_does_by_itself_cannot_be_chosen(model: TargetModel) -> 
     assert model.chosen == frozenset()
     model.toggle(Operation.ANALYZE)
     assert model.chosen == {Operation.ANALYZE}
+
+
+def test_on_a_hot_journal_nothing_but_a_check_can_run(model: TargetModel) -> None:
+    model.set_error(0, HotJournalError("a", "a crash"))
+    request = model.request()
+    assert request is not None
+    assert request.operations == (Operation.CHECK,)
 
 
 def test_what_is_found_out_of_one_that_has_gone_is_let_go(model: TargetModel) -> None:

@@ -34,6 +34,7 @@ DAY = 86_400_000_000
         ("xid_age", {"age": 1_610_000_000, "most": MOST_IDS}, "xid age 1.61 G of 2.15 G"),
         ("xid_age", {"age": 190_000_000, "most": MOST_IDS}, "xid age 190 M of 2.15 G"),
         ("auto_increment", {"auto_increment_percent": 97}, "auto-increment 97% used"),
+        ("hot_journal", {}, "hot journal of a crash: a check rolls it back"),
         ("reclaimable", {"tables": 2, "wasted_bytes": 61_000_000_000}, "2 tables to rebuild, 61.0 GB back"),
         ("undo", {"history": 2_000_000, "undo_bytes": 900_000_000}, "2 M transactions to purge, undo log 900 MB"),
         ("multixact_age", {"age": 12_000, "most": MOST_IDS}, "multixact age 12 k of 2.15 G"),

@@ -7,7 +7,13 @@ from typing import Final
 
 from engine import Level
 from engine.domain.advice import highest_level
-from engine.domain.errors import DbtendError, PasswordNeededError, TargetBusyError, TargetUnavailableError
+from engine.domain.errors import (
+    DbtendError,
+    HotJournalError,
+    PasswordNeededError,
+    TargetBusyError,
+    TargetUnavailableError,
+)
 from engine.domain.humanize import listed
 from tui.console.keymap import key_of, with_keys
 from tui.console.views.line import Line, Role, hanging, wrapped
@@ -55,10 +61,12 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
         return wrapped("Inspecting ...", width, Role.DIM)
     error = state.error
     is_gone = state.was_available and isinstance(error, TargetUnavailableError)
+    is_hot = isinstance(error, HotJournalError)
     return [
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
         *(wrapped(f"{error.hint[0].upper()}{error.hint[1:]}.", width) if error.hint else []),
         *(wrapped(with_keys("Or press {test} to type it."), width) if isinstance(error, PasswordNeededError) else []),
+        *(wrapped(with_keys("Or press {run} for a check, which rolls it back."), width) if is_hot else []),
         *(wrapped("It was available before: was it moved, or its disk unmounted?", width) if is_gone else []),
         *wrapped(_RETRIED, width, Role.DIM),
     ]

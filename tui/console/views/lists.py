@@ -10,6 +10,7 @@ from engine.config.model import TargetEntry
 from engine.domain.advice import ByHand, all_by_hand, highest_level
 from engine.domain.errors import (
     DbtendError,
+    HotJournalError,
     PasswordNeededError,
     ServerStartingError,
     ServerUnavailableError,
@@ -21,6 +22,7 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey
+from engine.fleet.levels import judge_error
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, span_cells, wrapped
 from tui.presentation.dead_space import dead_space_rows
@@ -59,6 +61,7 @@ class TargetState:
 _ERROR_WORDS: Final[Mapping[type[DbtendError], str]] = {
     TargetMissingError: "missing",
     TargetDamagedError: "damaged",
+    HotJournalError: "hot journal",
     PasswordNeededError: "no password",
     ServerUnavailableError: "server down",
     ServerStartingError: "starting up",
@@ -99,7 +102,7 @@ def level_of(state: TargetState) -> FleetLevel | None:
     if survey is not None:
         return survey.level
     if state.error is not None:
-        return FleetLevel.UNKNOWN if isinstance(state.error, TargetBusyError) else FleetLevel.UNREACHABLE
+        return judge_error(state.error).level
     return None
 
 

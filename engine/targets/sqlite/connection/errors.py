@@ -7,6 +7,7 @@ import sqlite3
 from typing import Final
 
 from engine.domain.errors import (
+    HotJournalError,
     TargetBusyError,
     TargetDamagedError,
     TargetError,
@@ -19,7 +20,7 @@ from engine.targets.sqlite.system.opened_file import NOT_THERE
 _SENTENCES: Final = {
     "SQLITE_READONLY_DIRECTORY": "the journal cannot be created: no write access to the directory of the file",
     "SQLITE_READONLY_DBMOVED": NOT_THERE,
-    "SQLITE_READONLY_ROLLBACK": "an earlier crash must be rolled back first, which needs write access",
+    "SQLITE_READONLY_ROLLBACK": "an earlier crash left a hot journal, which must be rolled back first",
     "SQLITE_READONLY": "the database is read-only",
     "SQLITE_FULL": "the disk is full; the step was rolled back. "
     "Free some space for the database and for temporary files",
@@ -106,7 +107,7 @@ def out_of_memory() -> sqlite3.Error:
     return sqlite_error(sqlite3.SQLITE_NOMEM, "SQLITE_NOMEM", "out of memory")
 
 
-_ROLL_BACK: Final = "let its application open it, or run dbtend plan as a user who may write the file"
+_ROLL_BACK: Final = "let its application open it, or use dbtend run --op check as a user who may write the file"
 _WAIT_LONGER: Final = "try again later, or with a longer lock timeout"
 
 
@@ -129,8 +130,10 @@ def opening_error(path: str, error: sqlite3.Error, lock_timeout: float, in_use: 
     """The error of a database that cannot be opened or read at all."""
     if is_busy(error):
         return TargetBusyError(path, explain(error, lock_timeout, in_use), _WAIT_LONGER)
+    if needs_rollback(error):
+        return HotJournalError(path, explain(error, lock_timeout), _ROLL_BACK)
     if _primary_code(error) == sqlite3.SQLITE_READONLY:
-        return TargetRefusedError(path, explain(error, lock_timeout), _ROLL_BACK if needs_rollback(error) else "")
+        return TargetRefusedError(path, explain(error, lock_timeout))
     if is_damage(error):
         return _damaged(path, error)
     if _primary_code(error) == sqlite3.SQLITE_NOTADB:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Request, Status, TargetHistory
+from engine.config.model import TargetEntry
+from engine.domain.surveys import FleetLevel
 from engine.inspection import inspector
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import make_database
@@ -40,6 +42,19 @@ async def test_looks_and_plans_leave_it_as_it_is(crashed: Path) -> None:
         planned = await inspector.plan(Request(target=str(crashed), operations=(operation,)))
         assert planned.operations[0].steps
     assert sizes(crashed) == before
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+async def test_a_survey_leaves_it_as_it_is(crashed: Path, tmp_path: Path, has_index: bool) -> None:
+    """Without its index, too, with which SQLite must read the whole log first."""
+    if not has_index:
+        Path(f"{crashed}-shm").unlink()
+    before = [Path(f"{crashed}{end}").read_bytes() for end in ("", "-wal")]
+    async with Engine.open(tmp_path / "state" / "jobs.db") as engine:
+        (found,) = [one.survey async for one in engine.survey([TargetEntry(name="a", url=str(crashed))])]
+        assert (await engine.inspect(str(crashed))).facts["size"] == found.size
+    assert found.level is FleetLevel.OK
+    assert [Path(f"{crashed}{end}").read_bytes() for end in ("", "-wal")] == before
 
 
 async def test_a_job_that_waits_for_its_turn_leaves_it_as_it_is(crashed: Path, tmp_path: Path) -> None:

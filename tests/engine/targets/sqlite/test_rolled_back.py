@@ -1,4 +1,4 @@
-"""The next connection rolls back an operation that crashed, and that is reported once."""
+"""A plan or a job rolls back what a crash left, and says so once; who only looks rolls nothing back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Request, TargetHistory
-from engine.domain.errors import TargetRefusedError
+from engine.domain.errors import HotJournalError
 from engine.inspection import inspector
 from engine.targets.sqlite.inspection import ROLLED_BACK
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
@@ -34,26 +34,24 @@ async def test_a_plan_tells_it(crashed: Path) -> None:
     assert (await inspector.plan(request)).warnings == ()
 
 
-async def test_a_look_at_the_target_tells_it(crashed: Path) -> None:
-    assert (await inspector.inspect(str(crashed))).remarks == (ROLLED_BACK,)
-    assert (await inspector.inspect(str(crashed))).remarks == ()
+async def _advise(target: str) -> object:
+    return await inspector.advise(target, TargetHistory(now=0), budget=None)
 
 
-@pytest.mark.parametrize("look", [inspector.page_map, inspector.read_times])
-async def test_a_page_map_writes_nothing_so_it_is_refused(
-    crashed: Path, look: Callable[[str], Awaitable[object]]
-) -> None:
+@pytest.mark.parametrize("look", [inspector.inspect, _advise, inspector.page_map, inspector.read_times])
+async def test_a_look_writes_nothing_so_it_is_refused(crashed: Path, look: Callable[[str], Awaitable[object]]) -> None:
     before = {file: file.read_bytes() for file in crashed.parent.iterdir()}
-    with pytest.raises(TargetRefusedError, match=r"must be rolled back first, .* dbtend plan"):
+    with pytest.raises(HotJournalError, match=r"must be rolled back first .* dbtend run --op check"):
         await look(str(crashed))
     assert {file: file.read_bytes() for file in crashed.parent.iterdir()} == before
-    assert (await inspector.inspect(str(crashed))).remarks == (ROLLED_BACK,)
-    assert await inspector.page_map(str(crashed))
+    await inspector.plan(Request(target=str(crashed), operations=(Operation.CHECK,)))
+    assert files_beside(crashed) == {"a.db"}
+    await look(str(crashed))
 
 
-async def test_the_advice_on_a_check_tells_it(crashed: Path) -> None:
+async def test_the_advice_before_a_job_tells_it(crashed: Path) -> None:
     for told in (True, False):
-        advice = await inspector.advise(str(crashed), TargetHistory(now=0), budget=None)
+        advice = await inspector.advise(str(crashed), TargetHistory(now=0), budget=None, recover=True)
         assert [one.operation for one in advice if ROLLED_BACK in one.reason] == [Operation.CHECK] * told
 
 

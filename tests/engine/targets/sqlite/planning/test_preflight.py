@@ -279,7 +279,7 @@ async def test_what_only_reads_still_rolls_back_what_a_crash_left(path: Path) ->
 async def test_a_crash_that_cannot_be_rolled_back_is_named_and_not_called_damage(path: Path) -> None:
     crashed = crashed_copy(path)
     crashed.chmod(0o444)
-    with pytest.raises(TargetRefusedError, match="needs write access"):
+    with pytest.raises(TargetRefusedError, match="must be rolled back first"):
         await resolve(str(crashed)).preflight(lock_timeout=1, writing=False)
 
 
