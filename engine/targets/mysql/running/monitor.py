@@ -8,12 +8,14 @@ from typing import Final
 
 import pymysql
 
+from engine.domain.frozen import frozen
 from engine.targets.command_monitor import CommandMonitor, WatchedCommand
 from engine.targets.mysql.connection.errors import is_disk_full, lost_connection
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
 from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.progress import Progress, Seen
 
 _MARIADB: Final = """
@@ -38,10 +40,16 @@ _NEW_FILES: Final = r"""
 SELECT SUBSTRING_INDEX(name, '-', -1), CAST(file_size AS SIGNED) FROM information_schema.innodb_sys_tablespaces
 WHERE name LIKE '%/#sql-alter-%'
 """
-# A session that uses another database, or none, names this one in its statement.
 _WAITING: Final = """
-SELECT CAST(COALESCE(db = DATABASE(), 0) AS SIGNED), COALESCE(info, '') FROM information_schema.processlist
-WHERE state LIKE 'Waiting for table%' AND (db = DATABASE() OR LOCATE(DATABASE(), info) > 0) AND id NOT IN ({ids})
+SELECT COALESCE(db = DATABASE(), 0), COALESCE(info, ''), CAST(time AS SIGNED)
+FROM information_schema.processlist WHERE state LIKE 'Waiting for table%' AND id NOT IN ({ids})
+"""
+# Also of sessions that read the table through a view, or write it by a trigger.
+_PENDING: Final = """
+SELECT COUNT(*) FROM performance_schema.metadata_locks AS m
+JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
+WHERE m.object_type = 'TABLE' AND m.object_schema = DATABASE() AND m.object_name = %s AND m.lock_status = 'PENDING'
+    AND t.processlist_id NOT IN ({ids})
 """
 
 
@@ -51,11 +59,25 @@ class Watched(WatchedCommand):
     progress: Progress
     blockers: str = ""
     """Who held the lock that it waited for last, as text."""
+    waits_since: float | None = None
+    """When it was first seen to wait for the lock that it waits for now; None: it does not wait."""
 
-    def note(self, seen: Seen) -> None:
-        """Record whether it does more than wait for its lock."""
+    def note(self, seen: Seen, now: float) -> None:
+        """Record whether it waits for its lock, and whether it has done more than that."""
         self.has_begun = self.has_begun or not seen.waits_for_lock
         self.only_waited = not self.has_begun
+        self.waits_since = (self.waits_since or now) if seen.waits_for_lock else None
+
+
+@frozen
+class Waiter:
+    """Another session that waits for a table."""
+
+    is_here: int
+    """Whether it uses the database of the command."""
+    query: str
+    seconds: int
+    """The age of its statement."""
 
 
 class Monitor(CommandMonitor[Watched]):
@@ -68,6 +90,7 @@ class Monitor(CommandMonitor[Watched]):
         self._reader = reader
         self._query = _MARIADB if reader.server.flavor is Flavor.MARIADB else _MYSQL
         self._sees_files = reader.server.flavor is Flavor.MARIADB
+        self._sees_locks = reader.server.flavor is Flavor.MYSQL
 
     @property
     def running(self) -> int:
@@ -105,11 +128,12 @@ class Monitor(CommandMonitor[Watched]):
         """The server has no room for the temporary table that a query of the process list takes."""
         async with self._reader.alone() as connection:
             rows = await connection.named("SHOW PROCESSLIST")
+        now = time.monotonic()
         for row in rows:
             if (watched := self.watched.get(int(row.get("Id") or 0))) is not None:
                 seen = Seen(state=row.get("State") or "")
-                watched.note(seen)
-                watched.report(watched.progress.update(seen, time.monotonic()))
+                watched.note(seen, now)
+                watched.report(watched.progress.update(seen, now))
 
     async def _new_files(self) -> dict[int, int]:
         """The bytes of new files of tables, by the connection that writes them."""
@@ -129,26 +153,46 @@ class Monitor(CommandMonitor[Watched]):
             tables, unknown = [watched.step.table], locks.UNKNOWN_HOLDER
             found = await locks.holders(self._reader, tables, self.watched, unknown=unknown)
             watched.blockers = found or watched.blockers
-        watched.note(seen)
         now = time.monotonic()
+        watched.note(seen, now)
         watched.report(watched.progress.update(seen, now, watched.blockers))
-        if watched.yield_after is not None:
-            await self._check_yield(watched, seen, now)
+        if watched.yield_after is not None and watched.step.table is not None:
+            waits = await self._others_wait(watched, watched.step.table, now)
+            watched.wait_behind(now, waits=waits)
 
-    async def _check_yield(self, watched: Watched, seen: Seen, now: float) -> None:
+    async def _others_wait(self, watched: Watched, table: Table, now: float) -> bool:
+        """Whether other sessions wait behind a command on a table."""
         ids = ", ".join(map(str, self.watched))
-        name = watched.step.table.name if watched.step.table is not None else ""
-        waiting = await self._reader.rows_or_error(_WAITING.format(ids=ids), row=(int, str))
-        waits = any(
-            is_behind(query, name, waits_here=bool(is_here) and seen.waits_for_lock) for is_here, query in waiting
-        )
-        watched.wait_behind(now, waits=waits)
+        if self._sees_locks and await self._is_awaited(table, ids):
+            return True
+        rows = await self._reader.rows_or_error(_WAITING.format(ids=ids), row=(int, str, int))
+        waited = None if watched.waits_since is None else now - watched.waits_since
+        waiters = [Waiter(*row) for row in rows]
+        return any(is_behind(one, table, waited, is_sure=self._sees_locks) for one in waiters)
+
+    async def _is_awaited(self, table: Table, ids: str) -> bool:
+        try:
+            ((number,),) = await self._reader.rows_or_error(_PENDING.format(ids=ids), [table.name], row=(int,))
+        except pymysql.MySQLError as error:
+            if lost_connection(error):
+                raise
+            self._sees_locks = False  # the user may not read them
+            return False
+        return bool(number)
 
 
-def is_behind(query: str, table: str, *, waits_here: bool) -> bool:
-    """Whether a session that waits with this query is behind a command on a table.
+def is_behind(waiter: Waiter, table: Table, waited: float | None, *, is_sure: bool) -> bool:
+    """Whether a session waits behind a command on a table.
 
-    `waits_here`: whether it uses the same database, and the command waits, too. Otherwise its query has to name the
-    table.
+    Args:
+        waited: seconds that the command has waited for its lock; None: it does not wait.
+        is_sure: whether the server has named the sessions of other databases that wait for the table. Otherwise each
+            counts that came after the command: it may read the table through a view.
     """
-    return waits_here or table.lower() in query.lower()
+    query = waiter.query.lower()
+    if table.name.lower() in query and (waiter.is_here or table.database.lower() in query):
+        return True
+    if waited is None:
+        return False
+    is_after = not is_sure and waiter.seconds <= waited and not query.startswith("/* dbtend ")
+    return bool(waiter.is_here) or is_after

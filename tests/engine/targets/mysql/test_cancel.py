@@ -144,12 +144,15 @@ async def test_a_plan_warns_of_who_holds_its_tables(database: MySqlDatabase) -> 
             assert f"connection {number} " in found
 
 
-@pytest.mark.parametrize("is_elsewhere", [False, True])
+@pytest.mark.parametrize(("elsewhere", "name"), [("", "item"), ("information_schema", "{}.item"), ("{}_views", "seen")])
 async def test_a_rebuild_that_others_wait_behind_gives_way_and_runs_again(
-    database: MySqlDatabase, *, is_elsewhere: bool
+    database: MySqlDatabase, elsewhere: str, name: str
 ) -> None:
-    """`is_elsewhere`: the session behind it uses another database, as reports and dumps do."""
+    """`elsewhere`: the database that the session behind it uses, as reports and dumps do. `name`: what it reads."""
     filled(database, "item")
+    if name == "seen":
+        views = elsewhere.format(database.name)
+        database(f"CREATE DATABASE {views}", f"CREATE VIEW {views}.seen AS SELECT * FROM {database.name}.item")
     async with asyncio.timeout(60), connected(database.url, lock_timeout=30) as session:
         options = Options(server=ServerOptions(yield_after=0.2))
         (step,) = (await session.plan(Operation.REBUILD, options)).steps
@@ -157,9 +160,10 @@ async def test_a_rebuild_that_others_wait_behind_gives_way_and_runs_again(
             running = asyncio.create_task(session.execute(step, StepContext()))
             await until(database, runs("ALTER", "Waiting for table metadata lock"))
             with behind.cursor() as cursor:
-                cursor.execute(f"USE {'information_schema' if is_elsewhere else database.name}")
-                reading = asyncio.to_thread(cursor.execute, f"SELECT COUNT(*) FROM {database.name}.item")
+                cursor.execute(f"USE {elsewhere.format(database.name) or database.name}")
+                reading = asyncio.to_thread(cursor.execute, f"SELECT COUNT(*) FROM {name.format(database.name)}")
                 assert await reading == 1  # it gets through once the rebuild has given way
             result = await running
         assert (result.status, result.requeue) == (Status.SKIPPED, True)
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+    database(f"DROP DATABASE IF EXISTS {database.name}_views")
