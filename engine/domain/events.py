@@ -210,3 +210,9 @@ def only_host(parent: ParentJob, here: str) -> str | None:
     if parent.engine is not EngineName.SQLITE:
         return None
     return unquote(parent.target.removeprefix("sqlite://").partition("/")[0]) or here
+
+
+def other_host(parent: ParentJob, here: str | None) -> str | None:
+    """The other host that alone can work on a database; None: this one can."""
+    host = only_host(parent, here) if here is not None else None
+    return None if host == here else host

@@ -8,7 +8,7 @@ import sys
 
 from engine import ChildJob, Engine, ForceCancel, JobId, ParentJob, StoreLocation
 from engine.domain.errors import UsageError
-from engine.domain.events import unattended
+from engine.domain.events import other_host, unattended
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.run_async import run_async
@@ -62,9 +62,10 @@ async def _end(
         if await engine.preview_force_cancel(wanted) != found:
             raise UsageError(f"job {found.job}", "something has changed since it was asked for", "look again")
         await engine.cancel(wanted, force=True)
-        output.notice(f"{process(found)} was killed: waiting until its database has been looked after")
-        if found.others:
-            output.notice(killed_with_it(found))
+        if not _child(await engine.job(found.job.parent), found.job).status.is_final:  # it may have ended by itself
+            output.notice(f"{process(found)} was killed: waiting until its database has been looked after")
+            if found.others:
+                output.notice(killed_with_it(found))
         await first_of(_wait_until_finished(engine, found.job), _see_to_a_worker(engine, found, worker))
         job = await engine.job(found.job.parent)
         return job, _child(job, found.job)
@@ -79,7 +80,8 @@ async def _wait_until_finished(engine: Engine, job: JobId) -> None:
 async def _see_to_a_worker(engine: Engine, found: ForceCancel, worker: DetachedWorker) -> None:
     await asyncio.sleep(REPLACED_WITHIN if found.is_replaced else 0)
     while True:
-        if unattended([await engine.job(found.job.parent)], await engine.workers(), here=engine.host):
+        left = unattended([await engine.job(found.job.parent)], await engine.workers(), here=engine.host)
+        if any(other_host(job, engine.host) is None for job in left):
             worker.ensure()
         await asyncio.sleep(LOOK_EVERY)
 

@@ -11,7 +11,7 @@ from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request, Stor
 from engine.config.model import Config
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import StoreError, UsageError
-from engine.domain.events import unattended
+from engine.domain.events import other_host, unattended
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import outcome_of
 from engine.inspection import inspector
@@ -249,7 +249,8 @@ async def _detached(
         await engine.register_recipients(recipients)
         asked_at = now()
         jobs = await engine.whole_jobs([job.id for job in await submit(engine)])
-        is_taken_on = engine.host is not None and not unattended(jobs, await engine.workers(), here=engine.host)
+        left = unattended(jobs, await engine.workers(), here=engine.host)
+        wants_worker = engine.host is None or any(other_host(job, engine.host) is None for job in left)
         for job in jobs:
             if job.created_at < asked_at:
                 output.notice(f"job #{job.id} already does exactly this")
@@ -257,7 +258,7 @@ async def _detached(
             output.notice(nothing_starts(pause))
         output.notice(*await unserved_jobs(engine, [job.id for job in jobs]))
     try:
-        if not is_taken_on:
+        if wants_worker:
             worker.ensure()
     except StoreError:
         output.notice(f"waiting for a worker process: {', '.join(f'#{job.id}' for job in jobs)}")

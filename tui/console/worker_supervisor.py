@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from engine import Engine, ParentJob
 from engine.domain.errors import DbtendError, UsageError
-from engine.domain.events import only_host, unattended
+from engine.domain.events import other_host, unattended
 from tui.console.feed import JobFeed
 
 
@@ -105,10 +105,7 @@ class WorkerSupervisor:
             self._start()
 
     def _host_needed(self, job: ParentJob) -> str | None:
-        """The other host that alone can run a job; None: this one can."""
-        here = self._engine.host
-        host = only_host(job, here) if here is not None else None
-        return None if host == here else host
+        return other_host(job, self._engine.host)
 
     def _unattended(self) -> list[ParentJob]:
         """The open jobs that no live process runs or will run."""

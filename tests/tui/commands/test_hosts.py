@@ -127,6 +127,7 @@ def test_a_file_of_another_host_is_tended_there(dbtend: CommandLine, shared: str
     told = dbtend.process("--store", shared, "run", there, "--op", "vacuum", "--detach")
     assert told.code == 0, told.err
     assert "1 job waits, and no worker serves queue host:db2 (start dbtend worker on db2)" in told.err
+    assert not list(dbtend.home.rglob("worker.log"))  # no worker was started here, which could not take it
     with worker_of(dbtend, shared, "db2"):
         done = dbtend.process("--store", shared, "run", there, "--op", "analyze", "--json")
         assert done.code == 0, done.err
