@@ -32,13 +32,17 @@ class OperationSpec:
     """Whether it works on several objects, so that their order counts."""
     needs_confirmation: str = ""
     """What a person must confirm before it runs; "" for nothing."""
+    spares_damage: bool = False
+    """Whether it makes no known damage worse, although it writes: it leaves damaged tables out, or repairs them."""
     stands_for: tuple[Operation, ...] = ()
     """The operations of other engines that do the same; a request for one names this one."""
 
 
-def warnings_of_damage(tables: Collection[str]) -> tuple[str, ...]:
-    """Warnings of operations that write on a server where these tables are damaged."""
-    if not tables:
+def damage_warnings(
+    specs: Mapping[Operation, OperationSpec], operations: Collection[Operation], tables: Collection[str]
+) -> tuple[str, ...]:
+    """Warnings where one of the operations writes on a server and these tables are damaged."""
+    if not tables or not any(specs[name].writes and not specs[name].spares_damage for name in operations):
         return ()
     names = listed(sorted(tables), 3)
     return (f"the last check found {names} damaged. Writing there can make it worse; --needed leaves it out",)

@@ -27,7 +27,7 @@ from engine.targets.mysql.reading.tables import Table, unopened_tables
 from engine.targets.mysql.running import orphan_cleanup, repairs, throttling
 from engine.targets.mysql.running.operation import MySqlOperation
 from engine.targets.mysql.running.target_lock import TargetLock
-from engine.targets.operation_specs import TargetInfo, operation_infos
+from engine.targets.operation_specs import TargetInfo, damage_warnings, operation_infos
 from engine.targets.plans import OperationPlan, without_done
 from engine.targets.protocol import Recovery
 from engine.targets.server_target import ServerSession
@@ -138,7 +138,7 @@ class MySqlSession(ServerSession[Connection, Server]):
         recovers = self._reader.server.recovers
         engines = await storage_engines(self._reader) if recovers and Operation.CHECK in operations else ()
         return (
-            *operation_specs.damage_warnings(operations, past.damaged_tables if past is not None else ()),
+            *damage_warnings(operation_specs.SPECS, operations, past.damaged_tables if past is not None else ()),
             *operation_specs.recovery_remarks(operations, engines, recovers),
         )
 

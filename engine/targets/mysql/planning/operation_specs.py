@@ -8,7 +8,7 @@ from typing import Final
 from engine.domain.requests import Operation, Options
 from engine.targets.lock_impact import Lock, LockImpact, LockScope
 from engine.targets.mysql.connection.server import RECOVERY
-from engine.targets.operation_specs import OperationSpec, warnings_of_damage
+from engine.targets.operation_specs import OperationSpec
 
 BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
 BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
@@ -29,6 +29,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         summary="does exactly what the advice calls for: ANALYZE and rebuilds",
         lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="completed steps stay",
+        spares_damage=True,
     ),
     Operation.REBUILD: OperationSpec(
         summary="rebuilds tables with their indexes, online, and gives their free space back",
@@ -55,6 +56,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         is_repeatable=False,
         needs_confirmation="rewrites each table in place, without the rows that cannot be read, and blocks all access"
         " until it ends; copy the files of the table first",
+        spares_damage=True,
     ),
     Operation.PURGE_UNDO: OperationSpec(
         summary="MySQL only: empties undo tablespaces and gives their space back",
@@ -63,6 +65,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         is_repeatable=False,
         by_object=False,
         in_turns=False,
+        spares_damage=True,
     ),
 }
 DEFAULT_OPERATIONS: Final = (Operation.ANALYZE, Operation.CHECK, Operation.OPTIMIZE)
@@ -73,9 +76,6 @@ def confirmation(operation: Operation, options: Options) -> str:
     if operation in {Operation.REBUILD, Operation.OPTIMIZE} and options.server.offline:
         return OFFLINE_REBUILD
     return SPECS[operation].needs_confirmation if operation in SPECS else ""
-
-
-_LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.REPAIR, Operation.PURGE_UNDO})
 
 
 def recovery(engine: str, how: str) -> str:
@@ -92,8 +92,3 @@ def recovery_remarks(
         return ()
     marks = "a check marks a table that it finds damaged as crashed"
     return tuple(f"{marks}. {recovery(engine, how)}" for engine, how in recovers.items() if engine in engines)
-
-
-def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:
-    writes = any(SPECS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE)
-    return warnings_of_damage(damaged_tables) if writes else ()

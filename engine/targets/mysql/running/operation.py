@@ -12,16 +12,13 @@ from typing import Final
 
 import pymysql
 
-from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
-from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.targets.command_monitor import gave_way
-from engine.targets.connection_pool import ConnectionPool, NotBegunError, PooledConnection
-from engine.targets.disk_space import problems_now
+from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import lost_connection
 from engine.targets.mysql.connection.server import Server
@@ -41,11 +38,10 @@ from engine.targets.mysql.running.partial_effects import partial_effect
 from engine.targets.mysql.running.progress import Progress
 from engine.targets.mysql.running.result import step_result
 from engine.targets.mysql.running.statement import Answer
-from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.step_execution import StepContext, StepResult, failed_by, without_room
+from engine.targets.server_operation import ServerOperation, facts_with
+from engine.targets.step_execution import StepContext, StepResult
 from engine.targets.stop_signal import StopSignals
-from engine.targets.throttling import wait_while_throttled
 
 CONNECTION_ENDED: Final = (
     "the connection was lost, though the server went on: an administrator ended it (KILL), or the network failed"
@@ -70,7 +66,7 @@ class _Pool(ConnectionPool[StepConnection]):
 
 
 @frozen
-class _Run:
+class Run:
     """How the command of a step ended, and on which server."""
 
     answer: Answer
@@ -81,10 +77,14 @@ class _Run:
     """Whether the connection was lost while the command ran."""
     kills: int | None = None
     """How many KILL statements the server had had before a check; None: not known, or no check."""
+    was_ended: bool = False
+    """Whether only its connection was lost: the server did not restart."""
 
 
-class MySqlOperation:
+class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
     """The `PlannedOperation` of a MariaDB or MySQL database; see engine.targets.protocol."""
+
+    specs = operation_specs.SPECS
 
     def __init__(
         self,
@@ -103,14 +103,11 @@ class MySqlOperation:
             name: of the attempt; its commands carry it.
             unopened: see `unopened_tables`.
         """
-        self.plan = plan
-        self._options = options
+        super().__init__(plan, options, _Pool(connect, options.server.longest_wait), self._limit)
         self._reader = reader
         self._name = name
         self._lock_timeout = lock_timeout
         self._replicas = replicas
-
-        self._pool = _Pool(connect, options.server.longest_wait)
         self._monitor = Monitor(reader)
         self._stops = StopSignals()
         is_check = plan.operation is Operation.CHECK
@@ -126,17 +123,7 @@ class MySqlOperation:
         await self._pool.close()
 
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
-        did = self._totals.facts()
-        try:
-            return {**await facts(self._reader, list(self._unopened.values())), **did}
-        except TargetError:
-            if not did:
-                raise
-            return did  # that is known, whatever has become of the server
-
-    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        damaged = [name for name in past.damaged_tables if name not in self._options.leave_out]
-        return operation_specs.damage_warnings([self.plan.operation], damaged)
+        return await facts_with(facts(self._reader, list(self._unopened.values())), self._totals.facts())
 
     async def find_blockers(self, *, has_window: bool) -> str:
         steps = [step for step in self.plan.steps if isinstance(step, MySqlStep) and step.lock != BLOCKS_NOBODY]
@@ -152,30 +139,12 @@ class MySqlOperation:
 
     async def execute(self, step: PlannedStep, context: StepContext) -> StepResult:
         assert isinstance(step, MySqlStep), "a step of another engine"  # noqa: S101 - a bug
-        if not self._options.force and (problems := problems_now(step.needs)):
-            return without_room(problems)
-        try:
-            result = await self._run_and_repeat(step, context)
-        except NotBegunError:
-            if context.cancel.is_set():
-                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
-            return StepResult(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=PAST_THE_LIMIT, never_began=True)
-        except TargetError as error:
-            if context.cancel.is_set():
-                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
-            if self._pool.error is not None:
-                why = self._pool.error.why
-                error_text = f"not begun: {why}"
-                return StepResult(status=Status.SKIPPED, error=error_text, never_began=True, stop_reason=why)
-            result = failed_by(error)
-        if refusal := self._pool.take_refusal():
-            result = replace(result, warnings=(*result.warnings, refusal))
-        if not result.requeue:
-            self._totals.add(step, result)
-            self._note_damage(step, result)
-        return result
+        return await self._execute(step, context)
 
-    def _note_damage(self, step: MySqlStep, result: StepResult) -> None:
+    def _note(self, step: MySqlStep, result: StepResult) -> None:
+        if result.requeue:
+            return
+        self._totals.add(step, result)
         if step.table is None or step.method not in {Method.CHECK, Method.REPAIR}:
             return
         if result.findings and step.table.engine in self._reader.server.recovers:
@@ -189,58 +158,20 @@ class MySqlOperation:
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return ()  # the server removes what an interrupted command leaves
 
-    async def _run_and_repeat(self, step: MySqlStep, context: StepContext) -> StepResult:
-        """Run the step; once more if the server restarted and the step may be repeated."""
-        run = await self._run(step, context)
-        if not run.was_lost:
-            return await self._result(step, run, context)
-        try:
-            again = (await self._pool.reconnect(context)).server
-            if again.started == run.server.started:
-                await end_lost(self._reader, run.server.connection_id)
-        except NotBegunError:
-            return await self._result(step, run, context)
-        except TargetError as gone:
-            return replace(await self._result(step, run, context), stop_reason=gone.why)
-        if again.started == run.server.started:
-            result = await self._result(step, run, context)
-            return replace(result, error=CONNECTION_ENDED, reason=None) if result.status is Status.FAILED else result
-        if not step.is_repeatable:
-            return await self._result(step, run, context)
-        try:
-            second = await self._run(step, context)
-        except NotBegunError:  # report the first run
-            return await self._result(step, run, context)
-        except TargetError as gone:
-            stop_reason = "" if self._pool.error is None else gone.why
-            return replace(await self._result(step, run, context), stop_reason=stop_reason)
-        result = await self._result(step, second, context)
-        warning = f"{step.object}: begun twice, because the server went away"
-        return replace(result, warnings=(*result.warnings, warning))
+    async def _limit(self) -> str:
+        server = self._options.server
+        return await throttling.throttled_by(self._reader, server, self._replicas, self._monitor.running)
 
-    async def _run(self, step: MySqlStep, context: StepContext) -> _Run:
-        """Run the command to its end. Raises NotBegunError, TargetError: then it was not sent."""
-        try:
-            return await self._run_once(step, context)
-        except TEMPORARY_ERRORS:
-            await self._pool.reconnect(context)
-            return await self._run_once(step, context)
+    def _is_in_doubt(self, step: MySqlStep, run: Run) -> bool:
+        return run.was_lost
 
-    async def _run_once(self, step: MySqlStep, context: StepContext) -> _Run:
-        await wait_while_throttled(
-            lambda: throttling.throttled_by(self._reader, self._options.server, self._replicas, self._monitor.running),
-            context,
-        )
-        if context.cancel.is_set() or context.window.closed.is_set():
-            raise NotBegunError
-        async with self._pool.connection(context) as pooled:
-            run = await self._run_on(pooled, step, context)
-        if run.answer.error is None:
-            context.command_finished()
-            await asyncio.sleep(0)  # let the next step begin before this one is measured
-        return run
+    async def _look_again(self, step: MySqlStep, run: Run, pooled: StepConnection) -> tuple[Run, bool]:
+        if pooled.server.started != run.server.started:
+            return run, step.is_repeatable
+        await end_lost(self._reader, run.server.connection_id)
+        return replace(run, was_ended=True), False
 
-    async def _run_on(self, pooled: StepConnection, step: MySqlStep, context: StepContext) -> _Run:
+    async def _run_on(self, pooled: StepConnection, step: MySqlStep, context: StepContext) -> Run:
         is_unopened = step.table is not None and step.table.name in self._unopened
         size_before, kills_before = None if is_unopened else await self._size(step), await self._kills(step)
         if (data := recovery_data(step)) is not None:
@@ -264,9 +195,9 @@ class MySqlOperation:
         finally:
             self._monitor.unwatch(number)
         lost = answer.error is not None and not answer.was_asked_to_stop and lost_connection(answer.error)
-        return _Run(answer, watched, pooled.server, size_before, lost, kills_before)
+        return Run(answer, watched, pooled.server, size_before, lost, kills_before)
 
-    async def _result(self, step: MySqlStep, run: _Run, context: StepContext) -> StepResult:
+    async def _result(self, step: MySqlStep, run: Run, context: StepContext) -> StepResult:
         effect = with_sizes(run.size_before, await self._size(step)) if run.answer.error is None else {}
         result = step_result(
             step,
@@ -286,6 +217,8 @@ class MySqlOperation:
         if result.may_leave_something:
             never_began = run.watched.only_waited or result.reason is Reason.REFUSED
             result = replace(result, left=partial_effect(step, result.reason, never_began=never_began))
+        if run.was_ended and result.status is Status.FAILED:
+            result = replace(result, error=CONNECTION_ENDED, reason=None)
         return result
 
     async def _with_left(self, result: StepResult) -> StepResult:

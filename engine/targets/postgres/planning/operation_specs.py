@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.domain.requests import Operation, ServerOptions
 from engine.targets.lock_impact import Lock, LockImpact, LockScope
-from engine.targets.operation_specs import OperationSpec, warnings_of_damage
+from engine.targets.operation_specs import OperationSpec, damage_warnings
 
 BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
 BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
@@ -37,6 +37,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         summary="does exactly what the advice calls for: VACUUM, ANALYZE, REINDEX, leftovers",
         lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="completed steps stay",
+        spares_damage=True,
     ),
     Operation.CHECK: OperationSpec(
         summary="looks for damage in tables and B-trees (amcheck)",
@@ -48,6 +49,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         summary="drops what an interrupted REINDEX CONCURRENTLY or pg_repack left behind",
         lock=BLOCKS_MAINTENANCE,
         after_cancel="the invalid index stays",
+        spares_damage=True,
     ),
     Operation.REPACK: OperationSpec(
         summary="rewrites tables without their dead space while they are in use, and analyzes them",
@@ -84,17 +86,9 @@ def conflict_level(operation: Operation, options: ServerOptions) -> str:
     return "everybody" if SPECS[operation].lock.impact is LockImpact.EVERYONE else "maintenance"
 
 
-_LEAVES_DAMAGE_ALONE: Final = frozenset({Operation.OPTIMIZE, Operation.CLEAN_LEFTOVERS})
-
-
-def damage_warnings(operations: Sequence[Operation], damaged_tables: Collection[str]) -> tuple[str, ...]:
-    writes = any(SPECS[name].writes for name in operations if name not in _LEAVES_DAMAGE_ALONE)
-    return warnings_of_damage(damaged_tables) if writes else ()
-
-
 def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:
     """Remarks on a list of operations: redundant ones, and known damage."""
-    warnings = list(damage_warnings(operations, damaged_tables))
+    warnings = list(damage_warnings(SPECS, operations, damaged_tables))
     rewrites = [name for name in operations if name in REWRITES]
     if rewrites and Operation.REINDEX in operations:
         warnings.append(f"{rewrites[0]} also rebuilds the indexes of its tables; reindex would repeat that")

@@ -1,4 +1,4 @@
-"""Runs the command of a step once: waits for its turn, sets limits, watches it, runs its follow-up."""
+"""Runs the command of a step once: sets limits, watches it, runs its follow-up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Final
 
 import psycopg
@@ -15,17 +14,15 @@ from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import ServerOptions
-from engine.targets.connection_pool import NotBegunError
-from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import CRASHED, setting_error
 from engine.targets.postgres.planning.steps import Method, PgStep, Subject
 from engine.targets.postgres.reading.locks import NO_BLOCKERS
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running import groups, invalid_indexes, orphan_cleanup, throttling
+from engine.targets.postgres.running import groups, invalid_indexes, orphan_cleanup
 from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
-from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
+from engine.targets.postgres.running.invalid_index_cleanup import CleanupResult, InvalidIndexCleanup
 from engine.targets.postgres.running.monitor import Monitor, Watched
 from engine.targets.postgres.running.pg_repack import PgRepack, require_leftovers
 from engine.targets.postgres.running.progress import PgRepackProgress, Progress
@@ -35,7 +32,6 @@ from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.wait_limits import CONCURRENT, WaitLimits
 from engine.targets.step_execution import StepContext
 from engine.targets.stop_signal import StopSignals
-from engine.targets.throttling import wait_while_throttled
 
 WHOLE_DATABASE: Final = Subject(oid=0, schema="", name="", table="")
 
@@ -53,6 +49,10 @@ class CommandRun:
     """The oids of the tables that a command for several tables did, where it did not do them all."""
     is_closed: bool = False
     """Whether its connection is closed."""
+    cleanup: CleanupResult | None = None
+    """What became of its leftovers, if they were cleaned up after its connection was lost."""
+    dropped: str = ""
+    """What was dropped of what it had left, as text."""
 
     @property
     def is_lost(self) -> bool:
@@ -95,39 +95,19 @@ class CommandRunner:
         await self._monitor.end()
         await self._stops.end()
 
-    async def run(self, step: PgStep, context: StepContext) -> CommandRun:
-        """Run the command to its end. Raises NotBegunError, NoLeftoverError, TargetError.
-
-        Where the connection is lost before the command is sent, once more when the server is up.
-        """
-        try:
-            return await self._run(step, context)
-        except TEMPORARY_ERRORS:
-            await self._parts.pool.reconnect(context)
-            return await self._run(step, context)
-
-    async def _run(self, step: PgStep, context: StepContext) -> CommandRun:
-        """Run the command of a step. Raises as `run`: each error means that the command was not sent."""
-        await wait_while_throttled(lambda: throttling.throttled_by(self._parts.reader, self._parts.options), context)
-        if context.cancel.is_set() or context.window.closed.is_set():
-            raise NotBegunError
-        async with self._parts.pool.connection(context) as pooled:
-            if step.method is Method.DROP_LEFTOVER and step.subject is not None:
-                await invalid_indexes.require_leftover(self._parts.reader, step.subject.oid)
-            if step.method is Method.DROP_PG_REPACK and step.subject is not None:
-                await require_leftovers(self._parts.reader, step.subject.oid)
-            run = await self._run_on(pooled, step, context)
-        if run.answer.error is None:
-            context.command_finished()
-            await asyncio.sleep(0)  # let the next step begin before this one is measured
-        return replace(run, is_closed=pooled.connection.closed)
-
     async def run_uncompared(self, step: PgStep, context: StepContext) -> Answer:
         """Check an index without comparing it with its table. Raises TargetError, psycopg.Error."""
         async with self._parts.pool.connection() as pooled:
             return await pooled.statements.run(step.uncompared_command, self._stops.of(context.cancel))
 
-    async def _run_on(self, pooled: PooledConnection, step: PgStep, context: StepContext) -> CommandRun:
+    async def run_on(self, pooled: PooledConnection, step: PgStep, context: StepContext) -> CommandRun:
+        """Run the command of a step to its end. Raises NoLeftoverError, TargetError: then it was not sent."""
+        if step.method is Method.DROP_LEFTOVER and step.subject is not None:
+            await invalid_indexes.require_leftover(self._parts.reader, step.subject.oid)
+        if step.method is Method.DROP_PG_REPACK and step.subject is not None:
+            await require_leftovers(self._parts.reader, step.subject.oid)
+        if step.method is Method.REINDEX_CONCURRENTLY:
+            context.save_recovery_data({"method": step.method})
         size_before = await self._parts.sizes.before(step)
         if step.is_rewrite and step.subject is not None:
             with contextlib.suppress(TargetError):
@@ -170,7 +150,7 @@ class CommandRunner:
             self._monitor.unwatch(pooled.server.connection_id)
         has_left_some = step.members and (answer.error is not None or answer.has_warned)
         done = await groups.done(self._parts.reader, pooled.server.connection_id, step) if has_left_some else ()
-        return CommandRun(answer, watched, pooled.server, size_before, done)
+        return CommandRun(answer, watched, pooled.server, size_before, done, is_closed=pooled.connection.closed)
 
     def _wait_limits(self, step: PgStep, context: StepContext) -> WaitLimits:
         snapshot_wait = self._parts.options.snapshot_wait

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
-from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed, span
+from engine.domain.humanize import listed, span
 from engine.domain.requests import Operation, Options
-from engine.domain.statuses import Reason, Status
+from engine.domain.statuses import Status
 from engine.domain.steps import Facts
-from engine.targets.connection_pool import NotBegunError
-from engine.targets.disk_space import problems_now
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
@@ -24,9 +21,10 @@ from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import locks
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.shapes import LEAST_PAGES
+from engine.targets.postgres.running import throttling
 from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner, OperationParts
-from engine.targets.postgres.running.connection_pool import ConnectionPool
+from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.postgres.running.effects import Totals
 from engine.targets.postgres.running.invalid_index_cleanup import InvalidIndexCleanup
 from engine.targets.postgres.running.invalid_indexes import NoLeftoverError, invalid_oids
@@ -34,7 +32,8 @@ from engine.targets.postgres.running.pg_repack import PgRepack, drop_interrupted
 from engine.targets.postgres.running.result_collector import ResultCollector
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
-from engine.targets.step_execution import StepContext, StepResult, failed_by, without_room
+from engine.targets.server_operation import ServerOperation, facts_with
+from engine.targets.step_execution import StepContext, StepResult
 
 COUNTS_AT_ONCE: Final = 150_000
 """From this version on every session sees at once what VACUUM and ANALYZE have counted."""
@@ -46,8 +45,11 @@ MOMENT: Final = 1.0
 """Seconds for which a transaction may hold a lock before a plan warns of it."""
 
 
-class PostgresOperation:
+class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
     """The `PlannedOperation` of a PostgreSQL database; see engine.targets.protocol."""
+
+    specs = operation_specs.SPECS
+    _pool: ConnectionPool
 
     def __init__(
         self,
@@ -68,21 +70,20 @@ class PostgresOperation:
                 else None.
             plan_again: plans the operation once more, where its own steps may show that more is needed.
         """
-        self.plan = plan
+        pool = ConnectionPool(connect, options.server.longest_wait)
+        super().__init__(plan, options, pool, lambda: throttling.throttled_by(reader, options.server))
         self._plan_again = plan_again
-        self._options = options
         self._reader = reader
         self._lock_timeout = lock_timeout
         self._rebuilds_concurrently = invalid_before is not None
         self._steps = [step for step in plan.steps if isinstance(step, PgStep)]
         is_check = plan.operation is Operation.CHECK
         checks = Checks(options.check_level, len(plan.steps)) if is_check else None
-        self._pool = ConnectionPool(connect, options.server.longest_wait)
         self._sizes = SizeTracker(reader, self._steps)
-        self._cleanup = InvalidIndexCleanup(reader, self._pool, lock_timeout, invalid_before or ())
+        self._cleanup = InvalidIndexCleanup(reader, pool, lock_timeout, invalid_before or ())
         parts = OperationParts(
             reader=reader,
-            pool=self._pool,
+            pool=pool,
             sizes=self._sizes,
             cleanup=self._cleanup,
             pg_repack=pg_repack,
@@ -111,17 +112,7 @@ class PostgresOperation:
         await self._pool.close()
 
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
-        did = self._totals.facts()
-        try:
-            return {**await self._reader.facts(), **did}
-        except TargetError:
-            if not did:
-                raise
-            return did  # that is known, whatever has become of the server
-
-    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        damaged = [name for name in past.damaged_tables if name not in self._options.leave_out]
-        return operation_specs.damage_warnings([self.plan.operation], damaged)
+        return await facts_with(self._reader.facts(), self._totals.facts())
 
     async def find_blockers(self, *, has_window: bool) -> str:
         single_steps = [single for step in self._steps for single in step.members or (step,)]
@@ -152,27 +143,40 @@ class PostgresOperation:
             return StepResult(status=Status.SKIPPED, error=why)
         if not await self._is_still_needed(step):
             return StepResult(status=Status.SKIPPED, error="not needed: VACUUM has left little dead space in it")
-        if not self._options.force and (problems := problems_now(step.needs)):
-            return without_room(problems)
-        if step.method is Method.REINDEX_CONCURRENTLY:
-            context.save_recovery_data({"method": step.method})
+        return await self._execute(step, context)
+
+    async def _run_on(self, pooled: PooledConnection, step: PgStep, context: StepContext) -> CommandRun:
+        return await self._commands.run_on(pooled, step, context)
+
+    async def _run_and_repeat(self, step: PgStep, context: StepContext) -> StepResult:
         try:
-            result = await self._run_and_repeat(step, context)
-        except NotBegunError:
-            if context.cancel.is_set():
-                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
-            return StepResult(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=PAST_THE_LIMIT, never_began=True)
+            return await super()._run_and_repeat(step, context)
         except NoLeftoverError:
             why = "no longer left over: another session works on it, or has rebuilt or dropped it"
-            result = StepResult(status=Status.SKIPPED, error=why)
-        except TargetError as error:
-            if self._pool.error is not None and not context.cancel.is_set():
-                return _not_begun(self._pool.error)
-            if context.cancel.is_set():
-                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
-            result = failed_by(error)
-        if refusal := self._pool.take_refusal():
-            result = replace(result, warnings=(*result.warnings, refusal))
+            return StepResult(status=Status.SKIPPED, error=why)
+
+    def _is_in_doubt(self, step: PgStep, run: CommandRun) -> bool:
+        return bool(run.answer.left) or (run.is_lost and not step.is_rewrite)
+
+    async def _look_again(self, step: PgStep, run: CommandRun, pooled: PooledConnection) -> tuple[CommandRun, bool]:
+        with contextlib.suppress(TargetError):
+            await self._reader.row("SELECT 1", row=(int,))  # so that a reader whose connection is lost reconnects
+        if run.answer.left and step.subject is not None:
+            found = await drop_interrupted(self._reader, self._pool, step.subject.oid, step.object)
+            run.answer.left = found.left
+            return replace(run, dropped=found.dropped), False
+        cleanup = await self._cleanup.clean_up(step, is_lost=True)
+        may_repeat = not (cleanup.has_new_index or cleanup.problem) and run.may_be_repeated(pooled.server)
+        return replace(run, cleanup=cleanup), may_repeat
+
+    async def _result(self, step: PgStep, run: CommandRun, context: StepContext) -> StepResult:
+        return await self._results.collect(step, run, context)
+
+    def _with_first(self, result: StepResult, first: CommandRun) -> StepResult:
+        earlier = first.cleanup.failed_drops if first.cleanup is not None else {}
+        return replace(result, failed_drops={**earlier, **result.failed_drops})
+
+    def _note(self, step: PgStep, result: StepResult) -> None:
         if result.status is Status.COMPLETED and step.method.is_rebuild:
             self._rebuilt.add(step.object)
         for one in step.members or (step,):
@@ -185,53 +189,6 @@ class PostgresOperation:
                     self._vacuumed.add(one.subject.oid)
         if not result.requeue and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
             self._totals.add(result)
-        return result
-
-    async def _run_and_repeat(self, step: PgStep, context: StepContext) -> StepResult:
-        """Run the step; once more if the server restarted and the step may be repeated."""
-        run = await self._commands.run(step, context)
-        if step.method is Method.PG_REPACK and run.answer.left:
-            return await self._drop_again(step, run, context)
-        if step.is_rewrite or not run.is_lost:
-            return await self._results.collect(step, run, context)
-        try:
-            server = (await self._pool.reconnect(context)).server
-        except NotBegunError:
-            return await self._results.collect(step, run, context)
-        except TargetError as gone:
-            return replace(await self._results.collect(step, run, context), stop_reason=gone.why)
-        with contextlib.suppress(TargetError):
-            await self._reader.row("SELECT 1", row=(int,))  # so that a reader whose connection is lost reconnects
-        cleanup = await self._cleanup.clean_up(step, is_lost=True)
-        if cleanup.has_new_index or cleanup.problem or not run.may_be_repeated(server):
-            return await self._results.collect(step, run, context, cleanup)
-        try:
-            second = await self._commands.run(step, context)
-        except NotBegunError:  # report the first run
-            return await self._results.collect(step, run, context, cleanup)
-        except TargetError as gone:
-            stop_reason = "" if self._pool.error is None else gone.why
-            return replace(await self._results.collect(step, run, context, cleanup), stop_reason=stop_reason)
-        result = await self._results.collect(step, second, context)
-        warning = f"{step.object}: begun twice, because the server went away"
-        failed_drops = {**cleanup.failed_drops, **result.failed_drops}
-        return replace(result, warnings=(*result.warnings, warning), failed_drops=failed_drops)
-
-    async def _drop_again(self, step: PgStep, run: CommandRun, context: StepContext) -> StepResult:
-        """The result of a pg_repack that left something: the server may have gone away. Drop it once it is back."""
-        assert step.subject is not None, "a rewrite has a table"  # noqa: S101 - a bug
-        try:
-            await self._pool.reconnect(context)
-        except NotBegunError:
-            return await self._results.collect(step, run, context)
-        except TargetError as gone:
-            return replace(await self._results.collect(step, run, context), stop_reason=gone.why)
-        with contextlib.suppress(TargetError):
-            await self._reader.row("SELECT 1", row=(int,))  # so that a reader whose connection is lost reconnects
-        found = await drop_interrupted(self._reader, self._pool, step.subject.oid, step.object)
-        run.answer.left = found.left
-        result = await self._results.collect(step, run, context)
-        return replace(result, warnings=(*result.warnings, found.dropped)) if found.dropped else result
 
     async def _is_still_needed(self, step: PgStep) -> bool:
         """Whether a rebuild that was expected is needed after VACUUM: the counters before it may be wrong."""
@@ -282,7 +239,3 @@ class PostgresOperation:
 
     async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
         return await self._cleanup.retry_drops(cancel)
-
-
-def _not_begun(error: TargetError) -> StepResult:
-    return StepResult(status=Status.SKIPPED, error=f"not begun: {error.why}", never_began=True, stop_reason=error.why)

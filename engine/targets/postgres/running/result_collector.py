@@ -44,10 +44,8 @@ class ResultCollector:
         self._yields: Counter[PgStep] = Counter()
         """How often each step gave way, or got no lock."""
 
-    async def collect(
-        self, step: PgStep, run: CommandRun, context: StepContext, cleanup: CleanupResult | None = None
-    ) -> StepResult:
-        """The result of a run. `cleanup`: what became of its leftovers, if they were cleaned up already."""
+    async def collect(self, step: PgStep, run: CommandRun, context: StepContext) -> StepResult:
+        """The result of a run."""
         answer, watched = run.answer, run.watched
         is_dropped = step.method is Method.DROP_LEFTOVER and answer.error is None
         size = self._parts.sizes.dropped(step) if is_dropped else await self._parts.sizes.after(step)
@@ -70,7 +68,7 @@ class ResultCollector:
         is_cancelled = context.cancel.is_set()
         if step.members:
             return divided(step, answer, run.done, result, is_cancelled=is_cancelled)
-        cleanup = cleanup or await self._clean_up(step, run, result, context)
+        cleanup = run.cleanup or await self._clean_up(step, run, result, context)
         if cleanup.has_new_index and not watched.only_waited:
             result = StepResult(status=Status.COMPLETED, effect=effect or None)
         elif result.status is Status.CANCELLED and watched.must_yield.is_set() and not is_cancelled:
@@ -94,8 +92,8 @@ class ResultCollector:
         result = replace(result, warnings=(*result.warnings, *cleanup.warnings), failed_drops=cleanup.failed_drops)
         if cleanup.failed_drops:  # for recovery, if this process dies before it drops them: see `orphan_cleanup`
             result = replace(result, effect={**(result.effect or {}), "method": step.method})
-        if answer.left:
-            result = replace(result, warnings=(*result.warnings, answer.left))
+        if told := tuple(filter(None, (answer.left, run.dropped))):
+            result = replace(result, warnings=(*result.warnings, *told))
         if result.may_leave_something:
             only_waited = never_had_lock(step, answer, was_seen_waiting=watched.only_waited)
             left = answer.left or partial_effect(step, result.reason, cleanup.removals, only_waited=only_waited)

@@ -390,19 +390,21 @@ async def test_what_the_first_attempt_left_and_could_not_be_dropped_is_reported_
 async def test_a_rebuild_that_took_effect_when_its_server_was_lost_is_completed_and_not_repeated(
     shop: Database, own: PostgresServer, monkeypatch: pytest.MonkeyPatch, attempt: int
 ) -> None:
-    runs, run_command = 0, CommandRunner.run
+    runs, run_command = 0, CommandRunner.run_on
 
-    async def without_its_answer(runner: CommandRunner, step: PgStep, context: StepContext) -> CommandRun:
+    async def without_its_answer(
+        runner: CommandRunner, pooled: PooledConnection, step: PgStep, context: StepContext
+    ) -> CommandRun:
         nonlocal runs
         runs += 1
-        run = await run_command(runner, step, context)
+        run = await run_command(runner, pooled, step, context)
         if runs < attempt:
             assert run.is_lost
             return run
         await restarted(own)
         return replace(run, answer=Answer(error=psycopg.OperationalError("lost")), is_closed=True)
 
-    monkeypatch.setattr(CommandRunner, "run", without_its_answer)
+    monkeypatch.setattr(CommandRunner, "run_on", without_its_answer)
     if attempt == 1:
         shop.set_fast()
     async with asyncio.timeout(60), connected(shop.url, 60) as session:

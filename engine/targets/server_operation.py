@@ -1,0 +1,159 @@
+"""Runs the steps of a plan on a server: what is the same whatever the server."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from engine.domain.advice import TargetHistory
+from engine.domain.errors import TargetError
+from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Facts
+from engine.targets.connection_pool import ConnectionPool, NotBegunError, PooledConnection
+from engine.targets.disk_space import problems_now
+from engine.targets.operation_specs import OperationSpec, damage_warnings
+from engine.targets.outage import TEMPORARY_ERRORS
+from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.step_execution import StepContext, StepResult, failed_by, without_room
+from engine.targets.throttling import wait_while_throttled
+
+
+class Run(Protocol):
+    """How the command of a step ended."""
+
+    @property
+    def answer(self) -> Any:
+        """Its `error` is None where the command succeeded."""
+
+
+_Step = TypeVar("_Step", bound=PlannedStep)
+_Run = TypeVar("_Run", bound=Run)
+_Pooled = TypeVar("_Pooled", bound=PooledConnection[Any, Any])
+
+
+class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
+    """An operation on a server; see `PlannedOperation` in `engine.targets.protocol`."""
+
+    specs: Mapping[Operation, OperationSpec]
+
+    def __init__(
+        self,
+        plan: OperationPlan,
+        options: Options,
+        pool: ConnectionPool[_Pooled],
+        throttled_by: Callable[[], Awaitable[str]],
+    ) -> None:
+        """`throttled_by`: see `wait_while_throttled`."""
+        self.plan = plan
+        self._options = options
+        self._pool = pool
+        self._throttled_by = throttled_by
+
+    @abstractmethod
+    async def _run_on(self, pooled: _Pooled, step: _Step, context: StepContext) -> _Run:
+        """Run the command of a step to its end. Raises TargetError where it was not sent."""
+
+    @abstractmethod
+    async def _result(self, step: _Step, run: _Run, context: StepContext) -> StepResult: ...
+
+    @abstractmethod
+    def _is_in_doubt(self, step: _Step, run: _Run) -> bool:
+        """Whether only the server tells what it did: the connection was lost."""
+
+    @abstractmethod
+    async def _look_again(self, step: _Step, run: _Run, pooled: _Pooled) -> tuple[_Run, bool]:
+        """The run, with what the server tells now that it is up, and whether the step may run again.
+
+        Raises TargetError.
+        """
+
+    def _with_first(self, result: StepResult, first: _Run) -> StepResult:
+        """The result of a step that ran again, with what its first run left."""
+        return result
+
+    @abstractmethod
+    def _note(self, step: _Step, result: StepResult) -> None:
+        """Called with the result of each step that began."""
+
+    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
+        damaged = [name for name in past.damaged_tables if name not in self._options.leave_out]
+        return damage_warnings(self.specs, [self.plan.operation], damaged)
+
+    async def _execute(self, step: _Step, context: StepContext) -> StepResult:
+        """See `PlannedOperation.execute`."""
+        if not self._options.force and (problems := problems_now(step.needs)):
+            return without_room(problems)
+        try:
+            result = await self._run_and_repeat(step, context)
+        except NotBegunError:
+            if context.cancel.is_set():
+                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
+            return StepResult(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=PAST_THE_LIMIT, never_began=True)
+        except TargetError as error:
+            if context.cancel.is_set():
+                return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
+            if (gone := self._pool.error) is not None:
+                why = f"not begun: {gone.why}"
+                return StepResult(status=Status.SKIPPED, error=why, never_began=True, stop_reason=gone.why)
+            result = failed_by(error)
+        if refusal := self._pool.take_refusal():
+            result = replace(result, warnings=(*result.warnings, refusal))
+        self._note(step, result)
+        return result
+
+    async def _run_and_repeat(self, step: _Step, context: StepContext) -> StepResult:
+        """Run the step; once more if the server restarted and the step may be repeated."""
+        run, second, is_up, stop_reason = await self._run(step, context), None, False, ""
+        if not self._is_in_doubt(step, run):
+            return await self._result(step, run, context)
+        try:
+            run, may_repeat = await self._look_again(step, run, await self._pool.reconnect(context))
+            is_up = True
+            if may_repeat:
+                second = await self._run(step, context)
+        except NotBegunError:
+            pass
+        except TargetError as gone:
+            stop_reason = "" if is_up and self._pool.error is None else gone.why
+        if second is None:
+            return replace(await self._result(step, run, context), stop_reason=stop_reason)
+        result = self._with_first(await self._result(step, second, context), run)
+        warning = f"{step.object}: begun twice, because the server went away"
+        return replace(result, warnings=(*result.warnings, warning))
+
+    async def _run(self, step: _Step, context: StepContext) -> _Run:
+        """Run the command to its end. Raises NotBegunError, TargetError: then it was not sent.
+
+        Where the connection is lost before it is sent, once more when the server is up.
+        """
+        try:
+            return await self._run_once(step, context)
+        except TEMPORARY_ERRORS:
+            await self._pool.reconnect(context)
+            return await self._run_once(step, context)
+
+    async def _run_once(self, step: _Step, context: StepContext) -> _Run:
+        await wait_while_throttled(self._throttled_by, context)
+        if context.cancel.is_set() or context.window.closed.is_set():
+            raise NotBegunError
+        async with self._pool.connection(context) as pooled:
+            run = await self._run_on(pooled, step, context)
+        if run.answer.error is None:
+            context.command_finished()
+            await asyncio.sleep(0)  # let the next step begin before this one is measured
+        return run
+
+
+async def facts_with(facts: Awaitable[Facts], did: Facts) -> Facts:
+    """The facts of a database and what steps did there: that is known, whatever has become of the server."""
+    try:
+        return {**await facts, **did}
+    except TargetError:
+        if not did:
+            raise
+        return did
