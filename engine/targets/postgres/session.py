@@ -16,6 +16,7 @@ from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.system.dsn import Address
 from engine.targets.lock_impact import LockImpact
+from engine.targets.needs import Need
 from engine.targets.operation_specs import Autovacuum, TargetInfo, operation_infos
 from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.postgres.advising.advice import advise
@@ -27,7 +28,7 @@ from engine.targets.postgres.advising.collect import (
     dead_shares,
     with_damaged_indexes,
 )
-from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Cause, Need, needs
+from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Cause, needs
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.planning import costs, operation_specs, planner

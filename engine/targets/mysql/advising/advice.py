@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, ByHand, Level, TargetHistory, highest_level
+from engine.domain.advice import CRITICAL, Advice, ByHand, Level, TargetHistory
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
@@ -17,12 +17,12 @@ from engine.targets.mysql.advising.findings import (
     FIRST_SIZE,
     LONG_HISTORY,
     Cause,
-    Need,
     TableFindings,
     used_percent,
 )
 from engine.targets.mysql.connection.names import literal, shown
 from engine.targets.mysql.reading.condition import Condition
+from engine.targets.needs import Need, advice_on, most_urgent, optimize, ranked, urgency, without_damaged
 
 COVERED: Final = (Operation.ANALYZE, Operation.REBUILD)
 """The operations that optimize covers."""
@@ -35,7 +35,13 @@ def advise(
     """One advice per operation, in the best order to run them."""
     repair = _repair(needs)
     single = [_analyze(condition, needs, past, limits), _rebuild(condition, needs, past, limits)]
-    return (repair, *single, _optimize(single), _check(condition, needs, past, limits), _purge_undo(condition, limits))
+    return (
+        repair,
+        *single,
+        optimize(single, COVERED),
+        _check(condition, needs, past, limits),
+        _purge_undo(condition, limits),
+    )
 
 
 def _repair(needs: TableFindings) -> Advice:
@@ -53,7 +59,7 @@ def _analyze(condition: Condition, needs: TableFindings, past: TargetHistory, li
     one = _advice(Operation.ANALYZE, needs.analyze, nothing, {"tables": len(needs.analyze)}, limits)
     if condition.changes is None and not needs.analyze:
         one = replace(one, level=Level.UNKNOWN, inspection_can_tell=False)
-    return _without_damaged(one, past)
+    return without_damaged(one, past.damaged_tables)
 
 
 def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:
@@ -66,40 +72,25 @@ def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, li
         facts |= {"auto_increments": len(needs.by_hand), "auto_increment_percent": most}
     one = _advice(Operation.REBUILD, online, "no large table has much free space", facts, limits)
     texts = [] if blocked and not online else [one.reason]
-    obstacles = tuple(f"{shown(name)}: {need.reason}; {need.obstacle}" for name, need in _ranked(blocked))
+    obstacles = tuple(f"{name}: {need.reason}; {need.obstacle}" for name, need in ranked(blocked, shown))
     texts += obstacles[:1] + ((f"{counted(len(blocked) - 1, 'table')} more",) if len(blocked) > 1 else ())
     level = Level.UNKNOWN if condition.not_sampled and not online else one.level
     if condition.not_sampled:
         texts.append(f"{counted(condition.not_sampled, 'large table')} not measured")
-    by_hand = "; ".join(filter(None, (_reason(needs.by_hand), *needs.notes)))
+    by_hand = "; ".join(filter(None, (most_urgent(needs.by_hand, shown), *needs.notes)))
     found = replace(
         one,
         level=level,
         reason="; ".join(texts),
         gain=f"about {size(wasted)} to give back" if wasted else "",
         obstacles=obstacles,
-        by_hand=ByHand(level=_highest(needs.by_hand), reason=by_hand, is_critical=most >= AT_ITS_END)
+        by_hand=ByHand(level=urgency(needs.by_hand.values()), reason=by_hand, is_critical=most >= AT_ITS_END)
         if by_hand
         else None,
     )
     causes = {need.cause for need in (*online.values(), *needs.by_hand.values())}
     found = replace(found, facts={**found.facts, "causes": tuple(sorted(causes))}) if causes else found
-    return _without_damaged(found, past)
-
-
-def _optimize(single: Sequence[Advice]) -> Advice:
-    needed = [one for one in single if one.is_needed]
-    unknown = [one for one in single if one.level is Level.UNKNOWN]
-    texts = [f"{one.operation} of {counted(len(one.objects), 'table')}" for one in needed]
-    nothing = "nothing is known to be needed" if unknown else "nothing is needed"
-    return Advice(
-        operation=Operation.OPTIMIZE,
-        level=highest_level(needed) if needed else highest_level(unknown),
-        reason=f"needed: {', '.join(texts)}" if texts else nothing,
-        covers=COVERED,
-        excluded_tables=next((one.excluded_tables for one in single if one.excluded_tables), ()),
-        inspection_can_tell=any(one.inspection_can_tell for one in unknown),
-    )
+    return without_damaged(found, past.damaged_tables)
 
 
 def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:
@@ -206,14 +197,6 @@ def _grant(condition: Condition, right: str, where: str) -> str:
     return f"as an administrator: GRANT {right} ON {where} TO {literal(name)}@{literal(host)};"
 
 
-def _without_damaged(item: Advice, past: TargetHistory) -> Advice:
-    """Say that damaged tables are left out."""
-    if not past.damaged_tables:
-        return item
-    reason = f"{item.reason}; left out, as damaged: {listed(past.damaged_tables, 3)}"
-    return replace(item, reason=reason, excluded_tables=tuple(past.damaged_tables))
-
-
 def _advice(
     operation: Operation,
     needs: Mapping[str, Need],
@@ -222,29 +205,5 @@ def _advice(
     limits: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Advice:
     causes = tuple(sorted({need.cause for need in needs.values()}))
-    large = {name: need for name, need in needs.items() if need.bytes is None or need.bytes >= limits.small}
-    return Advice(
-        operation=operation,
-        level=_highest(needs),
-        reason=_reason(needs) or nothing,
-        facts={**facts, "causes": causes} if causes else facts,
-        objects=tuple(shown(name) for name in needs),
-        level_of_large=_highest(large) if needs else None,
-    )
-
-
-def _highest(needs: Mapping[str, Need]) -> Level:
-    levels = {need.level for need in needs.values()}
-    return next((level for level in Level if level in levels), Level.NONE)
-
-
-def _ranked(needs: Mapping[str, Need]) -> list[tuple[str, Need]]:
-    return sorted(needs.items(), key=lambda item: (list(Level).index(item[1].level), -item[1].gain, item[0]))
-
-
-def _reason(needs: Mapping[str, Need]) -> str:
-    """The most urgent need in full, and the number of others."""
-    if not needs:
-        return ""
-    (name, first), *others = _ranked(needs)
-    return f"{shown(name)}: {first.reason}" + (f"; {counted(len(others), 'table')} more" if others else "")
+    facts = {**facts, "causes": causes} if causes else facts
+    return advice_on(operation, needs, shown, most_urgent(needs, shown) or nothing, facts, limits)

@@ -13,6 +13,7 @@ from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.space import gain
 from engine.targets.mysql.reading.condition import Condition
 from engine.targets.mysql.reading.tables import REPAIRABLE, Part, Table
+from engine.targets.needs import Need
 
 CHANGED_SHARE: Final = 0.2
 """Share of the rows. InnoDB renews its own statistics from half of that on, unless that is off."""
@@ -54,19 +55,6 @@ class Cause(StrEnum):
     INTERRUPTED_PURGE = "interrupted_purge"
     DAMAGE = "damage"
     BROKEN_RULE = "broken_rule"
-
-
-@frozen
-class Need:
-    level: Level
-    reason: str
-    cause: Cause
-    gain: int = 0
-    """Bytes."""
-    bytes: int | None = None
-    """The size of the table; None: it is needed however small that is."""
-    obstacle: str = ""
-    """What keeps the operation from being run unasked; "" for nothing."""
 
 
 @frozen(kw_only=True)

@@ -14,7 +14,6 @@ from engine.domain.advice import (
     Level,
     OldIds,
     TargetHistory,
-    highest_level,
     is_near_wraparound,
 )
 from engine.domain.humanize import by_reason, counted, listed, size
@@ -22,14 +21,15 @@ from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import due_check
+from engine.targets.needs import Need, advice_on, most_urgent, optimize, without_damaged
 from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
 from engine.targets.postgres.advising.findings import (
     Cause,
-    Need,
     TableFindings,
     Unknown,
     dead_rows_unknown,
     has_lost_counts,
+    is_overdue,
 )
 from engine.targets.postgres.connection.names import shown
 from engine.targets.postgres.reading.collations import CollationRebuild
@@ -54,27 +54,14 @@ def advise(
     names |= {index.oid: index.shown for index in condition.indexes if index.oid in needy}
     forbidden = {table.oid for table in condition.tables if not table.may_be_maintained}
     forbidden |= {index.oid for index in condition.indexes if not index.may_be_maintained}
-    single = [
-        _of_large(
-            _with_servers_view(_vacuum(condition, needs, names, forbidden), condition, needs.vacuum, limits),
-            needs.vacuum,
-            limits,
-        ),
-        _of_large(_analyze(condition, needs, names, forbidden), needs.analyze, limits),
-        _of_large(_reindex(needs, names, forbidden), needs.reindex, limits),
-        _leftovers(condition, needs),
-    ]
-    single = [_without_damaged(one, needs.damaged) for one in single]
+    of_tables = (
+        _with_servers_view(_vacuum(condition, needs, names, forbidden, limits), condition, needs.vacuum, limits),
+        _analyze(condition, needs, names, forbidden, limits),
+        _reindex(needs, names, forbidden, limits),
+    )
+    single = [*(without_damaged(one, needs.damaged) for one in of_tables), _leftovers(condition, needs)]
     found = (*single, _optimize(single, needs), _check(condition, past, needs.damaged, limits))
     return (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names, limits))
-
-
-def _of_large(item: Advice, needs: Mapping[int, Need], limits: Thresholds) -> Advice:
-    """Add the level that it has without small tables and indexes."""
-    if not needs:
-        return item
-    levels = {need.level for need in needs.values() if need.bytes is None or need.bytes >= limits.small}
-    return replace(item, level_of_large=next((level for level in Level if level in levels), Level.NONE))
 
 
 def _with_causes(item: Advice, needs: TableFindings) -> Advice:
@@ -93,18 +80,9 @@ def _with_causes(item: Advice, needs: TableFindings) -> Advice:
     return replace(item, facts={**item.facts, "causes": tuple(sorted(causes))}) if causes and item.is_urgent else item
 
 
-_READS_TABLES: Final = frozenset({Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX})
-
-
-def _without_damaged(item: Advice, damaged: Sequence[str]) -> Advice:
-    """Say that damaged tables are left out."""
-    if not damaged or item.operation not in _READS_TABLES:
-        return item
-    reason = f"{item.reason}; left out, as damaged: {listed(damaged, 3)}"
-    return replace(item, reason=reason, excluded_tables=tuple(damaged))
-
-
-def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
+def _vacuum(
+    condition: Condition, needs: TableFindings, names: Mapping[int, str], forbidden: Set[int], limits: Thresholds
+) -> Advice:
     oldest = max((table.xid_age for table in condition.activity), default=0)
     oldest_multixact = max((table.multixact_age for table in condition.activity), default=0)
     facts: dict[str, int] = {
@@ -122,14 +100,14 @@ def _vacuum(condition: Condition, needs: TableFindings, names: Mapping[int, str]
     )
     if in_doubt:
         reason += f"; {in_doubt}"
-    return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names, forbidden)
+    return _advice(Operation.VACUUM, needs.vacuum, reason, facts, names, forbidden, limits)
 
 
 def _with_servers_view(item: Advice, condition: Condition, needs: Mapping[int, Need], limits: Thresholds) -> Advice:
     """Add why autovacuum has not done it, for how long the transaction ids last, and whether that is critical."""
     state, facts, texts = condition.autovacuum, dict(item.facts), [item.reason]
     causes = {need.cause for need in needs.values()}
-    if any(need.is_overdue for need in needs.values()):
+    if any(is_overdue(need) for need in needs.values()):
         reasons = behind(state, condition.horizon)
         texts += [*reasons.values(), *([own_plan(state.waiting)] if state.waiting is not None else [])]
         facts["autovacuum_behind"] = tuple(reasons)
@@ -167,7 +145,9 @@ def _counted_since(condition: Condition) -> str:
     return f", as far as the server has counted since {since:%Y-%m-%d %H:%M}" if since is not None else ""
 
 
-def _analyze(condition: Condition, needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
+def _analyze(
+    condition: Condition, needs: TableFindings, names: Mapping[int, str], forbidden: Set[int], limits: Thresholds
+) -> Advice:
     facts = {"tables": len(needs.analyze)}
     if condition.counts_nothing and not needs.analyze:
         return _unknown(Operation.ANALYZE, condition.counts_nothing, facts)
@@ -175,16 +155,16 @@ def _analyze(condition: Condition, needs: TableFindings, names: Mapping[int, str
     reason = _reason(needs.analyze, names, "table", forbidden) or nothing
     if condition.counts_nothing:
         reason += f"; {condition.counts_nothing}"
-    return _advice(Operation.ANALYZE, needs.analyze, reason, facts, names, forbidden)
+    return _advice(Operation.ANALYZE, needs.analyze, reason, facts, names, forbidden, limits)
 
 
-def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]) -> Advice:
+def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int], limits: Thresholds) -> Advice:
     wasted = sum(need.gain for need in needs.reindex.values())
     reason = "; ".join(filter(None, (_reason(needs.reindex, names, "index", forbidden), _not_built(needs))))
     facts: dict[str, int | str] = {"indexes": len(needs.reindex), "wasted_bytes": wasted}
     if any(need.cause is Cause.DAMAGED_INDEX for need in needs.reindex.values()):
         facts["severity"] = CRITICAL
-    found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, forbidden, gain=wasted)
+    found = _advice(Operation.REINDEX, needs.reindex, reason, facts, names, forbidden, limits, gain=wasted)
     bloated = [DeadSpace(names[oid], need.gain, need.bytes or 0) for oid, need in needs.reindex.items() if need.gain]
     found = replace(found, dead_space=_largest(bloated))
     unknown = _bloat_unknown(needs)
@@ -279,33 +259,16 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     )
 
 
-def _optimize(single: list[Advice], needs: TableFindings) -> Advice:
-    needed = [one for one in single if one.is_needed]
-    texts = [f"{one.operation} of {counted(len(one.objects), _noun(one.operation))}" for one in needed]
+def _optimize(single: Sequence[Advice], needs: TableFindings) -> Advice:
     recorded = _recorded(needs)
-    if recorded:
-        texts.append(f"the version of {listed(recorded, 3)} recorded")
-    unknown = [one for one in single if one.level is Level.UNKNOWN]
-    nothing = "nothing is known to be needed" if unknown else "nothing is needed"
-    return Advice(
-        operation=Operation.OPTIMIZE,
-        level=highest_level(needed) if needed else Level.SOON if recorded else highest_level(unknown),
-        reason=f"needed: {', '.join(texts)}" if texts else nothing,
-        covers=COVERED,
-        excluded_tables=next((one.excluded_tables for one in single if one.excluded_tables), ()),
-        inspection_can_tell=any(one.inspection_can_tell for one in unknown),
-        obstacles=tuple(obstacle for one in single for obstacle in one.obstacles),
-    )
+    also = [f"the version of {listed(recorded, 3)} recorded"] if recorded else []
+    obstacles = tuple(obstacle for one in single for obstacle in one.obstacles)
+    return replace(optimize(single, COVERED, also), obstacles=obstacles)
 
 
 def _recorded(needs: TableFindings) -> list[str]:
     """Collations whose indexes are all rebuilt, and whose version the role may record."""
     return [one.drift.text for one in needs.drifts if one.is_to_be_recorded and not one.obstacle]
-
-
-def _noun(operation: Operation) -> str:
-    names = {Operation.REINDEX: "index", Operation.CLEAN_LEFTOVERS: "leftover"}
-    return names.get(operation, "table")
 
 
 def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str], limits: Thresholds) -> Advice:
@@ -375,12 +338,8 @@ def _vacuum_full(needs: TableFindings, names: Mapping[int, str], limits: Thresho
 
 def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str, forbidden: Set[int] = frozenset()) -> str:
     """The most urgent need in full, and the number of others. `forbidden`: oids that the role may not maintain."""
-    if not needs:
-        return ""
-    ranked = sorted(needs.items(), key=lambda item: (list(Level).index(item[1].level), -item[1].gain, names[item[0]]))
-    (oid, first), *others = ranked
-    more = f"; {counted(len(others), noun)} more" if others else ""
-    return "; ".join([f"{names[oid]}: {first.reason}{more}", *_obstacles(needs, names, forbidden)])
+    urgent = most_urgent(needs, names.__getitem__, noun)
+    return "; ".join([urgent, *_obstacles(needs, names, forbidden)]) if needs else ""
 
 
 def _obstacles(needs: Mapping[int, Need], names: Mapping[int, str], forbidden: Set[int]) -> tuple[str, ...]:
@@ -398,15 +357,8 @@ def _advice(
     facts: Facts,
     names: Mapping[int, str],
     forbidden: Set[int],
+    limits: Thresholds,
     gain: int = 0,
 ) -> Advice:
-    levels = {need.level for need in needs.values()}
-    return Advice(
-        operation=operation,
-        level=next((level for level in Level if level in levels), Level.NONE),
-        reason=reason,
-        gain=f"about {size(gain)}" if gain else "",
-        facts=facts,
-        objects=tuple(names[oid] for oid in needs),
-        obstacles=_obstacles(needs, names, forbidden),
-    )
+    found = advice_on(operation, needs, names.__getitem__, reason, facts, limits)
+    return replace(found, gain=f"about {size(gain)}" if gain else "", obstacles=_obstacles(needs, names, forbidden))

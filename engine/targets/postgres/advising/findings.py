@@ -11,6 +11,7 @@ from engine.domain.advice import Level, OldIds, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed, size
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.targets.needs import Need
 from engine.targets.postgres.reading.ages import DANGER, Counter, as_text, is_old
 from engine.targets.postgres.reading.collations import CollationRebuild, collation_rebuild
 from engine.targets.postgres.reading.condition import Activity, Bloat, Condition, Unread
@@ -48,24 +49,6 @@ class Cause(StrEnum):
     INDEX_NOT_BUILT = "index_not_built"
     LEFTOVER = "leftover"
     DAMAGE = "damage"
-
-
-@frozen
-class Need:
-    level: Level
-    reason: str
-    cause: Cause
-    gain: int = 0
-    """Bytes."""
-    obstacle: str = ""
-    """What keeps the operation from helping; "" for nothing."""
-    bytes: int | None = None
-    """The size of the table or index; None: it is needed however small that is."""
-
-    @property
-    def is_overdue(self) -> bool:
-        """Whether autovacuum should have done it long ago."""
-        return self.level is Level.NOW and self.cause in {Cause.XID_AGE, Cause.MULTIXACT_AGE, Cause.DEAD_ROWS}
 
 
 @frozen
@@ -163,7 +146,12 @@ def may_need_something(table: Activity, limits: Thresholds = DEFAULT_THRESHOLDS)
 
 def is_not_kept_up(table: Activity) -> bool:
     """Whether autovacuum should have vacuumed it long ago."""
-    return (need := vacuum_need(table)) is not None and need.is_overdue
+    return (need := vacuum_need(table)) is not None and is_overdue(need)
+
+
+def is_overdue(need: Need) -> bool:
+    """Whether autovacuum should have done it long ago."""
+    return need.level is Level.NOW and need.cause in {Cause.XID_AGE, Cause.MULTIXACT_AGE, Cause.DEAD_ROWS}
 
 
 def vacuum_need(table: Activity, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:

@@ -6,9 +6,10 @@ import pytest
 
 from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
 from engine.domain.requests import Operation
+from engine.targets.needs import Need
 from engine.targets.postgres.advising.advice import advise
 from engine.targets.postgres.advising.autovacuum import Behind, behind, seconds_left, verdict
-from engine.targets.postgres.advising.findings import Cause, Need, TableFindings
+from engine.targets.postgres.advising.findings import Cause, TableFindings
 from engine.targets.postgres.reading.autovacuum import Autovacuum, Waiting
 from engine.targets.postgres.reading.condition import Condition
 from engine.targets.postgres.reading.relations import Table
