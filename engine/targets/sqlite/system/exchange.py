@@ -29,11 +29,13 @@ CANCELLED: Final = "cancelled"
 COPY: Final = "copy"
 BESIDE: Final = ("-journal", "-wal", "-shm")
 
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)  # looked up here: who opens the file meanwhile may get the old one
 _EXCHANGE: Final = 2
 _LOCKS: Final = (0x40000000, 512)  # the bytes that SQLite locks
 _PAUSE: Final = 0.005
 _LINGERS: Final = 1.0
 """Seconds in which a process that is opening the old file must have got it."""
+_CUT: Final = 8  # bytes of a header are no database; none, or one, would be taken for an empty one
 _REMAINS: Final = 65_536  # the largest page: a file without a whole page would be taken for an empty database
 _GONE: Final = b"A compact copy has replaced this database. Open it again by its path.\n"
 
@@ -125,7 +127,14 @@ def _exchanged(order: Order) -> Answer:
 
 
 def retire(old: int, directory: int) -> Answer:
-    """Make the old file unusable, once its successor is in place for good."""
+    """Make the old file unusable, once its successor is in place for good.
+
+    At once, if a process is opening it: the sync takes long enough to be killed in. After a power failure a file system
+    with a journal has not cut it without having exchanged it.
+    """
+    if fcntl.fcntl(old, fcntl.F_GETLEASE) != fcntl.F_WRLCK:
+        with suppress(OSError):  # told below
+            os.ftruncate(old, _CUT)
     try:
         os.fsync(directory)
     except OSError as error:  # after a power failure the old file may be in place again
@@ -140,13 +149,12 @@ def retire(old: int, directory: int) -> Answer:
 
 def can_swap_names() -> bool:
     """Whether the C library knows how."""
-    return hasattr(ctypes.CDLL(None), "renameat2")
+    return hasattr(_LIBC, "renameat2")
 
 
 def swap_names(directory: int, name: str, workshop: int) -> None:
     """Raises OSError where the file system cannot do it at once."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(workshop, COPY.encode(), directory, os.fsencode(name), _EXCHANGE):
+    if _LIBC.renameat2(workshop, COPY.encode(), directory, os.fsencode(name), _EXCHANGE):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), name)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +346,33 @@ async def test_if_the_old_file_cannot_be_written_after_the_exchange_that_is_told
     finally:
         os.close(old)
     assert answer == {"refused": "", "warning": "the old file could not be made unusable (Bad file descriptor)"}
+
+
+@pytest.mark.parametrize("is_opening", [True, False])
+def test_a_file_that_a_process_is_opening_is_unusable_before_anything_else(path: Path, is_opening: bool) -> None:
+    """Also where the process that exchanges gets no further, here because the directory cannot be synced."""
+    size, old = path.stat().st_size, os.open(path, os.O_RDWR)
+    no_directory, end = os.pipe()
+    try:
+        fcntl.fcntl(old, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(old, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        with ExitStack() as stack:
+            if is_opening:
+                stack.enter_context(python("Path(sys.argv[1]).open()", path))
+                while fcntl.fcntl(old, fcntl.F_GETLEASE) == fcntl.F_WRLCK:
+                    time.sleep(0.01)
+            assert "could not be synced" in exchange.retire(old, no_directory)["warning"]
+            fcntl.fcntl(old, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    finally:
+        for descriptor in (old, no_directory, end):
+            os.close(descriptor)
+    assert (path.stat().st_size < size) is is_opening
+    with closing(sqlite3.connect(path)) as db:
+        if is_opening:
+            with pytest.raises(sqlite3.DatabaseError, match="file is not a database"):
+                db.execute("CREATE TABLE lost (a)")
+        else:
+            db.execute("SELECT * FROM item")
 
 
 async def test_if_the_process_fails_after_the_exchange_the_old_file_is_made_unusable_all_the_same(
