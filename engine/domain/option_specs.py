@@ -24,7 +24,17 @@ from engine.domain.requests import (
     Speed,
     SqliteLibrary,
 )
-from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, QueueName, Text, TimeOfDay
+from engine.domain.value_types import (
+    Choice,
+    FilePath,
+    Flag,
+    Names,
+    ObjectsDone,
+    QueueName,
+    SchemaNames,
+    Text,
+    TimeOfDay,
+)
 
 
 def _postgresql(*operations: Operation) -> Mapping[EngineName, Collection[Operation]]:
@@ -152,11 +162,11 @@ OPTION_SPECS: Final = (
         {SQLITE: ANY_OPERATION, MYSQL: ANY_OPERATION, **_REWRITES}, text="forced",
     ),
     OptionSpec(
-        "schemas", Names("schema"), "only this schema", _postgresql(),
+        "schemas", SchemaNames("schema"), "only this schema", _postgresql(),
         places=Place.USER, spelling="--schema", narrows=True,
     ),
     OptionSpec(
-        "exclude_schemas", Names("schema"), "not this schema", _postgresql(),
+        "exclude_schemas", SchemaNames("schema"), "not this schema", _postgresql(),
         places=Place.USER, spelling="--exclude-schema", text="without schema {}", narrows=True,
     ),
     OptionSpec(

@@ -260,6 +260,21 @@ class Names(ValueType):
         return " and ".join(value)
 
 
+class SchemaNames(Names):
+    """Names of schemas, each plain or quoted as in SQL."""
+
+    def parse(self, typed: str) -> str:
+        return _without_quotes(super().parse(typed))
+
+    def from_toml(self, value: object) -> Any:
+        return tuple(dict.fromkeys(_without_quotes(name) for name in super().from_toml(value)))
+
+
+def _without_quotes(name: str) -> str:
+    quoted = re.fullmatch(r'"((?:[^"]|"")+)"', name)
+    return quoted[1].replace('""', '"') if quoted else name
+
+
 class ObjectsDone(ValueType):
     """Objects, each with the operation that was done to it; in JSON by operation."""
 

@@ -108,7 +108,8 @@ class PostgresSession(ServerSession[Connection, Server]):
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         await self._reader.require(options)
-        if options.objects or options.rebuild or options.server.tablespace is not None:
+        narrowed = options.objects or options.rebuild or options.server.schemas
+        if narrowed or options.server.tablespace is not None:
             await planner.require(self._reader, operations, options)
 
     async def plan(

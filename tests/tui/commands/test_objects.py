@@ -53,12 +53,12 @@ WRONG = [
     ("vacuum", "public.item(id)", "has a list of columns, which only statistics are collected of (use analyze"),
     ("reindex", "item_at(id)", "is an index, which has no list of columns (name the index alone)"),
     ("analyze", "public.item(ID)", "has no column ID (list them with"),
-    ("analyze", "no_such(id)", "is no table or index of the database"),
+    ("analyze", "no_such(id)", "is no table or index of {database} (give"),
     ("vacuum", "whole", "is partitioned, and has no partition on this server"),
     ("vacuum-full", "whole", "is partitioned, and has no partition on this server"),
     ("check", "whole", "is partitioned, and has no partition on this server"),
     ("reindex", "whole", "has no index"),
-    ("vacuum", "no_such", "is no table or index of the database"),
+    ("vacuum", "no_such", "is no table or index of {database} (give"),
 ]
 
 
@@ -85,7 +85,7 @@ def test_nothing_can_be_done_to_some_objects(dbtend: CommandLine, shop: Database
         result = dbtend("plan", shop.url, "--op", operation, "--object", name, "--yes")
         said = result.err
         assert result.code == 2, (operation, name, result.out, said)
-        assert f": {why}" in said, said
+        assert f": {why.format(database=shop.name)}" in said, said
         assert name.rpartition(".")[2] in said
 
 
@@ -101,7 +101,7 @@ def test_a_toast_table_is_done_with_its_table(dbtend: CommandLine, shop: Databas
         (("--object", "item"), "object item: may mean public.item, shop.item"),
         (("--object", "bare", "--object", "public.bare"), "object public.bare: is named twice, also as bare"),
         (("--object", "bare", "--object", "bare"), "object bare: is named twice"),
-        (("--schema", "shop", "--schema", "shop"), "schema shop: is named twice"),
+        (("--schema", "shop", "--schema", '"shop"'), "schema shop: is named twice"),
         (("--object", ""), "an empty value: says nothing"),
     ],
 )

@@ -120,7 +120,7 @@ async def by_name_only(reader: Reader, options: Options) -> Sequence[Relation]:
 
 
 async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
-    """Raise UsageError for an object to which one of the operations can do nothing."""
+    """Raise UsageError for an object or schema to which one of the operations can do nothing."""
     tables, indexes, partitions = await reader.tables(), await reader.indexes(), await partitions_of(reader)
     also = await by_name_only(reader, options)
     for operation in operations:

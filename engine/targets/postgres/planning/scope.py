@@ -52,6 +52,7 @@ def scope(
         indexes = [index for index in indexes if index.table_shown not in left_out]
     schemas, excluded = set(options.server.schemas), set(options.server.exclude_schemas)
     if not options.objects:
+        _refuse_impossible_schemas(operation, options, tables)
         return Scope(
             tables=[t for t in tables if (not schemas or t.schema in schemas) and t.schema not in excluded],
             indexes=[
@@ -76,6 +77,16 @@ def scope(
         is_named=True,
         columns={choice.relation.oid: choice.columns for choice in named if choice.columns},
     )
+
+
+def _refuse_impossible_schemas(operation: Operation, options: Options, tables: Sequence[Table]) -> None:
+    """Raise UsageError for a named schema of the catalog where the rest is meant, and for another one with --system."""
+    if operation not in {Operation.REINDEX, Operation.VACUUM_FULL}:
+        return
+    for schema in options.server.schemas:
+        if {table.in_catalog for table in tables if table.schema == schema} == {not options.server.system}:
+            problem = _not_of_catalog(options) or ("belongs to the catalog", _WITH_SYSTEM)
+            raise UsageError(f"schema {schema}", *problem)
 
 
 def _refuse_impossible(

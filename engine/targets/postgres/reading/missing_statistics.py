@@ -12,9 +12,9 @@ SELECT sc.oid, a.attnum, s.inherited FROM pg_stats AS s JOIN pg_namespace AS sn 
 JOIN pg_class AS sc ON sc.relnamespace = sn.oid AND sc.relname = s.tablename
 JOIN pg_attribute AS a ON a.attrelid = sc.oid AND a.attname = s.attname
 """
-_EXTENDED: Final = "SELECT d.stxoid, {inherited d.stxdinherit} FROM pg_statistic_ext_data AS d"
+_EXTENDED: Final = "SELECT d.stxoid, {inherited d.stxdinherit}, d.stxdndistinct FROM pg_statistic_ext_data AS d"
 _EXTENDED_AS_SEEN: Final = """
-SELECT e.oid, {inherited s.inherited} FROM pg_stats_ext AS s
+SELECT e.oid, {inherited s.inherited}, s.n_distinct FROM pg_stats_ext AS s
 JOIN pg_namespace AS sn ON sn.nspname = s.statistics_schemaname
 JOIN pg_statistic_ext AS e ON e.stxnamespace = sn.oid AND e.stxname = s.statistics_name
 """
@@ -22,10 +22,12 @@ JOIN pg_statistic_ext AS e ON e.stxnamespace = sn.oid AND e.stxname = s.statisti
 _COLUMN: Final = """a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget IS DISTINCT FROM 0 AND a.attgenerated <> 'v'
         AND NOT EXISTS (SELECT FROM stored AS s
             WHERE s.relation = a.attrelid AND s.attribute = a.attnum AND s.inherited = {inherited})"""
+# Before PostgreSQL 15, CREATE STATISTICS stores a row without values. Counts of distinct ones are always found.
 _LACKS: Final = f"""(EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND {_COLUMN})
     OR EXISTS (SELECT FROM pg_statistic_ext AS e WHERE e.stxrelid = c.oid AND e.stxstattarget IS DISTINCT FROM 0
         AND NOT EXISTS (SELECT FROM extended AS d
-            WHERE d.statistics = e.oid AND coalesce(d.inherited, {{inherited}}) = {{inherited}})))"""
+            WHERE d.statistics = e.oid AND coalesce(d.inherited, {{inherited}}) = {{inherited}}
+                AND ({{from 15}} OR d.n_distinct IS NOT NULL OR 'd' <> ALL (e.stxkind)))))"""
 _LACKS_OF_EXPRESSIONS: Final = f"""EXISTS (
     SELECT FROM pg_index AS x JOIN pg_attribute AS a ON a.attrelid = x.indexrelid
     WHERE x.indrelid = c.oid AND x.indkey[a.attnum - 1] = 0 AND {_COLUMN.replace("{inherited}", "false")})"""
@@ -33,7 +35,7 @@ _LACKS_OF_EXPRESSIONS: Final = f"""EXISTS (
 _HAS_ROWS: Final = "({0}.reltuples <> 0 OR {0}.reltuples = 0 AND {before 14})"
 _MISSING: Final = f"""
 WITH stored (relation, attribute, inherited) AS {{how}} ({{stored}}),
-    extended (statistics, inherited) AS {{how}} ({{extended}})
+    extended (statistics, inherited, n_distinct) AS {{how}} ({{extended}})
 SELECT c.oid::int8 FROM pg_class AS c
 WHERE c.relkind IN ('r', 'm', 'p', 'f') AND c.relpersistence <> 't' AND c.oid <> 'pg_statistic'::regclass AND (
     c.relkind <> 'p' AND {_HAS_ROWS.replace("{0}", "c")}
@@ -59,4 +61,5 @@ def query(version: int, *, reads: bool) -> str:
     found = _MISSING.replace("{how}", how).replace("{stored}", stored).replace("{extended}", extended)
     for column in ("d.stxdinherit", "s.inherited"):
         found = found.replace(f"{{inherited {column}}}", column if version >= 150_000 else "NULL::bool")
+    found = found.replace("{from 15}", str(version >= 150_000).lower())
     return found.replace("{before 14}", str(version < 140_000).lower())

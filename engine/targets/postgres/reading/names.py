@@ -94,6 +94,10 @@ def unknown(objects: Sequence[str], relations: Sequence[Relation]) -> list[str]:
     return [name for name in objects if name not in known and with_columns(name)[0] not in known]
 
 
+def not_here(name: str, database: str) -> UsageError:
+    return UsageError(f"object {name}", f"is no table or index of {database}", "give SCHEMA.NAME, spelled exactly")
+
+
 def chosen(objects: Sequence[str], relations: Sequence[Relation], schemas: Collection[str] = ()) -> list[Chosen]:
     """The relations that these names mean, in these schemas, if some are named. Raises UsageError."""
     by_name: dict[str, dict[int, Relation]] = {}
@@ -114,7 +118,7 @@ def chosen(objects: Sequence[str], relations: Sequence[Relation], schemas: Colle
 
 def _meant(name: str, meant: Sequence[Relation], schemas: Collection[str]) -> Relation:
     if not meant:
-        raise UsageError(f"object {name}", "is no table or index of the database", "give SCHEMA.NAME, spelled exactly")
+        raise not_here(name, "the database")
     inside = [relation for relation in meant if not schemas or relation.schema in schemas]
     if not inside:
         of = listed(sorted({relation.schema for relation in meant}))

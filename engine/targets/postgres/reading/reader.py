@@ -117,6 +117,7 @@ class Reader(CatalogReader[Connection, Server]):
                 for other in (names.Other(*row) for row in await self.rows(names.OTHERS, row=names.Other)):
                     if not names.names_of(other.schema, other.name).isdisjoint(missing):
                         raise other.problem
+                raise names.not_here(missing[0], self.server.database)
             for one in names.chosen(objects, relations, schemas):
                 await self._require_columns(one)
 
