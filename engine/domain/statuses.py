@@ -1,6 +1,7 @@
 """Statuses of jobs and steps, their legal transitions, the reasons why a job ended, and the words for them.
 
-`worker died` is one of these; what to do about it is in `tui/presentation/job_notes.py`.
+`worker died` is one of these. Its error is in `engine/store/ending_texts.py`, what to do about it in
+`tui/presentation/job_notes.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Recovers the database of a child whose process died and that does not run again: clean up, follow up, report."""
+"""Recovers the database of a child whose process died, where it does not run again: clean up, follow up, report.
+
+So it is after the last attempt and a cancel, and where `vacuum --swap` was killed when its copy was in place.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of a job that ended: pure functions."""
+"""What a job that ended gives rise to: failed, recovered, longer than usual, critical. Pure functions."""
 
 from __future__ import annotations
 

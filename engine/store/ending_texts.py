@@ -1,4 +1,4 @@
-"""The errors that are stored for children whose worker process was killed or left: no process could tell them."""
+"""The errors that are stored for children whose worker process died, was killed or left: no process could tell them."""
 
 from __future__ import annotations
 

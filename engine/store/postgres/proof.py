@@ -1,7 +1,7 @@
-"""That a process is alive is a fact: it holds an advisory lock in a session of its own.
+"""Proves that this process is alive: an advisory lock in a session of its own. Without it the process ends itself.
 
-Who can take that lock knows that the process is dead: the server lets it go when the session ends, and notices a dead
-host after about 14 seconds.
+Others ask by `lives` and `is_dead` in `functions/`, and `LIVES` in `queries.py`. The server lets the lock go when the
+session ends, and notices a dead host after about 14 seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""That a process is alive is a fact, not a clock.
+"""Whether a process is alive: it holds a lock on a file of its own beside the store; no clock tells that.
 
-Each process that runs children holds a lock on a file of its own beside the store. A process that gets this lock knows
-that the owner is dead.
+Each process that runs children does. A process that gets this lock knows that the owner is dead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The report: one page of jobs, failures with their reasons, space given back, missed nights and due ones."""
+"""The HTML report, one page for all: jobs in a row each, failures with their reasons, space given back, missed nights and due ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
--- What changes a child while another process may own it: cancels, time limits, and the rescue from dead processes.
+-- What changes a child while another process may own it: cancels, time limits, whether a process is dead, and the rescue from it.
 
 CREATE OR REPLACE FUNCTION no_such_job(p bigint, o integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

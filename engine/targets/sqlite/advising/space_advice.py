@@ -1,4 +1,4 @@
-"""Whether a database should give space back: pure functions."""
+"""Whether VACUUM or incremental-vacuum is worth it: reclaimable bytes against thresholds. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""VACUUM by exchange: a compact copy is made beside the database, checked, and put in its place."""
+"""VACUUM by exchange: a compact copy is made beside the database, checked, and put in its place.
+
+What is killed before the exchange runs again and removes the copy; after it, `execution/recovery.py` ends the job.
+"""
 
 from __future__ import annotations
 

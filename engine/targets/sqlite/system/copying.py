@@ -1,4 +1,4 @@
-"""The new file of a backup: its name, its making, its becoming the real one."""
+"""The new file of a backup or of `vacuum --swap`: its name, its making, its becoming the real one; its removal."""
 
 from __future__ import annotations
 
