@@ -1,4 +1,4 @@
-"""The HTML report, one page for all: jobs in a row each, failures with their reasons, space given back, missed nights and due ones."""
+"""The HTML report, one page for all: a row for each job, failures with reasons, space given back, and nights."""
 
 from __future__ import annotations
 
