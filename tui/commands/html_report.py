@@ -19,7 +19,7 @@ from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.metrics import chosen
-from tui.commands.naming import target_name_of
+from tui.commands.naming import target_name_of, tell_apart
 from tui.commands.output_file import replace_file
 from tui.commands.report import instructions
 from tui.commands.run_async import run_async
@@ -55,6 +55,7 @@ def report(args: argparse.Namespace, settings: Settings) -> int:
 async def _page(settings: Settings, config: Config, since: int) -> str:
     """Made in here: asyncio.run makes a text of what it returns, which of many thousand jobs takes seconds."""
     found = await _period(settings, config, since)
+    tell_apart(sorted({*found.surveys, *(job.target for job in found.jobs)}))
     host, version = socket.gethostname(), typed_values.version()
     return report_page(found, named=target_name_of, host=host, store=str(settings.store), version=version)
 

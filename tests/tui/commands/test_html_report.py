@@ -200,6 +200,16 @@ def test_what_is_wrong_is_said_in_a_line(dbtend: CommandLine, words: list[str], 
     assert done.err.count("\n") == 1
 
 
+def test_a_database_has_the_same_name_in_all_tables(dbtend: CommandLine, sales: Path, tmp_path: Path) -> None:
+    alike = [f"postgresql://{user}@127.0.0.1:1/shop" for user in ("ann", "bob")]
+    assert dbtend("run", sales, *alike, "--op", "analyze").code == FAILED
+    file = tmp_path / "r.html"
+    assert dbtend("report", "--html", file).code == OK
+    page = file.read_text()
+    assert ">shop (bob)@127.0.0.1:1<" in page
+    assert ">shop@127.0.0.1:1<" not in page
+
+
 def test_damage_that_a_check_found_after_the_survey_needs_attention(
     dbtend: CommandLine, sales: Path, tmp_path: Path
 ) -> None:
