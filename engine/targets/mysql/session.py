@@ -20,6 +20,7 @@ from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import operation_specs, planner
 from engine.targets.mysql.planning.needed_work import plan_needed
+from engine.targets.mysql.reading.disks import with_sizes
 from engine.targets.mysql.reading.facts import facts, storage_engines
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
@@ -66,7 +67,8 @@ class MySqlSession(ServerSession[Connection, Server]):
         return await facts(self._reader, await self._unopened(past))
 
     async def _unopened(self, past: TargetHistory | None) -> list[Table]:
-        return await unopened_tables(self._reader, past.damaged_tables if past is not None else ())
+        damaged = past.damaged_tables if past is not None else ()
+        return await with_sizes(self._reader, await unopened_tables(self._reader, damaged))
 
     async def info(self, past: TargetHistory | None = None) -> TargetInfo:
         server = self._reader.server

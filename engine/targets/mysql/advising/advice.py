@@ -154,7 +154,7 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
     history, held = undo.history or 0, undo.bytes or 0
     excess = max(held - undo.files * FIRST_SIZE, 0)
     facts = {"history": history, **({"undo_bytes": held} if held else {})}
-    hidden = f"how large the undo log is, is not visible: {_grant(condition, 'PROCESS', '*.*')}"
+    hidden = f"how large the undo log is, is not visible ({_grant(condition, 'PROCESS', '*.*')})"
     held_text = f"{size(held)} of undo log on the server" if held else hidden
     reason = f"{counted(history, 'transaction')} to purge, {held_text}"
     holder = f"held back by {undo.holder.text}" if undo.holder is not None else "purge is behind"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,16 +23,50 @@ async def disk_needs(reader: Reader, tables: Sequence[Table]) -> Mapping[str, tu
 
     Raises TargetError.
     """
+    directory = await _data_directory(reader)
+    paths = await file_paths(reader) or {} if directory is not None else {}
+    return {table.name: _needs(table, directory, paths) for table in tables} if directory is not None else {}
+
+
+async def with_sizes(reader: Reader, unopened: Sequence[Table]) -> list[Table]:
+    """The tables with the sizes of their files, where these can be seen. Raises TargetError."""
+    directory = await _data_directory(reader) if unopened else None
+    return [_with_sizes(table, directory) if directory is not None else table for table in unopened]
+
+
+async def _data_directory(reader: Reader) -> Path | None:
+    """That of the server; None where its disk cannot be seen."""
     user, is_loopback = reader.connection.server_user, reader.connection.is_loopback
     if user is None and not is_loopback:
-        return {}
-    (directory,) = await reader.row("SELECT @@datadir", row=(str,))
-    paths = await file_paths(reader) or {}
+        return None
+    (name,) = await reader.row("SELECT @@datadir", row=(str,))
+    directory = Path(name)
     if is_loopback:
-        is_seen = has_files(Path(directory), paths, await file_sizes(reader) or {})
+        is_seen = has_files(directory, await file_paths(reader) or {}, await file_sizes(reader) or {})
     else:
-        is_seen = owner(Path(directory)) == user
-    return {table.name: _needs(table, Path(directory), paths) for table in tables} if is_seen else {}
+        is_seen = owner(directory) == user
+    return directory if is_seen else None
+
+
+def _with_sizes(table: Table, directory: Path) -> Table:
+    data, indexes = _SUFFIXES.get(table.engine, ("", ""))
+    path = directory / encoded(table.database) / encoded(table.name)
+    try:
+        return replace(
+            table,
+            data_bytes=path.with_suffix(data).stat().st_size,
+            index_bytes=path.with_suffix(indexes).stat().st_size,
+        )
+    except (OSError, ValueError):  # only root and the server may look, or it is elsewhere
+        return table
+
+
+_SUFFIXES: Final = {"MyISAM": (".MYD", ".MYI"), "Aria": (".MAD", ".MAI")}
+
+
+def encoded(name: str) -> str:
+    """A name as that of a file. Letters that are not of ASCII have codes of their own: their file is not found."""
+    return re.sub(r"[^0-9A-Za-z_]", lambda found: f"@{ord(found[0]):04x}", name)
 
 
 def _needs(table: Table, directory: Path, paths: Mapping[PartName, str]) -> tuple[Need, ...]:

@@ -104,7 +104,7 @@ class Table:
     updated: int | None = None
     """When its rows last changed, in seconds since 1970; None: not since the server opened it."""
     is_unopened: bool = False
-    """Whether only its name and engine are known."""
+    """Whether only its name and engine are known, and its size if its files can be seen."""
 
     @property
     def sql(self) -> str:

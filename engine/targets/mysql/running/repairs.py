@@ -37,7 +37,7 @@ async def put_right(
         await connection.close()
 
 
-_ROWS_MAY_BE_LOST: Final = "Rows that the repair could not read are gone; how many is not known"
+_ROWS_MAY_BE_LOST: Final = "Rows that the repair could not read, if any, are gone; how many is not known"
 
 
 async def _put_right(connection: Connection, table: str, name: str) -> tuple[str, bool]:

@@ -173,8 +173,8 @@ async def test_a_server_that_repairs_by_itself_is_named_and_not_made_to(
     with (files / f"log.{suffix}I").open("r+b") as index:
         index.truncate(4_096 if suffix == "MY" else (files / f"log.{suffix}I").stat().st_size - 1_024)
     async with Engine.open(tmp_path / "jobs.db", workers=1) as jobs:
-        planned = await jobs.plan(Request(target=database.url, operations=(Operation.CHECK,)))
-        assert any("repairs it by itself" in warning for warning in planned.warnings) is recovers
+        remarks = (await jobs.plan(Request(target=database.url, operations=(Operation.CHECK,)))).warnings
+        assert any("repairs it by itself" in remark for remark in remarks) is recovers
         job = await checked(jobs, database)
         after = job.children[0].after or {}
         assert after["damaged_tables"] == ["log"]
@@ -188,9 +188,10 @@ async def test_a_server_that_repairs_by_itself_is_named_and_not_made_to(
         for operation in (Operation.ANALYZE, Operation.REBUILD, Operation.OPTIMIZE, Operation.CHECK, Operation.REPAIR):
             options = Options(objects=("well",) if operation is not Operation.REPAIR else (), confirmed=True)
             request = Request(target=database.url, operations=(operation,), options=options)
-            await jobs.plan(request)
+            (planned,) = (await jobs.plan(request)).operations
             if operation is not Operation.REPAIR:
                 await run(jobs, request)
         assert not list(files.glob("*.BAK"))  # which a server makes that repairs by itself
+        assert bool(planned.steps[0].disk_needed) is recovers  # by its files
         assert (await run(jobs, request)).status is Status.COMPLETED
     remove_backups(database)

@@ -128,7 +128,7 @@ def test_a_long_history_list_names_who_holds_it() -> None:
 @pytest.mark.parametrize("hidden", [None, 0])
 def test_an_undo_log_that_may_not_be_seen_is_not_said_to_be_empty(hidden: int | None) -> None:
     purge = advice_on(condition(undo=Undo(history=1, bytes=hidden)))[Operation.PURGE_UNDO]
-    assert purge.reason.startswith("1 transaction to purge, how large the undo log is, is not visible: as an admin")
+    assert purge.reason.startswith("1 transaction to purge, how large the undo log is, is not visible (as an admin")
     assert purge.level is Level.NONE
     assert "undo_bytes" not in purge.facts
 
