@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
+from engine.system.local_servers import host_spelling
 
 SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 FORMS: Final = "give postgresql://USER@HOST/DATABASE, service=NAME, or host=... dbname=..."
@@ -63,19 +63,7 @@ def host_key(parameters: Mapping[str, str]) -> str:
     if "service" in parameters:
         return f"postgresql:service={parameters['service']}"
     host = parameters.get("hostaddr") or parameters.get("host", "")
-    return f"postgresql:{_host_name(host)}:{parameters.get('port', '')}"
-
-
-def _host_name(host: str) -> str:
-    """The spelling that stands for all of an address or name. No name is resolved."""
-    if host.startswith(("/", "@")):
-        return host
-    name = host.lower().removesuffix(".")
-    try:
-        ip = ip_address(name)
-    except ValueError:
-        return name
-    return "localhost" if ip.is_loopback else str(ip)
+    return f"postgresql:{host_spelling(host)}:{parameters.get('port', '')}"
 
 
 def environment_of(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whether a server runs on this machine, by the socket of a connection to it."""
+"""Which server is meant by a name, and whether it runs on this machine, by the socket of a connection to it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ import struct
 import sys
 from ipaddress import ip_address
 from pathlib import Path
+
+
+def host_spelling(host: str) -> str:
+    """The spelling that stands for all of an address or name. No name is resolved."""
+    if host.startswith(("/", "@")):  # a socket
+        return host
+    name = host.lower().removesuffix(".")
+    try:
+        ip = ip_address(name)
+    except ValueError:
+        return name
+    return "localhost" if ip.is_loopback else str(ip)
 
 
 def user_of_server(line: socket.socket) -> int | None:

@@ -7,10 +7,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from engine.domain.errors import TargetError
 from engine.domain.statuses import Reason, Status
+from engine.targets.catalog_reader import CatalogReader
 from engine.targets.step_execution import StepProgress, StepResult
 from engine.targets.stop_signal import StopSignal
 
@@ -53,9 +54,9 @@ _W = TypeVar("_W", bound=WatchedCommand)
 class CommandMonitor(ABC, Generic[_W]):
     """Polls the server while commands run, and reports their progress. A failed poll fails no command."""
 
-    driver_error: type[Exception]
-
-    def __init__(self) -> None:
+    def __init__(self, reader: CatalogReader[Any, Any]) -> None:
+        """`reader`: asks the server."""
+        self._errors = reader.driver_error, TargetError, OSError, LookupError, TypeError, ValueError, ArithmeticError
         self.watched: dict[int, _W] = {}
         """By the number of the connection."""
         self._polling: asyncio.Task[None] | None = None
@@ -82,10 +83,9 @@ class CommandMonitor(ABC, Generic[_W]):
                 pause = FIRST_POLL_AFTER / 5
                 continue
             pause = INTERVAL
-            errors = self.driver_error, TargetError, OSError, LookupError, TypeError, ValueError, ArithmeticError
             try:
                 await self.poll()
-            except errors:
+            except self._errors:
                 await asyncio.sleep(RETRY_AFTER)
 
     @abstractmethod

@@ -6,12 +6,12 @@ import getpass
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
+from engine.system.local_servers import host_spelling
 from engine.targets.mysql.connection.option_files import options
 
 FORMS: Final = "give mysql://USER@HOST/DATABASE, or mariadb://USER@localhost/DATABASE?socket=PATH"
@@ -50,7 +50,7 @@ class Address:
         """Equal for all databases of a server that are named alike; the names of the loopback interface are one."""
         if self._is_in_a_file:
             return f"mysql:{self.parameters.get('option-file', '')}:{self.parameters.get('group', '')}"
-        return f"mysql:{self.parameters.get('socket') or _host_name(self.host)}:{self.port}"
+        return f"mysql:{self.parameters.get('socket') or host_spelling(self.host)}:{self.port}"
 
     @property
     def _is_in_a_file(self) -> bool:
@@ -110,13 +110,3 @@ def address(text: str) -> Address:
     if named._is_in_a_file:
         return named
     return named.complete({} if user and host and (port or "socket" in given or host != LOCAL) else named.options())
-
-
-def _host_name(host: str) -> str:
-    """The spelling that stands for all of an address or name. No name is resolved."""
-    name = host.lower().removesuffix(".")
-    try:
-        ip = ip_address(name)
-    except ValueError:
-        return name
-    return LOCAL if ip.is_loopback else str(ip)

@@ -13,7 +13,6 @@ import pymysql
 
 from engine.system.background import wait_ignoring_cancel
 from engine.system.daemon_threads import DaemonThreads
-from engine.system.local_servers import is_loopback, user_of_server
 from engine.targets.answer_shapes import Shape, fits, width
 from engine.targets.mysql.connection.bounded import STRANGE, AnswerError, Wire
 
@@ -34,7 +33,7 @@ class Connection:
 
     def __init__(self, wire: Wire, connected: socket.socket) -> None:
         self._wire, self._socket = wire, connected
-        self._line = connected.dup()
+        self.line = connected.dup()
         """To end what hangs there: the wire puts TLS in place of its socket."""
         self._threads = DaemonThreads(1)
         self._turn = asyncio.Lock()
@@ -48,23 +47,13 @@ class Connection:
     def has_heard_nothing(self) -> bool:
         """Whether the server sent nothing since the last statement: what it sends then is mostly that it ends."""
         heard = select.poll()
-        heard.register(self._line, select.POLLIN)
+        heard.register(self.line, select.POLLIN)
         return not heard.poll(0)
 
     @property
     def greeted_as(self) -> int:
         """The connection's id, as the greeting of the server says."""
         return int(self._wire.server_thread_id[0])
-
-    @property
-    def server_user(self) -> int | None:
-        """The user of this machine that the server at the other end of a unix socket runs as; None for others."""
-        return user_of_server(self._line)
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the server has a port of this machine; it may be in a container, or at the end of a tunnel."""
-        return is_loopback(self._line)
 
     async def login(self, within: float) -> None:
         """Raises pymysql.MySQLError; AnswerError without an answer in so many seconds."""
@@ -152,7 +141,7 @@ class Connection:
         """End the connection at once, also in the middle of a statement."""
         self._hung_up = True
         with contextlib.suppress(OSError):
-            self._line.shutdown(socket.SHUT_RDWR)
+            self.line.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
         """Close the connection, also while a statement hangs."""
@@ -162,7 +151,7 @@ class Connection:
             async with asyncio.timeout(STOPS_WITHIN):
                 await self._threads.run(self._wire.end)  # after a statement that hung there
         self.hang_up()
-        self._line.close()
+        self.line.close()
 
 
 def _retrieve(answer: asyncio.Future[Any]) -> None:

@@ -90,24 +90,25 @@ def methods(*, is_trusted: bool) -> Mapping[str, Callable[[Any], Any]]:
     return {"parsec": _Parsec, "caching_sha2_password": _CachingSha2, **({} if is_trusted else told)}
 
 
-class _Refused:
-    """A method that would send the password to any server."""
+class _Method:
+    """How a user logs in, as PyMySQL asks for it."""
 
     def __init__(self, connection: Any) -> None:
-        pass
+        self._connection = connection
+
+
+class _Refused(_Method):
+    """A method that would send the password to any server."""
 
     def authenticate(self, packet: Any) -> Any:
         raise pymysql.OperationalError(NEEDS_TLS, "the server asks for the password itself")
 
 
-class _CachingSha2:
+class _CachingSha2(_Method):
     """Login by caching_sha2_password.
 
     Without TLS it sends only a proof of the password: the key of a server may be forged.
     """
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
 
     def authenticate(self, packet: Any) -> Any:
         connection = self._connection
@@ -127,11 +128,8 @@ class _CachingSha2:
 _PROVED: Final = 3
 
 
-class _Parsec:
+class _Parsec(_Method):
     """MariaDB's Ed25519 with a salted password."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
 
     def authenticate(self, packet: Any) -> Any:
         connection = self._connection

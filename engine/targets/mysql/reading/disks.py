@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from engine.system.local_servers import owner
+from engine.system.local_servers import is_loopback, owner, user_of_server
 from engine.targets.disk_space import Need
 from engine.targets.mysql.reading.files import PartName, file_paths, file_sizes
 from engine.targets.mysql.reading.reader import Reader
@@ -36,12 +36,12 @@ async def with_sizes(reader: Reader, unopened: Sequence[Table]) -> list[Table]:
 
 async def _data_directory(reader: Reader) -> Path | None:
     """That of the server; None where its disk cannot be seen."""
-    user, is_loopback = reader.connection.server_user, reader.connection.is_loopback
-    if user is None and not is_loopback:
+    user, has_port_here = user_of_server(reader.connection.line), is_loopback(reader.connection.line)
+    if user is None and not has_port_here:
         return None
     (name,) = await reader.row("SELECT @@datadir", row=(str,))
     directory = Path(name)
-    if is_loopback:
+    if has_port_here:
         is_seen = has_files(directory, await file_paths(reader) or {}, await file_sizes(reader) or {})
     else:
         is_seen = owner(directory) == user

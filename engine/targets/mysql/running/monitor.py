@@ -83,19 +83,12 @@ class Waiter:
 class Monitor(CommandMonitor[Watched]):
     """Reads the progress of commands."""
 
-    driver_error = pymysql.MySQLError
-
     def __init__(self, reader: Reader) -> None:
-        super().__init__()
+        super().__init__(reader)
         self._reader = reader
         self._query = _MARIADB if reader.server.flavor is Flavor.MARIADB else _MYSQL
         self._sees_files = reader.server.flavor is Flavor.MARIADB
         self._sees_locks = reader.server.flavor is Flavor.MYSQL
-
-    @property
-    def running(self) -> int:
-        """How many commands are watched."""
-        return len(self.watched)
 
     async def poll(self) -> None:
         ids = ", ".join(map(str, self.watched))

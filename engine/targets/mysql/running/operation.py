@@ -34,9 +34,8 @@ from engine.targets.mysql.running import statement, throttling, undo
 from engine.targets.mysql.running.effects import Checks, Totals, with_sizes
 from engine.targets.mysql.running.monitor import Monitor, Watched
 from engine.targets.mysql.running.orphan_cleanup import end_lost, marked, recovery_data
-from engine.targets.mysql.running.partial_effects import partial_effect
 from engine.targets.mysql.running.progress import Progress
-from engine.targets.mysql.running.result import step_result
+from engine.targets.mysql.running.result import partial_effect, step_result
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.server_operation import ServerOperation, facts_with
@@ -160,7 +159,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
 
     async def _limit(self) -> str:
         server = self._options.server
-        return await throttling.throttled_by(self._reader, server, self._replicas, self._monitor.running)
+        return await throttling.throttled_by(self._reader, server, self._replicas, len(self._monitor.watched))
 
     def _is_in_doubt(self, step: MySqlStep, run: Run) -> bool:
         return run.was_lost

@@ -13,7 +13,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.masking import masked
 from engine.domain.statuses import Reason, Status
-from engine.targets.check_results import check_result
+from engine.targets.check_results import CHECK_UNFINISHED, check_result
 from engine.targets.mysql.connection.errors import (
     ALLOWS_NO_CHANGE,
     DAMAGED,
@@ -30,7 +30,7 @@ from engine.targets.mysql.planning.operation_specs import BLOCKS_WRITERS
 from engine.targets.mysql.planning.rights import NEEDED, to_grant
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.running.statement import Answer
-from engine.targets.step_execution import StepResult
+from engine.targets.step_execution import DONE_OR_UNCHANGED, NOTHING_CHANGED, StepResult
 
 Row = tuple[str | None, ...]
 
@@ -186,3 +186,24 @@ def _failed(
         why = f"it cannot be rebuilt online: {why}. rebuild --offline does it, and blocks writers"
         return StepResult(status=Status.FAILED, error=why, reason=Reason.REFUSED)
     return StepResult(status=Status.FAILED, error=why, reason=reason_of(answer.error), effect=effect or None)
+
+
+def partial_effect(step: MySqlStep, reason: Reason | None, *, never_began: bool) -> str:
+    """What remains of a step that did not complete, as text.
+
+    `reason`: why it failed. `never_began`: whether it was refused, or never had its lock.
+    """
+    is_lost = reason is Reason.SERVER_LOST
+    match step.method:
+        case Method.CHECK | Method.FOREIGN_KEY:
+            return CHECK_UNFINISHED
+        case Method.ANALYZE | Method.HISTOGRAMS:
+            return "the old statistics stay, or there are new ones" if is_lost else "the old statistics stay"
+        case Method.REBUILD:
+            return DONE_OR_UNCHANGED if is_lost else NOTHING_CHANGED
+        case Method.REPAIR:
+            return NOTHING_CHANGED if never_began else "the table may be crashed: run repair again"
+        case Method.PURGE_UNDO:
+            if is_lost:
+                return "the undo tablespace may be inactive: run purge-undo again"
+            return "the undo tablespaces are unchanged"

@@ -127,16 +127,9 @@ async def oldest_writer(reader: Reader, seconds: float) -> str:
 
     Raises TargetError.
     """
-    rows = await reader.rows(_WRITES_FOR, [seconds], row=(int | None, str, float, int), most=1)
-    if not rows:
-        return ""
-    ((pid, who, age, number),) = rows
-    first = prepared_text(who, age) if pid is None else f"pid {pid} ({who} for {span(age)})"
-    more = f" and {counted(number - 1, 'other')}" if number > 1 else ""
-    return (
-        f"{first}{more} has written something, in whichever database: REPACK waits for it"
-        " before it begins; that wait blocks no reads or writes"
-    )
+    oldest = await _oldest(reader, _WRITES_FOR, seconds)
+    waits = "REPACK waits for it before it begins; that wait blocks no reads or writes"
+    return f"{oldest} has written something, in whichever database: {waits}" if oldest else ""
 
 
 async def oldest_snapshot(reader: Reader, seconds: float, limit: str) -> str:
@@ -160,9 +153,9 @@ async def oldest_transaction(reader: Reader, seconds: float, limit: str) -> str:
 
 
 async def _oldest(reader: Reader, query: str, seconds: float) -> str:
-    rows = await reader.rows(query, [seconds], row=(int, str, float, int), most=1)
+    rows = await reader.rows(query, [seconds], row=(int | None, str, float, int), most=1)
     if not rows:
         return ""
     ((pid, who, age, number),) = rows
-    more = f" and {counted(number - 1, 'other')}" if number > 1 else ""
-    return f"pid {pid} ({who} for {span(age)}){more}"
+    first = prepared_text(who, age) if pid is None else f"pid {pid} ({who} for {span(age)})"
+    return first + (f" and {counted(number - 1, 'other')}" if number > 1 else "")

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import psycopg
-
 from engine.domain.humanize import span
 from engine.targets.command_monitor import CommandMonitor, WatchedCommand
 from engine.targets.postgres.reading.locks import NO_BLOCKERS, OF_MODE, PREPARED, Blockers, prepared_text
@@ -73,10 +71,8 @@ class Watched(WatchedCommand):
 class Monitor(CommandMonitor[Watched]):
     """Reads the progress of statements."""
 
-    driver_error = psycopg.Error
-
     def __init__(self, reader: Reader) -> None:
-        super().__init__()
+        super().__init__(reader)
         self._reader = reader
         self._query = ""
 
