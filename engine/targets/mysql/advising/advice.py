@@ -20,7 +20,7 @@ from engine.targets.mysql.advising.findings import (
     TableFindings,
     used_percent,
 )
-from engine.targets.mysql.connection.names import literal, shown
+from engine.targets.mysql.connection.names import account, shown
 from engine.targets.mysql.reading.condition import Condition
 from engine.targets.needs import Need, advice_on, most_urgent, optimize, ranked, urgency, without_damaged
 
@@ -55,7 +55,7 @@ def _repair(needs: TableFindings) -> Advice:
 def _analyze(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:
     nothing = "no table is over its threshold of changed rows"
     if condition.changes is None:
-        nothing = f"how many rows changed is unknown: {_grant(condition, 'PROCESS', '*.*')}"
+        nothing = f"how many rows changed is unknown: {_grant(condition)}"
     one = _advice(Operation.ANALYZE, needs.analyze, nothing, {"tables": len(needs.analyze)}, limits)
     if condition.changes is None and not needs.analyze:
         one = replace(one, level=Level.UNKNOWN, inspection_can_tell=False)
@@ -114,7 +114,7 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
     level, due, reason = found.urgency, found.level, found.reason
     unsafe = [table.shown for table in condition.tables if table.engine in _CRASH_UNSAFE]
     checked = max(known.checked_at.values(), default=0)
-    if level is Level.NONE and unsafe and condition.started * 1_000_000 > checked:
+    if level is Level.NONE and unsafe and condition.server.started * 1_000_000 > checked:
         level, due = Level.SOON, CheckLevel.QUICK
         reason = f"the server started after the last check; a crash would have damaged {listed(unsafe, 3)}"
     if past.broken_rule is not None:
@@ -149,12 +149,12 @@ def _with_findings(past: TargetHistory) -> TargetHistory:
 def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
     undo = condition.undo
     if undo.history is None and undo.bytes is None:
-        why = f"the undo log of the server is not visible: {_grant(condition, 'PROCESS', '*.*')}"
+        why = f"the undo log of the server is not visible: {_grant(condition)}"
         return Advice(operation=Operation.PURGE_UNDO, level=Level.UNKNOWN, reason=why, inspection_can_tell=False)
     history, held = undo.history or 0, undo.bytes or 0
     excess = max(held - undo.files * FIRST_SIZE, 0)
     facts = {"history": history, **({"undo_bytes": held} if held else {})}
-    hidden = f"how large the undo log is, is not visible ({_grant(condition, 'PROCESS', '*.*')})"
+    hidden = f"how large the undo log is, is not visible ({_grant(condition)})"
     held_text = f"{size(held)} of undo log on the server" if held else hidden
     reason = f"{counted(history, 'transaction')} to purge, {held_text}"
     holder = f"held back by {undo.holder.text}" if undo.holder is not None else "purge is behind"
@@ -192,9 +192,8 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
     )
 
 
-def _grant(condition: Condition, right: str, where: str) -> str:
-    name, _, host = condition.user.rpartition("@")
-    return f"as an administrator: GRANT {right} ON {where} TO {literal(name)}@{literal(host)};"
+def _grant(condition: Condition) -> str:
+    return f"as an administrator: GRANT PROCESS ON *.* TO {account(condition.server.user)};"
 
 
 def _advice(

@@ -38,16 +38,12 @@ async def collect_condition(
     counted = await with_statistics(reader)
     condition = Condition(
         tables=found,
-        flavor=reader.server.flavor,
-        cluster=reader.server.cluster,
-        started=reader.server.started,
+        server=reader.server,
         files=files,
         changes=await changed_rows(reader, found, counted),
         counted=counted,
         histograms=await histograms(reader),
         undo=await undo(reader),
-        user=reader.server.user,
-        recovers=reader.server.recovers,
     )
     exact = await _exact(reader, condition, limits)
     condition = replace(condition, tables=[exact.get(table.name, table) for table in condition.tables])

@@ -77,9 +77,8 @@ def needs(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAUL
     analyze = {table.name: need for table in well if (need := analyze_need(table, condition, limits))}
     rebuild = {table.name: need for table in well if (need := rebuild_need(table, condition, past, limits))}
     by_hand = {table.name: need for table in well if (need := auto_increment_need(table))}
-    repair = {
-        table.name: need for table in condition.tables if (need := repair_need(table, damaged, condition.recovers))
-    }
+    recovers = condition.server.recovers
+    repair = {table.name: need for table in condition.tables if (need := repair_need(table, damaged, recovers))}
     return TableFindings(analyze=analyze, rebuild=rebuild, by_hand=by_hand, repair=repair, notes=_notes(well))
 
 
@@ -133,7 +132,7 @@ def rebuild_need(
     offline = table.must_be_offline
     by_name = f"rebuild --offline --object {table.shown}"
     obstacle = f"{offline} keeps it from being rebuilt online: {by_name}" if offline else ""
-    if not obstacle and condition.cluster is not None:
+    if not obstacle and condition.server.cluster is not None:
         obstacle = "in a cluster a rebuild stops all nodes: only --force does it"
     level = Level.NOW if is_urgent else Level.SOON
     return Need(level, reason, Cause.RECLAIMABLE, wasted, bytes=now, obstacle=obstacle)
@@ -177,7 +176,7 @@ def _gain(part: Part, table: Table, condition: Condition) -> int:
     if table.name not in condition.samples:
         return 0
     file = (condition.files or {}).get(_name(table, part))
-    return gain(part, table, condition.samples[table.name], condition.flavor, file)
+    return gain(part, table, condition.samples[table.name], condition.server.flavor, file)
 
 
 def _bytes(part: Part, table: Table, condition: Condition) -> int:

@@ -63,11 +63,11 @@ async def connect(
     """
     connection = await _opened(address, name)
     try:
-        flavor, version, text = await _version(connection, address.url)
+        flavor, version = await _version(connection, address.url)
         await _set_up(
             connection, flavor, lock_timeout, statement_timeout, address.url, read_only=read_only, binlog=binlog
         )
-        server = await _server(connection, flavor, version, text)
+        server = await _server(connection, flavor, version)
     except BaseException as error:
         await connection.close()
         if isinstance(error, AnswerError):
@@ -158,7 +158,7 @@ def _connected(address: Address, path: str) -> socket.socket:
     return sock
 
 
-async def _version(connection: Connection, what: str) -> tuple[Flavor, tuple[int, ...], str]:
+async def _version(connection: Connection, what: str) -> tuple[Flavor, tuple[int, ...]]:
     text, comment, connection.id, pseudo = await connection.row(
         "SELECT VERSION(), @@version_comment, CONNECTION_ID(), @@pseudo_thread_id", row=(str, str, int, int)
     )
@@ -168,7 +168,7 @@ async def _version(connection: Connection, what: str) -> tuple[Flavor, tuple[int
     if numbers is None:
         raise AnswerError("it says of itself no version that MariaDB or MySQL has")
     flavor = Flavor.MARIADB if "mariadb" in f"{text} {comment}".lower() else Flavor.MYSQL
-    return flavor, tuple(int(number) for number in numbers.groups(default="0")), text
+    return flavor, tuple(int(number) for number in numbers.groups(default="0"))
 
 
 async def _set_up(
@@ -232,7 +232,7 @@ _VARIABLES: Final = (
 _MAY_WRITE: Final = re.compile(r"\b(ALL PRIVILEGES|SUPER|CONNECTION_ADMIN|READ_ONLY ADMIN)\b.* ON \*\.\* ")
 
 
-async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ...], text: str) -> Server:
+async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ...]) -> Server:
     user, database = await connection.row("SELECT CURRENT_USER(), DATABASE()", row=(str, str | None))
     names = ", ".join(f"'{name}'" for name in _VARIABLES)
     found = dict(await connection.rows(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})", row=(str, str)))
@@ -246,7 +246,6 @@ async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ..
     return Server(
         flavor=flavor,
         version=version,
-        version_text=text,
         connection_id=connection.id,
         user=user,
         database=database or "",

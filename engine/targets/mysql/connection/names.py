@@ -27,3 +27,9 @@ def literal(text: str) -> str:
 def shown(name: str) -> str:
     """The name as a DBA would type it: quoted only where it must be."""
     return name if _SIMPLE.fullmatch(name) else quote(name)
+
+
+def account(user: str) -> str:
+    """`ann@%` as SQL takes it."""
+    name, _, host = user.rpartition("@")
+    return f"{literal(name)}@{literal(host)}"

@@ -33,7 +33,6 @@ class Server:
     flavor: Flavor
     version: tuple[int, ...]
     """(11, 8, 9)."""
-    version_text: str
     connection_id: int
     user: str
     """The answer of CURRENT_USER(): 'ann@%'."""

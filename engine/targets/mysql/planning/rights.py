@@ -8,7 +8,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation
-from engine.targets.mysql.connection.names import literal, qualified, quote
+from engine.targets.mysql.connection.names import account, qualified, quote
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 
@@ -52,7 +52,7 @@ async def rights(reader: Reader) -> Rights | None:
     (role,) = await reader.row("SELECT CURRENT_ROLE()", row=(str | None,))
     if role not in {None, "", "NONE"}:
         return None
-    grantee = _account(reader.server.user)
+    grantee = account(reader.server.user)
     found = await reader.rows(_PRIVILEGES, [grantee] * 3, row=(str, str, str))
     return Rights(
         frozenset(privilege for privilege, _, table in found if not table),
@@ -81,7 +81,7 @@ def to_grant(privileges: Collection[str], tables: Sequence[Table], user: str) ->
         if len(tables) <= 3
         else [f"{quote(tables[0].database)}.*"]
     )
-    grants = [f"GRANT {', '.join(privileges)} ON {name} TO {_account(user)};" for name in names]
+    grants = [f"GRANT {', '.join(privileges)} ON {name} TO {account(user)};" for name in names]
     return "As an administrator: " + " ".join(grants)
 
 
@@ -93,10 +93,4 @@ async def sees_all_sessions(reader: Reader) -> bool:
 
 def to_grant_everywhere(privilege: str, user: str) -> str:
     """The statement that gives the user a privilege on the server."""
-    return f"As an administrator: GRANT {privilege} ON *.* TO {_account(user)};"
-
-
-def _account(user: str) -> str:
-    """`ann@%` as SQL takes it."""
-    name, _, host = user.rpartition("@")
-    return f"{literal(name)}@{literal(host)}"
+    return f"As an administrator: GRANT {privilege} ON *.* TO {account(user)};"

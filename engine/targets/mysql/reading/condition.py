@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
-from engine.targets.mysql.connection.server import Cluster, Flavor
+from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.reading.files import PartName, changes, rows_if_allowed
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample
@@ -65,9 +65,7 @@ class Histograms:
 @frozen(kw_only=True)
 class Condition:
     tables: Sequence[Table]
-    flavor: Flavor
-    cluster: Cluster | None = None
-    started: int = 0
+    server: Server
     files: Mapping[PartName, int] | None = None
     """Bytes of files; None without the right to see them."""
     changes: Mapping[PartName, int] | None = None
@@ -81,9 +79,6 @@ class Condition:
     not_sampled: int = 0
     """How many large tables there was no time for."""
     undo: Undo = Undo()
-    user: str = ""
-    recovers: Mapping[str, str] = field(default_factory=dict)
-    """See `Server`."""
 
 
 _LENGTH: Final = {

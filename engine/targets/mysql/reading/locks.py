@@ -37,11 +37,6 @@ SELECT CAST(p.id AS SIGNED), p.user, p.host, p.command, CAST(p.time AS SIGNED), 
 FROM information_schema.processlist AS p LEFT JOIN information_schema.innodb_trx AS x ON x.trx_mysql_thread_id = p.id
 WHERE p.id IN ({ids})
 """
-_PROCESSES: Final = """
-SELECT CAST(id AS SIGNED), user, host, command, CAST(time AS SIGNED), COALESCE(db, ''), COALESCE(info, ''),
-    COALESCE(state, ''), NULL
-FROM information_schema.processlist WHERE db = DATABASE() AND command NOT IN ('Daemon', 'Binlog Dump')
-"""
 _ROW: Final = (int, str, str, str, int | None, str, str, str, int | None)
 
 

@@ -91,7 +91,6 @@ class Table:
     file_bytes: int | None = None
     """See `Part`."""
     is_sequence: bool = False
-    is_partitioned: bool = False
     comment: str = ""
     """Why a table cannot be opened; "" for a table that can."""
     locks_for_rebuild: str = ""
@@ -249,7 +248,6 @@ async def tables(
             free_bytes=free or 0,
             file_bytes=sizes.get((name.lower(), "")),
             is_sequence=kind == "SEQUENCE",
-            is_partitioned="partitioned" in (options or ""),
             comment=comment or "" if engine is None or (not most and _CRASHED in (comment or "")) else "",
             locks_for_rebuild=_locking(name, indexes.get(name, ()), virtual),
             options=options or "",

@@ -107,10 +107,6 @@ def equal_keys(rows: float, size: int) -> tuple[float, float]:
 class GinEntries:
     """The keys on some pages of a GIN index, and the row pointers that they refer to."""
 
-    leaves: int
-    """Pages with keys."""
-    data_leaves: int
-    """Pages that hold only row pointers, all of one key."""
     items: int
     """Keys that have rows."""
     bytes: int
@@ -125,20 +121,18 @@ _GIN_TREE: Final = 0xFFFF
 
 
 def gin_entries(pages: Sequence[Page]) -> GinEntries:
-    leaves = data_leaves = items = total = trees = data = 0
+    items = total = trees = data = 0
     for page in pages:
         match page.number("H", page.special + 6) & 0b11111:
             case 0b00010:
-                leaves += 1
                 for item in page.items():
                     rows = int.from_bytes(item[4:6], "little")
                     if rows:
                         items, total = items + 1, total + aligned(len(item)) + ITEM_POINTER
                         trees += rows == _GIN_TREE
             case 0b00011:
-                data_leaves += 1
                 data += max(page.lower - 32, 0)
-    return GinEntries(leaves, data_leaves, items, total, trees, data)
+    return GinEntries(items, total, trees, data)
 
 
 def aligned(size: float) -> int:

@@ -40,16 +40,6 @@ class Page:
         return self.number("H", 12)
 
     @property
-    def free(self) -> int:
-        """Bytes of its hole."""
-        return self.number("H", 14) - self.lower
-
-    @property
-    def used(self) -> int:
-        """Bytes of items and their pointers."""
-        return self.number("H", 16) - PAGE_HEADER - self.free
-
-    @property
     def special(self) -> int:
         return self.number("H", 16)
 

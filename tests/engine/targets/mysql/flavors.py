@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.connection.server import Flavor, Server
 
 LONG_ON_MYSQL: Final = pytest.mark.parametrize(
     "server",
@@ -16,3 +16,17 @@ LONG_ON_MYSQL: Final = pytest.mark.parametrize(
     scope="session",
 )
 """What takes MariaDB a moment, and MySQL several: both run it, MySQL in `make long`."""
+SERVER: Final = Server(
+    flavor=Flavor.MARIADB,
+    version=(11, 8, 9),
+    connection_id=7,
+    user="joe@%",
+    database="shop",
+    host_key="mariadb:1",
+    reads_only=False,
+    is_read_only=False,
+    is_replica=False,
+    cluster=None,
+    started=1,
+)
+"""For tests that need none."""

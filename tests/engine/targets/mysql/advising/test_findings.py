@@ -19,6 +19,7 @@ from engine.targets.mysql.reading.condition import Condition, Histograms, Holder
 from engine.targets.mysql.reading.samples import Column, Sample
 from engine.targets.mysql.reading.tables import AutoIncrement, Index, Part, Table
 from engine.targets.mysql.reading.undo import Truncation
+from tests.engine.targets.mysql.flavors import SERVER
 
 NOTHING: Final = TargetHistory(now=0)
 KEY: Final = Index(name="PRIMARY", kind="BTREE", is_unique=True, may_be_null=False, columns=(("id", None),))
@@ -32,7 +33,9 @@ WIDE: Final = (Sample(Column("id", "int", 0, 1), 4, 0), Sample(Column("a", "varc
 
 def condition(*tables: Table, **more: object) -> Condition:
     known = {table.name: WIDE for table in tables if table.engine == "InnoDB"}
-    base = Condition(tables=tables, flavor=Flavor.MARIADB, samples=known, files={}, changes={})
+    of_server = {name: more.pop(name) for name in ("flavor", "cluster", "user") if name in more}
+    server = replace(SERVER, **of_server)  # type: ignore[arg-type]
+    base = Condition(tables=tables, server=server, samples=known, files={}, changes={})
     return replace(base, **more)  # type: ignore[arg-type]
 
 

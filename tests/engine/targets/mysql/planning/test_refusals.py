@@ -12,25 +12,12 @@ from engine.domain.requests import Request
 from engine.submission.validation import validate_request
 from engine.targets import resolve
 from engine.targets.mysql.connection.connecting import cluster
-from engine.targets.mysql.connection.server import Cluster, Flavor, Server
+from engine.targets.mysql.connection.server import Cluster, Server
 from engine.targets.mysql.planning.planner import refusal
 from engine.targets.mysql.planning.scope import scope
 from engine.targets.mysql.reading.tables import Table
+from tests.engine.targets.mysql.flavors import SERVER
 
-SERVER = Server(
-    flavor=Flavor.MARIADB,
-    version=(11, 8, 9),
-    version_text="11.8.9-MariaDB",
-    connection_id=7,
-    user="joe@%",
-    database="shop",
-    host_key="mariadb:1",
-    reads_only=False,
-    is_read_only=False,
-    is_replica=False,
-    cluster=None,
-    started=1,
-)
 QUIET = Options(server=ServerOptions(no_binlog=True))
 TABLES = [Table(database="shop", name=name, engine="InnoDB") for name in ("item", "Item", "or`der")]
 
