@@ -81,8 +81,8 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
             raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
 
 
-AT_ONCE = 0.1
-"""Seconds within which most servers have let in who opens a store: then nothing is shown before."""
+AT_ONCE = 0.03
+"""Seconds within which a server nearby has let in who opens a store: then nothing is shown before."""
 FIRST_PATIENCE = 0.3
 """Seconds to wait for a store that is locked, until that is shown."""
 

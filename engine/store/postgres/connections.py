@@ -136,6 +136,7 @@ class Pool:
             kwargs={**given, "autocommit": True},
             min_size=at_once,
             max_size=size,
+            num_workers=size,
             open=False,
             timeout=ANSWERS_WITHIN,
             check=_still_there,
