@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -79,6 +80,7 @@ class MySqlServer:
         self.socket = self.base / "socket"
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self._keyring: Path | None = None
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
             self._become_unprivileged()
@@ -106,15 +108,40 @@ class MySqlServer:
         return root if root != Path("/") and (root / "usr/lib64").exists() else None
 
     @property
+    def _plugins(self) -> Path:
+        return (self.unpacked or Path("/")) / "usr/lib/mysql/plugin"
+
+    def add_keyring(self) -> bool:
+        """Let MySQL encrypt the tables that ask for it, from the next start on; False if its package cannot.
+
+        It reads which components to load beside its program, and their settings in the directory of its plugins.
+        """
+        if not (self._plugins / "component_keyring_file.so").exists():
+            return False
+        place = self.base / "keyring"
+        place.mkdir()
+        for file in (self.program, *self._plugins.iterdir()):
+            (place / file.name).symlink_to(file)
+        (place / "mysqld.my").write_text('{"components": "file://component_keyring_file"}')
+        settings = json.dumps({"path": str(place / "keys"), "read_only": False})
+        (place / "component_keyring_file.cnf").write_text(settings)
+        if self._as_user:
+            os.chown(place, self._as_user["user"], self._as_user["group"])
+        self._keyring = place
+        return True
+
+    @property
     def _command(self) -> list[str | Path]:
+        program = self._keyring / self.program.name if self._keyring else self.program
+        plugins = [f"--plugin-dir={self._keyring}"] if self._keyring else []
         if self.unpacked is None:
-            return [self.program, "--no-defaults"]
+            return [program, "--no-defaults", *plugins]
         root = self.unpacked
         loader = root / "usr/lib64/ld-linux-x86-64.so.2"
         libraries = f"{root}/usr/lib/x86_64-linux-gnu"
         return [
-            loader, "--library-path", libraries, self.program, "--no-defaults",
-            f"--lc-messages-dir={root}/usr/share/mysql", f"--plugin-dir={root}/usr/lib/mysql/plugin",
+            loader, "--library-path", libraries, program, "--no-defaults",
+            f"--lc-messages-dir={root}/usr/share/mysql", f"--plugin-dir={self._keyring or self._plugins}",
         ]  # fmt: skip
 
     def _make(self) -> None:

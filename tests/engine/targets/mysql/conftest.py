@@ -24,6 +24,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[MySqlServer]:
     try:
         if flavor is Flavor.MARIADB:
             made.options = with_keys(made)
+        else:
+            made.add_keyring()
         made.start()
         yield made
     finally:

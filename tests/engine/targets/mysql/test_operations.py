@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pymysql
 import pytest
 
-from engine import Operation, ServerOptions, Status
+from engine import Engine, Operation, ServerOptions, Status
 from engine.domain.errors import UsageError
 from engine.domain.requests import CheckLevel, Options
 from engine.domain.statuses import Reason
+from engine.domain.thresholds import Thresholds
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.mysql.a_session import filled
@@ -38,6 +42,27 @@ async def test_analyze_collects_statistics_of_every_table(database: MySqlDatabas
         else "SELECT COUNT(*) FROM information_schema.column_statistics WHERE schema_name = DATABASE()"
     )
     assert database.value(known) > 0 or database.flavor is Flavor.MYSQL
+
+
+async def test_an_encrypted_table_is_tended_like_others_and_stays_encrypted(
+    database: MySqlDatabase, tmp_path: Path
+) -> None:
+    encrypted = "ENCRYPTION='Y'" if database.flavor is Flavor.MYSQL else "`ENCRYPTED`='YES'"
+    try:
+        filled(database, "secret", 20_000, more=encrypted)
+    except pymysql.OperationalError as error:
+        pytest.skip(f"the server encrypts no table: {error}")
+    database("DELETE FROM secret WHERE id % 10 > 0", "ANALYZE TABLE secret")
+    before = checksum(database, "secret")
+    limits = Thresholds(reclaim_soon=1_000_000)
+    async with Engine.open(tmp_path / "jobs.db") as engine:
+        advice = {one.operation: one for one in await engine.advise(database.url, limits=limits)}
+    assert advice[Operation.REBUILD].objects == ("secret",)
+    for operation in (Operation.OPTIMIZE, Operation.CHECK, Operation.REBUILD):
+        results = await run(database.url, operation, limits=limits)
+        assert statuses(results) == {Status.COMPLETED}
+    assert encrypted in database("SHOW CREATE TABLE secret")[0][1]
+    assert checksum(database, "secret") == before
 
 
 async def test_rebuild_gives_space_back_online_and_changes_no_row(database: MySqlDatabase) -> None:
