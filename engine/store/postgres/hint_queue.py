@@ -27,6 +27,8 @@ SWEEP_AFTER: Final = 0.25
 FORGET_EVERY: Final = 60.0
 """Seconds between two removals of what dead workers of procrastinate left."""
 RESTART_AFTER: Final = 1.0
+CONNECTS_WITHIN: Final = 5.0
+"""Seconds: who is asked to stop while the server is away does not wait longer."""
 _STALLED: Final = 3600.0
 """Seconds after which procrastinate forgets a worker: that it is dead is found out in another way."""
 _OPTIONS: Final[dict[str, Any]] = {
@@ -135,7 +137,8 @@ async def _serve_once(
 ) -> None:
     asked = parameters(url, "dbtend queue")
     asked["options"] += " -c synchronous_commit=off"  # a hint that a crash loses is given again
-    connector = procrastinate.PsycopgConnector(kwargs=asked, min_size=1, max_size=2)
+    # With a least number of connections it would wait half a minute for a server that is away, and fail.
+    connector = procrastinate.PsycopgConnector(kwargs=asked, min_size=0, max_size=2, timeout=CONNECTS_WITHIN)
     app = procrastinate.App(connector=connector)
     app.task(name="work")(work)
     # Without any periodic task the watch over its listener ends at once, and a lost one would mean endless polling.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,17 @@ async def test_a_worker_goes_on_while_its_tables_are_damaged(store_url: str, dam
         await asyncio.to_thread(hurt, store_url, damage)
         await submit(store, "stock")
         await until(lambda: is_idle(store))
+
+
+async def test_who_is_asked_to_stop_does_not_wait_for_a_server_that_is_away(store_url: str, tmp_path: Path) -> None:
+    over, away = asyncio.Event(), f"postgresql://postgres@:5432/dbtend?host={tmp_path}"
+    async with PostgresStore.open(store_url, what="the store") as store:
+        served = (away, store._pool, store._watch, ["any"])
+        serving = hint_queue.serve(*served, name="me", concurrency=1, look=store.has_pending, until=over)
+        async with asyncio.timeout(20), asyncio.TaskGroup() as running:
+            running.create_task(serving)
+            await asyncio.sleep(0)  # it begins to connect
+            over.set()
 
 
 async def test_a_worker_that_goes_on_with_another_target_leaves_the_hint_of_that(store_url: str) -> None:
