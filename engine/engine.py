@@ -694,8 +694,8 @@ class Engine:
 
     async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
         """New recipients hear of events from now on, and of those since an earlier time."""
-        self._must_write("notify")
         if names:
+            self._must_write("notify")
             await self._store.register_recipients(names, since=since)
 
     async def notify_now(self, config: Configured, compose: Compose) -> Sequence[str]:

@@ -33,14 +33,14 @@ async def fired_by(other: str, schedule: str, store: Store) -> UsageError | None
 
     Raises StoreError.
     """
-    host, _, path = other.partition(":")
+    (host, _, path), hint = other.partition(":"), "rename one"
     if other.startswith("/") or store.hosts is None:
         fires = await asyncio.to_thread(_defines, Path(other), schedule)
     elif host == store.hosts.host:
         fires = await asyncio.to_thread(_defines, Path(path), schedule)
     else:
-        fires = await store.role_is_held(role_of(other))
-    return UsageError(f"schedule {schedule}", f"is in {other}, too, which fires it", "rename one") if fires else None
+        fires, hint = await store.role_is_held(role_of(other)), "a worker here takes over if none is there"
+    return UsageError(f"schedule {schedule}", f"is in {other}, too, which fires it", hint) if fires else None
 
 
 def _defines(config: Path, schedule: str) -> bool:

@@ -127,7 +127,7 @@ def other_lines(states: Mapping[str, ScheduleState], known: Collection[str]) -> 
     """A line for each schedule of the store but the `known`: `nightly: in db1:/etc/dbtend.toml, disabled by ann`."""
     others = [state for name, state in sorted(states.items()) if name not in known]
     return [
-        f"{plain(one.name)}: in {plain(one.config) or 'no config file'}"
+        f"{plain(one.name)}: in {plain(one.config) or 'no config file of a worker'}"
         + (f", disabled by {plain(one.disabled_by)}" if one.disabled_at is not None else "")
         for one in others
     ]

@@ -97,7 +97,7 @@ async def test_a_schedule_of_one_name_on_two_hosts_fires_once_and_the_other_take
     first, second = (hosts.scheduler(store, config) for store in (hosts.first, hosts.second))
     async with hosts.first.holding_role(role_of(config_name(config, hosts.first))):
         await hosts.look(first, second)
-        assert f"is in db1:{config}, too, which fires it (rename one)" in caplog.text
+        assert f"is in db1:{config}, too, which fires it (a worker here takes over if none is there)" in caplog.text
         hosts.clock.at = NIGHT
         await hosts.look(second, first, second)
         assert await hosts.results("nightly") == [FiringStatus.FIRED]
