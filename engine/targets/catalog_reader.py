@@ -40,7 +40,7 @@ class Server(Protocol):
 
     @property
     def connection_id(self) -> int:
-        """The number by which it knows the connection."""
+        """The number of the connection at the server."""
 
 
 C = TypeVar("C", bound=Connection)

@@ -16,7 +16,7 @@ from engine.domain.thresholds import Thresholds
 
 _K = TypeVar("_K")
 _NOUNS: Final = {Operation.REINDEX: "index", Operation.CLEAN_LEFTOVERS: "leftover"}
-"""What an operation works on, where that is not tables."""
+"""What these operations work on; the others work on tables."""
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""Runs the steps of a plan on a server: what is the same whatever the server."""
+"""Runs the steps of a plan on a server: the part that is the same for all servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database on a server as a target, and a session there: what is the same whatever the server."""
+"""A database on a server as a target, and a session there: the part that is the same for all servers."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
     async def _connect(self, name: str, *, read_only: bool, before: S | None) -> tuple[C, S]:
         """A connection that reads the catalog and waits for no locks. Raises TargetError.
 
-        `before`: who answered the first connection, where it is lost.
+        `before`: who answered the first connection; None: this is the first.
         """
 
     @abstractmethod

@@ -31,7 +31,7 @@ from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running import statement, throttling, undo
-from engine.targets.mysql.running.effects import Checks, Totals, with_sizes
+from engine.targets.mysql.running.checking import Checks
 from engine.targets.mysql.running.monitor import Monitor, Watched
 from engine.targets.mysql.running.orphan_cleanup import end_lost, marked, recovery_data
 from engine.targets.mysql.running.progress import Progress
@@ -41,6 +41,7 @@ from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.server_operation import ServerOperation, facts_with
 from engine.targets.step_execution import StepContext, StepResult
 from engine.targets.stop_signal import StopSignals
+from engine.targets.totals import Totals, with_sizes
 
 CONNECTION_ENDED: Final = (
     "the connection was lost, though the server went on: an administrator ended it (KILL), or the network failed"
@@ -143,7 +144,11 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
     def _note(self, step: MySqlStep, result: StepResult) -> None:
         if result.requeue:
             return
-        self._totals.add(step, result)
+        # The step of its table counts already.
+        counts = step.method is not Method.HISTOGRAMS or result.status is not Status.COMPLETED
+        self._totals.add(result, counts=counts)
+        if self._checks is not None:
+            self._checks.add(step, result)
         if step.table is None or step.method not in {Method.CHECK, Method.REPAIR}:
             return
         if result.findings and step.table.engine in self._reader.server.recovers:
@@ -197,7 +202,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         return Run(answer, watched, pooled.server, size_before, lost, kills_before)
 
     async def _result(self, step: MySqlStep, run: Run, context: StepContext) -> StepResult:
-        effect = with_sizes(run.size_before, await self._size(step)) if run.answer.error is None else {}
+        effect = with_sizes({}, run.size_before, await self._size(step)) if run.answer.error is None else {}
         result = step_result(
             step,
             run.answer,

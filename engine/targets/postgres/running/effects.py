@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts
+from engine.targets import totals
 from engine.targets.postgres.planning.operation_steps import PAGE
-from engine.targets.postgres.running.checking import Checks
 from engine.targets.postgres.running.statement import Notice
 from engine.targets.step_execution import StepResult
 
@@ -58,54 +58,24 @@ def effects(notices: Sequence[Notice]) -> dict[str, int]:
     return found
 
 
-def with_sizes(effect: Mapping[str, int], before: int | None, after: int | None) -> dict[str, int]:
-    """The effect with the size of the object before and now, where both are known."""
-    if before is None or after is None:
-        return dict(effect)
-    return {**effect, "size": after, "size_before": before}
+class Totals(totals.Totals):
+    """The sums over all steps."""
 
+    _all_measured = True
 
-class Totals:
-    """What the steps of an operation did together."""
-
-    def __init__(self, checks: Checks | None = None, left_out: int = 0) -> None:
-        """
-        Args:
-            checks: of a check, what it has found.
-            left_out: how many tables or indexes the plan leaves out, see `OperationPlan.left_out`.
-        """
-        self._sums: dict[str, int] = {}
-        self._all_measured = True
-        self._checks = checks
-        self._left_out = left_out
-
-    def add(self, result: StepResult) -> None:
+    def add(self, result: StepResult, *, counts: bool = True) -> None:
         effect = result.effect or {}
-        for name in ("rows_removed", "rows_kept", "pages_removed"):
-            if isinstance(number := effect.get(name), int):
-                self._add(name, number)
-        before, after = effect.get("size_before"), effect.get("size")
-        if isinstance(before, int) and isinstance(after, int):
-            self._add("back_bytes", before - after)
-        elif isinstance(pages := effect.get("pages_removed"), int):
-            self._add("back_bytes", pages * PAGE)
-        else:
-            self._all_measured = False
+        if "size_before" not in effect:
+            if isinstance(pages := effect.get("pages_removed"), int):
+                self._add("back_bytes", pages * PAGE)
+            else:
+                self._all_measured = False
         if isinstance(objects := effect.get("objects"), tuple):
             self._add("steps_completed", len(objects))
-            if result.status is not Status.CANCELLED:  # what it has not done has steps of its own
-                return
-        self._add(f"steps_{result.status}", 1)
-
-    def _add(self, name: str, number: int) -> None:
-        self._sums[name] = self._sums.get(name, 0) + number
+            counts = counts and result.status is Status.CANCELLED  # what else it has not done has steps of its own
+        super().add(result, counts=counts)
 
     def facts(self) -> Facts:
-        """Empty before the first step has ended."""
-        sums = dict(self._sums)
-        if not self._all_measured and sums.get("back_bytes", 0) < 0:
-            del sums["back_bytes"]  # incomplete, and would show as growth
-        if sums and self._left_out:
-            sums["left_out"] = self._left_out
-        checked = self._checks.facts() if self._checks is not None and sums else {}
-        return {**checked, **sums}
+        if not self._all_measured and self._sums.get("back_bytes", 0) < 0:  # incomplete, and would show as growth
+            return {name: fact for name, fact in super().facts().items() if name != "back_bytes"}
+        return super().facts()

@@ -20,13 +20,14 @@ from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.amcheck import truncated_files
 from engine.targets.postgres.running.checking import damaged_object, may_blame_table, with_truncated_files
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner, OperationParts
-from engine.targets.postgres.running.effects import effects, with_sizes
+from engine.targets.postgres.running.effects import effects
 from engine.targets.postgres.running.groups import divided
 from engine.targets.postgres.running.invalid_index_cleanup import CleanupResult
 from engine.targets.postgres.running.partial_effects import never_had_lock, partial_effect
 from engine.targets.postgres.running.result import step_result
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress, StepResult
+from engine.targets.totals import with_sizes
 
 FEW_ROWS: Final = 50
 """Dead rows of any table that autovacuum leaves alone by default."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from engine.domain.statuses import Status
-from engine.targets.postgres.running.effects import Totals, effects, with_sizes
+from engine.targets.postgres.running.effects import Totals, effects
 from engine.targets.postgres.running.invalid_indexes import is_copy_of
 from engine.targets.postgres.running.statement import Notice
 from engine.targets.step_execution import StepResult
+from engine.targets.totals import with_sizes
 
 NEWER = (
     'finished vacuuming "shop.public.item": index scans: 1\n'

@@ -1,4 +1,4 @@
-"""What the steps of an operation did together."""
+"""What a check found, table by table."""
 
 from __future__ import annotations
 
@@ -16,47 +16,6 @@ from engine.targets.mysql.reading.tables import REPAIRABLE, Table
 from engine.targets.step_execution import StepResult
 
 _DATA_FILES: Final = {"MyISAM": "MYD", "Aria": "MAD"}
-
-
-def with_sizes(before: int | None, after: int | None) -> dict[str, int]:
-    """What a table took before, and takes now, where both are known."""
-    return {} if before is None or after is None else {"size": after, "size_before": before}
-
-
-class Totals:
-    """The sums over all steps."""
-
-    def __init__(self, checks: Checks | None = None, left_out: int = 0) -> None:
-        """
-        Args:
-            checks: of a check, what it has found.
-            left_out: how many tables the plan leaves out, see `OperationPlan.left_out`.
-        """
-        self._sums: dict[str, int] = {}
-        self._checks = checks
-        self._left_out = left_out
-
-    def add(self, step: MySqlStep, result: StepResult) -> None:
-        effect: Mapping[str, object] = result.effect or {}
-        before, after = effect.get("size_before"), effect.get("size")
-        if isinstance(before, int) and isinstance(after, int):
-            self._add("back_bytes", before - after)
-        if isinstance(lost := effect.get("rows_lost"), int):
-            self._add("rows_lost", lost)
-        if step.method is not Method.HISTOGRAMS or result.status is not Status.COMPLETED:  # its table counts already
-            self._add(f"steps_{result.status}", 1)
-        if self._checks is not None:
-            self._checks.add(step, result)
-
-    def _add(self, name: str, number: int) -> None:
-        self._sums[name] = self._sums.get(name, 0) + number
-
-    def facts(self) -> Facts:
-        """Empty before the first step has ended."""
-        sums = dict(self._sums)
-        if sums and self._left_out:
-            sums["left_out"] = self._left_out
-        return {**(self._checks.facts() if self._checks is not None and sums else {}), **sums}
 
 
 class Checks:
