@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.config.model import TargetEntry
 from engine.domain.errors import TargetError, UsageError
+from engine.domain.humanize import counted, listed
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import Expansion
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
@@ -27,7 +28,7 @@ from tui.commands.settings import Settings
 from tui.commands.targets import expanded, target_entries
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.survey_format import FleetRow, counts_line, fleet_json, sorted_rows, table
-from tui.presentation.text import size
+from tui.presentation.text import plain, size
 
 _OLD: Final = 60.0
 """Seconds from which on the age of a survey is shown."""
@@ -93,4 +94,18 @@ def _lines(rows: Sequence[FleetRow], shown: Sequence[FleetRow], meant: FleetFilt
         of_others = any(inspector.elsewhere(row.survey.target) for row in shown)
         where = ", those of files of other hosts on these hosts" if of_others else ""
         lines += ["", f"the oldest survey was made {int(age // 60)} min ago; --refresh makes them again{where}"]
-    return lines
+    return lines + _outdated(shown)
+
+
+def _outdated(rows: Sequence[FleetRow]) -> list[str]:
+    """What to do about files of other hosts whose last job has made their survey untrue: it is not made again here."""
+    hosts = [
+        host
+        for row in rows
+        if row.last_job is not None and (row.last_job.ran_until or 0) > row.survey.surveyed_at
+        if (host := inspector.elsewhere(row.survey.target)) is not None
+    ]
+    if not hosts:
+        return []
+    there = listed([plain(host) for host in sorted(set(hosts))])
+    return ["", f"surveyed before the last job: {counted(len(hosts), 'target')}; dbtend fleet on {there} surveys again"]

@@ -111,8 +111,8 @@ def _queue(found: StoreCheck) -> Check:
 
 def _workers(found: StoreCheck) -> Check:
     text = f"{found.workers:,} alive"
-    if found.dead_workers and found.open_jobs:
-        return Check(Level.WARN, "workers", f"{text}; {found.dead_workers} died, and their jobs wait for rescue")
+    if found.dead_workers:
+        return Check(Level.WARN, "workers", f"{text}; jobs of {found.dead_workers:,} that died wait for rescue")
     if found.open_jobs and not found.workers:
         return Check(Level.WARN, "workers", f"none, and {found.open_jobs:,} open", "start one: dbtend worker")
     return Check(Level.OK, "workers", text)

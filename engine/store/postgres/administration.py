@@ -20,7 +20,9 @@ ROUND_TRIPS: Final = 9
 _FACTS: Final = f"""SELECT current_setting('server_version'), current_database(), pg_database_size(current_database()),
     session_user::text, (SELECT count(*) FROM parent_job), (SELECT count(*) FROM parent_job WHERE finished_at IS NULL),
     (SELECT count(*) FROM event), (SELECT count(*) FROM worker AS w WHERE {LIVES}),
-    (SELECT count(*) FROM worker AS w WHERE NOT {LIVES}),
+    (SELECT count(*) FROM worker AS w WHERE NOT {LIVES} AND (
+        EXISTS (SELECT FROM child_job WHERE owner = w.id)
+        OR EXISTS (SELECT FROM child_job WHERE reserved_by = w.id AND finished_at IS NULL))),
     inet_server_addr() IS NULL"""
 _BROKEN: Final = {
     Invariant.RUNNING_HAS_WORKER: """SELECT count(*) FROM child_job

@@ -163,6 +163,12 @@ def test_what_is_known_of_a_file_of_another_host_is_its_last_survey(
     monkeypatch.delenv("DBTEND_HOST")
     (known,) = dbtend("--store", shared, "fleet", there, "--refresh", "--json").json["targets"]
     assert (known["size"], known["level"]) == (here["size"], here["level"])
+    assert "before the last job" not in dbtend("--store", shared, "fleet", there).out
+    monkeypatch.setenv("DBTEND_HOST", "db2")
+    assert dbtend.process("--store", shared, "run", sales, "--op", "vacuum").code == 0
+    monkeypatch.delenv("DBTEND_HOST")
+    outdated = dbtend("--store", shared, "fleet", there).out
+    assert "surveyed before the last job: 1 target; dbtend fleet on db2 surveys again" in outdated
 
 
 @pytest.mark.long

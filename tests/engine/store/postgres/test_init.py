@@ -178,6 +178,18 @@ async def test_tables_of_procrastinate_that_were_dropped_are_made_again(store_ur
         assert await store.count() == 1
 
 
+async def test_a_dead_process_counts_while_jobs_are_left_of_it(store_url: str) -> None:
+    dead = "INSERT INTO worker (id, session, pid, host, started_at, beat_at) VALUES ('dead', 0, 1, 'db1', 0, 0)"
+    async with PostgresStore.open(store_url, what="the store") as store:
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        with as_admin(store_url) as admin:
+            admin.execute("SET search_path = dbtend")
+            admin.execute(dead.encode())
+            assert (await administration.check(store_url)).dead_workers == 0
+            assert await store.claim("dead") is not None
+            assert (await administration.check(store_url)).dead_workers == 1
+
+
 BREAKS = {
     Invariant.RUNNING_HAS_WORKER: """UPDATE child_job SET status = 'running', due = false, owner = 'nobody',
         attempt = 1, started_at = 1 WHERE ordinal = 1; UPDATE parent_job SET status = 'running', started_at = 1""",
