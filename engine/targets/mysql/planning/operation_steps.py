@@ -128,12 +128,11 @@ def analyze_steps(
 
 
 def rebuild_steps(tables: Iterable[Table], options: Options, flavor: Flavor, reasons: Reasons) -> list[MySqlStep]:
-    """Online where the table can be, else as the server does it; see `Table.must_be_offline`."""
-    steps = []
+    """Online; with --offline as the server does it: online where it can, see `Table.must_be_offline`."""
+    steps, how = [], "" if options.server.offline else ", ALGORITHM=INPLACE, LOCK=NONE"
     for table in tables:
-        is_offline = bool(table.must_be_offline)
-        command = f"ALTER TABLE {table.sql} FORCE" + ("" if is_offline else ", ALGORITHM=INPLACE, LOCK=NONE")
-        lock = BLOCKS_WRITERS if is_offline else BLOCKS_EVERYONE_BRIEFLY
+        command = f"ALTER TABLE {table.sql} FORCE{how}"
+        lock = BLOCKS_WRITERS if table.must_be_offline else BLOCKS_EVERYONE_BRIEFLY
         reason = reasons.get(table.name, "rebuilt because you asked")
         steps.append(_step(Method.REBUILD, Operation.REBUILD, table, flavor, command, reason, lock))
     return longest_first(steps)

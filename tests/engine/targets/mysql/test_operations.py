@@ -97,16 +97,18 @@ async def test_what_cannot_be_rebuilt_online_is_refused_in_words_and_done_offlin
     assert statuses(await run(database.url, Operation.REBUILD, OFFLINE)) == {Status.COMPLETED}
 
 
-async def test_what_only_the_server_knows_to_be_impossible_online_is_refused_with_its_words(
+async def test_what_only_the_server_knows_to_be_impossible_online_is_refused_with_its_words_and_done_offline(
     database: MySqlDatabase,
 ) -> None:
     filled(database, "item")
     async with connected(database.url) as session:
-        (step,) = (await session.plan(Operation.REBUILD, Options())).steps
+        options = [Options(server=server) for server in (ServerOptions(), OFFLINE)]
+        steps = [(await session.plan(Operation.REBUILD, one)).steps[0] for one in options]
         database("ALTER TABLE item ADD t TEXT", "ALTER TABLE item ADD FULLTEXT (t)")
-        result = await session.execute(step, StepContext())
+        result, done = [await session.execute(step, StepContext()) for step in steps]
     assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
     assert "--offline" in (result.error or "")
+    assert done.status is Status.COMPLETED
 
 
 async def test_a_check_finds_nothing_in_sound_tables_of_every_engine(database: MySqlDatabase) -> None:
