@@ -190,6 +190,9 @@ async def _set_up(
         # No ANSI_QUOTES, no NO_BACKSLASH_ESCAPES; a copy of a table accepts all of its values.
         "sql_mode": "NO_ENGINE_SUBSTITUTION",
         "lc_messages": "en_US",
+        # The catalog is read to its end, whatever the server allows applications.
+        "sql_select_limit": 2**64 - 1,
+        "sql_big_selects": 1,
     }
     if flavor is Flavor.MARIADB:
         settings["max_statement_time"] = float(statement_timeout)

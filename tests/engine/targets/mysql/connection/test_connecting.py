@@ -53,6 +53,17 @@ async def test_a_connection_says_who_answers(database: MySqlDatabase) -> None:
     assert (again.key, again.host_key, again.started) == (server.key, server.host_key, server.started)
 
 
+@pytest.mark.parametrize("limit", ["sql_select_limit", "max_join_size"])
+async def test_a_limit_of_the_server_on_queries_hides_no_table(database: MySqlDatabase, limit: str) -> None:
+    database("CREATE TABLE a (id INT PRIMARY KEY)", "CREATE TABLE b (id INT PRIMARY KEY)")
+    before = database.value(f"SELECT @@GLOBAL.{limit}")
+    try:
+        database(f"SET GLOBAL {limit} = 1")
+        assert len((await plan(database.url, Operation.CHECK)).steps) == 2
+    finally:
+        database(f"SET GLOBAL {limit} = {before}", "SET GLOBAL sql_big_selects = 1")
+
+
 async def test_a_command_answers_with_text(database: MySqlDatabase) -> None:
     database("CREATE TABLE t (id int PRIMARY KEY)")
     connection, _ = await opened(database.url)
