@@ -6,6 +6,7 @@ From the statistics of the server alone, and more exactly from what rows take on
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -28,10 +29,40 @@ _LEAST_CHUNK: Final = 64
 
 def table_share(table: TableShape) -> float:
     """The share of the table, from 0 to 1, that a rewrite would give back."""
-    header = 23 + (table.columns + 7) // 8 * table.has_nulls
-    row = aligned(header) + aligned(table.width) + ITEM_POINTER
+    header = 23 + (table.columns + 7) // 8 * any(table.null_shares)
+    data = values_bytes(table.widths, table.alignments, table.null_shares)
+    row = aligned(header) + data + ITEM_POINTER
     rows_on_a_page = max(math.floor((PAGE - PAGE_HEADER) * table.fill_factor / row), 1)
     return _share(math.ceil(table.rows / rows_on_a_page), table.pages)
+
+
+def values_bytes(widths: Sequence[float], alignments: Sequence[int], null_shares: Sequence[float]) -> float:
+    """Bytes of the values of a row on average, with the padding before those that begin at a multiple of bytes, and
+    after the last.
+
+    Values of variable length count as if all had their average.
+    """
+    total = 0.0
+    place: int | None = 0
+    """How far the row has come, modulo 8; None: that differs from row to row, and is a multiple of `grain`."""
+    grain = 8
+    for width, align, null_share in zip([*widths, 0.0], [*alignments, 8], [*null_shares, 0.0], strict=True):
+        if null_share == 1:
+            continue
+        padding = max(align - grain, 0) / 2 if place is None else -place % align
+        total += (1 - null_share) * (padding + width)
+        before = min(grain, align) if null_share else max(grain, align)
+        if null_share or (place is None and align < 8):
+            place, grain = None, min(before, _grain(round(width)))
+        else:
+            place = ((0 if place is None else place + round(padding)) + round(width)) % 8
+            grain = _grain(place)
+    return total
+
+
+def _grain(bytes_: int) -> int:
+    """The greatest of 1, 2, 4 and 8 that it is a multiple of."""
+    return min(bytes_ & -bytes_, 8) or 8
 
 
 def toast_share(toast: ToastShape, chunk: float = FULL_CHUNK) -> float:
@@ -50,9 +81,12 @@ def tree_share(tree: TreeShape) -> float | None:
     """
     if not tree.is_known:
         return None
-    null_share = 0.0 if tree.is_partial else tree.null_share
-    size = aligned(8 + tree.width)
-    rows, nulls = max(tree.rows * (1 - null_share), 1.0), tree.rows * null_share
+    null_shares = [0.0 for _ in tree.null_shares] if tree.is_partial else tree.null_shares
+    all_null = math.prod(null_shares)
+    rows, nulls = max(tree.rows * (1 - all_null), 1.0), tree.rows * all_null
+    others = [(share - all_null) / (1 - all_null) if all_null < 1 else 0.0 for share in null_shares]
+    header = 8 + 8 * (1 - math.prod(1 - share for share in others))  # with a NULL among its values
+    size = header + values_bytes(tree.widths, tree.alignments, others)
     distinct = min(max(tree.distinct, 1.0), rows)
     if tree.deduplicates and rows / distinct > _EQUAL:
         items, taken = (distinct * number for number in equal_keys(rows / distinct, size))

@@ -43,12 +43,13 @@ def chunk_bytes(pages: Sequence[Page]) -> float | None:
     sizes = _sizes(pages)
     if not sizes:
         return None
-    room, free = PAGE - PAGE_HEADER, [PAGE - PAGE_HEADER]
+    room = PAGE - PAGE_HEADER
+    filled, left = 0, 0
     for size in sizes:
-        place = next((place for place, left in enumerate(free) if left >= size), len(free))
-        free += [room] if place == len(free) else []
-        free[place] -= size
-    return (len(free) * room - free[-1]) / len(sizes)
+        if left < size:  # as a rewrite fills them: it never goes back to an earlier page
+            filled, left = filled + 1, room
+        left -= size
+    return (filled * room - left) / len(sizes)
 
 
 def gist_rows(pages: Sequence[Page]) -> Rows | None:
@@ -92,7 +93,7 @@ def _tree_entry(item: bytes) -> tuple[bool, bytes, int, int]:
     return bool(info & 0x8000), item[_TUPLE_HEADER:size], size, position & 0x0FFF if is_posting else 1
 
 
-def equal_keys(rows: float, size: int) -> tuple[float, float]:
+def equal_keys(rows: float, size: float) -> tuple[float, float]:
     """How many items rows with one key make in a B-tree, and what they take. `size`: of an item with one row.
 
     Items are counted by their share, as a page may hold only a part of these rows.

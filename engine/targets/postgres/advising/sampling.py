@@ -24,7 +24,7 @@ MOST_LOOKED_AT: Final = 50
 """Tables and indexes, the largest possible gains first."""
 TAKES: Final = 5.0
 """Seconds after which no further one is looked at."""
-TREE_PAGES: Final = 48
+TREE_PAGES: Final = 128
 GIST_PAGES: Final = 48
 GIN_PAGES: Final = 160
 TOAST_PAGES: Final = 64

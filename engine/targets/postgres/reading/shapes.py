@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,10 +17,14 @@ class TableShape:
     oid: int
     pages: int
     rows: float
-    width: float
     columns: int
-    has_nulls: bool
     fill_factor: float
+    widths: Sequence[float]
+    """Bytes of each column that has statistics, on average, in the order of the row."""
+    alignments: Sequence[int]
+    """The multiples of bytes at which these columns begin: 1, 2, 4 or 8."""
+    null_shares: Sequence[float]
+    """The share of NULLs in each of these columns."""
 
 
 @frozen
@@ -29,9 +34,10 @@ class TreeShape:
     oid: int
     pages: int
     rows: float
-    width: float
-    null_share: float
-    """The share of NULLs in an index on a single column."""
+    widths: Sequence[float]
+    """Of each column, as those of a table."""
+    alignments: Sequence[int]
+    null_shares: Sequence[float]
     distinct: float
     fill_factor: float
     deduplicates: bool
@@ -74,7 +80,7 @@ class ToastShape:
     def tree(self) -> TreeShape:
         """Its index: a key is the number of a value and of a chunk."""
         rows = self.index_rows
-        return TreeShape(self.index, self.index_pages, rows, 8, 0.0, rows, 0.9, False, True)
+        return TreeShape(self.index, self.index_pages, rows, [4, 4], [4, 4], [0, 0], rows, 0.9, False, True)
 
 
 @frozen
@@ -115,14 +121,21 @@ JOIN pg_attribute AS a ON a.attrelid = sc.oid AND a.attname = s.attname WHERE NO
 _FILL_FACTOR: Final = """coalesce((SELECT split_part(o, '=', 2)::float8 FROM unnest({0}.reloptions) AS o
     WHERE starts_with(o, 'fillfactor=')), {1}) / 100"""
 
+_ALIGNMENT: Final = """CASE WHEN {a}.attlen = -1 AND {a}.attstorage <> 'p' AND {width} < 127 THEN 1
+    ELSE CASE {a}.attalign WHEN 'c' THEN 1 WHEN 's' THEN 2 WHEN 'i' THEN 4 ELSE 8 END END"""
+"""A value of variable length that is short begins at any byte."""
+
 TABLE_SHAPES: Final = f"""
-WITH columns AS ({{columns}}), known AS (
-    SELECT starelid, sum((1 - stanullfrac) * stawidth) AS width, bool_or(stanullfrac > 0) AS has_nulls
-    FROM columns GROUP BY 1)
-SELECT c.oid::int8, c.relpages::int8, c.reltuples::float8, known.width::float8, c.relnatts::int4, known.has_nulls,
-    {_FILL_FACTOR.format("c", 100)}
-FROM pg_class AS c JOIN known ON known.starelid = c.oid
-WHERE c.relkind IN ('r', 'm') AND c.reltuples >= 0 AND c.relpages >= {{least}}
+WITH columns AS {{how}} ({{columns}}), known AS (
+    SELECT a.attrelid, array_agg(one.stawidth::float8 ORDER BY a.attnum) AS widths,
+        array_agg({_ALIGNMENT.format(a="a", width="one.stawidth")} ORDER BY a.attnum) AS alignments,
+        array_agg(one.stanullfrac::float8 ORDER BY a.attnum) AS null_shares
+    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+    JOIN columns AS one ON one.starelid = a.attrelid AND one.staattnum = a.attnum
+    WHERE c.relkind IN ('r', 'm') AND c.reltuples >= 0 AND c.relpages >= {{least}} GROUP BY 1)
+SELECT c.oid::int8, c.relpages::int8, c.reltuples::float8, c.relnatts::int4, {_FILL_FACTOR.format("c", 100)},
+    known.widths, known.alignments, known.null_shares
+FROM pg_class AS c JOIN known ON known.attrelid = c.oid
 """
 # Numbers with decimals may be equal and look different, as may texts by the rules of some languages: these are never
 # stored once for several rows, and neither are the keys of an index with further columns.
@@ -140,14 +153,18 @@ server counts them twice. Where no row would be left that is seen at once, else 
 """
 TREE_SHAPES: Final = f"""
 WITH columns AS {{how}} ({{columns}}), keys AS (
-    SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number, x.indpred IS NOT NULL AS is_partial
+    SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number, x.indpred IS NOT NULL AS is_partial,
+        a.attlen, a.attstorage, a.attalign
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
     CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS key (number, place)
+    JOIN pg_attribute AS a ON a.attrelid = x.indexrelid AND a.attnum = key.place
     WHERE x.indisvalid AND i.relpages >= {{least}} AND i.reltuples >= 0),
 known AS (
     SELECT k.indexrelid, k.indrelid, bool_or(k.indisunique) AS is_unique, bool_or(k.is_partial) AS is_partial,
-        sum(coalesce(own.stawidth, made.stawidth, 8)) AS width,
-        CASE WHEN count(*) = 1 THEN coalesce(max(coalesce(own.stanullfrac, made.stanullfrac)), 0) ELSE 0 END AS nulls,
+        array_agg(coalesce(own.stawidth, made.stawidth, 8)::float8 ORDER BY k.place) AS widths,
+        array_agg({_ALIGNMENT.format(a="k", width="coalesce(own.stawidth, made.stawidth, 8)")} ORDER BY k.place)
+            AS alignments,
+        array_agg(coalesce(own.stanullfrac, made.stanullfrac, 0)::float8 ORDER BY k.place) AS null_shares,
         bool_and(own.starelid IS NOT NULL OR made.starelid IS NOT NULL) AS is_known,
         sum(ln(greatest(1, CASE
             WHEN coalesce(own.stadistinct, made.stadistinct) < 0
@@ -162,7 +179,7 @@ known AS (
     LEFT JOIN columns AS own ON own.starelid = k.indrelid AND own.staattnum = k.number AND k.number <> 0
     LEFT JOIN columns AS made ON made.starelid = k.indexrelid AND made.staattnum = k.place AND k.number = 0
     GROUP BY 1, 2)
-SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.width::float8, known.nulls::float8,
+SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.widths, known.alignments, known.null_shares,
     exp(least(known.log_distinct, 60))::float8, {_FILL_FACTOR.format("i", 90)},
     NOT known.is_unique AND {_EQUAL_KEYS_ARE_ALIKE} AND NOT EXISTS (
         SELECT FROM unnest(i.reloptions) AS o WHERE o IN ('deduplicate_items=off', 'deduplicate_items=false')),

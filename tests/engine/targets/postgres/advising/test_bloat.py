@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import struct
+from collections.abc import Sequence
+
 import pytest
 
 from engine.domain.advice import TargetHistory
 from engine.targets.postgres.advising import findings
-from engine.targets.postgres.advising.bloat import table_share, tree_share, tree_share_if_correlated
+from engine.targets.postgres.advising.bloat import table_share, tree_share, tree_share_if_correlated, values_bytes
 from engine.targets.postgres.advising.collect import collect_condition
+from engine.targets.postgres.advising.page_contents import chunk_bytes
+from engine.targets.postgres.reading.pages import ITEM_POINTER, PAGE, PAGE_HEADER, Page
 from engine.targets.postgres.reading.shapes import TableShape, TreeShape
 from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database, as_admin
 
-FULL_TREE = TreeShape(1, 2745, 1_000_000, 4, 0.0, 1_000_000, 0.9, False, True)
+FULL_TREE = TreeShape(1, 2745, 1_000_000, [4], [4], [0], 1_000_000, 0.9, False, True)
 
 
 def test_a_tree_that_is_as_small_as_it_can_be_has_no_dead_space() -> None:
@@ -21,23 +27,62 @@ def test_a_tree_that_is_as_small_as_it_can_be_has_no_dead_space() -> None:
 
 def test_trap_a_tree_with_many_equal_keys_is_known_to_be_small() -> None:
     """Without deduplication it would be taken for one that is far too small."""
-    few = TreeShape(1, 1700, 1_000_000, 4, 0.0, 10, 0.9, True, True)
+    few = TreeShape(1, 1700, 1_000_000, [4], [4], [0], 10, 0.9, True, True)
     assert tree_share(few) == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_tree_whose_columns_may_depend_on_each_other_may_have_more_dead_space() -> None:
-    tree = TreeShape(1, 2745, 1_000_000, 8, 0.0, 1_000_000, 0.9, True, True, distinct_at_least=20_000)
+    tree = TreeShape(1, 2745, 1_000_000, [4, 4], [4, 4], [0, 0], 1_000_000, 0.9, True, True, distinct_at_least=20_000)
     assert tree_share(tree) == pytest.approx(0, abs=0.02)
     assert tree_share_if_correlated(tree) == pytest.approx(0.7, abs=0.1)
 
 
 def test_nothing_is_said_of_a_tree_without_statistics() -> None:
-    assert tree_share(TreeShape(1, 9000, 1000, 4, 0.0, 10, 0.9, True, False)) is None
+    assert tree_share(TreeShape(1, 9000, 1000, [4], [4], [0], 10, 0.9, True, False)) is None
 
 
 def test_a_share_is_never_below_nothing() -> None:
-    assert table_share(TableShape(1, 10, 1_000_000, 100, 3, False, 1.0)) == 0
-    assert tree_share(TreeShape(1, 10, 1_000_000, 4, 0.0, 1_000_000, 0.9, False, True)) == 0
+    assert table_share(TableShape(1, 10, 1_000_000, 1, 1.0, [100], [1], [0])) == 0
+    assert tree_share(TreeShape(1, 10, 1_000_000, [4], [4], [0], 1_000_000, 0.9, False, True)) == 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ([(1, 1, 0), (8, 8, 0), (1, 1, 0), (8, 8, 0)], 32),
+        ([(4, 4, 0), (33, 1, 0), (4, 4, 0)], 48),
+        ([(4, 4, 0.5), (8, 8, 0)], 12),
+        ([(4, 4, 0.5), (4, 4, 0.5), (8, 8, 0)], 14),
+        ([(10, 1, 1), (4, 4, 0)], 8),
+    ],
+)
+def test_the_padding_between_columns_counts(columns: Sequence[tuple[float, int, float]], expected: float) -> None:
+    assert values_bytes(*zip(*columns, strict=True)) == expected
+
+
+def test_a_table_whose_columns_need_padding_is_not_taken_for_bloated() -> None:
+    assert table_share(TableShape(1, 1000, 136_000, 4, 1.0, [1, 8, 1, 8], [1, 8, 1, 8], [0, 0, 0, 0])) == 0
+
+
+def test_rows_without_any_value_take_next_to_nothing_in_an_index_of_several_columns() -> None:
+    tree = TreeShape(1, 4200, 1_000_000, [33, 33], [1, 1], [0.9, 0.9], 1_000_000, 0.9, True, True)
+    assert tree_share(tree) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_rewrite_of_toast_never_goes_back_to_an_earlier_page() -> None:
+    sizes = [3000, 3000, 3000, 1500, 1500]
+    assert chunk_bytes([page_of(sizes[:2]), page_of(sizes[2:])]) == pytest.approx((8168 + 6020) / 5)
+
+
+def page_of(sizes: Sequence[int]) -> Page:
+    """A page with items of so many bytes."""
+    ends = list(itertools.accumulate(sizes))
+    pointers = [PAGE - end | 1 << 15 | size << 17 for end, size in zip(ends, sizes, strict=True)]
+    lower = PAGE_HEADER + ITEM_POINTER * len(sizes)
+    header = struct.pack("<12xHHHH4x", lower, PAGE - ends[-1], PAGE, PAGE | 4)
+    page = Page.of(header + struct.pack(f"<{len(sizes)}I", *pointers), bytes(ends[-1]))
+    assert page is not None
+    return page
 
 
 async def test_estimates_come_close_to_what_a_rewrite_gives_back(database: Database) -> None:
