@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
@@ -106,12 +106,9 @@ class MySqlSession(ServerSession[Connection, Server]):
 
     def running(self, plan: OperationPlan, options: Options, unopened: Sequence[Table] = ()) -> MySqlOperation:
         """What runs the steps of a plan. It is closed with the session."""
-
-        async def opened() -> tuple[Connection, Server]:
-            return await self._connect(binlog=not options.server.no_binlog)
-
+        connect = partial(self._connect, binlog=not options.server.no_binlog)
         operation = MySqlOperation(
-            plan, options, self._reader, opened, self._name, self._lock_timeout, self._replicas, unopened
+            plan, options, self._reader, connect, self._name, self._lock_timeout, self._replicas, unopened
         )
         self._operations.push_async_callback(operation.close)
         return operation

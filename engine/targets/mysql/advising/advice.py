@@ -158,37 +158,27 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
     held_text = f"{size(held)} of undo log on the server" if held else hidden
     reason = f"{counted(history, 'transaction')} to purge, {held_text}"
     holder = f"held back by {undo.holder.text}" if undo.holder is not None else "purge is behind"
+    to_set = undo.truncation.to_set if undo.truncation is not None else ""
+    is_large = excess >= limits.reclaim_now and (undo.truncation is None or bool(to_set))
+    cause: Cause | None = None
     if history >= LONG_HISTORY:
-        return Advice(
-            operation=Operation.PURGE_UNDO,
-            level=Level.SOON,
-            cause=Cause.LONG_HISTORY,
-            reason=f"{reason}; {holder}",
-            facts={**facts, "causes": (Cause.LONG_HISTORY,)},
-            obstacles=(holder,),
-            needs_manual_fix=True,
-        )
-    if undo.left:
-        return Advice(
-            operation=Operation.PURGE_UNDO,
-            level=Level.SOON,
-            cause=Cause.INTERRUPTED_PURGE,
-            reason=f"{reason}; an interrupted purge left {listed(undo.left, 3)}, which another one puts right",
-            facts={**facts, "causes": (Cause.INTERRUPTED_PURGE,)},
-        )
-    is_large, to_set = excess >= limits.reclaim_now, ""
-    if undo.truncation is not None:
-        to_set = undo.truncation.to_set
-        is_large = is_large and bool(to_set)
-        reason += f"; {to_set or 'MariaDB truncates it by itself when no transaction needs it'}"
+        cause, reason = Cause.LONG_HISTORY, f"{reason}; {holder}"
+    elif undo.left:
+        left = f"an interrupted purge left {listed(undo.left, 3)}, which another one puts right"
+        cause, reason = Cause.INTERRUPTED_PURGE, f"{reason}; {left}"
+    else:
+        cause = Cause.LARGE_UNDO if is_large else None
+        if undo.truncation is not None:
+            reason += f"; {to_set or 'MariaDB truncates it by itself when no transaction needs it'}"
     return Advice(
         operation=Operation.PURGE_UNDO,
-        level=Level.SOON if is_large else Level.NONE,
-        cause=Cause.LARGE_UNDO if is_large else "",
+        level=Level.NONE if cause is None else Level.SOON,
+        cause=cause or "",
         reason=reason,
-        gain=f"about {size(excess)}" if is_large else "",
-        facts={**facts, "causes": (Cause.LARGE_UNDO,)} if is_large else facts,
-        needs_manual_fix=is_large and bool(to_set),
+        gain=f"about {size(excess)}" if cause is Cause.LARGE_UNDO else "",
+        facts=facts if cause is None else {**facts, "causes": (cause,)},
+        obstacles=(holder,) if cause is Cause.LONG_HISTORY else (),
+        needs_manual_fix=cause is Cause.LONG_HISTORY or (cause is Cause.LARGE_UNDO and bool(to_set)),
     )
 
 

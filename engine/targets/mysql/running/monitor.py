@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pymysql
@@ -103,19 +103,11 @@ class Monitor(CommandMonitor[Watched]):
             self._query = _PLAIN
             return
         files = await self._new_files()
-        for number, command, state, stage, percent, pages, of_pages in rows:
+        for number, command, *seen in rows:
             watched = self.watched.get(number)
             if watched is None or command not in {"Query", "Execute"}:
                 continue
-            seen = Seen(
-                state=state,
-                stage=stage,
-                stage_percent=percent,
-                new_file=files.get(number),
-                pages=pages,
-                of_pages=of_pages,
-            )
-            await self._update(watched, seen)
+            await self._update(watched, replace(Seen(*seen), new_file=files.get(number)))
 
     async def _poll_without_disk(self) -> None:
         """The server has no room for the temporary table that a query of the process list takes."""

@@ -23,7 +23,7 @@ _COPYING: Final = 0.95
 """The share of copying in a rebuild by copy; the rest enables keys."""
 
 
-@frozen(kw_only=True)
+@frozen
 class Seen:
     """What one poll saw of a command."""
 
@@ -32,12 +32,12 @@ class Seen:
     stage: int = 0
     """Of MariaDB: the stage of a copy, from 1."""
     stage_percent: float = 0.0
-    new_file: int | None = None
-    """Of MariaDB: the bytes of the table's new file."""
     pages: int = 0
     """Of MySQL: the pages that are done."""
     of_pages: int = 0
     """Of MySQL: how many pages there are."""
+    new_file: int | None = None
+    """Of MariaDB: the bytes of the table's new file."""
 
     @property
     def waits_for_space(self) -> bool:
