@@ -79,6 +79,18 @@ def test_a_target_of_which_everything_is_refused_comes_first_with_the_reason() -
     assert rows[1][0] == "a"
 
 
+def test_what_another_host_plans_is_not_counted_as_nothing_to_do() -> None:
+    there = looked("far", OperationPlan(operation=Operation.VACUUM), OperationPlan(operation=Operation.BACKUP))
+    assert there.plan is not None
+    there = replace(there, plan=replace(there.plan, made_on="db2"))
+    said = [line.text for line in folded_plans_document([looked("a", operation()), there], 120, ())]
+    assert said[2:4] == [
+        "vacuum  1 database, about 2 s, 1 planned on another host",
+        "backup  1 planned on another host",
+    ]
+    assert any("planned on db2: vacuum backup" in text for text in said)
+
+
 def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
     gone = PlannedTarget(
         PlanRequest(TargetName("b", "PROD"), REQUEST), error=TargetUnavailableError("b", "there is no such file")

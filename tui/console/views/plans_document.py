@@ -156,9 +156,9 @@ def _folded(one: PlannedTarget, names: int, width: int, *, is_unfolded: bool) ->
         return line((marker, Role.DIM), *name, "  ", (shortened(plain(why), room), role))
     running = one.plan.to_run
     needs = disk_needed(one.plan)
+    operations = " ".join(operation.operation.value for operation in running)
     parts = (
-        " ".join(operation.operation.value for operation in running),
-        f"planned on {one.plan.made_on}" if one.plan.made_on else "",
+        f"planned on {one.plan.made_on}: {operations}" if one.plan.made_on else operations,
         f"needs {size(needs)}" if needs else "",
         duration_in_all(running),
     )
