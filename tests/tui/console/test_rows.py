@@ -718,7 +718,7 @@ def test_what_waits_for_a_lock_says_its_timeout() -> None:
     assert "Its lock timeout is 5 s." in said
 
 
-@pytest.mark.parametrize("width", [30, 36, 200])
+@pytest.mark.parametrize("width", [33, 36, 200])
 def test_the_time_a_job_took_is_never_cut(width: int) -> None:
     job = parent(over(1, Status.FAILED))
     lines = [line.text for line in detail_lines(job, JobId(42), "a name of thirty cells [PROD]", now=NOW, width=width)]

@@ -103,9 +103,11 @@ def test_a_label_is_shown_in_every_row_that_names_its_target() -> None:
         history_row(job, name, columns(5, cell_len(name), 78), now=0),
         detail_lines(job, JobId(42), name, now=0, width=52)[0],
         job_document(job, name, now=0, width=78)[0],
+        detail_lines(job, JobId(42), TargetName.of(replace(PROD, name="a very long name " * 5)), now=0, width=52)[0],
         target_rows({0: TargetState(replace(PROD, name="a very long name " * 3))}, 0, 27)[0],
     ):
         assert ("[PROD]", Role.LABEL) in {(text.strip(), role) for text, role in first.spans}, first.text
+        assert cell_len(first.text) <= 78
 
 
 def test_a_label_in_a_sentence_is_shown_as_one() -> None:

@@ -39,7 +39,10 @@ def head_of(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
     name_spans: list[Span] = [(f"#{parent.id} ", Role.DIM), *named(name)]
     status_spans: list[Span] = [status_beside(parent), (time_taken(parent, now), Role.TEXT)]
     whole = line(*name_spans, "  ", *status_spans)
-    return [whole] if cell_len(whole.text.rstrip()) <= width else [line(*name_spans), line(*status_spans)]
+    if cell_len(whole.text.rstrip()) <= width:
+        return [whole]
+    number = name_spans[0]
+    return [line(number, *named(name, width - len(number[0]))), line(*status_spans)]
 
 
 def child_of(parent: ParentJob, job: JobId) -> ChildJob | None:
