@@ -18,7 +18,7 @@ from engine.domain.errors import (
 )
 from tests.building import SQLITE_OPERATIONS
 from tui.console.views.hints import why_nothing
-from tui.console.views.line import Role
+from tui.console.views.line import Role, wrapped
 from tui.console.views.lists import TargetState, operation_rows, target_rows
 
 OFFERED = tuple(
@@ -195,6 +195,19 @@ def test_where_not_even_that_has_room_the_reason_comes_first() -> None:
     assert texts(height=count + 3) == [*boxes, "", why]
     assert texts(height=count + 1) == [*boxes, why]
     assert texts(height=count + 2, at=Operation.CHECK) == [*boxes, "what check is for", lock]
+
+
+def test_what_holds_for_all_operations_stands_right_below_them_where_there_is_little_room() -> None:
+    note = wrapped("r runs them", 32)
+    rows = {
+        height: [
+            row.text.rstrip()
+            for row in operation_rows(OFFERED, (), (), Operation.CHECK, width=32, height=height, note=note)
+        ]
+        for height in (len(OFFERED) + 3, 100)
+    }
+    assert rows[len(OFFERED) + 3][len(OFFERED) :] == ["", "r runs them"]
+    assert rows[100][-2:] == ["", "r runs them"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import pytest
 from textual.app import App
 
 from engine import OnDuplicate, Operation
+from engine.config.config_file import ConfigFile
+from engine.domain.errors import HotJournalError
 from tests.building import new_job
 from tests.engine.processes import python
 from tests.engine.test_read_only import RUNS, everything_below
@@ -16,6 +18,9 @@ from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_failed_job, add_running_job, entry, open_console
 from tui.console.actions import ACTIONS
+from tui.console.saved_targets import SavedTargets
+from tui.console.views.hints import target_trouble
+from tui.console.views.lists import TargetState
 
 LooksRight = Callable[[App[None]], bool]
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
@@ -67,6 +72,18 @@ async def test_each_key_that_would_change_something_says_why_it_does_not(
         assert console.screen_name == "PlanScreen"
         assert console.message == "Read-only: running jobs is off."
     assert seeded.store.last_change() == last
+
+
+async def test_no_text_names_a_key_that_is_off(sales: Path, clock: Clock) -> None:
+    file = ConfigFile(Path("config.toml"))
+    saved = SavedTargets(file, file.load(), reserved=set())
+    async with open_console(Path("jobs.db"), entry(), clock=clock, saved=saved, read_only=True) as console:
+        assert not console.app.screen.query_one("#targets").border_subtitle
+        await console.press("w")
+        assert "dbtend worker" in " ".join(console.lines("#page"))
+    hot = TargetState(entry(), error=HotJournalError(str(sales), "a crash"))
+    shown = {read_only: target_trouble(hot, 80, read_only=read_only) for read_only in (False, True)}
+    assert len(shown[False]) == len(shown[True]) + 1
 
 
 async def test_jobs_that_were_left_are_not_asked_about(sales: Path, seeded: Seeded, clock: Clock) -> None:

@@ -71,10 +71,11 @@ class MainScreen(EntryScreen[None]):
         super().__init__(context)
         self.model = _model_of(context)
         self._header = OneLine(self._header_line, id="header")
-        self._targets = TargetList(self.model, context.clock, id="targets").titled("1 Targets")
-        self._operations = OperationList(self.model, id="operations").titled("2 Operations")
+        read_only = context.engine.read_only
+        self._targets = TargetList(self.model, context.clock, read_only=read_only, id="targets").titled("1 Targets")
+        self._operations = OperationList(self.model, read_only=read_only, id="operations").titled("2 Operations")
         self._operations.add_class("-front", update=False)
-        self._jobs = JobTree(context.clock, context.names.of, read_only=context.engine.read_only, id="jobs")
+        self._jobs = JobTree(context.clock, context.names.of, read_only=read_only, id="jobs")
         self._detail = DetailPane(context.clock, context.names.of, id="detail")
         self._job_detail = JobDetail(self, self._jobs, self._detail)
         self.inspector = TargetInspector(

@@ -52,5 +52,6 @@ class WorkersScreen(PageScreen[None]):
             return wrapped(str(self._error), width, Role.FAILED)
         if self._workers is None:
             return []
-        about = Surroundings(context.feed.open, context.names.of, context.clock())
+        read_only = context.engine.read_only
+        about = Surroundings(context.feed.open, context.names.of, context.clock(), read_only)
         return with_labels(workers_document(self._workers, context.feed.pause, about, width), context.names.tags)

@@ -53,7 +53,7 @@ def building(path: str, width: int) -> list[Line]:
     return [*wrapped("Building a sample database ...", width), Line(), *wrapped(path, width, Role.DIM)]
 
 
-def target_trouble(state: TargetState | None, width: int) -> list[Line]:
+def target_trouble(state: TargetState | None, width: int, *, read_only: bool = False) -> list[Line]:
     """In place of the operations of a target that is missing, not inspected yet, or cannot be opened."""
     if state is None:
         return []
@@ -61,21 +61,20 @@ def target_trouble(state: TargetState | None, width: int) -> list[Line]:
         return wrapped("Inspecting ...", width, Role.DIM)
     error = state.error
     is_gone = state.was_available and isinstance(error, TargetUnavailableError)
-    is_hot = isinstance(error, HotJournalError)
+    can_roll_back = isinstance(error, HotJournalError) and not read_only
     return [
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
         *(wrapped(f"{error.hint[0].upper()}{error.hint[1:]}.", width) if error.hint else []),
         *(wrapped(with_keys("Or press {test} to type it."), width) if isinstance(error, PasswordNeededError) else []),
-        *(wrapped(with_keys("Or press {run} for a check, which rolls it back."), width) if is_hot else []),
+        *(wrapped(with_keys("Or press {run} for a check, which rolls it back."), width) if can_roll_back else []),
         *(wrapped("It was available before: was it moved, or its disk unmounted?", width) if is_gone else []),
         *wrapped(_RETRIED, width, Role.DIM),
     ]
 
 
 def elsewhere(host: str, width: int) -> list[Line]:
-    """Below the operations of a file of another host."""
-    text = f"A file of {plain(host)}. {{run}} has a worker there run what it needs, or what you choose with {{choose}}."
-    return [Line(), *wrapped(with_keys(text), width)]
+    """What runs on a file of another host."""
+    return wrapped(with_keys(f"{{run}}: a worker on {plain(host)} runs what you choose, or what is needed"), width)
 
 
 def nothing_to_run(state: TargetState | None, *, is_being_built: bool) -> str:

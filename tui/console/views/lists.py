@@ -176,6 +176,7 @@ def operation_rows(
     width: int,
     height: int,
     check: CheckLevel | None = None,
+    note: Sequence[Line] = (),
 ) -> list[Line]:
     """A checkbox for each operation, with how urgent it is, why, what it does and what it blocks.
 
@@ -184,6 +185,7 @@ def operation_rows(
 
     Args:
         check: how thorough a check is.
+        note: what holds for all of them; it stands below them.
     """
     if not offered:
         return []
@@ -195,11 +197,12 @@ def operation_rows(
         for info in offered
         for row in (boxes[info.operation], *whys.get(info.operation, ()), *_described(info, width, indent=4))
     ]
-    if len(all_of_it) <= height:
-        return all_of_it
+    end = [Line(), *note] if note else []
+    if len(all_of_it) + len(end) <= height:
+        return [*all_of_it, *end]
     current = next((info for info in offered if info.operation == under_cursor), offered[0])
     known_advice, described = advised.get(current.operation), _described(current, width, indent=0)
-    why = _why(known_advice, width, indent=0) if known_advice else []
+    why = [*note, *(_why(known_advice, width, indent=0) if known_advice else ())]
     urgent = {one.operation for one in advised.values() if one.is_urgent or _is_by_hand(one)}
     with_reasons = [row for name, box in boxes.items() for row in (box, *(whys[name] if name in urgent else ()))]
     below = described if current.operation in urgent else [*why, *described]

@@ -48,9 +48,7 @@ def _made_elsewhere(plan: Plan, host: str, name: str, width: int) -> list[Line]:
     ]
     is_narrowed = plan.options.if_needed is not None
     for number, operation in enumerate(plan.operations, 1):
-        lines.append(
-            line((f"{number} {operation.operation.value}", Role.HEADING), "  if it is needed then" * is_narrowed)
-        )
+        lines.append(line((f"{number} {operation.operation.value}", Role.HEADING), "  if needed" * is_narrowed))
         if operation.needs_confirmation:
             lines += wrapped(f"{operation.needs_confirmation}: asks for confirmation", width, Role.WARNING, indent=2)
     return lines

@@ -27,6 +27,7 @@ class Surroundings:
     open_jobs: Mapping[int, ParentJob]
     name_of: Callable[[str], str]
     now: int
+    read_only: bool = False
 
 
 def workers_document(
@@ -36,7 +37,7 @@ def workers_document(
     alive = [worker for worker in workers if worker.alive]
     lines = _paused(pause, about.now, width)
     if not alive:
-        return lines + _no_worker(width)
+        return lines + _no_worker(width, read_only=about.read_only)
     table = [HEADING, *(_cells(worker, about.now) for worker in alive)]
     widths = [max(map(cell_len, column)) + 2 for column in zip(*table, strict=True)]
     lines.append(line((_columns(HEADING, widths) + "runs", Role.DIM)))
@@ -52,8 +53,9 @@ def _paused(pause: Pause | None, now: int, width: int) -> list[Line]:
     return [*wrapped(message, width, Role.WARNING), line()]
 
 
-def _no_worker(width: int) -> list[Line]:
-    when = "The console starts one when you run a job. It ends after a minute without jobs."
+def _no_worker(width: int, *, read_only: bool) -> list[Line]:
+    starts = "The console starts one when you run a job. It ends after a minute without jobs."
+    when = "Start one with: dbtend worker" if read_only else starts
     return [*wrapped("No worker is up.", width), *wrapped(when, width, Role.DIM)]
 
 

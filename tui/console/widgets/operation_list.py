@@ -18,9 +18,11 @@ class OperationList(ItemList):
     BINDINGS = bindings("choose")
     KEEPS_HEIGHT = True
 
-    def __init__(self, model: TargetModel, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, model: TargetModel, *, read_only: bool = False, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        """`read_only`: no job can be run here."""
         super().__init__(id=id)
         self._model = model
+        self._read_only = read_only
         self.sample_path = ""
         """Path of the sample that is being built; empty: none is."""
         self.keeps_cursor = False
@@ -40,18 +42,18 @@ class OperationList(ItemList):
         if state is None:
             return building(self.sample_path, width) if self.sample_path else welcome(width)
         if state.info is None:
-            return target_trouble(state, width)
-        below = elsewhere(state.info.elsewhere, width) if state.info.elsewhere else []
-        rows = operation_rows(
+            return target_trouble(state, width, read_only=self._read_only)
+        host = state.info.elsewhere
+        return operation_rows(
             state.info.operations,
             state.advice or (),
             model.chosen,
             self.key,
             width=width,
-            height=self.scrollable_content_region.height - len(below),
+            height=self.scrollable_content_region.height,
             check=model.check_level,
+            note=elsewhere(host, width) if host and not self._read_only else (),
         )
-        return rows + below
 
     def go_to_most_urgent(self) -> None:
         """Move the cursor to the most urgent chosen operation: once, and never after a key."""

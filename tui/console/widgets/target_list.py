@@ -170,8 +170,17 @@ class TargetList(ModelList):
     IS_TABLE_FROM = 76
     SHOWS_CURRENT = True
 
-    def __init__(self, model: TargetModel, clock: Callable[[], int], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(
+        self,
+        model: TargetModel,
+        clock: Callable[[], int],
+        *,
+        read_only: bool = False,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        """`read_only`: no target can be saved here."""
         super().__init__(model, Sort.NAME, clock, id=id)
+        self._read_only = read_only
 
     def narrow_rows_of(self, number: int) -> Sequence[Line]:
         model = self.model
@@ -194,7 +203,7 @@ class TargetList(ModelList):
 
     def _unsaved(self) -> str:
         model = self.model
-        if model.state is None or model.state.saved:
+        if self._read_only or model.state is None or model.state.saved:
             return ""
         key = key_of("edit")
         text = f"unsaved: {key} saves it"
