@@ -100,7 +100,7 @@ def judge_error(error: DbtendError, *, is_damaged: bool = False) -> Judgement:
 
 def judge_never_surveyed(host: str) -> Judgement:
     """The level of a file of another host, which its own host has not surveyed."""
-    why = f"is a file of the host {host}, where it was never surveyed"
+    why = f"never surveyed on {host}, whose file it is"
     return Judgement(FleetLevel.UNKNOWN, (SurveyReason(FleetLevel.UNKNOWN, SurveyCause.UNAVAILABLE, {"error": why}),))
 
 

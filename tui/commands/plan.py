@@ -45,7 +45,7 @@ def plan(args: argparse.Namespace, settings: Settings) -> int:
     here = [request for request in asked if len(wanted) == 1 or request.options.if_needed is None]
     if there := len(asked) - len(here):
         number = counted(there, "target")
-        output.notice(f"{number} cannot be planned here: their worker decides what they need when the job begins")
+        output.notice(f"{number} cannot be planned here: a worker decides what is needed when the job begins")
     made = run_async(_plans(here, settings))
     errors = [one.error for one in expansion.unlisted] + [one.error for one in chosen.failed]
     errors += [one for one in made if isinstance(one, TargetError)]

@@ -203,7 +203,7 @@ def test_one_run_tends_the_files_of_two_hosts_and_a_server_that_one_of_them_reac
         assert again.code == 0, again.err
     planned = dbtend("--store", shared, "plan", "@all", "--needed")
     assert planned.code == 0, planned.err
-    assert "5 targets cannot be planned here: their worker decides what they need" in planned.err
+    assert "5 targets cannot be planned here: a worker decides what is needed" in planned.err
     for job in [one for one in jobs if "sqlite" in one["target"]]:
         found = dbtend("--store", shared, "history", f"target:{job['target']}", "--json").json["jobs"]
         assert [one["status"] for one in found] == ["completed", "completed"]
