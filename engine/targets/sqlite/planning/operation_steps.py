@@ -16,11 +16,13 @@ from engine.targets.lock_impact import LockImpact
 from engine.targets.plans import by_turn
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.planning import costs, grouping
+from engine.targets.sqlite.planning.costs import Cost
 from engine.targets.sqlite.planning.grouping import Part
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, SPECS, lock_of
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 from engine.targets.sqlite.reading.page_fill import PageFill
+from engine.targets.sqlite.system.page_cache import WORTH_FROM
 from engine.targets.sqlite.system.unfinished_backup import copy_in
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
@@ -153,6 +155,11 @@ def analyze_all_steps(summary: Summary, limit: int | None) -> list[SqliteStep]:
     ]
 
 
+def are_analyzed_soon(summary: Summary) -> bool:
+    """Whether the file is so small that rows are not counted to see how long each ANALYZE takes."""
+    return summary.size < WORTH_FROM
+
+
 def analyze_steps(
     tables: Sequence[Table],
     summary: Summary,
@@ -169,29 +176,34 @@ def analyze_steps(
     step = _analyze(summary, limit)
     if not tables:
         return [step]
+    usual = costs.analyze_all(_usual_size(summary), 1)
+
+    def cost(table: Table) -> Cost:
+        return usual if table.rows is None and are_analyzed_soon(summary) else costs.analyze(table, limit)
+
     if whole:
-        return [replace(step, reason=whole, estimate=_sum(costs.analyze(table, limit).seconds for table in tables))]
+        return [replace(step, reason=whole, estimate=_sum(cost(table).seconds for table in tables))]
     parts = [
         Part(
             table.name,
             f"ANALYZE main.{quote(table.name)}",
             _request_text(table, asked) + _statistics(table) + _limit_text(limit),
-            costs.analyze(table, limit),
+            cost(table),
         )
         for table in tables
     ]
     if objects:
         return by_turn([part.step(step) for part in parts], Operation.ANALYZE, turns)
     reloading = costs.reloading(summary.tables)
-    usual = costs.analyze_all(_usual_size(summary), 1).seconds or 0.0
+    seconds = usual.seconds or 0.0
     alone, groups = grouping.divided(
         [part for part in parts if part.object not in failing],
-        usual=usual,
+        usual=seconds,
         tiny=max(grouping.TINY, 2 * reloading),
         most=max(grouping.MOST_SECONDS, 4 * reloading),
     )
     why = "small tables in one statement"
-    grouped = [_analyze_only(grouping.together(group, "table", why, usual=usual, like=step)) for group in groups]
+    grouped = [_analyze_only(grouping.together(group, "table", why, usual=seconds, like=step)) for group in groups]
     steps = [
         *by_turn([*(part.step(step) for part in alone), *grouped], Operation.ANALYZE, turns),
         *(part.step(step) for part in parts if part.object in failing),
@@ -242,7 +254,7 @@ def reindex_steps(
             index.name,
             f"REINDEX main.{quote(index.name)}",
             f"{'PRIMARY KEY or UNIQUE' if index.automatic else 'index'} of table {index.table}",
-            costs.reindex(index),
+            costs.reindex_of(size) if index.rows is None and are_rebuilt_soon(summary) else costs.reindex(index),
             size,
         )
         for index, size in zip(indexes, sizes, strict=True)
@@ -268,9 +280,11 @@ def reindex_steps(
 
 
 def are_rebuilt_soon(summary: Summary) -> bool:
-    """Whether there are many indexes that are rebuilt in a moment all together, whatever is in them."""
+    """Whether the file is small, or there are many indexes that are rebuilt in a moment all together, whatever is in
+    them: then rows are not counted to see how long each takes."""
     seconds = costs.reindex_of(summary.used).seconds
-    return summary.indexes >= grouping.FEWEST and seconds is not None and seconds <= REBUILT_SOON
+    are_many = summary.indexes >= grouping.FEWEST and seconds is not None and seconds <= REBUILT_SOON
+    return are_many or summary.size < WORTH_FROM
 
 
 def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Summary) -> list[int]:

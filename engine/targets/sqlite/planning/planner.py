@@ -35,7 +35,7 @@ from engine.targets.sqlite.planning.tuning import TAKES_MEMORY, TAKES_PROCESSORS
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Summary, Table
 from engine.targets.sqlite.reading.reader import Reader
-from engine.targets.sqlite.reading.shape import named_indexes
+from engine.targets.sqlite.reading.shape import named_indexes, named_tables
 from engine.targets.sqlite.system import copying, swapping
 from engine.targets.sqlite.system.files import temporary_directory
 from engine.targets.sqlite.system.machine import available_memory, processors
@@ -162,7 +162,10 @@ async def _analyze(reader: Reader, summary: Summary, options: Options, turns: Tu
         known = await reader.tables(counting=False) if summary.used >= _WORTH_A_PERCENT else []
         course = costs.analyze_course(known, limit)
         return _of(Operation.ANALYZE, [replace(step, course=course) for step in steps])
-    tables = await reader.tables(objects, counting=False)  # which would take a tenth of the time
+    if operation_steps.are_analyzed_soon(summary):
+        tables = named_tables(await reader.tables_uncounted(), objects)
+    else:
+        tables = await reader.tables(objects, counting=False)  # which would take a tenth of the time
     damaged = frozenset(options.leave_out)
     left_out = [table for table in tables if table.name in damaged]
     tables = [table for table in tables if table.name not in damaged | done]

@@ -12,6 +12,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, size
 from engine.domain.requests import Operation
+from engine.targets.sqlite.system.page_cache import WORTH_FROM
 
 MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""
@@ -79,7 +80,7 @@ def tuning(
         changes=_changes(changes, memory),
         threads=_SORTERS if operation is Operation.REINDEX and processors > 1 else 0,
         mapped=size if local and operation in _MAPPED and in_place else 0,
-        read_ahead=whole and operation in _READ_AHEAD,
+        read_ahead=whole and operation in _READ_AHEAD and size >= WORTH_FROM,
         write_behind=local and operation in _WRITE_MUCH,
         parallel=min(_MOST_AT_ONCE, processors) if operation is Operation.CHECK else 1,
         memory=memory,

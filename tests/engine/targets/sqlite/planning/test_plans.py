@@ -19,6 +19,7 @@ from engine.targets.lock_impact import Lock
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.planning import backup_steps, check_steps, costs, operation_specs, operation_steps, planner
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.reading import shape
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
 from engine.targets.sqlite.target import SqliteTarget
 from tests.engine.targets.sqlite.a_session import plan, run
@@ -129,6 +130,20 @@ async def test_a_long_analyze_of_everything_is_planned_with_what_tells_its_perce
     assert isinstance(long, SqliteStep)
     assert not short.course
     assert long.course[-1] > (100, 0)
+
+
+@pytest.mark.parametrize("operation", [Operation.ANALYZE, Operation.REINDEX])
+async def test_of_a_small_file_no_rows_are_counted_and_the_estimate_is_by_size(
+    tmp_path: Path, operation: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_database(tmp_path / "a.db")
+    monkeypatch.setattr(shape, "fetch_all", None)  # what counts needs it
+    steps = (await plan(path, operation)).steps
+    assert steps
+    assert None not in [step.estimate for step in steps]
+    monkeypatch.setattr(operation_steps, "WORTH_FROM", 0)
+    with pytest.raises(TypeError):
+        await plan(path, operation)
 
 
 def test_a_table_without_rowid_is_planned_with_what_it_takes_to_rebuild() -> None:

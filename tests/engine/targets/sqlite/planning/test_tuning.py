@@ -90,6 +90,11 @@ def test_only_what_reads_the_whole_file_reads_it_ahead() -> None:
     assert not any(choose(operation, whole=False).read_ahead for operation in SQLITE_OPERATIONS)
 
 
+def test_a_small_file_is_not_read_ahead() -> None:
+    small = tuning(Operation.CHECK, used_bytes=1_000_000, size=1_000_000, memory=GB, processors=4, local=True)
+    assert not small.read_ahead
+
+
 def test_what_writes_much_writes_to_a_disk_of_this_machine_meanwhile() -> None:
     assert {o for o in Operation if choose(o).write_behind} == {Operation.VACUUM, Operation.REINDEX}
     assert not any(choose(operation, local=False).write_behind for operation in Operation)

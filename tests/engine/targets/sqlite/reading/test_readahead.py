@@ -10,6 +10,7 @@ import pytest
 
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
+from engine.targets.sqlite.planning import tuning
 from engine.targets.sqlite.reading import readahead
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import connected
@@ -29,7 +30,8 @@ async def test_nothing_reads_the_file_any_more_when_its_session_is_closed(
         stop.wait()
         ended.set()
 
-    monkeypatch.setattr(readahead, "WORTH_FROM", 0)
+    for module in (readahead, tuning):
+        monkeypatch.setattr(module, "WORTH_FROM", 0)
     monkeypatch.setattr(readahead, "worth_reading_ahead", lambda *_: True)
     monkeypatch.setattr(readahead, "read_ahead", endless)
     cancel = asyncio.Event()
