@@ -47,6 +47,17 @@ async def test_only_its_run_claims_it(store: RescuingStore) -> None:
         assert await store.claim("other") is None
 
 
+async def test_of_its_run_only_the_given_parents_are_claimed(store: RescuingStore) -> None:
+    async with store.reserving(RUN):
+        await submit(store, "sales", "stock")
+        assert not await store.has_pending([], RUN)
+        assert await store.has_pending([2], RUN)
+        claim = await store.claim("me", [2], RUN)
+        assert claim is not None
+        assert claim.job == JobId(2, 1)
+        assert await store.claim("me", [2], RUN) is None
+
+
 async def test_what_others_submit_is_found_behind_however_much_is_reserved(
     stores: Stores, store: RescuingStore
 ) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -70,12 +70,12 @@ SELECT c.parent_id, c.ordinal FROM target JOIN child_job AS c ON (c.parent_id, c
     ORDER BY parent_id, ordinal LIMIT 1)
 WHERE {FREE} ORDER BY c.parent_id LIMIT 1
 """
-# A run may have thousands of parents: those that have ended are not read again each time.
+# A run may have thousands of parents: their ids are not read each time.
 OF_THIS_RUN = f"""
 SELECT parent_id, ordinal FROM (
     SELECT parent_id, ordinal, target_key, host_key FROM child_job INDEXED BY child_job_pending_of_run
-    WHERE status = 'pending' AND held = 0 AND reserved_by = ?2 ORDER BY parent_id, ordinal LIMIT 100) AS c
-WHERE c.parent_id IN (SELECT value FROM json_each(?1)) AND {FREE} LIMIT 1
+    WHERE status = 'pending' AND held = 0 AND reserved_by = ? ORDER BY parent_id, ordinal LIMIT 100) AS c
+WHERE {FREE} LIMIT 1
 """
 OF_THESE_PARENTS = f"""
 SELECT parent_id, ordinal FROM child_job AS c
@@ -314,22 +314,23 @@ def _next_to_run(
 ) -> tuple[int, int] | None:
     paused = connection.execute("SELECT 1 FROM pause").fetchone() is not None
     for sql, values in next_child_queries(parents, run, paused=paused):
-        if found := connection.execute(sql, values).fetchone():
+        found = connection.execute(sql, values).fetchone()
+        if found and (parents is None or found[0] in parents):
             return found[0], found[1]
     return None
 
 
 def next_child_queries(
     parents: Collection[int] | None, run: str | None, *, paused: bool
-) -> Sequence[tuple[str, tuple[str | None, ...]]]:
-    """Queries with their values, in order: the first that finds a child gives the next one to run."""
+) -> Iterator[tuple[str, tuple[str | None, ...]]]:
+    """Queries with their values, in order: the first that finds a child of these parents gives the next one to run."""
+    if parents is None and not paused:
+        yield from ((AMONG_THE_OLDEST, ()), (OF_EACH_TARGET, ()))
+        return
+    if run is not None and not paused:
+        yield OF_THIS_RUN, (run,)
     these = None if parents is None else json.dumps(sorted(parents))
-    if paused:
-        return [(TO_BE_RECOVERED, (these, run))]
-    if these is not None:
-        of_run = [] if run is None else [(OF_THIS_RUN, (these, run))]
-        return [*of_run, (OF_THESE_PARENTS, (these, run))]
-    return [(AMONG_THE_OLDEST, ()), (OF_EACH_TARGET, ())]
+    yield TO_BE_RECOVERED if paused else OF_THESE_PARENTS, (these, run)
 
 
 def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, report: Report, at: Micros) -> None:
