@@ -191,6 +191,8 @@ async def test_the_records_of_a_target(store: RescuingStore, clock: StoppedClock
     )
     assert [len(found.newest[one]) for one in (*operations, Operation.BACKUP)] == [1, 1, 0]
     assert (len(found.jobs), len(found.backups), len(found.last_done)) == (2, 1, 1)
+    of_all = await records(store, *operations, Operation.BACKUP, since=since, last=9)
+    assert (len(of_all.jobs), of_all.newest) == (3, found.newest)
 
 
 async def test_open_targets_and_the_jobs_that_ended(store: RescuingStore, clock: StoppedClock) -> None:

@@ -718,12 +718,18 @@ class SqliteStore:
             measured = _measured(read, target)
             if not newest:
                 return TargetRecords(jobs=[], measured=measured)
-            ids = {one: _newest_ids(read, where, limit=limit) for one, where in filters.items()}
-            every = {*newest, *chain.from_iterable(ids.values())}
-            found = {job.id: job for job in _jobs(read, every)}  # most are several times among them
+            if len(newest) < last:  # that is all of them
+                jobs = _jobs(read, newest)
+                of_each = {one: [job for job in jobs if where.matches(job)] for one, where in filters.items()}
+            else:
+                ids = {one: _newest_ids(read, where, limit=limit) for one, where in filters.items()}
+                every = {*newest, *chain.from_iterable(ids.values())}
+                found = {job.id: job for job in _jobs(read, every)}  # most are several times among them
+                jobs = [found[id_] for id_ in newest if id_ in found]
+                of_each = {one: [found[id_] for id_ in of_it if id_ in found] for one, of_it in ids.items()}
             return TargetRecords(
-                jobs=[found[id_] for id_ in newest if id_ in found],
-                newest={one: [found[id_] for id_ in of_it if id_ in found] for one, of_it in ids.items()},
+                jobs=jobs,
+                newest=of_each,
                 measured=measured,
                 backups=[decode_backup(row) for row in read(queries.BACKUPS, {"target": target})],
                 last_done=decode_last_done(read(queries.LAST_DONE, {"target": target, "jobs": limit})),
