@@ -325,11 +325,11 @@ class JobProcessor:
 
         async def keep() -> None:
             nonlocal is_kept
-            await asyncio.sleep(0 if self._refusal else KEEP_AFTER)
             is_kept = True
             await wait_ignoring_cancel(asyncio.to_thread(results.keep, claim, outcome, unsent()))  # before `drop`
 
-        async with in_background(keep(), f"dbtend-keep-{claim.job}"):
+        after = 0.0 if self._refusal else KEEP_AFTER
+        async with in_background(keep(), f"dbtend-keep-{claim.job}", after=after):
             yield
         if is_kept:
             await asyncio.to_thread(results.drop, claim)

@@ -12,15 +12,29 @@ log = logging.getLogger("dbtend")
 
 
 @asynccontextmanager
-async def in_background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
-    """Run `work` while inside. An error that ends it is logged at once."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_log_error)
+async def in_background(work: Coroutine[None, None, None], name: str, *, after: float = 0.0) -> AsyncIterator[None]:
+    """Run `work` while inside. An error that ends it is logged at once.
+
+    `after`: seconds until it begins. What is over before that needs no task.
+    """
+    task: asyncio.Task[None] | None = None
+
+    def begin() -> None:
+        nonlocal task
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_log_error)
+
+    loop = asyncio.get_running_loop()
+    beginning = loop.call_later(after, begin) if after else loop.call_soon(begin)
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        beginning.cancel()
+        if task is None:
+            work.close()
+        else:
+            task.cancel()
+            await asyncio.wait({task})
 
 
 def _log_error(task: asyncio.Task[None]) -> None:

@@ -36,3 +36,19 @@ async def test_it_ends_with_its_block_without_a_word(caplog: pytest.LogCaptureFi
         await begun.wait()
     assert cancelled.is_set()
     assert caplog.text == ""
+
+
+async def test_what_is_to_begin_later_is_not_begun_where_the_block_is_over_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+
+    async with in_background(work(), "counting", after=3600):
+        await asyncio.sleep(0)
+    assert not begun.is_set()
+    async with in_background(work(), "counting", after=0.001):
+        await begun.wait()
+    assert caplog.text == ""

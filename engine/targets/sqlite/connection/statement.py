@@ -65,13 +65,12 @@ async def open_connection(
 
     `prepare`: called with the new connection, in its thread. `how`: further arguments of `sqlite3.connect`.
     """
-    connection = await connect(uri, prepare, **how)
-    try:
-        await read(connection, _FIRST_LOOK, wait)
-    except BaseException:
-        await close(connection)
-        raise
-    return connection
+
+    def prepare_and_look(connection: sqlite3.Connection) -> None:
+        prepare(connection)
+        connection.execute(_FIRST_LOOK).fetchall()
+
+    return await retry_while_locked(lambda: connect(uri, prepare_and_look, **how), wait)
 
 
 async def connect(uri: str, prepare: Callable[[sqlite3.Connection], object], **how: Any) -> aiosqlite.Connection:

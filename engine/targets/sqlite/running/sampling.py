@@ -52,25 +52,24 @@ async def progress_reports(
     connections = [connection] if also is None else [connection, also]
     by_bytes = step.method in COPYING or step.volume
     sample = _byte_sampler(connection, side_file) if by_bytes else _opcode_sampler(*connections)
-    reporting = _report_samples(sample, model_of(step, is_wal=is_wal), context)
-    async with in_background(reporting, "the progress of a step"):
+    reporting = _report_samples(sample(), sample, model_of(step, is_wal=is_wal), context)
+    async with in_background(reporting, "the progress of a step", after=FIRST_INTERVAL):
         yield
 
 
-async def _report_samples(sample: Callable[[], Sample], model: Model, context: StepContext) -> None:
-    last, pause, waited = sample(), FIRST_INTERVAL, 0.0
+async def _report_samples(last: Sample, sample: Callable[[], Sample], model: Model, context: StepContext) -> None:
     model.update(last)
-    has_begun = False
+    pause, waited, has_begun = FIRST_INTERVAL, 0.0, False
     while True:
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.1, INTERVAL)
         before, last = last, sample()
         if not has_moved(before, last):
             if not has_begun:
                 waited = last.elapsed  # for a lock, which is reported already
-            continue
-        has_begun = True
-        context.report(model.update(replace(last, elapsed=last.elapsed - waited)))
+        else:
+            has_begun = True
+            context.report(model.update(replace(last, elapsed=last.elapsed - waited)))
+        pause = min(pause * 1.1, INTERVAL)
+        await asyncio.sleep(pause)
 
 
 @asynccontextmanager
