@@ -51,11 +51,14 @@ def seconds(directory: Path, number: int, rows: int, operation: str, workers: in
     """Of dbtend and of the loop, each on files of its own; and of a processor, what dbtend took more."""
     make_files(directory / "ours", number, rows)
     make_files(directory / "floor", number, rows)
+    os.sync()  # else the first of the two waits until the new files are written
     begin, busy = time.perf_counter(), sum(os.times()[2:4])
     with_dbtend(directory / "ours", directory / "jobs.db", operation, workers)
-    middle, ours, floor = time.perf_counter(), sum(os.times()[2:4]) - busy, time.process_time()
+    took, ours = time.perf_counter() - begin, sum(os.times()[2:4]) - busy
+    os.sync()
+    begin, floor = time.perf_counter(), time.process_time()
     with_sqlite3(directory / "floor", operation)
-    return middle - begin, time.perf_counter() - middle, ours - (time.process_time() - floor)
+    return took, time.perf_counter() - begin, ours - (time.process_time() - floor)
 
 
 def main() -> None:

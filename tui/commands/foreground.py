@@ -90,11 +90,12 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             failure = (ended.result() or _ENDED) if ended.done() else None
             workers.stop()
             await _until_ended(ended, engine, workers, say)
-            jobs = await patiently(partial(engine.jobs, ids))
-            left = [job for job in jobs if job.id in own and not job.status.is_final]
+            done = await patiently(partial(engine.whole_jobs, ids))
+            left = [job for job in done if job.id in own and not job.status.is_final]
             if left:
                 await hand_over(engine, how.store, own, say)
-            done = await _at_last(engine, ids, view)
+                done = await patiently(partial(engine.whole_jobs, ids))
+            view.show(done)
     if left and failure is not None and not stop.asked.is_set():
         raise failure
     interrupted = stop.by_person or (stop.asked.is_set() and not done)
@@ -186,14 +187,6 @@ async def _show_until_over(
                 jobs |= {job.id: job for job in await engine.jobs(open_ids)}
 
     await first_of(wake_on_changes(), patiently(show))
-
-
-async def _at_last(engine: Engine, ids: Collection[int], view: View) -> list[ParentJob]:
-    async def read() -> list[ParentJob]:
-        view.show(await engine.jobs(ids))
-        return await engine.whole_jobs(ids)
-
-    return await patiently(read)
 
 
 async def _tell_reach(engine: Engine, announce: Announce) -> None:
