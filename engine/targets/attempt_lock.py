@@ -42,7 +42,7 @@ class AttemptLock(ABC, Generic[C, S]):
 
     @abstractmethod
     async def share(self, connection: C) -> None:
-        """Raises TargetBusyError, and an error of the driver."""
+        """Share the lock of the attempt. Raises TargetBusyError, and an error of the driver."""
 
     @abstractmethod
     async def others(self, connection: C) -> Mapping[int, str]:

@@ -108,16 +108,17 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
 
     async def _run_and_repeat(self, step: _Step, context: StepContext) -> StepResult:
         """Run the step; once more if the server restarted and the step may be repeated."""
-        run, second, is_up, stop_reason = await self._run(step, context), None, False, ""
+        run = await self._run(step, context)
         if not self._is_in_doubt(step, run):
             return await self._result(step, run, context)
+        second, is_up, stop_reason = None, False, ""
         try:
             run, may_repeat = await self._look_again(step, run, await self._pool.reconnect(context))
             is_up = True
             if may_repeat:
                 second = await self._run(step, context)
         except NotBegunError:
-            pass
+            pass  # the first run is reported
         except TargetError as gone:
             stop_reason = "" if is_up and self._pool.error is None else gone.why
         if second is None:
