@@ -11,7 +11,7 @@ from tui.presentation.text import counted, size
 
 
 def operation_totals(plans: Sequence[Plan]) -> Iterator[tuple[str, str]]:
-    """`vacuum`, `12 databases of 4.10 GB, about 3 min in all, 2 planned on other hosts, nothing to do on 8`."""
+    """`vacuum`, `12 databases of 4.10 GB, about 3 min in all, 2 planned elsewhere, nothing to do on 8`."""
     for operation in dict.fromkeys(one.operation for plan in plans for one in plan.operations):
         yield operation.value, _total_of(operation, plans)
 
@@ -25,7 +25,7 @@ def _total_of(operation: Operation, plans: Sequence[Plan]) -> str:
     parts += [took] if (took := duration_of([one for _, one in running])) else []
     parts += [f"{refused:,} refused"] if refused else []
     elsewhere = sum(plan.made_on is not None for plan, _ in found)
-    parts += [f"{elsewhere:,} planned on {'another host' if elsewhere == 1 else 'other hosts'}"] if elsewhere else []
+    parts += [f"{elsewhere:,} planned elsewhere"] if elsewhere else []
     idle = len(found) - len(running) - refused - elsewhere
     parts += [f"nothing to do on {idle:,}"] if idle else []
     return ", ".join(parts)

@@ -85,8 +85,8 @@ def test_what_another_host_plans_is_not_counted_as_nothing_to_do() -> None:
     there = replace(there, plan=replace(there.plan, made_on="db2"))
     said = [line.text for line in folded_plans_document([looked("a", operation()), there], 120, ())]
     assert said[2:4] == [
-        "vacuum  1 database, about 2 s, 1 planned on another host",
-        "backup  1 planned on another host",
+        "vacuum  1 database, about 2 s, 1 planned elsewhere",
+        "backup  1 planned elsewhere",
     ]
     assert any("planned on db2: vacuum backup" in text for text in said)
 
