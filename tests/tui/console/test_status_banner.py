@@ -35,6 +35,11 @@ NO_WORKER = StoreError("worker", "it ended right after its start", "see /srv/job
             Role.FAILED,
         ),
         (
+            StatusBanner(waiting_elsewhere={"db3": 1, "db2": 2}),
+            "3 jobs wait for a worker of db2, db3: start dbtend worker there.",
+            Role.WARNING,
+        ),
+        (
             StatusBanner(waiting=1),
             "1 job waits, no worker is up. Start one with: dbtend worker, or run another job here.",
             Role.WARNING,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.domain.errors import DbtendError, StoreError
 from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from tui.console.views.line import Line, Role, wrapped
 from tui.presentation.text import counted, plain
 
@@ -56,10 +57,11 @@ def _sentences(about: StatusBanner) -> list[tuple[str, Role]]:
         or_else = "" if about.read_only else ", or run another job here"
         how = f"Start one with: dbtend worker{or_else}"
         sentences.append((f"{counted(about.waiting, 'job')} {wait}, no worker is up. {how}.", Role.WARNING))
-    for host, number in about.waiting_elsewhere.items():
+    if number := sum(about.waiting_elsewhere.values()):
         wait = "waits" if number == 1 else "wait"
-        what = f"{counted(number, 'job')} {wait}, no worker of {plain(host)} is up. Start one there with: dbtend worker"
-        sentences.append((f"{what}.", Role.WARNING))
+        hosts = plain(listed(sorted(about.waiting_elsewhere), 3))
+        what = f"{counted(number, 'job')} {wait} for a worker of {hosts}: start dbtend worker there."
+        sentences.append((what, Role.WARNING))
     if not about.has_store:
         sentences.append(("No job store yet: nothing has run. A read-only console creates none.", Role.DIM))
     return sentences
