@@ -166,6 +166,16 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
     ) -> AbstractAsyncContextManager[_Session]:
         return self.connect(lock_timeout=lock_timeout, writing=False, read_only=read_only)
 
+    @asynccontextmanager
+    async def catalog(self) -> AsyncIterator[CatalogReader[C, S]]:
+        """Reads the catalog. Raises TargetError."""
+        look = partial(self._look, "", read_only=True)
+        reader = self.reader_class(*await look(), self.url, look)
+        try:
+            yield reader
+        finally:
+            await reader.close()
+
     async def _look(self, name: str, *, read_only: bool = False, before: S | None = None) -> tuple[C, S]:
         connection, self._server = await self._connect(_told(name), read_only=read_only, before=before)
         return connection, self._server

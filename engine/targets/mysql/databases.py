@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-import pymysql
-
 from engine.targets.mysql.connection.address import address
-from engine.targets.mysql.connection.connecting import connect
-from engine.targets.mysql.connection.errors import reading_error
+from engine.targets.mysql.target import MySqlTarget
 from engine.targets.server_database import ServerDatabase
-from engine.targets.server_target import PROGRAM, READING_TIMEOUT
 
 _MOST: Final = 100_000
 # The server shows only those on which the user has a right.
@@ -38,13 +34,6 @@ async def databases(text: str) -> Sequence[ServerDatabase]:
     Raises UsageError, TargetError.
     """
     server = replace(address(text), database="")
-    connection, _ = await connect(
-        server, name=PROGRAM, lock_timeout=1.0, statement_timeout=READING_TIMEOUT, read_only=True
-    )
-    try:
-        rows = await connection.rows(_DATABASES, row=(str,), most=_MOST)
-    except pymysql.MySQLError as error:
-        raise reading_error(server.url, error) from None
-    finally:
-        await connection.close()
+    async with MySqlTarget(server.url).catalog() as reader:
+        rows = await reader.rows(_DATABASES, row=(str,), most=_MOST)
     return [ServerDatabase(name, replace(server, database=name).url, may_connect=True) for (name,) in rows]

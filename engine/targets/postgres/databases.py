@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import psycopg
-
 from engine.domain.errors import PasswordNeededError, ServerUnavailableError, TargetError, TargetUnavailableError
-from engine.system.dsn import Address, parameters_of, url_of
-from engine.targets.postgres.connection.connecting import connect
-from engine.targets.postgres.connection.errors import reading_error
+from engine.system.dsn import parameters_of, url_of
+from engine.targets.postgres.target import PostgresTarget
 from engine.targets.server_database import ServerDatabase
-from engine.targets.server_target import PROGRAM, READING_TIMEOUT
 
 _MOST: Final = 100_000
 # A half dropped database has a connection limit of -2, and accepts no connection.
@@ -51,13 +47,5 @@ async def databases(text: str) -> Sequence[ServerDatabase]:
 
 
 async def _rows(parameters: Mapping[str, str]) -> Sequence[tuple[str, bool]]:
-    address = Address(parameters, url_of(parameters))
-    connection, _ = await connect(
-        address, name=PROGRAM, lock_timeout=1.0, statement_timeout=READING_TIMEOUT, read_only=True
-    )
-    try:
-        return [(name, may) for name, may in await connection.rows(_DATABASES, row=(str, bool), most=_MOST)]
-    except psycopg.Error as error:
-        raise reading_error(address.url, error) from None
-    finally:
-        await connection.close()
+    async with PostgresTarget(url_of(parameters)).catalog() as reader:
+        return [(name, may) for name, may in await reader.rows(_DATABASES, row=(str, bool), most=_MOST)]
