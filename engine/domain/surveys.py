@@ -47,6 +47,8 @@ class SurveyCause(StrEnum):
     """It says that it is a database, and cannot be opened as one."""
     XID_AGE = "xid_age"
     MULTIXACT_AGE = "multixact_age"
+    OLD_NEIGHBORS = "old_neighbors"
+    """Other databases of its server run out of transaction ids: then it accepts no writes either."""
     AUTO_INCREMENT = "auto_increment"
     """A column that numbers rows has nearly no numbers left."""
     DISK_FULL = "disk_full"

@@ -171,6 +171,8 @@ def _vacuum_reasons(item: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
             yield SurveyReason(FleetLevel.CRITICAL, cause, facts)
         elif item.is_urgent and ids in named:
             yield SurveyReason(level, cause, facts)
+    if neighbors := item.facts.get("old_neighbors"):
+        yield SurveyReason(FleetLevel.CRITICAL, SurveyCause.OLD_NEIGHBORS, {"databases": neighbors})
     if item.is_urgent and set(named) - set(_AGES):
         yield SurveyReason(level, SurveyCause.DEAD_ROWS, _numbers(item))
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from engine.config.model import TargetEntry
 from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
@@ -51,6 +52,10 @@ def phrase(reason: SurveyReason) -> str:
             return f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}{left}"
         case SurveyCause.MULTIXACT_AGE:
             return f"multixact age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
+        case SurveyCause.OLD_NEIGHBORS:
+            names = facts.get("databases")
+            found = listed([str(name) for name in names], 3) if isinstance(names, list | tuple) else "?"
+            return plain(f"wraparound near in {found} of its server")
         case SurveyCause.AUTO_INCREMENT:
             return f"auto-increment {number(facts, 'auto_increment_percent') or 0:.0f}% used"
         case SurveyCause.DISK_FULL:

@@ -182,12 +182,13 @@ TABLE = Table(
 
 
 def of_server(*, past: TargetHistory = CHECKED, limits: Thresholds | None = None, **activity: Any) -> Judgement:
-    database = {name: activity.pop(name) for name in ("database_xid_age",) if name in activity}
+    xid_age, old_neighbors = activity.pop("database_xid_age", 0), activity.pop("old_neighbors", {})
     condition = ServerCondition(
         tables=[TABLE],
         indexes=[],
         activity=[replace(QUIET, **activity)],
-        xid_age=database.get("database_xid_age", 0),
+        xid_age=xid_age,
+        old_neighbors=old_neighbors,
     )
     limits = limits or Thresholds()
     return judge(server_advice.advise(condition, needs(condition, past, limits), past, limits), past, limits=limits)
@@ -202,6 +203,7 @@ def of_server(*, past: TargetHistory = CHECKED, limits: Thresholds | None = None
         ({"xid_age": 1_650_000_000}, [("critical", "xid_age")]),
         ({"multixact_age": 1_650_000_000}, [("critical", "multixact_age")]),
         ({"database_xid_age": 1_650_000_000}, [("critical", "xid_age")]),
+        ({"old_neighbors": {"template0": False}}, [("critical", "old_neighbors")]),
         ({"xid_age": 190_000_000, "pages": 1}, [("soon", "xid_age")]),
         ({"dead": 1001}, [("soon", "dead_rows")]),
         ({"dead": 5001}, [("now", "dead_rows")]),

@@ -33,6 +33,7 @@ DAY = 86_400_000_000
         ("cannot_be_read", {"error": "too damaged to read"}, "too damaged to read"),
         ("xid_age", {"age": 1_610_000_000, "most": MOST_IDS}, "xid age 1.61 G of 2.15 G"),
         ("xid_age", {"age": 190_000_000, "most": MOST_IDS}, "xid age 190 M of 2.15 G"),
+        ("old_neighbors", {"databases": ["shop", "template0"]}, "wraparound near in shop, template0 of its server"),
         ("auto_increment", {"auto_increment_percent": 97}, "auto-increment 97% used"),
         ("hot_journal", {}, "hot journal of a crash: a check rolls it back"),
         ("reclaimable", {"tables": 2, "wasted_bytes": 61_000_000_000}, "2 tables to rebuild, 61.0 GB back"),

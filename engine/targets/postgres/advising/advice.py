@@ -31,7 +31,7 @@ from engine.targets.postgres.advising.findings import (
     has_lost_counts,
     is_overdue,
 )
-from engine.targets.postgres.connection.names import shown
+from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
 from engine.targets.postgres.reading.repack_client import left_by_pg_repack
@@ -118,15 +118,23 @@ def _with_servers_view(item: Advice, condition: Condition, needs: Mapping[int, N
         facts |= {"xids_per_second": round(state.ids_per_second, 1), "days_left": round(left / DAY, 1)}
     if any(is_near_wraparound(ids, facts, limits) for ids in OldIds):
         facts["severity"] = CRITICAL
+    if condition.old_neighbors:
+        facts["old_neighbors"] = tuple(condition.old_neighbors)
     return replace(item, reason="; ".join(texts), facts=facts, by_hand=_old_neighbors(condition.old_neighbors))
 
 
-def _old_neighbors(names: Sequence[str]) -> ByHand | None:
-    """Other databases that are near the wraparound. No operation on this one helps."""
-    if not names:
+def _old_neighbors(neighbors: Mapping[str, bool]) -> ByHand | None:
+    """Other databases that are near the wraparound, and whether they allow connections.
+
+    No operation on this one helps.
+    """
+    if not neighbors:
         return None
-    where = f"{counted(len(names), 'other database')} of this server near the wraparound: {listed(names, 3)}"
+    where = f"{counted(len(neighbors), 'other database')} of this server near the wraparound: {listed([*neighbors], 3)}"
     reason = f"{where}. VACUUM them, or the server refuses writes in every database"
+    if closed := [name for name, allows_connections in neighbors.items() if not allows_connections]:
+        allow = f"ALTER DATABASE {quote(closed[0])} ALLOW_CONNECTIONS true;"
+        reason += f". Connections to {listed(closed, 3)} must be allowed first. As a superuser: {allow}"
     return ByHand(level=Level.SOON, reason=reason, is_critical=True)
 
 

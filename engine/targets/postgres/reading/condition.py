@@ -116,8 +116,8 @@ class Condition:
     xid_age: int = 0
     """The age of the database as a whole: an abandoned temporary table may be older than all others."""
     multixact_age: int = 0
-    old_neighbors: Sequence[str] = ()
-    """The other databases of the server that are near the wraparound."""
+    old_neighbors: Mapping[str, bool] = field(default_factory=dict)
+    """The other databases of the server that are near the wraparound: whether each allows connections."""
     autovacuum: Autovacuum = Autovacuum()
     left_by_pg_repack: Collection[int] = ()
     """The oids of tables where an interrupted pg_repack left something."""
@@ -189,7 +189,7 @@ SELECT CASE WHEN stats_reset > clock_timestamp() - interval '1 day' THEN stats_r
 FROM pg_stat_database AS s JOIN pg_database AS d ON d.oid = s.datid WHERE s.datname = current_database()
 """
 OLD_NEIGHBORS: Final = """
-SELECT datname::text FROM pg_database
+SELECT datname::text, datallowconn FROM pg_database
 WHERE datname <> current_database() AND greatest(age(datfrozenxid), mxid_age(datminmxid)) >= %s
 ORDER BY greatest(age(datfrozenxid), mxid_age(datminmxid)) DESC, datname
 """

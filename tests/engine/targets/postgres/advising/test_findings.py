@@ -575,6 +575,7 @@ async def test_other_databases_of_the_server_that_are_near_the_wraparound_are_to
             assert by_hand is not None
             assert (by_hand.level, by_hand.is_critical) == (Level.SOON, True)
             assert "near the wraparound" in by_hand.reason
+            assert 'template0 must be allowed first. As a superuser: ALTER DATABASE "template0" ALLOW' in by_hand.reason
             assert database.name not in by_hand.reason
         else:
             assert by_hand is None
