@@ -67,6 +67,8 @@ class StoreCheck:
     workers: int
     dead_workers: int
     """Processes that died, and whose jobs are not rescued yet."""
+    unfinished_copy: str
+    """The store whose history was copied in part; "" for none."""
     host: str
     """The name of this host."""
     has_namesake: bool

@@ -57,6 +57,7 @@ def store_checks(found: StoreCheck, store: str) -> list[Check]:
         *_roles(found),
         _queue(found),
         _workers(found),
+        *_copy(found),
         *_namesake(found),
         *_rules(found),
     ]  # fmt: skip
@@ -116,6 +117,12 @@ def _workers(found: StoreCheck) -> Check:
     if found.open_jobs and not found.workers:
         return Check(Level.WARN, "workers", f"none, and {found.open_jobs:,} open", "start one: dbtend worker")
     return Check(Level.OK, "workers", text)
+
+
+def _copy(found: StoreCheck) -> Iterator[Check]:
+    if found.unfinished_copy:
+        why = f"that of {plain(found.unfinished_copy)} is not complete"
+        yield Check(Level.PROBLEM, "copy", why, "run `dbtend store copy` again, before jobs run here")
 
 
 def _namesake(found: StoreCheck) -> Iterator[Check]:

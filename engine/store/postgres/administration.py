@@ -23,7 +23,7 @@ _FACTS: Final = f"""SELECT current_setting('server_version'), current_database()
     (SELECT count(*) FROM worker AS w WHERE NOT {LIVES} AND (
         EXISTS (SELECT FROM child_job WHERE owner = w.id)
         OR EXISTS (SELECT FROM child_job WHERE reserved_by = w.id AND finished_at IS NULL))),
-    inet_server_addr() IS NULL"""
+    inet_server_addr() IS NULL, coalesce((SELECT max(source) FROM copied WHERE finished_at IS NULL), '')"""
 _BROKEN: Final = {
     Invariant.RUNNING_HAS_WORKER: """SELECT count(*) FROM child_job
         WHERE status = 'running' AND NOT EXISTS (SELECT FROM worker WHERE id = owner)""",
@@ -91,7 +91,7 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         facts = await _row(connection, _FACTS)
         (((has_one,),),) = await answers(connection, has_namesake(host_name(), machine_id()))
         broken = {rule: int((await _row(connection, query))[0]) for rule, query in _BROKEN.items()}
-    server, database, size, user, jobs, open_jobs, events, workers, dead, is_local = facts
+    server, database, size, user, jobs, open_jobs, events, workers, dead, is_local, copied = facts
     missing = await roles.missing_roles(connection)
     return StoreCheck(
         server_version=server,
@@ -114,6 +114,7 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         events=events,
         workers=workers,
         dead_workers=dead,
+        unfinished_copy=copied,
         host=host_name(),
         has_namesake=has_one,
         broken=broken,

@@ -18,6 +18,7 @@ from engine.domain.requests import OnDuplicate, Operation
 from engine.store.copying import copying
 from engine.store.copying.tables import TABLES
 from engine.store.location import StoreLocation
+from engine.store.postgres import administration
 from engine.store.postgres.schema import LOCKS
 from engine.store.postgres.store import PostgresStore
 from engine.store.sqlite.store import SqliteStore
@@ -126,8 +127,10 @@ async def test_a_copy_that_was_killed_goes_on_without_doubles(
                 assert time.monotonic() < give_up
             process.kill()
         assert len(contents(to)["parent_job"]) < 2_000
+    assert (await administration.check(to)).unfinished_copy.endswith("large.db")
     done = await store_admin.copy(at(large), at(to), nothing)
     assert done.jobs == 2_000
+    assert (await administration.check(to)).unfinished_copy == ""
     with copied_store(postgres) as other:
         await store_admin.copy(at(large), at(other), nothing)
         assert contents(other) == contents(to)
