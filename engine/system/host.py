@@ -38,15 +38,15 @@ def host_name() -> str:
 
 
 def machine_id() -> str:
-    """What tells this machine from others, whatever they are called; "" where the system does not say.
+    """What tells this machine from others, whatever they are called: `id/start/processes`, each "" if it is unknown.
 
-    Clones of one image have one id, but each was started by itself; a container counts as a machine. It is a hash, as
-    the id of a machine is not for others to know.
+    Clones of one image have one id, but each was started by itself. Containers of a machine differ in the last part
+    alone: each counts its own processes. They are hashes: an id of a machine is not for others to know.
     """
-    known = [_first_text(_IDS), _first_text((_BOOT,))]
+    processes = ""
     with suppress(OSError):
-        known.append(str(_PROCESS_NUMBERS.stat().st_ino))
-    return hashlib.sha256(f"dbtend {' '.join(known)}".encode()).hexdigest()[:16] if any(known) else ""
+        processes = str(_PROCESS_NUMBERS.stat().st_ino)
+    return "/".join(map(_hash, (_first_text(_IDS), _first_text((_BOOT,)), processes)))
 
 
 def _first_text(paths: Sequence[Path]) -> str:
@@ -55,3 +55,7 @@ def _first_text(paths: Sequence[Path]) -> str:
             if text := path.read_text().strip():
                 return text
     return ""
+
+
+def _hash(text: str) -> str:
+    return text and hashlib.sha256(f"dbtend {text}".encode()).hexdigest()[:16]

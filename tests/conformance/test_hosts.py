@@ -99,10 +99,11 @@ async def test_jobs_of_a_run_by_hand_are_carried_out_on_a_drained_host(shared: S
             assert await store.claim(owner, parents=[job]) is not None
 
 
-async def test_two_machines_of_one_name_do_not_work_at_once(shared: SharedStores) -> None:
-    async with shared.open(host="db1", machine="a") as first, shared.open(host="db1", machine="b") as second:
+@pytest.mark.parametrize("other", ["n/1/p", "m/2/p"], ids=["another id", "a clone"])
+async def test_two_machines_of_one_name_do_not_work_at_once(shared: SharedStores, other: str) -> None:
+    async with shared.open(host="db1", machine="m/1/p") as first, shared.open(host="db1", machine=other) as second:
         async with first.hosting_workers():
-            async with shared.open(host="db1", machine="a") as same, same.hosting_workers():
+            async with shared.open(host="db1", machine="m/1/q") as same, same.hosting_workers():
                 pass
             async with shared.open(host="db1", machine="") as unknown, unknown.hosting_workers():
                 pass

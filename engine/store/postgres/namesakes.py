@@ -8,7 +8,7 @@ from engine.store.postgres.connections import Question
 from engine.store.postgres.queries import LIVES
 
 HAS_NAMESAKE: Final = f"""SELECT EXISTS (SELECT FROM worker AS w
-    WHERE w.host = %(host)s AND w.machine <> %(machine)s AND '' NOT IN (w.machine, %(machine)s) AND {LIVES})"""
+    WHERE w.host = %(host)s AND is_other_machine(w.machine, %(machine)s) AND {LIVES})"""
 """Whether a process of another machine works under the name of a host."""
 
 

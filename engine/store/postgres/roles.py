@@ -35,6 +35,7 @@ READS: Final = (
     "open_batch",
     "offered_in",
     "has_queue",
+    "is_other_machine",
 )
 """Functions within reads: they run with the rights of who reads, so that the server can inline them."""
 OF_SESSION: Final = ("prove_again",)

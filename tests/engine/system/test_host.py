@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from engine.system import host
 from engine.system.host import machine_id
 
 
-def test_clones_of_one_image_and_containers_are_machines_of_their_own(
+def test_clones_of_one_image_differ_in_their_start_and_containers_in_their_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def identity(machine: str, boot: str, namespace: str) -> str:
@@ -23,7 +22,9 @@ def test_clones_of_one_image_and_containers_are_machines_of_their_own(
             monkeypatch.setattr(host, name, (path,) if name == "_IDS" else path)
         return machine_id()
 
-    found = [identity("m", "b", "n"), identity("m", "c", "n"), identity("m", "b", "o"), identity("", "b", "n")]
-    assert all(one != other for one, other in combinations(found, 2))
-    assert identity("m", "b", "n") == found[0]
-    assert identity("", "", "") == ""
+    first, clone, container = (identity("m", *more).split("/") for more in (("b", "n"), ("c", "n"), ("b", "o")))
+    assert "" not in first
+    assert (clone[0], container[:2]) == (first[0], first[:2])
+    assert clone[1] != first[1]
+    assert container[2] != first[2]
+    assert identity("", "b", "") == f"/{first[1]}/"

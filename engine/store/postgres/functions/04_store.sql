@@ -8,6 +8,14 @@ CREATE OR REPLACE FUNCTION lives(worker_number integer) RETURNS boolean LANGUAGE
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 $$;
 
+-- Whether two machines differ in their id or their start, where both are known.
+CREATE OR REPLACE FUNCTION is_other_machine(one text, other text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM unnest(string_to_array(one, '/'), string_to_array(other, '/'))
+            WITH ORDINALITY AS part (of_one, of_other, number)
+        WHERE number <= 2 AND of_one <> of_other AND '' NOT IN (of_one, of_other))
+$$;
+
 -- Register a worker process or a run, in its own session, which takes the lock before other sessions can see the row.
 CREATE OR REPLACE FUNCTION register_worker(
     name text, process integer, host_name text, machine_id text, release text, its_queues text[], all_jobs boolean,
@@ -20,7 +28,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock({HOSTS}, hashtext(host_name));
     IF EXISTS (
         SELECT FROM worker AS w
-        WHERE w.host = host_name AND w.machine <> machine_id AND '' NOT IN (w.machine, machine_id) AND lives(w.number))
+        WHERE w.host = host_name AND is_other_machine(w.machine, machine_id) AND lives(w.number))
     THEN
         RAISE EXCEPTION 'another machine has this name' USING ERRCODE = 'DT006', DETAIL = host_name;
     END IF;
