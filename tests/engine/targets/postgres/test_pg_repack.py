@@ -21,6 +21,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.thresholds import Thresholds
 from engine.targets.postgres import session as postgres_session
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN
+from engine.targets.postgres.reading import repack_client
 from engine.targets.postgres.reading.repack_client import PROGRAM, extension
 from engine.targets.step_execution import DONE_OR_UNCHANGED, StepContext, StepResult
 from tests.engine.processes import python
@@ -75,7 +76,7 @@ def server() -> Iterator[PostgresServer]:
 def without_client(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database that has the extension."""
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("engine.targets.postgres.reading.repack_client._WHERE_PACKAGES_PUT_IT", ())
+    monkeypatch.setattr(repack_client, "_WHERE_PACKAGES_PUT_IT", ())
     with new_database(server) as database:
         database("CREATE EXTENSION pg_repack")
         yield database

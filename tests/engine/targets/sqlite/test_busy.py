@@ -306,10 +306,16 @@ async def test_a_reader_that_stays_is_named_all_is_rolled_back_and_no_other_step
 async def test_who_is_waited_for_is_told_meanwhile(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=20)
     told: list[StepProgress] = []
+    cancel = asyncio.Event()
+
+    def hear(progress: StepProgress) -> None:
+        told.append(progress)
+        cancel.set()
+
     with another_process(path, *WRITER) as pid:
-        async with connected(path, lock_timeout=0.5) as (session, _):
+        async with connected(path, lock_timeout=60) as (session, _):
             step = (await session.plan(Operation.REINDEX, Options())).steps[0]
-            await session.execute(step, StepContext(report=told.append))
+            await session.execute(step, StepContext(cancel=cancel, report=hear))
     assert f"{WAITING}: process {pid} (" in str(told[0].phase)
 
 
