@@ -28,6 +28,14 @@ class Address:
     parameters: Mapping[str, str]
     url: str
 
+    @property
+    def host_key(self) -> str:
+        """Equal for all databases of a server that are named alike; the names of the loopback interface are one."""
+        if "service" in self.parameters:
+            return f"postgresql:service={self.parameters['service']}"
+        host = self.parameters.get("hostaddr") or self.parameters.get("host", "")
+        return f"postgresql:{host_spelling(host)}:{self.parameters.get('port', '')}"
+
 
 def address(text: str, what: str = "target") -> Address:
     """`what`: what `text` names, for errors. Raises UsageError."""
@@ -56,14 +64,6 @@ def parameters_of(text: str, what: str = "target") -> dict[str, str]:
     if "service" not in parameters:
         parameters = _located(parameters)
     return parameters
-
-
-def host_key(parameters: Mapping[str, str]) -> str:
-    """Equal for all databases of a server that are named alike; the names of the loopback interface are one."""
-    if "service" in parameters:
-        return f"postgresql:service={parameters['service']}"
-    host = parameters.get("hostaddr") or parameters.get("host", "")
-    return f"postgresql:{host_spelling(host)}:{parameters.get('port', '')}"
 
 
 def environment_of(parameters: Mapping[str, str]) -> dict[str, str]:

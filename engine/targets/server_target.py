@@ -114,6 +114,10 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
     def url(self) -> str:
         return str(self._address.url)
 
+    @property
+    def host_key(self) -> str:
+        return str(self._address.host_key)
+
     def fingerprint(self) -> str:
         return self.url  # asking a server is not cheap
 

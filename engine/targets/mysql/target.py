@@ -31,10 +31,6 @@ class MySqlTarget(server_target.ServerTarget[Connection, Server, MySqlSession]):
     def __init__(self, text: str) -> None:
         super().__init__(address(text))
 
-    @property
-    def host_key(self) -> str:
-        return self._address.host_key
-
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         return operation_specs.confirmation(operation, options)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine.domain.errors import TargetRefusedError, UsageError
 from engine.domain.requests import EngineName, Operation, Options, Request
-from engine.system.dsn import Address, address, environment_of, host_key
+from engine.system.dsn import Address, address, environment_of
 from engine.targets import server_target
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
@@ -34,10 +34,6 @@ class PostgresTarget(server_target.ServerTarget[Connection, Server, PostgresSess
     @property
     def environment(self) -> Mapping[str, str]:
         return environment_of(self._address.parameters)
-
-    @property
-    def host_key(self) -> str:
-        return host_key(self._address.parameters)
 
     def validate(self, request: Request) -> None:
         """Raise UsageError for options that contradict each other."""
