@@ -51,9 +51,7 @@ _ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
         f"{capitalized(how.retry)} when the database is free."
         " New jobs wait longer with --lock-timeout, or lock_timeout in the config file."
     ),
-    Reason.REFUSED: lambda how: (
-        f"Nothing was changed. Fix what the message names, then {how.retry}; for another option, start a new run."
-    ),
+    Reason.REFUSED: lambda how: f"Fix what the message names, then {how.retry}; for another option, start a new run.",
     Reason.UNREACHABLE: lambda how: f"Nothing was begun. Fix what the message names, then {how.retry}.",
     Reason.SERVER_LOST: lambda how: (
         f"What completed stays. When the server is up again, {how.retry}: it runs the steps that did not complete."
@@ -109,7 +107,8 @@ def _advice_of(child: ChildJob, reason: Reason, how: Instructions) -> str:
     gave_up = (step.attempt == child.attempt and step.gave_up_on_transactions for step in child.steps)
     if reason is Reason.TARGET_BUSY and any(gave_up):
         return f"{capitalized(how.retry)} when that transaction has ended. New jobs wait longer with --snapshot-wait."
-    return _ADVICE[reason](how)
+    done = f"Nothing was changed by {child.operation}. " if reason is Reason.REFUSED else ""
+    return done + _ADVICE[reason](how)
 
 
 def notes(parent: ParentJob, child: ChildJob, how: Instructions) -> Iterator[Note]:

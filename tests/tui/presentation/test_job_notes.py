@@ -21,3 +21,9 @@ def test_the_option_is_named_that_limits_what_it_waited_for() -> None:
         busy = replace(child(1, Status.FAILED), reason=Reason.TARGET_BUSY, attempt=1, steps=(step,))
         for text in (advice(busy, HOW), advice_to_open(busy, HOW)):
             assert [name for name in ("--snapshot-wait", "--lock-timeout") if name in text] == [option]
+
+
+def test_a_refused_operation_says_that_itself_changed_nothing_and_not_the_others() -> None:
+    refused = replace(child(1, Status.FAILED), reason=Reason.REFUSED, operation=Operation.CHECK)
+    for text in (advice(refused, HOW), advice_to_open(refused, HOW)):
+        assert text.startswith("Nothing was changed by check. ")
