@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,6 +22,7 @@ from engine.targets.mysql.advising.findings import (
 )
 from engine.targets.mysql.connection.names import account, shown
 from engine.targets.mysql.reading.condition import Condition
+from engine.targets.mysql.reading.tables import TRANSACTIONAL
 from engine.targets.needs import Need, advice_on, most_urgent, optimize, ranked, urgency, without_damaged
 
 COVERED: Final = (Operation.ANALYZE, Operation.REBUILD)
@@ -96,19 +97,13 @@ def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, li
 def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:
     repairable = {shown(name) for name in needs.repair}
     damaged = [name for name in past.damaged_tables if name not in repairable]
+    hidden = [table for table in condition.tables if table.comment and table.engine in TRANSACTIONAL]
+    if hidden and not damaged:
+        what = f"the server cannot open {listed([table.shown for table in hidden], 3)}: {hidden[0].comment}"
+        return _with_damage(what, [table.shown for table in hidden])
     if damaged or (past.damage is not None and not past.damaged_tables):
         what = f"the last check found {listed(damaged, 3)} damaged" if damaged else "the last check found damage"
-        first = f" ({past.damage})" if past.damage is not None else ""
-        to_do = "restore from a backup, or dump what can be read, drop the table and load it again"
-        return Advice(
-            operation=Operation.CHECK,
-            level=Level.NOW,
-            reason=f"{what}{first}: {to_do}; then check again",
-            facts={"severity": CRITICAL, "damaged_tables": tuple(damaged)},
-            cause=Cause.DAMAGE,
-            check=CheckLevel.FULL,
-            needs_manual_fix=True,
-        )
+        return _with_damage(f"{what} ({past.damage})" if past.damage is not None else what, damaged)
     known = _with_findings(past)
     found = due_check(known, limits)
     level, due, reason = found.urgency, found.level, found.reason
@@ -136,6 +131,19 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
         reason=reason,
         check=due,
         inspection_can_tell=False,
+    )
+
+
+def _with_damage(what: str, tables: Sequence[str]) -> Advice:
+    to_do = "restore from a backup, or dump what can be read, drop the table and load it again; then check again"
+    return Advice(
+        operation=Operation.CHECK,
+        level=Level.NOW,
+        reason=f"{what}: {to_do}",
+        facts={"severity": CRITICAL, "damaged_tables": tuple(tables)},
+        cause=Cause.DAMAGE,
+        check=CheckLevel.FULL,
+        needs_manual_fix=True,
     )
 
 

@@ -49,7 +49,8 @@ async def collect_condition(
     condition = replace(condition, tables=[exact.get(table.name, table) for table in condition.tables])
     large = [table for table in exact.values() if may_have_space(table, condition, limits)]
     samples = await _sampled(reader, sorted(large, key=lambda table: -table.size), budget)
-    return replace(condition, samples=samples, not_sampled=len(large) - len(samples))
+    locked = sum(table.is_locked for table in condition.tables)
+    return replace(condition, samples=samples, not_sampled=len(large) - len(samples) + locked)
 
 
 async def _exact(reader: Reader, condition: Condition, limits: Thresholds) -> dict[str, Table]:
@@ -57,7 +58,8 @@ async def _exact(reader: Reader, condition: Condition, limits: Thresholds) -> di
     looked_at = [
         table.name
         for table in condition.tables
-        if not table.is_unopened and (table.engine != "InnoDB" or may_have_space(table, condition, limits))
+        if not (table.is_unopened or table.is_locked)
+        and (table.engine != "InnoDB" or may_have_space(table, condition, limits))
     ]
     found = await tables(reader, looked_at, files=condition.files) if looked_at else []
     return {table.name: table for table in found}

@@ -19,11 +19,10 @@ from engine.targets.mysql.planning.operation_specs import (
 )
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.foreign_keys import ForeignKey
-from engine.targets.mysql.reading.tables import Table
+from engine.targets.mysql.reading.tables import TRANSACTIONAL, Table
 from engine.targets.plans import longest_first
 from engine.targets.step_execution import NOTHING_CHANGED
 
-TRANSACTIONAL: Final = frozenset({"InnoDB"})
 ANALYZABLE: Final = TRANSACTIONAL | {"MyISAM", "Aria"}
 REBUILDABLE: Final = ANALYZABLE | {"ARCHIVE"}
 CHECKABLE: Final = REBUILDABLE | {"CSV", ""}

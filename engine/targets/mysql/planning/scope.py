@@ -28,7 +28,9 @@ _FOR_DAMAGED: Final = frozenset({Operation.CHECK, Operation.REPAIR})
 def scope(operation: Operation, options: Options, tables: Sequence[Table]) -> list[Table]:
     """The tables that the operation is to work on. Raises UsageError for a name that is none of these."""
     engines = _ENGINES[operation]
-    possible = [table for table in tables if table.engine in engines and not table.is_sequence]
+    possible = [table for table in tables if (table.engine in engines or table.is_locked) and not table.is_sequence]
+    if operation not in _FOR_DAMAGED:
+        possible = [table for table in possible if not table.comment]
     if not options.objects:
         left_out = frozenset(options.leave_out) if operation not in _FOR_DAMAGED else frozenset()
         return [table for table in possible if table.shown not in left_out]

@@ -12,6 +12,7 @@ from engine.targets.mysql.connection.names import literal, qualified, shown
 from engine.targets.mysql.reading.files import PartName
 from engine.targets.mysql.reading.reader import Reader
 
+TRANSACTIONAL: Final = frozenset({"InnoDB"})
 REPAIRABLE: Final = frozenset({"MyISAM", "Aria", "ARCHIVE", "CSV", ""})
 """Storage engines, and what the server cannot open."""
 
@@ -102,6 +103,8 @@ class Table:
     auto_increment: AutoIncrement | None = None
     updated: int | None = None
     """When its rows last changed, in seconds since 1970; None: not since the server opened it."""
+    is_locked: bool = False
+    """Whether another session has locked it, so that the server says no more than its name."""
     is_unopened: bool = False
     """Whether only its name and engine are known, and its size if its files can be seen."""
 
@@ -126,7 +129,8 @@ class Table:
     @property
     def must_be_offline(self) -> str:
         """Why writers have to wait while it is rebuilt, as text; "" if they need not."""
-        return f"a table of {self.engine}" if self.engine != "InnoDB" else self.locks_for_rebuild
+        is_other = self.engine != "InnoDB" and not self.is_locked
+        return f"a table of {self.engine}" if is_other else self.locks_for_rebuild
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -177,6 +181,8 @@ _SPECIAL_COLUMNS: Final = """
 SELECT table_name, column_name, column_type, extra FROM information_schema.columns
 WHERE table_schema = DATABASE() AND (extra LIKE 'VIRTUAL%' OR extra LIKE '%auto_increment%')
 """
+_PASSING: Final = ("Lock wait timeout exceeded", "Query execution was interrupted", "errno: 24 ", "Out of memory")
+"""In the comment of a table that MariaDB cannot open at the moment."""
 _CRASHED: Final = "' is marked as crashed and"
 """In the comment of a table of MyISAM or Aria, which MySQL then still names."""
 _LOCKING: Final = {"FULLTEXT": "a FULLTEXT index", "SPATIAL": "a SPATIAL index", "RTREE": "a SPATIAL index"}
@@ -230,6 +236,8 @@ async def tables(
     text, number = str | None, int | None
     row = (str, str, text, text, number, number, number, number, text, text, number, number, number)
     found = sorted(await reader.rows(TABLES + some, row=row), key=lambda row: row[0])
+    hidden = any(row[2] is None and not _is_passing(row[9]) for row in found)
+    engines = {table.name: table.engine for table in await known_tables(reader)} if hidden else {}
     indexes = await _indexes(reader, some, exact=exact)
     columns = await reader.rows(_SPECIAL_COLUMNS, row=(str, str, str, str))
     virtual = {(table, column) for table, column, _, extra in columns if extra.startswith("VIRTUAL")}
@@ -240,7 +248,7 @@ async def tables(
         Table(
             database=database,
             name=name,
-            engine=engine or "",
+            engine=engine or engines.get(name, ""),
             row_format=row_format or "",
             rows=rows or 0,
             data_bytes=data or 0,
@@ -248,7 +256,8 @@ async def tables(
             free_bytes=free or 0,
             file_bytes=sizes.get((name.lower(), "")),
             is_sequence=kind == "SEQUENCE",
-            comment=comment or "" if engine is None or (not most and _CRASHED in (comment or "")) else "",
+            comment="" if _is_passing(comment) else _why_not_opened(engine, most, comment),
+            is_locked=engine is None and _is_passing(comment),
             locks_for_rebuild=_locking(name, indexes.get(name, ()), virtual),
             options=options or "",
             indexes=indexes.get(name, ()),
@@ -259,6 +268,14 @@ async def tables(
         for name, kind, engine, row_format, rows, data, keys, free, options, comment, following, most, changed in found
     ]
     return sorted([*opened, *(() if names else unopened)], key=lambda table: table.name)
+
+
+def _is_passing(comment: str | None) -> bool:
+    return any(text in (comment or "") for text in _PASSING)
+
+
+def _why_not_opened(engine: str | None, most: int | None, comment: str | None) -> str:
+    return comment or "" if engine is None or (not most and _CRASHED in (comment or "")) else ""
 
 
 async def _indexes(reader: Reader, some: str, *, exact: bool) -> Mapping[str, tuple[Index, ...]]:

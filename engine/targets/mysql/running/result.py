@@ -129,7 +129,7 @@ def _judged(
     if found.says(_DEADLOCK):
         why = "the server ended it to resolve a deadlock with another session. Try again"
         return StepResult(status=Status.FAILED, error=why, reason=Reason.TARGET_BUSY)
-    if found.says(_GONE) and step.table is not None and step.table.engine:
+    if found.says(_GONE) and step.table is not None and not step.table.comment:
         return StepResult(status=Status.SKIPPED, error=GONE)
     if denied := found.says(_NO_RIGHT):
         return StepResult(status=Status.FAILED, error=denied, reason=Reason.REFUSED)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import Any
 
 import pymysql
+import pytest
 
-from engine.domain.advice import Advice, Level, TargetHistory
+from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import undo
 from engine.targets.plans import OperationPlan
+from tests.engine.targets.mysql.a_session import filled
 from tests.engine.targets.mysql.looking import looking
-from tests.engine.targets.server_session import run
+from tests.engine.targets.server_session import plan, run
 from tests.mysql_databases import MySqlDatabase
 
 NOTHING = TargetHistory(now=0)
@@ -128,3 +131,22 @@ async def test_a_user_without_process_gets_the_grant(database: MySqlDatabase) ->
         assert "GRANT PROCESS ON *.* TO 'plain'@'localhost';" in found[Operation.ANALYZE].reason
     finally:
         database("DROP USER plain@localhost")
+
+
+async def test_what_the_server_cannot_open_is_told_by_its_engine(database: MySqlDatabase) -> None:
+    if database.flavor is Flavor.MYSQL:
+        pytest.skip("MySQL says it of no table")
+    filled(database, "item")
+    filled(database, "log", engine="MyISAM")
+    database("CREATE TABLE merged LIKE log", "ALTER TABLE merged ENGINE=MERGE UNION=(log)", "FLUSH TABLES")
+    files = database.server.data / database.name
+    shutil.copy(files / "item.frm", files / "ghost.frm")
+    (files / "ghost.frm").chmod(0o666)
+    (files / "log.MYD").unlink()
+    found = await advice_on(database)
+    assert found[Operation.REPAIR].objects == ("log",)
+    check = found[Operation.CHECK]
+    assert (check.urgency, check.facts["damaged_tables"], check.needs_manual_fix) == (CRITICAL, ("ghost",), True)
+    for operation in (Operation.ANALYZE, Operation.REBUILD):
+        assert {step.object for step in (await plan(database.url, operation)).steps} == {"item"}
+    (files / "ghost.frm").unlink()
