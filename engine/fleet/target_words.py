@@ -23,19 +23,17 @@ def entries_named(words: Iterable[str], config: Config, *, name_of: Callable[[st
     Raises UsageError for an unknown group, and for a bare word that is close to a name.
     """
     named = {entry.name: entry for entry in config.targets}
-    entries = [
-        entry
-        for word in words
-        for entry in (
-            _group(word, config)
-            if word.startswith(GROUP)
-            else [named[word]]
-            if word in named
-            else (is_wild(word) and targets_called(word, config.targets))
-            or [_member(word, config) or _unnamed(word, named, name_of)]
-        )
-    ]
-    return [entry.with_defaults(config.defaults) for entry in entries]
+
+    def meant_by(word: str) -> list[TargetEntry]:
+        if word.startswith(GROUP):
+            return _group(word, config)
+        if word in named:
+            return [named[word]]
+        if is_wild(word) and (found := targets_called(word, config.targets)):
+            return found
+        return [_member(word, config) or _unnamed(word, named, name_of)]
+
+    return [entry.with_defaults(config.defaults) for word in words for entry in meant_by(word)]
 
 
 def configured_entries(config: Config) -> list[TargetEntry]:
