@@ -92,7 +92,7 @@ def _lines(rows: Sequence[FleetRow], shown: Sequence[FleetRow], meant: FleetFilt
     age = (now() - min((row.survey.surveyed_at for row in shown), default=now())) / 1e6
     if age >= _OLD:
         of_others = any(inspector.elsewhere(row.survey.target) for row in shown)
-        where = ", those of files of other hosts on these hosts" if of_others else ""
+        where = " (of a file of another host: only there)" if of_others else ""
         lines += ["", f"the oldest survey was made {int(age // 60)} min ago; --refresh makes them again{where}"]
     return lines + _outdated(shown)
 
