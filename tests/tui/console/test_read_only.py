@@ -20,6 +20,7 @@ from tests.tui.console.harness import Clock, add_failed_job, add_running_job, en
 from tui.console.actions import ACTIONS
 from tui.console.saved_targets import SavedTargets
 from tui.console.views.hints import target_trouble
+from tui.console.views.keys import help_document
 from tui.console.views.lists import TargetState
 
 LooksRight = Callable[[App[None]], bool]
@@ -81,6 +82,9 @@ async def test_no_text_names_a_key_that_is_off(sales: Path, clock: Clock) -> Non
         assert not console.app.screen.query_one("#targets").border_subtitle
         await console.press("w")
         assert "dbtend worker" in " ".join(console.lines("#page"))
+    assert not {action.help for action in ACTIONS if action.writes} & {
+        line.text.split("  ")[-1] for line in help_document(200, read_only=True)
+    }
     hot = TargetState(entry(), error=HotJournalError(str(sales), "a crash"))
     shown = {read_only: target_trouble(hot, 80, read_only=read_only) for read_only in (False, True)}
     assert len(shown[False]) == len(shown[True]) + 1

@@ -13,4 +13,4 @@ class HelpScreen(PageScreen[None]):
     FOOTER = (*TYPING, *FIND, "back")
 
     def document(self, width: int) -> list[Line]:
-        return help_document(width)
+        return help_document(width, read_only=self.context.engine.read_only)

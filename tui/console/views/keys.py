@@ -34,18 +34,20 @@ _ID_FROM: Final = 100
 """From this width on the help also names the ids of actions, for the config file."""
 
 
-def help_document(width: int) -> list[Line]:
-    """All actions, grouped by where they work."""
+def help_document(width: int, *, read_only: bool = False) -> list[Line]:
+    """All actions, grouped by where they work. `read_only`: without those that write."""
     lines: list[Line] = []
     key_width = max(len(" ".join(shown_keys(action.id))) for action in ACTIONS)
     id_width = max(len(action.id) for action in ACTIONS) + 2 if width >= _ID_FROM else 0
     for place in Place:
+        actions = [one for one in ACTIONS if one.place is place and not (read_only and one.writes)]
+        if not actions:
+            continue
         lines += [line((place.value, Role.HEADING))]
-        for action in ACTIONS:
-            if action.place is place:
-                keys = f"  {' '.join(shown_keys(action.id)):<{key_width}}  "
-                name = f"{action.id:<{id_width}}" if id_width else ""
-                lines += hanging([(keys, Role.KEY), (name, Role.DIM)], action.help, width)
+        for action in actions:
+            keys = f"  {' '.join(shown_keys(action.id)):<{key_width}}  "
+            name = f"{action.id:<{id_width}}" if id_width else ""
+            lines += hanging([(keys, Role.KEY), (name, Role.DIM)], action.help, width)
         lines.append(line())
     return lines + [
         text
