@@ -329,7 +329,7 @@ def _why_unknown(index: Index, bloat: Bloat | None, unread: Unread | None, limit
         return Unknown.CORRELATED if is_open else None
     if index.is_estimated:
         return Unknown.NO_STATISTICS
-    if index.method not in {"gin", "gist"}:
+    if index.method not in {"gin", "gist", "spgist"}:
         return Unknown.NO_ESTIMATE
     return Unknown.NOT_COUNTED if unread is None else Unknown(unread.value)
 
@@ -346,7 +346,8 @@ def _bloat_need(bloat: Bloat, limits: Thresholds) -> Need | None:
 
 def _dead_space(bloat: Bloat, whose: str) -> str:
     about = "" if bloat.is_measured else "about "
-    return f"{about}{bloat.share:.0%} of {whose} {size(bloat.bytes)} is dead space"
+    is_dead = "will be dead space after VACUUM" if bloat.is_expected else "is dead space"
+    return f"{about}{bloat.share:.0%} of {whose} {size(bloat.bytes)} {is_dead}"
 
 
 def _rewrite(condition: Condition, limits: Thresholds) -> dict[int, Waste]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -57,15 +57,24 @@ def gist_rows(pages: Sequence[Page]) -> Rows | None:
     return Rows(len(sizes), sum(sizes), len(sizes), sum(sizes) / len(sizes)) if sizes else None
 
 
+def spgist_rows(pages: Sequence[Page]) -> Rows | None:
+    sizes = _sizes([page for page in pages if page.number("H", page.special) & 0b101 == 0b100], is_live=_is_live_leaf)
+    return Rows(len(sizes), sum(sizes), len(sizes), sum(sizes) / len(sizes)) if sizes else None
+
+
+def _is_live_leaf(item: bytes) -> bool:
+    return item[0] & 0b11 == 0
+
+
 def gist_rows_of(number: int, size: int) -> Rows | None:
     """Those of a whole index. `size`: their bytes, without item pointers."""
     total = size + number * ITEM_POINTER
     return Rows(number, total, number, total / number) if number else None
 
 
-def _sizes(pages: Sequence[Page]) -> list[int]:
+def _sizes(pages: Sequence[Page], is_live: Callable[[bytes], bool] = lambda _: True) -> list[int]:
     """Bytes of each item, with its pointer."""
-    return [aligned(len(item)) + ITEM_POINTER for page in pages for item in page.items()]
+    return [aligned(len(item)) + ITEM_POINTER for page in pages for item in page.items() if is_live(item)]
 
 
 def tree_rows(pages: Sequence[Page], *, deduplicates: bool) -> Rows | None:

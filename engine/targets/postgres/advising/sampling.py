@@ -13,7 +13,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.thresholds import Thresholds
 from engine.targets.postgres.advising import bloat
-from engine.targets.postgres.advising.page_contents import chunk_bytes, gin_entries, gist_rows, tree_rows
+from engine.targets.postgres.advising.page_contents import chunk_bytes, gin_entries, gist_rows, spgist_rows, tree_rows
 from engine.targets.postgres.reading.condition import Bloat, Unread
 from engine.targets.postgres.reading.page_sample import may_read_files, sampled_pages
 from engine.targets.postgres.reading.pages import PAGE
@@ -117,5 +117,9 @@ async def _other(reader: Reader, index: IndexShape) -> float | None:
     if index.method == "gin":
         pages = await sampled_pages(reader, index.oid, index.pages, GIN_PAGES)
         return bloat.gin_share(index, gin_entries(pages), len(pages)) if pages else None
-    rows = gist_rows(await sampled_pages(reader, index.oid, index.pages, GIST_PAGES))
+    pages = await sampled_pages(reader, index.oid, index.pages, GIST_PAGES)
+    if index.method == "spgist":
+        rows = spgist_rows(pages)
+        return None if rows is None else bloat.spgist_share(index, rows)
+    rows = gist_rows(pages)
     return None if rows is None else bloat.gist_share(index, rows)

@@ -85,7 +85,7 @@ class ToastShape:
 
 @frozen
 class IndexShape:
-    """Inputs of the estimate of the dead space of a GIN or GiST index."""
+    """Inputs of the estimate of the dead space of a GIN, GiST or SP-GiST index."""
 
     oid: int
     method: str
@@ -215,7 +215,7 @@ SELECT i.oid::int8, am.amname, c.opcname, NOT EXISTS (
     i.relpages::int8, i.reltuples::float8
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_opclass AS c ON c.oid = x.indclass[0]
-WHERE am.amname IN ('gin', 'gist') AND x.indisvalid AND i.relpages >= {least} AND i.reltuples >= 0
+WHERE am.amname IN ('gin', 'gist', 'spgist') AND x.indisvalid AND i.relpages >= {least} AND i.reltuples >= 0
 """
 HASH_SHAPES: Final = f"""
 WITH columns AS {{how}} ({{columns}})
