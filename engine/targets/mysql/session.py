@@ -19,13 +19,12 @@ from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import operation_specs, planner
-from engine.targets.mysql.planning.needed_work import plan_needed
 from engine.targets.mysql.reading.disks import with_sizes
 from engine.targets.mysql.reading.facts import facts, storage_engines
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.reading.tables import Table, unopened_tables
-from engine.targets.mysql.running import orphan_cleanup, repairs, throttling
+from engine.targets.mysql.running import orphan_cleanup, throttling
 from engine.targets.mysql.running.operation import MySqlOperation
 from engine.targets.mysql.running.target_lock import TargetLock
 from engine.targets.operation_specs import TargetInfo, damage_warnings, operation_infos
@@ -131,7 +130,7 @@ class MySqlSession(ServerSession[Connection, Server]):
             Operation.ANALYZE: {name: need.reason for name, need in found.analyze.items()},
             Operation.REBUILD: {name: need.reason for name, need in found.rebuild.items()},
         }
-        return await plan_needed(self._reader, options, condition.tables, reasons, past.turns)
+        return await planner.plan_needed(self._reader, options, condition.tables, reasons, past.turns)
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         recovers = self._reader.server.recovers
@@ -146,7 +145,7 @@ class MySqlSession(ServerSession[Connection, Server]):
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
         unfinished = "was completed or ended on the server"
-        repaired = await repairs.put_right(self._reader, self._connect, *orphan_cleanup.interrupted(earlier))
+        repaired = await orphan_cleanup.put_right(self._reader, self._connect, *orphan_cleanup.interrupted(earlier))
         if repaired:
             found = "; ".join(text for text, _ in repaired)
             is_well = all(is_well for _, is_well in repaired)

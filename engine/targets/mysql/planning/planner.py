@@ -36,6 +36,8 @@ _CLUSTERS: Final = {
     Cluster.GALERA: "in a Galera cluster every node waits for the rebuild of each table (total order isolation)",
     Cluster.GROUP_REPLICATION: "in group replication every member repeats the rebuild, and falls behind while it does",
 }
+# A rebuilt table has other statistics.
+_ORDER: Final = (Operation.REBUILD, Operation.ANALYZE)
 
 
 async def plan(
@@ -63,6 +65,43 @@ async def plan(
         reasons = {table.name: table.comment or "the last check found it damaged" for table in damaged}
         in_scope = in_scope if options.objects else damaged
     return await plan_tables(reader, operation, options, in_scope, reasons, past.turns, unopened)
+
+
+async def plan_needed(
+    reader: Reader,
+    options: Options,
+    all_tables: Sequence[Table],
+    reasons: Mapping[Operation, Mapping[str, str]],
+    turns: Turns,
+) -> OperationPlan:
+    """The plan of `optimize`: the work that advice asks for.
+
+    `all_tables`: those of the database. `reasons`: by operation, why tables need it, by name.
+    """
+    if problem := refusal(reader.server, Operation.OPTIMIZE, options):
+        return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
+    in_scope = scope(Operation.OPTIMIZE, options, all_tables)
+    plans, left_out = [], []
+    for operation in _ORDER:
+        needy = [table for table in in_scope if table.name in reasons[operation]]
+        if needy and (problem := refusal(reader.server, operation, options)):
+            left_out.append(f"left out: {operation} of {listed([table.shown for table in needy], 3)}: {problem}")
+        elif needy:
+            plans.append(await plan_tables(reader, operation, options, needy, reasons[operation], turns))
+    left_out += [f"left out: {plan.refused}" for plan in plans if plan.refused]
+    if options.leave_out:
+        left_out.append(f"left out: the last check found damage in {listed(list(options.leave_out), 3)}")
+    steps = [step for plan in plans for step in plan.steps]
+    if not steps:
+        return OperationPlan(operation=Operation.OPTIMIZE, not_needed=". ".join(left_out) or "nothing is needed")
+    warnings = dict.fromkeys([*left_out, *(warning for plan in plans for warning in plan.warnings)])
+    planned = OperationPlan(
+        operation=Operation.OPTIMIZE,
+        steps=tuple(steps),
+        warnings=tuple(warnings),
+        left_out=sum(plan.left_out for plan in plans),
+    )
+    return await in_parallel(reader, planned, options)
 
 
 async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:

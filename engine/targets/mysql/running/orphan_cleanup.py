@@ -1,11 +1,13 @@
-"""After a worker process died: end what still runs for it on the server, or wait for what must not be stopped."""
+"""After a worker process died: ends what still runs for it on the server, or waits for what must not be stopped; then
+checks and repairs tables whose REPAIR was interrupted, and sees to undo tablespaces.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import pymysql
@@ -13,8 +15,14 @@ import pymysql
 from engine.domain.errors import ServerUnavailableError, TargetBusyError
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts, Step
+from engine.targets.mysql.connection.connection import Connection
+from engine.targets.mysql.connection.errors import server_message
+from engine.targets.mysql.connection.names import qualified, shown
+from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.reader import Reader
+from engine.targets.mysql.running import undo
+from engine.targets.mysql.running.result import verdict
 
 ENDS_WITHIN: Final = 60.0
 """Seconds within which a killed command must be gone: it removes its new file first."""
@@ -95,3 +103,41 @@ def interrupted(earlier: Sequence[Step]) -> tuple[list[str], list[str]]:
     unfinished = [step.effect or {} for step in earlier if step.status is not Status.COMPLETED]
     tables = [str(effect["table"]) for effect in unfinished if effect.get("method") == Method.REPAIR]
     return tables, [str(effect["tablespace"]) for effect in unfinished if effect.get("method") == Method.PURGE_UNDO]
+
+
+async def put_right(
+    reader: Reader,
+    connect: Callable[[], Awaitable[tuple[Connection, Server]]],
+    tables: Sequence[str],
+    tablespaces: Sequence[str],
+) -> list[tuple[str, bool]]:
+    """Check and repair these tables, and empty these undo tablespaces.
+
+    Returns what became of each, as text, and whether it is well now. Raises TargetError.
+    """
+    if not (tables or tablespaces):
+        return []
+    connection, server = await connect()
+    try:
+        return [
+            *[await _put_right(connection, qualified(server.database, name), shown(name)) for name in tables],
+            *[await undo.put_right(reader, connection, name) for name in tablespaces],
+        ]
+    finally:
+        await connection.close()
+
+
+_ROWS_MAY_BE_LOST: Final = "Rows that the repair could not read, if any, are gone; how many is not known"
+
+
+async def _put_right(connection: Connection, table: str, name: str) -> tuple[str, bool]:
+    try:
+        if verdict(await connection.command(f"CHECK TABLE {table}")).is_well:
+            return f"a check of {name} found nothing wrong. {_ROWS_MAY_BE_LOST}", True
+        found = verdict(await connection.command(f"REPAIR TABLE {table}"))
+        problems = [*found.errors, *found.statuses]
+    except pymysql.MySQLError as error:
+        return f"{name} cannot be checked: {server_message(error)}", False
+    if found.is_well:
+        return f"{name} was left crashed, and is repaired. {_ROWS_MAY_BE_LOST}", True
+    return f"{name} is crashed, and its repair failed: {problems[0] if problems else 'no verdict'}", False
