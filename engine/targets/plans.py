@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +18,8 @@ from engine.domain.turns import Turns
 from engine.targets.disk_space import Need, fit_at_once, least_free, problems_now
 from engine.targets.lock_impact import Lock, strongest
 
+KEPT_FREE: Final = 3
+"""Connections of a server that are left to others."""
 ALL_DONE: Final = "an earlier job has done everything"
 
 
@@ -162,16 +164,19 @@ class OperationPlan:
         return Verdict.WARN if self.warnings else Verdict.OK
 
 
-def with_parallel(plan: OperationPlan, requested: int, most: int, why: str, *, force: bool) -> OperationPlan:
+async def in_parallel(
+    plan: OperationPlan, options: Options, connections: Callable[[], Awaitable[tuple[int, str]]]
+) -> OperationPlan:
     """Set how many steps run at once, and warn if these are fewer than requested.
 
-    Args:
-        most: how many the server allows.
-        why: why it allows no more.
-        force: whether more may run than the disk has room for.
+    `connections`: asks the server how many it has for them, and why it has no more.
     """
+    requested = min(options.jobs or 1, len(plan.steps))
+    if requested <= 1:
+        return plan
+    most, why = await connections()
     allowed = min(requested, most)
-    if not force and (with_room := fit_at_once([step.needs for step in plan.steps], allowed)) < allowed:
+    if not options.force and (with_room := fit_at_once([step.needs for step in plan.steps], allowed)) < allowed:
         allowed, why = with_room, "the disk has no room for the new files of more"
     if allowed == requested:
         return replace(plan, parallel=requested)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from engine.domain.advice import TargetHistory
@@ -26,10 +27,8 @@ from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, known_tables, tables
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
-from engine.targets.plans import OperationPlan, by_turn, fitting, with_parallel
+from engine.targets.plans import KEPT_FREE, OperationPlan, by_turn, fitting, in_parallel
 
-KEPT_FREE: Final = 3
-"""Connections of the server that are left to others."""
 _VIEWS: Final = "SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE()"
 _LIMITS: Final = "SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED)"
 _CLUSTERS: Final = {
@@ -101,7 +100,7 @@ async def plan_needed(
         warnings=tuple(warnings),
         left_out=sum(plan.left_out for plan in plans),
     )
-    return await in_parallel(reader, planned, options)
+    return await in_parallel(planned, options, partial(_connections, reader))
 
 
 async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
@@ -152,7 +151,7 @@ async def plan_tables(
         warnings=tuple(warnings),
         left_out=left_out,
     )
-    return await in_parallel(reader, planned, options)
+    return await in_parallel(planned, options, partial(_connections, reader))
 
 
 _NO_ROOM: Final = "Free some space there, or use --force: a rebuild that finds no space is rolled back"
@@ -212,13 +211,9 @@ async def _steps(
             return operation_steps.check_steps(tables, keys, flavor, full=full)
 
 
-async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
-    """Set how many steps run at once: as requested, limited by the connections that the server has left."""
-    requested = min(options.jobs or 1, len(planned.steps))
-    if requested == 1:
-        return planned
+async def _connections(reader: Reader) -> tuple[int, str]:
+    """How many the server has left for steps, and why no more."""
     most, most_of_user = await reader.row(_LIMITS, row=(int, int))
     used = await status(reader, "Threads_connected")
     free = max((min(most, most_of_user) if most_of_user else most) - used - KEPT_FREE, 1)
-    why = f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"
-    return with_parallel(planned, requested, free, why, force=options.force)
+    return free, f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"

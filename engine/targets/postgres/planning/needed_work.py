@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field, replace
+from functools import partial
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation, Options
 from engine.domain.turns import NO_TURNS, Turns
-from engine.targets.plans import OperationPlan
+from engine.targets.plans import OperationPlan, in_parallel
 from engine.targets.postgres.planning import operation_steps, pg_repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
 from engine.targets.postgres.planning.planner import (
     by_name_only,
     conflict_of,
-    in_parallel,
+    connections,
     leftovers_of,
     partitions_of,
     plan_of,
@@ -124,4 +125,4 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         warnings=[*emergency_warnings, *left_out, *not_recorded],
         not_needed=". ".join(left_out) or "nothing is needed",
     )
-    return await in_parallel(reader, planned, options) if planned.steps else planned
+    return await in_parallel(planned, options, partial(connections, reader))

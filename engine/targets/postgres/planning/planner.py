@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -13,7 +14,7 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import NO_TURNS, Turns
-from engine.targets.plans import OperationPlan, by_turn, fitting, with_parallel
+from engine.targets.plans import KEPT_FREE, OperationPlan, by_turn, fitting, in_parallel
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import check_steps, operation_steps, pg_repack_steps, repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
@@ -33,8 +34,6 @@ from engine.targets.postgres.reading.server_disks import TableCopy, table_copies
 from engine.targets.postgres.reading.tablespaces import tablespace_problem
 
 _NO_ROOM: Final = "Free some space there, or use --force: a full disk stops the writes of all sessions"
-KEPT_FREE: Final = 3
-"""Connections of the server that are left to others."""
 # Children that inherit without being a partition are left out: each is a table of its own.
 PARTITIONS: Final = """
 SELECT h.inhparent::int8, h.inhrelid::int8 FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid
@@ -105,7 +104,7 @@ async def plan(
             return replace(planned, warnings=(*planned.warnings, "the catalog is rebuilt one table at a time"))
         if planned.steps[0].conflict == repack_client.PROGRAM:
             return replace(planned, warnings=(*planned.warnings, "pg_repack rewrites one table at a time"))
-    return await in_parallel(reader, planned, options)
+    return await in_parallel(planned, options, partial(connections, reader))
 
 
 def _least_ages(options: Options) -> tuple[int, int] | None:
@@ -449,14 +448,10 @@ def plan_of(
     )
 
 
-async def in_parallel(reader: Reader, planned: OperationPlan, options: Options) -> OperationPlan:
-    """Set how many steps run at once: as requested, limited by the connections that the server has left."""
-    requested = min(options.jobs or 1, len(planned.steps))
-    if requested == 1:
-        return planned
+async def connections(reader: Reader) -> tuple[int, str]:
+    """How many the server has left for steps, and why no more."""
     free, free_for_role = await reader.row(FREE_CONNECTIONS, row=(int, int | None))
     most = max(free - KEPT_FREE, 1)
-    why = f"the server has {free} connections left, and {KEPT_FREE} are kept free"
     if free_for_role is not None and max(free_for_role, 1) < most:
-        most, why = max(free_for_role, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
-    return with_parallel(planned, requested, most, why, force=options.force)
+        return max(free_for_role, 1), "the CONNECTION LIMIT of the role or the database leaves no more"
+    return most, f"the server has {free} connections left, and {KEPT_FREE} are kept free"
