@@ -22,7 +22,6 @@ class Role(StrEnum):
 
 SEARCH_PATH: Final = "dbtend, dbtend_queue, pg_temp"
 """The search path of connections to the store, and of its functions for each caller."""
-_ALL: Final = frozenset(Role)
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 _WORKER: Final = frozenset({Role.WORKER})
 _BOTH: Final = _OPERATOR | _WORKER
