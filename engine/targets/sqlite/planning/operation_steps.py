@@ -46,6 +46,11 @@ SHARE_OF_INDEXES: Final = 0.35
 """The share of a database that its indexes take, as a rule."""
 
 
+def is_small(summary: Summary) -> bool:
+    """Whether rows are not counted to see how long each step takes: all are over in a moment."""
+    return summary.size < WORTH_FROM
+
+
 def vacuum_steps(
     summary: Summary,
     path: str,
@@ -155,11 +160,6 @@ def analyze_all_steps(summary: Summary, limit: int | None) -> list[SqliteStep]:
     ]
 
 
-def are_analyzed_soon(summary: Summary) -> bool:
-    """Whether the file is so small that rows are not counted to see how long each ANALYZE takes."""
-    return summary.size < WORTH_FROM
-
-
 def analyze_steps(
     tables: Sequence[Table],
     summary: Summary,
@@ -179,7 +179,7 @@ def analyze_steps(
     usual = costs.analyze_all(_usual_size(summary), 1)
 
     def cost(table: Table) -> Cost:
-        return usual if table.rows is None and are_analyzed_soon(summary) else costs.analyze(table, limit)
+        return usual if table.rows is None and is_small(summary) else costs.analyze(table, limit)
 
     if whole:
         return [replace(step, reason=whole, estimate=_sum(cost(table).seconds for table in tables))]
@@ -281,10 +281,10 @@ def reindex_steps(
 
 def are_rebuilt_soon(summary: Summary) -> bool:
     """Whether the file is small, or there are many indexes that are rebuilt in a moment all together, whatever is in
-    them: then rows are not counted to see how long each takes."""
+    them."""
     seconds = costs.reindex_of(summary.used).seconds
     are_many = summary.indexes >= grouping.FEWEST and seconds is not None and seconds <= REBUILT_SOON
-    return are_many or summary.size < WORTH_FROM
+    return are_many or is_small(summary)
 
 
 def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Summary) -> list[int]:

@@ -162,7 +162,7 @@ async def _analyze(reader: Reader, summary: Summary, options: Options, turns: Tu
         known = await reader.tables(counting=False) if summary.used >= _WORTH_A_PERCENT else []
         course = costs.analyze_course(known, limit)
         return _of(Operation.ANALYZE, [replace(step, course=course) for step in steps])
-    if operation_steps.are_analyzed_soon(summary):
+    if operation_steps.is_small(summary):
         tables = named_tables(await reader.tables_uncounted(), objects)
     else:
         tables = await reader.tables(objects, counting=False)  # which would take a tenth of the time
@@ -310,7 +310,10 @@ async def _optimize(reader: Reader, summary: Summary) -> OperationPlan:
 async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tuning, *, shared: bool) -> OperationPlan:
     parallel = options.jobs or (1 if shared else chosen.parallel)
     is_full = options.check_level is CheckLevel.FULL
-    tables = await reader.with_check_opcodes(summary, await reader.tables(options.objects), full=is_full)
+    if operation_steps.is_small(summary) and not options.objects and options.jobs is None:
+        tables = await reader.tables_uncounted()
+    else:
+        tables = await reader.with_check_opcodes(summary, await reader.tables(options.objects), full=is_full)
     foreign_keys, virtual_tables = await reader.read(
         lambda db: (db.execute(catalog.FOREIGN_KEYS).fetchall(), db.execute(catalog.VIRTUAL_TABLES).fetchall())
     )

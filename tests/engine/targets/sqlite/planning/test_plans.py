@@ -132,7 +132,7 @@ async def test_a_long_analyze_of_everything_is_planned_with_what_tells_its_perce
     assert long.course[-1] > (100, 0)
 
 
-@pytest.mark.parametrize("operation", [Operation.ANALYZE, Operation.REINDEX])
+@pytest.mark.parametrize("operation", [Operation.ANALYZE, Operation.REINDEX, Operation.CHECK])
 async def test_of_a_small_file_no_rows_are_counted_and_the_estimate_is_by_size(
     tmp_path: Path, operation: Operation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +140,7 @@ async def test_of_a_small_file_no_rows_are_counted_and_the_estimate_is_by_size(
     monkeypatch.setattr(shape, "fetch_all", None)  # what counts needs it
     steps = (await plan(path, operation)).steps
     assert steps
-    assert None not in [step.estimate for step in steps]
+    assert None not in [step.estimate for step in steps if step.command != "PRAGMA main.foreign_key_check"]
     monkeypatch.setattr(operation_steps, "WORTH_FROM", 0)
     with pytest.raises(TypeError):
         await plan(path, operation)
