@@ -112,9 +112,12 @@ async def estimated(
     plan = replace(plan, size_estimate=plan.estimate)
     where = HistoryFilter(target=target, operation=plan.operation)
     jobs = await store.history(where, before=None, limit=estimates.MAX_JOBS_READ)
-    past_steps = await store.past_steps(
-        target, plan.operation, speed=options.server.speed, jobs=MAX_JOBS_READ, runs=estimates.RUNS
-    )
+    runs = [child for job in jobs for child in job.children if child.operation is plan.operation and child.finished_at]
+    past_steps: Mapping[str, float] = {}
+    if runs:
+        past_steps = await store.past_steps(
+            target, plan.operation, speed=options.server.speed, jobs=MAX_JOBS_READ, runs=estimates.RUNS
+        )
     found = estimates.with_estimates(plan, jobs, options, before, past_steps)
     if found.estimated_from or any(step.command in past_steps for step in plan.steps):
         return found

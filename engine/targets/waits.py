@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
+
+_MOMENT: Final = 0.005
+"""Seconds in which most tasks are done: for these no event is waited for."""
 
 
 async def first_of(
     *events: asyncio.Event, task: asyncio.Future[Any] | None = None, timeout: float | None = None
 ) -> None:
     """Wait until one of the events is set, the task is done, or `timeout` seconds have passed."""
+    if task is not None and timeout is None and not any(event.is_set() for event in events):
+        await asyncio.wait({task}, timeout=_MOMENT)
+        if task.done():
+            return
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait({*waits, *filter(None, [task])}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

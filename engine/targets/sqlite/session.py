@@ -71,7 +71,7 @@ class SqliteSession(SqliteInspection):
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> SqliteOperation:
         summary = await self._reader.summary()
         blocks = operation is Operation.CHECK and not summary.is_wal
-        shared = blocks and await asyncio.to_thread(contention, self._path) is Contention.OTHERS
+        shared = blocks and await self._reader.read(lambda _: contention(self._path)) is Contention.OTHERS
         return self.running(await planner.plan(self._reader, summary, operation, options, past, shared=shared))
 
     def running(self, plan: OperationPlan) -> SqliteOperation:
@@ -81,7 +81,7 @@ class SqliteSession(SqliteInspection):
         return operation
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
-        others = await asyncio.to_thread(in_use, self._path)
+        others = await self._reader.read(lambda _: in_use(self._path))
         return (
             *self._as_opened,
             *await remarks_on(self._reader, operations, past),

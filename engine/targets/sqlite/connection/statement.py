@@ -34,7 +34,6 @@ class LockWait:
 
 T = TypeVar("T")
 _INTERRUPT_INTERVAL: Final = 0.02
-_MOMENT: Final = 0.005
 _LOCK_ATTEMPT: Final = 0.1
 _LONG_LOCK_ATTEMPT: Final = 1.0
 _FIRST_PAUSE: Final = 0.01
@@ -333,9 +332,7 @@ async def until_cancelled(
     """
     statement = asyncio.ensure_future(running)
     try:
-        await asyncio.wait({statement}, timeout=_MOMENT)  # most are over by then
-        if not statement.done():
-            await first_of(cancel, task=statement)
+        await first_of(cancel, task=statement)
     except asyncio.CancelledError:
         with contextlib.suppress(sqlite3.Error):
             await wait_uncancelled(statement, connection.interrupt)

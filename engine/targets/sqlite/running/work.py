@@ -101,11 +101,11 @@ class Work:
 
         Raises TargetRefusedError where something would be lost.
         """
-        names, schema_version = await statement.run_by(self.connection.aio, _before_vacuum, self.cancel)
+        names, schema_version, may_renumber = await statement.run_by(self.connection.aio, _before_vacuum, self.cancel)
         lost = preflight.lossy_schema(names)
         if lost is not None:
             raise TargetRefusedError(self.path, lost)
-        if self.step.method in {Method.VACUUM, Method.SWAP} and not self.step.may_renumber:
+        if may_renumber and self.step.method in {Method.VACUUM, Method.SWAP} and not self.step.may_renumber:
             used = preflight.rowids_in_use(await find_renumbering(self.connection.aio, self.rows))
             if used is not None:
                 raise TargetRefusedError(self.path, used)
@@ -125,11 +125,11 @@ class Work:
         self.context.report(StepProgress(phase=f"{WAITING}: {who}", waits_for=WaitsFor.LOCK))
 
 
-def _before_vacuum(connection: sqlite3.Connection) -> tuple[list[str], int]:
-    """What VACUUM would lose, and the version of the schema."""
+def _before_vacuum(connection: sqlite3.Connection) -> tuple[list[str], int, bool]:
+    """What VACUUM would lose, the version of the schema, and whether there are tables whose rows it may renumber."""
     lost = [name for (name,) in connection.execute(catalog.LOST_BY_VACUUM)]
     ((version,),) = connection.execute("PRAGMA main.schema_version")
-    return lost, version
+    return lost, version, bool(connection.execute(catalog.RENUMBERED_BY_VACUUM).fetchall())
 
 
 def runs_beside_readers(step: SqliteStep) -> bool:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 import pytest
 
+from engine.domain.requests import DEFAULT_OPTIONS, Operation
 from engine.targets.sqlite.target import SqliteTarget
+from engine.targets.step_execution import StepContext
 from tests.sqlite_files import make_database
 
 
-async def test_what_is_read_together_is_handed_to_the_thread_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = make_database(tmp_path / "a.db", rows=20)
+@pytest.fixture
+def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What is handed to the thread of a connection from now on."""
     handed_over: list[object] = []
     execute: Any = aiosqlite.Connection._execute
 
@@ -24,8 +27,32 @@ async def test_what_is_read_together_is_handed_to_the_thread_together(
         return await execute(connection, work, *values)
 
     monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    return handed_over
+
+
+async def test_what_is_read_together_is_handed_to_the_thread_together(
+    tmp_path: Path, handed_over: list[object]
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
     async with SqliteTarget(str(path)).connect(lock_timeout=1) as session:
         assert handed_over == []  # the schema is read where the connection is opened
         await session.facts()
         assert len(handed_over) == 1
     assert len(handed_over) == 2  # the end
+
+
+@pytest.mark.parametrize(
+    ("operation", "planning", "running"),
+    [(Operation.VACUUM, 4, 3), (Operation.ANALYZE, 4, 2), (Operation.REINDEX, 4, 2), (Operation.CHECK, 5, 2)],
+)
+async def test_a_job_on_a_small_file_is_handed_over_few_times(
+    tmp_path: Path, handed_over: list[object], operation: Operation, planning: int, running: int
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        db.executescript("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); CREATE INDEX a ON t (a)")
+    async with SqliteTarget(str(tmp_path / "a.db")).connect(lock_timeout=1) as session:
+        planned = await session.plan(operation, DEFAULT_OPTIONS)
+        assert len(handed_over) <= planning
+        handed_over.clear()
+        await planned.execute(planned.plan.steps[0], StepContext())
+        assert len(handed_over) <= running
