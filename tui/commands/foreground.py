@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -83,7 +83,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             say = _each_once(view.announce)
             await first_of(
                 _tell_reach(engine, view.announce),
-                _show_until_over(engine, ids, changes, view, max_running=how.max_running),
+                _show_until_over(engine, jobs, changes, view, max_running=how.max_running),
                 end_on_signal(stop, engine, workers, how.store, ids, own, how.grace, say),
                 asyncio.wait({ended}),
             )
@@ -151,8 +151,15 @@ async def _until_ended(
 
 
 async def _show_until_over(
-    engine: Engine, ids: Collection[int], changes: AsyncIterator[Change | Lagged], view: View, *, max_running: int
+    engine: Engine,
+    submitted: Sequence[ParentJob],
+    changes: AsyncIterator[Change | Lagged],
+    view: View,
+    *,
+    max_running: int,
 ) -> None:
+    """`changes`: all since the submit."""
+    ids, read = [job.id for job in submitted], [submitted]
     waiting = Waiting(engine, view.announce, max_running=max_running if view.reports_busy else None)
     wake = asyncio.Event()
     changed = set[int]()
@@ -166,7 +173,7 @@ async def _show_until_over(
             wake.set()
 
     async def show() -> None:
-        jobs = {job.id: job for job in await engine.jobs(ids)}
+        jobs = {job.id: job for job in (read.pop() if read else await engine.jobs(ids))}
         while True:
             view.show(list(jobs.values()))
             await waiting.tell(list(jobs.values()))
