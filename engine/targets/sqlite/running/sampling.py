@@ -51,8 +51,8 @@ async def progress_reports(
     side_file = path + ("-wal" if is_wal else "-journal")
     connections = [connection] if also is None else [connection, also]
     by_bytes = step.method in COPYING or step.volume
-    sample = _byte_sampler(connection, side_file) if by_bytes else _opcode_sampler(*connections)
-    reporting = _report_samples(sample(), sample, model_of(step, is_wal=is_wal), context)
+    first, sample = _byte_sampler(connection, side_file) if by_bytes else _opcode_sampler(*connections)
+    reporting = _report_samples(first, sample, model_of(step, is_wal=is_wal), context)
     async with in_background(reporting, "the progress of a step", after=FIRST_INTERVAL):
         yield
 
@@ -89,33 +89,34 @@ async def reports_by_time(context: StepContext, phase: str, begin: float, second
         yield
 
 
-def _opcode_sampler(*connections: MeteredConnection) -> Callable[[], Sample]:
+def _opcode_sampler(*connections: MeteredConnection) -> tuple[Sample, Callable[[], Sample]]:
+    """The first sample, and what takes the others."""
     clock = asyncio.get_running_loop().time
 
     def opcodes() -> int:
         return sum(connection.opcodes for connection in connections)
 
     begin, before = clock(), opcodes()
-    return lambda: Sample(elapsed=clock() - begin, ticks=opcodes() - before)
+    return Sample(elapsed=0.0, ticks=0), lambda: Sample(elapsed=clock() - begin, ticks=opcodes() - before)
 
 
-def _byte_sampler(connection: MeteredConnection, side_file: str) -> Callable[[], Sample]:
-    opcodes = _opcode_sampler(connection)
-    thread = connection.thread
-    read, written = thread_io(thread) or (None, None)
-    touched = memory_touched(thread)
+def _byte_sampler(connection: MeteredConnection, side_file: str) -> tuple[Sample, Callable[[], Sample]]:
+    """As `_opcode_sampler`."""
+    first, opcodes = _opcode_sampler(connection)
 
-    def sample() -> Sample:
-        read_now, written_now = thread_io(thread) or (None, None)
-        return replace(
-            opcodes(),
-            read=_since(read, read_now),
-            written=_since(written, written_now),
-            touched=_since(touched, memory_touched(thread)),
-            side_file=file_size(side_file),
+    def counters() -> tuple[int | None, int | None, int | None]:
+        read, written = thread_io(connection.thread) or (None, None)
+        return read, written, memory_touched(connection.thread)
+
+    before = counters()
+
+    def since(sample: Sample, now: tuple[int | None, int | None, int | None]) -> Sample:
+        read, written, touched = (
+            None if old is None or new is None else new - old for old, new in zip(before, now, strict=True)
         )
+        return replace(sample, read=read, written=written, touched=touched, side_file=file_size(side_file))
 
-    return sample
+    return since(first, before), lambda: since(opcodes(), counters())
 
 
 def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
@@ -142,7 +143,3 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
 def share_before_exchange(step: SqliteStep) -> float:
     """The share of its time in which an exchange copies."""
     return costs.copied_before_exchange(step.copied or step.volume, compared=step.compared)
-
-
-def _since(before: int | None, now: int | None) -> int | None:
-    return None if before is None or now is None else now - before
