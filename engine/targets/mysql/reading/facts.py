@@ -14,7 +14,7 @@ from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, but
 
 _FACTS: Final = """
-SELECT table_name, CAST(data_length + index_length AS SIGNED), CAST(data_free AS SIGNED)
+SELECT table_name, CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED), CAST(data_free AS SIGNED)
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
 """
 _ENGINES: Final = """

@@ -154,9 +154,10 @@ class Table:
         return tuple(name for name, _ in key.columns) if key else ()
 
 
+# MySQL says 4294967295 of a table that another session has locked.
 TABLES: Final = """
-SELECT table_name, table_type, engine, row_format, table_rows, data_length, index_length, data_free, create_options,
-    table_comment, auto_increment, max_data_length, CAST(UNIX_TIMESTAMP(update_time) AS SIGNED)
+SELECT table_name, table_type, engine, row_format, table_rows, NULLIF(data_length, 4294967295), index_length, data_free,
+    create_options, table_comment, auto_increment, max_data_length, CAST(UNIX_TIMESTAMP(update_time) AS SIGNED)
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
     AND table_type <> 'TEMPORARY'
 """

@@ -35,8 +35,6 @@ async def test_some_tables_and_what_is_known_sooner(database: MySqlDatabase) -> 
 
 
 async def test_a_table_that_another_session_has_locked_is_no_damaged_one(database: MySqlDatabase) -> None:
-    if database.flavor is Flavor.MYSQL:
-        pytest.skip("MySQL says of no table that it cannot open it")
     filled(database, "item")
     filled(database, "other")
     renames = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME%' AND state LIKE 'Waiting%'"
@@ -48,6 +46,9 @@ async def test_a_table_that_another_session_has_locked_is_no_damaged_one(databas
             async with looking(database.url) as reader:
                 item, _ = await catalog.tables(reader, exact=False)
         await moving
+    if database.flavor is Flavor.MYSQL:  # it says 4 GiB then
+        assert item.size < 2**20
+        return
     assert (item.name, item.is_locked, item.comment, item.must_be_offline) == ("item", True, "", "")
     for operation in (Operation.ANALYZE, Operation.REBUILD, Operation.CHECK):
         assert scope(operation, Options(), [item]) == [item]
