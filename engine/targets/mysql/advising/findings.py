@@ -173,9 +173,10 @@ def repair_need(table: Table, damaged: set[str], recovers: Collection[str] = ())
 def _gain(part: Part, table: Table, condition: Condition) -> int:
     if table.engine != "InnoDB":
         return part.free_bytes if table.engine in {"MyISAM", "Aria"} else 0
-    if table.name not in condition.samples:
-        return 0
     file = (condition.files or {}).get(_name(table, part))
+    is_in_shared_file = condition.files is not None and file is None  # which never shrinks
+    if table.name not in condition.samples or is_in_shared_file:
+        return 0
     return gain(part, table, condition.samples[table.name], condition.server.flavor, file)
 
 

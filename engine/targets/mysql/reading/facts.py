@@ -54,23 +54,23 @@ async def storage_engines(reader: Reader) -> frozenset[str]:
 
 
 async def size_of(reader: Reader, table: Table) -> int | None:
-    """Bytes; None if it is gone. Raises TargetError."""
+    """Bytes; None if it is gone, or has no file of its own. Raises TargetError."""
     if table.engine == "InnoDB" and (size := await _file_size(reader, table)) is not None:
-        return size
+        return size or None
     rows = await reader.rows(_SIZE, [table.name], row=(int | None,), most=1)
     return rows[0][0] if rows else None
 
 
 async def _file_size(reader: Reader, table: Table) -> int | None:
-    """Bytes of its files together; None if the user may not see them, or it has none of its own. Raises TargetError."""
+    """Bytes of its own files together; None if the user may not see them. Raises TargetError."""
     if not (_PLAIN.fullmatch(table.database) and _PLAIN.fullmatch(table.name)):
-        files = await file_sizes(reader) or {}
-        sizes = [bytes_ for (name, _), bytes_ in files.items() if name == table.name.lower()]
-        return sum(sizes) if sizes else None
+        files = await file_sizes(reader)
+        own = [bytes_ for (name, _), bytes_ in (files or {}).items() if name == table.name.lower()]
+        return None if files is None else sum(own)
     name = f"{table.database}/{table.name}"
     query = _FILES.format(view=_VIEWS[reader.server.flavor])
     found = await rows_if_allowed(reader, query, [name, name.replace("_", "\\_") + "#p#%"], row=(int | None,))
-    return found[0][0] if found else None
+    return found[0][0] or 0 if found else None
 
 
 async def status(reader: Reader, name: str) -> int:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from engine import Operation
+from engine.domain.advice import TargetHistory
 from engine.domain.steps import Facts
+from engine.domain.thresholds import Thresholds
+from engine.targets.mysql.advising.collect import collect_condition
+from engine.targets.mysql.advising.findings import needs
+from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.facts import facts
 from engine.targets.mysql.reading.tables import Part
 from tests.engine.targets.mysql.a_session import filled
@@ -17,6 +22,7 @@ from tests.mysql_databases import MySqlDatabase
 ROWS = 20_000
 LEAST = ROWS * 150
 """Bytes of their values."""
+SMALL = Thresholds(reclaim_soon=100_000)
 STALE = "STATS_AUTO_RECALC = 0"
 
 
@@ -78,3 +84,22 @@ async def test_the_effect_of_a_rebuild_is_true_whatever_the_names(database: MySq
     finally:
         other.admin.close()
         database(f"DROP DATABASE `{name}`")
+
+
+async def test_a_table_in_a_shared_file_gives_no_space_back(database: MySqlDatabase) -> None:
+    shared = "SET GLOBAL innodb_file_per_table = {}"
+    space = f"TABLESPACE {database.name}" if database.flavor is Flavor.MYSQL else ""
+    if space:
+        database(f"CREATE {space} ADD DATAFILE '{database.name}.ibd'")
+    else:
+        database(shared.format("OFF"))
+    filled(database, "item", ROWS, more=space)
+    database("DELETE FROM item WHERE id % 10 > 0", "ANALYZE TABLE item", shared.format("ON"))
+    async with looking(database.url) as reader:
+        condition = await collect_condition(reader, budget=None, limits=SMALL)
+    assert condition.samples
+    assert not needs(condition, TargetHistory(now=0), SMALL).rebuild
+    if space:
+        (result,) = (await run(database.url, Operation.REBUILD)).values()
+        assert not result.effect
+        database("DROP TABLE item", f"DROP {space}")

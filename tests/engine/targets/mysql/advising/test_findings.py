@@ -35,7 +35,7 @@ def condition(*tables: Table, **more: object) -> Condition:
     known = {table.name: WIDE for table in tables if table.engine == "InnoDB"}
     of_server = {name: more.pop(name) for name in ("flavor", "cluster", "user") if name in more}
     server = replace(SERVER, **of_server)  # type: ignore[arg-type]
-    base = Condition(tables=tables, server=server, samples=known, files={}, changes={})
+    base = Condition(tables=tables, server=server, samples=known, changes={})
     return replace(base, **more)  # type: ignore[arg-type]
 
 
