@@ -220,7 +220,7 @@ async def _targets(
     here = [entry for entry in entries if not (settings.store.is_shared and is_file_elsewhere(entry.url))]
     single, checks = await _single_targets(here)
     if there := len(entries) - len(here):
-        checks.append(Check(Level.OK, "hosts", f"{counted(there, 'target')} of other hosts, which look at them"))
+        checks.append(Check(Level.OK, "hosts", f"{counted(there, 'target')} of other hosts, examined there"))
     async with AsyncExitStack() as stack:
         inspect: Inspect = partial(inspector.inspect, read_only=settings.read_only)
         if has_store and single:

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from engine import Lock, Operation, Plan
 
 _PRODUCTION: Final = re.compile(r"\b(prod|production|live)\b", re.IGNORECASE)
-
-
-UNKNOWN_LOCKS: Final = "It is looked at on its own host, so it is unknown what this blocks"
+UNKNOWN_LOCKS: Final = "Its own host plans this, so it is unknown what this blocks"
 
 
 def is_production(label: str | None) -> bool:

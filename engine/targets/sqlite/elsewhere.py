@@ -71,4 +71,4 @@ class FileElsewhere:
 
     def _refuse(self) -> NoReturn:
         hint = f"run dbtend on {self.elsewhere}; a file here has three slashes: sqlite:///PATH"
-        raise TargetUnavailableError(self.url, f"is a file of the host {self.elsewhere}: it is looked at there", hint)
+        raise TargetUnavailableError(self.url, f"is a file of the host {self.elsewhere}, and opens there alone", hint)

@@ -234,7 +234,7 @@ def test_a_pattern_of_another_host_stands_for_the_files_that_it_has_surveyed_lat
         f'[targets.there]\nurl = "{pattern}"\n[schedules.nightly]\ntargets = ["there"]\nstart = "0 3 * * *"\n'
     )
     checks = dbtend("--store", shared, "doctor", "--json").json["checks"]
-    assert "1 target of other hosts, which look at them" in [check["found"] for check in checks]
+    assert "1 target of other hosts, examined there" in [check["found"] for check in checks]
     assert not [check for check in checks if pattern in check["found"]]
     with as_admin(shared) as admin:
         admin.execute("UPDATE dbtend.survey SET surveyed_at = surveyed_at - 86400000000")
