@@ -51,6 +51,8 @@ from engine.targets.step_execution import StepContext
 
 _DROPS_LEFTOVERS: Final = frozenset({Operation.CLEAN_LEFTOVERS, Operation.OPTIMIZE, Operation.REPACK})
 """The operations whose plans tell what they drop of an interrupted pg_repack."""
+MEASURING: Final = 3.0
+"""Seconds that a plan of OPTIMIZE takes to measure indexes, as `--needed` does before it."""
 LONG_BLOCKED: Final = 10.0
 """Seconds from which on a plan says for how long a table is blocked."""
 
@@ -99,7 +101,7 @@ class PostgresSession(ServerSession[Connection, Server]):
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
     ) -> tuple[tuple[Advice, ...], None]:
-        condition = await collect_condition(self._reader, limits, thorough=budget is None)
+        condition = await collect_condition(self._reader, limits, budget=budget)
         condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)
         found = needs(condition, past, limits)
         if found.rewrite:
@@ -184,7 +186,7 @@ class PostgresSession(ServerSession[Connection, Server]):
             dead_share_by_oid = await dead_shares(self._reader) if operation in operation_specs.REWRITES else {}
             return await planner.plan(self._reader, operation, options, past, dead_share_by_oid)
         limits = options.limits or DEFAULT_THRESHOLDS
-        condition = await collect_needs(self._reader, limits)
+        condition = await collect_needs(self._reader, limits, budget=MEASURING)
         condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)
         if options.objects:  # these have to be looked for among all that there is
             tables = await self._reader.tables(measured=True)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-import psycopg
-
-from engine.domain.errors import TargetError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, MOST_IDS, Thresholds
 from engine.targets.answer_shapes import Shape
-from engine.targets.postgres.advising.bloat import gist_share, table_share
+from engine.targets.postgres.advising.bloat import table_share
 from engine.targets.postgres.advising.findings import (
     dead_rows_unknown,
     has_lost_counts,
     is_not_kept_up,
     may_need_something,
 )
-from engine.targets.postgres.advising.page_contents import gist_rows_of
+from engine.targets.postgres.advising.measuring import measured, measured_within
 from engine.targets.postgres.advising.sampling import Shapes, bloat_of
-from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading import autovacuum, repack_client, xmin_horizon
 from engine.targets.postgres.reading import condition as queries
@@ -46,17 +41,12 @@ JOIN pg_namespace AS n ON n.oid = i.relnamespace
 """
 
 _LARGE_INDEXES: Final = f"SELECT oid::int8 FROM pg_class WHERE relkind = 'i' AND relpages >= {LEAST_PAGES}"
-_WITHOUT_LIMIT: Final = "SELECT pg_catalog.set_config('statement_timeout', '0', false)"
-
-
-SUSPICIOUS: Final = 0.2
-"""The estimated share of dead space from which on measuring is worth it."""
 
 
 async def collect_condition(
-    reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS, *, thorough: bool = False
+    reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS, *, budget: float | None = 0.0
 ) -> Condition:
-    """`thorough`: measure bloat with pgstattuple, if installed. It reads whole tables and indexes.
+    """`budget`: seconds for measuring bloat; None: all that is unknown, and more exactly what may be much.
 
     Raises TargetError.
     """
@@ -76,12 +66,14 @@ async def collect_condition(
     upkeep = [one for one in await index_upkeep(reader) if one.waiting]
     large = {oid for (oid,) in await reader.rows(_LARGE_INDEXES, row=(int,))}  # their bloat may be unknown
     wanted = large.union(_concerned(drifting, upkeep, bloat))
-    if thorough and "pgstattuple" in extensions:
+    if "pgstattuple" in extensions:
         schema = quote(extensions["pgstattuple"])
-        async with reader.alone() as connection:  # without a limit of time
-            with connection.within(None):
-                await connection.rows(_WITHOUT_LIMIT, row=(str,))
-                bloat |= await _measured(connection, schema, bloat, shapes, tables)
+        async with reader.alone() as connection:
+            bloat |= (
+                await measured(connection, schema, bloat, shapes, tables)
+                if budget is None
+                else await measured_within(connection, schema, bloat, shapes, limits, budget)
+            )
     activity = await _activity(reader, sees_all)
     return Condition(
         tables=await reader.tables(),
@@ -105,8 +97,8 @@ async def collect_condition(
     )
 
 
-async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS) -> Condition:
-    """Collect only what `needs` uses, for tables and indexes that may need something.
+async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS, *, budget: float = 0.0) -> Condition:
+    """Collect only what `needs` uses, for tables and indexes that may need something. `budget`: see above.
 
     Raises TargetError.
     """
@@ -115,6 +107,11 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS)
     shapes = await _index_shapes(reader, await xmin_horizon.read(reader), sees_all)
     least = limits.index_bloat_share
     known, _ = await bloat_of(reader, shapes, limits)
+    extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))
+    if "pgstattuple" in extensions:
+        async with reader.alone() as connection:
+            schema = quote(extensions["pgstattuple"])
+            known |= await measured_within(connection, schema, known, shapes, limits, budget)
     bloat = {oid: one for oid, one in known.items() if one.share >= least}
     drifting = await drifts(reader)
     upkeep = [one for one in await index_upkeep(reader) if one.waiting >= min(limits.pending_list, limits.uncovered)]
@@ -202,31 +199,3 @@ async def _trees(reader: Reader, horizon: XminHorizon, sees_all: bool) -> list[T
 
 async def _shapes(reader: Reader, row: Shape, query: str, sees_all: bool) -> list[tuple[Any, ...]]:
     return await reader.rows(shape_queries.shapes_query(query, reads_statistics=sees_all), row=row)
-
-
-async def _measured(
-    connection: Connection, schema: str, known: Mapping[int, Bloat], shapes: Shapes, tables: Sequence[TableShape]
-) -> dict[int, Bloat]:
-    """Bloat measured by pgstattuple, which reads whole tables and indexes; without the right, the estimates stay."""
-    density = "SELECT 1 - avg_leaf_density / {} FROM {}.pgstatindex({}::oid::regclass)"
-    free = "SELECT (dead_tuple_percent + approx_free_percent) / 100 FROM {}.pgstattuple_approx({}::oid::regclass)"
-    rows = "SELECT tuple_count::float8, tuple_len::float8 FROM {}.pgstattuple({}::oid::regclass)"
-    queries = {
-        tree.oid: (tree.pages, density.format(100 * tree.fill_factor, schema, tree.oid)) for tree in shapes.trees
-    }
-    heaps = [*((table.oid, table.pages) for table in tables), *((one.oid, one.pages) for one in shapes.toast)]
-    queries |= {oid: (pages, free.format(schema, oid)) for oid, pages in heaps}
-    found = {}
-    for oid, (pages, query) in queries.items():
-        estimate = known.get(oid)
-        if estimate is None or (estimate.share_at_most >= SUSPICIOUS and not estimate.is_measured):
-            with contextlib.suppress(psycopg.Error, TargetError):
-                (share,) = await connection.row(query, row=(float,))
-                found[oid] = Bloat(pages, max(share, 0.0), is_measured=True)
-    for index in shapes.others:
-        if index.method == "gist" and index.oid not in known:
-            with contextlib.suppress(psycopg.Error, TargetError):
-                number, size = await connection.row(rows.format(schema, index.oid), row=(float, float))
-                if on_pages := gist_rows_of(round(number), round(size)):
-                    found[index.oid] = Bloat(index.pages, gist_share(index, on_pages), is_measured=True)
-    return found

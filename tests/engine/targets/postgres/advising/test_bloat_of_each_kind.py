@@ -80,6 +80,7 @@ async def test_what_is_unknown_is_told_with_the_reason(database: Database) -> No
         assert "the bloat of public.flowers is unknown: there is no estimate for its kind" in told
     known = {}
     database("GRANT pg_stat_scan_tables TO joe")
+    known["measured in time"] = await advice_on_reindex(database.as_user("joe"))
     known["measured"] = await advice_on_reindex(database.as_user("joe"), thorough=True)
     database("GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) TO joe")
     known["read"] = await advice_on_reindex(database.as_user("joe"))
@@ -94,6 +95,20 @@ async def test_what_is_unknown_is_told_with_the_reason(database: Database) -> No
         for name, share in space.items():
             after = database.value(f"SELECT pg_relation_size('{name}')")
             assert share == pytest.approx(1 - after / before[name], abs=POINTS), (how, name)
+
+
+async def test_optimize_measures_what_statistics_do_not_tell(database: Database) -> None:
+    database(
+        "CREATE TABLE item AS SELECT g / 20 AS a, g / 20 * 7 % 1000 AS b FROM generate_series(1, 200000) AS g",
+        "CREATE EXTENSION pgstattuple",
+        "CREATE INDEX correlated ON item (a, b)",
+        "DELETE FROM item WHERE a % 5 > 1",
+        "VACUUM ANALYZE item",
+        "CREATE ROLE joe LOGIN IN ROLE pg_stat_scan_tables",
+        "ALTER TABLE item OWNER TO joe",
+    )
+    results = await run(database.as_user("joe"), Operation.OPTIMIZE, limits=LIMITS)
+    assert results["public.correlated"].status is Status.COMPLETED
 
 
 async def test_a_superuser_is_not_said_to_lack_a_right(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,9 +83,11 @@ def test_what_analyze_is_needed_for(change: dict[str, Any], kind: str, level: Le
     assert (need and need.level) == level
 
 
-async def advice(url: str, *, thorough: bool = False, past: TargetHistory | None = None) -> dict[Operation, Advice]:
+async def advice(
+    url: str, *, thorough: bool = False, budget: float = 0.5, past: TargetHistory | None = None
+) -> dict[Operation, Advice]:
     async with connected(url, writing=False) as session:
-        found, _ = await session.advise(past or TargetHistory(now=0), budget=None if thorough else 0.5)
+        found, _ = await session.advise(past or TargetHistory(now=0), budget=None if thorough else budget)
     return {one.operation: one for one in found}
 
 
@@ -174,7 +176,8 @@ async def test_a_bloated_index_is_looked_at_by_who_may_and_else_estimated_and_me
     joe = database.as_user("joe")
     # Trap: without statistics nobody says that it is as small as it must be.
     assert (await advice(database.url))[Operation.REINDEX].level is Level.SOON  # its pages tell it
-    assert (await advice(joe))[Operation.REINDEX].level is Level.UNKNOWN
+    assert (await advice(joe, budget=0.0))[Operation.REINDEX].level is Level.UNKNOWN
+    assert (await advice(joe, budget=60.0))[Operation.REINDEX].level is Level.SOON
     assert (await advice(joe, thorough=True))[Operation.REINDEX].level is Level.SOON
     database("ANALYZE item")
     of_others = (await advice(database.as_user("joe_too")))[Operation.REINDEX]
