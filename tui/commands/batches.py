@@ -36,7 +36,7 @@ async def _batch(
     async with settings.engine() as engine:
         batch, jobs = await engine.batch(wanted.number), await engine.batch_jobs(wanted.number)
         whole = await engine.whole_jobs([job.id for job in jobs]) if with_steps else jobs
-        return batch, whole, [] if batch.is_over else await notices(engine)
+        return batch, whole, [] if batch.is_over else await notices(engine, [job.id for job in jobs])
 
 
 def cancel(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int:

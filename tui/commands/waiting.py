@@ -23,12 +23,12 @@ def nothing_starts(pause: Pause) -> str:
 
 
 async def notices(engine: Engine, among: Collection[int] | None = None) -> list[str]:
-    """Says that jobs do not start, that workers died, or that none runs, or none that may carry out some jobs.
+    """Says that jobs do not start, that no worker runs, that workers of jobs died, or none may carry jobs out.
 
-    `among`: only of these jobs; None: of all.
+    `among`: of these jobs; None: of all.
     """
     pause, without_worker, unserved = await asyncio.gather(
-        engine.paused(), _without_worker(engine), unserved_jobs(engine, among)
+        engine.paused(), _without_worker(engine, among), unserved_jobs(engine, among)
     )
     return [nothing_starts(pause)] if pause else without_worker + unserved
 
@@ -44,9 +44,10 @@ async def unserved_jobs(engine: Engine, among: Collection[int] | None = None) ->
     return found
 
 
-async def _without_worker(engine: Engine) -> list[str]:
+async def _without_worker(engine: Engine, among: Collection[int] | None) -> list[str]:
     workers = await engine.workers()
-    lost = [f"#{job}" for process in workers if not process.alive for job in process.running]
+    running = [job for process in workers if not process.alive for job in process.running]
+    lost = [f"#{job}" for job in running if among is None or job.parent in among]
     died = [f"{listed(lost)}: the worker died; the next one takes over"] if lost else []
     if any(process.alive for process in workers):
         return died

@@ -54,7 +54,9 @@ async def test_while_nothing_may_be_written_it_is_told_which_jobs_lost_their_wor
             await store.submit([NewJob(request=request, engine=EngineName.SQLITE, target_key="a")], OnDuplicate.REFUSE)
             await store.claim(owner)
         async with Engine.open(path, read_only=True) as engine:
-            first, second = await notices(engine)
+            first, second = await notices(engine, [1])
+            (of_another,) = await notices(engine, [2])
+    assert of_another == second
     assert first == "#1.1: the worker died; the next one takes over"
     assert second.startswith("1 job waits")
 
