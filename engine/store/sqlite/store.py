@@ -300,7 +300,8 @@ class SqliteStore:
         transactions.require_owned(is_owned, claim)
 
     async def report(self, claim: Claim, report: Report) -> None:
-        await self._writer.run(lambda c: transactions.write_report(c, claim, report))
+        is_progress = not (report.steps or report.log)  # the next report replaces it
+        await self._writer.run(lambda c: transactions.write_report(c, claim, report), synced=not is_progress)
 
     async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         await self._writer.run(lambda c: cancel_and_rescue.request_cancel(c, job, reason, self._clock()))

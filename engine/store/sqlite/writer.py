@@ -19,7 +19,7 @@ from engine.domain.errors import StoreBusyError, StoreError, StoreFullError, Sto
 
 T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
-_Job = tuple[Transaction[Any], "asyncio.Future[Any]"]
+_Job = tuple[Transaction[Any], "asyncio.Future[Any]", bool]
 _Result = tuple[Any, Exception | None]
 
 GROUP_LIMIT = 256
@@ -53,14 +53,15 @@ class Writer:
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def run(self, transaction: Transaction[T]) -> asyncio.Future[T]:
+    def run(self, transaction: Transaction[T], *, synced: bool = True) -> asyncio.Future[T]:
         """Queue a transaction. Those queued together are committed together, in order.
 
+        `synced`: a power failure must not undo it; else it waits for no disk, and the next one that is synced syncs it.
         Awaiting the future returns the result of the function, or raises its exception (then nothing was written), or
         StoreError if the store could not be written.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put((transaction, future))
+        self._jobs.put((transaction, future, synced))
         return future
 
     def _work(self) -> None:
@@ -92,9 +93,10 @@ class Writer:
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
         before = connection.total_changes
-        results = _run_together(connection, [transaction for transaction, _ in group], self._check)
+        synced = any(synced for _, _, synced in group)
+        results = _run_together(connection, [transaction for transaction, _, _ in group], self._check, synced=synced)
         changed = connection.total_changes != before
-        futures = [future for _, future in group]
+        futures = [future for _, future, _ in group]
         self._loop.call_soon_threadsafe(self._deliver, list(zip(futures, results, strict=True)), changed)
 
     def _deliver(self, results: list[tuple[asyncio.Future[Any], _Result]], changed: bool) -> None:
@@ -110,7 +112,7 @@ class Writer:
 
 
 def _run_together(
-    connection: sqlite3.Connection, transactions: list[Transaction[Any]], check: Callable[[], None]
+    connection: sqlite3.Connection, transactions: list[Transaction[Any]], check: Callable[[], None], *, synced: bool
 ) -> list[_Result]:
     """Run them in one commit; if one fails, which is rare, each in its own commit.
 
@@ -119,6 +121,7 @@ def _run_together(
     is_undone, committing = True, False
     try:
         check()
+        connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
         begin_immediate(connection)
         values = [transaction(connection) for transaction in transactions]
         committing = True
@@ -134,7 +137,11 @@ def _run_together(
             return [(None, _as_store_error(error, is_undone=is_undone))] * len(transactions)
     else:
         return [(value, None) for value in values]
-    return [result for transaction in transactions for result in _run_together(connection, [transaction], check)]
+    return [
+        result
+        for transaction in transactions
+        for result in _run_together(connection, [transaction], check, synced=synced)
+    ]
 
 
 def _lacks_commit_record(error: Exception) -> bool:

@@ -81,6 +81,14 @@ async def test_a_cancelled_wait_neither_stops_nor_splits_the_transaction(writer:
     assert await rows(writer) == [1, 2]
 
 
+async def test_one_that_a_power_failure_may_undo_waits_for_no_disk(writer: Writer) -> None:
+    def level(c: sqlite3.Connection) -> int:
+        (found,) = c.execute("PRAGMA synchronous").fetchone()
+        return int(found)
+
+    assert [await writer.run(level, synced=synced) for synced in (False, True, False)] == [1, 2, 1]
+
+
 async def test_only_a_change_is_announced(writer: Writer) -> None:
     announced = []
     writer.on_commit = lambda: announced.append(1)

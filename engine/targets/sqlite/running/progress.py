@@ -18,7 +18,15 @@ COPYING: Final = "copying"
 CHECKING_COPY: Final = "checking the copy"
 COMPARING_COPY: Final = "comparing the copy"
 _SYNCED_AFTER: Final = 0.83
-"""The share of its time in which a copy is written; then it is synced, and nothing tells how far that is."""
+"""The share of its time in which a copy is written; then it is synced, which is told by its time."""
+_SYNCED_AFTER_VALUES: Final = 0.6
+"""The same where there are no rows and entries of indexes, but long values, which are quickly copied."""
+_SYNCED_AFTER_CELLS: Final = 18
+"""What this share grows by, with one cell for each byte that is written."""
+_SYNCED_AFTER_ALL: Final = 0.94
+"""The share with very many cells: the disk keeps pace."""
+_WRITTEN: Final = 0.97
+"""The share of its bytes from which a copy may be complete: how many they are is an estimate."""
 _ALMOST: Final = 0.9
 """The share of opcodes from which the part without any may have begun."""
 _AS_FAST: Final = 0.25
@@ -66,11 +74,11 @@ class Model:
     def update(self, sample: Sample) -> StepProgress:
         estimate = self._look(sample)
         if estimate.fraction is not None:
-            self._fraction.update(look_ahead(estimate.fraction, sample.elapsed, _report_age(sample.elapsed)))
+            self._fraction.update(look_ahead(estimate.fraction, sample.elapsed, report_age(sample.elapsed)))
         return StepProgress(fraction=self._fraction.value, phase=estimate.phase)
 
 
-def _report_age(elapsed: float) -> float:
+def report_age(elapsed: float) -> float:
     """Seconds from a sample until its report is read, on average: at the beginning there are more of both."""
     return min(0.06 + 0.1 * elapsed, 0.15)
 
@@ -139,17 +147,34 @@ class _Reindex:
         return _EXECUTING * executed + _CLEARING * cleared
 
 
-def of_copy(volume: int, copied: int = 0, *, share: float = 1.0) -> Model:
+def of_copy(volume: int, copied: int = 0, cells: int = 0, *, share: float = 1.0) -> Model:
     """The progress of a VACUUM INTO that reads `volume` bytes, writes about `copied`, 0 if unknown, and syncs them.
 
-    `share`: its share of the time of its step.
+    `cells`: rows and entries of indexes, 0 if unknown. `share`: its share of the time of its step.
     """
 
-    def fraction(sample: Sample) -> float | None:
-        done, whole = (sample.written, copied) if copied else (sample.read, volume)
-        return None if done is None else share * _SYNCED_AFTER * _share(done, whole)
+    known = min(_SYNCED_AFTER_VALUES + _SYNCED_AFTER_CELLS * cells / copied, _SYNCED_AFTER_ALL) if copied else None
+    return _by_fraction(_Copy(volume, copied, share, known or _SYNCED_AFTER), COPYING)
 
-    return _by_fraction(fraction, COPYING)
+
+class _Copy:
+    def __init__(self, volume: int, copied: int, share: float, synced_after: float) -> None:
+        self._volume = volume
+        self._copied = copied
+        self._share = share
+        self._synced_after = synced_after
+        self._complete_after = 0.0
+
+    def __call__(self, sample: Sample) -> float | None:
+        done, whole = (sample.written, self._copied) if self._copied else (sample.read, self._volume)
+        if done is None:
+            return None
+        written, synced = _share(done, whole), 0.0
+        if written >= _WRITTEN:
+            complete = self._complete_after = self._complete_after or sample.elapsed
+            if expected := complete * (1 / self._synced_after - 1):
+                synced = approach_end((sample.elapsed - complete) / expected)
+        return self._share * (self._synced_after * written + (1 - self._synced_after) * synced)
 
 
 def of_checkpoint(volume: int) -> Model:

@@ -24,6 +24,7 @@ from engine.targets.sqlite.running.progress import (
     of_copy,
     of_reindex,
     of_vacuum,
+    report_age,
 )
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import memory_touched, thread_io
@@ -52,22 +53,25 @@ async def progress_reports(
     connections = [connection] if also is None else [connection, also]
     by_bytes = step.method in COPYING or step.volume
     first, sample = _byte_sampler(connection, side_file) if by_bytes else _opcode_sampler(*connections)
-    reporting = _report_samples(first, sample, model_of(step, is_wal=is_wal), context)
+    syncs = step.method in {Method.SWAP, Method.COPY}
+    reporting = _report_samples(first, sample, model_of(step, is_wal=is_wal), context, syncs=syncs)
     async with in_background(reporting, "the progress of a step", after=FIRST_INTERVAL):
         yield
 
 
-async def _report_samples(last: Sample, sample: Callable[[], Sample], model: Model, context: StepContext) -> None:
+async def _report_samples(
+    last: Sample, sample: Callable[[], Sample], model: Model, context: StepContext, *, syncs: bool
+) -> None:
+    """`syncs`: what does not move, once it has begun, is synced; anything else waits for a lock."""
     model.update(last)
     pause, waited, has_begun = FIRST_INTERVAL, 0.0, False
     while True:
         before, last = last, sample()
-        if not has_moved(before, last):
-            if not has_begun:
-                waited = last.elapsed  # for a lock, which is reported already
-        else:
+        if has_moved(before, last) or (has_begun and syncs):
             has_begun = True
             context.report(model.update(replace(last, elapsed=last.elapsed - waited)))
+        elif not has_begun:
+            waited = last.elapsed  # for a lock, which is reported already
         pause = min(pause * 1.1, INTERVAL)
         await asyncio.sleep(pause)
 
@@ -78,12 +82,13 @@ async def reports_by_time(context: StepContext, phase: str, begin: float, second
     clock = asyncio.get_running_loop().time
 
     async def report() -> None:
-        since = clock()
+        since, before = clock(), seconds * begin / (1 - begin)
         while True:
-            share = approach_end((clock() - since) / seconds) if seconds else 0.0
+            elapsed = clock() - since
+            share = approach_end((elapsed + report_age(before + elapsed)) / seconds) if seconds else 0.0
             fraction = min(begin + (1 - begin) * share, ALMOST_ALL)
             context.report(StepProgress(fraction=fraction, phase=phase))
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(FIRST_INTERVAL)
 
     async with in_background(report(), "the progress of a step"):
         yield
@@ -125,7 +130,7 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
         case Method.VACUUM:
             return of_vacuum(step.volume, step.copied, step.cells, wal=is_wal, in_memory=step.in_memory)
         case Method.SWAP:
-            return of_copy(step.volume, step.copied, share=share_before_exchange(step))
+            return of_copy(step.volume, step.copied, step.cells, share=share_before_exchange(step))
         case Method.COPY:
             return of_copy(step.volume)
         case Method.COMPARE:
