@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from engine.targets.sqlite.connection.errors import sqlite_error
 
 _PROGRAM: Final = str(Path(__file__).with_name("bundled_process.py"))
 _COMMAND: Final = (sys.executable, "-P", _PROGRAM)
+_processes: Final = set[int]()
 
 
 @frozen
@@ -46,6 +47,11 @@ def bundled_library() -> Library:
     return Library(said["version"], frozenset(said["options"]))
 
 
+def processes() -> Set[int]:
+    """The ids of the processes of all its connections here: they are no others that use a database."""
+    return _processes
+
+
 class BundledConnection:
     """A connection of that library in a process of its own, used as a `sqlite3.Connection` in autocommit mode."""
 
@@ -68,6 +74,7 @@ class BundledConnection:
             )
         except OSError as error:
             raise _aborted(f"the process of the bundled SQLite cannot be started ({error.strerror})") from error
+        _processes.add(self._process.pid)
         try:
             self._answer()
             prepare(self)
@@ -142,6 +149,7 @@ class BundledConnection:
                 with suppress(OSError):
                     pipe.close()
         self._process.wait()
+        _processes.discard(self._process.pid)
 
 
 def _aborted(why: str) -> sqlite3.Error:

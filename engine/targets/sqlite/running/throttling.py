@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.system.lock_holders import format_holders, holders
 from engine.system.mounts import is_local_and_unlayered
+from engine.targets.sqlite.connection import bundled
 from engine.targets.sqlite.system.openers import is_only_opener, openers
 from engine.targets.sqlite.system.page_cache import descriptors
 from engine.targets.waits import first_of
@@ -32,8 +33,11 @@ def contention(path: str) -> Contention:
     """Who else has the database open, which this process has open. Takes a few milliseconds at most."""
     if _is_alone(path):
         return Contention.ALONE
-    if holders(path):
+    ours = bundled.processes()
+    if any(holder.pid not in ours for holder in holders(path) or ()):
         return Contention.OTHERS
+    if ours:  # the kernel vouches for none, and to look at all processes takes as long as many a step
+        return Contention.UNKNOWN
     try:
         others = openers(path)
     except OSError:

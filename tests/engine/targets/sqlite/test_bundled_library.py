@@ -29,6 +29,7 @@ from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.planning import libraries
 from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.sqlite.running.operation import SqliteOperation
+from engine.targets.sqlite.running.throttling import Contention, contention
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import python
 from tests.engine.targets.sqlite.a_session import ENDLESS, connected, execute, plan, run, statuses
@@ -269,6 +270,19 @@ async def test_the_lock_of_the_attempt_and_the_locks_of_the_worker_stay(tmp_path
         async with resolve(str(path)).connect(lock_timeout=0) as other:
             with pytest.raises(TargetBusyError):
                 await other.lock()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who has a file open")
+async def test_its_own_process_is_no_other_that_wants_the_database(tmp_path: Path) -> None:
+    """Else a pause would follow each step that took long enough."""
+    path = make_database(tmp_path / "a.db", rows=200)
+    async with connected(path) as (session, _):
+        planned = await session.plan(Operation.REINDEX, Options(sqlite=BUNDLED))
+        assert (await execute(session, planned.steps[0])).status is Status.COMPLETED
+        assert contention(str(path)) is Contention.UNKNOWN
+        with another_process(path, "BEGIN IMMEDIATE"):
+            assert contention(str(path)) is Contention.OTHERS
+    assert not bundled.processes()
 
 
 async def test_opcodes_are_counted(tmp_path: Path) -> None:
