@@ -33,9 +33,10 @@ def behind(state: Autovacuum, horizon: XminHorizon) -> Mapping[Behind, str]:
     if not state.is_on:
         found[Behind.OFF] = "autovacuum is off: set autovacuum and track_counts to on"
     elif 0 < state.most_workers <= state.workers:
-        busy = f"all {counted(state.workers, 'autovacuum worker')} are busy"
+        is_one = state.workers == 1
+        busy = "the only autovacuum worker is busy" if is_one else f"all {state.workers} autovacuum workers are busy"
         if 2 * state.asleep >= state.workers:
-            slow = f"{state.asleep} of them sleep because of the cost limit"
+            slow = f"{'sleeps' if is_one else f'{state.asleep} of them sleep'} because of the cost limit"
             raised = f"raise autovacuum_vacuum_cost_limit, which is {state.cost_limit}"
             found[Behind.COST_LIMIT] = f"{busy}, and {slow}: {raised}"
         else:

@@ -37,6 +37,11 @@ SLEEPER = XminHorizon([Holder("pid 7", 5, 400.0, "psql, joe, idle in transaction
             {Behind.COST_LIMIT: "raise autovacuum_vacuum_cost_limit, which is 200"},
         ),
         (
+            Autovacuum(most_workers=1, workers=1, asleep=1),
+            NOTHING_HELD,
+            {Behind.COST_LIMIT: "the only autovacuum worker is busy, and sleeps because of the cost limit: raise"},
+        ),
+        (
             Autovacuum(lock_holders="pid 3 holds"),
             NOTHING_HELD,
             {Behind.LOCKS: "pid 3 holds; idle_in_transaction_session"},
