@@ -158,6 +158,8 @@ class WorkerProcess:
     """The parents it runs if it does not run every job, as far as known."""
     pool: int | None = None
     """The process that started it and replaces it when it dies; None if none does."""
+    pool_size: int | None = None
+    """How many processes that one keeps up, where that is known."""
     version: str = ""
     """The version of its dbtend; "" in an embedded store."""
     queues: tuple[str, ...] = ()

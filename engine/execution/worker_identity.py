@@ -25,16 +25,17 @@ class WorkerIdentity:
     the signal is noted at once.
     """
 
-    def __init__(self, store: Path | StoreLocation, *, pool: int, run: str | None = None) -> None:
+    def __init__(self, store: Path | StoreLocation, *, pool: int, size: int, run: str | None = None) -> None:
         """
         Args:
             pool: the pid of the process that replaces the worker when it dies.
+            size: how many processes that one keeps up.
             run: the run that it works for, if any.
 
         Raises StoreError if the lock cannot be acquired.
         """
         self.owner = uuid.uuid4().hex
-        self.pool = pool
+        self.pool, self.pool_size = pool, size
         self.run = run
         location = StoreLocation.of(store)
         self._url = location.url

@@ -79,6 +79,8 @@ class ProcessIdentity(Protocol):
     owner: str
     pool: int
     """The pid of the process that replaces it when it dies."""
+    pool_size: int
+    """How many processes that one keeps up."""
 
 
 class JobReader(Protocol):

@@ -32,7 +32,7 @@ from tui.commands.waiting import paused
 from tui.presentation import store_format, typed_values
 from tui.presentation.health_check import Check, Level
 from tui.presentation.text import counted, plain, size, zoned_time
-from tui.presentation.worker_format import format_unserved, serving
+from tui.presentation.worker_format import SEE_LOG, format_unserved, reduced_pools, serving
 
 if TYPE_CHECKING:
     from tui.commands import schedule_checks
@@ -177,7 +177,9 @@ async def _store(settings: Settings, max_running: int) -> list[Check]:
 
 async def store_holdups(engine: Engine) -> list[Check]:
     """What keeps jobs of the store from running."""
-    checks = [_stalled(process) for process in await engine.workers() if process.alive and process.stalled]
+    workers = await engine.workers()
+    checks = [_stalled(process) for process in workers if process.alive and process.stalled]
+    checks += [Check(Level.WARN, "pool", found, SEE_LOG) for found in reduced_pools(workers)]
     unserved, drained = await engine.unserved(), await engine.drained_hosts()
     for queue, waiting in unserved.items():
         checks.append(Check(Level.WARN, "queue", format_unserved(queue, len(waiting)), serving(queue, drained)))

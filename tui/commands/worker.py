@@ -95,7 +95,7 @@ def _serve(host: _Host, size: int) -> int:
         size,
         partial(_begin, host.work),
         doing=f"serving {host.store}",
-        identify=partial(WorkerIdentity, host.store, pool=os.getpid()),
+        identify=partial(WorkerIdentity, host.store, pool=os.getpid(), size=size),
         helper=cancelling_from_afar(host.store, os.getpid()),
         is_permanent=host.is_permanent,
     )

@@ -15,7 +15,7 @@ from tui.commands.waiting import notices
 from tui.presentation import json_format
 from tui.presentation.exit_codes import OK
 from tui.presentation.text import local_time, plain
-from tui.presentation.worker_format import takes
+from tui.presentation.worker_format import SEE_LOG, reduced_pools, takes
 
 
 def workers(args: argparse.Namespace, settings: Settings) -> int:
@@ -26,7 +26,7 @@ def workers(args: argparse.Namespace, settings: Settings) -> int:
         output.line("\n".join(table(alive, jobs)))
     else:
         output.notice("no process carries out jobs of this store: dbtend worker starts one")
-    output.notice(*messages)
+    output.notice(*(f"{found} ({SEE_LOG})" for found in reduced_pools(alive)), *messages)
     return OK
 
 

@@ -202,6 +202,7 @@ def worker(process: WorkerProcess) -> Json:
         "queues": list(process.queues),
         "running": [str(job) for job in process.running],
         "pool": process.pool,
+        "pool_size": process.pool_size,
     }
 
 

@@ -149,7 +149,7 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     "worker": record({
         "pid": COUNT, "host": TEXT, "started_at": TIME, "serves_all": FLAG, "stalled": FLAG, "draining": FLAG,
         "version": or_null(TEXT), "queues": listed(TEXT),
-        "running": listed(CHILD_ID), "pool": or_null(COUNT),
+        "running": listed(CHILD_ID), "pool": or_null(COUNT), "pool_size": or_null(COUNT),
     }),
     "recipient": record({
         "name": TEXT, "method": one_of(Method), "on": listed(one_of(EventKind)), "sent_at": or_null(TIME),

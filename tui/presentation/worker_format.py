@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from engine import WorkerProcess
 from tui.presentation.text import counted, plain
+
+SEE_LOG: Final = "the log of that worker says why the others do not start"
 
 
 def takes(process: WorkerProcess, *, every: str = "every job", own: str = "its own") -> str:
@@ -13,6 +17,17 @@ def takes(process: WorkerProcess, *, every: str = "every job", own: str = "its o
     if not process.serves_all:
         return own
     return ", ".join(process.queues) or every
+
+
+def reduced_pools(processes: Iterable[WorkerProcess]) -> Iterator[str]:
+    """`db1: 1 of 2 processes of pool 4711 is up`, for each pool in which some do not start."""
+    up = Counter(
+        (one.host, one.pool, one.pool_size) for one in processes if one.alive and one.serves_all and one.pool_size
+    )
+    for (host, pool, size), number in sorted(up.items()):
+        if size is not None and number < size:
+            they = "is" if number == 1 else "are"
+            yield f"{plain(host)}: {number:,} of {size:,} processes of pool {pool} {they} up"
 
 
 def format_unserved(queue: str, jobs: int) -> str:

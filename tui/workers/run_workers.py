@@ -169,11 +169,12 @@ class RunWorkers:
             jobs = json.loads(orders.readline() or "[]")
         if not jobs:
             return OK
+        size = min(self._workers, len(jobs))
         pool = WorkerPool(
-            min(self._workers, len(jobs)),
+            size,
             self._work_on(jobs),
             doing=f"running {len(jobs)}",
-            identify=lambda: WorkerIdentity(self._store, pool=self.pool, run=self.run),
+            identify=lambda: WorkerIdentity(self._store, pool=self.pool, size=size, run=self.run),
             leash=self._gone.fileno(),
             helper=cancelling_from_afar(self._store, self.pool),
         )

@@ -63,7 +63,8 @@ class Ownership(JobReads, LostClaims):
         own_jobs: Collection[int] | None = None,
         identity: ProcessIdentity | None = None,
     ) -> AsyncIterator[str]:
-        owner, pool = (identity.owner, identity.pool) if identity else (uuid.uuid4().hex, None)
+        owner = identity.owner if identity else uuid.uuid4().hex
+        pool = (identity.pool, identity.pool_size) if identity else None
         jobs = None if own_jobs is None else json.dumps(sorted(own_jobs))
         async with self._registered(owner, serves_all=serves_all, pool=pool, jobs=jobs):
             beating = asyncio.create_task(self._beat(owner), name="dbtend-beat")
@@ -107,13 +108,13 @@ class Ownership(JobReads, LostClaims):
         *,
         is_run: bool = False,
         serves_all: bool = False,
-        pool: int | None = None,
+        pool: tuple[int, int] | None = None,
         jobs: str | None = None,
     ) -> AsyncIterator[None]:
-        """Register this process under a name; it proves that it lives while inside."""
+        """Register this process under a name; it proves that it lives while inside. `pool`: its number and its size."""
         release, queues = metadata.version("dbtend"), self._queues
         process = (os.getpid(), self._targets_here.host, self._machine, release)
-        known = (name, *process, queues, serves_all, pool, jobs, is_run, self._at())
+        known = (name, *process, queues, serves_all, *(pool or (None, None)), jobs, is_run, self._at())
 
         async def register(connection: Connection) -> None:
             try:
@@ -247,7 +248,8 @@ def _is_recent(looked_at: float | None) -> bool:
 def _worker(row: Row, runs: Sequence[tuple[JobId, Micros]], pending_since: Sequence[Micros]) -> WorkerProcess:
     """A row of `queries.WORKERS`; `runs`: what it runs, each since when; `pending_since`: when the oldest job that any
     worker may run was created."""
-    owner, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now, is_alive, release, queues, drains = row
+    owner, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now, is_alive, *more = row
+    release, queues, drains, pool_size = more
     busy_since = [at for _, at in runs] or (pending_since if serves_all else [])
     return WorkerProcess(
         id=owner,
@@ -259,6 +261,7 @@ def _worker(row: Row, runs: Sequence[tuple[JobId, Micros]], pending_since: Seque
         stalled=is_alive and is_stalled(last_beat=beat_at, busy_since=min(busy_since, default=None), now=now),
         running=tuple(job for job, _ in runs),
         pool=pool,
+        pool_size=pool_size,
         own_jobs=frozenset(json.loads(own_jobs or "[]")),
         version=release,
         queues=tuple(queues),

@@ -64,7 +64,7 @@ OPEN_TARGETS: Final = "SELECT DISTINCT target FROM parent_job WHERE finished_at 
 MEASURED: Final = "SELECT state, found FROM measured WHERE target = %(target)s"
 
 WORKERS: Final = f"""SELECT id, pid, host, started_at, serves_all, pool, own_jobs, beat_at, now_micros(), {LIVES},
-    version, queues, serves_all AND EXISTS (SELECT FROM drained_host AS d WHERE d.host = w.host)
+    version, queues, serves_all AND EXISTS (SELECT FROM drained_host AS d WHERE d.host = w.host), pool_size
 FROM worker AS w WHERE NOT is_run ORDER BY started_at, id"""
 RUNNING: Final = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
 KEY_OF: Final = """SELECT target_key FROM parent_job
@@ -217,7 +217,7 @@ LAST_JOBS: Final = f"""SELECT wanted, p.id, p.status, p.finished_at,
 FROM unnest(%(targets)s::text[]) AS wanted
 JOIN parent_job AS p ON p.id = (SELECT max(id) FROM parent_job WHERE target = wanted)"""
 
-REGISTER: Final = "SELECT register_worker(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+REGISTER: Final = "SELECT register_worker(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 OWNER_OF: Final = f"""SELECT w.host, w.machine FROM child_job AS c JOIN worker AS w ON w.id = c.owner
 WHERE (c.parent_id, c.ordinal) = (%(parent)s, %(ordinal)s) AND w.id = %(owner)s AND w.pid = %(pid)s AND {LIVES}"""
 """The host and the machine of a live process that runs a child."""

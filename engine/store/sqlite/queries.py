@@ -86,7 +86,7 @@ RUNS = f"""WITH RECURSIVE run (name) AS (
 SELECT name FROM run WHERE name IS NOT NULL"""
 """The runs for which open jobs are reserved; reads one job of each run."""
 
-WORKERS = "SELECT id, pid, host, started_at, serves_all, pool, own_jobs FROM worker ORDER BY started_at, id"
+WORKERS = "SELECT id, pid, host, started_at, serves_all, pool, own_jobs, pool_size FROM worker ORDER BY started_at, id"
 RUNNING = "SELECT owner, parent_id, ordinal, started_at FROM child_job WHERE owner IS NOT NULL"
 
 IS_OPEN = "SELECT EXISTS (SELECT 1 FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL)"

@@ -408,8 +408,8 @@ class SqliteStore:
         own_jobs: Collection[int] | None = None,
         identity: ProcessIdentity | None = None,
     ) -> AsyncIterator[str]:
-        owner, pool = (identity.owner, identity.pool) if identity else (uuid.uuid4().hex, None)
-        pid, host = os.getpid(), socket.gethostname()
+        owner = identity.owner if identity else uuid.uuid4().hex
+        pid, host, pool = os.getpid(), socket.gethostname(), (identity.pool, identity.pool_size) if identity else None
         liveness.remove_strays(self.path, {known for known, *_ in await self._read(queries.OWNERS)})
         with nullcontext() if identity else liveness.proof_of_life(self.path, owner):
             await self._writer.run(
@@ -464,6 +464,7 @@ class SqliteStore:
             serves_all: bool,
             pool: int | None,
             own_jobs: str | None,
+            pool_size: int | None,
         ) -> WorkerProcess:
             runs = running.get(owner, [])
             busy_since = [at for _, at in runs] or (pending_since if serves_all else [])
@@ -479,6 +480,7 @@ class SqliteStore:
                 stalled=alive and is_stalled(last_beat=beat, busy_since=min(busy_since, default=None), now=now),
                 running=tuple(job for job, _ in runs),
                 pool=pool,
+                pool_size=pool_size,
                 own_jobs=frozenset(json.loads(own_jobs or "[]")),
             )
 

@@ -28,12 +28,15 @@ def register_worker(
     host: str,
     serves_all: bool,
     at: Micros,
-    pool: int | None = None,
+    pool: tuple[int, int] | None = None,
     own_jobs: Collection[int] | None = None,
 ) -> None:
+    """`pool`: its number and its size."""
+    jobs = None if own_jobs is None else json.dumps(sorted(own_jobs))
     connection.execute(
-        "INSERT INTO worker (id, pid, host, serves_all, pool, own_jobs, started_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (owner, pid, host, serves_all, pool, None if own_jobs is None else json.dumps(sorted(own_jobs)), at),
+        "INSERT INTO worker (id, pid, host, serves_all, pool, pool_size, own_jobs, started_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (owner, pid, host, serves_all, *(pool or (None, None)), jobs, at),
     )
 
 

@@ -24,7 +24,7 @@ def test_only_a_crash_is_told_with_its_signal() -> None:
 def test_who_is_found_dead_has_its_signal_noted_already(tmp_path: Path) -> None:
     """Its lock is free only after the process that started it has told how it ended."""
     store = tmp_path / "jobs.db"
-    identity = WorkerIdentity(store, pool=4711)
+    identity = WorkerIdentity(store, pool=4711, size=1)
     pid = os.fork()
     if not pid:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -37,11 +37,11 @@ def test_who_is_found_dead_has_its_signal_noted_already(tmp_path: Path) -> None:
 
 
 async def test_a_process_is_registered_under_the_identity_that_it_was_given(store: SqliteStore) -> None:
-    identity = WorkerIdentity(store.path, pool=4711)
+    identity = WorkerIdentity(store.path, pool=4711, size=3)
     try:
         async with store.hosting_workers(identity=identity) as owner:
             (process,) = await store.workers()
-            assert (owner, process.pool, process.alive) == (identity.owner, 4711, True)
+            assert (owner, process.pool, process.pool_size, process.alive) == (identity.owner, 4711, 3, True)
         assert await store.workers() == []
         assert not (store.path.with_name(f"{store.path.name}.d") / f"{owner}.lock").exists()
     finally:

@@ -21,7 +21,7 @@ A_POOL = """
     import time
     from engine.execution.worker_identity import WorkerIdentity
 
-    identity = WorkerIdentity(Path(sys.argv[1]), pool=os.getpid())
+    identity = WorkerIdentity(Path(sys.argv[1]), pool=os.getpid(), size=1)
     worker = os.fork()
     if not worker:
         time.sleep(600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -56,6 +57,12 @@ def test_workers_are_told_by_host_with_version_and_queues(dbtend: CommandLine, s
         assert heading.split() == ["PID", "POOL", "HOST", "VERSION", "SINCE", "TAKES", "RUNS"]
         assert "any, host:db1" in first
         assert "any, host:db2" in second
+        assert [one["pool_size"] for one in workers(dbtend, shared)] == [1, 1]
+        with closing(as_admin(shared)) as admin:
+            admin.execute("UPDATE dbtend.worker SET pool_size = 2 WHERE host = 'db2'")
+        reduced = re.compile(r"db2: 1 of 2 processes of pool \d+ is up")
+        assert reduced.search(dbtend("--store", shared, "workers").err)
+        assert reduced.search(dbtend("--store", shared, "store", "check").out)
 
 
 def test_workers_of_a_drained_host_leave_and_none_starts_there(

@@ -210,6 +210,7 @@ def test_a_pause_and_a_process() -> None:
         "queues": [],
         "running": ["42.1"],
         "pool": 5,
+        "pool_size": None,
     }
 
 

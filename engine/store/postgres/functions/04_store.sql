@@ -19,7 +19,7 @@ $$;
 -- Register a worker process or a run, in its own session, which takes the lock before other sessions can see the row.
 CREATE OR REPLACE FUNCTION register_worker(
     name text, process integer, host_name text, machine_id text, release text, its_queues text[], all_jobs boolean,
-    of_pool integer, jobs text, for_run boolean, at bigint
+    of_pool integer, size integer, jobs text, for_run boolean, at bigint
 ) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE given integer;
 BEGIN
@@ -33,10 +33,11 @@ BEGIN
         RAISE EXCEPTION 'another machine has this name' USING ERRCODE = 'DT006', DETAIL = host_name;
     END IF;
     INSERT INTO worker (
-        id, is_run, session, pid, host, machine, version, queues, serves_all, pool, own_jobs, started_at, beat_at)
+        id, is_run, session, pid, host, machine, version, queues, serves_all, pool, pool_size, own_jobs, started_at,
+        beat_at)
     VALUES (
-        name, for_run, pg_backend_pid(), process, host_name, machine_id, release, its_queues, all_jobs, of_pool, jobs, at,
-        at)
+        name, for_run, pg_backend_pid(), process, host_name, machine_id, release, its_queues, all_jobs, of_pool, size,
+        jobs, at, at)
     RETURNING number INTO given;
     PERFORM pg_advisory_lock({WORKERS}, given);
     RETURN given;

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 async def test_each_process_has_the_signal_noted_that_ended_it(store_url: str, tmp_path: Path) -> None:
     location = StoreLocation(tmp_path / "jobs", store_url)
-    ended = {WorkerIdentity(location, pool=4711): number for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS)}
+    ended = {
+        WorkerIdentity(location, pool=4711, size=1): number
+        for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS)
+    }
     async with PostgresStore.open(store_url, what="the store") as store, AsyncExitStack() as stack:
         for identity in ended:
             await stack.enter_async_context(store.hosting_workers(identity=identity))
