@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine import Engine, Pause, Retention, StoreLocation
 from engine.config.model import Config
 from engine.domain import typed_passwords
-from engine.domain.errors import ReadOnlyError, StoreError, StoreLostError, UsageError
+from engine.domain.errors import DbtendError, ReadOnlyError, StoreError, StoreLostError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
@@ -165,7 +165,7 @@ def _begin(work: Callable[[PoolProcess], Coroutine[Any, Any, bool]], process: Po
         log.error("%s", error)
         return STOPPED  # another process in its place would begin a new store, in the way of the one that is missed
     except Exception as error:
-        log.error("%s: %s", type(error).__name__, error)
+        log.error("%s", error if isinstance(error, DbtendError) else f"{type(error).__name__}: {error}")
         return process.fail(error)
 
 

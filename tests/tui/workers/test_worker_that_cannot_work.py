@@ -14,7 +14,9 @@ import pytest
 from engine import Engine, Operation, Request
 from engine.domain.errors import StoreError
 from tests.tui.command_line import CommandLine, err_line, wait_until
+from tui.commands import worker
 from tui.workers.detached import DetachedWorker, is_served
+from tui.workers.pool import PoolProcess
 
 
 def submitted(store: Path, target: Path) -> None:
@@ -59,6 +61,17 @@ SPOILT: list[tuple[Spoil, str]] = [
     (damage_jobs, "damaged"),
     (put_a_file_in_the_way, "jobs.db.d"),
 ]
+
+
+def test_the_log_has_the_sentence_of_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(_: PoolProcess) -> bool:
+        raise StoreError("jobs.db", "is damaged")
+
+    told, tells = os.pipe()
+    worker._begin(fails, PoolProcess(0, -1, None, tells))
+    os.close(tells)
+    os.close(told)
+    assert caplog.messages == ["jobs.db: is damaged"]
 
 
 @pytest.mark.parametrize(("spoil", "why"), SPOILT)
