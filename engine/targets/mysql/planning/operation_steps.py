@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from engine.domain.requests import Operation, Options
@@ -150,9 +151,9 @@ def check_steps(
     for key in foreign_keys:
         if (child := by_name.get(key.table)) is not None:
             reason, part = f"rows without their parent in {key.parent_shown}", shown(key.name)
-            steps.append(
-                _step(Method.FOREIGN_KEY, Operation.CHECK, child, flavor, key.query, reason, BLOCKS_NOBODY, part)
-            )
+            step = _step(Method.FOREIGN_KEY, Operation.CHECK, child, flavor, key.query, reason, BLOCKS_NOBODY, part)
+            parent = Table(database=key.parent_database, name=key.parent, engine="")
+            steps.append(replace(step, parent=parent))
     return longest_first(steps)
 
 

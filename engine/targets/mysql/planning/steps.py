@@ -37,6 +37,8 @@ class MySqlStep(PlannedStep):
     method: Method
     table: Table | None = None
     """None: the whole server."""
+    parent: Table | None = None
+    """The other table of a foreign key."""
     with_helper: bool = False
     """Of PURGE_UNDO: whether it makes a tablespace that transactions use meanwhile, and drops it."""
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import pymysql
+
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.masking import masked
@@ -29,6 +31,7 @@ from engine.targets.mysql.connection.errors import (
 from engine.targets.mysql.planning.operation_specs import BLOCKS_WRITERS
 from engine.targets.mysql.planning.rights import NEEDED, to_grant
 from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.step_execution import DONE_OR_UNCHANGED, NOTHING_CHANGED, StepResult
 
@@ -168,12 +171,17 @@ def _orphans(step: MySqlStep, rows: Sequence[Row]) -> StepResult:
     return check_result([finding])
 
 
+def _names(error: pymysql.MySQLError, table: Table) -> bool:
+    """Whether an error is about this table: servers write `'shop.item'`, `` `shop`.`item` `` or `'item'`."""
+    return re.search(rf"[`'.]{re.escape(table.name)}[`']", server_message(error)) is not None
+
+
 def _failed(
     step: MySqlStep, answer: Answer, effect: Mapping[str, int], *, waited: float, blockers: str, user: str
 ) -> StepResult:
     assert answer.error is not None, "it failed"  # noqa: S101 - a bug
     number, table = number_of(answer.error), step.table
-    if step.method is Method.FOREIGN_KEY and number in NO_TABLE:
+    if number in NO_TABLE and step.parent is not None and table is not None and not _names(answer.error, table):
         return check_result([f"{step.object}: the table of the parents does not exist"])
     if number in NO_TABLE:
         return StepResult(status=Status.SKIPPED, error=GONE)
@@ -181,7 +189,8 @@ def _failed(
         return check_result([f"{step.object}: {server_message(answer.error)}"])
     why = explain(answer.error, waited=waited, blockers=blockers)
     if number in NO_RIGHT and table is not None and step.operation is not None:
-        why = f"{why}. {to_grant(NEEDED[step.operation], [table], user)}"
+        denied = step.parent if step.parent is not None and not _names(answer.error, table) else table
+        why = f"{why}. {to_grant(NEEDED[step.operation], [denied], user)}"
     if step.method is Method.REBUILD and number in NOT_SUPPORTED and step.lock != BLOCKS_WRITERS:
         why = f"it cannot be rebuilt online: {why}. rebuild --offline does it, and blocks writers"
         return StepResult(status=Status.FAILED, error=why, reason=Reason.REFUSED)

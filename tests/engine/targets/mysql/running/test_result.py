@@ -13,7 +13,7 @@ from engine.targets.mysql.planning.operation_steps import analyze_steps, check_s
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.foreign_keys import ForeignKey
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.running.result import step_result
+from engine.targets.mysql.running.result import GONE, step_result
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.step_execution import StepResult
 
@@ -32,6 +32,22 @@ OK = ("status", "OK")
 def result_of(step: MySqlStep, *rows: tuple[str, str], stop: bool = False) -> StepResult:
     answer = Answer([("shop.item", "check", *row) for row in rows], was_asked_to_stop=stop)
     return step_result(step, answer, {}, waited=5.0, blockers="connection 7 (ann@web)", user="joe@%")
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "expected"),
+    [
+        (1146, "Table 'shop.item' doesn't exist", GONE),
+        (1146, "Table 'crm.buyer' doesn't exist", "the table of the parents does not exist"),
+        (1142, "SELECT command denied to user 'joe'@'%' for table 'item'", "GRANT SELECT ON `shop`.`item` TO"),
+        (1142, "SELECT command denied to user 'joe'@'%' for table `crm`.`buyer`", "GRANT SELECT ON `crm`.`buyer` TO"),
+    ],
+)
+def test_the_table_of_a_foreign_key_that_is_gone_or_forbidden_is_named(number: int, text: str, expected: str) -> None:
+    key = ForeignKey("fk", "shop", "item", "crm", "buyer", (("a", "b"),))
+    (step,) = (one for one in check_steps([ITEM], [key], Flavor.MARIADB, full=True) if one.parent)
+    result = step_result(step, Answer(error=pymysql.OperationalError(number, text)), {}, waited=5.0, user="joe@%")
+    assert expected in (result.error or "")
 
 
 def test_a_repair_says_how_many_rows_it_lost() -> None:
