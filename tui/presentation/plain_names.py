@@ -46,8 +46,10 @@ def _with_difference(name: str, what: str) -> str:
 
 
 def _differences(urls: Sequence[str]) -> list[str]:
-    """What tells them apart: the user, else what differs in the parameters, else the whole URL."""
-    for texts in (list(map(_user, urls)), _parameters(urls)):
+    """What tells them apart: the user, what differs in the parameters, or both; else the whole URL."""
+    users, parameters = list(map(_user, urls)), _parameters(urls)
+    both = [f"{user} {given}" for user, given in zip(users, parameters, strict=True)]
+    for texts in (users, parameters, both):
         if len(set(texts)) == len(texts):
             return texts
     return [plain(url) for url in urls]

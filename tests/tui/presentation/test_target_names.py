@@ -47,6 +47,10 @@ def test_a_target_goes_by_the_name_and_the_label_of_the_config_wherever_its_url_
         (["mysql://a@h/x?socket=/a", "mysql://a@h/x"], ["x (socket=/a)@h", "x (no parameters)@h"]),
         (["mysql://a@h/x?socket=/d/my1/s&z=1", "mysql://a@h/x?z=1&socket=/d/my3/s"], ["x (my1)@h", "x (my3)@h"]),
         (["mysql://a@h/x?socket=/d/s", "mysql://a@h/x?socket=/s"], ["x (d)@h", "x (/s)@h"]),
+        (
+            [f"mysql://{user}@h/x?socket=/d/{server}/s" for user, server in ("am", "aq", "bq")],
+            ["x (a m)@h", "x (a q)@h", "x (b q)@h"],
+        ),
         (["mysql://a@db1/x", "mariadb://a@db1/x"], ["x (mysql://a@db1/x)@db1", "x (mariadb://a@db1/x)@db1"]),
         (["mysql://a@db1/x", "mysql://a@db2/x", "mysql://a@db1/y"], ["x@db1", "x@db2", "y@db1"]),
         (["sqlite:///a/x.db", "sqlite:///b/x.db"], ["x.db", "x.db"]),
