@@ -127,12 +127,15 @@ def _inner_pages(leaves: int, item: float) -> int:
 # How full a rebuild makes the leaves, by operator class: with a function to sort by, and without.
 _GIST_FILL: Final = {"range_ops": (0.85, 0.45), "point_ops": (0.67, 0.67), "tsvector_ops": (0.84, 0.84)}
 _GIST_FILL_OTHERWISE: Final = (0.99, 0.63)
+_GIST_PACKED: Final = 0.9
 
 
 def gist_share(index: IndexShape, rows: Rows) -> float:
     """How full a rebuild makes it depends on the kind of its keys, and for others than these is a guess."""
     sorted_fill, fill = _GIST_FILL.get(index.operators, _GIST_FILL_OTHERWISE)
-    leaves = math.ceil(index.rows * rows.row_bytes / (_ROOM * (sorted_fill if index.is_sorted else fill)))
+    if index.is_sorted:
+        fill = _GIST_PACKED if index.is_packed else sorted_fill
+    leaves = math.ceil(index.rows * rows.row_bytes / (_ROOM * fill))
     return _share(leaves + _inner_pages(leaves, rows.item_bytes), index.pages)
 
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from engine.domain.advice import TargetHistory
 from engine.targets.postgres.advising import findings
-from engine.targets.postgres.advising.bloat import table_share, tree_share, tree_share_if_correlated, values_bytes
+from engine.targets.postgres.advising.bloat import (
+    gist_share,
+    table_share,
+    tree_share,
+    tree_share_if_correlated,
+    values_bytes,
+)
 from engine.targets.postgres.advising.collect import collect_condition
-from engine.targets.postgres.advising.page_contents import chunk_bytes
+from engine.targets.postgres.advising.page_contents import Rows, chunk_bytes
 from engine.targets.postgres.reading.pages import ITEM_POINTER, PAGE, PAGE_HEADER, Page
-from engine.targets.postgres.reading.shapes import TableShape, TreeShape
+from engine.targets.postgres.reading.shapes import IndexShape, TableShape, TreeShape
 from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database, as_admin
 
@@ -72,6 +79,12 @@ def test_rows_without_any_value_take_next_to_nothing_in_an_index_of_several_colu
 def test_a_rewrite_of_toast_never_goes_back_to_an_earlier_page() -> None:
     sizes = [3000, 3000, 3000, 1500, 1500]
     assert chunk_bytes([page_of(sizes[:2]), page_of(sizes[2:])]) == pytest.approx((8168 + 6020) / 5)
+
+
+def test_gist_that_sorts_is_packed_before_postgresql_15() -> None:
+    index, rows = IndexShape(1, "gist", "point_ops", True, 1000, 100_000), Rows(100, 4800, 100, 48)
+    assert gist_share(index, rows) == pytest.approx(0.12, abs=0.01)
+    assert gist_share(replace(index, is_packed=True), rows) == pytest.approx(0.34, abs=0.01)
 
 
 def page_of(sizes: Sequence[int]) -> Page:
