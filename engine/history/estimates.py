@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from engine.domain.past_runs import EstimatedRun
     from engine.targets.plans import OperationPlan, PlannedStep
 
-MAX_JOBS_READ: Final = 50
-"""The newest jobs of a target with an operation that are read."""
+JOBS_READ: Final = (10, 50)
+"""The newest jobs of a target with an operation that are read; of more than the first, if those do not suffice."""
 RUNS: Final = 5
 """The newest completed runs that count."""
 EARLIER_RUNS: Final = "as long as in earlier runs"
@@ -105,9 +106,19 @@ def with_past_durations(steps: Sequence[PlannedStep], past: Mapping[str, float])
 
 def expected_seconds(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> float | None:
     """The median duration, scaled to the current size of the database; None if it never completed."""
-    runs = [_scale_to_size(child, before) for child in _comparable(operation, options, jobs)]
-    known = [seconds for seconds in runs if seconds is not None][:RUNS]
+    known = _known_seconds(operation, options, jobs, before)
     return median(known) if known else None
+
+
+def suffice(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> bool:
+    """Whether these jobs have as many runs as count."""
+    return len(_known_seconds(operation, options, jobs, {})) == RUNS
+
+
+def _known_seconds(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> list[float]:
+    """The durations that count, newest first."""
+    runs = (_scale_to_size(child, before) for child in _comparable(operation, options, jobs))
+    return list(islice((seconds for seconds in runs if seconds is not None), RUNS))
 
 
 def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> Iterator[ChildJob]:

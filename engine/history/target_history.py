@@ -111,7 +111,11 @@ async def estimated(
     """The plan of an operation on this canonical URL, with estimates from earlier runs, there or elsewhere."""
     plan = replace(plan, size_estimate=plan.estimate)
     where = HistoryFilter(target=target, operation=plan.operation)
-    jobs = await store.history(where, before=None, limit=estimates.MAX_JOBS_READ)
+    jobs: list[ParentJob] = []
+    for limit in estimates.JOBS_READ:
+        jobs = await store.history(where, before=None, limit=limit)
+        if len(jobs) < limit or estimates.suffice(plan.operation, options, jobs):
+            break
     runs = [child for job in jobs for child in job.children if child.operation is plan.operation and child.finished_at]
     past_steps: Mapping[str, float] = {}
     if runs:

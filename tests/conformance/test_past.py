@@ -16,7 +16,11 @@ from engine.domain.requests import NO_SERVER_OPTIONS, EngineName, OnDuplicate, O
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, Step
 from engine.domain.turns import Turns
+from engine.history.estimates import JOBS_READ
+from engine.history.target_history import estimated
 from engine.store.protocol import NewBatch
+from engine.targets.lock_impact import NO_LOCK
+from engine.targets.plans import OperationPlan, PlannedStep
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
 from tests.conformance.stores import RescuingStore, Stores, until
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 SALES = "sqlite:///sales.db"
 SECOND = 1_000_000
+A_STEP = PlannedStep(object="main", command="VACUUM", reason="", lock=NO_LOCK)
 
 
 @pytest.fixture
@@ -149,6 +154,16 @@ async def test_backups_on_record(store: RescuingStore, clock: StoppedClock) -> N
         started_at=clock.at - 5 * SECOND, finished_at=clock.at - 2 * SECOND,
     )  # fmt: skip
     assert (oldest.path, oldest.size, oldest.is_checked) == ("/b/0.db", None, False)
+
+
+async def test_an_estimate_is_by_older_runs_where_the_newest_all_failed(
+    store: RescuingStore, clock: StoppedClock
+) -> None:
+    options, planned = new_job("sales").request.options, OperationPlan(operation=Operation.VACUUM, steps=(A_STEP,))
+    await run(store, clock)
+    for _ in range(JOBS_READ[0] + 1):
+        await run(store, clock, FAILED)
+    assert (await estimated(store, SALES, planned, options, {})).estimate == 5.0
 
 
 async def test_a_measurement_is_kept_and_replaced(store: RescuingStore) -> None:

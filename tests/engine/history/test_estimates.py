@@ -12,7 +12,14 @@ from engine.domain.jobs import ChildJob, ParentJob
 from engine.domain.past_runs import EstimatedRun
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
-from engine.history.estimates import EARLIER_RUNS, expected_seconds, first_guess, with_estimates, with_past_durations
+from engine.history.estimates import (
+    EARLIER_RUNS,
+    expected_seconds,
+    first_guess,
+    suffice,
+    with_estimates,
+    with_past_durations,
+)
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import OperationPlan, PlannedStep
 
@@ -63,6 +70,13 @@ def test_in_proportion_to_the_size() -> None:
 def test_what_was_waited_for_others_does_not_count() -> None:
     (child,) = (waited := job(44)).children
     assert expected(replace(waited, children=(replace(child, after={"waited": 40.0}),))) == 4
+
+
+def test_five_runs_that_count_are_enough_to_read() -> None:
+    failed = [job(1, status=Status.FAILED)] * 9
+    assert not suffice(Operation.VACUUM, Options(), [job(1)] * 4 + failed)
+    assert suffice(Operation.VACUUM, Options(), [job(1)] * 4 + failed + [job(1)])
+    assert not suffice(Operation.REINDEX, Options(), [job(1)] * 5)
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.SKIPPED])
