@@ -203,9 +203,10 @@ def due_time(at: Micros | None, now: Micros) -> str:
 
 
 def check_age(survey: Survey, now: int) -> str:
-    """How long ago a check was last clean."""
+    """How long ago a check was last clean; `-` where nobody could look."""
     if survey.checked_at is None:
-        return "not ok" if survey.is_unclean else "never"
+        was_seen = survey.reason is None or survey.reason.cause not in {SurveyCause.UNAVAILABLE, SurveyCause.NO_ANSWER}
+        return "not ok" if survey.is_unclean else "never" if was_seen else "-"
     days = max(now - survey.checked_at, 0) // DAY
     return f"{days} d" if days else "today"
 
