@@ -21,6 +21,7 @@ from engine.store.ending_texts import DIED_BEFORE_ITS_STOP, KILLED, format_worke
 from engine.targets.step_execution import StepContext
 
 if TYPE_CHECKING:
+    from engine.domain.advice import TargetHistory
     from engine.execution.ownership import Ownership
     from engine.execution.reporter import Reporter
     from engine.targets.plans import PlannedStep
@@ -35,13 +36,14 @@ async def recover(
     cancel: asyncio.Event,
     ownership: Ownership,
     *,
+    past: TargetHistory,
     writes: bool,
     exchange: Step | None,
 ) -> Outcome:
     """Recover the database of an operation that is not run again. `writes`: whether the operation writes.
 
     `exchange`: see `find_exchange`; where there is one, nothing of the operation is missing but its follow-ups.
-    Raises OwnershipLostError.
+    `past`: its known damage. Raises OwnershipLostError.
     """
     await ownership.require()
     settled = await session.cleanup_orphans(claim.earlier)
@@ -59,10 +61,12 @@ async def recover(
         *settled,
     ]
     if writes:
-        followed, missing = await _finish(session, claim, options, reporter, kept, ownership, damaged=looked.is_damaged)
+        followed, missing = await _finish(
+            session, claim, options, reporter, kept, ownership, past=past, damaged=looked.is_damaged
+        )
         texts += [f"{listed(followed)} has run since"] if followed else []
         texts, warnings = [*texts, *missing], [*warnings, *missing]
-    after = await _facts(session)
+    after = await _facts(session, past)
     if exchange is None or exchange.effect is None:
         return replace(recovery_outcome(claim, "; ".join(texts)), warnings=tuple(warnings), after=after)
     after = {**(after or {}), **{name: exchange.effect[name] for name in (FILE, REPLACED_FILE)}}
@@ -92,11 +96,12 @@ async def _finish(
     kept: Sequence[str],
     ownership: Ownership,
     *,
+    past: TargetHistory,
     damaged: bool,
 ) -> tuple[list[str], list[str]]:
     """Run the mandatory follow-ups of completed steps; returns the commands that ran, and the problems left."""
     try:  # a lack of disk space must not skip follow-ups
-        planned = await session.plan(Operation(claim.operation), replace(options, force=True))
+        planned = await session.plan(Operation(claim.operation), replace(options, force=True), past)
     except (TargetError, UsageError) as error:
         return [], [f"required follow-up steps are unknown: {error}"]
     steps = [step for step in planned.plan.steps if step.missing_effect and follow_up_required(step, claim)]
@@ -150,8 +155,8 @@ def _cause_of_death(claim: Claim) -> str:
     return KILLED if claim.forced else DIED_BEFORE_ITS_STOP
 
 
-async def _facts(session: Session) -> Facts | None:
+async def _facts(session: Session, past: TargetHistory) -> Facts | None:
     try:
-        return await session.facts()
+        return await session.facts(past)
     except TargetError:  # already reported
         return None

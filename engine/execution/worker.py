@@ -118,10 +118,12 @@ class DatabaseMaintenanceWorker:
                 session = await (opening if claim.recovering else _unless_cancelled(cancel, opening))
                 exchange = await find_exchange(target, claim.earlier)
                 if claim.recovering is not None or exchange is not None:
+                    damage = _known_damage(await self._past(claim.target, options))
                     writes = target.operations[operation].writes
                     return await recover(
-                        session, claim, options, reporter, cancel, ownership, writes=writes, exchange=exchange
-                    )
+                        session, claim, options, reporter, cancel, ownership, past=damage, writes=writes,
+                        exchange=exchange,
+                    )  # fmt: skip
                 await ownership.require()
                 for line in await session.cleanup_orphans(claim.earlier) if claim.deaths else ():
                     reporter.log(LogLevel.WARNING, line)
@@ -208,8 +210,7 @@ class DatabaseMaintenanceWorker:
         writes = target.operations[operation].writes
         needs_history = operation in _NEEDS_HISTORY or options.keep is not None
         past = await self._past(claim.target, options)
-        damaged = past.damaged_tables if past is not None else ()
-        goes_by = past if needs_history else TargetHistory(now=0, damaged_tables=damaged)
+        goes_by = past if needs_history else _known_damage(past)
         if goes_by is not None and await target.goes_in_turns(operation, options):
             goes_by = replace(goes_by, turns=await self._turns(claim.target))
         planned = await session.plan(operation, options, goes_by)
@@ -232,6 +233,11 @@ class DatabaseMaintenanceWorker:
         with suppress(StoreError):
             return await self._estimates_of(target, plan, options, before) if self._estimates_of is not None else plan
         return plan
+
+
+def _known_damage(past: TargetHistory | None) -> TargetHistory:
+    """What of the history counts where the operation does not go by it: tables that must not be read."""
+    return TargetHistory(now=0, damaged_tables=past.damaged_tables if past is not None else ())
 
 
 def _server_wait(options: Options, claim: Claim, window: Window) -> float:

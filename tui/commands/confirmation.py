@@ -22,6 +22,7 @@ from engine.submission.elsewhere import is_elsewhere
 from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
 from tui.commands.run_async import run_async
+from tui.commands.settings import Settings
 from tui.presentation.risk import UNKNOWN_LOCKS, confirmation_needed, is_production, risks, word_to_type
 from tui.presentation.text import counted, plain, sentences
 
@@ -37,14 +38,16 @@ class Confirmed:
     unplanned: Sequence[tuple[Request, TargetError]] = ()
 
 
-def confirmed(asked: Sequence[Request]) -> Confirmed:
+def confirmed(asked: Sequence[Request], settings: Settings) -> Confirmed:
     """The requests, confirmed if they need that: all of them at once.
 
     Raises UsageError without a confirmation or a terminal, TargetError if the only request cannot be planned.
     """
     several = len(asked) > 1
     open_requests = {request.target: request for request in asked if not request.options.confirmed}
-    found = run_async(for_each(list(open_requests), lambda target: _reasons(open_requests[target], several=several)))
+    found = run_async(
+        for_each(list(open_requests), lambda target: _reasons(open_requests[target], settings, several=several))
+    )
     reasons = dict(zip(open_requests, found, strict=True))
     errors = {target: why for target, why in reasons.items() if isinstance(why, TargetError)}
     if errors and not several:
@@ -79,7 +82,7 @@ def _ask(reasons: Mapping[str, Sequence[str]]) -> None:
     terminal_question.have_typed(word)
 
 
-async def _reasons(request: Request, *, several: bool) -> list[str]:
+async def _reasons(request: Request, settings: Settings, *, several: bool) -> list[str]:
     """Why it needs a confirmation, without a final stop. Raises what submitting it would."""
     label = label_of(request.target)
     if not is_production(label):
@@ -88,7 +91,8 @@ async def _reasons(request: Request, *, several: bool) -> list[str]:
     if request.options.if_needed is not None or is_elsewhere(request):
         return [f"{name} is labelled {label}. {UNKNOWN_LOCKS}"]
     try:
-        return risks(await inspector.plan(request), name, label)
+        async with settings.reading_engine() as engine:
+            return risks(await engine.plan(request), name, label)
     except (TargetBusyError, ServerUnavailableError) as error:
         if several and isinstance(error, ServerUnavailableError):
             raise

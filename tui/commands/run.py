@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             output.document({"batch": None, "jobs": []})
         return chosen.code
     asked = run_async(in_run_order(chosen.requests, expansion.targets, args, Engine.open(settings.store)))
-    allowed = confirmed(asked)
+    allowed = confirmed(asked, settings)
     if args.strict and allowed.unplanned:
         raise allowed.unplanned[0][1]
     failed += [FailedRequest(request, error) for request, error in allowed.unplanned]
@@ -102,7 +102,7 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
     once_more = retry_request(earlier, only_incomplete=args.failed, confirmed="confirmed" in args)
     wait_for_servers([once_more])
     ask_for_missing([earlier.target])
-    (again,) = confirmed([once_more]).requests
+    (again,) = confirmed([once_more], settings).requests
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         return [await engine.retry(job, only_incomplete=args.failed, confirmed=again.options.confirmed)]
@@ -124,7 +124,7 @@ def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) 
     targets = [request.target for request in once_more]
     wait_for_servers(once_more)
     ask_for_missing(targets)
-    is_confirmed = any(request.options.confirmed for request in confirmed(once_more).requests)
+    is_confirmed = any(request.options.confirmed for request in confirmed(once_more, settings).requests)
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         return await engine.retry_batch(wanted.number, only_incomplete=args.failed, confirmed=is_confirmed)

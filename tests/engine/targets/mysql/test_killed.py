@@ -20,6 +20,7 @@ from tests.engine.processes import python
 from tests.engine.targets.mysql.a_session import WORKS, filled, runs, until
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.mysql.looking import looking
+from tests.engine.targets.mysql.test_damage_on_record import checked, damage
 from tests.engine.targets.server_session import connected, plan, run
 from tests.mysql_databases import MySqlDatabase
 
@@ -81,6 +82,11 @@ async def test_cancelled_by_force_what_runs_on_the_server_is_ended(database: MyS
 
 async def test_killed_in_a_repair_it_is_waited_for_and_told(database: MySqlDatabase, store_path: Path) -> None:
     filled(database, "item", engine="MyISAM")
+    filled(database, "log", 2_000, engine="MyISAM")
+    damage(database)
+    async with Engine.open(store_path, workers=1) as engine:
+        await checked(engine, database)
+    database("FLUSH TABLES")
     with database.session("LOCK TABLES item READ"):
         with python(WORKS, store_path, database.url, Operation.REPAIR, "item") as process:
             number = int(await process.says())
@@ -94,6 +100,7 @@ async def test_killed_in_a_repair_it_is_waited_for_and_told(database: MySqlDatab
     assert str(child.error).startswith(format_worker_death(1))
     assert "was waited for: REPAIR TABLE" in str(child.error)
     assert "a check of item found nothing wrong. Rows that the repair could not read" in str(child.error)
+    assert not list((database.server.data / database.name).glob("*.BAK"))  # of another damaged table, which was read
 
 
 async def test_killed_in_a_purge_what_it_left_is_named(
