@@ -106,8 +106,6 @@ class CommandRunner:
             await invalid_indexes.require_leftover(self._parts.reader, step.subject.oid)
         if step.method is Method.DROP_PG_REPACK and step.subject is not None:
             await require_leftovers(self._parts.reader, step.subject.oid)
-        if step.method is Method.REINDEX_CONCURRENTLY:
-            context.save_recovery_data({"method": step.method})
         size_before = await self._parts.sizes.before(step)
         if step.is_rewrite and step.subject is not None:
             with contextlib.suppress(TargetError):

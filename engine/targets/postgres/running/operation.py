@@ -149,6 +149,8 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         return await self._commands.run_on(pooled, step, context)
 
     async def _run_and_repeat(self, step: PgStep, context: StepContext) -> StepResult:
+        if step.method is Method.REINDEX_CONCURRENTLY:  # early: the store has it before the command begins
+            context.save_recovery_data({"method": step.method})
         try:
             return await super()._run_and_repeat(step, context)
         except NoLeftoverError:
