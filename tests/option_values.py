@@ -14,7 +14,18 @@ from engine.domain.option_spec import OptionSpec
 from engine.domain.option_specs import OPTION_SPECS, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.thresholds import Thresholds
-from engine.domain.value_types import Choice, FilePath, Flag, Names, ObjectsDone, QueueName, Text, TimeOfDay
+from engine.domain.value_types import (
+    Choice,
+    FilePath,
+    Flag,
+    Names,
+    ObjectsDone,
+    QueueName,
+    SchemaNames,
+    Text,
+    TimeOfDay,
+)
+from engine.targets.postgres.connection.names import quote
 
 _texts = st.text("aé -_.'\"%{}$", min_size=1, max_size=8)
 
@@ -64,6 +75,8 @@ def written(spec: OptionSpec, value: Any) -> str:
             return span(value)
         case Size(unit=unit):
             return memory(value * unit)
+        case SchemaNames() if value[0] == value[-1] == '"' and len(value) > 2:  # else read without its quotes
+            return quote(value)
     return str(value)
 
 
@@ -77,8 +90,13 @@ def words(spec: OptionSpec, value: Any) -> list[str]:
 
 def toml(spec: OptionSpec, value: Any) -> str:
     """The option in the config file."""
-    is_itself = isinstance(value, bool | int | float | tuple) and not isinstance(spec.type, Duration | Size)
-    return f"{spec.name} = {json.dumps(value if is_itself else written(spec, value), ensure_ascii=False)}"
+    if isinstance(value, tuple):
+        typed: Any = [written(spec, one) for one in value]
+    elif isinstance(value, bool | int | float) and not isinstance(spec.type, Duration | Size):
+        typed = value
+    else:
+        typed = written(spec, value)
+    return f"{spec.name} = {json.dumps(typed, ensure_ascii=False)}"
 
 
 def all_options() -> st.SearchStrategy[Options]:
