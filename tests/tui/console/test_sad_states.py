@@ -126,7 +126,7 @@ async def test_the_hot_journal_of_a_crash_is_shown_and_a_plan_rolls_it_back(cloc
         os.kill(pid, signal.SIGKILL)
     async with open_console(Path("jobs.db"), entry("app.db"), clock=clock) as console:
         assert "hot journal" in " ".join(console.lines("#targets"))
-        assert "press r for a check" in " ".join(console.lines("#operations"))
+        assert "press r to plan a check" in " ".join(console.lines("#operations"))
         assert Path("app.db-journal").exists()
         await console.press("r")
         plan = " ".join(console.lines("#page"))

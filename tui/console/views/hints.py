@@ -66,7 +66,7 @@ def target_trouble(state: TargetState | None, width: int, *, read_only: bool = F
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),
         *(wrapped(f"{error.hint[0].upper()}{error.hint[1:]}.", width) if error.hint else []),
         *(wrapped(with_keys("Or press {test} to type it."), width) if isinstance(error, PasswordNeededError) else []),
-        *(wrapped(with_keys("Or press {run}: to plan a check rolls it back."), width) if can_roll_back else []),
+        *(wrapped(with_keys("Or press {run} to plan a check: that rolls it back."), width) if can_roll_back else []),
         *(wrapped("It was available before: was it moved, or its disk unmounted?", width) if is_gone else []),
         *wrapped(_RETRIED, width, Role.DIM),
     ]
