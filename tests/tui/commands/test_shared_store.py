@@ -243,6 +243,8 @@ def test_what_a_worker_process_does_is_ended_by_force(dbtend: CommandLine, share
             dbtend("run", sales, "--op", "vacuum", "--lock-timeout", "60", "--detach")
             while "#1.1 vacuum" not in err_line(worker):
                 pass
+            (process,) = dbtend("workers", "--json").json["workers"]
+            os.kill(process["pid"], signal.SIGSTOP)  # else it may end by the cancel before it is killed
             ended = dbtend.process("cancel", "1.1", "--force", "--confirm", "1.1")
         assert ended.code == 0, ended.err
         assert "vacuum cancelled in " in ended.out
