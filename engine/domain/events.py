@@ -159,7 +159,7 @@ class WorkerProcess:
     pool: int | None = None
     """The process that started it and replaces it when it dies; None if none does."""
     pool_size: int | None = None
-    """How many processes that one keeps up, where that is known."""
+    """How many worker processes the pool should have; None if unknown."""
     version: str = ""
     """The version of its dbtend; "" in an embedded store."""
     queues: tuple[str, ...] = ()

@@ -53,7 +53,7 @@ class SurveyCause(StrEnum):
     """A column that numbers rows has nearly no numbers left."""
     DISK_FULL = "disk_full"
     HOT_JOURNAL = "hot_journal"
-    """A process died in a transaction on the file, which has to be rolled back."""
+    """A process died in a transaction on the file; the transaction must be rolled back."""
     RECLAIMABLE = "reclaimable"
     DEAD_ROWS = "dead_rows"
     """Rows that VACUUM removes from tables of a server, or freezes."""

@@ -94,7 +94,7 @@ class PlanRun:
     async def _extend(self) -> bool:
         """Add what the steps so far have shown to be needed; whether there is anything.
 
-        The store is not asked: where it cannot be reached, what is done would not be known in time to be kept.
+        This does not ask the store: without an answer, the results could not be kept before this process ends.
         """
         stops = bool(self._failed) and self._options.on_step_failure is OnFailure.STOP
         if stops or self._cancel.is_set() or self._window.closed.is_set() or self._abort_reason or self._skip_reason:

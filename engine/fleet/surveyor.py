@@ -63,7 +63,11 @@ BUDGET: Final = 0.1
 FRESH: Final = 3_600 * 1_000_000
 """Microseconds for which a survey is not repeated, unless its target has changed."""
 _NOT_INSPECTED: Final = {
-    *(SurveyCause.HOT_JOURNAL, SurveyCause.LOCKED, SurveyCause.REFUSED, SurveyCause.NO_ANSWER, SurveyCause.UNAVAILABLE)
+    SurveyCause.HOT_JOURNAL,
+    SurveyCause.LOCKED,
+    SurveyCause.REFUSED,
+    SurveyCause.NO_ANSWER,
+    SurveyCause.UNAVAILABLE,
 }
 """Why a target has a survey without an inspection: it is surveyed again."""
 

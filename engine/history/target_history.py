@@ -116,9 +116,8 @@ async def estimated(
         jobs = await store.history(where, before=None, limit=limit)
         if len(jobs) < limit or estimates.suffice(plan.operation, options, jobs):
             break
-    runs = [child for job in jobs for child in job.children if child.operation is plan.operation and child.finished_at]
     past_steps: Mapping[str, float] = {}
-    if runs:
+    if any(child.operation is plan.operation and child.finished_at for job in jobs for child in job.children):
         past_steps = await store.past_steps(
             target, plan.operation, speed=options.server.speed, jobs=MAX_JOBS_READ, runs=estimates.RUNS
         )

@@ -15,7 +15,7 @@ log = logging.getLogger("dbtend")
 async def in_background(work: Coroutine[None, None, None], name: str, *, after: float = 0.0) -> AsyncIterator[None]:
     """Run `work` while inside. An error that ends it is logged at once.
 
-    `after`: seconds until it begins. What is over before that needs no task.
+    `after`: seconds until it begins. If the block ends before that, no task is made.
     """
     task: asyncio.Task[None] | None = None
 

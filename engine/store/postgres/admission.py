@@ -17,7 +17,7 @@ class Admission:
     """Finds out, beginning now, what this user may do in the store; `close` it."""
 
     def __init__(self, url: str, what: str, watch: ChangeWatch, here: tuple[str, str], *, read_only: bool) -> None:
-        """`watch`: is opened meanwhile; `here`: host and machine."""
+        """`watch`: is opened at the same time. `here`: host and machine."""
         self._is_known = asyncio.get_running_loop().create_future()
         self._task = asyncio.ensure_future(self._admit(url, what, watch, here, read_only=read_only))
 
@@ -29,7 +29,7 @@ class Admission:
         return self._task.done()
 
     async def known(self) -> None:
-        """Wait until it is known that the store is there and of this version: what was read there is right. Raises
+        """Wait until it is known that there is a store of this version: then a read from it is valid. Raises
         StoreError."""
         if not self._task.done():
             await asyncio.wait({self._is_known, self._task}, return_when=asyncio.FIRST_COMPLETED)

@@ -181,7 +181,7 @@ class Pool:
         return await self._on_connection(ask)
 
     async def _read(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
-        """What is read, once the store is known; it is asked for meanwhile."""
+        """Read at once, and return the result when the store is known."""
         if self.admission is None:
             return await self._on_connection(ask)
         try:

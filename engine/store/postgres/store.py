@@ -30,7 +30,7 @@ from engine.system.clock import SteadyClock, now
 from engine.system.host import host_name, machine_id
 
 AT_ONCE: Final = 6
-"""Connections with which a console begins: it reads jobs, targets and what there is to supervise at the same time."""
+"""Connections that a console opens first: it reads jobs, workers and targets, and supervises, at the same time."""
 _LAST_RUNS: Final = "SELECT target, operation, status, reason, started_at, finished_at, completed_at FROM last_run"
 _IDENTITY: Final = """SELECT concat_ws(':', (SELECT system_identifier FROM pg_control_system()), oid)
 FROM pg_database WHERE datname = current_database()"""

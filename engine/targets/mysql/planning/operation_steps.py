@@ -128,7 +128,7 @@ def analyze_steps(
 
 
 def rebuild_steps(tables: Iterable[Table], options: Options, flavor: Flavor, reasons: Reasons) -> list[MySqlStep]:
-    """Online; with --offline as the server does it: online where it can, see `Table.must_be_offline`."""
+    """Online; with --offline the server chooses: it blocks writers if `Table.must_be_offline`."""
     steps, how = [], "" if options.server.offline else ", ALGORITHM=INPLACE, LOCK=NONE"
     for table in tables:
         command = f"ALTER TABLE {table.sql} FORCE{how}"
