@@ -11,7 +11,9 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import listed, size, span
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.space import gain
+from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.reading.condition import Condition
+from engine.targets.mysql.reading.files import PartName, part_name
 from engine.targets.mysql.reading.tables import REPAIRABLE, Part, Table
 from engine.targets.needs import Need
 
@@ -88,7 +90,7 @@ def analyze_need(table: Table, condition: Condition, limits: Thresholds = DEFAUL
     if table.engine != "InnoDB":
         counted = all(index.has_cardinality for index in table.indexes if index.is_tree)
         return None if counted else Need(Level.SOON, "it has no statistics", Cause.NO_STATISTICS, bytes=table.size)
-    names = _names(table)
+    names = _names(table, condition.server)
     is_kept = condition.counted is not None and "stats_persistent=0" not in table.options.lower()
     missing = [name for name in names if is_kept and name not in (condition.counted or ())]
     if missing:
@@ -173,7 +175,7 @@ def repair_need(table: Table, damaged: set[str], recovers: Collection[str] = ())
 def _gain(part: Part, table: Table, condition: Condition) -> int:
     if table.engine != "InnoDB":
         return part.free_bytes if table.engine in {"MyISAM", "Aria"} else 0
-    file = (condition.files or {}).get(_name(table, part))
+    file = _file_bytes(part, table, condition)
     is_in_shared_file = condition.files is not None and file is None  # which never shrinks
     if table.name not in condition.samples or is_in_shared_file:
         return 0
@@ -181,8 +183,12 @@ def _gain(part: Part, table: Table, condition: Condition) -> int:
 
 
 def _bytes(part: Part, table: Table, condition: Condition) -> int:
-    file = (condition.files or {}).get(_name(table, part))
+    file = _file_bytes(part, table, condition)
     return file if file is not None else part.size + part.free_bytes
+
+
+def _file_bytes(part: Part, table: Table, condition: Condition) -> int | None:
+    return (condition.files or {}).get(part_name(condition.server, table.name, part.name))
 
 
 def _has_size_of_rebuild(table: Table, past: TargetHistory) -> bool:
@@ -205,12 +211,8 @@ def _notes(tables: Sequence[Table]) -> list[str]:
     return found
 
 
-def _name(table: Table, part: Part) -> tuple[str, str]:
-    return table.name.lower(), part.name.lower()
-
-
-def _names(table: Table) -> list[tuple[str, str]]:
-    return [_name(table, part) for part in table.parts]
+def _names(table: Table, server: Server) -> list[PartName]:
+    return [part_name(server, table.name, part.name) for part in table.parts]
 
 
 def _parts(names: Sequence[tuple[str, str]]) -> str:

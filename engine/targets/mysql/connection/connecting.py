@@ -229,8 +229,8 @@ async def _leave_out_of_binlog(connection: Connection, flavor: Flavor, what: str
 
 
 _VARIABLES: Final = (
-    *RECOVERY.values(), "datadir", "group_replication_group_name", "hostname", "port", "read_only", "server_uid",
-    "server_uuid", "super_read_only", "wsrep_on", "wsrep_provider",
+    *RECOVERY.values(), "datadir", "group_replication_group_name", "hostname", "lower_case_table_names", "port",
+    "read_only", "server_uid", "server_uuid", "super_read_only", "wsrep_on", "wsrep_provider",
 )  # fmt: skip
 _MAY_WRITE: Final = re.compile(r"\b(ALL PRIVILEGES|SUPER|CONNECTION_ADMIN|READ_ONLY ADMIN)\b.* ON \*\.\* ")
 
@@ -259,6 +259,7 @@ async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ..
         cluster=cluster(found, await _members(connection, found)),
         started=started,
         recovers=recovers(found),
+        ignores_case=found.get("lower_case_table_names", "0") != "0",
     )
 
 

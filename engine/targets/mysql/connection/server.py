@@ -50,6 +50,8 @@ class Server:
     """Seconds since 1970; another value means that the server restarted."""
     recovers: Mapping[str, str] = field(default_factory=dict)
     """The storage engines whose crashed tables the server repairs when it opens them, each with how it does that."""
+    ignores_case: bool = False
+    """Whether names that differ only in case are the same (lower_case_table_names); its files are in lower case."""
 
     @property
     def product(self) -> str:
@@ -60,3 +62,7 @@ class Server:
     @property
     def key(self) -> str:
         return f"{self.host_key}:{self.database}"
+
+    def file_name(self, name: str) -> str:
+        """The name of a table or database as its files have it, apart from their encoding."""
+        return name.lower() if self.ignores_case else name

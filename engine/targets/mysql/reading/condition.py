@@ -146,7 +146,7 @@ async def changed_rows(
         for (table, _), at in counted.items():
             oldest[table] = min(at, oldest.get(table, at))
         updated = [table for table in found if table.engine == "InnoDB" and table.updated is not None]
-        if not any((table.updated or 0) >= oldest.get(table.name.lower(), 0) for table in updated):
+        if not any((table.updated or 0) >= oldest.get(reader.server.file_name(table.name), 0) for table in updated):
             return {}
     return await changes(reader)
 

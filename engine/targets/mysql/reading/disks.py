@@ -10,7 +10,8 @@ from typing import Final
 
 from engine.system.local_servers import is_loopback, owner, user_of_server
 from engine.targets.disk_space import Need
-from engine.targets.mysql.reading.files import PartName, file_paths, file_sizes
+from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.reading.files import PartName, file_paths, file_sizes, part_name
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 
@@ -24,8 +25,10 @@ async def disk_needs(reader: Reader, tables: Sequence[Table]) -> Mapping[str, tu
     Raises TargetError.
     """
     directory = await _data_directory(reader)
-    paths = await file_paths(reader) or {} if directory is not None else {}
-    return {table.name: _needs(table, directory, paths) for table in tables} if directory is not None else {}
+    if directory is None:
+        return {}
+    paths = await file_paths(reader) or {}
+    return {table.name: _needs(reader.server, table, directory, paths) for table in tables}
 
 
 async def with_sizes(reader: Reader, unopened: Sequence[Table]) -> list[Table]:
@@ -69,10 +72,10 @@ def encoded(name: str) -> str:
     return re.sub(r"[^0-9A-Za-z_]", lambda found: f"@{ord(found[0]):04x}", name)
 
 
-def _needs(table: Table, directory: Path, paths: Mapping[PartName, str]) -> tuple[Need, ...]:
+def _needs(server: Server, table: Table, directory: Path, paths: Mapping[PartName, str]) -> tuple[Need, ...]:
     by_directory: dict[str, int] = {}
     for part in table.parts:
-        path = directory / paths.get((table.name.lower(), part.name.lower()), "")
+        path = directory / paths.get(part_name(server, table.name, part.name), "")
         # Other users may not look into those of its databases.
         place = str(directory if path.is_relative_to(directory) else path.parent)
         by_directory[place] = by_directory.get(place, 0) + part.used_bytes

@@ -24,9 +24,10 @@ _SIZE: Final = """
 SELECT CAST(data_length + index_length AS SIGNED) FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name = %s
 """
-# The sizes of files: those in the statistics may be old.
+# The sizes of files: those in the statistics may be old. Comparing names alone, the server ignores case.
 _FILES: Final = """
-SELECT CAST(SUM(file_size) AS SIGNED) FROM information_schema.{view} WHERE name = %s OR name LIKE %s
+SELECT CAST(SUM(file_size) AS SIGNED) FROM information_schema.{view} WHERE (name = %s OR name LIKE %s)
+    AND LEFT(name, CHAR_LENGTH(%s)) = CAST(%s AS BINARY)
 """
 _STATUS: Final = "SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = %s"
 _VIEWS: Final = {Flavor.MARIADB: "innodb_sys_tablespaces", Flavor.MYSQL: "innodb_tablespaces"}
@@ -41,7 +42,7 @@ async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
     for (table, _), bytes_ in (await file_sizes(reader) or {}).items():
         files[table] += bytes_
     return {
-        "size": sum(max(counted or 0, files[table.lower()]) for table, counted, _ in rows)
+        "size": sum(max(counted or 0, files[reader.server.file_name(table)]) for table, counted, _ in rows)
         + sum(table.size for table in unopened),
         "tables": len(rows) + len(unopened),
         "free_bytes": sum(free or 0 for _, _, free in rows) + sum(table.free_bytes for table in unopened),
@@ -65,11 +66,12 @@ async def _file_size(reader: Reader, table: Table) -> int | None:
     """Bytes of its own files together; None if the user may not see them. Raises TargetError."""
     if not (_PLAIN.fullmatch(table.database) and _PLAIN.fullmatch(table.name)):
         files = await file_sizes(reader)
-        own = [bytes_ for (name, _), bytes_ in (files or {}).items() if name == table.name.lower()]
+        own = [bytes_ for (name, _), bytes_ in (files or {}).items() if name == reader.server.file_name(table.name)]
         return None if files is None else sum(own)
-    name = f"{table.database}/{table.name}"
+    name = f"{reader.server.file_name(table.database)}/{reader.server.file_name(table.name)}"
     query = _FILES.format(view=_VIEWS[reader.server.flavor])
-    found = await rows_if_allowed(reader, query, [name, name.replace("_", "\\_") + "#p#%"], row=(int | None,))
+    args = [name, name.replace("_", "\\_") + "#p#%", name, name]
+    found = await rows_if_allowed(reader, query, args, row=(int | None,))
     return found[0][0] or 0 if found else None
 
 

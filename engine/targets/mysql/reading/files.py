@@ -10,11 +10,11 @@ import pymysql
 
 from engine.targets.answer_shapes import Shape
 from engine.targets.mysql.connection.errors import NO_RIGHT, number_of
-from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.reading.reader import Reader
 
 PartName = tuple[str, str]
-"""A table, and its partition as `Part.name` or "": in lower case, as servers differ."""
+"""A table as its file is named, and its partition as `Part.name` or "", in lower case: there servers differ."""
 
 _SEPARATOR: Final = "\uf8ff"
 """No table has it in its name."""
@@ -69,7 +69,7 @@ async def with_statistics(reader: Reader) -> Mapping[PartName, int] | None:
     None without the right to see that. Raises TargetError.
     """
     rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int))
-    return None if rows is None else {part_name(name): at for name, at in rows}
+    return None if rows is None else {_parsed(name): at for name, at in rows}
 
 
 async def rows_if_allowed(
@@ -84,23 +84,28 @@ async def rows_if_allowed(
         raise reader.error(error) from None
 
 
-def part_name(name: str) -> PartName:
+def part_name(server: Server, table: str, part: str = "") -> PartName:
+    """`part`: as `Part.name`."""
+    return server.file_name(table), part.lower()
+
+
+def _parsed(name: str) -> PartName:
     """Table and part of a name such as `orders`, `orders#P#p0` or `orders#P#p0#SP#p0sp1`."""
     if "#" not in name:  # most have none
-        return name.lower(), ""
+        return name, ""
     table, *partition = re.split(r"#[pP]#|#[sS][pP]#", name)
-    return table.lower(), ".".join(partition).lower()
+    return table, ".".join(partition).lower()
 
 
 def _by_part(reader: Reader, rows: list[tuple[Any, ...]] | None) -> dict[PartName, Any] | None:
     if rows is None:
         return None
-    database = reader.server.database
+    database = reader.server.file_name(reader.server.database)
     found: dict[PartName, Any] = {}
     for path, value in rows:
         owner, _, name = _decoded(path).replace(_SEPARATOR, "/", 1).partition("/")
         if owner == database and value is not None:
-            found[part_name(name.replace(_SEPARATOR, "#"))] = value
+            found[_parsed(name.replace(_SEPARATOR, "#"))] = value
     return found
 
 

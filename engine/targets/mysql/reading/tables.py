@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.mysql.connection.names import literal, qualified, shown
-from engine.targets.mysql.reading.files import PartName
+from engine.targets.mysql.reading.files import PartName, part_name
 from engine.targets.mysql.reading.reader import Reader
 
 TRANSACTIONAL: Final = frozenset({"InnoDB"})
@@ -212,7 +212,7 @@ async def unopened_tables(reader: Reader, damaged: Collection[str]) -> list[Tabl
 def but(unopened: Sequence[Table]) -> str:
     """A condition of SQL that keeps the server from opening these tables."""
     names = ", ".join(literal(table.name) for table in unopened)
-    return f" AND table_name NOT IN ({names})" if names else ""
+    return f" AND CAST(table_name AS BINARY) NOT IN ({names})" if names else ""  # else MariaDB ignores case
 
 
 async def tables(
@@ -255,7 +255,7 @@ async def tables(
             data_bytes=data or 0,
             index_bytes=keys or 0,
             free_bytes=free or 0,
-            file_bytes=sizes.get((name.lower(), "")),
+            file_bytes=sizes.get(part_name(reader.server, name)),
             is_sequence=kind == "SEQUENCE",
             comment="" if _is_passing(comment) else _why_not_opened(engine, most, comment),
             is_locked=engine is None and _is_passing(comment),
@@ -311,7 +311,7 @@ async def _partitions(reader: Reader, files: Mapping[PartName, int], some: str) 
             data_bytes=data or 0,
             index_bytes=indexes or 0,
             free_bytes=free or 0,
-            file_bytes=files.get((table.lower(), whole_name.lower())),
+            file_bytes=files.get(part_name(reader.server, table, whole_name)),
         )
         found[table] = (*found.get(table, ()), part)
     return found

@@ -12,7 +12,8 @@ from engine.targets.mysql.advising.collect import collect_condition
 from engine.targets.mysql.advising.findings import needs
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.facts import facts
-from engine.targets.mysql.reading.tables import Part
+from engine.targets.mysql.reading.files import file_sizes
+from engine.targets.mysql.reading.tables import Part, known_tables, tables
 from tests.engine.targets.mysql.a_session import filled
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.mysql.looking import looking
@@ -103,3 +104,20 @@ async def test_a_table_in_a_shared_file_gives_no_space_back(database: MySqlDatab
         (result,) = (await run(database.url, Operation.REBUILD)).values()
         assert not result.effect
         database("DROP TABLE item", f"DROP {space}")
+
+
+@LONG_ON_MYSQL
+async def test_tables_whose_names_differ_only_in_case_have_files_of_their_own(database: MySqlDatabase) -> None:
+    filled(database, "Item", 1)
+    filled(database, "item", ROWS)
+    sizes = {path.stem: path.stat().st_size for path in (database.server.data / database.name).glob("*.ibd")}
+    async with looking(database.url) as reader:
+        assert {table.name: table.file_bytes for table in await tables(reader, files=await file_sizes(reader))} == sizes
+        assert (await facts(reader))["size"] == sum(sizes.values())
+        unopened = [table for table in await known_tables(reader) if table.name == "item"]
+        assert [table.name for table in await tables(reader, unopened=unopened) if not table.is_unopened] == ["Item"]
+    planned = await plan(database.url, Operation.REBUILD)
+    needed = {step.object: step.disk_needed or 0 for step in planned.steps}
+    assert needed["Item"] < LEAST < needed["item"]
+    results = await run(database.url, Operation.REBUILD)
+    assert {name: (result.effect or {})["size_before"] for name, result in results.items()} == sizes

@@ -20,7 +20,7 @@ async def test_each_table_and_partition_has_its_file(database: MySqlDatabase) ->
     )
     async with looking(database.url) as reader:
         sizes = await file_sizes(reader)
-        parts = {(table.name.lower(), part.name.lower()) for table in await tables(reader) for part in table.parts}
+        parts = {(table.name, part.name.lower()) for table in await tables(reader) for part in table.parts}
     assert sizes is not None
     assert set(sizes) == parts
     assert all(size > 0 for size in sizes.values())
