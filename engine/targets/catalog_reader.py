@@ -75,6 +75,11 @@ class CatalogReader(ABC, Generic[C, S]):
     async def close(self) -> None:
         await self.connection.close()
 
+    async def try_another(self) -> None:
+        """Open another connection, and close it. Raises TargetError where the server gives none."""
+        connection, _ = await self._reopen()
+        await connection.close()
+
     async def rows(self, query: str, args: Any = (), *, row: Shape, most: int | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query. Raises TargetError."""
         with self.telling():

@@ -18,7 +18,7 @@ from engine.targets.mysql.connection.address import Address
 from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Flavor, Server
-from engine.targets.mysql.planning import operation_specs, planner
+from engine.targets.mysql.planning import connections, operation_specs, planner
 from engine.targets.mysql.reading.disks import with_sizes
 from engine.targets.mysql.reading.facts import facts, storage_engines
 from engine.targets.mysql.reading.reader import Reader
@@ -121,6 +121,12 @@ class MySqlSession(ServerSession[Connection, Server]):
             planned = await self._plan_needed(options, past, unopened)
         else:
             planned = await planner.plan(self._reader, operation, options, past, unopened)
+        if (
+            planned.steps
+            and options.server.server_wait is None
+            and (problem := await connections.problem(self._reader))
+        ):
+            return OperationPlan(operation=operation, refused=problem)
         return without_done(planned, options.done_by(operation))
 
     async def _plan_needed(self, options: Options, past: TargetHistory, unopened: Sequence[Table]) -> OperationPlan:

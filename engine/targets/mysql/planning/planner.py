@@ -14,23 +14,22 @@ from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import Turns
 from engine.targets.mysql.connection.server import Cluster, Flavor, Server
 from engine.targets.mysql.planning import operation_steps
+from engine.targets.mysql.planning.connections import free_for_steps
 from engine.targets.mysql.planning.operation_specs import SPECS
 from engine.targets.mysql.planning.rights import allowed, grant, rights
 from engine.targets.mysql.planning.scope import chosen, scope
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import plan_of_mariadb, plan_purge
 from engine.targets.mysql.reading.disks import disk_needs
-from engine.targets.mysql.reading.facts import status
 from engine.targets.mysql.reading.files import file_sizes
 from engine.targets.mysql.reading.foreign_keys import foreign_keys
 from engine.targets.mysql.reading.histograms import histogram_columns
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, known_tables, tables
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
-from engine.targets.plans import KEPT_FREE, OperationPlan, by_turn, fitting, in_parallel
+from engine.targets.plans import OperationPlan, by_turn, fitting, in_parallel
 
 _VIEWS: Final = "SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE()"
-_LIMITS: Final = "SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED)"
 _CLUSTERS: Final = {
     Cluster.GALERA: "in a Galera cluster every node waits for the rebuild of each table (total order isolation)",
     Cluster.GROUP_REPLICATION: "in group replication every member repeats the rebuild, and falls behind while it does",
@@ -100,7 +99,7 @@ async def plan_needed(
         warnings=tuple(warnings),
         left_out=sum(plan.left_out for plan in plans),
     )
-    return await in_parallel(planned, options, partial(_connections, reader))
+    return await in_parallel(planned, options, partial(free_for_steps, reader))
 
 
 async def require(reader: Reader, operations: Sequence[Operation], options: Options) -> None:
@@ -151,7 +150,7 @@ async def plan_tables(
         warnings=tuple(warnings),
         left_out=left_out,
     )
-    return await in_parallel(planned, options, partial(_connections, reader))
+    return await in_parallel(planned, options, partial(free_for_steps, reader))
 
 
 _NO_ROOM: Final = "Free some space there, or use --force: a rebuild that finds no space is rolled back"
@@ -209,11 +208,3 @@ async def _steps(
             full = options.check_level is CheckLevel.FULL
             keys = await foreign_keys(reader, unopened) if full else []
             return operation_steps.check_steps(tables, keys, flavor, full=full)
-
-
-async def _connections(reader: Reader) -> tuple[int, str]:
-    """How many the server has left for steps, and why no more."""
-    most, most_of_user = await reader.row(_LIMITS, row=(int, int))
-    used = await status(reader, "Threads_connected")
-    free = max((min(most, most_of_user) if most_of_user else most) - used - KEPT_FREE, 1)
-    return free, f"the server has {most - used} connections left, and {KEPT_FREE} are kept free"

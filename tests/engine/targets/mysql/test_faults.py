@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pymysql
 import pytest
 
 from engine import Operation, Options, ServerOptions, Status
@@ -147,17 +148,46 @@ async def test_steps_go_on_with_the_connections_that_the_server_gives(database: 
             database("SET GLOBAL max_connections = 20")
             while database.value(used) < 18:
                 others.enter_context(database.session())
+            fewer = await session.plan(Operation.REBUILD, Options(jobs=4))
+            assert fewer.parallel == 1
+            assert "one step runs at a time instead of 4" in fewer.warnings[0]
             results = await asyncio.gather(*(session.execute(step, StepContext()) for step in planned.steps))
             assert [result.status for result in results] == [Status.COMPLETED] * 4
             (said,) = [warning for result in results for warning in result.warnings]
             assert said.startswith("fewer steps run at once than --jobs allows: the server has no connection left")
-            fewer = await session.plan(Operation.REBUILD, Options(jobs=4))
-            assert fewer.parallel == 1
-            assert "one step runs at a time instead of 4" in fewer.warnings[0]
             while database.value(used) < 20:
                 others.enter_context(database.session())
             with pytest.raises(TooManyConnectionsError):
                 await resolve(url).identify()
+
+
+async def test_without_a_second_connection_nothing_begins(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    most = database.value("SELECT @@max_connections")
+    with a_user(database, "ALL") as url, ExitStack() as others:
+        database(f"ALTER USER joe_{database.name}@localhost WITH MAX_USER_CONNECTIONS 1")
+        refused = (await plan(url, Operation.REBUILD)).refused or ""
+        database(refused[refused.index("ALTER USER ") :].rstrip(";"))
+        assert {result.status for result in (await run(url, Operation.REBUILD)).values()} == {Status.COMPLETED}
+        database(f"ALTER USER joe_{database.name}@localhost WITH MAX_USER_CONNECTIONS 0")
+        async with connected(url) as session:
+            works = others.enter_context(
+                pymysql.connect(user=f"joe_{database.name}", unix_socket=str(database.server.socket))
+            )
+            others.callback(database, f"SET GLOBAL max_connections = {most}")
+            while database.value("SELECT COUNT(*) FROM information_schema.processlist WHERE command <> 'Daemon'") < 10:
+                others.enter_context(database.session())
+            database("SET GLOBAL max_connections = 10")
+            full = await session.plan(Operation.REBUILD, Options())
+            assert (full.refused or "").startswith("the server has no connection left, and dbtend needs two")
+            assert (await session.plan(Operation.REBUILD, Options(server=ServerOptions(server_wait=1)))).steps
+            ending = asyncio.to_thread(works.cursor().execute, "/* dbtend 2/1 */ DO SLEEP(60)")
+            working = asyncio.create_task(ending)
+            await until(database, runs("DO"))
+            assert (await session.plan(Operation.REBUILD, Options())).steps
+            database(f"KILL {database.value(runs('DO').replace('COUNT(*)', 'MAX(id)'))}")
+            with pytest.raises(pymysql.OperationalError):
+                await working
 
 
 async def test_who_does_not_see_the_sessions_of_others_cannot_give_way_to_them(database: MySqlDatabase) -> None:
