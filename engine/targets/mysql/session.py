@@ -13,7 +13,7 @@ from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.advice import advise
 from engine.targets.mysql.advising.collect import collect_condition
-from engine.targets.mysql.advising.findings import needs
+from engine.targets.mysql.advising.findings import CHANGES_ARE_LOCKED, locked_text, needs
 from engine.targets.mysql.connection.address import Address
 from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
@@ -136,7 +136,10 @@ class MySqlSession(ServerSession[Connection, Server]):
             Operation.ANALYZE: {name: need.reason for name, need in found.analyze.items()},
             Operation.REBUILD: {name: need.reason for name, need in found.rebuild.items()},
         }
-        return await planner.plan_needed(self._reader, options, condition.tables, reasons, past.turns)
+        unknown = [CHANGES_ARE_LOCKED if condition.changes_are_locked else "", locked_text(condition)]
+        return await planner.plan_needed(
+            self._reader, options, condition.tables, reasons, past.turns, tuple(filter(None, unknown))
+        )
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         recovers = self._reader.server.recovers

@@ -14,10 +14,12 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import due_check
 from engine.targets.mysql.advising.findings import (
     AT_ITS_END,
+    CHANGES_ARE_LOCKED,
     FIRST_SIZE,
     LONG_HISTORY,
     Cause,
     TableFindings,
+    locked_text,
     used_percent,
 )
 from engine.targets.mysql.connection.names import account, shown
@@ -57,10 +59,12 @@ def _analyze(condition: Condition, needs: TableFindings, past: TargetHistory, li
     nothing = "no table is over its threshold of changed rows"
     if condition.changes is None:
         nothing = f"how many rows changed is unknown: {_grant(condition)}"
+    if condition.changes_are_locked:
+        nothing = CHANGES_ARE_LOCKED
     one = _advice(Operation.ANALYZE, needs.analyze, nothing, {"tables": len(needs.analyze)}, limits)
     if condition.changes is None and not needs.analyze:
         one = replace(one, level=Level.UNKNOWN, inspection_can_tell=False)
-    return without_damaged(one, past.damaged_tables)
+    return without_damaged(_without_locked(one, condition), past.damaged_tables)
 
 
 def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:
@@ -91,7 +95,16 @@ def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, li
     )
     causes = {need.cause for need in (*online.values(), *needs.by_hand.values())}
     found = replace(found, facts={**found.facts, "causes": tuple(sorted(causes))}) if causes else found
-    return without_damaged(found, past.damaged_tables)
+    return without_damaged(_without_locked(found, condition), past.damaged_tables)
+
+
+def _without_locked(one: Advice, condition: Condition) -> Advice:
+    """Say which tables nothing is known of, because another session has locked them."""
+    if not condition.locked:
+        return one
+    reason, facts = f"{one.reason}; {locked_text(condition)}", {**one.facts, "locked_tables": condition.locked}
+    known = replace(one, reason=reason, facts=facts)
+    return known if one.is_urgent else replace(known, level=Level.UNKNOWN, inspection_can_tell=False)
 
 
 def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limits: Thresholds) -> Advice:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.errors import TargetError
+from engine.domain.errors import TargetBusyError, TargetError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.findings import may_have_space
 from engine.targets.mysql.reading.condition import Condition, changed_rows, histograms, undo
@@ -36,11 +36,17 @@ async def collect_condition(
     files = await file_sizes(reader)
     found = await tables(reader, exact=False, files=files, unopened=unopened)
     counted = await with_statistics(reader)
+    changes, changes_are_locked = None, False
+    try:
+        changes = await changed_rows(reader, found, counted)
+    except TargetBusyError:
+        changes_are_locked = True
     condition = Condition(
         tables=found,
         server=reader.server,
         files=files,
-        changes=await changed_rows(reader, found, counted),
+        changes=changes,
+        changes_are_locked=changes_are_locked,
         counted=counted,
         histograms=await histograms(reader),
         undo=await undo(reader),
@@ -49,8 +55,7 @@ async def collect_condition(
     condition = replace(condition, tables=[exact.get(table.name, table) for table in condition.tables])
     large = [table for table in exact.values() if may_have_space(table, condition, limits)]
     samples = await _sampled(reader, sorted(large, key=lambda table: -table.size), budget)
-    locked = sum(table.is_locked for table in condition.tables)
-    return replace(condition, samples=samples, not_sampled=len(large) - len(samples) + locked)
+    return replace(condition, samples=samples, not_sampled=len(large) - len(samples))
 
 
 async def _exact(reader: Reader, condition: Condition, limits: Thresholds) -> dict[str, Table]:

@@ -42,6 +42,8 @@ _OLD_ENGINES: Final = {
 }
 _OLD_FORMATS: Final = frozenset({"Redundant", "Compact"})
 
+CHANGES_ARE_LOCKED: Final = "how many rows changed is unknown: another session has locked a table of the server"
+
 
 class Cause(StrEnum):
     """The causes of a need."""
@@ -82,6 +84,12 @@ def needs(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAUL
     recovers = condition.server.recovers
     repair = {table.name: need for table in condition.tables if (need := repair_need(table, damaged, recovers))}
     return TableFindings(analyze=analyze, rebuild=rebuild, by_hand=by_hand, repair=repair, notes=_notes(well))
+
+
+def locked_text(condition: Condition) -> str:
+    """Which tables nothing is known of; "" for none."""
+    locked = condition.locked
+    return f"locked by another session, not looked at: {listed(locked, 3)}" if locked else ""
 
 
 def analyze_need(table: Table, condition: Condition, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:

@@ -71,15 +71,19 @@ async def plan_needed(
     all_tables: Sequence[Table],
     reasons: Mapping[Operation, Mapping[str, str]],
     turns: Turns,
+    unknown: Sequence[str] = (),
 ) -> OperationPlan:
     """The plan of `optimize`: the work that advice asks for.
 
-    `all_tables`: those of the database. `reasons`: by operation, why tables need it, by name.
+    Args:
+        all_tables: those of the database.
+        reasons: by operation, why tables need it, by name.
+        unknown: what is not known of them, as texts.
     """
     if problem := refusal(reader.server, Operation.OPTIMIZE, options):
         return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
     in_scope = scope(Operation.OPTIMIZE, options, all_tables)
-    plans, left_out = [], []
+    plans, left_out = [], [f"left out: {text}" for text in unknown]
     for operation in _ORDER:
         needy = [table for table in in_scope if table.name in reasons[operation]]
         if needy and (problem := refusal(reader.server, operation, options)):

@@ -69,7 +69,9 @@ class Condition:
     files: Mapping[PartName, int] | None = None
     """Bytes of files; None without the right to see them."""
     changes: Mapping[PartName, int] | None = None
-    """Changed rows since InnoDB collected statistics."""
+    """Changed rows since InnoDB collected statistics; None if unknown."""
+    changes_are_locked: bool = False
+    """Whether that is unknown because another session has locked a table of the server."""
     counted: Mapping[PartName, int] | None = None
     """Tables with persistent statistics; when these were collected, in seconds since 1970."""
     histograms: Mapping[str, Histograms] = field(default_factory=dict)
@@ -79,6 +81,11 @@ class Condition:
     not_sampled: int = 0
     """How many large tables there was no time for."""
     undo: Undo = Undo()
+
+    @property
+    def locked(self) -> tuple[str, ...]:
+        """The tables that another session has locked: nothing is known of them."""
+        return tuple(table.shown for table in self.tables if table.is_locked)
 
 
 _LENGTH: Final = {

@@ -21,7 +21,7 @@ _ENGINES: Final = """
 SELECT DISTINCT engine FROM information_schema.tables WHERE table_schema = DATABASE() AND engine IS NOT NULL
 """
 _SIZE: Final = """
-SELECT CAST(data_length + index_length AS SIGNED) FROM information_schema.tables
+SELECT CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED) FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name = %s
 """
 # The sizes of files: those in the statistics may be old. Comparing names alone, the server ignores case.

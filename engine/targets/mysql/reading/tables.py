@@ -104,7 +104,7 @@ class Table:
     updated: int | None = None
     """When its rows last changed, in seconds since 1970; None: not since the server opened it."""
     is_locked: bool = False
-    """Whether another session has locked it, so that the server says no more than its name."""
+    """Whether another session has locked it, so that the server says little more than its name."""
     is_unopened: bool = False
     """Whether only its name and engine are known, and its size if its files can be seen."""
 
@@ -154,9 +154,9 @@ class Table:
         return tuple(name for name, _ in key.columns) if key else ()
 
 
-# MySQL says 4294967295 of a table that another session has locked.
+# MySQL says 4294967295 in the first of the numbers of a table that another session has locked.
 TABLES: Final = """
-SELECT table_name, table_type, engine, row_format, table_rows, NULLIF(data_length, 4294967295), index_length, data_free,
+SELECT table_name, table_type, engine, row_format, NULLIF(table_rows, 4294967295), data_length, index_length, data_free,
     create_options, table_comment, auto_increment, max_data_length, CAST(UNIX_TIMESTAMP(update_time) AS SIGNED)
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
     AND table_type <> 'TEMPORARY'
@@ -174,7 +174,8 @@ _KINDS: Final = ", index_type, cardinality"
 _UNIQUE: Final = " AND non_unique = 0"
 _ASSUMED: Final = "BTREE", 1
 _PARTITIONS: Final = """
-SELECT table_name, partition_name, subpartition_name, table_rows, data_length, index_length, data_free
+SELECT table_name, partition_name, subpartition_name, NULLIF(table_rows, 4294967295), data_length, index_length,
+    data_free
 FROM information_schema.partitions WHERE table_schema = DATABASE() AND partition_name IS NOT NULL{some}
 ORDER BY table_name, partition_ordinal_position, subpartition_ordinal_position
 """
@@ -258,7 +259,7 @@ async def tables(
             file_bytes=sizes.get(part_name(reader.server, name)),
             is_sequence=kind == "SEQUENCE",
             comment="" if _is_passing(comment) else _why_not_opened(engine, most, comment),
-            is_locked=engine is None and _is_passing(comment),
+            is_locked=rows is None and _is_passing(comment),
             locks_for_rebuild=_locking(name, indexes.get(name, ()), virtual),
             options=options or "",
             indexes=indexes.get(name, ()),

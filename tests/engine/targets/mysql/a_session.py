@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from tests.mysql_databases import MySqlDatabase
 
@@ -45,3 +47,17 @@ def runs(what: str, state: str = "%") -> str:
         f"SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '/* dbtend %*/ {what}%'"
         f" AND COALESCE(state, '') LIKE '{state}'"
     )
+
+
+@asynccontextmanager
+async def locked_out(database: MySqlDatabase, name: str) -> AsyncIterator[None]:
+    """While inside, another session has locked a table so that the server cannot open it, and renames it afterwards."""
+    filled(database, "other")
+    renames = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME%' AND state LIKE 'Waiting%'"
+    with database.session() as renaming, renaming.cursor() as cursor:
+        with database.session("SELECT * FROM other LIMIT 1"):
+            rename = f"RENAME TABLE {name} TO {name}2, other TO other2"  # locks the table, and waits for other
+            moving = asyncio.create_task(asyncio.to_thread(cursor.execute, rename))
+            await until(database, renames)
+            yield
+        await moving

@@ -16,7 +16,7 @@ from engine.targets import resolve
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import undo
 from engine.targets.plans import OperationPlan
-from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.mysql.a_session import filled, locked_out
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.server_session import plan, run
 from tests.mysql_databases import MySqlDatabase
@@ -71,6 +71,20 @@ async def test_optimize_plans_exactly_what_advice_names(database: MySqlDatabase)
     }
     assert asked == {(Operation.REBUILD, "sparse"), (Operation.ANALYZE, "changed")}
     assert {(step.operation, step.object) for step in planned.steps if "(" not in step.object} == asked
+
+
+async def test_a_table_that_another_session_has_locked_hides_no_advice_on_others(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    database(*sparse("sparse"), "UPDATE sparse SET v = 'x' WHERE id = 4")
+    async with locked_out(database, "item"):
+        found, planned = await advice_on(database), await plan_of(database)
+    analyze, rebuild = found[Operation.ANALYZE], found[Operation.REBUILD]
+    assert (analyze.level, analyze.facts["locked_tables"], analyze.inspection_can_tell) == (
+        Level.UNKNOWN, ("item",), False,
+    )  # fmt: skip
+    assert (rebuild.is_needed, rebuild.objects, rebuild.facts["locked_tables"]) == (True, ("sparse",), ("item",))
+    assert [step.object for step in planned.steps] == ["sparse"]
+    assert any(warning.endswith("not looked at: item") for warning in planned.warnings)
 
 
 async def test_advice_that_is_followed_ends(database: MySqlDatabase) -> None:
