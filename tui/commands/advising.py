@@ -100,7 +100,7 @@ def to_run(
     """
     if args.operations:
         if args.needed:
-            output.notice("--needed: operations of --op run whether needed or not")
+            output.notice("--needed chooses nothing beside --op: the named operations run, needed or not")
         return ToRun(requests=asked)
     if not args.needed:
         usual = [request.target for request, entry in zip(asked, entries, strict=True) if not entry.operations]
