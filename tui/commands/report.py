@@ -11,7 +11,7 @@ from tui.commands.naming import named, tell_apart
 from tui.presentation.cancel_consequences import consequence_phrases
 from tui.presentation.effect_summary import first_error, job_effect, status_shown
 from tui.presentation.job_notes import Instructions
-from tui.presentation.job_status import RUNS_AGAIN, ending, interruption, progress_parts, status_text
+from tui.presentation.job_status import WAITS_FOR_WORKER, ending, interruption, progress_parts, status_text
 from tui.presentation.text import GLYPH, cells, counted, duration, local_time, padded, plain, precise_duration
 
 
@@ -44,7 +44,7 @@ def events(seen: Mapping[JobId, ChildJob], job: ParentJob) -> Iterator[str]:
         if child.status.is_final:
             yield f"{name} {ending(child)}"
         elif was is Status.RUNNING:
-            yield f"{name} {status_text(child) if child.recovering else RUNS_AGAIN}"
+            yield f"{name} {status_text(child) if child.recovering else WAITS_FOR_WORKER}"
 
 
 def wait_line(job: ParentJob, child: ChildJob) -> str:
@@ -74,7 +74,7 @@ def summary(job: ParentJob, *, short: bool = False) -> str:
 
 
 def caveats(job: ParentJob) -> str:
-    """What the status of a job does not say: `vacuum: will run again`, `2 skipped (past its limit), 1 warning`."""
+    """What the status of a job does not say: `vacuum: waits for a worker`, `2 skipped (past its limit), 1 warning`."""
     skipped = [child for child in job.children if child.status is Status.SKIPPED]
     reasons = dict.fromkeys(filter(None, map(format_child_reason, skipped)))
     parts = [text] if (text := interruption(job)) else []

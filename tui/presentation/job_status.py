@@ -15,7 +15,7 @@ from tui.presentation.text import cells, counted, percent, plain, precise_durati
 
 PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
-RUNS_AGAIN: Final = "will run again"
+WAITS_FOR_WORKER: Final = "waits for a worker"
 _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, *LEFT_BY_WINDOW, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
 _SAID_BY_STATUS: Final = {Reason.CANCELLED_BY_USER, Reason.UNREACHABLE}
@@ -36,7 +36,7 @@ def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
 
 
 def status_text(job: ChildJob | ParentJob) -> str:
-    """The status in a line of text; with what happens now where a child is cancelled, recovers or will run again."""
+    """The status in a line of text; with what happens now where a child is cancelled, recovers or is to run again."""
     if isinstance(job, ParentJob):
         if is_cancelling(job):
             return "cancelling"
@@ -54,7 +54,7 @@ def status_text(job: ChildJob | ParentJob) -> str:
 
 
 def interruption(job: ParentJob) -> str:
-    """`vacuum: will run again`: what the status of a job does not say while no process runs it; else ""."""
+    """`vacuum: waits for a worker`: what the status of a job does not say while no process runs it; else ""."""
     if any(child.status is Status.RUNNING for child in job.children):
         return ""
     return next((f"{child.operation}: {text}" for child in job.children if (text := _interrupted(child))), "")
@@ -64,7 +64,7 @@ def _interrupted(child: ChildJob) -> str:
     """Why it waits although it began; "" if that is not so."""
     if child.status is not Status.PENDING or not child.attempt:
         return ""
-    return WORKER_DIED if child.recovering else RUNS_AGAIN
+    return WORKER_DIED if child.recovering else WAITS_FOR_WORKER
 
 
 def is_waiting(child: ChildJob) -> bool:
@@ -104,7 +104,7 @@ def outcome(child: ChildJob, target: str, width: int) -> str:
     if child.is_partly_completed or child.status in {Status.FAILED, Status.SKIPPED, Status.CANCELLED}:
         return _why(child, target, width)
     if text := _interrupted(child):
-        return text if width >= cells(text) else text.replace(RUNS_AGAIN, "runs again")
+        return text if width >= cells(text) else text.replace(WAITS_FOR_WORKER, "waits")
     return effect(child, width) or steps_taken(child)
 
 

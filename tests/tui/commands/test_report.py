@@ -365,11 +365,11 @@ def test_a_cancel_that_was_asked_for_is_said() -> None:
 def test_a_child_that_lost_its_process_waits_to_run_again() -> None:
     running = child(1, Status.RUNNING)
     back = replace(child(1, Status.PENDING), attempt=1)
-    assert list(report.events({running.id: running}, parent(back))) == ["#42.1 sales.db vacuum will run again"]
-    assert report.summary(parent(back)).endswith("  vacuum: will run again")
-    assert live_lines.frame([parent(back)], START, 79)[1][1].endswith("pending (will run again)")
+    assert list(report.events({running.id: running}, parent(back))) == ["#42.1 sales.db vacuum waits for a worker"]
+    assert report.summary(parent(back)).endswith("  vacuum: waits for a worker")
+    assert live_lines.frame([parent(back)], START, 79)[1][1].endswith("pending (waits for a worker)")
     known = parent(replace(back, attempts=rescued().attempts[:1]))
-    assert "· #42.1 vacuum pending (worker died; will run again)" in job_report.job_lines(known, START)
+    assert "· #42.1 vacuum pending (worker died; waits for a worker)" in job_report.job_lines(known, START)
     begun_again = replace(running, attempt=running.attempt + 1)
     assert list(report.events({running.id: running}, parent(begun_again))) == ["#42.1 sales.db vacuum runs again"]
     assert list(report.events({back.id: back}, parent(begun_again))) == ["#42.1 sales.db vacuum runs again"]

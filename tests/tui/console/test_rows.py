@@ -203,7 +203,7 @@ def test_why_a_child_did_not_complete_is_said_where_the_whole_error_has_no_room(
 def test_a_child_that_waits_for_another_attempt_shows_no_running_clock() -> None:
     rescued = replace(RUNNING, status=Status.PENDING, started_at=None, progress=Progress())
     words = child_row(rescued, TARGET, now=NOW, width=52).text.split()
-    assert words == [".2", "analyze", "·", "pending", "will", "run", "again"]
+    assert words == [".2", "analyze", "·", "pending", "waits", "for", "a", "worker"]
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ def test_nothing_is_said_rather_than_a_few_letters_of_it(child: ChildJob) -> Non
         (over(1, operation=Operation.VACUUM, before={"size": 24.1e6}, after={"size": 14.3e6}), "14.3 MB"),
         (over(1, operation=Operation.CHECK, before={}, after={"findings": 0, "level": "full"}), "none found"),
         (over(1, Status.SKIPPED, reason=Reason.NOT_NEEDED, error="auto_vacuum is not incremental"), "not needed"),
-        (replace(RUNNING, status=Status.PENDING, started_at=None, progress=Progress()), "runs again"),
+        (replace(RUNNING, status=Status.PENDING, started_at=None, progress=Progress()), "waits"),
         (replace(RUNNING, progress=Progress(phase=f"{WAITING}: sqlite3 (12)", waits_for=WaitsFor.LOCK)), "waits"),
     ],
 )

@@ -35,7 +35,7 @@ def test_one_that_dies_is_replaced_and_its_operation_run_again(dbtend: CommandLi
             assert os.getsid(pid) == pid != run.pid
             os.kill(pid, signal.SIGSEGV)
             # The process in its place may have begun before anybody looked.
-            again = {f"#1.1 sales.db vacuum {said}\n" for said in ("will run again", "runs again")}
+            again = {f"#1.1 sales.db vacuum {said}\n" for said in ("waits for a worker", "runs again")}
             assert again & {out_line(run), out_line(run)}  # besides that it waits
             lock.close()
             out, err = run.communicate(timeout=30)
