@@ -26,7 +26,7 @@ _SYNCED_AFTER_CELLS: Final = 18
 _SYNCED_AFTER_ALL: Final = 0.94
 """The share with very many cells: the disk keeps pace."""
 _WRITTEN: Final = 0.97
-"""The share of its bytes from which a copy may be complete: how many they are is an estimate."""
+"""The share of bytes from which they may be complete: how many they are is an estimate."""
 _ALMOST: Final = 0.9
 """The share of opcodes from which the part without any may have begun."""
 _AS_FAST: Final = 0.25
@@ -154,27 +154,47 @@ def of_copy(volume: int, copied: int = 0, cells: int = 0, *, share: float = 1.0)
     """
 
     known = min(_SYNCED_AFTER_VALUES + _SYNCED_AFTER_CELLS * cells / copied, _SYNCED_AFTER_ALL) if copied else None
-    return _by_fraction(_Copy(volume, copied, share, known or _SYNCED_AFTER), COPYING)
+    synced_after = known or _SYNCED_AFTER
+    written = _Written([(1.0, synced_after, 1.0)])
+
+    def done(sample: Sample) -> float | None:
+        now, whole = (sample.written, copied) if copied else (sample.read, volume)
+        return None if now is None else share * written(_share(now, whole), sample.elapsed)
+
+    return _by_fraction(done, COPYING)
 
 
-class _Copy:
-    def __init__(self, volume: int, copied: int, share: float, synced_after: float) -> None:
-        self._volume = volume
-        self._copied = copied
-        self._share = share
-        self._synced_after = synced_after
-        self._complete_after = 0.0
+class _Written:
+    """The elapsed share of the time in which data are written and synced, from the share that is written.
 
-    def __call__(self, sample: Sample) -> float | None:
-        done, whole = (sample.written, self._copied) if self._copied else (sample.read, self._volume)
-        if done is None:
-            return None
-        written, synced = _share(done, whole), 0.0
-        if written >= _WRITTEN:
-            complete = self._complete_after = self._complete_after or sample.elapsed
-            if expected := complete * (1 / self._synced_after - 1):
-                synced = approach_end((sample.elapsed - complete) / expected)
-        return self._share * (self._synced_after * written + (1 - self._synced_after) * synced)
+    `syncs`: for each sync the share that is written before it, and the shares of the time at which it begins and ends:
+    nothing is counted meanwhile, so that it is told by its time.
+    """
+
+    def __init__(self, syncs: Sequence[tuple[float, float, float]]) -> None:
+        self._syncs = syncs
+        self._last = 0.0, 0.0
+        self._began_after: dict[float, float] = {}
+
+    def __call__(self, written: float, seconds: float) -> float:
+        """The share after `seconds`."""
+        before, end = 0.0, 0.0
+        for complete, begin, next_end in self._syncs:
+            if written < _WRITTEN * complete:
+                self._last = written, seconds
+                return end + (begin - end) * max(written - before, 0.0) / (complete - before)
+            if written * _WRITTEN < complete:
+                began_after = self._began_after.setdefault(complete, self._reached(complete, seconds))
+                expected = began_after * (next_end / begin - 1)
+                synced = approach_end((seconds - began_after) / expected) if expected else 0.0
+                return begin + (next_end - begin) * synced
+            before, end = complete, next_end
+        return end
+
+    def _reached(self, complete: float, seconds: float) -> float:
+        """After how many seconds all was written, which may be a while before this sample."""
+        written, last = self._last
+        return min(last * complete / written, seconds) if written else seconds
 
 
 def of_checkpoint(volume: int) -> Model:
@@ -203,10 +223,10 @@ _WITHOUT_CELLS: Final = 0.32
 """What copying takes of that where there are none, but long values; the rest grows with the root of their number."""
 _TOUCHED_FOR_COPIED: Final = 1.15  # bytes of memory that are touched for a byte of a temporary database
 _USUALLY_COPIED: Final = 0.8  # of the bytes of pages that are not free: the rest is free space within them
-# The share of the remaining time at each share of written data. In WAL mode all of it goes
-# into the log, which is synced, and then, much faster, into the file, which is synced, too.
-_WRITING_BACK_IN_PLACE: Final = ((0.0, 0.0), (1.0, 0.92))
-_WRITING_BACK_IN_WAL: Final = ((0.0, 0.0), (0.5, 0.64), (0.51, 0.76), (1.0, 0.93))
+# The share of the time of writing back. In WAL mode all goes into the log, which is synced, and then, much faster, into
+# the file, which is synced, too.
+_WRITING_BACK_IN_PLACE: Final = ((1.0, 0.92, 1.0),)
+_WRITING_BACK_IN_WAL: Final = ((0.5, 0.49, 0.66), (1.0, 0.81, 1.0))
 _OBSERVED_FROM: Final = 0.25
 """The share of a phase from which its own speed alone tells how long it takes."""
 
@@ -222,7 +242,7 @@ class _Vacuum:
         self._expected = copied or round(volume * _USUALLY_COPIED)
         self._in_memory = in_memory
         self._copying_share = _copying_share(_COPYING_SHARE[wal, in_memory], cells / copied if copied else _USUAL_CELLS)
-        self._writing_back = _WRITING_BACK_IN_WAL if wal else _WRITING_BACK_IN_PLACE
+        self._writing_back = _Written(_WRITING_BACK_IN_WAL if wal else _WRITING_BACK_IN_PLACE)
         self._first: Sample | None = None
         self._turn: Sample | None = None
         self._to_write = 0
@@ -238,10 +258,9 @@ class _Vacuum:
             copied = _share(self._copied(sample), self._expected)
             return StepProgress(fraction=self._copying_share * copied, phase=COPYING)
         written = _share(sample.written - (self._turn.written or 0), self._to_write)
-        seconds = self._turn.elapsed, sample.elapsed - self._turn.elapsed
-        return StepProgress(
-            fraction=two_phases(self._copying_share, *seconds, _on(self._writing_back, written)), phase=WRITING_BACK
-        )
+        copying, writing_back = self._turn.elapsed, sample.elapsed - self._turn.elapsed
+        done = self._writing_back(written, writing_back)
+        return StepProgress(fraction=two_phases(self._copying_share, copying, writing_back, done), phase=WRITING_BACK)
 
     def _copied(self, sample: Sample) -> int:
         """Bytes of the temporary database. Bytes read would say less: mapped pages are not counted."""

@@ -53,7 +53,7 @@ async def progress_reports(
     connections = [connection] if also is None else [connection, also]
     by_bytes = step.method in COPYING or step.volume
     first, sample = _byte_sampler(connection, side_file) if by_bytes else _opcode_sampler(*connections)
-    syncs = step.method in {Method.SWAP, Method.COPY}
+    syncs = step.method in {Method.VACUUM, Method.SWAP, Method.COPY}
     reporting = _report_samples(first, sample, model_of(step, is_wal=is_wal), context, syncs=syncs)
     async with in_background(reporting, "the progress of a step", after=FIRST_INTERVAL):
         yield

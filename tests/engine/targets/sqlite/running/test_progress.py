@@ -136,6 +136,19 @@ def test_when_it_writes_back_its_own_speed_says_more_and_more_how_long_that_take
     assert said(100, 0.01) <= 1
 
 
+def test_in_wal_mode_the_sync_of_the_log_is_told_by_its_time() -> None:
+    model = of_vacuum(100 * MB, 100 * MB, 2_000_000, wal=True, in_memory=False)
+    copied = replace(START, elapsed=450, written=100 * MB)
+    log = [(0.1, 1), (1.35, 50), (2.7, 100), (3.1, 100), (3.5, 100), (3.7, 105)]
+    samples = [
+        replace(copied, elapsed=450 + 100 * seconds, written=(100 + done) * MB, side_file=done * MB)
+        for seconds, done in log
+    ]
+    *_, half, complete, synced, longer, after = fractions(told(model, [replace(START, elapsed=0), copied, *samples]))
+    assert half < complete < synced < longer <= after
+    assert [half, complete, longer, after] == pytest.approx([0.58, 0.72, 0.8, 0.82], abs=0.02)
+
+
 def test_a_reindex_is_as_far_as_its_opcodes_and_its_journal_say() -> None:
     index = Index(name="i", table="t", rows=336_000)
     samples = [
