@@ -91,8 +91,8 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "verify", Flag(has_negation=True),
-        "check the database before and after; if the first check fails, nothing else runs; a copy of a SQLite file is"
-        " compared with it by a hash of all contents",
+        "check the database before and after; nothing else runs if the first check finds damage, or cannot complete; a"
+        " copy of a SQLite file is compared with it by a hash of all contents",
         places=Place.USER, text=lambda options: f"verified by {options.check_level} checks",
     ),
     OptionSpec("check_first", Flag(), "skip what follows a check that failed", places=Place.NOWHERE, text=""),

@@ -169,7 +169,7 @@ class Options:
     fit: bool = True
     """Whether a step that by its estimate would end after the limit is not begun; one without an estimate is."""
     verify: bool = False
-    """Check the database before and after, as children of their own; if the first check fails nothing else runs."""
+    """Check the database before and after. If the first check finds damage, or cannot complete, nothing else runs."""
     check_first: bool = False
     """Whether a failed or incomplete check skips the operations after it."""
     check: CheckLevel | None = None

@@ -37,9 +37,10 @@ def stops_on_failure(connection: sqlite3.Connection, job: JobId, after: Facts | 
     options = stored_options(connection, job.parent)
     if options is None:
         return False
-    if options.on_failure is OnFailure.STOP or (options.verify and job.ordinal == 1):
+    if options.on_failure is OnFailure.STOP:
         return True
-    return options.check_first and _is_check(connection, job) and not _is_sound(after)
+    others_need_it = (options.verify and job.ordinal == 1) or (options.check_first and _is_check(connection, job))
+    return others_need_it and not _is_sound(after)
 
 
 def others_wait_for(connection: sqlite3.Connection, job: JobId) -> bool:

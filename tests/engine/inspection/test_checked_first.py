@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +11,10 @@ import pytest
 
 from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Reason, Request, Status
 from engine.domain.advice import needed
+from engine.store.location import StoreLocation
 from tests.building import SQLITE_OPERATIONS
+from tests.postgres_server import PostgresServer
+from tests.shared_stores import copied_store
 from tests.sqlite_files import make_database, remove_index_entries
 
 ORPHAN = 'CREATE TABLE bill(group_id REFERENCES "group"); INSERT INTO bill VALUES (777);'
@@ -109,6 +112,37 @@ async def test_rows_that_break_a_rule_are_no_damage_and_keep_nothing_from_runnin
         (Operation.CHECK, Status.FAILED),
         (Operation.ANALYZE, Status.COMPLETED),
     ]
+
+
+async def backups_between_checks(engine: Engine, path: Path) -> list[list[Status]]:
+    """The statuses of two jobs: with rows that break a rule, and with damage."""
+    found = []
+    for harm in (orphaned, overwrite_a_page):
+        harm(path)
+        backup = Request(target=str(path), operations=(Operation.BACKUP,), options=Options(verify=True))
+        found.append([child.status for child in (await carried_out(engine, backup)).children])
+    return found
+
+
+ONLY_DAMAGE_STOPS = [
+    [Status.FAILED, Status.COMPLETED, Status.FAILED],
+    [Status.FAILED, Status.SKIPPED, Status.SKIPPED],
+]
+
+
+async def test_with_verify_only_damage_keeps_the_rest_from_running(engine: Engine, path: Path) -> None:
+    assert await backups_between_checks(engine, path) == ONLY_DAMAGE_STOPS
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> Iterator[str]:
+    with copied_store(postgres) as url:
+        yield url
+
+
+async def test_the_same_holds_in_a_shared_store(url: str, tmp_path: Path, path: Path) -> None:
+    async with Engine.open(StoreLocation(tmp_path / "state" / "jobs.db", url), workers=1) as engine:
+        assert await backups_between_checks(engine, path) == ONLY_DAMAGE_STOPS
 
 
 async def test_a_check_that_could_not_look_keeps_all_else_from_running(engine: Engine, path: Path) -> None:

@@ -213,8 +213,9 @@ CREATE CONSTRAINT TRIGGER child_job_moved
 CREATE OR REPLACE FUNCTION stops_on_failure(p parent_job, c child_job, found jsonb) RETURNS boolean LANGUAGE sql STABLE
 AS $$
     SELECT coalesce(o ->> 'on_failure' = 'stop', false)
-        OR coalesce((o -> 'verify')::boolean, false) AND c.ordinal = 1
-        OR coalesce((o -> 'check_first')::boolean, false) AND c.operation = 'check' AND NOT coalesce(
+        OR (coalesce((o -> 'verify')::boolean, false) AND c.ordinal = 1
+            OR coalesce((o -> 'check_first')::boolean, false) AND c.operation = 'check')
+        AND NOT coalesce(
             found -> 'complete' = 'true' AND coalesce(found -> 'damage', 'null') = 'null'
             AND coalesce(found -> 'damaged_indexes', 'null') IN ('null', '[]'), false)
     FROM (SELECT p.options::jsonb AS o) AS options
