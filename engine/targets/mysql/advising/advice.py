@@ -175,13 +175,14 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
     history, held = undo.history or 0, undo.bytes or 0
     excess = max(held - undo.files * FIRST_SIZE, 0)
     facts = {"history": history, **({"undo_bytes": held} if held else {})}
-    hidden = f"how large the undo log is, is not visible ({_grant(condition)})"
-    held_text = f"{size(held)} of undo log on the server" if held else hidden
-    reason = f"{counted(history, 'transaction')} to purge, {held_text}"
+    hidden = f"; how large the undo log is, is not visible: {_grant(condition)}"
+    reason = f"{counted(history, 'transaction')} to purge"
+    reason += f", {size(held)} of undo log on the server" if held else hidden
     holder = f"held back by {undo.holder.text}" if undo.holder is not None else "purge is behind"
     to_set = undo.truncation.to_set if undo.truncation is not None else ""
     is_large = excess >= limits.reclaim_now and (undo.truncation is None or bool(to_set))
     cause: Cause | None = None
+    is_unknown = False
     if history >= LONG_HISTORY:
         cause, reason = Cause.LONG_HISTORY, f"{reason}; {holder}"
     elif undo.left:
@@ -189,13 +190,15 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
         cause, reason = Cause.INTERRUPTED_PURGE, f"{reason}; {left}"
     else:
         cause = Cause.LARGE_UNDO if is_large else None
+        is_unknown = not held and (undo.truncation is None or bool(to_set))
         if undo.truncation is not None:
             reason += f"; {to_set or 'MariaDB truncates it by itself when no transaction needs it'}"
     return Advice(
         operation=Operation.PURGE_UNDO,
-        level=Level.NONE if cause is None else Level.SOON,
+        level=Level.SOON if cause is not None else Level.UNKNOWN if is_unknown else Level.NONE,
         cause=cause or "",
         reason=reason,
+        inspection_can_tell=False,
         gain=f"about {size(excess)}" if cause is Cause.LARGE_UNDO else "",
         facts=facts if cause is None else {**facts, "causes": (cause,)},
         obstacles=(holder,) if cause is Cause.LONG_HISTORY else (),

@@ -16,7 +16,7 @@ from engine.targets.mysql.connection.server import Cluster, Flavor, Server
 from engine.targets.mysql.planning import operation_steps
 from engine.targets.mysql.planning.connections import free_for_steps
 from engine.targets.mysql.planning.operation_specs import SPECS
-from engine.targets.mysql.planning.rights import allowed, grant, rights
+from engine.targets.mysql.planning.rights import TO_PURGE, allowed, grant, rights, to_grant_everywhere
 from engine.targets.mysql.planning.scope import chosen, scope
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import plan_of_mariadb, plan_purge
@@ -48,6 +48,11 @@ async def plan(
     if operation is Operation.PURGE_UNDO:
         if reader.server.flavor is Flavor.MARIADB:
             return plan_of_mariadb(await truncation(reader))
+        found_rights = await rights(reader)
+        if missing := [one for one in TO_PURGE if found_rights is not None and one not in found_rights.everywhere]:
+            names, user = ", ".join(missing), reader.server.user
+            problem = f"{user} may not purge undo tablespaces. {to_grant_everywhere(names, user)}"
+            return OperationPlan(operation=operation, refused=problem)
         return plan_purge(await undo_spaces(reader))
     if operation not in operation_steps.PLANNED:
         raise UsageError(str(operation), "MariaDB and MySQL have no such operation")

@@ -21,6 +21,8 @@ NEEDED: Final = {
     Operation.PURGE_UNDO: (),
 }
 """The privileges on a table that each operation needs."""
+TO_PURGE: Final = ("PROCESS", "CREATE TABLESPACE")
+"""The privileges on the server that a purge of undo tablespaces needs."""
 _PRIVILEGES: Final = """
 SELECT privilege_type, '', '' FROM information_schema.user_privileges WHERE grantee = %s
 UNION ALL SELECT privilege_type, table_schema, '' FROM information_schema.schema_privileges
@@ -91,6 +93,6 @@ async def sees_all_sessions(reader: Reader) -> bool:
     return found is None or "PROCESS" in found.everywhere
 
 
-def to_grant_everywhere(privilege: str, user: str) -> str:
-    """The statement that gives the user a privilege on the server."""
-    return f"As an administrator: GRANT {privilege} ON *.* TO {account(user)};"
+def to_grant_everywhere(privileges: str, user: str) -> str:
+    """The statement that gives the user privileges on the server."""
+    return f"As an administrator: GRANT {privileges} ON *.* TO {account(user)};"

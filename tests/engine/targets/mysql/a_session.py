@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from tests.mysql_databases import MySqlDatabase
 
@@ -25,6 +25,17 @@ WORKS = """
     asyncio.run(main())
 """
 """A process that works on a job: its store, the target, the operation, and objects."""
+
+
+@contextmanager
+def a_user(database: MySqlDatabase, *rights: str) -> Iterator[str]:
+    """The URL of a user who has these rights on the database."""
+    name = f"joe_{database.name}"
+    database(f"CREATE USER {name}@localhost")
+    if rights:
+        database(f"GRANT {', '.join(rights)} ON {database.name}.* TO {name}@localhost")
+    yield database.as_user(name)
+    database(f"DROP USER {name}@localhost")
 
 
 def filled(database: MySqlDatabase, name: str, rows: int = 100, *, engine: str = "InnoDB", more: str = "") -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pymysql
@@ -20,7 +19,7 @@ from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.running.operation import CONNECTION_ENDED
 from engine.targets.mysql.running.progress import DISK_IS_FULL
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress
-from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.mysql.a_session import a_user, filled, runs, until
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import connected, plan, run
 from tests.engine.targets.sqlite.small_disks import can_mount
@@ -50,17 +49,6 @@ def first_member(flavor: Flavor) -> tuple[str, ...]:
         f"--loose-group-replication-local-address=127.0.0.1:{free_port()}",
         "--loose-group-replication-start-on-boot=OFF", "--loose-group-replication-bootstrap-group=ON",
     )  # fmt: skip
-
-
-@contextmanager
-def a_user(database: MySqlDatabase, *rights: str) -> Iterator[str]:
-    """The URL of a user who has these rights on the database."""
-    name = f"joe_{database.name}"
-    database(f"CREATE USER {name}@localhost")
-    if rights:
-        database(f"GRANT {', '.join(rights)} ON {database.name}.* TO {name}@localhost")
-    yield database.as_user(name)
-    database(f"DROP USER {name}@localhost")
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not can_mount(), reason="only root may mount a small file system")

@@ -17,7 +17,7 @@ from engine.targets.mysql.running import undo
 from engine.targets.mysql.running.undo import HELPER_EMPTY_WITHIN
 from engine.targets.plans import OperationPlan
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.mysql.a_session import filled, until
+from tests.engine.targets.mysql.a_session import a_user, filled, until
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase
 
@@ -46,6 +46,26 @@ async def test_undo_tablespaces_are_emptied_and_active_again(database: MySqlData
     database.wait_for(f"SELECT state = 'empty' FROM ({STATES}) AS s WHERE name = 'more_undo'")
     database("DROP UNDO TABLESPACE more_undo")
     assert database(STATES) == before
+
+
+async def test_without_the_rights_the_plan_names_the_grant(database: MySqlDatabase) -> None:
+    with a_user(database, "ALL") as url:
+        if database.flavor is Flavor.MARIADB:  # there is nothing to run, whatever the rights
+            assert "SET GLOBAL innodb_undo_log_truncate = ON" in ((await plan(url, Operation.PURGE_UNDO)).refused or "")
+            return
+        for privilege in ("PROCESS", "CREATE TABLESPACE"):
+            refused = (await plan(url, Operation.PURGE_UNDO)).refused or ""
+            assert privilege in refused
+            database(f"GRANT {privilege} ON *.* TO joe_{database.name}@localhost")
+        planned = await plan(url, Operation.PURGE_UNDO)
+        assert planned.refused is None
+        database("CREATE UNDO TABLESPACE more_undo ADD DATAFILE 'more_undo.ibu'")
+        database("ALTER UNDO TABLESPACE more_undo SET INACTIVE")
+        results = await run(url, Operation.PURGE_UNDO)
+        assert {result.status for result in results.values()} == {Status.COMPLETED}
+        database("ALTER UNDO TABLESPACE more_undo SET INACTIVE")
+        database.wait_for(f"SELECT state = 'empty' FROM ({STATES}) AS s WHERE name = 'more_undo'")
+        database("DROP UNDO TABLESPACE more_undo")
 
 
 def _purge_of_the_first() -> OperationPlan:

@@ -130,10 +130,13 @@ def test_a_long_history_list_names_who_holds_it() -> None:
 
 @pytest.mark.parametrize("hidden", [None, 0])
 def test_an_undo_log_that_may_not_be_seen_is_not_said_to_be_empty(hidden: int | None) -> None:
-    purge = advice_on(condition(undo=Undo(history=1, bytes=hidden)))[Operation.PURGE_UNDO]
-    assert purge.reason.startswith("1 transaction to purge, how large the undo log is, is not visible (as an admin")
-    assert purge.level is Level.NONE
-    assert "undo_bytes" not in purge.facts
+    for truncation, level in ((None, Level.UNKNOWN), (OFF, Level.UNKNOWN), (replace(OFF, is_on=1), Level.NONE)):
+        found = condition(undo=Undo(history=1, bytes=hidden, truncation=truncation), user="ann@%")
+        purge = advice_on(found)[Operation.PURGE_UNDO]
+        assert purge.reason.startswith("1 transaction to purge; how large the undo log is, is not visible: as an admin")
+        assert "GRANT PROCESS ON *.* TO 'ann'@'%';" in purge.reason
+        assert (purge.level, purge.inspection_can_tell) == (level, False)
+        assert "undo_bytes" not in purge.facts
 
 
 def test_an_undo_log_of_which_nothing_may_be_seen_is_unknown() -> None:
