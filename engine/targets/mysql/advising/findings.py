@@ -139,13 +139,18 @@ def rebuild_need(
     sparse = [(table.name, name) for name, bytes_ in gains.items() if bytes_]
     where = f" in {_parts(sparse)}" if table.partitions else ""
     reason = f"about {share:.0%} of its {size(now)} is free space{where}"
-    offline = table.must_be_offline
-    by_name = f"rebuild --offline --object {table.shown}"
-    obstacle = f"{offline} keeps it from being rebuilt online: {by_name}" if offline else ""
-    if not obstacle and condition.server.cluster is not None:
-        obstacle = "in a cluster a rebuild stops all nodes: only --force does it"
+    obstacle = _obstacle_to_rebuild(table, condition.server)
     level = Level.NOW if is_urgent else Level.SOON
     return Need(level, reason, Cause.RECLAIMABLE, wasted, bytes=now, obstacle=obstacle)
+
+
+def _obstacle_to_rebuild(table: Table, server: Server) -> str:
+    if server.requires_primary_key and not table.has_primary_key:
+        return "the server rebuilds no table without a primary key (sql_require_primary_key): add one"
+    if table.must_be_offline:
+        by_name = f"rebuild --offline --object {table.shown}"
+        return f"{table.must_be_offline} keeps it from being rebuilt online: {by_name}"
+    return "in a cluster a rebuild stops all nodes: only --force does it" if server.cluster is not None else ""
 
 
 def may_have_space(table: Table, condition: Condition, limits: Thresholds = DEFAULT_THRESHOLDS) -> bool:

@@ -230,7 +230,8 @@ async def _leave_out_of_binlog(connection: Connection, flavor: Flavor, what: str
 
 _VARIABLES: Final = (
     *RECOVERY.values(), "datadir", "group_replication_group_name", "hostname", "lower_case_table_names", "port",
-    "read_only", "server_uid", "server_uuid", "super_read_only", "wsrep_on", "wsrep_provider",
+    "read_only", "server_uid", "server_uuid", "show_gipk_in_create_table_and_information_schema",
+    "sql_require_primary_key", "super_read_only", "wsrep_on", "wsrep_provider",
 )  # fmt: skip
 _MAY_WRITE: Final = re.compile(r"\b(ALL PRIVILEGES|SUPER|CONNECTION_ADMIN|READ_ONLY ADMIN)\b.* ON \*\.\* ")
 
@@ -259,6 +260,7 @@ async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ..
         cluster=cluster(found, await _members(connection, found)),
         started=started,
         recovers=recovers(found),
+        requires_primary_key=_requires_primary_key(found),
         ignores_case=found.get("lower_case_table_names", "0") != "0",
     )
 
@@ -276,6 +278,12 @@ async def _reads_only(connection: Connection, variables: dict[str, str]) -> bool
         return False
     grants = await connection.short_command("SHOW GRANTS")
     return not any(_MAY_WRITE.search(text or "") for (text,) in grants)
+
+
+def _requires_primary_key(variables: Mapping[str, str]) -> bool:
+    """False where the server hides the primary keys that it made by itself."""
+    is_shown = variables.get("show_gipk_in_create_table_and_information_schema", "ON") == "ON"
+    return is_shown and variables.get("sql_require_primary_key") == "ON"
 
 
 def _is_read_only(variables: Mapping[str, str]) -> bool:

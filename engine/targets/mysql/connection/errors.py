@@ -35,6 +35,7 @@ TIMED_OUT: Final = frozenset({1969, 3024})
 NO_RIGHT: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1698})
 NO_TABLE: Final = frozenset({1049, 1051, 1109, 1146})
 READ_ONLY: Final = frozenset({1290, 1792, 1836, 3989})
+NEEDS_KEY: Final = 3750
 DISK_FULL: Final = frozenset({1021, 1114, 1878, 3675})
 NOT_SUPPORTED: Final = frozenset({1178, 1235, 1286, 1845, 1846})
 """The server cannot do this; also raised for an ALTER TABLE that is impossible with this ALGORITHM or LOCK."""
@@ -177,6 +178,7 @@ _SENTENCES: Final[Mapping[int, str]] = {
     1927: "an administrator ended the connection",
     1037: "the server is out of memory",
     1041: "the server is out of memory",
+    NEEDS_KEY: "the server changes no table without a primary key (sql_require_primary_key): add one",
     1799: "more was written to the table during the rebuild than innodb_online_alter_log_max_size holds. Raise it, or"
     " try again when less is written",
 }
@@ -212,7 +214,7 @@ def reason_of(error: pymysql.MySQLError) -> Reason | None:
     number = number_of(error)
     if number in {LOCK_TIMEOUT, DEADLOCK, 1040, 1203}:
         return Reason.TARGET_BUSY
-    if number in NO_RIGHT | READ_ONLY:
+    if number in NO_RIGHT | READ_ONLY | {NEEDS_KEY}:
         return Reason.REFUSED
     if lost_connection(error) and number not in _SENTENCES:
         return Reason.SERVER_LOST

@@ -136,8 +136,11 @@ async def plan_tables(
     permitted, forbidden = allowed(operation, in_scope, await rights(reader))
     possible = permitted
     warnings = [f"left out: {grant(operation, forbidden, reader.server.user)}"] if forbidden else []
+    if operation is Operation.REBUILD and reader.server.requires_primary_key:
+        possible, why_others_stay = _with_primary_key(possible)
+        warnings += [f"left out: {why_others_stay}"] if why_others_stay else []
     if operation is Operation.REBUILD and not options.server.offline:
-        possible, why_others_stay = _online(permitted)
+        possible, why_others_stay = _online(possible)
         warnings += [f"left out: {why_others_stay}"] if why_others_stay else []
     left_out = len(forbidden) + (len(permitted) - len(possible) if options.objects else 0)
     steps = await _steps(reader, operation, options, possible, reasons, unopened)
@@ -184,6 +187,15 @@ def refusal(server: Server, operation: Operation, options: Options) -> str:
     if server.cluster is not None and operation is Operation.REBUILD and not options.force:
         return f"{_CLUSTERS[server.cluster]}. Override: --force"
     return ""
+
+
+def _with_primary_key(tables: Sequence[Table]) -> tuple[list[Table], str]:
+    """The tables that have a primary key, and why the others cannot be rebuilt; "" if all have one."""
+    keyless = [table.shown for table in tables if not table.has_primary_key]
+    if not keyless:
+        return list(tables), ""
+    why = f"the server rebuilds no table without a primary key (sql_require_primary_key): {listed(keyless, 3)}"
+    return [table for table in tables if table.has_primary_key], f"{why}. Add one"
 
 
 def _online(tables: Sequence[Table]) -> tuple[list[Table], str]:

@@ -133,6 +133,11 @@ class Table:
         return f"a table of {self.engine}" if is_other else self.locks_for_rebuild
 
     @property
+    def has_primary_key(self) -> bool:
+        """Whether it has one that is declared so."""
+        return any(index.is_primary for index in self.indexes)
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """Its partitions, or the table as one."""
         return self.partitions or (

@@ -178,6 +178,29 @@ async def test_without_a_second_connection_nothing_begins(database: MySqlDatabas
                 await working
 
 
+async def test_a_table_without_a_primary_key_is_left_out_where_the_server_requires_one(database: MySqlDatabase) -> None:
+    if database.flavor is Flavor.MARIADB:
+        pytest.skip("MariaDB lets such a table be rebuilt")
+    filled(database, "item")
+    database("CREATE TABLE keyless (a INT NOT NULL UNIQUE)")
+    async with connected(database.url) as session:
+        early = {step.object: step for step in (await session.plan(Operation.REBUILD, Options())).steps}["keyless"]
+    try:
+        database("SET GLOBAL sql_require_primary_key = ON")
+        planned = await plan(database.url, Operation.REBUILD)
+        assert [step.object for step in planned.steps] == ["item"]
+        assert any("keyless" in warning for warning in planned.warnings)
+        named = await plan(database.url, Operation.REBUILD, objects=("keyless",), force=True)
+        assert "sql_require_primary_key" in (named.refused or "")
+        async with connected(database.url) as session:
+            await session.plan(Operation.REBUILD, Options())
+            result = await session.execute(early, StepContext())
+        assert (result.status, result.reason, result.left) == (Status.FAILED, Reason.REFUSED, NOTHING_CHANGED)
+        assert (result.error or "").count(".") <= 1
+    finally:
+        database("SET GLOBAL sql_require_primary_key = OFF")
+
+
 async def test_who_does_not_see_the_sessions_of_others_cannot_give_way_to_them(database: MySqlDatabase) -> None:
     filled(database, "item")
     with a_user(database, "ALL") as url:

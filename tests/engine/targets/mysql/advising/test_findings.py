@@ -33,7 +33,7 @@ WIDE: Final = (Sample(Column("id", "int", 0, 1), 4, 0), Sample(Column("a", "varc
 
 def condition(*tables: Table, **more: object) -> Condition:
     known = {table.name: WIDE for table in tables if table.engine == "InnoDB"}
-    of_server = {name: more.pop(name) for name in ("flavor", "cluster", "user") if name in more}
+    of_server = {name: more.pop(name) for name in ("flavor", "cluster", "user", "requires_primary_key") if name in more}
     server = replace(SERVER, **of_server)  # type: ignore[arg-type]
     base = Condition(tables=tables, server=server, samples=known, changes={})
     return replace(base, **more)  # type: ignore[arg-type]
@@ -51,6 +51,14 @@ def test_free_space_is_given_back() -> None:
 
 def test_a_dense_table_needs_nothing() -> None:
     assert not needs(condition(replace(TABLE, data_bytes=15 * MB)), NOTHING).rebuild
+
+
+def test_a_rebuild_that_the_server_would_refuse_for_want_of_a_primary_key_is_not_called_for() -> None:
+    keyless = replace(TABLE, indexes=(replace(KEY, name="by_id"),))
+    for requires in (False, True):
+        found = condition(keyless, requires_primary_key=requires)
+        need, rebuild = needs(found, NOTHING).rebuild["orders"], advice_on(found)[Operation.REBUILD]
+        assert (bool(need.obstacle), rebuild.is_needed) == (requires, not requires)
 
 
 def test_a_table_that_a_rebuild_left_as_large_is_left_alone() -> None:
