@@ -144,6 +144,8 @@ def _checkpoint(condition: Condition, limits: Thresholds, *, after_vacuum: bool)
     if after_vacuum:
         return not_needed(operation, f"{found}; VACUUM empties it too", facts, covered_by=Operation.VACUUM)
     reason, back = f"{found}, more than {size(limit)}", log - condition.only_in_log
+    if condition.obstacles.replicated:
+        return not_needed(operation, f"{reason}; it needs --force: {condition.obstacles.replicated}", facts)
     gain = f"about {size(back)} back" if 2 * back > log else ""
     return Advice(operation=operation, level=Level.SOON, cause=Cause.LONG_LOG, reason=reason, gain=gain, facts=facts)
 

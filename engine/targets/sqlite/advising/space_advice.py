@@ -85,7 +85,7 @@ def space_advice(
         "unused": None if packing is None else packing.unused,
         "reclaimable_bytes": waste.total,
     }
-    if condition.obstacles.vacuum and level in thresholds.URGENT:
+    if (condition.obstacles.vacuum or condition.obstacles.replicated) and level in thresholds.URGENT:
         return _without_vacuum(condition, level, reason, facts, limits)
     page_by_page = not_needed(Operation.INCREMENTAL_VACUUM, reason, facts)
     at_once = Advice(
@@ -118,9 +118,10 @@ def space_advice(
 def _without_vacuum(
     condition: Condition, level: Level, reason: str, facts: Facts, limits: Thresholds
 ) -> tuple[Advice, Advice]:
-    """Advice where VACUUM cannot run; incremental vacuum may still free pages."""
-    why_not = condition.obstacles.vacuum
-    vacuum = not_needed(Operation.VACUUM, f"{reason}; VACUUM cannot run: {why_not}", facts)
+    """Advice where VACUUM cannot run, or not without a yes; incremental vacuum may still free pages."""
+    found = condition.obstacles
+    why_not = f"VACUUM cannot run: {found.vacuum}" if found.vacuum else f"VACUUM needs --force: {found.replicated}"
+    vacuum = not_needed(Operation.VACUUM, f"{reason}; {why_not}", facts)
     free = Waste(condition.free, 0)
     level_of_free = _level(free, condition, limits)
     if not condition.gives_pages_back or level_of_free not in thresholds.URGENT:

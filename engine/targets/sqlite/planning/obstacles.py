@@ -27,7 +27,10 @@ from engine.targets.sqlite.reading.virtual import (
     made_with,
     views_in,
 )
+from engine.targets.sqlite.system.replicators import described, replicators
 
+REWRITING: Final = frozenset({Operation.VACUUM, Operation.CHECKPOINT})
+"""Operations that write the whole database, or its whole log, which replicators would send."""
 LOOKING_FOR_DUPLICATES: Final = 2.0
 """Seconds for all damaged indexes."""
 _STATISTICS: Final = frozenset({Operation.ANALYZE, Operation.OPTIMIZE})
@@ -41,8 +44,10 @@ async def find_obstacles(
     tables = await reader.tables_uncounted() if {*needed} & {Operation.CHECK, *_STATISTICS} else []
     vacuum = await against_vacuum(reader, force=False) if Operation.VACUUM in needed else None
     parts = await parts_to_check(reader, tables, CheckLevel.QUICK) if Operation.CHECK in needed else []
+    rewrites = not REWRITING.isdisjoint(needed)
     return Obstacles(
         vacuum=(vacuum and vacuum.refused) or "",
+        replicated=described(await asyncio.to_thread(replicators, reader.path)) if rewrites else "",
         check="" if any(part.level for part in parts) else "; ".join(part.warning for part in parts if part.warning),
         analyze=await cannot_be_analyzed(reader, tables) if {*needed} & _STATISTICS else {},
         reindex={

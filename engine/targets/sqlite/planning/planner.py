@@ -29,7 +29,7 @@ from engine.targets.sqlite.planning import (
     preflight,
 )
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
-from engine.targets.sqlite.planning.obstacles import against_vacuum, cannot_be_copied
+from engine.targets.sqlite.planning.obstacles import REWRITING, against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.planning.tuning import TAKES_MEMORY, TAKES_PROCESSORS, Tuning, as_text, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
@@ -49,7 +49,6 @@ WORTH_AN_EXCHANGE: Final = 50_000_000
 
 _WORTH_A_PERCENT: Final = 200_000_000
 """Bytes of tables and indexes from which an ANALYZE of all of them takes long enough to show its progress."""
-_REWRITING: Final = frozenset({Operation.VACUUM, Operation.CHECKPOINT})
 
 
 async def plan(
@@ -75,7 +74,7 @@ async def plan(
         in_place=not exchanges,
     )
     # An exchange is refused there, forced or not.
-    rewrites = operation in _REWRITING and not exchanges
+    rewrites = operation in REWRITING and not exchanges
     causes = described(await asyncio.to_thread(replicators, reader.path)) if rewrites else ""
     if causes and not options.force:
         return OperationPlan(operation=operation, refused=f"{causes}. Use --force to go on")

@@ -17,6 +17,8 @@ class Obstacles:
     """
 
     vacuum: str = ""
+    replicated: str = ""
+    """What VACUUM or a checkpoint would cause elsewhere: neither runs without a yes."""
     check: str = ""
     analyze: Mapping[str, str] = field(default_factory=dict)
     """By name: why this table cannot be analyzed."""

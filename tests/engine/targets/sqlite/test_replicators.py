@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation
+from engine.domain.thresholds import Thresholds
+from engine.inspection import inspector
 from engine.system.mounts import mount_of, parse_mounts
 from engine.targets.sqlite.system import replicators
 from engine.targets.sqlite.system.replicators import Replicator
@@ -37,6 +42,20 @@ async def test_vacuum_and_checkpoint_say_what_they_cause_and_need_a_yes(path: Pa
         forced = await plan(path, operation, force=True)
         assert (forced.refused, causes in forced.warnings, bool(forced.steps)) == (None, True, True)
     assert (await plan(path, Operation.ANALYZE)).refused is None
+
+
+async def test_advice_calls_for_neither_where_a_yes_is_needed(path: Path) -> None:
+    limits = Thresholds(reclaim_soon=1, reclaim_soon_share=0.0, log_size=1, log_share=0.0)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE filler(x); INSERT INTO filler VALUES (zeroblob(100000)); DROP TABLE filler")
+
+        async def called_for() -> set[Operation]:
+            found = await inspector.advise(str(path), TargetHistory(now=0), budget=None, limits=limits)
+            return {one.operation for one in found if one.is_needed or one.covered_by}
+
+        assert {Operation.VACUUM, Operation.CHECKPOINT} <= await called_for()
+        path.with_name(".app.db-litestream").mkdir()
+        assert not {Operation.VACUUM, Operation.CHECKPOINT} & await called_for()
 
 
 async def test_one_file_of_rqlite_alone_says_nothing(path: Path) -> None:
