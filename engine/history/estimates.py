@@ -28,6 +28,8 @@ RUNS_ELSEWHERE: Final = 500
 """The newest runs on all targets that the estimate of a first run uses."""
 LONG_ENOUGH: Final = 0.1
 """Seconds: of shorter runs the time says little of larger ones."""
+MUCH_SMALLER: Final = 0.1
+"""So small a share of the work is done in a time that says little of the whole: most of it is the same for any size."""
 CAREFUL_SHARE: Final = 0.75
 """So many of the runs elsewhere were not slower than a first one is expected to be."""
 UNMEASURED: Final[Mapping[EngineName, float]] = {
@@ -64,7 +66,9 @@ def first_guess(plan: OperationPlan, target: str, engine: EngineName, runs: Iter
     """
     if plan.size_estimate is None:
         return plan
-    measured = _pace(plan.operation, [run for run in runs if _place(run.target) == _place(target)])
+    smallest = plan.size_estimate * MUCH_SMALLER
+    there = [run for run in runs if run.estimate >= smallest and _place(run.target) == _place(target)]
+    measured = _pace(plan.operation, there)
     pace = UNMEASURED[engine] if measured is None else measured
     steps = (replace(step, estimate=None if step.estimate is None else step.estimate * pace) for step in plan.steps)
     source = "by size alone" if measured is None else "by size, and by how long other runs took there"

@@ -184,6 +184,13 @@ def test_a_first_run_takes_as_much_longer_than_by_size_as_others_did_there() -> 
     assert guessed(elsewhere(1, 0.0, operation=reindex)) == pytest.approx(0.004)
 
 
+def test_runs_of_much_smaller_databases_do_not_scale_a_first_guess() -> None:
+    small = [elsewhere(0.01, 0.3, operation=Operation.REINDEX)] * 9  # most of that is the same for any size
+    assert guessed(*small) == 4
+    assert guessed(*small, elsewhere(0.5, 1.0, operation=Operation.VACUUM)) == 8
+    assert guessed(elsewhere(0.5, 5.0, operation=Operation.REINDEX)) == 40
+
+
 def test_what_was_measured_elsewhere_counts_for_the_same_server_alone() -> None:
     here, there = "postgresql://dba@one:5432/", "postgresql://dba@two:5432/"
     run = elsewhere(1, 7, f"{here}sales", operation=Operation.REINDEX)
