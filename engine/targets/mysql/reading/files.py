@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -48,6 +49,17 @@ WHERE database_name = DATABASE()
 async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
     """Bytes of each file; None without the right to see them. Raises TargetError."""
     return _by_part(reader, await rows_if_allowed(reader, _SIZES[reader.server.flavor], row=(str, int | None)))
+
+
+async def table_sizes(reader: Reader) -> Mapping[str, int] | None:
+    """Bytes of each table's files, by `Server.file_name`; None without the right to see them. Raises TargetError."""
+    files = await file_sizes(reader)
+    if files is None:
+        return None
+    sizes: Counter[str] = Counter()
+    for (table, _), bytes_ in files.items():
+        sizes[table] += bytes_
+    return sizes
 
 
 async def file_paths(reader: Reader) -> Mapping[PartName, str] | None:
@@ -111,4 +123,4 @@ def _by_part(reader: Reader, rows: list[tuple[Any, ...]] | None) -> dict[PartNam
 
 def _decoded(path: str) -> str:
     """The letters that MySQL encodes as numbers."""
-    return re.sub(r"@([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), path)
+    return re.sub(r"@([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), path) if "@" in path else path

@@ -127,6 +127,12 @@ class Table:
         return sum(part.used_bytes for part in self.parts)
 
     @property
+    def measured_bytes(self) -> int | None:
+        """Bytes of its own files, or of statistics where these are not known; None if those tell nothing."""
+        files = [part.file_bytes for part in self.parts if part.file_bytes is not None]
+        return (sum(files) if files else self.data_bytes + self.index_bytes) or None
+
+    @property
     def must_be_offline(self) -> str:
         """Why writers have to wait while it is rebuilt, as text; "" if they need not."""
         is_other = self.engine != "InnoDB" and not self.is_locked

@@ -26,7 +26,7 @@ from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.planning.operation_specs import BLOCKS_NOBODY
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
-from engine.targets.mysql.reading.facts import facts, size_of, status
+from engine.targets.mysql.reading.facts import facts, status
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.reading.tables import Table
@@ -36,6 +36,7 @@ from engine.targets.mysql.running.monitor import Monitor, Watched
 from engine.targets.mysql.running.orphan_cleanup import end_lost, marked, recovery_data
 from engine.targets.mysql.running.progress import Progress
 from engine.targets.mysql.running.result import partial_effect, step_result
+from engine.targets.mysql.running.sizes import Sizes
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.server_operation import ServerOperation, facts_with
@@ -109,6 +110,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         self._lock_timeout = lock_timeout
         self._replicas = replicas
         self._monitor = Monitor(reader)
+        self._sizes = Sizes(reader)
         self._stops = StopSignals()
         is_check = plan.operation is Operation.CHECK
         self._checks = Checks(options.check_level, len(plan.steps), reader.server.recovers) if is_check else None
@@ -119,6 +121,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
 
     async def close(self) -> None:
         await self._monitor.end()
+        await self._sizes.end()
         await self._stops.end()
         await self._pool.close()
 
@@ -176,8 +179,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         return replace(run, was_ended=True), False
 
     async def _run_on(self, pooled: StepConnection, step: MySqlStep, context: StepContext) -> Run:
-        is_unopened = step.table is not None and step.table.name in self._unopened
-        size_before, kills_before = None if is_unopened else await self._size(step), await self._kills(step)
+        size_before, kills_before = await self._size_before(step), await self._kills(step)
         if (data := recovery_data(step)) is not None:
             context.save_recovery_data(data)
             await context.store_results()  # this process may die with its first command
@@ -243,6 +245,12 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
                 return await status(self._reader, "Com_kill")
         return None
 
+    async def _size_before(self, step: MySqlStep) -> int | None:
+        """That of the table is known from the plan: asking again would delay the command."""
+        if step.method is Method.PURGE_UNDO:
+            return await undo.size(self._reader, step.object)
+        return None if step.table is None or step.table.name in self._unopened else step.table.measured_bytes
+
     async def _size(self, step: MySqlStep) -> int | None:
         """The size of the table or tablespace of a step; None if it cannot be measured."""
         if step.method is Method.PURGE_UNDO:
@@ -250,5 +258,5 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         if step.table is None or step.method not in {Method.REBUILD, Method.REPAIR}:
             return None
         with contextlib.suppress(TargetError):
-            return await size_of(self._reader, step.table)
+            return await self._sizes.of(step.table)
         return None
