@@ -175,5 +175,11 @@ def extent(operation: Operation, options: Options) -> tuple[object, ...]:
             return *for_what, options.check_level
         case Operation.ANALYZE:
             return *for_what, options.analysis_limit
+        case Operation.VACUUM:
+            return *for_what, options.swap, options.swap and options.verify
+        case Operation.REINDEX:
+            return *for_what, options.sqlite
+        case Operation.BACKUP:
+            return *for_what, options.verify
         case _:
             return for_what

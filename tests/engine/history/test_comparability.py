@@ -8,7 +8,7 @@ import pytest
 
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.option_specs import covers_whole_database
-from engine.domain.requests import CheckLevel, Operation, Options, ServerOptions
+from engine.domain.requests import CheckLevel, Operation, Options, ServerOptions, SqliteLibrary
 from engine.domain.statuses import Reason, Status
 from engine.history.estimates import extent
 from engine.history.target_history import check_history, failed_rebuilds, last_clean_check, ran
@@ -49,6 +49,24 @@ def test_what_is_for_other_operations_makes_no_part_of_it(operation: Operation, 
     assert covers_whole_database(operation, options)
     assert list(ran([with_options(job, options)])) == [operation]
     assert extent(operation, options) == extent(operation, Options())
+
+
+@pytest.mark.parametrize(
+    ("operation", "options"),
+    [
+        (Operation.VACUUM, Options(swap=True)),
+        (Operation.REINDEX, Options(sqlite=SqliteLibrary.BUNDLED)),
+        (Operation.BACKUP, Options(verify=True)),
+    ],
+)
+def test_what_is_done_in_another_way_takes_another_time(operation: Operation, options: Options) -> None:
+    assert extent(operation, options) != extent(operation, Options())
+
+
+def test_a_comparison_makes_an_exchange_longer_and_no_vacuum() -> None:
+    verified = Options(swap=True, verify=True)
+    assert extent(Operation.VACUUM, verified) != extent(Operation.VACUUM, Options(swap=True))
+    assert extent(Operation.VACUUM, Options(verify=True)) == extent(Operation.VACUUM, Options())
 
 
 def test_a_clean_check_of_a_schema_is_no_clean_check() -> None:
