@@ -122,7 +122,7 @@ def _took(seconds: Sequence[float], *, is_of_job: bool) -> str:
 def _compared(seconds: float, usual: float) -> str:
     difference = seconds - usual
     if abs(difference) < max(NOTICEABLE * usual, NOTICEABLE_SECONDS):
-        return "as long as"
+        return "about as long as"
     if difference < 0:
         return f"{-difference / usual:.0%} less time than"
     if not usual or seconds >= 2 * usual:

@@ -66,8 +66,8 @@ def test_durations_and_sizes_stand_side_by_side_over_real_dates() -> None:
         "                       ▄      █     ▁                  ▄            █     █",
         "         0 ▃     ▆     █      █     █          0 ▆     █            █     █",
         "           2026-11-18      2026-11-22            2026-11-18      2026-11-22",
-        "  took as long as the median of 4       3.0 times as large as on 2026-11-18",
-        "  runs (3.00 s), not counting 2",
+        "  took about as long as the median of   3.0 times as large as on 2026-11-18",
+        "  4 runs (3.00 s), not counting 2",
         "  failed and 1 cancelled",
     ]
 
@@ -87,8 +87,8 @@ def test_a_run_stands_at_its_date_and_not_at_its_number() -> None:
         ([10, 10, 10, 14], "took 40% longer than the median of 3 runs (10.00 s)"),
         ([10, 10, 10, 32], "took 3.2 times as long as the median of 3 runs (10.00 s)"),
         ([10, 10, 10, 7], "took 30% less time than the median of 3 runs (10.00 s)"),
-        ([10, 10, 10, 10.9], "took as long as the median of 3 runs (10.00 s)"),
-        ([0.002, 0.002, 0.004], "took as long as the median of 2 runs (2 ms)"),
+        ([10, 10, 10, 10.9], "took about as long as the median of 3 runs (10.00 s)"),
+        ([0.002, 0.002, 0.004], "took about as long as the median of 2 runs (2 ms)"),
         ([0, 0, 1], "took longer than the median of 2 runs (0 ms)"),
     ],
 )
@@ -167,7 +167,7 @@ def test_fewer_than_three_runs_are_said_and_not_drawn() -> None:
 
 def test_figures_that_hardly_differ_are_said_and_not_drawn() -> None:
     shown = lines(trend([10, 10.1, 10]))
-    assert shown[1:] == ["  vacuum  10.00 s", "  took as long as the median of 2 runs (10.05 s)"]
+    assert shown[1:] == ["  vacuum  10.00 s", "  took about as long as the median of 2 runs (10.05 s)"]
 
 
 def test_without_operations_there_is_nothing() -> None:
