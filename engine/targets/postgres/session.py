@@ -25,7 +25,7 @@ from engine.targets.postgres.advising.collect import (
     collect_autovacuum,
     collect_condition,
     collect_needs,
-    dead_shares,
+    dead_bytes,
     with_damaged_indexes,
 )
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN, Cause, needs
@@ -183,8 +183,8 @@ class PostgresSession(ServerSession[Connection, Server]):
     async def _planned(self, operation: Operation, options: Options, past: TargetHistory) -> OperationPlan:
         options = replace(options, objects=options.objects_for(operation))
         if operation is not Operation.OPTIMIZE:
-            dead_share_by_oid = await dead_shares(self._reader) if operation in operation_specs.REWRITES else {}
-            return await planner.plan(self._reader, operation, options, past, dead_share_by_oid)
+            dead_by_oid = await dead_bytes(self._reader) if operation in operation_specs.REWRITES else {}
+            return await planner.plan(self._reader, operation, options, past, dead_by_oid)
         limits = options.limits or DEFAULT_THRESHOLDS
         condition = await collect_needs(self._reader, limits, budget=MEASURING)
         condition = await with_damaged_indexes(self._reader, condition, past.damaged_indexes)

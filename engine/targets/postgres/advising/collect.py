@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, MOST_IDS, Thresholds
 from engine.targets.answer_shapes import Shape
-from engine.targets.postgres.advising.bloat import table_share
+from engine.targets.postgres.advising.bloat import table_share, toast_share
 from engine.targets.postgres.advising.findings import (
     dead_rows_unknown,
     has_lost_counts,
@@ -27,6 +27,7 @@ from engine.targets.postgres.reading.collations import CollationDrift, drifts
 from engine.targets.postgres.reading.condition import Activity, Bloat, Condition
 from engine.targets.postgres.reading.index_upkeep import IndexUpkeep, index_upkeep
 from engine.targets.postgres.reading.needless_indexes import needless_indexes
+from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.shapes import LEAST_PAGES, HashShape, IndexShape, TableShape, ToastShape, TreeShape
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
@@ -144,11 +145,24 @@ async def collect_autovacuum(reader: Reader) -> tuple[autovacuum.Autovacuum, Xmi
     return state, horizon, {table.shown: overdue[table.oid] for table in tables if table.oid in overdue}, unknown
 
 
-async def dead_shares(reader: Reader) -> Mapping[int, float]:
-    """The share of each table that is dead space, by oid, where statistics tell it. Raises TargetError."""
+async def dead_bytes(reader: Reader) -> Mapping[int, int]:
+    """The dead space of each table with its TOAST table, by the table's oid, where statistics tell it.
+
+    What was free after the last VACUUM may have been filled since: the rows are those that the server counts now.
+    Raises TargetError.
+    """
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
-    shapes = await _shapes(reader, TableShape, shape_queries.TABLE_SHAPES, sees_all)
-    return {table.oid: table_share(table) for table in (TableShape(*row) for row in shapes)}
+    live = dict(await reader.rows(shape_queries.LIVE_ROWS, row=(int, float)))
+    found: dict[int, int] = {}
+    for row in await _shapes(reader, TableShape, shape_queries.TABLE_SHAPES, sees_all):
+        table = TableShape(*row)
+        now = replace(table, rows=max(table.rows, live.get(table.oid, 0.0)))
+        found[table.oid] = round(table_share(now) * table.pages) * PAGE
+    for row in await _shapes(reader, ToastShape, shape_queries.TOAST_SHAPES, sees_all):
+        toast = ToastShape(*row)
+        share = toast_share(replace(toast, chunks=max(toast.chunks, live.get(toast.oid, 0.0))))
+        found[toast.table] = found.get(toast.table, 0) + round(share * toast.pages) * PAGE
+    return found
 
 
 def _concerned(

@@ -62,9 +62,9 @@ async def plan(
     operation: Operation,
     options: Options,
     past: TargetHistory,
-    dead_share_by_oid: Mapping[int, float] = MappingProxyType({}),
+    dead_by_oid: Mapping[int, int] = MappingProxyType({}),
 ) -> OperationPlan:
-    """See `Session.plan`. `dead_share_by_oid`: for rewrites, the share of tables that is dead space, if known."""
+    """See `Session.plan`. `dead_by_oid`: for rewrites, the bytes of tables that are dead space, if known."""
     version = reader.server.version
     if problem := operation_steps.unsupported_option(options.server, version):
         return OperationPlan(operation=operation, refused=problem)
@@ -88,9 +88,9 @@ async def plan(
             drifted = [collation_rebuild(drift, indexes, past) for drift in await drifts(reader)]
             planned = _reindex(options, in_scope, {table.oid: table for table in tables}, reader, drifted, past.turns)
         case Operation.VACUUM_FULL | Operation.CLUSTER:
-            planned = await _rewrite(reader, operation, options, in_scope, past.turns, dead_share_by_oid)
+            planned = await _rewrite(reader, operation, options, in_scope, past.turns, dead_by_oid)
         case Operation.REPACK:
-            planned = await _repack(reader, options, in_scope, past.turns, dead_share_by_oid)
+            planned = await _repack(reader, options, in_scope, past.turns, dead_by_oid)
         case Operation.CLEAN_LEFTOVERS:
             planned = await _clean_leftovers(reader, in_scope, past.turns)
         case Operation.CHECK:
@@ -281,7 +281,7 @@ async def _rewrite(
     options: Options,
     in_scope: Scope,
     turns: Turns,
-    dead_share_by_oid: Mapping[int, float],
+    dead_by_oid: Mapping[int, int],
 ) -> OperationPlan:
     server = reader.server
     of_catalog = options.server.system
@@ -299,7 +299,7 @@ async def _rewrite(
     steps = operation_steps.rewrite_steps(operation, permitted, options, server.version)
     not_needed = "no table is clustered on an index" if operation is Operation.CLUSTER else _too_young(options)
     replication_state = await repack.surroundings(reader)
-    fitting_steps, problems = await _with_room(reader, steps, permitted, replication_state, options, dead_share_by_oid)
+    fitting_steps, problems = await _with_room(reader, steps, permitted, replication_state, options, dead_by_oid)
     if steps and not fitting_steps:
         return _without_room(operation, problems)
     return plan_of(
@@ -320,7 +320,7 @@ async def _with_room(
     tables: Sequence[Table],
     replication_state: Surroundings,
     options: Options,
-    dead_share_by_oid: Mapping[int, float],
+    dead_by_oid: Mapping[int, int],
 ) -> tuple[list[PgStep], list[str]]:
     """The rewrites whose copies fit on the disk of the server, or may fit, and why the others are left out."""
     if not steps:
@@ -328,7 +328,7 @@ async def _with_room(
     log_kept = None
     if replication_state.idle_slots:
         log_kept = sys.maxsize if replication_state.kept_at_most is None else replication_state.kept_at_most
-    copies = await table_copies(reader, tables, dead_share_by_oid, log_kept)
+    copies = await table_copies(reader, tables, dead_by_oid, log_kept)
     with_needs = [_with_copy(step, copies) for step in steps]
     return fitting(with_needs, _NO_ROOM, force=options.force)
 
@@ -354,7 +354,7 @@ async def can_repack(reader: Reader) -> bool:
 
 
 async def _repack(
-    reader: Reader, options: Options, in_scope: Scope, turns: Turns, dead_share_by_oid: Mapping[int, float]
+    reader: Reader, options: Options, in_scope: Scope, turns: Turns, dead_by_oid: Mapping[int, int]
 ) -> OperationPlan:
     server, operation = reader.server, Operation.REPACK
     replication_state = await repack.surroundings(reader)
@@ -380,7 +380,7 @@ async def _repack(
         steps = repack_steps.repack_steps(permitted)
     else:
         steps = pg_repack_steps.pg_repack_steps(permitted, client, leftovers, server.database)
-    fitting_steps, problems = await _with_room(reader, steps, permitted, replication_state, options, dead_share_by_oid)
+    fitting_steps, problems = await _with_room(reader, steps, permitted, replication_state, options, dead_by_oid)
     if steps and not fitting_steps:
         return _without_room(operation, problems)
     warnings = [

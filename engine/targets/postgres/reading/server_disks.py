@@ -62,14 +62,14 @@ class TableCopy:
 
 
 async def table_copies(
-    reader: Reader, tables: Sequence[Table], dead: Mapping[int, float], log_kept: int | None
+    reader: Reader, tables: Sequence[Table], dead: Mapping[int, int], log_kept: int | None
 ) -> Mapping[int, TableCopy]:
     """The copy of each table, by its oid, with the directories that it needs if the server's disk can be seen.
 
     Raises TargetError.
 
     Args:
-        dead: the share of tables that is dead space, by oid, where it is known.
+        dead: the bytes of tables that are dead space, by oid, where they are known.
         log_kept: the most bytes of the write-ahead log that an inactive slot keeps; None if there is no such slot.
     """
     directory = await _directory(reader)
@@ -79,18 +79,15 @@ async def table_copies(
     for oid, is_index, place, size in await _sizes(reader, [table.oid for table in tables]):
         places.setdefault(oid, []).append(Place(is_index, place, size))
     return {
-        table.oid: _copy(table, dead.get(table.oid, 0.0), places.get(table.oid, ()), directory, log_kept)
+        table.oid: _copy(table, dead.get(table.oid, 0), places.get(table.oid, ()), directory, log_kept)
         for table in tables
     }
 
 
-def _copy(
-    table: Table, dead: float, places: Sequence[Place], directory: Path | None, log_kept: int | None
-) -> TableCopy:
-    dead_bytes = round((table.pages - (table.toast_pages or 0)) * dead) * PAGE
+def _copy(table: Table, dead: int, places: Sequence[Place], directory: Path | None, log_kept: int | None) -> TableCopy:
     by_place: dict[str, int] = {}
     for place in places:
-        size = place.bytes if place.is_index else max(place.bytes - dead_bytes, 0)
+        size = place.bytes if place.is_index else max(place.bytes - dead, 0)
         by_place[place.directory] = by_place.get(place.directory, 0) + size
     written = sum(by_place.values())
     if directory is None:

@@ -230,6 +230,9 @@ LEFT JOIN columns AS one ON CASE WHEN x.indkey[0] = 0 THEN one.starelid = i.oid 
     ELSE one.starelid = t.oid AND one.staattnum = x.indkey[0] END
 WHERE am.amname = 'hash' AND x.indisvalid AND i.relpages >= {{least}} AND i.reltuples >= 0
 """
+LIVE_ROWS: Final = """
+SELECT oid::int8, pg_stat_get_live_tuples(oid)::float8 FROM pg_class WHERE relkind IN ('r', 'm', 't') AND relpages > 0
+"""
 LEAST_PAGES: Final = 128
 """Smaller tables and indexes (1 MB) are not estimated."""
 

@@ -78,6 +78,20 @@ async def test_the_copy_is_as_large_as_the_live_rows(database: Database, monkeyp
     assert sum(bytes_of(planned.steps).values()) * 4 < size
 
 
+async def test_the_dead_space_of_a_toast_table_is_not_copied_unless_it_was_filled_since(database: Database) -> None:
+    """What VACUUM found free may be full again: the file is as long as before."""
+    database("CREATE TABLE doc (id int PRIMARY KEY, note text)", "ALTER TABLE doc SET (autovacuum_enabled = off)")
+    fill = "INSERT INTO doc SELECT g, repeat(md5(g::text), 200) FROM generate_series({}, {}) AS g"
+    database("ALTER TABLE doc ALTER note SET STORAGE EXTERNAL", fill.format(1, 1000))
+    database("DELETE FROM doc WHERE id % 10 <> 0", "VACUUM ANALYZE doc")
+    size = database.value("SELECT pg_total_relation_size('doc')")
+    assert sum(bytes_of((await plan(database.url, Operation.VACUUM_FULL)).steps).values()) * 4 < size
+    database(fill.format(1001, 1900))
+    assert database.value("SELECT pg_total_relation_size('doc')") == pytest.approx(size, rel=0.1)
+    again = await plan(database.url, Operation.VACUUM_FULL)
+    assert sum(bytes_of(again.steps).values()) == pytest.approx(size, rel=0.1)
+
+
 async def test_what_was_written_since_the_last_vacuum_counts(database: Database) -> None:
     database("CREATE TABLE item (id int PRIMARY KEY, note text)", "ALTER TABLE item SET (autovacuum_enabled = off)")
     database("INSERT INTO item SELECT g, 'x' FROM generate_series(1, 100) AS g", "VACUUM ANALYZE item")
