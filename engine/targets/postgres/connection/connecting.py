@@ -102,7 +102,7 @@ async def connect(
     """
     parameters, what = address.parameters, address.url
     asked: dict[str, Any] = {**{key: value for key, value in KEEPALIVE.items() if key not in parameters}, **parameters}
-    asked["application_name"] = name
+    asked |= {"application_name": name, "client_encoding": "UTF8"}  # SQL_ASCII would give bytes for text
     connection = await _opened(what, asked)
     connection.patience = CONNECTED_WITHIN
     try:
