@@ -98,8 +98,8 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             view.show(done)
     if left and failure is not None and not stop.asked.is_set():
         raise failure
-    interrupted = stop.by_person or (stop.asked.is_set() and not done)
-    return done, CANCELLED if interrupted else exit_code(done)
+    nothing_begun = stop.asked.is_set() and not done
+    return done, CANCELLED if nothing_begun else exit_code(done)
 
 
 def _reserved_for(how: Foreground, workers: RunWorkers) -> str | None:
