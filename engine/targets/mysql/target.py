@@ -46,4 +46,7 @@ class MySqlTarget(server_target.ServerTarget[Connection, Server, MySqlSession]):
     def _check_writable(self, server: Server) -> None:
         if server.reads_only:
             why = f"{server.user} may only read there: the server is read-only"
-            raise TargetRefusedError(self.url, why, "give the source of the replica, or SET GLOBAL read_only = OFF")
+            set_off = "SET GLOBAL read_only = OFF"
+            if server.is_innodb_read_only:
+                set_off = "restart it without innodb_read_only and innodb_force_recovery"
+            raise TargetRefusedError(self.url, why, f"give the source of the replica, or {set_off}")

@@ -175,7 +175,8 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
     history, held = undo.history or 0, undo.bytes or 0
     excess = max(held - undo.files * FIRST_SIZE, 0)
     facts = {"history": history, **({"undo_bytes": held} if held else {})}
-    hidden = f"; how large the undo log is, is not visible: {_grant(condition)}"
+    why = "InnoDB is read-only" if condition.server.is_innodb_read_only else _grant(condition)
+    hidden = f"; how large the undo log is, is not visible: {why}"
     reason = f"{counted(history, 'transaction')} to purge"
     reason += f", {size(held)} of undo log on the server" if held else hidden
     holder = f"held back by {undo.holder.text}" if undo.holder is not None else "purge is behind"

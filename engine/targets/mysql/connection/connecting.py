@@ -229,9 +229,10 @@ async def _leave_out_of_binlog(connection: Connection, flavor: Flavor, what: str
 
 
 _VARIABLES: Final = (
-    *RECOVERY.values(), "datadir", "group_replication_group_name", "hostname", "lower_case_table_names", "port",
-    "read_only", "server_uid", "server_uuid", "show_gipk_in_create_table_and_information_schema",
-    "sql_require_primary_key", "super_read_only", "wsrep_on", "wsrep_provider",
+    *RECOVERY.values(), "datadir", "group_replication_group_name", "hostname", "innodb_force_recovery",
+    "innodb_read_only", "lower_case_table_names", "port", "read_only", "server_uid", "server_uuid",
+    "show_gipk_in_create_table_and_information_schema", "sql_require_primary_key", "super_read_only", "wsrep_on",
+    "wsrep_provider",
 )  # fmt: skip
 _MAY_WRITE: Final = re.compile(r"\b(ALL PRIVILEGES|SUPER|CONNECTION_ADMIN|READ_ONLY ADMIN)\b.* ON \*\.\* ")
 
@@ -260,6 +261,7 @@ async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ..
         cluster=cluster(found, await _members(connection, found)),
         started=started,
         recovers=recovers(found),
+        is_innodb_read_only=_is_innodb_read_only(found),
         requires_primary_key=_requires_primary_key(found),
         ignores_case=found.get("lower_case_table_names", "0") != "0",
     )
@@ -272,12 +274,16 @@ def recovers(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _reads_only(connection: Connection, variables: dict[str, str]) -> bool:
-    if variables.get("super_read_only") == "ON":
+    if variables.get("super_read_only") == "ON" or _is_innodb_read_only(variables):
         return True
     if not _is_read_only(variables):
         return False
     grants = await connection.short_command("SHOW GRANTS")
     return not any(_MAY_WRITE.search(text or "") for (text,) in grants)
+
+
+def _is_innodb_read_only(variables: Mapping[str, str]) -> bool:
+    return variables.get("innodb_read_only") == "ON" or variables.get("innodb_force_recovery", "0") in {"4", "5", "6"}
 
 
 def _requires_primary_key(variables: Mapping[str, str]) -> bool:

@@ -50,6 +50,8 @@ class Server:
     """Seconds since 1970; another value means that the server restarted."""
     recovers: Mapping[str, str] = field(default_factory=dict)
     """The storage engines whose crashed tables the server repairs when it opens them, each with how it does that."""
+    is_innodb_read_only: bool = False
+    """Whether InnoDB changes nothing, whoever asks, until the server is restarted otherwise."""
     requires_primary_key: bool = False
     """Whether it refuses to rebuild a table without a primary key."""
     ignores_case: bool = False

@@ -9,7 +9,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
 from engine.targets.mysql.connection.server import Flavor, Server
-from engine.targets.mysql.reading.files import PartName, changes, rows_if_allowed
+from engine.targets.mysql.reading.files import PartName, changes, rows_if_allowed, tablespaces
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample
 from engine.targets.mysql.reading.tables import Table
@@ -122,7 +122,7 @@ async def undo(reader: Reader) -> Undo:
     """Raises TargetError."""
     flavor = reader.server.flavor
     length = await rows_if_allowed(reader, _LENGTH[flavor], row=(int,))
-    rows = await rows_if_allowed(reader, _UNDO_FILES[flavor], row=(str, str, int))
+    rows = await tablespaces(reader, _UNDO_FILES[flavor], row=(str, str, int))
     spaces = [UndoSpace(*row) for row in rows or ()]
     return Undo(
         history=length[0][0] if length else None,

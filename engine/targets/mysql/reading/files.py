@@ -48,7 +48,7 @@ WHERE database_name = DATABASE()
 
 async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
     """Bytes of each file; None without the right to see them. Raises TargetError."""
-    return _by_part(reader, await rows_if_allowed(reader, _SIZES[reader.server.flavor], row=(str, int | None)))
+    return _by_part(reader, await tablespaces(reader, _SIZES[reader.server.flavor], row=(str, int | None)))
 
 
 async def table_sizes(reader: Reader) -> Mapping[str, int] | None:
@@ -64,7 +64,7 @@ async def table_sizes(reader: Reader) -> Mapping[str, int] | None:
 
 async def file_paths(reader: Reader) -> Mapping[PartName, str] | None:
     """Paths relative to the data directory of the server; None without the right to see them. Raises TargetError."""
-    return _by_part(reader, await rows_if_allowed(reader, _PATHS[reader.server.flavor], row=(str, str | None)))
+    return _by_part(reader, await tablespaces(reader, _PATHS[reader.server.flavor], row=(str, str | None)))
 
 
 async def changes(reader: Reader) -> Mapping[PartName, int] | None:
@@ -82,6 +82,16 @@ async def with_statistics(reader: Reader) -> Mapping[PartName, int] | None:
     """
     rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int))
     return None if rows is None else {_parsed(name): at for name, at in rows}
+
+
+async def tablespaces(reader: Reader, query: str, *, row: Shape) -> list[tuple[Any, ...]] | None:
+    """The rows of a query of the tablespaces of InnoDB; None without the right to see them. Raises TargetError.
+
+    Also None on MariaDB whose InnoDB is read-only: the query would crash the server (seen with 11.8).
+    """
+    if reader.server.flavor is Flavor.MARIADB and reader.server.is_innodb_read_only:
+        return None
+    return await rows_if_allowed(reader, query, row=row)
 
 
 async def rows_if_allowed(

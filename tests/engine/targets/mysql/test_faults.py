@@ -11,6 +11,7 @@ import pymysql
 import pytest
 
 from engine import Operation, Options, ServerOptions, Status
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetRefusedError, TooManyConnectionsError
 from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason
@@ -230,6 +231,28 @@ async def test_a_server_that_becomes_read_only_fails_steps_in_words(database: My
                     assert (await looking.execute(check, StepContext())).status is Status.COMPLETED
             finally:
                 database("SET GLOBAL read_only = OFF")
+
+
+async def test_a_server_whose_innodb_is_read_only_is_inspected_and_checked_and_nothing_else(
+    own_server: MySqlServer,
+) -> None:
+    own, url = own_server, own_server.url("frozen")
+    with own.running(), own.admin() as admin, admin.cursor() as cursor:
+        cursor.execute("CREATE DATABASE frozen")
+        filled(MySqlDatabase(own, "frozen"), "item")
+        own.stop()
+    with own.running("--innodb-read-only=ON"):  # there MariaDB crashes where it is asked for tablespaces
+        with pytest.raises(TargetRefusedError, match="read-only"):
+            await plan(url, Operation.REBUILD)
+        async with connected(url, writing=False) as session:
+            advice, _ = await session.advise(TargetHistory(now=0), budget=None)
+            assert {one.operation for one in advice} >= {Operation.REBUILD, Operation.PURGE_UNDO}
+            (check,) = (await session.plan(Operation.CHECK, Options())).steps
+            assert (await session.execute(check, StepContext())).status is Status.COMPLETED
+            assert (await session.facts())["tables"] == 1
+        own.stop()
+    with own.running(), own.admin() as admin, admin.cursor() as cursor:
+        cursor.execute("DROP DATABASE frozen")
 
 
 @pytest.mark.parametrize("operation", [*CHANGING, Operation.CHECK, Operation.REPAIR])
