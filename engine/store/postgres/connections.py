@@ -27,7 +27,7 @@ from engine.domain.errors import (
 from engine.domain.jobs import JobId
 from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.postgres.refusals import namesake_error, refusal
-from engine.store.postgres.roles import SEARCH_PATH
+from engine.store.postgres.roles import SEARCH_PATH, missing_role
 
 KEEPALIVES: Final = {
     "keepalives_idle": "3",
@@ -221,7 +221,12 @@ class Pool:
     async def call(self, function: str, *arguments: Any) -> Any:
         """What a function of the store gives that writes."""
         places = ", ".join(["%s"] * len(arguments))
-        ((value,),) = await self.write(f"SELECT {function}({places})", arguments)
+        try:
+            ((value,),) = await self.write(f"SELECT {function}({places})", arguments)
+        except ReadOnlyError:
+            if self._is_read_only:
+                raise
+            raise missing_role(self._what, function) from None
         return value
 
     def error(self, error: psycopg.Error | PoolTimeout) -> Exception:

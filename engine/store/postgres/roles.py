@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import psycopg
 
+from engine.domain.errors import ReadOnlyError
+
 Connection = psycopg.AsyncConnection[Any]
 
 
@@ -73,6 +75,13 @@ RIGHTS: Final = f"SELECT {', '.join(_MAY_CALL.format(name, _IN_SCHEMA) for name 
 def creation(missing: Sequence[Role]) -> str:
     """The SQL that makes these roles."""
     return " ".join(f"CREATE ROLE {role} NOLOGIN;" for role in missing)
+
+
+def missing_role(what: str, function: str) -> ReadOnlyError:
+    """The error for a user who may not call a function that writes."""
+    role = " or ".join(sorted(WRITES[function]))
+    hint = f"let an administrator run: GRANT {min(WRITES[function])} TO ..."
+    return ReadOnlyError(what, f"your user needs the role {role} for that", hint)
 
 
 async def missing_roles(connection: Connection) -> list[Role]:

@@ -62,6 +62,14 @@ def test_an_operator_lets_others_run_jobs(dbtend: CommandLine, as_role: As, sale
     assert dbtend("--store", as_role("operator"), "pause").code == OK
 
 
+def test_a_worker_alone_is_told_which_role_submits(dbtend: CommandLine, as_role: As, sales: Path) -> None:
+    done = dbtend("--store", as_role("worker"), "run", sales, "--op", "vacuum")
+    assert done.code != OK
+    assert done.err.count("\n") == 1
+    assert "GRANT dbtend_operator TO" in done.err
+    assert "permission denied" not in done.err
+
+
 def test_who_did_what_is_shown(dbtend: CommandLine, as_role: As, sales: Path) -> None:
     both = ("--store", as_role("both"))
     assert dbtend(*both, "run", sales, "--op", "vacuum").code == OK
