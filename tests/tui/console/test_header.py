@@ -7,7 +7,19 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from engine import Advice, EngineName, JobId, Level, Operation, ParentJob, Pause, Status, TargetInfo, WorkerProcess
+from engine import (
+    Advice,
+    EngineName,
+    JobId,
+    Level,
+    Operation,
+    ParentJob,
+    Pause,
+    Request,
+    Status,
+    TargetInfo,
+    WorkerProcess,
+)
 from engine.config.model import TargetEntry
 from engine.domain.steps import Facts
 from tests.tui.jobs import child, parent
@@ -18,7 +30,10 @@ from tui.console.views.lists import TargetState
 FACTS: Facts = {"size": 528_384, "journal_mode": "delete", "free_pages": 37, "pages": 129}
 INFO = TargetInfo(url="sqlite:///srv/sales.db", engine=EngineName.SQLITE, version="3.46.0", facts=FACTS, operations=())
 RUNNING = parent(child(status=Status.RUNNING), child(2, Status.PENDING))
-WAITING = parent(child(status=Status.PENDING))
+WAITING = replace(parent(child(status=Status.PENDING)), id=43)
+ON_DB1 = replace(WAITING, request=Request(target="sqlite://db1/srv/sales.db", operations=(Operation.VACUUM,)))
+ON_DB2 = replace(WAITING, request=Request(target="sqlite://db2/srv/sales.db", operations=(Operation.VACUUM,)))
+ON_DB3 = replace(WAITING, request=Request(target="sqlite://db3/srv/sales.db", operations=(Operation.VACUUM,)))
 WORKER = WorkerProcess(id="a", pid=1, host="db1", started_at=0, serves_all=True, alive=True)
 STALLED = WorkerProcess(id="b", pid=2, host="db1", started_at=0, serves_all=True, alive=True, stalled=True)
 OWN_ONLY = WorkerProcess(id="c", pid=3, host="db1", started_at=0, serves_all=False, alive=True, running=(JobId(42, 1),))
@@ -54,6 +69,22 @@ def test_the_workers_at_a_glance(
     role: Role,
 ) -> None:
     assert work(jobs, workers, pause) == (words, role)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "workers", "words"),
+    [
+        ([ON_DB2], [], "no worker on db2, 1 waiting"),
+        ([ON_DB2], [WORKER], "no worker on db2, 1 waiting"),
+        ([ON_DB2, ON_DB2, ON_DB3], [WORKER], "no worker on 2 hosts, 3 waiting"),
+        ([ON_DB2], [replace(WORKER, host="db2")], "worker up, 1 waiting"),
+        ([ON_DB2, ON_DB1], [], "no worker, 2 waiting"),
+    ],
+)
+def test_a_job_of_another_host_lacks_a_worker_there(
+    jobs: list[ParentJob], workers: list[WorkerProcess], words: str
+) -> None:
+    assert work(jobs, workers, None, "db1") == (words, Role.RUNNING if words.startswith("worker up") else Role.WARNING)
 
 
 @pytest.mark.parametrize(

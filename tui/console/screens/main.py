@@ -203,7 +203,7 @@ class MainScreen(EntryScreen[None]):
 
     def _header_line(self, width: int) -> Line:
         feed, banner = self.context.feed, self.context.banner
-        jobs = work(feed.open.values(), feed.workers, feed.pause)
+        jobs = work(feed.open.values(), feed.workers, feed.pause, self.context.engine.host)
         if banner.lost and banner.has_store and not banner.passes:
             jobs = STORE_GONE
         elif banner.lost or banner.unread:

@@ -8,11 +8,12 @@ from typing import Final
 from rich.cells import cell_len
 
 from engine import Advice, Facts, Operation, ParentJob, Pause, Status, WorkerProcess
+from engine.domain.events import other_host, unattended
 from tui.console.views.line import Line, Role, Span, both_ends, named, span_cells
 from tui.console.views.lists import TargetState
 from tui.presentation.fact_format import number, text
 from tui.presentation.target_names import TargetName
-from tui.presentation.text import plain, size
+from tui.presentation.text import counted, plain, shortened, size
 
 
 def header_line(state: TargetState | None, jobs: Span, width: int, *, read_only: bool = False) -> Line:
@@ -40,6 +41,7 @@ STORE_UNREADABLE: Final[Span] = ("store unreadable", Role.FAILED)
 STORE_OPENING: Final[Span] = ("opening the store", Role.DIM)
 """All in place of `work`, which is unknown then."""
 RESERVED: Final = len("worker up, 2 running, 9 waiting")
+_HOST_WIDTH: Final = 16
 _DROPPED_FIRST = ("engine", "journal", "free", "size", "dbtend")
 
 
@@ -82,8 +84,13 @@ def _wasted(advice: Iterable[Advice]) -> dict[str, str]:
     return {"free": f"{wasted / total:.0%} reclaimable"}
 
 
-def work(jobs: Collection[ParentJob], workers: Collection[WorkerProcess], pause: Pause | None) -> Span:
-    """`worker up, 2 running`: workers are named only while a job is open."""
+def work(
+    jobs: Collection[ParentJob],
+    workers: Collection[WorkerProcess],
+    pause: Pause | None,
+    here: str | None = None,
+) -> Span:
+    """`worker up, 2 running`: workers are named only while a job is open. `here`: see `unattended`."""
     open_jobs = [job for job in jobs if not job.status.is_final]
     if not open_jobs:
         return ("paused", Role.WARNING) if pause else ("nothing running", Role.DIM)
@@ -93,8 +100,17 @@ def work(jobs: Collection[ParentJob], workers: Collection[WorkerProcess], pause:
     trouble = ["paused"] if pause else []
     if stalled := sum(worker.stalled for worker in alive):
         trouble.append("worker stalled" if len(alive) == 1 else f"{stalled} of {len(alive)} workers stalled")
-    elif not pause and not any(worker.serves_all or not waiting for worker in alive):
-        trouble.append("no worker")
+    elif not pause and (left := unattended(open_jobs, workers, here=here)):
+        trouble.append(_no_worker({other_host(job, here) for job in left}))
     counts = [f"{running} running"] if running else []
     counts += [f"{waiting} waiting"] if waiting else []
     return ", ".join([*(trouble or ["worker up"]), *counts]), Role.WARNING if trouble else Role.RUNNING
+
+
+def _no_worker(hosts: Collection[str | None]) -> str:
+    """`hosts`: those that lack a worker; None: this one."""
+    others = [host for host in hosts if host is not None]
+    if len(others) < len(hosts):
+        return "no worker"
+    where = shortened(plain(others[0]), _HOST_WIDTH) if len(others) == 1 else counted(len(others), "host")
+    return f"no worker on {where}"
