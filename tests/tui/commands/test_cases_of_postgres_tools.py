@@ -136,6 +136,16 @@ VACUUMDB: Final = (
     Case("no foreign table among all", A, not_planned="elsewhere"),
     Case("a view", f"{V} --analyze --object vacview", refused="is a view"),
     Case("a partitioned table among all", A, (r'^ANALYZE \(VERBOSE\) (ONLY )?"public"\."parted"$',), "VACUUM"),
+    Case(
+        "a partitioned table by name", f"{A} --object parted",
+        (r'^ANALYZE \(VERBOSE\) ONLY "public"\."parted"$', r'^ANALYZE \(VERBOSE\) "public"\."part1"$'),
+        since=18,
+    ),
+    Case(
+        "a column of a partitioned table", f"{A} --object 'parted(a)'",
+        (r'^ANALYZE \(VERBOSE\) ONLY "public"\."parted" \("a"\)$', r'"part1" \("a"\)$'),
+        since=18,
+    ),
     Case("a partitioned table among all in stages", f"{A} --in-stages", (r'ANALYZE .*"public"\."parted"$',), "VACUUM"),
     Case(
         "three times", f"{A} --in-stages --object vactable",

@@ -66,16 +66,19 @@ def scope(
         _refuse_impossible(operation, options, choice, indexes, parts, tables)
     relations = [choice.relation for choice in named]
     tables = [*tables, *(table for table in relations if isinstance(table, Table) and table.is_foreign)]
-    table_oids = {table.oid for table in relations if isinstance(table, Table)}
-    if operation is not Operation.ANALYZE:  # ANALYZE does the partitions itself, or only the parent is meant
-        table_oids = _with_partitions(table_oids, partitions)
+    table_oids = _with_partitions({table.oid for table in relations if isinstance(table, Table)}, partitions)
     index_oids = {index.oid for index in relations if isinstance(index, Index)}
     index_oids.update(leaf for index in relations if isinstance(index, PartitionedIndex) for leaf in index.leaves)
     return Scope(
         tables=[table for table in tables if table.oid in table_oids],
         indexes=[index for index in indexes if index.oid in index_oids or index.table_oid in table_oids],
         is_named=True,
-        columns={choice.relation.oid: choice.columns for choice in named if choice.columns},
+        columns={
+            oid: choice.columns
+            for choice in named
+            if choice.columns
+            for oid in _with_partitions({choice.relation.oid}, partitions)
+        },
     )
 
 
