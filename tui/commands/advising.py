@@ -192,7 +192,7 @@ async def _only_needed(
             failed.append(not_begun(request, advice, args))
             continue
         by_hand = _by_hand(advice)
-        codes |= {REFUSED for one in by_hand if one.level is Level.NOW}
+        codes |= {REFUSED for one in by_hand if one.level is Level.NOW or one.is_critical}
         left_out = {} if can_confirm else _to_confirm(request, advice)
         allowed = replace(request, operations=tuple(one for one in request.operations if one not in left_out))
         for operation, why in left_out.items():
@@ -200,6 +200,8 @@ async def _only_needed(
             codes.add(SKIPPED)
         if (narrowed := needed(allowed, advice)) is not None:
             requests.append(inspector.applicable(narrowed))
+            check = blocking_check(request, advice)
+            codes |= {REFUSED} if check is not None and check.needs_manual_fix else set()
             if _is_narrowed(narrowed, request, advice):
                 only = listed(narrowed.options.objects, 3)
                 output.notice(f"{named(request.target)}: only {plain(only)} now; the check of the others stays due")

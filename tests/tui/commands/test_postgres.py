@@ -65,6 +65,13 @@ def test_run_needed_does_what_advise_calls_for(dbtend: CommandLine, shop: Databa
     assert "needs nothing" in dbtend("run", shop.url, "--needed").out
 
 
+def test_needed_tells_by_its_exit_code_of_databases_near_the_wraparound(dbtend: CommandLine, shop: Database) -> None:
+    """Nothing that is done in this database helps."""
+    dbtend.configure("[advice]\nage_critical = '0%'")
+    result = dbtend("run", shop.url, "--needed")
+    assert (result.code, "near the wraparound" in result.err) == (4, True), result.err
+
+
 def test_what_locks_everybody_out_needs_a_yes(dbtend: CommandLine, shop: Database) -> None:
     result = dbtend("run", shop.url, "--op", "vacuum-full", "--object", "item")
     assert result.code == 2
