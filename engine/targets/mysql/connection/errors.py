@@ -40,7 +40,8 @@ DISK_FULL: Final = frozenset({1021, 1114, 1878, 3675})
 NOT_SUPPORTED: Final = frozenset({1178, 1235, 1286, 1845, 1846})
 """The server cannot do this; also raised for an ALTER TABLE that is impossible with this ALGORITHM or LOCK."""
 DAMAGED: Final = frozenset({1033, 1034, 1035, 1194, 1195, 1712, 1812, 1877, 1932})
-LOST: Final = frozenset({1053, 1080, 1927, 2006, 2013, 2055, 3032, 4031})
+CONNECTION_LOST: Final = 2013
+LOST: Final = frozenset({1053, 1080, 1927, 2006, CONNECTION_LOST, 2055, 3032, 4031})
 """The server or the network ended the connection."""
 NO_SPACE: Final = 28
 """ENOSPC, the number of the operating system in `Got error 28 ... from storage engine`."""

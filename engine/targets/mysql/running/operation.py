@@ -20,7 +20,7 @@ from engine.domain.steps import Facts
 from engine.targets.command_monitor import gave_way
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import lost_connection
+from engine.targets.mysql.connection.errors import CONNECTION_LOST, lost_connection
 from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.planning.operation_specs import BLOCKS_NOBODY
@@ -35,7 +35,7 @@ from engine.targets.mysql.running.checking import Checks
 from engine.targets.mysql.running.monitor import Monitor, Watched
 from engine.targets.mysql.running.orphan_cleanup import end_lost, marked, recovery_data
 from engine.targets.mysql.running.progress import Progress
-from engine.targets.mysql.running.result import partial_effect, step_result
+from engine.targets.mysql.running.result import partial_effect, step_result, was_interrupted
 from engine.targets.mysql.running.sizes import Sizes
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.plans import OperationPlan, PlannedStep
@@ -200,6 +200,8 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
                 answer = await statement.run(pooled.connection, command, self._reader, *stops)
         finally:
             self._monitor.unwatch(number)
+        if was_interrupted(answer) and not await pooled.answers():  # MySQL, when it shuts down
+            answer = Answer(error=pymysql.OperationalError(CONNECTION_LOST, "the server ended the connection"))
         lost = answer.error is not None and not answer.was_asked_to_stop and lost_connection(answer.error)
         return Run(answer, watched, pooled.server, size_before, lost, kills_before)
 

@@ -19,6 +19,7 @@ from engine.targets.check_results import CHECK_UNFINISHED, check_result
 from engine.targets.mysql.connection.errors import (
     ALLOWS_NO_CHANGE,
     DAMAGED,
+    INTERRUPTED,
     NO_RIGHT,
     NO_TABLE,
     NOT_SUPPORTED,
@@ -92,6 +93,15 @@ def verdict(rows: Sequence[Row]) -> Verdict:
     notes = [*by_kind.get("note", ()), *by_kind.get("info", ())]
     # A row with other columns is no verdict.
     return Verdict(tuple(errors), tuple(by_kind.get("warning", ())), tuple(notes), tuple(by_kind.get("status", ())))
+
+
+def was_interrupted(answer: Answer) -> bool:
+    """Whether the server says that it was ended there, and not by a cancel."""
+    if answer.was_asked_to_stop:
+        return False
+    if answer.error is not None:
+        return number_of(answer.error) == INTERRUPTED
+    return all(len(row) == 4 for row in answer.rows) and bool(verdict(answer.rows).says(_INTERRUPTED))
 
 
 def step_result(

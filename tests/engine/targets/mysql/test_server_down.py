@@ -51,3 +51,17 @@ async def test_a_rebuild_is_begun_again_after_a_restart_and_not_where_the_server
             result = await session.execute(step, StepContext())
             assert (result.status, result.never_began) == (Status.SKIPPED, True)
         await asyncio.to_thread(own.start)
+
+
+async def test_a_rebuild_that_a_shutdown_interrupts_is_begun_again_as_well(own_server: MySqlServer) -> None:
+    own = own_server
+    with own.running(), new_database(own) as database:
+        filled(database, "item", 100_000)
+        async with asyncio.timeout(90), connected(database.url) as session:
+            (step,) = (await session.plan(Operation.REBUILD, Options())).steps
+            running = asyncio.create_task(session.execute(step, StepContext()))
+            await until(database, runs("ALTER", "altering table"))
+            await asyncio.to_thread(own.stop)
+            await asyncio.to_thread(own.start)
+            result = await running
+        assert (result.status, result.error) == (Status.COMPLETED, None)
