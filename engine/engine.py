@@ -256,6 +256,11 @@ class Engine:
         """Whether its user may run jobs."""
         return self._store.may_run
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an operation runs in this engine."""
+        return self._processor is not None and self._processor.is_busy
+
     def require_may_run(self) -> None:
         """Raises ReadOnlyError if the user of this shared store may not run jobs."""
         _require_may_run(self._store)

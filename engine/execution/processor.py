@@ -90,6 +90,11 @@ class JobProcessor:
         self._wakes = 0
         self._wake = asyncio.Event()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an operation runs."""
+        return bool(self._running)
+
     def adopt(self, parent_ids: Iterable[int]) -> None:
         """Add these parents, if this processor runs only its own jobs."""
         if self._own_jobs is not None:

@@ -158,7 +158,10 @@ _FLEET: Final = (
 _WORKER: Final = (
     # Options for the process that starts a worker: it passes passwords to it, and learns why it ended.
     *(flag("--passwords-from-stdin", HIDDEN), flag("--json", HIDDEN)),
-    value("--idle-exit", "SECONDS", typed_values.seconds, "end after this time without work"),
+    value(
+        "--idle-exit", "SECONDS", typed_values.seconds,
+        "end after this time without work, or after an hour without the server of a shared store",
+    ),
     repeatable(
         "--queue", "NAME", typed_values.queue,
         "of a shared store: take the jobs of this queue instead of those for any host, which is the queue `any`;"

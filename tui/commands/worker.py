@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -20,9 +21,16 @@ from typing import TYPE_CHECKING, Any, Final
 from engine import Engine, Pause, Retention, StoreLocation
 from engine.config.model import Config
 from engine.domain import typed_passwords
-from engine.domain.errors import DbtendError, ReadOnlyError, StoreError, StoreLostError, UsageError
+from engine.domain.errors import (
+    DbtendError,
+    ReadOnlyError,
+    StoreError,
+    StoreLostError,
+    StoreUnreachableError,
+    UsageError,
+)
 from engine.domain.frozen import frozen
-from engine.domain.humanize import counted
+from engine.domain.humanize import counted, span
 from engine.domain.lazy_import import lazy
 from engine.domain.value_types import ANY_HOST
 from engine.execution.cancels_from_afar import cancelling_from_afar
@@ -40,7 +48,7 @@ from tui.workers import metrics_server
 from tui.workers.detached import has_pool, serving, sole_pool
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
 from tui.workers.signals import STOP_SIGNALS, has_terminal
-from tui.workers.tasks import first_of, opened, patiently
+from tui.workers.tasks import first_of, opened
 from tui.workers.worker_log import log_to_stderr
 
 if TYPE_CHECKING:
@@ -51,6 +59,8 @@ else:
 
 _LOOK_EVERY: Final = 0.25
 """Seconds between two looks whether the pool that serves the store is gone."""
+UNREACHABLE_EXIT: Final = 3600.0
+"""Seconds after which a worker that ends when idle no longer waits for the server of its store."""
 log = logging.getLogger("dbtend")
 
 
@@ -215,6 +225,7 @@ class _Host:
     async def work(self, process: PoolProcess) -> bool:
         """Carry out jobs; whether it was asked to stop, rather than had nothing left to do."""
         retention = self.retention if process.number == 0 else None
+        patience = math.inf if self.is_permanent else UNREACHABLE_EXIT
         with _stopping(process.lifeline) as (stop, alone):
             async with AsyncExitStack() as stack:
                 opening = partial(
@@ -228,30 +239,50 @@ class _Host:
                     queues=self.queues,
                     schedules=self.is_permanent and process.number == 0,
                 )
-                engine = await opened(opening, stack, stop)
+                engine = await opened(opening, stack, stop, give_up_after=patience)
                 if engine is None:
-                    return True
+                    if not stop.is_set():
+                        self._log_unreachable(process)
+                    return stop.is_set()
                 if process.number == 0:
                     await self._serve_metrics(engine, stack)
                     await self._tell_people(engine, stack)
                 elif self.metrics is not None:
                     self.metrics.close()
                 process.ready()
-                drained = asyncio.Event()
-                while not stop.is_set():
-                    with serving(self.place):
-                        idle = [] if self.idle_exit is None else [_idle(engine, self.idle_exit)]
-                        await first_of(stop.wait(), _idle_once(alone, engine), _told(engine, drained), *idle)
-                    if drained.is_set() and not stop.is_set():
-                        log.info("this host is drained: it takes no more jobs, and ends when what it runs has ended")
-                        await first_of(stop.wait(), engine.drain())
-                        if not stop.is_set():
-                            return False
-                    # From here on no one counts on this process, so the jobs submitted before are the last ones for it.
-                    if not stop.is_set() and not await patiently(engine.has_served_jobs):
-                        return False
+                if not await self._take_jobs(engine, process, stop, alone):
+                    return False
                 await engine.drain(self.grace)
         return True
+
+    async def _take_jobs(self, engine: Engine, process: PoolProcess, stop: asyncio.Event, alone: asyncio.Event) -> bool:
+        """Return when it is to end: whether it was asked to stop."""
+        drained, unreachable = asyncio.Event(), asyncio.Event()
+        while not stop.is_set():
+            with serving(self.place):
+                ends = [stop.wait(), _idle_once(alone, engine), _told(engine, drained)]
+                if self.idle_exit is not None:
+                    ends += [_idle(engine, self.idle_exit), _unreachable(engine, UNREACHABLE_EXIT, unreachable)]
+                await first_of(*ends)
+            if unreachable.is_set() and not stop.is_set():
+                self._log_unreachable(process)
+                return False
+            if drained.is_set() and not stop.is_set():
+                log.info("this host is drained: it takes no more jobs, and ends when what it runs has ended")
+                await first_of(stop.wait(), engine.drain())
+                if not stop.is_set():
+                    return False
+            # From here on no one counts on this process, so the jobs submitted before are the last ones for it.
+            if not stop.is_set() and not await _may_have_jobs(engine):
+                return False
+        return True
+
+    def _log_unreachable(self, process: PoolProcess) -> None:
+        """The first process tells it for all of the pool."""
+        if process.number == 0:
+            log.warning(
+                "%s: its server could not be reached for %s: this worker ends", self.store, span(UNREACHABLE_EXIT)
+            )
 
     async def _serve_metrics(self, engine: Engine, stack: AsyncExitStack) -> None:
         if self.metrics is not None:
@@ -327,6 +358,27 @@ async def _told(engine: Engine, drained: asyncio.Event) -> None:
     drained.set()
 
 
+async def _unreachable(engine: Engine, seconds: float, told: asyncio.Event) -> None:
+    """Set `told` when the server of the store could not be reached for so long, and nothing runs here."""
+    while True:
+        while engine.lost is None:
+            await engine.reach_changed()
+        try:
+            async with asyncio.timeout(seconds):
+                await engine.reach_changed()
+        except TimeoutError:
+            if not engine.is_busy:
+                return told.set()
+
+
+async def _may_have_jobs(engine: Engine) -> bool:
+    """Whether a job that a worker serves is open; True while the store cannot be asked."""
+    try:
+        return await engine.has_served_jobs()
+    except StoreUnreachableError:
+        return True
+
+
 async def _idle_once(alone: asyncio.Event, engine: Engine) -> None:
     await alone.wait()
     await _idle(engine, 1.0)
@@ -347,7 +399,7 @@ async def _idle(engine: Engine, seconds: float) -> None:
                     await moved.wait()
                 moved.clear()
             except TimeoutError:
-                if not await patiently(engine.has_served_jobs):
+                if not await _may_have_jobs(engine):
                     return
 
     await first_of(follow(), wait())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any, Final, TypeVar
@@ -42,11 +44,15 @@ async def patiently(do: Callable[[], Awaitable[T]]) -> T:
 
 
 async def opened(
-    opening: Callable[[], AbstractAsyncContextManager[Engine]], stack: AsyncExitStack, *stops: asyncio.Event
+    opening: Callable[[], AbstractAsyncContextManager[Engine]],
+    stack: AsyncExitStack,
+    *stops: asyncio.Event,
+    give_up_after: float = math.inf,
 ) -> Engine | None:
-    """The engine, of a shared store once its server can be reached; None if it is to stop before that."""
-    told = ""
-    while not any(stop.is_set() for stop in stops):
+    """The engine, of a shared store once its server can be reached; None if it is to stop before that, or after so
+    many seconds."""
+    told, give_up = "", time.monotonic() + give_up_after
+    while not any(stop.is_set() for stop in stops) and time.monotonic() < give_up:
         try:
             return await stack.enter_async_context(opening())
         except StoreUnreachableError as error:
