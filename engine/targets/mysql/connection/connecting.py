@@ -21,6 +21,7 @@ from engine.targets.mysql.connection.bounded import AnswerError, Wire
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import NO_RIGHT, connecting_error, number_of, reading_error
 from engine.targets.mysql.connection.login import TlsMode, methods, tls_context, tls_mode
+from engine.targets.mysql.connection.names import account
 from engine.targets.mysql.connection.server import RECOVERY, Cluster, Flavor, Server
 
 CONNECTED_WITHIN: Final = 10.0
@@ -102,7 +103,9 @@ async def _opened(address: Address, name: str) -> Connection:
         if isinstance(error, AnswerError):
             raise reading_error(what, error) from None
         if isinstance(error, pymysql.MySQLError):
-            problem = connecting_error(what, error, password=password, typed=typed is not None)
+            problem = connecting_error(
+                what, error, database=address.database, password=password, typed=typed is not None
+            )
             if isinstance(problem, PasswordNeededError):
                 typed_passwords.drop(what)
             raise problem from None
@@ -225,7 +228,9 @@ async def _leave_out_of_binlog(connection: Connection, flavor: Flavor, what: str
             raise
         right = "BINLOG ADMIN" if flavor is Flavor.MARIADB else "SESSION_VARIABLES_ADMIN"
         why = "the user may not keep changes out of the binary log"
-        raise TargetRefusedError(what, why, f"GRANT {right} ON *.* TO the user, or leave out --no-binlog") from None
+        (user,) = await connection.row("SELECT CURRENT_USER()", row=(str,))
+        grant = f"as an administrator: GRANT {right} ON *.* TO {account(user)};"
+        raise TargetRefusedError(what, why, f"leave out --no-binlog, or {grant}") from None
 
 
 _VARIABLES: Final = (

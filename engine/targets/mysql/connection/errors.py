@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from engine.domain.errors import (
 from engine.domain.masking import masked
 from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.bounded import AnswerError
+from engine.targets.mysql.connection.names import account, quote
 from engine.targets.mysql.connection.option_files import Password, unsafe_files
 
 LOCK_TIMEOUT: Final = 1205
@@ -32,7 +34,9 @@ INTERRUPTED: Final = 1317
 """A KILL QUERY ended the statement."""
 TIMED_OUT: Final = frozenset({1969, 3024})
 """max_statement_time or max_execution_time ended the statement."""
-NO_RIGHT: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1698})
+NOT_THIS_DATABASE: Final = 1044
+_ACCOUNT: Final = re.compile(r"'(.*)'@'([^']*)'")
+NO_RIGHT: Final = frozenset({NOT_THIS_DATABASE, 1095, 1142, 1143, 1227, 1370, 1698})
 NO_TABLE: Final = frozenset({1049, 1051, 1109, 1146})
 READ_ONLY: Final = frozenset({1290, 1792, 1836, 3989})
 NEEDS_KEY: Final = 3750
@@ -64,7 +68,6 @@ _REFUSALS: Final[Mapping[int, tuple[type[TargetError], str, str]]] = {
     1040: (TooManyConnectionsError, "the server has no connection left", "end some, or raise max_connections"),
     1203: (TooManyConnectionsError, "the user has no connection left", "end some, or raise max_user_connections"),
     1226: (TooManyConnectionsError, "the user has reached a limit of its account", "wait, or ALTER USER ... WITH ..."),
-    1044: (TargetUnavailableError, "the user has no right to this database", "GRANT SELECT ON DATABASE.* TO USER"),
     1049: (TargetUnavailableError, "the database does not exist", "list them with SHOW DATABASES"),
     1129: (TargetUnavailableError, "the server blocks this host after failed connections", "run FLUSH HOSTS there"),
     1130: (TargetUnavailableError, "the server has no user for this host", "CREATE USER 'USER'@'HOST' there"),
@@ -99,10 +102,13 @@ def server_message(error: BaseException) -> str:
     return masked("".join(filter(str.isprintable, lines[0])) if lines else "no reason given")
 
 
-def connecting_error(what: str, error: BaseException, *, password: str = "", typed: bool = False) -> TargetError:
+def connecting_error(
+    what: str, error: BaseException, *, database: str = "", password: str = "", typed: bool = False
+) -> TargetError:
     """The error of a failed connection.
 
     Args:
+        database: the one that was named.
         password: the one that was tried.
         typed: whether the user typed it.
     """
@@ -133,6 +139,11 @@ def connecting_error(what: str, error: BaseException, *, password: str = "", typ
         why = "the password is wrong, or the user does not exist"
         hint = f"correct it in {password.file}" if isinstance(password, Password) else WHERE_PASSWORDS_ARE
         return TargetUnavailableError(what, why, hint)
+    if number == NOT_THIS_DATABASE:
+        named = _ACCOUNT.search(server_message(error))
+        user = account(f"{named[1]}@{named[2]}") if named else "USER"
+        hint = f"as an administrator: GRANT SELECT ON {quote(database)}.* TO {user};"
+        return TargetUnavailableError(what, "the user has no right to this database", hint)
     if number in _REFUSALS:
         kind, why, hint = _REFUSALS[number]
         return kind(what, why, hint)

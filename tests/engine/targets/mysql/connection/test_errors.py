@@ -27,6 +27,11 @@ def test_a_certificate_of_another_name_is_not_one_of_an_unknown_authority() -> N
     assert "?ssl-ca=PATH" in connecting_error(HERE, certificate_error(20)).hint
 
 
+def test_the_grant_for_a_database_quotes_its_names() -> None:
+    error = pymysql.OperationalError(1044, "Access denied for user 'it's'@'10.%' to database 'a`b'")
+    assert connecting_error("x", error, database="a`b").hint.endswith("GRANT SELECT ON `a``b`.* TO 'it''s'@'10.%';")
+
+
 def test_a_name_that_cannot_be_resolved_is_said_to_be_one() -> None:
     error = connecting_error(HERE, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
     assert error.why == "its host name cannot be resolved"
