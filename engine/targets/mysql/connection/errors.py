@@ -171,6 +171,8 @@ def reading_error(what: str, error: pymysql.MySQLError) -> TargetError:
         return TargetUnavailableError(what, server_message(error), hint)
     if lost_connection(error):
         return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
+    if is_disk_full(error):
+        return TargetError(what, "the disk of the server is full", "make room there, then try again")
     if number == LOCK_TIMEOUT:
         return TargetBusyError(what, "a table is locked by another session", "try again later")
     if number in TIMED_OUT:

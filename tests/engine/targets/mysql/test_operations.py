@@ -19,7 +19,7 @@ from tests.engine.targets.server_session import connected, plan, run
 from tests.mysql_databases import MySqlDatabase
 
 OFFLINE = ServerOptions(offline=True)
-ODD = ("or`der", "é 100%s", "SELECT", "a.b", "semi;colon -- */")
+ODD = ("or`der", "é 100%s", "SELECT", "a.b", "semi;colon -- */", "q'u\"o\\te", "new\nline\x1b[31m", "*/ {x} /*\u202e")
 
 
 def statuses(results: object) -> set[Status]:

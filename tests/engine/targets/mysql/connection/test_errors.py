@@ -11,7 +11,7 @@ import pytest
 
 from engine.domain.errors import UsageError
 from engine.targets.mysql.connection.address import address
-from engine.targets.mysql.connection.errors import connecting_error
+from engine.targets.mysql.connection.errors import connecting_error, reading_error
 
 HERE = "mysql://ann@db1:3306/shop"
 
@@ -25,6 +25,17 @@ def certificate_error(code: int) -> ssl.SSLCertVerificationError:
 def test_a_certificate_of_another_name_is_not_one_of_an_unknown_authority() -> None:
     assert "?ssl-mode=VERIFY_CA" in connecting_error(HERE, certificate_error(64)).hint
     assert "?ssl-ca=PATH" in connecting_error(HERE, certificate_error(20)).hint
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pymysql.OperationalError(3, "Error writing file '/tmp/MYfd=37' (Errcode: 28 \"No space left on device\")"),
+        pymysql.OperationalError(1114, "The table '/tmp/#sql1_2_3' is full"),
+    ],
+)
+def test_a_catalog_that_cannot_be_read_for_want_of_disk_space_says_so(error: pymysql.MySQLError) -> None:
+    assert reading_error(HERE, error).why == "the disk of the server is full"
 
 
 def test_the_grant_for_a_database_quotes_its_names() -> None:
