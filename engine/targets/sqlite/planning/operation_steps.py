@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from engine.domain.humanize import counted, listed, size
@@ -239,22 +240,24 @@ def reindex_steps(
     whole: str = "",
     failing: Collection[str] = (),
     turns: Turns = NO_TURNS,
+    pages: Mapping[str, int] = MappingProxyType({}),
 ) -> list[SqliteStep]:
     """One step per index, so that each has its own outcome, or for many small ones. The schema is named because a bare
     `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes.
-    `whole`: why no index is rebuilt on its own, if so. `failing`: the indexes that cannot be rebuilt."""
+    `whole`: why no index is rebuilt on its own, if so. `failing`: the indexes that cannot be rebuilt. `pages`: how many
+    an index, or a table without rowid, is known to have."""
     reason = "there is no index, so there is nothing to rebuild"
     step = step_of(Operation.REINDEX, summary, Method.TRANSACTION, "REINDEX", reason)
     step = replace(step, operation=Operation.REINDEX)
     if not indexes:
         return [step]
-    sizes = _index_sizes(indexes, tables, summary)
+    sizes = _index_sizes(indexes, tables, summary, pages)
     parts = [
         Part(
             index.name,
             f"REINDEX main.{quote(index.name)}",
             f"{'PRIMARY KEY or UNIQUE' if index.automatic else 'index'} of table {index.table}",
-            costs.reindex_of(size) if index.rows is None and are_rebuilt_soon(summary) else costs.reindex(index),
+            _cost_of_rebuilding(index, size, summary),
             size,
         )
         for index, size in zip(indexes, sizes, strict=True)
@@ -279,6 +282,15 @@ def reindex_steps(
     return [*steps, *log_written_back(summary, "in WAL mode the new indexes are in the log until it is written back")]
 
 
+def _cost_of_rebuilding(index: Index, size: int, summary: Summary) -> Cost:
+    """The larger of what its entries and, if it is a table with whole rows, its bytes take."""
+    by_size = costs.reindex_of(size)
+    if index.rows is None and are_rebuilt_soon(summary):
+        return by_size
+    by_rows = costs.reindex(index)
+    return replace(by_rows, seconds=max(by_rows.seconds or 0, by_size.seconds or 0)) if index.is_table else by_rows
+
+
 def are_rebuilt_soon(summary: Summary) -> bool:
     """Whether the file is small, or there are many indexes that are rebuilt in a moment all together, whatever is in
     them."""
@@ -287,8 +299,10 @@ def are_rebuilt_soon(summary: Summary) -> bool:
     return are_many or is_small(summary)
 
 
-def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Summary) -> list[int]:
-    """How big each index is likely to be: its share of the entries of all.
+def _index_sizes(
+    indexes: Iterable[Index], tables: Sequence[Table], summary: Summary, pages: Mapping[str, int]
+) -> list[int]:
+    """How big each index is; where its pages are unknown, by its share of the entries of all.
 
     One that is a table itself has a share of the rest. With an unknown number of rows it counts as big as
     any.
@@ -305,7 +319,11 @@ def _index_sizes(indexes: Iterable[Index], tables: Sequence[Table], summary: Sum
             return 1 / max(summary.tables + summary.indexes, 1)
         return SHARE_OF_INDEXES * (index.rows * index.columns / entries if entries else 0.0)
 
-    return [round(summary.used * share(index)) for index in indexes]
+    known = [pages.get(index.table if index.is_table else index.name) for index in indexes]
+    return [
+        round(summary.used * share(index)) if number is None else number * summary.page_size
+        for index, number in zip(indexes, known, strict=True)
+    ]
 
 
 def _index_needs(size: int, summary: Summary, directory: str, temporary_directory: str | None) -> tuple[Need, ...]:

@@ -188,6 +188,8 @@ async def _reindex(reader: Reader, summary: Summary, options: Options, turns: Tu
         why = "an earlier job has rebuilt every index, and its write-ahead log is not written back"
         follow_up = operation_steps.log_written_back(summary, why)
         return replace(_of(Operation.REINDEX, follow_up), not_needed=None if follow_up else ALL_DONE)
+    roots = {index.table if index.is_table else index.name for index in indexes}
+    sizes = {} if soon else await reader.tree_sizes(roots)
     whole = await _why_whole(reader, options)
     problems = await _problems(reader, "REINDEX", "REINDEX", () if whole else [index.name for index in indexes])
     steps = operation_steps.reindex_steps(
@@ -199,6 +201,7 @@ async def _reindex(reader: Reader, summary: Summary, options: Options, turns: Tu
         whole=whole,
         failing=problems.keys(),
         turns=turns,
+        pages={name: size.pages for name, size in sizes.items()},
     )
     return replace(_of(Operation.REINDEX, steps), warnings=preflight.certain_to_fail(problems.items()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.targets.sqlite.reading import check_program, full_text, page_fill, page_map, read_times, renumbering
     from engine.targets.sqlite.reading.catalog import Segments, Table, Texts
     from engine.targets.sqlite.reading.page_fill import PageFill
+    from engine.targets.sqlite.reading.page_map import TreeSize
     from engine.targets.sqlite.reading.renumbering import Renumbering
 else:
     check_program = lazy("engine.targets.sqlite.reading.check_program", "only the plan of a check needs it")
@@ -156,6 +157,16 @@ class Reader:
 
         return await self.read(look)
 
+    async def tree_sizes(self, names: Collection[str]) -> dict[str, TreeSize]:
+        """How large these tables and indexes are, as far as that is found out quickly."""
+
+        def look(connection: sqlite3.Connection) -> dict[str, TreeSize]:
+            file, log = self._descriptors()
+            roots = [root for root in page_map.roots_of(connection) if root.name in names]
+            return {} if file is None else page_map.sizes_of(file, roots, log=log, in_all=shape.COUNTING)
+
+        return await self.read(look)
+
     async def read_times(self) -> ReadTimes | None:
         """What the order of its pages costs, as `read_times.py` measures it. A cancel stops it at once."""
         stop = threading.Event()
@@ -191,7 +202,10 @@ class Reader:
         tables = shape.named_tables(await self.tables_uncounted(), objects)
         # Counting reads pages here and there, which takes longer from a disk than what it is for may take.
         seconds = shape.COUNTING if counting and not await asyncio.to_thread(is_cold, self.path) else 0.0
-        return await shape.with_rows(self.connection, tables, counting=seconds)
+        tables = await shape.with_rows(self.connection, tables, counting=seconds)
+        unknown = {table.name for table in tables if table.without_rowid and table.rows is None}
+        sizes = await self.tree_sizes(unknown) if unknown else {}
+        return [shape.having(table, sizes[table.name].cells) if table.name in sizes else table for table in tables]
 
     async def tables_uncounted(self) -> list[Table]:
         """All tables, with the row counts of the statistics only; read again only after a change."""

@@ -157,6 +157,15 @@ def test_a_table_without_rowid_is_planned_with_what_it_takes_to_rebuild() -> Non
     assert [need.bytes for need in step.needs] == [round(USED * 0.65 / 2)]
 
 
+def test_an_index_whose_pages_are_known_needs_room_for_these_and_no_more() -> None:
+    pages = {'a"i': 7}
+    (step,) = operation_steps.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None, pages=pages)
+    assert [need.bytes for need in step.needs] == [7 * SUMMARY.page_size]
+    key = Index(name="key", table="k", automatic=True, unique=True, columns=4, is_table=True)
+    (step,) = operation_steps.reindex_steps([key], [Table(name="k")], SUMMARY, "/srv/a.db", None, pages={"k": 9})
+    assert [need.bytes for need in step.needs] == [9 * SUMMARY.page_size]
+
+
 def test_reasons_count_in_words() -> None:
     (limited,) = operation_steps.analyze_steps([A], SUMMARY, limit=1000)
     (reindex,) = operation_steps.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None)

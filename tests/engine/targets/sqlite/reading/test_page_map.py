@@ -216,3 +216,24 @@ async def test_only_a_sqlite_file_has_a_page_map(tmp_path: Path) -> None:
         await inspector.page_map("postgresql:///sales")
     with pytest.raises(TargetError, match="no such file"):
         await inspector.page_map(str(tmp_path / "none.db"))
+
+
+@pytest.mark.parametrize("page_size", [512, 4096])
+def test_sizes_of_trees_are_about_what_sqlite_counts(tmp_path: Path, page_size: int) -> None:
+    path = filled(tmp_path / "a.db", page_size=page_size)
+    with closing(sqlite3.connect(path)) as db, path.open("rb") as file:
+        sizes = page_map.sizes_of(file.fileno(), page_map.roots_of(db), in_all=600)
+        by_sqlite = pages_by_dbstat(path)
+    pages = {name: size.pages for name, size in sizes.items() if name in by_sqlite}
+    assert pages == pytest.approx(by_sqlite, rel=0.1, abs=1)
+    assert [sizes[name].cells for name in ("t", "an index", "keyed", "empty")] == pytest.approx(
+        [3000] * 3 + [0], rel=0.1
+    )
+
+
+def test_a_tree_that_cannot_be_read_in_time_has_no_size(tmp_path: Path) -> None:
+    path = filled(tmp_path / "a.db")
+    with closing(sqlite3.connect(path)) as db, path.open("rb") as file:
+        assert page_map.sizes_of(file.fileno(), page_map.roots_of(db), in_all=-1) == {}
+        damaged = [page_map.Root("gone", 1_000_000, is_index=False), page_map.Root("zero", 0, is_index=True)]
+        assert page_map.sizes_of(file.fileno(), damaged, in_all=600) == {}
