@@ -30,7 +30,7 @@ REPAIRS_WITHIN: Final = 3600.0
 """Seconds that a REPAIR of a dead process is waited for: stopped, it would leave its table crashed."""
 _OF_DEAD_PROCESSES: Final = """
 SELECT CAST(id AS SIGNED), LEFT(info, 200) FROM information_schema.processlist
-WHERE info LIKE %s AND info NOT LIKE %s AND id <> CONNECTION_ID()
+WHERE db = DATABASE() AND info LIKE %s AND info NOT LIKE %s AND id <> CONNECTION_ID()
 """
 # Another session may have the number once the server restarted.
 _ON_CONNECTION: Final = """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pymysql
 import pytest
 
 from engine import Engine, JobId, Operation, Options, Reason, Status
@@ -14,6 +15,7 @@ from engine.store.ending_texts import format_worker_death
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import undo
 from engine.targets.mysql.reading.undo import ACTIVE, HELPER
+from engine.targets.mysql.running import orphan_cleanup
 from engine.targets.mysql.running import undo as running_undo
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import python
@@ -22,7 +24,8 @@ from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.mysql.test_damage_on_record import checked, damage
 from tests.engine.targets.server_session import connected, plan, run
-from tests.mysql_databases import MySqlDatabase
+from tests.mysql_databases import MySqlDatabase, new_database
+from tests.mysql_server import MySqlServer
 
 if TYPE_CHECKING:
     from engine import ChildJob
@@ -62,6 +65,25 @@ async def test_killed_in_the_middle_it_is_ended_on_the_server_and_run_again(
     await until(database, runs("").replace("COUNT(*)", "COUNT(*) = 0"))
     assert not list((database.server.data / database.name).glob("#sql*"))
     assert database("CHECK TABLE item QUICK")[-1][3] == "OK"
+
+
+async def test_a_command_on_another_database_belongs_to_a_job_that_goes_on(
+    database: MySqlDatabase, server: MySqlServer
+) -> None:
+    def asleep(number: int, session: pymysql.Connection[Any]) -> None:
+        with session.cursor() as cursor:
+            cursor.execute(f"/* dbtend store {number}.1/1 */ SELECT SLEEP(600)")
+
+    with new_database(server) as other, database.session() as dead, other.session() as alive:
+        running = [asyncio.create_task(asyncio.to_thread(asleep, *one)) for one in enumerate((dead, alive))]
+        await until(database, runs("SELECT SLEEP").replace("COUNT(*)", "COUNT(*) = 2"))
+        async with looking(database.url) as reader:
+            (ended,) = await orphan_cleanup.end_orphans(reader, "dbtend store 0.1/2")
+        still = database(runs("SELECT SLEEP").replace("COUNT(*)", "id, db"))
+        for number, _ in still:
+            database(f"KILL {number}")
+        await asyncio.gather(*running, return_exceptions=True)
+    assert [name for _, name in still] == [other.name], ended
 
 
 async def test_cancelled_by_force_what_runs_on_the_server_is_ended(database: MySqlDatabase, store_path: Path) -> None:
