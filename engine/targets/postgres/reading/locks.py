@@ -17,7 +17,7 @@ class Blockers:
 
     text: str
     transactions: str = ""
-    """The holders by what their transactions do: `pid 4711, SELECT since 9s (psql, ann)`."""
+    """The holders by what their transactions do: `pid 4711, SELECT for 9s (psql, ann)`."""
 
 
 NO_BLOCKERS: Final = Blockers("")

@@ -14,8 +14,6 @@ from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.postgres.running.wait_limits import WaitLimits
 
-MINUTE: Final = 60
-
 _SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
 # Only the first word of a command is shown, without leading comments.
 _DOES: Final = r"""
@@ -113,9 +111,9 @@ def blockers_of(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[t
         pid, who, state, does, seconds = (session[name] for name in ("pid", "who", "state", "does", "seconds"))
         lasts = span(seconds) if seconds is not None else ""
         words.append(f"pid {pid} ({', '.join(filter(None, (who, state)))}{f' for {lasts}' if lasts else ''})")
-        ago = f"{seconds:.0f} s" if seconds is not None and seconds < MINUTE else lasts
-        since = f", {does or state}" + (f" since {ago}" if ago else "")
-        transactions.append(f"pid {pid}{since}" + (f" ({who})" if who else ""))
+        transactions.append(
+            f"pid {pid}, {does or state}" + (f" for {lasts}" if lasts else "") + (f" ({who})" if who else "")
+        )
     prepared_texts = [prepared_text(name, seconds) for name, seconds in prepared_ones]
     return Blockers(", ".join(words + prepared_texts), "; ".join(transactions + prepared_texts))
 

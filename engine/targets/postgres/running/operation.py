@@ -120,14 +120,14 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         if not tables:
             return ""
         level = operation_specs.conflict_level(self.plan.operation, self._options.server)
-        older_than = min(self._lock_timeout, MOMENT)
-        blocking = await locks.holders(self._reader, level, tables, older_than=older_than)
+        limit = self._snapshot_limit(has_window)
+        blocking = await locks.holders(self._reader, level, tables, older_than=min(self._lock_timeout, MOMENT))
         if not blocking and self._rebuilds_concurrently:
-            blocking = await locks.oldest_snapshot(self._reader, self._lock_timeout, self._snapshot_limit(has_window))
+            blocking = await locks.oldest_snapshot(self._reader, self._lock_timeout, limit)
         if not blocking and any(step.method is Method.PG_REPACK for step in self._steps):
-            blocking = await locks.oldest_transaction(self._reader, older_than, self._snapshot_limit(has_window))
+            blocking = await locks.oldest_transaction(self._reader, self._lock_timeout, limit)
         elif not blocking and self.plan.operation is Operation.REPACK:
-            blocking = await locks.oldest_writer(self._reader, older_than)
+            blocking = await locks.oldest_writer(self._reader, self._lock_timeout)
         return f"it would have to wait: {blocking}" if blocking else ""
 
     def _snapshot_limit(self, has_window: bool) -> str:

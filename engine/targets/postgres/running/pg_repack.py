@@ -213,12 +213,12 @@ class PgRepack:
         watched.blockers = Blockers("", f"pid {pid}")
         if watched.wait_limits is not None:
             watched.wait_limits.observe(WaitsFor.TRANSACTIONS, time.monotonic())
-        phase = f"waiting for transaction of pid {pid}"
-        progress = watched.progress.fraction
-        watched.report(StepProgress(fraction=progress, phase=phase, waits_for=WaitsFor.TRANSACTIONS))
         with contextlib.suppress(TargetError):
             session = await session_of(self._reader, pid)
             watched.blockers = Blockers("", session.transactions or f"pid {pid}")
+        phase = f"waiting for transaction of {watched.blockers.transactions}"
+        progress = watched.progress.fraction
+        watched.report(StepProgress(fraction=progress, phase=phase, waits_for=WaitsFor.TRANSACTIONS))
 
 
 async def drop_leftovers(reader: Reader, connection: Connection, oid: int) -> bool:

@@ -307,7 +307,8 @@ async def test_an_older_transaction_is_waited_for_and_named(database: Database) 
             step = await first_step(session, Operation.REPACK, "item")
             running = asyncio.create_task(session.execute(step, StepContext(report=told)))
             async with asyncio.timeout(60):
-                while f"waiting for transaction of pid {reader.info.backend_pid}" not in told.phases:
+                who = f"waiting for transaction of pid {reader.info.backend_pid}, idle in transaction for "
+                while not any(phase.startswith(who) and "(somebody, postgres)" in phase for phase in told.phases):
                     assert not running.done(), running.result()
                     await asyncio.sleep(0.05)
             reader.rollback()
@@ -326,6 +327,12 @@ async def test_a_plan_names_the_transaction_that_it_waits_for_and_none_of_anothe
             pid = reader.info.backend_pid
             while not (named := await session.find_blockers(has_window=False)):  # it counts once it lasts  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+            async with connected(database.url, lock_timeout=60) as patient:
+                await patient.plan(Operation.REPACK, Options(objects=("item",)))
+                database.wait_for(
+                    f"SELECT clock_timestamp() - xact_start > '1.1s' FROM pg_stat_activity WHERE pid = {pid}"
+                )
+                assert await patient.find_blockers(has_window=False) == ""  # it is soon over
     assert f"pid {pid} (" in named
     assert "pg_repack waits for that after its copy, up to 1h (--snapshot-wait)" in named
 
@@ -338,7 +345,7 @@ async def test_an_older_transaction_is_waited_for_no_longer_than_allowed(databas
             options = Options(objects=("item",), server=ServerOptions(snapshot_wait=0.1))
             step = (await session.plan(Operation.REPACK, options)).steps[0]
             result = await session.execute(step, StepContext())
-    assert f"the transaction of pid {pid}, idle in transaction since " in str(result.error)
+    assert f"the transaction of pid {pid}, idle in transaction for " in str(result.error)
     assert "(somebody, postgres)" in str(result.error)
     assert (result.requeue, database.value(LEFT)) == (True, 0)
 

@@ -78,7 +78,7 @@ async def test_a_snapshot_on_another_table_is_waited_for_beyond_the_lock_timeout
             other.rollback()
             result = await running
     assert (result.status, result.error) == (Status.COMPLETED, None)
-    assert re.search(rf" pid {pid}, .* \d+ s \(somebody, postgres\)$", phase)
+    assert re.search(rf" pid {pid}, .* for \d+s \(somebody, postgres\)$", phase)
     assert is_rebuilt(shop, before)
     assert shop.invalid_indexes() == []
 

@@ -188,8 +188,8 @@ def test_waiting_says_for_whom() -> None:
 @pytest.mark.parametrize(
     ("phase", "said"),
     [
-        ("waiting for old snapshots", "waiting for snapshot of pid 13, SELECT since 9 s"),
-        ("waiting for readers before dropping", "waiting for transaction of pid 13, SELECT since 9 s"),
+        ("waiting for old snapshots", "waiting for snapshot of pid 13, SELECT for 9s"),
+        ("waiting for readers before dropping", "waiting for transaction of pid 13, SELECT for 9s"),
     ],
 )
 def test_waiting_for_transactions_is_no_waiting_for_a_lock(phase: str, said: str) -> None:
@@ -197,7 +197,7 @@ def test_waiting_for_transactions_is_no_waiting_for_a_lock(phase: str, said: str
         **rebuild(phase),
         "wait_event_type": "Lock",
         "wait_event": "virtualxid",
-        "transactions": "pid 13, SELECT since 9 s",
+        "transactions": "pid 13, SELECT for 9s",
     }
     told = Progress(Model.REINDEX_CONCURRENTLY, SUBJECT).update(row, 0.0)
     assert (told.phase, told.waits_for) == (said, WaitsFor.TRANSACTIONS)
@@ -259,5 +259,5 @@ def test_who_is_in_the_way_is_told_with_since_when() -> None:
     assert blockers_of([idle, hidden]).text == (
         "pid 4711 (psql, ann, idle in transaction for 1h2m5s), pid 12 (of another role)"
     )
-    assert blockers_of([busy]).transactions == "pid 13, SELECT since 9 s (app)"
+    assert blockers_of([busy]).transactions == "pid 13, SELECT for 9s (app)"
     assert blockers_of([hidden]).transactions == "pid 12, of another role"
