@@ -193,4 +193,4 @@ def test_the_doctor_says_whether_autovacuum_keeps_up(dbtend: CommandLine, shop: 
     (check,) = (one for one in dbtend("doctor", shop.url, "--json").json["checks"] if one["what"] == "autovacuum")
     assert check["level"] == "warn"
     assert check["found"] == f"{shop.name}: nothing is vacuumed or analyzed by the server itself"
-    assert check["fix"] == "autovacuum is off: set autovacuum and track_counts to on"
+    assert check["fix"] == "autovacuum is off: set autovacuum to on"

@@ -12,7 +12,10 @@ from engine.targets.operation_specs import Autovacuum as Verdict
 from engine.targets.postgres.reading.autovacuum import Autovacuum, Waiting
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
-_UNSEEN: Final = "no cause is seen now: vacuum them, and where it happens again lower autovacuum_vacuum_scale_factor"
+_UNSEEN: Final = (
+    "no cause is seen now: vacuum them. Where it happens again, and the server's log has 'canceling autovacuum task', "
+    "locks end it; else lower autovacuum_vacuum_scale_factor"
+)
 STOPS_BEFORE: Final = 3_000_000
 """The server takes no more writes when so many transaction ids are left."""
 
@@ -30,8 +33,8 @@ class Behind(StrEnum):
 def behind(state: Autovacuum, horizon: XminHorizon) -> Mapping[Behind, str]:
     """Each reason in words."""
     found = {}
-    if not state.is_on:
-        found[Behind.OFF] = "autovacuum is off: set autovacuum and track_counts to on"
+    if state.turned_off:
+        found[Behind.OFF] = f"autovacuum is off: set {state.turned_off} to on"
     elif 0 < state.most_workers <= state.workers:
         is_one = state.workers == 1
         busy = "the only autovacuum worker is busy" if is_one else f"all {state.workers} autovacuum workers are busy"

@@ -13,7 +13,8 @@ from engine.targets.postgres.reading.reader import Reader
 LONG: Final = 60.0
 """Seconds: autovacuum looks at each database that often by default."""
 _STATE: Final = """
-SELECT current_setting('autovacuum')::bool AND current_setting('track_counts')::bool,
+SELECT concat_ws(' and ', CASE WHEN NOT current_setting('autovacuum')::bool THEN 'autovacuum' END,
+        CASE WHEN NOT current_setting('track_counts')::bool THEN 'track_counts' END),
     current_setting('autovacuum_max_workers')::int, count(*)::int,
     (count(*) FILTER (WHERE wait_event = 'VacuumDelay'))::int,
     coalesce(nullif(current_setting('autovacuum_vacuum_cost_limit')::int, -1),
@@ -47,7 +48,8 @@ class Waiting:
 
 @frozen
 class Autovacuum:
-    is_on: bool = True
+    turned_off: str = ""
+    """Which of the settings that it needs are off; "" for none."""
     most_workers: int = 3
     workers: int = 0
     """Workers that run now; 0, too, where the role does not see them."""
@@ -63,10 +65,10 @@ class Autovacuum:
 
 async def read(reader: Reader, urgent: Collection[int]) -> Autovacuum:
     """`urgent`: oids of the tables that need VACUUM most. Raises TargetError."""
-    is_on, most, workers, asleep, cost_limit = await reader.row(_STATE, row=(bool, int, int, int, int))
+    turned_off, most, workers, asleep, cost_limit = await reader.row(_STATE, row=(str, int, int, int, int))
     (may_read,) = await reader.row(_MAY_READ_CHECKPOINT, row=(bool,))
     (rate,) = await reader.row(_RATE, row=(float | None,)) if may_read else (None,)
     holders = await locks.holders(reader, "maintenance", urgent, older_than=LONG) if urgent else ""
     scores = await reader.rows(_SCORES, row=(str, str, float, int)) if reader.server.version >= 190_000 else []
     waiting = next((Waiting(shown(schema, name), score, tables) for schema, name, score, tables in scores), None)
-    return Autovacuum(is_on, most, workers, asleep, cost_limit, holders, rate, waiting)
+    return Autovacuum(turned_off, most, workers, asleep, cost_limit, holders, rate, waiting)

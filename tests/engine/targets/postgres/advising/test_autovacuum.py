@@ -24,7 +24,7 @@ SLEEPER = XminHorizon([Holder("pid 7", 5, 400.0, "psql, joe, idle in transaction
     ("state", "horizon", "expected"),
     [
         (Autovacuum(), NOTHING_HELD, {}),
-        (Autovacuum(is_on=False), NOTHING_HELD, {Behind.OFF: "set autovacuum and track_counts to on"}),
+        (Autovacuum("autovacuum"), NOTHING_HELD, {Behind.OFF: "autovacuum is off: set autovacuum to on"}),
         (
             Autovacuum(workers=3),
             NOTHING_HELD,
@@ -63,10 +63,10 @@ def test_each_reason_names_the_setting_to_change(
     [
         (Autovacuum(), {}, "", True, "keeps up"),
         (Autovacuum(), {}, "track_counts is off here", True, "unknown: track_counts is off here"),
-        (Autovacuum(is_on=False), {}, "", False, "set autovacuum and track_counts to on"),
+        (Autovacuum("track_counts"), {}, "", False, "set track_counts to on"),
         (Autovacuum(workers=3), {"public.t": True}, "", False, "raise autovacuum_max_workers"),
         (Autovacuum(workers=3), {}, "", True, "keeps up"),
-        (Autovacuum(), {"public.t": True}, "", False, "lower autovacuum_vacuum_scale_factor"),
+        (Autovacuum(), {"public.t": True}, "", False, "locks end it; else lower autovacuum_vacuum_scale_factor"),
         (Autovacuum(), {"public.t": False, "public.u": True}, "", False, "autovacuum_enabled is off for public.t"),
     ],
 )
