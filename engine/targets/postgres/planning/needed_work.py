@@ -83,9 +83,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     to_vacuum = [table for table in permitted_tables if table.oid in vacuum]
     old = await aged_tables(reader) if to_vacuum else {}
     recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in to_rebuild})
-    steps = [
-        *pg_repack_drops,
-        *operation_steps.drop_steps(leftovers),
+    vacuum_steps = [
         *operation_steps.vacuum_steps(
             [table for table in to_vacuum if table.oid in vacuumed_and_analyzed], with_analyze, version, vacuum, old
         ),
@@ -95,6 +93,11 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
                 [table for table in to_vacuum if table.oid not in vacuumed_and_analyzed], options, version, vacuum, old
             )
         ],
+    ]
+    steps = [
+        *pg_repack_drops,
+        *operation_steps.drop_steps(leftovers),
+        *operation_steps.oldest_first(vacuum_steps, old),
         *operation_steps.analyze_steps(
             [table for table in to_analyze if table.oid not in vacuum], options, version, analyze
         ),

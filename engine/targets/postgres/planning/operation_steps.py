@@ -84,8 +84,13 @@ def vacuum_steps(
             columns=columns.get(table.oid, ()) if asked.analyze else (),
         )
         steps.append(step)
-    ages = {table.oid: aged.age for table in whole if (aged := old.get(table.oid, NOT_OLD)).is_emergency}
-    return sorted(longest_first(steps), key=lambda step: -ages.get(step.subject.oid, 0) if step.subject else 0)
+    return oldest_first(longest_first(steps), old)
+
+
+def oldest_first(steps: Iterable[PgStep], old: Mapping[int, Old]) -> list[PgStep]:
+    """The steps of tables that must become young at once come first, the oldest before all."""
+    ages = {oid: aged.age for oid, aged in old.items() if aged.is_emergency}
+    return sorted(steps, key=lambda step: -ages.get(step.subject.oid, 0) if step.subject else 0)
 
 
 def emergency(tables: Iterable[Table], old: Mapping[int, Old]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from engine.domain.advice import CRITICAL, TargetHistory
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Status
+from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.server_session import connected
 from tests.postgres_databases import Database, new_database
@@ -25,7 +26,7 @@ def old(postgres: PostgresServer) -> Iterator[Database]:
         server.start()
         with new_database(server) as database:
             database("CREATE TABLE young (id int PRIMARY KEY)", "CREATE TABLE oldest (id int PRIMARY KEY)")
-            database("INSERT INTO young SELECT generate_series(1, 5000)")
+            database(*(f"INSERT INTO {name} SELECT generate_series(1, 5000)" for name in ("young", "oldest")))
             database.admin.close()
             server.stop()
             server.skip_transaction_ids(JUMP)
@@ -42,6 +43,12 @@ async def test_the_oldest_tables_come_first_without_their_indexes_and_without_an
         (advice, _) = await session.advise(TargetHistory(now=0), budget=1.0)
         (vacuum,) = [one for one in advice if one.operation is Operation.VACUUM]
         assert vacuum.urgency == CRITICAL
+        needed = (await session.plan(Operation.OPTIMIZE, Options())).steps
+        ages = dict(old("SELECT oid::int8, age(relfrozenxid) FROM pg_class WHERE relkind = 'r'"))
+        vacuumed = [step for step in needed if isinstance(step, PgStep) and "INDEX_CLEANUP OFF" in step.command]
+        of_steps = [ages[step.subject.oid] for step in vacuumed if step.subject is not None]
+        assert of_steps == sorted(of_steps, reverse=True)  # also those that lack statistics
+        assert len(of_steps) > 1
         plan = await session.plan(Operation.VACUUM, Options(server=ServerOptions(analyze=True)))
         assert "must become younger before the server refuses writes" in plan.warnings[0]
         *first, last = [step for step in plan.steps if step.object.startswith("public.")]
