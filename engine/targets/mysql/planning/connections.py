@@ -80,8 +80,10 @@ async def problem(reader: Reader) -> str:
     if found.free <= 0:
         return f"{error.why}, and {_NEEDS_TWO}. {error.hint[:1].upper()}{error.hint[1:]}"
     to_do = f"ALTER USER {account(reader.server.user)} WITH MAX_USER_CONNECTIONS {found.most_of_user + 1}"
-    limit = f"the account may have {found.most_of_user} (MAX_USER_CONNECTIONS)"
-    return f"{_NEEDS_TWO}, and {limit}. As an administrator: {to_do};"
+    limit = "the account may have one (MAX_USER_CONNECTIONS). As"
+    if found.most_of_user > 1:
+        limit = f"all {found.most_of_user} of the account are in use (MAX_USER_CONNECTIONS). End some, or as"
+    return f"{_NEEDS_TWO}, and {limit} an administrator: {to_do};"
 
 
 async def _refused(reader: Reader) -> TooManyConnectionsError | None:
