@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
-from engine.domain.errors import ServerStartingError
+from engine.domain.errors import ServerStartingError, TargetError
 from engine.domain.humanize import about
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
@@ -63,13 +64,17 @@ class PostgresSession(ServerSession[Connection, Server]):
     lock_class = TargetLock
     _address: Address
     _reader: Reader
+    _for_first_step: tuple[Connection, Server] | None = None
+    """A connection that is open already."""
 
     async def _connect(self) -> tuple[Connection, Server]:
         """A connection for steps. Raises TargetError."""
+        opened, self._for_first_step = self._for_first_step, None
+        return await self._for_steps(*opened or await self._opened())
+
+    async def _opened(self) -> tuple[Connection, Server]:
         of_pool = self._first_server.is_pooled
-        return await self._for_steps(
-            *await connect(self._address, name=self._name, lock_timeout=self._lock_timeout, of_pool=of_pool)
-        )
+        return await connect(self._address, name=self._name, lock_timeout=self._lock_timeout, of_pool=of_pool)
 
     def _check(self, server: Server) -> None:
         super()._check(server)
@@ -117,12 +122,32 @@ class PostgresSession(ServerSession[Connection, Server]):
     async def plan(
         self, operation: Operation, options: Options, past: TargetHistory | None = None
     ) -> PostgresOperation:
+        before = self._begin_reading_facts() if self._holds_lock else None
         plan = partial(self._plan, operation, options, past or NOTHING_KNOWN)
         planned = await plan()
         # Before the first step: later, leftovers of concurrent steps would look the same.
         invalid = await invalid_oids(self._reader) if any(map(_rebuilds_concurrently, planned.steps)) else None
         again = plan if operation is Operation.OPTIMIZE else None
-        return self.running(planned, options, invalid_before=invalid, plan_again=again)
+        return self.running(planned, options, invalid_before=invalid, plan_again=again, before=before)
+
+    def _begin_reading_facts(self) -> asyncio.Task[Facts]:
+        """Read the facts before the first step while it is planned, on its connection: the sizes of many files."""
+        reading = asyncio.create_task(self._facts_beside())
+
+        async def end() -> None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            if self._for_first_step is not None:
+                await self._for_first_step[0].close()
+
+        self._operations.push_async_callback(end)
+        return reading
+
+    async def _facts_beside(self) -> Facts:
+        with contextlib.suppress(TargetError):
+            self._for_first_step = await self._opened()
+            return await self._reader.facts(self._for_first_step[0])
+        return await self._reader.facts()
 
     def running(
         self,
@@ -130,6 +155,7 @@ class PostgresSession(ServerSession[Connection, Server]):
         options: Options,
         invalid_before: Collection[int] | None = None,
         plan_again: PlanAgain | None = None,
+        before: Awaitable[Facts] | None = None,
     ) -> PostgresOperation:
         """What runs the steps of a plan. It is closed with the session."""
         operation = PostgresOperation(
@@ -141,6 +167,7 @@ class PostgresSession(ServerSession[Connection, Server]):
             PgRepack(self._address, self._name, self._reader, self._lock_timeout),
             invalid_before=invalid_before,
             plan_again=plan_again,
+            before=before,
         )
         self._operations.push_async_callback(operation.close)
         return operation

@@ -39,10 +39,11 @@ PARTITIONS: Final = """
 SELECT h.inhparent::int8, h.inhrelid::int8 FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid
 WHERE c.relispartition
 """
-# A role without pg_read_all_stats does not see backend_type of others.
+# A role without pg_read_all_stats does not see backend_type of others. A further session of this name is for steps.
 _SESSIONS: Final = """
 (SELECT usesysid, datid FROM pg_stat_activity
-WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend')
+WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+    AND (application_name <> current_setting('application_name') OR pid = pg_backend_pid()))
 """
 FREE_CONNECTIONS: Final = f"""
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int

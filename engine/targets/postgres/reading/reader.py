@@ -49,8 +49,11 @@ class Reader(CatalogReader[Connection, Server]):
     def is_lost(self, error: psycopg.Error) -> bool:
         return lost_connection(error)
 
-    async def facts(self) -> Facts:
-        size, tables, dead_rows, xid_age = await self.row(FACTS, row=(int, int, int, int))
+    async def facts(self, on: Connection | None = None) -> Facts:
+        """`on`: another connection to the database. Raises TargetError."""
+        row = (int, int, int, int)
+        with self.telling():
+            size, tables, dead_rows, xid_age = await (on.row if on is not None else self.row_or_error)(FACTS, row=row)
         return {"size": size, "tables": tables, "dead_rows": dead_rows, "xid_age": xid_age}
 
     async def tables(self, *, measured: bool = False) -> list[Table]:

@@ -62,6 +62,7 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         *,
         invalid_before: Collection[int] | None = None,
         plan_again: PlanAgain | None = None,
+        before: Awaitable[Facts] | None = None,
     ) -> None:
         """
         Args:
@@ -69,10 +70,12 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
             invalid_before: where the plan rebuilds indexes concurrently, the oids of those that are invalid already;
                 else None.
             plan_again: plans the operation once more, where its own steps may show that more is needed.
+            before: the facts before its first step, if they are being read.
         """
         pool = ConnectionPool(connect, options.server.longest_wait)
         super().__init__(plan, options, pool, lambda: throttling.throttled_by(reader, options.server))
         self._plan_again = plan_again
+        self._before = before
         self._reader = reader
         self._lock_timeout = lock_timeout
         self._rebuilds_concurrently = invalid_before is not None
@@ -112,7 +115,8 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         await self._pool.close()
 
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
-        return await facts_with(self._reader.facts(), self._totals.facts())
+        reading, self._before = self._before or self._reader.facts(), None
+        return await facts_with(reading, self._totals.facts())
 
     async def find_blockers(self, *, has_window: bool) -> str:
         single_steps = [single for step in self._steps for single in step.members or (step,)]

@@ -19,6 +19,9 @@ from engine.domain.time_limits import window
 from engine.system.dsn import address
 from engine.targets import outage
 from engine.targets.postgres.connection.connecting import connect
+from engine.targets.postgres.planning import planner
+from engine.targets.postgres.reading.ages import aged_tables
+from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import invalid_indexes
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner
 from engine.targets.postgres.running.connection_pool import ConnectionPool, PooledConnection
@@ -232,26 +235,49 @@ async def test_a_job_whose_server_is_down_when_it_begins_waits_for_it(
     assert job.status is Status.COMPLETED
 
 
+END_ALL = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE application_name ~ '^dbtend' AND datname = current_database()
+"""
+
+
 async def test_where_the_server_goes_away_while_it_is_planned_the_operation_begins_anew(
     shop: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, facts = 0, PostgresOperation.facts
+    looked = 0
 
-    async def facts_after_all_connections_were_ended(self: PostgresOperation, *arguments: Any) -> Facts:
+    async def aged_tables_after_all_connections_were_ended(reader: Reader) -> Any:
         nonlocal looked
         looked += 1
         if looked == 1:
-            shop(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE application_name ~ '^dbtend' AND datname = current_database()"
-            )
-        return await facts(self, *arguments)
+            shop(END_ALL)
+        return await aged_tables(reader)
 
-    monkeypatch.setattr(PostgresOperation, "facts", facts_after_all_connections_were_ended)
+    monkeypatch.setattr(f"{planner.__name__}.aged_tables", aged_tables_after_all_connections_were_ended)
+    async with at_work(tmp_path) as engine:
+        (job,) = await engine.submit([request_of(shop, Operation.VACUUM, objects=("t1",))])
+        (job,) = await engine.wait([job.id])
+    assert (job.status, looked) == (Status.COMPLETED, 2)
+
+
+async def test_where_the_connections_are_lost_between_plan_and_first_step_it_takes_others(
+    shop: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, facts = 0, PostgresOperation.facts
+
+    async def facts_before_all_connections_are_ended(self: PostgresOperation, *arguments: Any) -> Facts:
+        nonlocal ended
+        found = await facts(self, *arguments)
+        ended = ended or len(shop(END_ALL))
+        return found
+
+    monkeypatch.setattr(PostgresOperation, "facts", facts_before_all_connections_are_ended)
     async with at_work(tmp_path) as engine:
         (job,) = await engine.submit([request_of(shop, Operation.ANALYZE, objects=("t1",))])
         (job,) = await engine.wait([job.id])
-    assert (job.status, looked) == (Status.COMPLETED, 3)  # and once at the end
+    (child,) = job.children
+    assert (job.status, child.error) == (Status.COMPLETED, None)
+    assert ended == 2  # one of them was to run the step
 
 
 async def test_a_postmaster_that_is_killed_is_waited_for(shop: Database, own: PostgresServer, tmp_path: Path) -> None:
