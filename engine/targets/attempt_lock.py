@@ -35,6 +35,8 @@ class AttemptLock(ABC, Generic[C, S]):
         """The connections of the reader that have had it: the server may not know yet that one is gone."""
         self._joined: set[int] = set()
         """The connections that share it."""
+        self._started = reader.server.started
+        """The start of the server that gave them their numbers."""
 
     @abstractmethod
     async def try_to_take(self, connection: C) -> bool:
@@ -71,6 +73,7 @@ class AttemptLock(ABC, Generic[C, S]):
         """Share it with a connection that will run steps. Raises TargetError."""
         with self._reader.telling():
             await self.share(connection)
+        self._forget_before(server)
         self._joined.add(server.connection_id)
         await self.take()
 
@@ -78,6 +81,7 @@ class AttemptLock(ABC, Generic[C, S]):
         """Who keeps this attempt from working, as text; empty while it has the lock."""
         with self._reader.telling():
             async with self._reader.alone() as connection:
+                self._forget_before(self._reader.server)
                 if self._holder is not connection and await self.try_to_take(connection):
                     self._holder = connection
                     self._holders.add(self._reader.server.connection_id)
@@ -87,3 +91,10 @@ class AttemptLock(ABC, Generic[C, S]):
                 if self._holder is not connection and not others:
                     return ["another session"]  # it has just ended, or may not be seen
                 return list(others.values())
+
+    def _forget_before(self, server: S) -> None:
+        """After a restart of the server, other sessions get the numbers that were known."""
+        if server.started != self._started:
+            self._started = server.started
+            self._holders.clear()
+            self._joined.clear()

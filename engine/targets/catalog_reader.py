@@ -42,6 +42,10 @@ class Server(Protocol):
     def connection_id(self) -> int:
         """The number of the connection at the server."""
 
+    @property
+    def started(self) -> object:
+        """When the server started: another value means that it restarted."""
+
 
 C = TypeVar("C", bound=Connection)
 S = TypeVar("S", bound=Server)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
+
+import pytest
 
 from engine import Operation, Options, Reason, ServerOptions, Status
+from engine.domain.errors import ServerUnavailableError, TargetBusyError
+from engine.targets.mysql.session import MySqlSession
 from engine.targets.step_execution import DONE_OR_UNCHANGED, StepContext
 from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected
+from tests.engine.targets.stepwise import Stepwise
 from tests.mysql_databases import new_database
 from tests.mysql_server import MySqlServer
 
@@ -65,3 +71,38 @@ async def test_a_rebuild_that_a_shutdown_interrupts_is_begun_again_as_well(own_s
             await asyncio.to_thread(own.start)
             result = await running
         assert (result.status, result.error) == (Status.COMPLETED, None)
+
+
+async def test_after_a_restart_the_number_of_a_connection_means_another_session(own_server: MySqlServer) -> None:
+    def session_of(one: Stepwise) -> MySqlSession:
+        assert isinstance(one.session, MySqlSession)
+        return one.session
+
+    own = own_server
+    with own.running(), new_database(own) as database:
+        next_number_is(own, 100)
+        async with connected(database.url, lock_timeout=0.1, name="one 1/1") as one:
+            await one.session.lock()
+            number = session_of(one)._reader.server.connection_id
+            await asyncio.to_thread(own.stop, signal.SIGKILL)
+            await asyncio.to_thread(own.start)
+            database.reconnect()
+            next_number_is(own, number)
+            async with connected(database.url, name="two 1/1") as two:
+                await two.session.lock()
+                assert session_of(two)._reader.server.connection_id == number
+                with suppress(ServerUnavailableError):
+                    await session_of(one)._reader.rows("SELECT 1", row=(int,))  # it sees that its own is gone
+                with pytest.raises(TargetBusyError):
+                    await session_of(one)._lock.take()
+                await session_of(two)._reader.rows("SELECT 1", row=(int,))
+
+
+def next_number_is(server: MySqlServer, number: int) -> None:
+    """Make connections until the next one has this number."""
+    last = 0
+    while last < number - 1:
+        with server.admin() as admin, admin.cursor() as cursor:
+            cursor.execute("SELECT CONNECTION_ID()")
+            ((last,),) = cursor.fetchall()
+    assert last == number - 1
