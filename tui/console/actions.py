@@ -156,6 +156,7 @@ _TABLE: Final[Mapping[Place, Sequence[Sequence[str]]]] = {
     ),
     Place.PLAN: (
         ("submit", "enter", "submit", "run this plan", "Run this plan"),
+        ("exchange", "x", "exchange", "swap", "VACUUM by exchange (--swap), which is faster, or in place again"),
         ("look-again", "a", "look", "plan again", "Make the plan again from the current state"),
     ),
     Place.FORM: (

@@ -14,6 +14,7 @@ import pytest
 from textual.app import App
 
 from engine import Operation, Plan, Request
+from engine.targets.sqlite.planning import planner
 from tests.sqlite_files import transaction
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, entry, open_console
@@ -251,3 +252,29 @@ async def test_the_plans_of_several_targets_are_looked_for_again(sales: Path, se
         await console.press("a")
         await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]
         assert not any("skipped" in line for line in console.lines("#page"))
+
+
+async def test_an_exchange_that_the_plan_offers_is_chosen_by_a_key(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "WORTH_AN_EXCHANGE", 0)
+    async with open_console(seeded.path, entry(operations=VACUUM), clock=clock) as console:
+        await console.press("r")
+        assert "x swap" in console.text("#footer")
+        await console.press("x")
+        await console.until(lambda: "(--swap)" in " ".join(console.lines("#page")))
+        assert "x swap" in console.text("#footer")
+        await console.press("x")
+        await console.until(lambda: "--swap takes" in " ".join(console.lines("#page")))
+        await console.press("x", "enter")
+        await console.until(lambda: console.screen_name == "MainScreen")
+        (job,) = await console.engine.history()
+        assert job.request.options.swap
+
+
+async def test_the_key_for_an_exchange_says_where_none_is_offered(sales: Path, seeded: Seeded, clock: Clock) -> None:
+    async with open_console(seeded.path, entry(operations=VACUUM), clock=clock) as console:
+        await console.press("r")
+        assert "x swap" not in console.text("#footer")
+        await console.press("x")
+        assert console.message == "Nothing can be exchanged here."

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
 
+from textual.binding import BindingType
 from textual.worker import Worker
 
 from engine import Advice, Plan, Request
 from engine.domain.errors import DbtendError
 from engine.domain.extent import Extent
+from tui.console.actions import bindings
 from tui.console.context import ConsoleContext
+from tui.console.screens.entry import TYPING
+from tui.console.screens.page import ON_A_PAGE
 from tui.console.screens.submitting import Ready, SubmittingScreen
 from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.plan_document import plan_document, what_to_do
@@ -18,6 +24,8 @@ from tui.presentation.target_names import TargetName
 
 class PlanScreen(SubmittingScreen):
     PAGE_TITLE = "Plan"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("exchange")
+    FOOTER = (*TYPING, "submit", "exchange", "look-again", *ON_A_PAGE)
 
     def __init__(
         self, context: ConsoleContext, request: Request, name: TargetName, advice: Sequence[Advice] = ()
@@ -41,6 +49,23 @@ class PlanScreen(SubmittingScreen):
         except DbtendError as error:
             self._error = error
         self.plans_changed()
+
+    def can(self, action_id: str) -> bool:
+        return super().can(action_id) and (action_id != "exchange" or self._may_change_exchange)
+
+    @property
+    def _may_change_exchange(self) -> bool:
+        offered = self._plan is not None and any(operation.offer for operation in self._plan.operations)
+        return offered or self._request.options.swap
+
+    def action_exchange(self) -> None:
+        """Plan VACUUM by exchange where the plan offers it, or in place again."""
+        if not self._may_change_exchange:
+            self.say("Nothing can be exchanged here.", Role.WARNING)
+            return
+        options = replace(self._request.options, swap=not self._request.options.swap)
+        self._request = replace(self._request, options=options)
+        self.action_look()
 
     def document(self, width: int) -> list[Line]:
         if self._error is not None:
