@@ -8,7 +8,7 @@ import pytest
 
 from engine import Advice, CheckLevel, EngineName, Level, Lock, LockImpact, Operation, OperationInfo, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.advice import ByHand
+from engine.domain.advice import ByHand, DeadSpace
 from engine.domain.errors import (
     ServerStartingError,
     ServerUnavailableError,
@@ -83,6 +83,15 @@ def test_what_only_a_person_can_put_right_is_seen_where_there_is_little_room() -
     for height in (10, 13):
         rows = operation_rows(OFFERED, advice, (), Operation.VACUUM, width=32, height=height)
         assert "[ ] analyze              by hand" in [row.text for row in rows]
+
+
+def test_dead_space_that_no_operation_is_advised_for_is_told_in_bytes() -> None:
+    dead = (DeadSpace("sales.docs", 200_000_000, 250_000_000), DeadSpace("sales.orders", 24_000_000, 30_000_000))
+    advice = (Advice(operation=Operation.ANALYZE, level=Level.NONE, reason="sales.docs: 80%", dead_space=dead),)
+    rows = operation_rows(OFFERED, advice, (), Operation.VACUUM, width=32, height=20)
+    shown = [row.text for row in rows]
+    assert "[ ] analyze               224 MB" in shown
+    assert "    sales.docs: 80%" in shown
 
 
 def test_everything_is_said_where_there_is_room() -> None:

@@ -154,6 +154,8 @@ def error_word(error: DbtendError) -> str:
 def _verdict(advice: Advice) -> tuple[Span, ...]:
     if _is_by_hand(advice) and advice.by_hand is not None:
         return ((" by hand", Role.FAILED if advice.by_hand.is_critical else _ROLES[advice.by_hand.level]),)
+    if advice.level is Level.NONE and advice.dead_space:  # nothing is to be done, but "ok" would hide it
+        return ((f" {size(sum(one.wasted for one in advice.dead_space))}", Role.TEXT),)
     return _critical(advice) or ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
 
 
@@ -180,8 +182,8 @@ def operation_rows(
 ) -> list[Line]:
     """A checkbox for each operation, with how urgent it is, why, what it does and what it blocks.
 
-    If that is higher than `height`, only the needed ones say why, and the one under the cursor is described below
-    them. If that is still too high, the reason of that one comes first, and the rest is cut.
+    If that is higher than `height`, only those say why that are needed or tell of dead space, and the one under the
+    cursor is described below them. If that is still too high, the reason of that one comes first, and the rest is cut.
 
     Args:
         check: how thorough a check is.
@@ -203,9 +205,9 @@ def operation_rows(
     current = next((info for info in offered if info.operation == under_cursor), offered[0])
     known_advice, described = advised.get(current.operation), _described(current, width, indent=0)
     why = [*note, *(_why(known_advice, width, indent=0) if known_advice else ())]
-    urgent = {one.operation for one in advised.values() if one.is_urgent or _is_by_hand(one)}
-    with_reasons = [row for name, box in boxes.items() for row in (box, *(whys[name] if name in urgent else ()))]
-    below = described if current.operation in urgent else [*why, *described]
+    telling = {one.operation for one in advised.values() if one.is_urgent or _is_by_hand(one) or one.dead_space}
+    with_reasons = [row for name, box in boxes.items() for row in (box, *(whys[name] if name in telling else ()))]
+    below = described if current.operation in telling else [*why, *described]
     if len(with_reasons) + 1 + len(below) <= height:
         return [*with_reasons, Line(), *map(_keyless, below)]
     return [*boxes.values(), *map(_keyless, _in_room(why, described, height - len(boxes)))]
