@@ -138,7 +138,8 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "swap", Flag(has_negation=True),
-        "faster: make a compact copy that replaces the file; only while no other process has the file open",
+        "faster from some 50 MB on: make a compact copy that replaces the file; only while no other process has the "
+        "file open",
         {SQLITE: (Operation.VACUUM,)}, places=Place.USER, text="by exchange (--swap)",
     ),
     OptionSpec(

@@ -189,14 +189,17 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "plan": Command(
         "TARGET... [OPTIONS]", "show exactly what `run` would do, and change nothing", _PLAN,
-        "dbtend plan sales.db --op vacuum", TARGET_HELP,
+        "dbtend plan sales.db --op vacuum",
+        TARGET_HELP + "\n\nWhat a crash left half done in a SQLite file is rolled back first, as by every program\n"
+        "that opens it; with --read-only the plan is refused instead.",
     ),
     "run": Command(
         "TARGET... [OPTIONS]", "run maintenance in the foreground and wait for it", (*_REQUEST, *_EXECUTION, *_JSON),
         "dbtend run sales.db --op vacuum --until 06:00",
         TARGET_HELP + "\n\nCtrl-C asks for a safe cancel. SIGTERM gives running operations the grace period. The\n"
         "rest continues in a worker process if one runs, else it is cancelled. A second signal\n"
-        "leaves at once. A run goes on if its terminal is lost.\n\n"
+        "leaves at once: the next run or worker removes the files that it left unfinished. A run goes on\n"
+        "if its terminal is lost.\n\n"
         "Exit codes:\n" + "\n".join(f"{code:5}  {meaning}" for code, meaning in MEANINGS.items()),
     ),
     "advise": Command(
