@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import add, gt
 from typing import Final, TypeVar
 
 _T = TypeVar("_T")
@@ -12,13 +13,13 @@ _SHOWN: Final = 3
 def in_groups(items: Iterable[_T], costs: Callable[[_T], Sequence[float]], most: Sequence[float]) -> Iterator[list[_T]]:
     """Groups of neighbours. `costs`: what an item costs, in several measures; `most`: what a group may cost in each."""
     group: list[_T] = []
-    so_far = [0.0] * len(most)
+    so_far: Sequence[float] = [0.0] * len(most)
     for item in items:
         cost = costs(item)
-        so_far = [before + own for before, own in zip(so_far, cost, strict=True)]
-        if group and any(sum_ > limit for sum_, limit in zip(so_far, most, strict=True)):
+        so_far = [*map(add, so_far, cost)]
+        if group and any(map(gt, so_far, most)):
             yield group
-            group, so_far = [], list(cost)
+            group, so_far = [], cost
         group.append(item)
     if group:
         yield group

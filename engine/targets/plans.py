@@ -14,7 +14,7 @@ from engine.domain.humanize import listed
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
 from engine.domain.statuses import Reason
 from engine.domain.steps import Facts
-from engine.domain.turns import Turns
+from engine.domain.turns import NO_TURNS, Turns
 from engine.targets.disk_space import Need, fit_at_once, least_free, problems_now
 from engine.targets.lock_impact import Lock, strongest
 
@@ -104,6 +104,8 @@ def by_turn(steps: Sequence[_Step], operation: Operation, turns: Turns) -> list[
 
     From the first mandatory follow-up on they stay where they are.
     """
+    if turns == NO_TURNS:
+        return list(steps)
     end = next((number for number, step in enumerate(steps) if step.mandatory_follow_up), len(steps))
 
     def rank(step: _Step) -> tuple[bool, int]:

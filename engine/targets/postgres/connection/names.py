@@ -43,4 +43,8 @@ def qualified(schema: str, name: str) -> str:
 
 def shown(schema: str, name: str) -> str:
     """The name as a DBA would type it: quoted only where it must be."""
-    return ".".join(part if _SIMPLE.fullmatch(part) else quote(part) for part in (schema, name))
+    return f"{_as_typed(schema)}.{_as_typed(name)}"
+
+
+def _as_typed(name: str) -> str:
+    return name if _SIMPLE.fullmatch(name) else quote(name)

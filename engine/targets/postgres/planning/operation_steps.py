@@ -65,6 +65,7 @@ def vacuum_steps(
     """
     old = old or {}
     hurried, settings = _in_emergency(options.server), _speed(options)
+    usual_words, hurried_words = (_vacuum_words(asked, version) for asked in (options.server, hurried))
     whole = [table for table in tables if not table.is_partitioned]
     steps = []
     for table in whole:
@@ -73,7 +74,7 @@ def vacuum_steps(
         step = _table_step(
             Operation.VACUUM,
             replace(table, visible_share=0.0) if asked.disable_page_skipping else table,
-            _vacuum_words(asked, version),
+            hurried_words if aged.is_emergency else usual_words,
             Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM,
             version,
             lock=BLOCKS_MAINTENANCE if asked.truncate is False else SPECS[Operation.VACUUM].lock,
