@@ -6,6 +6,7 @@ What is killed before the exchange runs again and removes the copy; after it, `e
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import subprocess
@@ -62,6 +63,8 @@ async def swap(work: Work) -> StepResult:
     old = await _only_descriptor(work)
     if isinstance(old, str):
         return _busy(old) if old != exchange.CANCELLED else StepResult(status=Status.CANCELLED)
+    if fcntl.fcntl(old, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        return _refused(swapping.CANNOT_BE_WRITTEN)
     if await asyncio.to_thread(swapping.keeps_journal, work.opened):
         return _refused(swapping.KEEPS_JOURNAL)
     state = await asyncio.to_thread(_settled, old)

@@ -15,10 +15,14 @@ from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.openers import is_only_opener, openers
 from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.replicators import replicators
+from engine.targets.sqlite.system.unfinished_backup import directory_for
 
+_IN_PLACE: Final = "use --no-swap"
 KEEPS_JOURNAL: Final = (
-    "an application keeps its journal beside the database (journal_mode PERSIST or TRUNCATE): use --no-swap"
+    f"an application keeps its journal beside the database (journal_mode PERSIST or TRUNCATE): {_IN_PLACE}"
 )
+CANNOT_BE_WRITTEN: Final = "the file cannot be written, though its mode allows that (see lsattr)"
+_LONGEST_NAME: Final = 255
 _FILE_SYSTEMS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
 _EXPORTS: Final = (Path("/proc/fs/nfsd/exports"), Path("/var/lib/nfs/etab"))
 
@@ -26,7 +30,7 @@ _EXPORTS: Final = (Path("/proc/fs/nfsd/exports"), Path("/var/lib/nfs/etab"))
 def problem_with(path: str) -> str | None:
     """Why the database at the absolute `path` without links cannot be exchanged; None where it may be tried."""
     why = _problem(path)
-    return why and f"{why}: use --no-swap"
+    return why and (why if why.endswith(_IN_PLACE) else f"{why}: {_IN_PLACE}")
 
 
 def keeps_journal(file: OpenedFile) -> bool:
@@ -82,8 +86,10 @@ def _problem(path: str) -> str | None:
         return "only the owner of the file can prove that no other process has it open"
     if not directories.is_ours(str(Path(path).parent)):
         if os.geteuid() != status.st_uid:
-            return "others can change its directory; run dbtend as the owner of the database"
-        return "others can change its directory or one above it; allow only its owner to write there"
+            return f"others can change its directory: run dbtend as the owner of the database, or {_IN_PLACE}"
+        return f"others can change its directory or one above it: let only its owner write there, or {_IN_PLACE}"
+    if len(os.fsencode(Path(directory_for(path)).name)) > _LONGEST_NAME:
+        return "the name of the file is too long for one with a copy beside it"
     if _is_exported(path):
         return "its directory is exported by NFS, and clients cannot be seen"
     return None

@@ -529,7 +529,25 @@ async def test_it_is_refused_where_others_can_change_the_directory() -> None:
 async def test_the_owner_is_told_that_others_can_change_the_directory(path: Path) -> None:
     path.parent.chmod(0o777)
     refusal = await _refusal(path)
-    assert refusal.startswith("others can change its directory or one above it; allow only its owner to write there")
+    assert refusal.startswith("others can change its directory or one above it: let only its owner write there, or")
+
+
+async def test_it_is_refused_where_no_directory_beside_it_can_have_so_long_a_name(path: Path) -> None:
+    long = path.rename(path.with_name("n" * 233 + ".db"))
+    assert await _refusal(long) == "the name of the file is too long for one with a copy beside it: use --no-swap"
+    fits = long.rename(path.with_name("n" * 232 + ".db"))
+    assert (await plan(fits, Operation.VACUUM, swap=True)).refused is None
+
+
+@needs_root
+async def test_it_is_refused_before_the_copy_where_bytes_can_only_be_added(path: Path) -> None:
+    if subprocess.run(["chattr", "+a", path], check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("this file system has no such attribute")
+    try:
+        result = await exchanged(path)
+    finally:
+        subprocess.run(["chattr", "-a", path], check=True)
+    assert (result.reason, result.error) == (Reason.REFUSED, swapping.CANNOT_BE_WRITTEN)
 
 
 async def test_jobs_that_wait_for_the_database_follow_it(path: Path, tmp_path: Path) -> None:
