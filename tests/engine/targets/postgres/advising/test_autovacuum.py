@@ -105,10 +105,21 @@ def test_what_autovacuum_means_to_do_next_is_told() -> None:
     )
 
 
-async def test_a_lock_that_keeps_autovacuum_away_and_that_it_is_off_are_told(database: Database) -> None:
+@pytest.mark.parametrize("is_locked", [False, True])
+async def test_a_lock_that_keeps_autovacuum_away_and_that_it_is_off_are_told(
+    database: Database, *, is_locked: bool
+) -> None:
     database("CREATE TABLE item (id int)", "INSERT INTO item SELECT generate_series(1, 1000)", "DELETE FROM item")
-    async with connected(database.url) as session:
-        (advice, _) = await session.advise(TargetHistory(now=0), budget=1.0)
+    if is_locked:
+        database("BEGIN", "LOCK TABLE item IN SHARE MODE", "PREPARE TRANSACTION 'other'")
+    try:
+        async with connected(database.url) as session:
+            (advice, _) = await session.advise(TargetHistory(now=0), budget=1.0)
+    finally:
+        if is_locked:
+            database("ROLLBACK PREPARED 'other'")
     (vacuum,) = [one for one in advice if one.operation is Operation.VACUUM]
-    assert vacuum.facts["autovacuum_behind"] == ("off",)
+    assert vacuum.facts["autovacuum_behind"] == (("off", "locks") if is_locked else ("off",))
     assert "autovacuum is off" in vacuum.reason
+    told = "autovacuum gives way to locks: prepared transaction 'other' (prepared "
+    assert (told in vacuum.reason) is is_locked
