@@ -197,6 +197,7 @@ _WHY_UNKNOWN: Final = {
     Unknown.FORBIDDEN: "this role may not look at its pages. GRANT EXECUTE ON FUNCTION"
     " pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) lets it, and read each file of the server",
     Unknown.NOT_WRITTEN: "its pages cannot be read yet. A checkpoint writes those of a new index to disk",
+    Unknown.UNLOGGED: "it is unlogged, so that its pages may be on disk only once the server has stopped",
     Unknown.NO_TIME: "there was no time to look at its pages",
     Unknown.NOT_COUNTED: "its rows are not counted. ANALYZE counts them",
     Unknown.CORRELATED: "columns may depend on each other. Who may look at its pages knows, --thorough measures",

@@ -68,6 +68,7 @@ class Unknown(StrEnum):
     FORBIDDEN = Unread.FORBIDDEN.value
     """Only its pages tell, and this role may not read them."""
     NOT_WRITTEN = Unread.NOT_WRITTEN.value
+    UNLOGGED = Unread.UNLOGGED.value
     NO_TIME = Unread.NO_TIME.value
     NOT_COUNTED = "not_counted"
     """Its number of rows is unknown."""

@@ -48,6 +48,7 @@ class _Candidate:
     """Dead space at most."""
     look: Callable[[], Awaitable[float | None]]
     is_expected: bool = False
+    if_unread: Unread = Unread.NOT_WRITTEN
 
     @property
     def gain(self) -> float:
@@ -79,7 +80,16 @@ async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> tuple[
             )
             for tree in shapes.trees
         ),
-        *(_Candidate(one.oid, one.pages, 1.0, partial(_other, reader, one)) for one in shapes.others),
+        *(
+            _Candidate(
+                one.oid,
+                one.pages,
+                1.0,
+                partial(_other, reader, one),
+                if_unread=Unread.UNLOGGED if one.is_unlogged else Unread.NOT_WRITTEN,
+            )
+            for one in shapes.others
+        ),
     ]
     wanted = [one for one in candidates if one.share >= limits.index_bloat_share and one.gain >= limits.index_bloat]
     toast = (
@@ -98,7 +108,7 @@ async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> tuple[
             found[one.oid] = Bloat(one.pages, share, is_measured=True, is_expected=one.is_expected)
             del unread[one.oid]
         else:
-            unread[one.oid] = Unread.NOT_WRITTEN
+            unread[one.oid] = one.if_unread
     return found, unread
 
 
@@ -114,6 +124,8 @@ async def _toast(reader: Reader, toast: ToastShape) -> float | None:
 
 
 async def _other(reader: Reader, index: IndexShape) -> float | None:
+    if index.method == "gin" and index.is_unlogged:  # how full its pages are counts, and those on disk may be old
+        return None
     if index.method == "gin":
         pages = await sampled_pages(reader, index.oid, index.pages, GIN_PAGES)
         return bloat.gin_share(index, gin_entries(pages), len(pages)) if pages else None

@@ -87,6 +87,8 @@ class Unread(StrEnum):
     FORBIDDEN = "forbidden"
     NOT_WRITTEN = "not_written"
     """They cannot be read; those of a new index are in memory until a checkpoint."""
+    UNLOGGED = "unlogged"
+    """No checkpoint writes its pages."""
     NO_TIME = "no_time"
 
 

@@ -97,6 +97,7 @@ class IndexShape:
     rows: float
     is_packed: bool = False
     """Whether GiST, where it sorts, fills each page: before PostgreSQL 15."""
+    is_unlogged: bool = False
 
 
 @frozen
@@ -214,7 +215,7 @@ SELECT i.oid::int8, am.amname, c.opcname, NOT EXISTS (
         SELECT FROM unnest(x.indclass::oid[]) AS class JOIN pg_opclass AS o ON o.oid = class
         WHERE NOT EXISTS (SELECT FROM pg_amproc AS p WHERE p.amprocfamily = o.opcfamily AND p.amprocnum = 11
             AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype)),
-    i.relpages::int8, i.reltuples::float8, current_setting('server_version_num')::int < 150000
+    i.relpages::int8, i.reltuples::float8, current_setting('server_version_num')::int < 150000, i.relpersistence = 'u'
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_opclass AS c ON c.oid = x.indclass[0]
 WHERE am.amname IN ('gin', 'gist', 'spgist') AND x.indisvalid AND i.relpages >= {least} AND i.reltuples >= 0

@@ -97,6 +97,20 @@ async def test_what_is_unknown_is_told_with_the_reason(database: Database) -> No
             assert share == pytest.approx(1 - after / before[name], abs=POINTS), (how, name)
 
 
+async def test_of_an_unlogged_index_whose_pages_no_checkpoint_writes_that_is_told(database: Database) -> None:
+    database(
+        "CREATE UNLOGGED TABLE item AS SELECT g AS id, point(random() * 1000, random() * 1000) AS place,"
+        " ARRAY[g, g + 1] AS list FROM generate_series(1, 50000) AS g",
+        "CREATE INDEX corners ON item USING gist (place)",
+        "CREATE INDEX lists ON item USING gin (list)",
+        "CREATE INDEX places ON item USING spgist (place)",
+        "VACUUM ANALYZE item",
+        "CHECKPOINT",
+    )
+    told = await reason_of_reindex(database.url)
+    assert "the bloat of public.lists, public.places is unknown: it is unlogged" in told
+
+
 async def test_optimize_measures_what_statistics_do_not_tell(database: Database) -> None:
     database(
         "CREATE TABLE item AS SELECT g / 20 AS a, g / 20 * 7 % 1000 AS b FROM generate_series(1, 200000) AS g",
