@@ -131,11 +131,16 @@ def copy(volume: int, objects: int = 0) -> Cost:
     return Cost(seconds=SHORTEST + volume * _COPY + _creating(objects))
 
 
+def exchange(volume: int, objects: int = 0, *, compared: bool) -> Cost:
+    """The cost of a copy that is checked, synced and put in the place of the database."""
+    copying = copy(volume, objects).seconds or 0.0
+    comparing = comparison(volume) if compared else 0.0
+    return Cost(seconds=copying * (1 + _AFTER_COPY) + _EXCHANGE + comparing)
+
+
 def copied_before_exchange(volume: int, *, compared: bool) -> float:
     """The share of its time in which an exchange copies so many bytes."""
-    seconds = SHORTEST + volume * _COPY
-    comparing = comparison(volume) if compared else 0.0
-    return seconds / (seconds * (1 + _AFTER_COPY) + _EXCHANGE + comparing)
+    return (copy(volume).seconds or 0.0) / (exchange(volume, compared=compared).seconds or 1.0)
 
 
 def _creating(objects: int) -> float:

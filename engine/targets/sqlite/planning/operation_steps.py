@@ -120,7 +120,7 @@ def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str, *, c
         after_cancel=SPECS[Operation.VACUUM].after_cancel_of_swap,
         disk_needed=need.bytes,
         needs=(need,),
-        estimate=costs.copy(summary.used, summary.tables + summary.indexes).seconds,
+        estimate=costs.exchange(summary.used, summary.tables + summary.indexes, compared=compared).seconds,
         unfinished=unfinished,
         compared=compared,
     )

@@ -277,17 +277,22 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         compared=options.verify,
     )
     may_be_offered = not options.swap and summary.used >= WORTH_AN_EXCHANGE
-    offer = await asyncio.to_thread(_offer_of_exchange, reader, summary, steps[0]) if may_be_offered else ""
+    offer = (
+        await asyncio.to_thread(_offer_of_exchange, reader, summary, steps[0], compared=options.verify)
+        if may_be_offered
+        else ""
+    )
     return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(obstacles.renumbering), offer=offer)
 
 
-def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep) -> str:
-    """The gain of an exchange, if it is possible now; "" if not."""
+def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep, *, compared: bool) -> str:
+    """The gain of an exchange, if it is possible now; "" if not. `compared`: with its copy compared."""
     if swapping.problem_with(reader.path) is not None:
         return ""
     if swapping.who_else_has_it_open(reader.opened) or swapping.keeps_journal(reader.opened):
         return ""
-    usual, seconds = vacuum.estimate, costs.copy(summary.used, summary.tables + summary.indexes).seconds
+    objects = summary.tables + summary.indexes
+    usual, seconds = vacuum.estimate, costs.exchange(summary.used, objects, compared=compared).seconds
     if usual is None or seconds is None or seconds >= usual:
         return ""
     return (

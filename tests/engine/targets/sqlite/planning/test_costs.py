@@ -140,3 +140,16 @@ def test_what_copies_takes_as_long_as_it_copies_much_and_memory_is_faster() -> N
         assert len(seconds) == 4
         assert seconds[0] > 0
         assert seconds == sorted(seconds)
+
+
+def test_an_exchange_pays_for_large_files_alone() -> None:
+    def share(volume: int) -> float:
+        in_place = costs.vacuum(volume, in_memory=True).seconds or 0.0
+        return (costs.exchange(volume, compared=False).seconds or 0.0) / in_place
+
+    assert share(1_000_000) > 10
+    assert 0.8 < share(50_000_000) < 1
+    assert 0.55 < share(1_500_000_000) < 0.65
+    assert costs.exchange(1_000_000, compared=True).seconds == pytest.approx(
+        (costs.exchange(1_000_000, compared=False).seconds or 0) + costs.comparison(1_000_000)
+    )
