@@ -213,14 +213,16 @@ class DatabaseMaintenanceManager:
     async def _opened(self, request: Request, target: Target) -> _Identity:
         """Raises TargetError, UsageError."""
         await stale_journal.refuse_stale_journal(self._store, target.url)
-        with suppress(TargetBusyError):  # a running job may lock it: then this one waits
-            await target.preflight(
+        try:
+            key = await target.preflight(
                 lock_timeout=0,
                 writing=any(target.operations[name].writes for name in request.children),
                 operations=request.children,
                 options=request.options,
             )
-        return _Identity(await target.identify(), await target.identify_host())
+        except TargetBusyError:  # a running job may lock it: then this one waits
+            key = await target.identify()
+        return _Identity(key, await target.identify_host())
 
     def _failed(self, failed: FailedRequest, *, closes: bool) -> _Prepared:
         """Raises UsageError."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 8
 PER_HOST: Final = 2
+MOMENT: Final = 0.002
+"""Seconds: what ends within them runs alone. Threads that all have work for the processor only hold each other up."""
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -65,13 +67,15 @@ async def as_they_end(
     running: dict[asyncio.Task[_T], _S] = {}
     try:
         while waiting or running:
-            while len(running) < at_once and (begun := waiting.take()):
-                running |= {asyncio.create_task(do(item)): item for item in begun}
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            begun = waiting.take() if len(running) < at_once else []
+            running |= {asyncio.create_task(do(item)): item for item in begun}
+            pause = MOMENT if begun and waiting else None
+            done, _ = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             ended = [(running[task], task.result()) for task in done]
             for task in done:
                 waiting.release(running.pop(task))
-            yield ended
+            if ended:
+                yield ended
     finally:
         for task in running:
             task.cancel()

@@ -245,6 +245,6 @@ class Target(Protocol):
         writing: bool = True,
         operations: Sequence[Operation] = (),
         options: Options = DEFAULT_OPTIONS,
-    ) -> None:
-        """Raise what `connect` would raise, and UsageError for an object that does not exist or that one of the
-        operations cannot work on."""
+    ) -> str:
+        """What `identify` returns. Raises what `connect` would raise, and UsageError for an object that does not exist
+        or that one of the operations cannot work on."""

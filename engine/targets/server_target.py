@@ -191,9 +191,10 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
         writing: bool = True,
         operations: Sequence[Operation] = (),
         options: Options = DEFAULT_OPTIONS,
-    ) -> None:
+    ) -> str:
         async with self.connect(lock_timeout=lock_timeout, writing=writing) as session:
             await session.require(operations, options)
+        return await self.identify()
 
 
 def _told(name: str) -> str:

@@ -363,7 +363,7 @@ async def test_a_server_that_keeps_one_waiting_is_not_asked_again() -> None:
     errors = await open_each([resolve(url) for url in urls], no_answer)
     assert {type(error) for error in errors} == {ServerTimeoutError}
     assert [error.what for error in errors if isinstance(error, ServerTimeoutError)] == urls
-    assert sorted(asked) == [0, 1, 30]
+    assert {0, 30} <= {*asked} <= {0, 1, 30}
 
 
 async def test_what_runs_for_others_ends_where_one_cannot_go_on() -> None:

@@ -66,7 +66,7 @@ class FileElsewhere:
         writing: bool = True,
         operations: Sequence[Operation] = (),
         options: Options = DEFAULT_OPTIONS,
-    ) -> None:
+    ) -> str:
         self._refuse()
 
     def _refuse(self) -> NoReturn:

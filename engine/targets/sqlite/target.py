@@ -217,22 +217,24 @@ class SqliteTarget:
         writing: bool = True,
         operations: Sequence[Operation] = (),
         options: Options = DEFAULT_OPTIONS,
-    ) -> None:
-        if not options.objects and await asyncio.to_thread(self._opens_at_once, writing=writing):
-            return
+    ) -> str:
+        if not options.objects and (key := await asyncio.to_thread(self._key_at_once, writing=writing)) is not None:
+            return key
         try:
             async with self.connect(lock_timeout=lock_timeout, writing=writing, planning=True) as session:
                 await session.require(operations, options)
         except TargetDamagedError:
             if writing:
                 raise  # what only looks tells of it
+        return await self.identify()
 
-    def _opens_at_once(self, *, writing: bool) -> bool:
-        """Whether a job can open it; if not, opening it again tells why. Raises TargetError."""
-        if self._job_will_roll_back(writing=writing):
-            return True  # that job tells of it in its log
-        _, may_write, _, _ = self._before_opening(writes=writing, writing=False, read_only=False)
-        return statement.opens_at_once(connection_uri(self.path, writing=may_write))
+    def _key_at_once(self, *, writing: bool) -> str | None:
+        """Its key if a job can open it; if not, opening it again tells why. Raises TargetError."""
+        if not self._job_will_roll_back(writing=writing):  # else that job tells of it in its log
+            _, may_write, _, _ = self._before_opening(writes=writing, writing=False, read_only=False)
+            if not statement.opens_at_once(connection_uri(self.path, writing=may_write)):
+                return None
+        return self.key
 
     def _job_will_roll_back(self, *, writing: bool) -> bool:
         """Whether an earlier crash left something that a job can roll back."""
