@@ -154,12 +154,21 @@ _INLINE: Final = 2700
 _GIN_ROOM: Final = PAGE - PAGE_HEADER - 8
 
 
+_POINTER: Final = 1.5
+"""Bytes of a row pointer beside others of its key."""
+
+
 def gin_share(index: IndexShape, found: GinEntries, sampled: int) -> float:
     """`found`: on so many pages. Keys come in order, so that a rebuild leaves their pages half full, and those of large
     items a bit fuller.
     """
     whole = (index.pages - 1) / sampled
     items, taken, trees, data = (whole * number for number in (found.items, found.bytes, found.trees, found.data_bytes))
+    if (left := index.share_left) < 1 and items > trees:  # a key goes with the last of its rows
+        rows = whole * found.inline_rows
+        kept = 1 - (1 - left) ** (rows / (items - trees))
+        taken = max(taken - _POINTER * rows * max(1 - left / kept, 0), 0.0) * kept
+        items, data = trees + (items - trees) * kept, data * left
     list_bytes = data / trees if trees else 0.0
     data_pages = 0.0
     if list_bytes < _INLINE:

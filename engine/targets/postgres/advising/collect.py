@@ -199,7 +199,7 @@ async def _index_shapes(reader: Reader, horizon: XminHorizon, sees_all: bool) ->
     return Shapes(
         trees=[*await _trees(reader, horizon, sees_all), *(one.tree for one in toast)],
         toast=toast,
-        others=[IndexShape(*row) for row in await _shapes(reader, IndexShape, shape_queries.INDEX_SHAPES, sees_all)],
+        others=await _others(reader, horizon, sees_all),
         hashes=[HashShape(*row) for row in await _shapes(reader, HashShape, shape_queries.HASH_SHAPES, sees_all)],
     )
 
@@ -207,8 +207,17 @@ async def _index_shapes(reader: Reader, horizon: XminHorizon, sees_all: bool) ->
 async def _trees(reader: Reader, horizon: XminHorizon, sees_all: bool) -> list[TreeShape]:
     """B-trees as the VACUUM before a rebuild leaves them, unless a session keeps it from removing dead rows."""
     trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, shape_queries.TREE_SHAPES, sees_all)]
-    is_held = any(holder.is_old for holder in horizon.holders)
-    return trees if is_held else [tree.after_vacuum for tree in trees]
+    return trees if _is_held(horizon) else [tree.after_vacuum for tree in trees]
+
+
+async def _others(reader: Reader, horizon: XminHorizon, sees_all: bool) -> list[IndexShape]:
+    """GIN, GiST and SP-GiST; see `_trees`."""
+    found = [IndexShape(*row) for row in await _shapes(reader, IndexShape, shape_queries.INDEX_SHAPES, sees_all)]
+    return [replace(index, share_left=1.0) for index in found] if _is_held(horizon) else found
+
+
+def _is_held(horizon: XminHorizon) -> bool:
+    return any(holder.is_old for holder in horizon.holders)
 
 
 async def _shapes(reader: Reader, row: Shape, query: str, sees_all: bool) -> list[tuple[Any, ...]]:

@@ -125,13 +125,15 @@ class GinEntries:
     """Keys whose row pointers are on pages of their own."""
     data_bytes: int
     """What the row pointers on pages of their own take."""
+    inline_rows: int = 0
+    """Row pointers that are stored beside their keys."""
 
 
 _GIN_TREE: Final = 0xFFFF
 
 
 def gin_entries(pages: Sequence[Page]) -> GinEntries:
-    items = total = trees = data = 0
+    items = total = trees = data = inline_rows = 0
     for page in pages:
         match page.number("H", page.special + 6) & 0b11111:
             case 0b00010:
@@ -140,9 +142,10 @@ def gin_entries(pages: Sequence[Page]) -> GinEntries:
                     if rows:
                         items, total = items + 1, total + aligned(len(item)) + ITEM_POINTER
                         trees += rows == _GIN_TREE
+                        inline_rows += rows if rows != _GIN_TREE else 0
             case 0b00011:
                 data += max(page.lower - 32, 0)
-    return GinEntries(items, total, trees, data)
+    return GinEntries(items, total, trees, data, inline_rows)
 
 
 def aligned(size: float) -> int:

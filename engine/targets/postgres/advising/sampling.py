@@ -86,6 +86,7 @@ async def bloat_of(reader: Reader, shapes: Shapes, limits: Thresholds) -> tuple[
                 one.pages,
                 1.0,
                 partial(_other, reader, one),
+                one.method == "gin" and one.share_left < 1,
                 if_unread=Unread.UNLOGGED if one.is_unlogged else Unread.NOT_WRITTEN,
             )
             for one in shapes.others

@@ -98,6 +98,8 @@ class IndexShape:
     is_packed: bool = False
     """Whether GiST, where it sorts, fills each page: before PostgreSQL 15."""
     is_unlogged: bool = False
+    share_left: float = 1.0
+    """The share of the rows that the next VACUUM leaves, where much has changed since the last one."""
 
 
 @frozen
@@ -154,6 +156,11 @@ _MUCH: Final = 0.2
 But a session that deletes rows and removes them by VACUUM within a second reports the deletes afterwards, and the
 server counts them twice. Where no row would be left that is seen at once, else after the next VACUUM.
 """
+_CHANGED: Final = f"""pg_stat_get_dead_tuples({{table}}) > {_MUCH} * {{rows}}
+        AND (pg_stat_get_live_tuples({{table}}) > 0 OR pg_stat_get_dead_tuples({{table}}) <= {{rows}})
+        AND coalesce(
+        pg_stat_get_last_vacuum_time({{table}}), pg_stat_get_last_autovacuum_time({{table}}),
+        pg_stat_get_last_analyze_time({{table}}), pg_stat_get_last_autoanalyze_time({{table}})) IS NOT NULL"""
 TREE_SHAPES: Final = f"""
 WITH columns AS {{how}} ({{columns}}), keys AS (
     SELECT x.indexrelid, x.indrelid, x.indisunique, key.place, key.number, x.indpred IS NOT NULL AS is_partial,
@@ -194,12 +201,7 @@ SELECT i.oid::int8, i.relpages::int8, i.reltuples::float8, known.widths, known.a
 FROM known JOIN pg_class AS i ON i.oid = known.indexrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_index AS x ON x.indexrelid = i.oid
 CROSS JOIN LATERAL (
-    SELECT NOT known.is_partial AND pg_stat_get_dead_tuples(known.indrelid) > {_MUCH} * i.reltuples
-        AND (pg_stat_get_live_tuples(known.indrelid) > 0 OR pg_stat_get_dead_tuples(known.indrelid) <= i.reltuples)
-        AND coalesce(
-        pg_stat_get_last_vacuum_time(known.indrelid), pg_stat_get_last_autovacuum_time(known.indrelid),
-        pg_stat_get_last_analyze_time(known.indrelid), pg_stat_get_last_autoanalyze_time(known.indrelid)) IS NOT NULL
-) AS one (changed)
+    SELECT NOT known.is_partial AND {_CHANGED.format(table="known.indrelid", rows="i.reltuples")}) AS one (changed)
 WHERE am.amname = 'btree'
 """
 
@@ -210,15 +212,17 @@ FROM pg_class AS c JOIN pg_class AS t ON t.oid = c.reltoastrelid JOIN pg_index A
 JOIN pg_class AS i ON i.oid = x.indexrelid
 WHERE t.relpages >= {least} AND t.reltuples >= 0 AND x.indisvalid AND c.relkind IN ('r', 'm')
 """
-INDEX_SHAPES: Final = """
+INDEX_SHAPES: Final = f"""
 SELECT i.oid::int8, am.amname, c.opcname, NOT EXISTS (
         SELECT FROM unnest(x.indclass::oid[]) AS class JOIN pg_opclass AS o ON o.oid = class
         WHERE NOT EXISTS (SELECT FROM pg_amproc AS p WHERE p.amprocfamily = o.opcfamily AND p.amprocnum = 11
             AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype)),
-    i.relpages::int8, i.reltuples::float8, current_setting('server_version_num')::int < 150000, i.relpersistence = 'u'
+    i.relpages::int8, i.reltuples::float8, current_setting('server_version_num')::int < 150000, i.relpersistence = 'u',
+    CASE WHEN x.indpred IS NULL AND t.reltuples > 0 AND {_CHANGED.format(table="t.oid", rows="t.reltuples")}
+        THEN least(pg_stat_get_live_tuples(t.oid) / t.reltuples, 1) ELSE 1 END::float8
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_am AS am ON am.oid = i.relam
-JOIN pg_opclass AS c ON c.oid = x.indclass[0]
-WHERE am.amname IN ('gin', 'gist', 'spgist') AND x.indisvalid AND i.relpages >= {least} AND i.reltuples >= 0
+JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_opclass AS c ON c.oid = x.indclass[0]
+WHERE am.amname IN ('gin', 'gist', 'spgist') AND x.indisvalid AND i.relpages >= {{least}} AND i.reltuples >= 0
 """
 HASH_SHAPES: Final = f"""
 WITH columns AS {{how}} ({{columns}})

@@ -145,6 +145,31 @@ async def test_a_superuser_is_not_said_to_lack_a_right(database: Database, monke
     assert reindex.gain.endswith("not counting the unknown")
 
 
+@pytest.mark.parametrize("keys", ["md5(g::text)", "g::text, (g + 1)::text"])
+async def test_a_gin_index_is_rebuilt_after_the_vacuum_that_empties_it(database: Database, keys: str) -> None:
+    """Its file shows that only at the next checkpoint."""
+    database(
+        f"CREATE TABLE item AS SELECT g AS id, ARRAY[{keys}] AS list FROM generate_series(1, 60000) AS g",
+        "ALTER TABLE item SET (autovacuum_enabled = off)",
+        "CREATE INDEX lists ON item USING gin (list)",
+        "VACUUM ANALYZE item",
+        "CHECKPOINT",
+        "DELETE FROM item WHERE id::int8 * 7919 % 10007 > 2000",
+    )
+    database.reconnect()
+    database.wait_for("SELECT n_dead_tup > 40000 FROM pg_stat_user_tables WHERE relname = 'item'")
+    before = database.value("SELECT pg_relation_size('lists')")
+    async with connected(database.url, writing=False) as session:
+        advice, _ = await session.session.advise(TargetHistory(now=0), budget=1, limits=LIMITS)
+    (reindex,) = [one for one in advice if one.operation is Operation.REINDEX]
+    assert "will be dead space after VACUUM" in reindex.reason
+    results = await run(database.url, Operation.OPTIMIZE, limits=LIMITS)
+    assert results["public.lists"].status is Status.COMPLETED
+    after = database.value("SELECT pg_relation_size('lists')")
+    (dead,) = reindex.dead_space
+    assert dead.wasted == pytest.approx(before - after, abs=0.05 * before)
+
+
 async def test_deletes_that_the_server_counts_twice_make_no_rebuild(database: Database) -> None:
     """Those of a session that vacuums before it has reported them, as it does once a second."""
     database(
