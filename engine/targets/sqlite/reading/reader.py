@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -121,6 +122,8 @@ class Reader:
         (row,) = connection.execute(catalog.SUMMARY).fetchall()
         pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes = row
         size, wal_size = self._sizes()
+        if not self._metered.takes_locks and self._is_wal_by_header():
+            journal_mode = "wal"  # which SQLite does not say of a file that it takes for one that cannot change
         return Summary(
             size=size,
             wal_size=wal_size,
@@ -132,6 +135,10 @@ class Reader:
             tables=tables,
             indexes=indexes,
         )
+
+    def _is_wal_by_header(self) -> bool:
+        found = descriptors(self.path)
+        return bool(found) and os.pread(found[0], 2, 18) == b"\2\2"
 
     def _sizes(self) -> tuple[int, int]:
         """The sizes of the opened files; None if another file is at the path by now."""

@@ -71,6 +71,8 @@ def test_a_database_on_a_read_only_medium_is_checked_and_backed_up(
     assert set(ended(path, Operation.CHECK, backup)) == {"completed"}
     assert set(ended(path, Operation.BACKUP, backup)) == {"completed"}
     assert content(backup) == content(path)
+    with closing(sqlite3.connect(backup)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchall() == [(journal_mode,)]
     assert files_beside(path) == {"a.db"}
 
 
