@@ -190,8 +190,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "plan": Command(
         "TARGET... [OPTIONS]", "show exactly what `run` would do, and change nothing", _PLAN,
         "dbtend plan sales.db --op vacuum",
-        TARGET_HELP + "\n\nWhat a crash left half done in a SQLite file is rolled back first, as by every program\n"
-        "that opens it; with --read-only the plan is refused instead.",
+        TARGET_HELP + "\n\nA SQLite file in which a crash left something half done is refused: a run rolls that back.",
     ),
     "run": Command(
         "TARGET... [OPTIONS]", "run maintenance in the foreground and wait for it", (*_REQUEST, *_EXECUTION, *_JSON),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine import Plan, Request
@@ -37,6 +38,7 @@ MANY: Final = 5
 
 
 def plan(args: argparse.Namespace, settings: Settings) -> int:
+    settings = replace(settings, read_only=True)  # what a crash left half done is not rolled back either
     expansion = named_targets(entries_of(args, settings.config()), args, settings)
     wanted = requests(args, expansion.targets)
     ask_for_missing([request.target for request in wanted])
