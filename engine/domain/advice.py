@@ -30,6 +30,23 @@ class Level(StrEnum):
     NONE = "none"
 
 
+class CheckCause(StrEnum):
+    """Why a check is due."""
+
+    INDEXES_REBUILT = "indexes rebuilt"
+    TABLES_REPAIRED = "tables repaired"
+    NEVER_CHECKED = "never checked"
+    NO_CLEAN_CHECK = "no clean check"
+    NO_FULL_CHECK = "no full check"
+    FULL_CHECK_OVERDUE = "full check overdue"
+    QUICK_CHECK_OVERDUE = "quick check overdue"
+    SERVER_STARTED = "server started since"
+    """Tables of engines without transactions may have been damaged by a crash."""
+
+
+_DUE: Final = frozenset(CheckCause)
+
+
 class OldIds(StrEnum):
     """Ids of PostgreSQL that wrap around, by the word that names them as a cause where they are old."""
 
@@ -117,6 +134,11 @@ class Advice:
     def is_urgent(self) -> bool:
         """Whether it is due now or soon."""
         return self.level in {Level.NOW, Level.SOON}
+
+    @property
+    def is_merely_due(self) -> bool:
+        """Whether it is a check that is due although the last one found nothing that is still wrong."""
+        return self.operation is Operation.CHECK and self.cause in _DUE
 
     @property
     def is_needed(self) -> bool:

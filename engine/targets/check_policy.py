@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
-from engine.domain.advice import Level, TargetHistory
+from engine.domain.advice import CheckCause, Level, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, format_age, span
 from engine.domain.requests import CheckLevel
@@ -15,18 +14,6 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 
 DAY: Final = 24 * 3_600 * 1_000_000
 """In microseconds."""
-
-
-class CheckCause(StrEnum):
-    """Why a check is due."""
-
-    INDEXES_REBUILT = "indexes rebuilt"
-    TABLES_REPAIRED = "tables repaired"
-    NEVER_CHECKED = "never checked"
-    NO_CLEAN_CHECK = "no clean check"
-    NO_FULL_CHECK = "no full check"
-    FULL_CHECK_OVERDUE = "full check overdue"
-    QUICK_CHECK_OVERDUE = "quick check overdue"
 
 
 @frozen

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from engine import Advice, Level, Operation
+from engine import Advice, Level
 from engine.config.model import TargetEntry
 from engine.domain.advice import CRITICAL, all_by_hand
 from engine.domain.frozen import frozen
@@ -32,7 +32,7 @@ def overview_lines(advised: Sequence[Advised], *, width: int | None) -> Iterator
     """
     needy = [(entry, rows) for entry, advice in advised if (rows := _rows(advice))]
     small = sum(not _rows(advice) and any(map(_is_small_need, advice)) for _, advice in advised)
-    due = sum(any(map(_is_due_check, advice)) for _, advice in advised)
+    due = sum(any(one.is_merely_due for one in advice) for _, advice in advised)
     yield _counts(len(advised), [rows[0].word for _, rows in needy], small) + (
         f"; a check is due on {due:,}" if due else ""
     )
@@ -85,7 +85,7 @@ def _urgent(advice: Sequence[Advice]) -> list[Advice]:
     covered = {operation for item in advice if item.is_urgent for operation in item.covers}
     repeats = any(item.is_urgent and item.operation in covered for item in advice)
     found = [item for item in advice if _word(item) in _URGENCIES]
-    return [one for one in found if not _is_due_check(one) and not (one.covers and repeats)]
+    return [one for one in found if not one.is_merely_due and not (one.covers and repeats)]
 
 
 def _word(item: Advice) -> str:
@@ -95,8 +95,3 @@ def _word(item: Advice) -> str:
 
 def _is_small_need(item: Advice) -> bool:
     return item.is_urgent and not item.covers and _word(item) not in _URGENCIES
-
-
-def _is_due_check(item: Advice) -> bool:
-    """Whether it is a check that is due by its age, not by what the last one found."""
-    return item.operation is Operation.CHECK and item.level is Level.SOON and not item.facts.get("found")

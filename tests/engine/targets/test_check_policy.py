@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from engine.domain.advice import CheckFinding, Level, TargetHistory
+from engine.domain.advice import CheckCause, CheckFinding, Level, TargetHistory
 from engine.domain.requests import CheckLevel
-from engine.targets.check_policy import DAY, CheckCause, due_check
+from engine.targets.check_policy import DAY, due_check
 
 NOW: Final = 1_795_000_000_000_000
 FULL, QUICK = CheckLevel.FULL, CheckLevel.QUICK

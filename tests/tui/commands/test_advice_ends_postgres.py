@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from engine.targets.check_policy import CheckCause
+from engine.domain.advice import CheckCause
 from engine.targets.postgres.advising.findings import Cause
 from tests.postgres_databases import Database
 from tests.tui.command_line import CommandLine

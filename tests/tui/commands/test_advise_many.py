@@ -11,6 +11,7 @@ import pytest
 
 from engine import Advice, Level, Operation
 from engine.config.model import TargetEntry
+from engine.domain.advice import CheckCause
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine
 from tui.commands.advice_overview import overview_lines
@@ -98,6 +99,17 @@ def test_the_overview_is_wrapped_and_sorted() -> None:
         ["t10", "soon", "reindex", "so"],
     ]
     assert max(map(len, lines)) <= 60
+
+
+def test_a_check_that_is_merely_due_is_counted_and_one_for_what_was_found_is_told() -> None:
+    def check(cause: str) -> list[Advice]:
+        return [Advice(operation=Operation.CHECK, level=Level.SOON, reason="so it is", cause=cause)]
+
+    due = TargetEntry(name="new", url="/new.db"), check(CheckCause.NEVER_CHECKED)
+    found = TargetEntry(name="shop", url="mysql://db1/shop"), check("broken_rule")
+    first, _, row = overview_lines([due, found], width=None)
+    assert first == "2 targets: 1 soon, 1 needs nothing; a check is due on 1"
+    assert row.split()[:3] == ["shop", "soon", "check"]
 
 
 def test_doctor_tells_first_what_is_wrong(dbtend: CommandLine, tenants: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from engine.domain.advice import CRITICAL, Advice, ByHand, Level, TargetHistory
+from engine.domain.advice import CRITICAL, Advice, ByHand, CheckCause, Level, TargetHistory
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
@@ -119,11 +119,11 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
         return _with_damage(f"{what} ({past.damage})" if past.damage is not None else what, damaged)
     known = _with_findings(past)
     found = due_check(known, limits)
-    level, due, reason = found.urgency, found.level, found.reason
+    level, due, cause, reason = found.urgency, found.level, found.cause, found.reason
     unsafe = [table.shown for table in condition.tables if table.engine in _CRASH_UNSAFE]
     checked = max(known.checked_at.values(), default=0)
     if level is Level.NONE and unsafe and condition.server.started * 1_000_000 > checked:
-        level, due = Level.SOON, CheckLevel.QUICK
+        level, due, cause = Level.SOON, CheckLevel.QUICK, CheckCause.SERVER_STARTED
         reason = f"the server started after the last check; a crash would have damaged {listed(unsafe, 3)}"
     if past.broken_rule is not None:
         job = f" (#{past.broken_rule_found.job})" if past.broken_rule_found is not None else ""
@@ -140,7 +140,7 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
     return Advice(
         operation=Operation.CHECK,
         level=level,
-        cause=found.cause or "",
+        cause=cause or "",
         reason=reason,
         check=due,
         inspection_can_tell=False,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.advice import CRITICAL, Advice, Level, TargetHistory
+from engine.domain.advice import CRITICAL, Advice, CheckCause, Level, TargetHistory
 from engine.domain.humanize import counted
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.check_policy import DAY, CheckCause, ago, due_check
+from engine.targets.check_policy import DAY, ago, due_check
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.thresholds import Cause
 

@@ -11,12 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from engine.domain.advice import Advice, Level, TargetHistory, needed
+from engine.domain.advice import Advice, CheckCause, Level, TargetHistory, needed
 from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.domain.thresholds import Thresholds
 from engine.targets import resolve
-from engine.targets.check_policy import DAY, CheckCause
+from engine.targets.check_policy import DAY
 from engine.targets.postgres.advising.collect import collect_autovacuum, collect_condition, collect_needs
 from engine.targets.postgres.advising.findings import analyze_need, needs, vacuum_need
 from engine.targets.postgres.reading import xmin_horizon
