@@ -65,6 +65,12 @@ def test_run_needed_does_what_advise_calls_for(dbtend: CommandLine, shop: Databa
     assert "needs nothing" in dbtend("run", shop.url, "--needed").out
 
 
+def test_what_is_analyzed_in_stages_counts_once(dbtend: CommandLine, shop: Database) -> None:
+    result = dbtend("run", shop.url, "--op", "analyze", "--in-stages", "--object", "item")
+    assert "completed" in result.out
+    assert "1 table analyzed" in result.out, result.out
+
+
 def test_needed_tells_by_its_exit_code_of_databases_near_the_wraparound(dbtend: CommandLine, shop: Database) -> None:
     """Nothing that is done in this database helps."""
     dbtend.configure("[advice]\nage_critical = '0%'")

@@ -302,7 +302,7 @@ def _tend(
         covered = done.effect.get("pages_covered") if done is not None else None
         new = min(one.waiting, (one.table_pages - covered) * PAGE) if isinstance(covered, int) else one.waiting
         if one.method == "brin" and new >= limits.uncovered:
-            reason = f"about {size(new)} of its table are not summarized in {name}: each search reads all of that"
+            reason = f"about {size(new)} of the table are not summarized in {name}: each search reads all of that"
             found[one.index] = Need(Level.SOON, reason, Cause.UNCOVERED_PAGES, bytes=new)
     return found
 

@@ -79,7 +79,7 @@ def vacuum_steps(
             version,
             lock=BLOCKS_MAINTENANCE if asked.truncate is False else SPECS[Operation.VACUUM].lock,
             tells=_tells(table, len(whole), asked),
-            reason=reasons.get(table.oid) or aged.reason or _vacuum_reason(table),
+            reason=reasons.get(table.oid) or aged.reason or _vacuum_reason(table, options.server),
             is_measured=_may_have_dead_rows(table),
             settings=(*settings, *aged.settings),
             columns=columns.get(table.oid, ()) if asked.analyze else (),
@@ -151,7 +151,9 @@ def _table_step(
     )
 
 
-def _vacuum_reason(table: Table) -> str:
+def _vacuum_reason(table: Table, asked: ServerOptions) -> str:
+    if not asked.process_main:
+        return "only its TOAST table, as you asked"
     if table.dead_rows:
         of_all = f", {table.dead_share:.0%} of all" if table.rows > 0 else ""
         return f"{counted(table.dead_rows, 'dead row')}{of_all}"

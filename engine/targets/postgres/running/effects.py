@@ -70,7 +70,7 @@ class Totals(totals.Totals):
                 self._add("back_bytes", pages * PAGE)
             else:
                 self._all_measured = False
-        if isinstance(objects := effect.get("objects"), tuple):
+        if counts and isinstance(objects := effect.get("objects"), tuple):
             self._add("steps_completed", len(objects))
             counts = counts and result.status is Status.CANCELLED  # what else it has not done has steps of its own
         super().add(result, counts=counts)

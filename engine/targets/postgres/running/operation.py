@@ -103,6 +103,8 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         """The kind and object of each step so far."""
         self._renewed: set[int] = set()
         """Oids of the tables of which VACUUM or ANALYZE may have shown more since the last plan."""
+        self._counted: set[tuple[Operation | None, str]] = set()
+        """The kind and object of each completed step: what is done in stages counts once."""
         self._vacuumed: set[int] = set()
         """Oids of the tables that VACUUM has done."""
         self._looking = asyncio.Lock()
@@ -194,7 +196,11 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
                 if one.operation is Operation.VACUUM:
                     self._vacuumed.add(one.subject.oid)
         if not result.requeue and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
-            self._totals.add(result)
+            done = {(one.operation, one.object) for one in step.members or (step,)}
+            is_again = result.status is Status.COMPLETED and done <= self._counted
+            if result.status is Status.COMPLETED:
+                self._counted |= done
+            self._totals.add(result, counts=not is_again)
 
     async def _is_still_needed(self, step: PgStep) -> bool:
         """Whether a rebuild that was expected is needed after VACUUM: the counters before it may be wrong."""

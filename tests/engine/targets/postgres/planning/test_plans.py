@@ -101,6 +101,8 @@ def test_a_vacuum_says_how_many_dead_rows_there_are_as_far_as_that_is_known() ->
     for table, reason in tables.items():
         (step,) = vacuum_steps([table], Options(), 170_000, {})
         assert step.reason == reason
+    (step,) = vacuum_steps([ITEM], Options(server=ServerOptions(process_main=False)), 170_000, {})
+    assert step.reason == "only its TOAST table, as you asked"
     (step,) = vacuum_steps([dirty], Options(), 170_000, {dirty.oid: "by advice"})
     assert step.reason == "by advice"
 
