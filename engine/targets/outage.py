@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from itertools import chain, repeat
@@ -119,7 +118,7 @@ async def connect_when_up(
                 waiting(progress.phase or "", WaitsFor.SERVER)
 
         outage = Outage(connect, opened.append, server_wait)
-        with contextlib.suppress(IndexError):
-            await outage.wait(error, StepContext(report=tell))
-            return opened[0]
-        raise
+        await outage.wait(error, StepContext(report=tell))
+        if not opened:
+            raise
+        return opened[0]

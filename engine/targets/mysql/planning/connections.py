@@ -53,12 +53,10 @@ async def free_for_steps(reader: Reader) -> tuple[int, str]:
     found = await _limits(reader)
     if found.free_of_user < found.free - KEPT_FREE:
         free = max(found.free_of_user, 0)
-        return max(
-            free, 1
-        ), f"the account has {free} of its {found.most_of_user} connections left (MAX_USER_CONNECTIONS)"
-    return max(
-        found.free - KEPT_FREE, 1
-    ), f"the server has {found.free} connections left, and {KEPT_FREE} are kept free"
+        why = f"the account has {free} of its {found.most_of_user} connections left (MAX_USER_CONNECTIONS)"
+        return max(free, 1), why
+    why = f"the server has {found.free} connections left, and {KEPT_FREE} are kept free"
+    return max(found.free - KEPT_FREE, 1), why
 
 
 async def problem(reader: Reader) -> str:
