@@ -48,8 +48,11 @@ def phrase(reason: SurveyReason) -> str:
             return "damage found"
         case SurveyCause.XID_AGE:
             days = number(facts, "days_left")
-            left = "" if days is None else f", {counted(round(days), 'day')} left"
-            return f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}{left}"
+            age = f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
+            if days is None:
+                return age
+            left = counted(round(days), "day") if days >= 1 else counted(round(days * 24), "hour")
+            return f"{age}, {left} left"
         case SurveyCause.MULTIXACT_AGE:
             return f"multixact age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
         case SurveyCause.OLD_NEIGHBORS:

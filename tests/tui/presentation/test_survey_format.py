@@ -33,6 +33,8 @@ DAY = 86_400_000_000
         ("cannot_be_read", {"error": "too damaged to read"}, "too damaged to read"),
         ("xid_age", {"age": 1_610_000_000, "most": MOST_IDS}, "xid age 1.61 G of 2.15 G"),
         ("xid_age", {"age": 190_000_000, "most": MOST_IDS}, "xid age 190 M of 2.15 G"),
+        ("xid_age", {"age": 10**9, "most": MOST_IDS, "days_left": 2.4}, "xid age 1.00 G of 2.15 G, 2 days left"),
+        ("xid_age", {"age": 10**9, "most": MOST_IDS, "days_left": 0.2}, "xid age 1.00 G of 2.15 G, 5 hours left"),
         ("old_neighbors", {"databases": ["shop", "template0"]}, "wraparound near in shop, template0 of its server"),
         ("auto_increment", {"auto_increment_percent": 97}, "auto-increment 97% used"),
         ("hot_journal", {}, "hot journal of a crash: a check rolls it back"),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.domain.thresholds import MOST_IDS
 from engine.targets.postgres.reading.reader import Reader
 
 SOON: Final = 0.9
@@ -80,8 +81,10 @@ def is_old(age: int, limit: int) -> bool:
 
 
 def as_text(counter: Counter, age: int, limit: int) -> str:
-    setting = f"autovacuum_{_SETTINGS[counter]}_max_age"
-    return f"its oldest {counter} are {age:,} old, {age / limit:.0%} of {setting}"
+    of_what = f"{age / limit:.0%} of autovacuum_{_SETTINGS[counter]}_max_age"
+    if age >= DANGER:  # what a DBA has set is no longer what counts
+        of_what = f"{age / MOST_IDS:.0%} of all that there are"
+    return f"its oldest {counter} are {age:,} old, {of_what}"
 
 
 def freeze_settings(counter: Counter, limit: int, usual: int) -> tuple[tuple[str, str], ...]:
