@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import resource
 import subprocess
 import tempfile
@@ -37,6 +38,7 @@ from benchmarks.server_runs import PastJob, in_turn, run_job
 from engine import Engine, Operation, Options, Request, ServerOptions
 from engine.targets.postgres.running import monitor
 from tests.postgres_server import NO_SERVER, PostgresServer, servers_found
+from tui.cli import COLLECT_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     if not found:
         print(NO_SERVER)
         return
+    gc.set_threshold(COLLECT_AFTER)  # as in a worker process
     server = PostgresServer(found[max(found)])
     try:
         server.start()

@@ -46,6 +46,9 @@ _ONLY_TELL: Final = frozenset(
 )
 _WITHOUT_WORDS: Final = frozenset({"prune", "metrics", "report", "worker", "workers", "pause", "resume"})
 
+COLLECT_AFTER: Final = 10_000
+"""Plans and screens are made of thousands of small things that stay: usually the collector looks at each 700."""
+
 
 def entry() -> None:
     """The console script."""
@@ -122,6 +125,7 @@ def _command(name: str) -> Command:
     """Import the module of the command that runs, and no other."""
     module = import_module(f"tui.commands.{_MODULES.get(name, name)}")
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     gc.enable()
     command: Command = getattr(module, name)
     return command

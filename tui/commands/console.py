@@ -109,7 +109,6 @@ def open_console(
     from tui.console.settings import apply_console_settings
 
     gc.freeze()
-    gc.set_threshold(10_000)  # a screen is made of thousands of small things that stay: usually it looks at each 700
     gc.enable()
     apply_console_settings(config, settings.config_path)
 

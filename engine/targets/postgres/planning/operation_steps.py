@@ -112,7 +112,7 @@ def _in_emergency(asked: ServerOptions) -> ServerOptions:
 def _table_step(
     operation: Operation,
     table: Table,
-    words: Sequence[str],
+    words: str,
     model: Model,
     version: int,
     *,
@@ -124,10 +124,10 @@ def _table_step(
     columns: Sequence[str],
 ) -> PgStep:
     """VACUUM or ANALYZE of a table. `words`: its options; `tells`: the server is asked what it does."""
-    spec, name, what = SPECS[operation], operation.value.upper(), _only(table, version) + table.sql
+    spec, name, what = SPECS[operation], operation.upper(), _only(table, version) + table.sql
     what += f" ({', '.join(map(quote, columns))})" if columns else ""
-    verbose = f"{name} ({', '.join(['VERBOSE', *words])}) {what}"
-    brackets = f" ({', '.join(words)})" if words else ""
+    verbose = f"{name} ({_all('VERBOSE', words)}) {what}"
+    brackets = f" ({words})" if words else ""
     is_plain = not (tells or columns or table.has_children or table.is_partitioned or table.is_foreign)
     command = verbose if tells else f"{name}{brackets} {what}"
     subject = table_subject(table)
@@ -137,7 +137,7 @@ def _table_step(
         command=_with_settings(settings, command),
         first_command=command if settings else "",
         verbose_command="" if tells else verbose,
-        group_command=f"{name} ({', '.join(['SKIP_LOCKED', *words])})" if is_plain else "",
+        group_command=f"{name} ({_all('SKIP_LOCKED', words)})" if is_plain else "",
         reason=reason,
         lock=lock,
         after_cancel=spec.after_cancel,
@@ -149,6 +149,10 @@ def _table_step(
         settings=settings,
         subject=subject,
     )
+
+
+def _all(word: str, words: str) -> str:
+    return f"{word}, {words}" if words else word
 
 
 def _vacuum_reason(table: Table, asked: ServerOptions) -> str:
@@ -171,7 +175,7 @@ def _tells(table: Table, among: int, asked: ServerOptions) -> bool:
     return _may_have_dead_rows(table) or among <= FEW or asked.skip_locked
 
 
-def _vacuum_words(asked: ServerOptions, version: int) -> list[str]:
+def _vacuum_words(asked: ServerOptions, version: int) -> str:
     words = ["FREEZE"] if asked.freeze else []
     words += ["ANALYZE"] if asked.analyze else []
     words += ["SKIP_LOCKED"] if asked.skip_locked else []
@@ -187,7 +191,7 @@ def _vacuum_words(asked: ServerOptions, version: int) -> list[str]:
     if version >= 160_000:
         words += _buffers(asked)
         words.append("SKIP_DATABASE_STATS")
-    return words
+    return ", ".join(words)
 
 
 def _buffers(asked: ServerOptions) -> list[str]:
@@ -230,7 +234,9 @@ def analyze_steps(
 ) -> list[PgStep]:
     """`reasons`: why a table needs it, by oid. `columns`: the only ones to collect statistics on."""
     asked = options.server
-    words = [*(["SKIP_LOCKED"] if asked.skip_locked else []), *(_buffers(asked) if version >= 160_000 else [])]
+    words = ", ".join(
+        [*(["SKIP_LOCKED"] if asked.skip_locked else []), *(_buffers(asked) if version >= 160_000 else [])]
+    )
     to_analyze, steps = list(tables), []
     for target, delay in STAGES if asked.in_stages else STAGES[-1:]:
         settings: Settings = (("default_statistics_target", target),) if target is not None else ()
