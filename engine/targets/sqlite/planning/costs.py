@@ -23,6 +23,10 @@ _A_CELL: Final = 17e-9  # seconds for each row, or entry of an index, on a page
 _REINDEX: Final = 75e-9  # seconds for an opcode
 _READ_AND_SORTED: Final = 0.67  # the share of the time of the opcodes that is over before the new index is written
 _REINDEX_A_BYTE: Final = 7.5e-9  # seconds for a byte of the index and its table
+_ROW_READ: Final = 45e-9  # seconds for an opcode that reads or sorts whole rows, and for one that writes them
+_ROW_WRITTEN: Final = 20e-9
+_BYTE_WRITTEN: Final = 1.7e-9  # seconds for a byte of whole rows, and for removing and committing one, without opcodes
+_BYTE_REPLACED: Final = 6.2e-9
 _ANALYZE: Final = 8e-9
 _QUICK_CHECK: Final = 8e-9
 _FULL_CHECK: Final = 100e-9
@@ -65,6 +69,19 @@ def reindex(index: Index) -> Cost:
     seconds = whole * _REINDEX + _EACH
     course = ((0.0, 0.0), (reading, _READ_AND_SORTED * seconds), (whole, seconds)) if reading else ()
     return Cost(seconds=SHORTEST + seconds, course=course)
+
+
+def reindex_table(index: Index, volume: int) -> Cost:
+    """The cost of a REINDEX of a table without rowid of `volume` bytes: its bytes count more than its rows."""
+    if index.rows is None:
+        return reindex_of(volume)
+    reading, writing = index.rows * (index.columns + 3), index.rows * 6 + _EACH_OPCODES
+    read = reading * _ROW_READ
+    written = read + writing * _ROW_WRITTEN + volume * _BYTE_WRITTEN
+    whole = written + volume * _BYTE_REPLACED
+    opcodes = float(reading + writing)
+    course = ((0.0, 0.0), (float(reading), read), (opcodes, written), (opcodes, whole)) if reading else ()
+    return Cost(seconds=SHORTEST + _EACH + whole, course=course)
 
 
 def reindex_of(volume: int) -> Cost:

@@ -283,12 +283,9 @@ def reindex_steps(
 
 
 def _cost_of_rebuilding(index: Index, size: int, summary: Summary) -> Cost:
-    """The larger of what its entries and, if it is a table with whole rows, its bytes take."""
-    by_size = costs.reindex_of(size)
     if index.rows is None and are_rebuilt_soon(summary):
-        return by_size
-    by_rows = costs.reindex(index)
-    return replace(by_rows, seconds=max(by_rows.seconds or 0, by_size.seconds or 0)) if index.is_table else by_rows
+        return costs.reindex_of(size)
+    return costs.reindex_table(index, size) if index.is_table else costs.reindex(index)
 
 
 def are_rebuilt_soon(summary: Summary) -> bool:

@@ -35,6 +35,8 @@ _EXECUTING: Final = 0.67
 """The share of its time in which a REINDEX executes opcodes."""
 _CLEARING: Final = 0.25
 """The share of its time in which a REINDEX removes the old index; the rest is its COMMIT."""
+_CLEARING_OF_WHOLE_ROWS: Final = 0.6
+"""The same share of the time without opcodes, where that is known."""
 _READ_BEFORE: Final = 0.7
 """The share of these opcodes after which nothing is read any more."""
 _TOUCHED_BY_WORK: Final = 262_144  # bytes
@@ -126,14 +128,18 @@ class _ByOpcodes:
 def of_reindex(course: Curve, volume: int) -> Model:
     """The progress of a REINDEX of an index of about `volume` bytes.
 
-    Between reading and writing, it puts the whole old index into the journal, or into the log.
+    Between reading and writing, it puts the whole old index into the journal, or into the log. `course`: may end with
+    the seconds of that and of its COMMIT, which execute no opcodes.
     """
     return _by_fraction(_Reindex(course, volume)) if course and course[-1][1] and volume else by_opcodes(course)
 
 
 class _Reindex:
     def __init__(self, course: Curve, volume: int) -> None:
-        self._course = course
+        is_known = len(course) > 1 and course[-2][0] == course[-1][0] and course[-2][1] > 0
+        self._course = course[:-1] if is_known else course
+        self._executing = self._course[-1][1] / course[-1][1] if is_known else _EXECUTING
+        self._clearing = (1 - self._executing) * _CLEARING_OF_WHOLE_ROWS if is_known else _CLEARING
         self._volume = volume
         self._first: int | None = None
         self._last = 0
@@ -144,7 +150,7 @@ class _Reindex:
         is_cleared = executed > _READ_BEFORE and sample.side_file == self._last
         self._last = sample.side_file
         cleared = 1.0 if is_cleared else _share(sample.side_file - first, self._volume)
-        return _EXECUTING * executed + _CLEARING * cleared
+        return self._executing * executed + self._clearing * cleared
 
 
 def of_copy(volume: int, copied: int = 0, cells: int = 0, *, share: float = 1.0) -> Model:
@@ -258,7 +264,7 @@ class _Vacuum:
             copied = _share(self._copied(sample), self._expected)
             return StepProgress(fraction=self._copying_share * copied, phase=COPYING)
         written = _share(sample.written - (self._turn.written or 0), self._to_write)
-        copying, writing_back = self._turn.elapsed, sample.elapsed - self._turn.elapsed
+        copying, writing_back = self._turn.elapsed, max(sample.elapsed - self._turn.elapsed, 0.0)
         done = self._writing_back(written, writing_back)
         return StepProgress(fraction=two_phases(self._copying_share, copying, writing_back, done), phase=WRITING_BACK)
 

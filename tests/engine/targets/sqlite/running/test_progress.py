@@ -64,6 +64,15 @@ REINDEX = (
     (1.35, 1.68, 17.6), (1.47, 2.15, 17.6), (1.59, 2.94, 17.6), (1.69, 3.02, 17.6), (1.77, 3.02, 0),
 )  # fmt: skip
 
+# Of a table without rowid, of 267 MB.
+REINDEX_TABLE = (
+    (0.1, 2.73, 0), (0.2, 6.0, 0), (0.3, 7.71, 16), (0.4, 7.71, 48), (0.5, 7.71, 79), (0.6, 7.71, 110),
+    (0.7, 7.71, 139), (0.8, 7.71, 146), (0.9, 7.71, 178), (1.0, 7.71, 205), (1.11, 7.71, 230), (1.21, 7.71, 259),
+    (1.31, 8.22, 267), (1.41, 9.37, 267), (1.51, 10.53, 267), (1.61, 11.69, 267), (1.71, 12.81, 267),
+    (1.81, 13.97, 267), (1.91, 14.31, 267), (2.11, 14.31, 267), (2.31, 14.31, 267), (2.51, 14.31, 267),
+    (2.61, 14.31, 0),
+)  # fmt: skip
+
 
 def vacuum(*, wal: bool = False, in_memory: bool = False) -> Model:
     return of_vacuum(VOLUME, wal=wal, in_memory=in_memory)
@@ -158,6 +167,19 @@ def test_a_reindex_is_as_far_as_its_opcodes_and_its_journal_say() -> None:
     model = of_reindex(costs.reindex(index).course, 24 * MB)
     whole = samples[-1].elapsed
     assert error(model, samples, whole) < 6 < error(by_opcodes(costs.reindex(index).course), samples, whole)
+
+
+def test_a_reindex_of_a_table_without_rowid_is_as_far_as_its_bytes_say() -> None:
+    index = Index(name="k", table="t", unique=True, columns=4, rows=1_101_493, is_table=True)
+    samples = [
+        replace(START, elapsed=10 * seconds, ticks=round(ticks * MB), side_file=round(side * MB))
+        for seconds, ticks, side in REINDEX_TABLE
+    ]
+    cost, whole = costs.reindex_table(index, 267 * MB), samples[-1].elapsed
+    assert cost.seconds == pytest.approx(2.6, rel=0.05)
+    as_of_an_index = of_reindex(costs.reindex(index).course, 267 * MB)
+    assert error(of_reindex(cost.course, 267 * MB), samples, whole) < 7 < 14 < error(as_of_an_index, samples, whole)
+    assert costs.reindex_table(replace(index, rows=None), 267 * MB) == costs.reindex_of(267 * MB)
 
 
 def test_a_vacuum_copies_first_and_then_writes_back() -> None:
