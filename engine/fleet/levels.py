@@ -115,8 +115,15 @@ def is_damaged(past: TargetHistory) -> bool:
     return past.damage is not None or bool(past.damaged_indexes or past.damaged_tables)
 
 
+def level_for_target(item: Advice) -> Level:
+    """What it means for the level of its target: small objects do not count, and neither does a check that is due."""
+    if item.operation is Operation.CHECK and (item.is_merely_due or item.level is Level.UNKNOWN):
+        return Level.NONE
+    return _level_of_large(item)
+
+
 def _is_unmeasured(item: Advice) -> bool:
-    return item.operation is not Operation.CHECK and _level_of_large(item) is Level.UNKNOWN
+    return level_for_target(item) is Level.UNKNOWN
 
 
 def _level_of_large(item: Advice) -> Level:

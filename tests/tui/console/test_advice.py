@@ -54,7 +54,7 @@ async def test_what_is_needed_is_chosen_and_runs_as_it_is_advised(sales: Path, c
         assert chosen(console) == ["analyze", "check"]
         assert levels(console)["analyze"] == levels(console)["check"] == "soon"
         assert levels(console)["vacuum"] == "ok"
-        assert console.lines("#targets")[0].split() == [">", "sales.db", "soon"]
+        assert console.lines("#targets")[0].split() == [">", "sales.db", "ok"]
 
         await console.press("r", "enter")
         (done,) = await console.engine.wait([1])
@@ -264,7 +264,7 @@ async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monk
         assert "inspecting" in console.lines("#targets")[0]
         await console.press("x")
         assert ended.is_set()
-        assert console.lines("#targets")[0].split()[-1] == "soon"
+        assert console.lines("#targets")[0].split()[-1] == "ok"
 
 
 async def test_the_plan_gives_the_reason_that_stood_beside_the_operation(sales: Path, clock: Clock) -> None:

@@ -503,7 +503,7 @@ async def test_a_target_that_was_locked_is_looked_at_again(
             while not chosen(console):
                 await console.pilot.pause(0.01)
             await console.settle()
-            assert console.lines("#targets")[0].split() == [">", "sales.db", "soon"]
+            assert console.lines("#targets")[0].split() == [">", "sales.db", "ok"]
             assert isinstance(console.app.screen, main.MainScreen)
             assert not console.app.screen.inspector._retry_timer
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from engine import Advice, CheckLevel, EngineName, Level, Lock, LockImpact, Operation, OperationInfo, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.advice import ByHand, DeadSpace
+from engine.domain.advice import ByHand, CheckCause, DeadSpace
 from engine.domain.errors import (
     ServerStartingError,
     ServerUnavailableError,
@@ -165,6 +166,17 @@ def test_how_urgent_a_target_is() -> None:
     assert word_of(TargetState(entry, INFO, advice=ADVICE)) == ("now", Role.FAILED)
     assert word_of(TargetState(entry, INFO, advice=ADVICE[1:])) == ("soon", Role.WARNING)
     assert word_of(TargetState(entry, INFO, advice=ADVICE[2:])) == ("ok", Role.DIM)
+
+
+def test_what_makes_no_target_urgent_in_the_fleet_makes_none_urgent_here() -> None:
+    def word(**facts: Any) -> str:
+        advice = Advice(**{"operation": Operation.ANALYZE, "level": Level.SOON, "reason": "", **facts})
+        return word_of(TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=(advice,)))[0]
+
+    assert word() == "soon"
+    assert word(level_of_large=Level.NONE) == "ok"
+    assert word(operation=Operation.CHECK, cause=CheckCause.NEVER_CHECKED) == "ok"
+    assert word(operation=Operation.CHECK, cause="broken_rule") == "soon"
 
 
 def test_a_target_that_cannot_be_opened_says_why() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.advice import ByHand, all_by_hand, highest_level
+from engine.domain.advice import ByHand, all_by_hand
 from engine.domain.errors import (
     DbtendError,
     HotJournalError,
@@ -22,7 +22,7 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey
-from engine.fleet.levels import judge_error
+from engine.fleet.levels import judge_error, level_for_target
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, span_cells, wrapped
 from tui.presentation.dead_space import dead_space_rows
@@ -142,7 +142,8 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
     if not state.advice:
         return ((" " + size(number(state.info.facts, "size")), Role.DIM),)
     found: list[Advice | ByHand] = [*state.advice, *all_by_hand(state.advice)]
-    level = highest_level(found)
+    levels = {*map(level_for_target, state.advice), *(one.level for one in all_by_hand(state.advice))}
+    level = next((level for level in Level if level in levels), Level.NONE)
     return next(filter(None, map(_critical, found)), ((f" {_WORDS[level]}", _ROLES[level]),))
 
 
