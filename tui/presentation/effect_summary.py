@@ -74,9 +74,23 @@ def _whole_effect(job: ParentJob, width: int | None) -> str:
         forms = *(f"{forms[0]}, {form}" for form in copied if is_resized), *(forms if is_resized else copied)
     if any(is_of_a_server(child) for child in job.children):
         effects = list(filter(None, (effect(child, 0) for child in job.children)))
-        back = sum(number(child.after, "back_bytes") or 0 for child in job.children)
-        whole = [*effects, f"{size(back)} back"] if effects and back > 0 and size(back) != size(0) else effects
-        forms = (", ".join(whole), ", ".join(effects), *effects[:1])
+        sums = {
+            name: sum(number(child.after, name) or 0 for child in job.children)
+            for name in ("steps_skipped", "left_out", "back_bytes")
+        }
+        not_done = [
+            f"{sums[name]:,.0f} {words}"
+            for name, words in (("steps_skipped", "skipped"), ("left_out", "left out"))
+            if effects and sums[name]
+        ]
+        back = sums["back_bytes"]
+        gained = [f"{size(back)} back"] if effects and back > 0 and size(back) != size(0) else []
+        forms = (
+            ", ".join([*effects, *not_done, *gained]),
+            ", ".join([*effects, *not_done]),
+            ", ".join(effects),
+            *effects[:1],
+        )
     return next((form for form in forms if width is None or cells(form) <= width), forms[-1])
 
 

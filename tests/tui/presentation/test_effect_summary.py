@@ -128,6 +128,17 @@ def test_a_job_of_several_operations_on_a_server_tells_the_bytes_that_came_back(
     assert job_effect(job, 40) == "3 steps done, 11 objects checked"
 
 
+def test_what_several_operations_left_out_or_skipped_is_told_with_what_they_did() -> None:
+    children = (
+        ended(Operation.VACUUM, after={"steps_completed": 8, "left_out": 3}),
+        ended(Operation.REINDEX, after={"steps_completed": 13, "steps_skipped": 2, "left_out": 1, "back_bytes": MB}),
+    )
+    told = "8 tables vacuumed, 13 indexes rebuilt, 2 skipped, 4 left out"
+    assert job_effect(parent(*children)).startswith(f"{told}, ")
+    assert job_effect(parent(*children), len(told)) == told
+    assert job_effect(parent(*children), 40) == "8 tables vacuumed, 13 indexes rebuilt"
+
+
 def test_rows_that_a_repair_lost_are_told() -> None:
     repaired = ended(Operation.REPAIR, after={"steps_completed": 1, "rows_lost": 95})
     assert effect(repaired) == "95 rows lost, 1 table repaired"
