@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pymysql
@@ -24,6 +25,7 @@ class Replicas:
     def __init__(self, reader: Reader, connect: Connects) -> None:
         self._reader, self._connect = reader, connect
         self._open: dict[tuple[str, int], tuple[Connection, Server]] = {}
+        self._connecting = asyncio.Lock()
 
     async def close(self) -> None:
         for connection, _ in self._open.values():
@@ -61,9 +63,10 @@ class Replicas:
     async def _delay(self, host: str, port: int) -> float | None:
         """Seconds; None if it does not replicate. Raises TargetError."""
         place = host, port
-        if place not in self._open or self._open[place][0].closed:
-            self._open[place] = await self._connect(host, port)
-        connection, server = self._open[place]
+        async with self._connecting:  # steps that begin at once share a connection
+            if place not in self._open or self._open[place][0].closed:
+                self._open[place] = await self._connect(host, port)
+            connection, server = self._open[place]
         try:
             rows = await connection.named("SHOW SLAVE STATUS" if _is_old(server) else "SHOW REPLICA STATUS")
         except pymysql.MySQLError as error:
