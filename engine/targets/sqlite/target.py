@@ -238,7 +238,7 @@ class SqliteTarget:
 
     def _job_will_roll_back(self, *, writing: bool) -> bool:
         """Whether an earlier crash left something that a job can roll back."""
-        if not files.may_be_written(self.path) or not hot_journal.is_unattended(self.path):
+        if not hot_journal.is_unattended(self.path) or not files.may_be_written(self.path):
             return False
         hot_journal.require_harmless(self.path)
         return writing or not hot_journal.others_may_plant_one(self.path)

@@ -103,7 +103,7 @@ def why_read_only(path: str) -> str:
 
 def may_be_written_beside(path: str) -> bool:
     """Raises TargetUnavailableError where there is no way to its directory."""
-    directory = str(Path(path).parent)
+    directory = os.path.dirname(path)  # noqa: PTH120 - asked many times for each job
     return bool(status_of(directory).st_mode & 0o222) and os.access(directory, os.W_OK | os.X_OK)
 
 

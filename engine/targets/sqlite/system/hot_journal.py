@@ -11,7 +11,6 @@ import os
 import re
 import stat
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetRefusedError
@@ -33,20 +32,20 @@ def is_unattended(path: str) -> bool:
 
     One that is the same before and after a moment without any lock belongs to no transaction that still runs.
     """
-    journal = Path(path + "-journal")
+    journal = path + "-journal"
     found = _state(journal)
     return found is not None and lock_holders.is_locked(path) is False and _state(journal) == found
 
 
 def is_gone(path: str) -> bool:
     """Whether there is nothing left of a journal."""
-    return _state(Path(path + "-journal")) is None
+    return _state(path + "-journal") is None
 
 
-def _state(journal: Path) -> tuple[int, int, int] | None:
+def _state(journal: str) -> tuple[int, int, int] | None:
     """Changes when the journal is written or recreated; None for an empty one."""
     try:
-        status = journal.stat()
+        status = os.stat(journal)  # noqa: PTH116 - asked many times for each job
     except OSError:
         return None
     return (status.st_ino, status.st_mtime_ns, status.st_size) if status.st_size else None
@@ -62,7 +61,7 @@ def require_harmless(path: str) -> None:
 
 def others_may_plant_one(path: str) -> bool:
     """Whether another user could put a journal beside the database at any moment, which SQLite would obey as root."""
-    return not os.geteuid() and not directories.is_ours(str(Path(path).parent))
+    return not os.geteuid() and not directories.is_ours(os.path.dirname(path))  # noqa: PTH120 - asked for each job
 
 
 def _named_in(journal: str) -> str | None:
