@@ -57,7 +57,7 @@ class Reason(StrEnum):
 
 _REASON_TEXTS: Final = {
     Reason.TIME_LIMIT: "past its limit",
-    Reason.WILL_NOT_FIT: "does not fit",
+    Reason.WILL_NOT_FIT: "no time left",
     Reason.PREVIOUS_FAILED: "earlier failed",
     Reason.OWNER_LOST: "worker died",
 }

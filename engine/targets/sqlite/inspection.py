@@ -80,6 +80,8 @@ class SqliteInspection:
                 tables=await self._reader.tables_uncounted(),
                 kept=kept,
             )
+            if not self._database.connection.takes_locks:  # then only its header says that it is in WAL mode
+                condition = replace(condition, is_wal=(await self._reader.summary()).is_wal)
         except sqlite3.Error as error:
             raise await self._reader.error(error) from error
         if budget is None and before and before == await asyncio.to_thread(state_of, self._path):

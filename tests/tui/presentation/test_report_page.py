@@ -260,7 +260,7 @@ def test_what_a_night_left_is_one_row_however_many_targets_it_left() -> None:
     assert (row.batch, row.schedule, row.is_over) == (12, "nightly", False)
     text = " ".join(Page(page(*night)).text.split())
     assert "266 targets not reached; 1 target done in part" in text
-    assert "past its limit (266); does not fit (1)" in text
+    assert "past its limit (266); no time left (1)" in text
     assert "the next night goes on, or dbtend retry b12 --failed" in text
     done = run(replace(parent_job(999, Status.COMPLETED, target="sqlite:///srv/1.db"), batch=13))
     assert period.left_of_batches([done, night[-1]])[0].is_over

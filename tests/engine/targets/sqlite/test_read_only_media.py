@@ -18,12 +18,14 @@ from typing import Final
 
 import pytest
 
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.statement import LockWait
+from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
@@ -143,6 +145,19 @@ async def test_a_copy_is_given_up_only_where_somebody_wrote_before_it_was_made(
     else:
         assert statuses == [Status.COMPLETED, Status.COMPLETED]
         assert files_beside(path) == {"a.db", "copy.db"}
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+async def test_advice_knows_the_journal_mode_by_the_header(tmp_path: Path, journal_mode: str) -> None:
+    path = make_database(tmp_path / "a.db", rows=50, journal_mode=journal_mode)
+    connection = await MeteredConnection.open(connection_uri(str(path), writing=False, immutable=True), LockWait(0))
+    try:
+        looking = SqliteInspection(OpenDatabase(connection, OpenedFile(str(path)), 0, BlockerFinder(str(path))))
+        advice, _ = await looking.advise(TargetHistory(now=0), budget=0.0)
+    finally:
+        await connection.close()
+    (reason,) = [one.reason for one in advice if one.operation is Operation.CHECKPOINT]
+    assert ("not in WAL mode" in reason) == (journal_mode == "delete")
 
 
 async def main(path: Path, operation: Operation, backup: Path) -> None:
