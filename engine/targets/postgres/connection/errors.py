@@ -102,6 +102,13 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         "list them with psql -l",
     ),
     (
+        r'database "[^"]*" is not currently accepting connections', TargetUnavailableError,
+        "the database accepts no connections", "ALTER DATABASE ... ALLOW_CONNECTIONS true",
+    ),
+    (
+        r'invalid database "', TargetUnavailableError, "a DROP DATABASE left it half dropped", "drop it again",
+    ),
+    (
         r"no pg_hba\.conf entry", TargetUnavailableError, "its pg_hba.conf has no entry for this connection",
         "allow the host, user and database there",
     ),

@@ -23,7 +23,7 @@ from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.connection.errors import connecting_error
 from tests.engine.targets.postgres.a_session import statuses
 from tests.engine.targets.server_session import connected, run
-from tests.postgres_databases import Database
+from tests.postgres_databases import Database, as_admin
 
 
 async def settings(url: str, *names: str, lock_timeout: float = 1.5) -> dict[str, str]:
@@ -99,6 +99,20 @@ async def test_refused_connections_say_what_to_do(
     with pytest.raises(TargetUnavailableError, match=why) as caught:
         await resolve(url).identify()
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("ALTER DATABASE {name} ALLOW_CONNECTIONS false", "accepts no connections"),
+        ("UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{name}'", "half dropped"),
+    ],
+)
+async def test_a_database_that_lets_nobody_in_says_so(database: Database, change: str, why: str) -> None:
+    with as_admin(database.server.url()) as admin:
+        admin.execute(change.format(name=database.name))
+    with pytest.raises(TargetUnavailableError, match=why):
+        await resolve(database.url).identify()
 
 
 async def test_a_service_that_is_not_defined_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
