@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 8
 PER_HOST: Final = 2
 MOMENT: Final = 0.002
-"""Seconds: what ends within them runs alone. Threads that all have work for the processor only hold each other up."""
+"""Seconds without an end after which another one begins: threads that all have work for the processor only hold each
+other up."""
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -65,11 +66,12 @@ async def as_they_end(
     """
     waiting = _Waiting(items, host_of, per_host)
     running: dict[asyncio.Task[_T], _S] = {}
+    ended: list[tuple[_S, _T]] = []
     try:
         while waiting or running:
-            begun = waiting.take() if len(running) < at_once else []
+            begun = waiting.take() if not running or (not ended and len(running) < at_once) else []
             running |= {asyncio.create_task(do(item)): item for item in begun}
-            pause = MOMENT if begun and waiting else None
+            pause = MOMENT if waiting and (begun or ended) and len(running) < at_once else None
             done, _ = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             ended = [(running[task], task.result()) for task in done]
             for task in done:

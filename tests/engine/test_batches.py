@@ -32,7 +32,7 @@ from engine.domain.errors import (
     TargetUnavailableError,
     UsageError,
 )
-from engine.targets import resolve
+from engine.targets import host_queue, resolve
 from engine.targets.host_queue import AT_ONCE, PER_HOST, as_they_end, open_each
 from tests.sqlite_files import transaction
 
@@ -349,6 +349,22 @@ async def test_few_are_opened_at_once_and_fewer_on_one_server() -> None:
     release.set()
     assert await working == 90
     assert (most["all"], most["one"], most["two"]) == (AT_ONCE, PER_HOST, PER_HOST)
+
+
+async def test_another_begins_only_where_none_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_queue, "MOMENT", 60.0)
+    running, most = 0, 0
+
+    async def short(n: int) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+
+    ended = [n async for group in as_they_end(range(30), lambda n: None, short) for n, _ in group]
+    assert ended == [*range(30)]
+    assert most == 1
 
 
 async def test_a_server_that_keeps_one_waiting_is_not_asked_again() -> None:
