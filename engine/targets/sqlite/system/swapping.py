@@ -29,8 +29,13 @@ _EXPORTS: Final = (Path("/proc/fs/nfsd/exports"), Path("/var/lib/nfs/etab"))
 
 def problem_with(path: str) -> str | None:
     """Why the database at the absolute `path` without links cannot be exchanged; None where it may be tried."""
-    why = _problem(path)
-    return why and (why if why.endswith(_IN_PLACE) else f"{why}: {_IN_PLACE}")
+    if why := _problem(path):
+        return f"{why}: {_IN_PLACE}"
+    if directories.is_ours(str(Path(path).parent)):
+        return None
+    if os.geteuid() != Path(path).stat().st_uid:
+        return f"others can change its directory: run dbtend as the owner of the database, or {_IN_PLACE}"
+    return f"others can change its directory or one above it: let only its owner write there, or {_IN_PLACE}"
 
 
 def keeps_journal(file: OpenedFile) -> bool:
@@ -84,10 +89,6 @@ def _problem(path: str) -> str | None:
         return f"the file has {status.st_nlink} names (hard links), and only one of them would lead to the new file"
     if os.geteuid() not in {0, status.st_uid}:
         return "only the owner of the file can prove that no other process has it open"
-    if not directories.is_ours(str(Path(path).parent)):
-        if os.geteuid() != status.st_uid:
-            return f"others can change its directory: run dbtend as the owner of the database, or {_IN_PLACE}"
-        return f"others can change its directory or one above it: let only its owner write there, or {_IN_PLACE}"
     if len(os.fsencode(Path(directory_for(path)).name)) > _LONGEST_NAME:
         return "the name of the file is too long for one with a copy beside it"
     if _is_exported(path):
