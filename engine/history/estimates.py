@@ -29,7 +29,7 @@ RUNS_ELSEWHERE: Final = 500
 LONG_ENOUGH: Final = 0.1
 """Seconds: of shorter runs the time says little of larger ones."""
 MUCH_SMALLER: Final = 0.1
-"""So small a share of the work is done in a time that says little of the whole: most of it is the same for any size."""
+"""A run with a smaller share of the work does not count: most of its time is the same for any size."""
 CAREFUL_SHARE: Final = 0.75
 """So many of the runs elsewhere were not slower than a first one is expected to be."""
 UNMEASURED: Final[Mapping[EngineName, float]] = {

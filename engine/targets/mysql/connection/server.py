@@ -51,7 +51,7 @@ class Server:
     recovers: Mapping[str, str] = field(default_factory=dict)
     """The storage engines whose crashed tables the server repairs when it opens them, each with how it does that."""
     is_innodb_read_only: bool = False
-    """Whether InnoDB changes nothing, whoever asks, until the server is restarted otherwise."""
+    """Whether InnoDB accepts no writes, from any user, until the server is restarted with other settings."""
     requires_primary_key: bool = False
     """Whether it refuses to rebuild a table without a primary key."""
     ignores_case: bool = False

@@ -83,7 +83,7 @@ async def plan_needed(
     Args:
         all_tables: those of the database.
         reasons: by operation, why tables need it, by name.
-        unknown: what is not known of them, as texts.
+        unknown: facts that could not be read, as texts.
     """
     if problem := refusal(reader.server, Operation.OPTIMIZE, options):
         return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)

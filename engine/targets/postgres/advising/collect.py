@@ -148,7 +148,7 @@ async def collect_autovacuum(reader: Reader) -> tuple[autovacuum.Autovacuum, Xmi
 async def dead_bytes(reader: Reader) -> Mapping[int, int]:
     """The dead space of each table with its TOAST table, by the table's oid, where statistics tell it.
 
-    What was free after the last VACUUM may have been filled since: the rows are those that the server counts now.
+    Space that the last VACUUM freed may be in use again: the rows are those that the server counts now.
     Raises TargetError.
     """
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))

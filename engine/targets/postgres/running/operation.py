@@ -104,7 +104,7 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         self._renewed: set[int] = set()
         """Oids of the tables of which VACUUM or ANALYZE may have shown more since the last plan."""
         self._counted: set[tuple[Operation | None, str]] = set()
-        """The kind and object of each completed step: what is done in stages counts once."""
+        """The kind and object of each completed step: an object that is analyzed in stages counts once."""
         self._vacuumed: set[int] = set()
         """Oids of the tables that VACUUM has done."""
         self._looking = asyncio.Lock()

@@ -36,7 +36,7 @@ _EXECUTING: Final = 0.67
 _CLEARING: Final = 0.25
 """The share of its time in which a REINDEX removes the old index; the rest is its COMMIT."""
 _CLEARING_OF_WHOLE_ROWS: Final = 0.6
-"""The same share of the time without opcodes, where that is known."""
+"""The same, as a share of the time without opcodes, if the course includes that time."""
 _READ_BEFORE: Final = 0.7
 """The share of these opcodes after which nothing is read any more."""
 _TOUCHED_BY_WORK: Final = 262_144  # bytes
@@ -173,8 +173,8 @@ def of_copy(volume: int, copied: int = 0, cells: int = 0, *, share: float = 1.0)
 class _Written:
     """The elapsed share of the time in which data are written and synced, from the share that is written.
 
-    `syncs`: for each sync the share that is written before it, and the shares of the time at which it begins and ends:
-    nothing is counted meanwhile, so that it is told by its time.
+    `syncs`: for each sync the share that is written before it, and the shares of the time at which it begins and ends.
+    During a sync no counter moves: its progress is estimated from its time.
     """
 
     def __init__(self, syncs: Sequence[tuple[float, float, float]]) -> None:
