@@ -83,7 +83,7 @@ def judge(record: Record, lines: Sequence[Line]) -> list[Finding]:
         *_open(record),
         *_lost(record, lines),
         *_finishes(record, lines),
-        *_attempts(record),
+        *_attempts(record, lines),
         *_transitions(record),
         *_failures(record),
         *_recoveries(record),
@@ -168,13 +168,16 @@ def _finishes(record: Record, lines: Sequence[Line]) -> Iterator[Finding]:
     """What was executed to its end has ended once, and as its last attempt said."""
     killed = {line.pid for line in lines if line.what is What.KILLED}
     released = {(line.job, line.attempt) for line in lines if line.what is What.RELEASED}
-    accepted: dict[str, list[tuple[int, int | None, str]]] = defaultdict(list)
+    accepted: dict[str, list[Line]] = defaultdict(list)
     for line in lines:
         if line.what is What.FINISHED:
-            accepted[line.job].append((line.attempt, line.pid, line.status))
+            accepted[line.job].append(line)
     for child in record.children:
-        end = (child.attempt, child.pid, child.status.value)
-        finishes = accepted[str(child.id)]
+        told = accepted[str(child.id)]
+        finishes = [(line.ended_before or line.attempt, line.pid, line.status) for line in told]
+        # A kept result is handed in by another process than the one whose end it is.
+        pid = told[-1].pid if told and told[-1].ended_before else child.pid
+        end = (child.attempt, pid, child.status.value)
         # A process that is killed between its commit and its line to the trace has finished all the same.
         untold = child.pid in killed or (str(child.id), child.attempt) in released
         executed = child.started_at is not None and child.finished_at is not None
@@ -183,10 +186,13 @@ def _finishes(record: Record, lines: Sequence[Line]) -> Iterator[Finding]:
             yield Finding(Kind.FINISH, f"#{child.id} is {end}, accepted was {finishes}")
 
 
-def _attempts(record: Record) -> Iterator[Finding]:
+def _attempts(record: Record, lines: Sequence[Line]) -> Iterator[Finding]:
+    """An attempt that has only handed in the result of the one before it is not told as one of the job."""
+    handed_in = {(line.job, line.attempt) for line in lines if line.ended_before}
     began = defaultdict(list)
     for change in record.changes:
-        if change.new is Status.RUNNING and change.kind is ChangeKind.STATUS:
+        began_one = change.new is Status.RUNNING and change.kind is ChangeKind.STATUS
+        if began_one and (str(change.job), change.attempt) not in handed_in:
             began[change.job].append(change.attempt)
     for child in record.children:
         told = [attempt.number for attempt in child.attempts]

@@ -124,7 +124,8 @@ def _telling_finishes(trace: Trace, finish: Callable[..., Awaitable[Any]]) -> Ca
         except OwnershipLostError:
             trace.tell(What.REFUSED, job=claim.job, attempt=claim.attempt, status=outcome.status)
             raise
-        trace.tell(What.FINISHED, job=claim.job, attempt=claim.attempt, status=outcome.status)
+        kept = outcome.attempt or 0
+        trace.tell(What.FINISHED, job=claim.job, attempt=claim.attempt, ended_before=kept, status=outcome.status)
         return result
 
     return told

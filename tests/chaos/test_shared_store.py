@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from engine.domain.requests import OnDuplicate, Operation
 from engine.store.postgres.store import PostgresStore
 from tests.building import COMPLETED, new_job
 from tests.chaos.checker import Kind, judge, record_of
+from tests.chaos.instruments import tell_ends
 from tests.chaos.shared_storm import SharedStorm, rage
 from tests.chaos.trace import Line, Trace, What
 from tests.postgres_databases import as_admin
@@ -96,6 +98,24 @@ async def test_the_checker_sees_an_end_without_a_fence(store_url: str, tmp_path:
             await store.finish(claim, COMPLETED, Report())
         found = judge(await record_of(store), ends_told([zombie, second], Trace(tmp_path)))
     assert {finding.kind for finding in found} == {Kind.FINISH}
+
+
+async def test_the_checker_knows_a_result_that_the_next_attempt_hands_in(store_url: str, tmp_path: Path) -> None:
+    class Telling(PostgresStore): ...
+
+    trace = Trace(tmp_path)
+    tell_ends(Telling, trace)
+    async with Telling.open(store_url, what="the store") as store, store.hosting_workers() as owner:
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.ADD)
+        first = await store.claim(owner)
+        assert first is not None
+        await store.release(first, Report())
+        second = await store.claim(owner)
+        assert second is not None
+        await store.finish(second, replace(COMPLETED, attempt=1), Report())
+        record = await record_of(store)
+    assert [child.attempt for child in record.children] == [1]
+    assert judge(record, trace.told()) == []
 
 
 def ends_told(claims: Sequence[Claim | None], trace: Trace) -> list[Line]:

@@ -36,6 +36,8 @@ class Line:
     """Nanoseconds of a clock that all processes share."""
     job: str = ""
     attempt: int = 0
+    ended_before: int = 0
+    """The earlier attempt whose result this one found kept, and handed in as the end of the job."""
     target: str = ""
     operations: tuple[str, ...] = ()
     status: str = ""
@@ -57,6 +59,7 @@ class Trace:
         pid: int | None = None,
         job: object = "",
         attempt: int = 0,
+        ended_before: int = 0,
         target: str = "",
         operations: tuple[str, ...] = (),
         status: str = "",
@@ -69,6 +72,7 @@ class Trace:
             at=time.monotonic_ns(),
             job=str(job),
             attempt=attempt,
+            ended_before=ended_before,
             target=target,
             operations=operations,
             status=status,
