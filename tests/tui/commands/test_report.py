@@ -65,10 +65,10 @@ def test_events_are_told_once_and_none_is_missed() -> None:
 
 
 def test_an_error_that_is_told_already_is_told_in_a_few_words_once_more() -> None:
-    error = "it waited 5 s for a lock held by pid 4711 (somebody, psql, idle in transaction for 2s)"
+    error = "it waited 5 s for its lock: pid 4711 (somebody, psql, idle in transaction for 2s)"
     job = parent(child(1, Status.FAILED, Reason.TARGET_BUSY, error=error))
     assert report.summary(job).endswith(error)
-    assert report.summary(job, short=True).endswith("  it waited 5 s for a lock held by pid 4711 (somebody, psql, …")
+    assert report.summary(job, short=True).endswith("  it waited 5 s for its lock: pid 4711 (somebody, psql, idle …")
 
 
 def test_the_history_is_a_table() -> None:

@@ -27,6 +27,7 @@ from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.bounded import AnswerError
 from engine.targets.mysql.connection.names import account, quote
 from engine.targets.mysql.connection.option_files import Password, unsafe_files
+from engine.targets.step_execution import no_lock
 
 LOCK_TIMEOUT: Final = 1205
 DEADLOCK: Final = 1213
@@ -198,18 +199,13 @@ _SENTENCES: Final[Mapping[int, str]] = {
 }
 
 
-def lock_timeout(waited: float, blockers: str = "") -> str:
-    """Why a step failed that did not get its lock. `blockers`: the holders of the lock, as text."""
-    return f"it waited {waited:g} s for a lock held by {blockers or 'another session'}"
-
-
 def explain(error: pymysql.MySQLError, *, waited: float, blockers: str = "") -> str:
     """Why a step failed. `waited`: the lock timeout in seconds; `blockers`: who held the lock, as text."""
     number = number_of(error)
     if isinstance(error, AnswerError):
         return f"{server_message(error)}. Check that it is a MariaDB or MySQL server, and the network"
     if number == LOCK_TIMEOUT:
-        return lock_timeout(waited, blockers)
+        return no_lock(waited, blockers)
     if number == INTERRUPTED:
         return f"another session cancelled it: {server_message(error)}"
     if number in _SENTENCES:

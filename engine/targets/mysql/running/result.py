@@ -24,7 +24,6 @@ from engine.targets.mysql.connection.errors import (
     NO_TABLE,
     NOT_SUPPORTED,
     explain,
-    lock_timeout,
     number_of,
     reason_of,
     server_message,
@@ -34,7 +33,7 @@ from engine.targets.mysql.planning.rights import NEEDED, to_grant
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.statement import Answer
-from engine.targets.step_execution import DONE_OR_UNCHANGED, NOTHING_CHANGED, StepResult
+from engine.targets.step_execution import DONE_OR_UNCHANGED, NOTHING_CHANGED, StepResult, no_lock
 
 Row = tuple[str | None, ...]
 
@@ -138,7 +137,7 @@ def _judged(
             return StepResult(status=Status.CANCELLED, effect=effect or None)
         return StepResult(status=Status.FAILED, error=f"another session cancelled it: {interrupted}")
     if found.says(_LOCK_TIMEOUT):
-        return StepResult(status=Status.FAILED, error=lock_timeout(waited, blockers), reason=Reason.TARGET_BUSY)
+        return StepResult(status=Status.FAILED, error=no_lock(waited, blockers), reason=Reason.TARGET_BUSY)
     if found.says(_DEADLOCK):
         why = "the server ended it to resolve a deadlock with another session. Try again"
         return StepResult(status=Status.FAILED, error=why, reason=Reason.TARGET_BUSY)

@@ -23,6 +23,7 @@ from engine.domain.errors import (
 from engine.domain.masking import masked
 from engine.domain.statuses import Reason
 from engine.targets.postgres.connection.bounded import AnswerError
+from engine.targets.step_execution import no_lock
 
 LOCK_TIMEOUT: Final = "55P03"
 CANCELLED: Final = "57014"
@@ -198,18 +199,13 @@ _SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
-def lock_timeout(waited: float, blockers: str = "") -> str:
-    """Why a step failed that did not get its lock. `blockers`: the holders of the lock, as text."""
-    return f"it waited {waited:g} s for a lock held by {blockers or 'another session'}"
-
-
 def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: str = "") -> str:
     """Why a step failed. `waited`: the lock_timeout in seconds; `blockers`: who held the lock, as text."""
     state = error.sqlstate
     if isinstance(error, AnswerError):
         return f"{error}. Check that it is a PostgreSQL server, and the network"
     if state == LOCK_TIMEOUT:
-        return lock_timeout(waited, blockers)
+        return no_lock(waited, blockers)
     if state == CANCELLED:
         return f"another session cancelled it: {server_message(error)}"
     if state in _SENTENCES:

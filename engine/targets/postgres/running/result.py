@@ -14,7 +14,7 @@ from engine.targets.postgres.running import checking
 from engine.targets.postgres.running.checking import DamagedObject
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.wait_limits import WaitLimits
-from engine.targets.step_execution import StepResult
+from engine.targets.step_execution import StepResult, no_lock
 
 
 def step_result(
@@ -85,7 +85,7 @@ def follow_up_notices(step: PgStep, following: Answer, *, waited: float, blocker
             return []
         why = errors.server_message(following.error)
         if following.error.sqlstate == errors.LOCK_TIMEOUT:
-            why = f"it waited {waited:g} s for a lock held by {blockers or 'another session'}"
+            why = no_lock(waited, blockers)
         return [missing_follow_up(step, why)]
     warnings = [notice for notice in following.notices if notice.is_warning]
     return [missing_follow_up(step, warnings[0].message)] if following.has_only_warned else warnings
@@ -105,4 +105,4 @@ def _waited_in_vain(wait_limits: WaitLimits | None, waited: float, blockers: Blo
         session = blockers.transactions
         who = f"the transaction of {session}" if session else "a transaction of another session"
         return f"it waited {span(wait_limits.waited)} for {who}. End it, or give a longer --snapshot-wait"
-    return errors.lock_timeout(waited, blockers.text)
+    return no_lock(waited, blockers.text)

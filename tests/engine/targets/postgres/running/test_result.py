@@ -61,7 +61,7 @@ def test_trap_a_rewrite_that_only_warns_is_no_success() -> None:
         (Answer(notices=[STARTED, NO_RIGHT]), [NO_RIGHT.message]),
         (Answer(notices=[NO_RIGHT]), [f"{STILL} ({NO_RIGHT.message})"]),
         (Answer(error=errors.QueryCanceled("x"), was_asked_to_stop=True), [f"{STILL} (it was stopped)"]),
-        (Answer(error=errors.LockNotAvailable("x")), [f"{STILL} (it waited 5 s for a lock held by pid 4711 (psql))"]),
+        (Answer(error=errors.LockNotAvailable("x")), [f"{STILL} (it waited 5 s for its lock: pid 4711 (psql))"]),
         (Answer(error=errors.DiskFull("no space"), notices=[STARTED, NO_RIGHT]), [f"{STILL} (no space)"]),
         (Answer(error=errors.UndefinedTable("x")), []),
     ],
@@ -88,7 +88,7 @@ def test_cancelled_is_only_what_was_asked_to_stop() -> None:
 @pytest.mark.parametrize(
     ("error", "closed", "reason", "said"),
     [
-        (errors.LockNotAvailable("x"), False, Reason.TARGET_BUSY, "it waited 5 s for a lock held by pid 4711 (psql)"),
+        (errors.LockNotAvailable("x"), False, Reason.TARGET_BUSY, "it waited 5 s for its lock: pid 4711 (psql)"),
         (errors.DeadlockDetected("x"), False, None, "deadlock"),
         (errors.ReadOnlySqlTransaction("x"), False, Reason.REFUSED, "it is a standby, or default_transaction"),
         (errors.DiskFull("x"), False, None, "the disk of the server is full"),
