@@ -2,7 +2,7 @@
 
 No setting here touches durability or deleted data: `synchronous`, `secure_delete` and the journal mode
 do not change. Each setting was measured to be faster than SQLite's default; settings without a gain (large
-caches, in-memory sorters for REINDEX) is not here.
+caches, in-memory sorters for REINDEX) are not here.
 """
 
 from __future__ import annotations
