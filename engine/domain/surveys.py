@@ -70,6 +70,8 @@ class SurveyCause(StrEnum):
     """Another operation is needed; the fact `operation` names it."""
     BROKEN_RULE = "broken_rule"
     """A check found rows that violate a constraint."""
+    NEEDLESS_INDEXES = "needless_indexes"
+    """Indexes that a DBA may drop: duplicates, first keys of others, never used."""
     CHECK_OVERDUE = "check_overdue"
     NEVER_CHECKED = "never_checked"
     LOCKED = "locked"

@@ -153,6 +153,8 @@ def _reasons(item: Advice, past: TargetHistory, limits: Thresholds, *, is_repeat
         yield SurveyReason(
             level, cause, {**facts, "operation": item.operation} if cause is SurveyCause.OTHER else facts
         )
+    if item.facts.get("needless_indexes"):
+        yield SurveyReason(FleetLevel.OK, SurveyCause.NEEDLESS_INDEXES, _numbers(item))
 
 
 def _check_reasons(item: Advice, past: TargetHistory) -> Iterator[SurveyReason]:

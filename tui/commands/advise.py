@@ -89,16 +89,21 @@ async def _advice(
     return advice, errors
 
 
+def _word(one: Advice | ByHand) -> str:
+    """Its level; what may be done by hand, and is not urgent, is an information."""
+    return "info" if isinstance(one, ByHand) and one.level is Level.NONE else one.urgency
+
+
 def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, coloured: bool) -> Iterator[str]:
     """What one target needs: the operations below each other, their reasons wrapped at `width` (None: never)."""
     yield plain(labelled(url))
     by_hand = all_by_hand(advice)
     names = max(*(len(item.operation) for item in advice), len(BY_HAND) if by_hand else 0)
-    levels = max(4, *(len(item.urgency) for item in advice), *(len(one.urgency) for one in by_hand))
+    levels = max(4, *(len(item.urgency) for item in advice), *(len(_word(one)) for one in by_hand))
     indent = " " * (2 + names + 2 + levels + 2)
 
     def lines_of(name: str, one: Advice | ByHand, text: str) -> Iterator[str]:
-        word = one.urgency
+        word = _word(one)
         level = f"{word:{levels}}"
         if coloured:
             level = f"\x1b[{_COLOUR[one.level]}m{word}\x1b[0m" + level[len(word) :]

@@ -91,6 +91,8 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.BROKEN_RULE:
             is_orphans = number(facts, "orphans")
             return _counted(facts, "orphans", "orphan") if is_orphans else _counted(facts, "findings", "broken rule")
+        case SurveyCause.NEEDLESS_INDEXES:
+            return f"{_counted(facts, 'needless_indexes', 'index')} may be needless, {size(number(facts, 'needless_bytes'))}"
         case SurveyCause.CHECK_OVERDUE:
             return "check overdue"
         case SurveyCause.NEVER_CHECKED:
@@ -105,9 +107,10 @@ def phrase(reason: SurveyReason) -> str:
 
 
 def why(survey: Survey) -> str:
-    """The most urgent reason; "" for a target that needs nothing urgently."""
+    """The most urgent reason; "" for a target of which nothing is to be told."""
     reason = survey.reason
-    return phrase(reason) if reason is not None and survey.level is not FleetLevel.OK else ""
+    is_told = survey.level is not FleetLevel.OK or (reason and reason.cause is SurveyCause.NEEDLESS_INDEXES)
+    return phrase(reason) if reason is not None and is_told else ""
 
 
 def why_or_why_not(entry: TargetEntry, survey: Survey) -> str:

@@ -31,6 +31,7 @@ from engine.targets.postgres.advising import advice as server_advice
 from engine.targets.postgres.advising.findings import needs
 from engine.targets.postgres.reading.condition import Activity
 from engine.targets.postgres.reading.condition import Condition as ServerCondition
+from engine.targets.postgres.reading.needless_indexes import NONE_NEEDLESS, Duplicate, NeedlessIndexes
 from engine.targets.postgres.reading.relations import Table
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.condition import Condition, Leaves, Statistics
@@ -183,12 +184,14 @@ TABLE = Table(
 
 def of_server(*, past: TargetHistory = CHECKED, limits: Thresholds | None = None, **activity: Any) -> Judgement:
     xid_age, old_neighbors = activity.pop("database_xid_age", 0), activity.pop("old_neighbors", {})
+    needless = activity.pop("needless", NONE_NEEDLESS)
     condition = ServerCondition(
         tables=[TABLE],
         indexes=[],
         activity=[replace(QUIET, **activity)],
         xid_age=xid_age,
         old_neighbors=old_neighbors,
+        needless=needless,
     )
     limits = limits or Thresholds()
     return judge(server_advice.advise(condition, needs(condition, past, limits), past, limits), past, limits=limits)
@@ -221,6 +224,14 @@ def test_what_makes_a_database_of_a_server_urgent(activity: dict[str, Any], expe
 def test_old_ids_are_told_with_their_number() -> None:
     (reason,) = of_server(xid_age=1_650_000_000).reasons
     assert reason.facts == {"age": 1_650_000_000, "most": MOST_IDS}
+
+
+def test_indexes_that_may_be_needless_are_told_and_make_nothing_urgent() -> None:
+    two = [Duplicate("public", name, "kept", 5 * MB) for name in ("one", "two")]
+    needless = NeedlessIndexes(duplicates=two, prefixes=two[:1])
+    (reason,) = (found := of_server(needless=needless)).reasons
+    assert seen(found) == [("ok", "needless_indexes")]
+    assert (reason.facts["needless_indexes"], reason.facts["needless_bytes"]) == (2, 10 * MB)
 
 
 def test_a_server_that_never_had_a_check_is_ok() -> None:

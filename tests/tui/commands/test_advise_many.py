@@ -11,9 +11,10 @@ import pytest
 
 from engine import Advice, Level, Operation
 from engine.config.model import TargetEntry
-from engine.domain.advice import CheckCause
+from engine.domain.advice import ByHand, CheckCause
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine
+from tui.commands.advise import advice_lines
 from tui.commands.advice_overview import overview_lines
 
 
@@ -72,6 +73,17 @@ def test_thresholds_of_the_config_file_hold(dbtend: CommandLine, sales: Path) ->
     assert "vacuum" in [child["operation"] for child in planned["children"]]
     dbtend.configure(f'[targets.one]\nurl = "{path}"\nadvice = {{ reclaim_soon = "1kB", reclaim_soon_share = "1%" }}')
     assert (level("one"), level(path)) == ("soon", "none")
+
+
+def test_what_may_be_done_by_hand_is_counted_though_it_is_not_urgent() -> None:
+    drop = ByHand(level=Level.NONE, reason="drop the duplicates that you do not need: two")
+    advice = [Advice(operation=Operation.CLEAN_LEFTOVERS, level=Level.NONE, reason="no leftover index", by_hand=drop)]
+    shop = TargetEntry(name="shop", url="postgresql://db1/shop")
+    assert list(overview_lines([(shop, advice)], width=None)) == [
+        "1 target: 1 needs nothing; something may be done by hand on 1"
+    ]
+    *_, line = advice_lines(shop.url, advice, width=None, coloured=False)
+    assert line.split()[:3] == ["by", "hand", "info"]
 
 
 def test_the_overview_is_wrapped_and_sorted() -> None:

@@ -256,4 +256,7 @@ def test_what_no_operation_puts_right_makes_the_target_urgent_and_not_the_operat
     assert word_of(state) == ("critical", Role.FAILED)
     calm = replace(advice[0], by_hand=ByHand(level=Level.NONE, reason="tables of MyISAM: log"))
     rows = [row.text.strip() for row in operation_rows(OFFERED, (calm,), (), None, width=90, height=100)]
+    assert rows[0].split()[-2:] == ["by", "hand"]  # never "ok": there is something to do
     assert "by hand (not urgent): tables of MyISAM: log" in rows
+    state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=(calm,))
+    assert word_of(state) == ("ok", Role.DIM)

@@ -54,6 +54,7 @@ DAY = 86_400_000_000
         ("other", {"operation": "backup"}, "needs backup"),
         ("broken_rule", {"orphans": 3, "findings": 4}, "3 orphans"),
         ("broken_rule", {"orphans": 0, "findings": 1}, "1 broken rule"),
+        ("needless_indexes", {"needless_indexes": 1, "needless_bytes": 10**9}, "1 index may be needless, 1.00 GB"),
         ("check_overdue", {}, "check overdue"),
         ("never_checked", {}, "never checked"),
         ("not_measured", {"operations": ["vacuum", "analyze\x1b[31m"]}, "not measured: vacuum, analyze\\x1b[31m"),

@@ -154,15 +154,21 @@ def error_word(error: DbtendError) -> str:
 
 def _verdict(advice: Advice) -> tuple[Span, ...]:
     if _is_by_hand(advice) and advice.by_hand is not None:
-        return ((" by hand", Role.FAILED if advice.by_hand.is_critical else _ROLES[advice.by_hand.level]),)
+        return ((" by hand", _role_by_hand(advice.by_hand)),)
     if advice.level is Level.NONE and advice.dead_space:  # nothing is to be done, but "ok" would hide it
         return ((f" {size(sum(one.wasted for one in advice.dead_space))}", Role.TEXT),)
     return _critical(advice) or ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
 
 
 def _is_by_hand(advice: Advice) -> bool:
-    """Whether only a person can put right what is urgent."""
-    return advice.level is Level.NONE and advice.by_hand is not None and advice.by_hand.level is not Level.NONE
+    """Whether only a person can do what there is to do."""
+    return advice.level is Level.NONE and advice.by_hand is not None
+
+
+def _role_by_hand(found: ByHand) -> Role:
+    if found.is_critical:
+        return Role.FAILED
+    return Role.TEXT if found.level is Level.NONE else _ROLES[found.level]
 
 
 def _critical(advice: Advice | ByHand) -> tuple[Span, ...]:

@@ -34,6 +34,7 @@ from engine.targets.postgres.advising.findings import (
 from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
+from engine.targets.postgres.reading.needless_indexes import NeedlessIndexes, UnusedIndex
 from engine.targets.postgres.reading.repack_client import left_by_pg_repack
 
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
@@ -241,31 +242,42 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     repacked = [table.shown for table in needs.left_by_pg_repack]
     not_ours = [index.shown for index in needs.leftovers if not index.may_be_maintained]
     obstacles = [f"this role may not drop {listed(not_ours, 3)}"] if not_ours else []
-    needless = condition.needless
-    duplicates = [f"{one.name} duplicates {one.same_as} ({size(one.bytes)})" for one in needless.duplicates]
-    prefixes = [f"{one.name} of {one.same_as} ({size(one.bytes)})" for one in needless.prefixes]
-    long_unused = [one for one in needless.unused if one.counted_for >= COUNTED_FOR]
-    unused = [f"{shown(one.schema, one.name)} ({size(one.bytes)})" for one in long_unused]
     texts = [left_by_pg_repack(repacked)] if repacked else []
     texts += [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
+    needless, unused = condition.needless, _long_unused(condition)
+    bytes_of = {(one.schema, one.name): one.bytes for one in (*needless.duplicates, *needless.prefixes, *unused)}
     texts += obstacles
-    texts += [f"drop the duplicates that you do not need: {listed(duplicates, 3)}"] if duplicates else []
-    texts += [f"the first keys of a larger index, so perhaps needless: {listed(prefixes, 3)}"] if prefixes else []
-    if unused:
-        texts.append(f"no query on this server has used since {long_unused[0].since:%Y-%m-%d}: {listed(unused, 3)}")
     return Advice(
         operation=Operation.CLEAN_LEFTOVERS,
         level=Level.NOW if repacked else Level.SOON if left else Level.NONE,
         reason="; ".join(texts) or "no leftover index",
         facts={
             "leftovers": len(left) + len(repacked),
-            "duplicate_indexes": len(duplicates),
-            "prefix_indexes": len(prefixes),
+            "duplicate_indexes": len(needless.duplicates),
+            "prefix_indexes": len(needless.prefixes),
             "unused_indexes": len(unused),
+            "needless_indexes": len(bytes_of),
+            "needless_bytes": sum(bytes_of.values()),
         },
         objects=(*repacked, *left),
         obstacles=tuple(obstacles),
+        by_hand=_needless_indexes(needless, unused),
     )
+
+
+def _long_unused(condition: Condition) -> list[UnusedIndex]:
+    return [one for one in condition.needless.unused if one.counted_for >= COUNTED_FOR]
+
+
+def _needless_indexes(needless: NeedlessIndexes, unused: Sequence[UnusedIndex]) -> ByHand | None:
+    """Indexes that a DBA may drop, which no operation does."""
+    duplicates = [f"{one.name} duplicates {one.same_as} ({size(one.bytes)})" for one in needless.duplicates]
+    prefixes = [f"{one.name} of {one.same_as} ({size(one.bytes)})" for one in needless.prefixes]
+    names = [f"{shown(one.schema, one.name)} ({size(one.bytes)})" for one in unused]
+    texts = [f"drop the duplicates that you do not need: {listed(duplicates, 3)}"] if duplicates else []
+    texts += [f"the first keys of a larger index, so perhaps needless: {listed(prefixes, 3)}"] if prefixes else []
+    texts += [f"no query on this server has used since {unused[0].since:%Y-%m-%d}: {listed(names, 3)}"] if names else []
+    return ByHand(level=Level.NONE, reason="; ".join(texts)) if texts else None
 
 
 def _optimize(single: Sequence[Advice], needs: TableFindings) -> Advice:

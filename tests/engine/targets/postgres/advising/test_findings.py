@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from engine.domain.advice import Advice, CheckCause, Level, TargetHistory, needed
+from engine.domain.advice import Advice, ByHand, CheckCause, Level, TargetHistory, needed
 from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.domain.thresholds import Thresholds
@@ -221,11 +221,10 @@ async def test_trap_nobody_expects_a_role_to_vacuum_the_catalog_that_it_may_not(
 async def test_duplicates_and_invalid_indexes_are_told(database: Database) -> None:
     database("CREATE TABLE item (id int)", "CREATE INDEX one ON item (id)", "CREATE INDEX two ON item (id)")
     found = await advice(database.url)
-    assert (
-        found[Operation.CLEAN_LEFTOVERS].reason
-        == "drop the duplicates that you do not need: two duplicates one (8.19 kB)"
-    )
+    reason = "drop the duplicates that you do not need: two duplicates one (8.19 kB)"
     assert found[Operation.CLEAN_LEFTOVERS].level is Level.NONE
+    assert found[Operation.CLEAN_LEFTOVERS].by_hand == ByHand(level=Level.NONE, reason=reason)
+    assert found[Operation.CLEAN_LEFTOVERS].facts["needless_indexes"] == 1
     database("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'one'::regclass")
     found = await advice(database.url)
     assert found[Operation.REINDEX].objects == ("public.one",)
@@ -273,8 +272,8 @@ async def test_trap_an_index_of_a_partition_is_not_to_be_dropped_alone(database:
 
 async def duplicates(database: Database) -> list[tuple[str, str]]:
     """Each duplicate with the index that it repeats."""
-    reason = (await advice(database.url))[Operation.CLEAN_LEFTOVERS].reason
-    return re.findall(r"(\S+) duplicates (\S+) \(", reason)
+    by_hand = (await advice(database.url))[Operation.CLEAN_LEFTOVERS].by_hand
+    return re.findall(r"(\S+) duplicates (\S+) \(", by_hand.reason) if by_hand else []
 
 
 BY_HAND = "left by a CREATE INDEX that failed: drop it, or remove any duplicates, then REINDEX it"
@@ -353,7 +352,7 @@ async def test_trap_a_leftover_that_a_rewrite_has_made_valid_is_told_as_a_duplic
     database("SET dbtend_test.fast = on", "VACUUM FULL slow")
     assert database.invalid_indexes() == []
     found = await advice(database.url)
-    assert "slow_number_ccnew duplicates slow_number" in found[Operation.CLEAN_LEFTOVERS].reason
+    assert "slow_number_ccnew duplicates slow_number" in str(found[Operation.CLEAN_LEFTOVERS].by_hand)
 
 
 async def test_an_index_whose_collation_has_changed_is_to_be_rebuilt_now(database: Database) -> None:
@@ -561,13 +560,13 @@ async def test_indexes_that_begin_others_and_those_long_unused_are_named(
     await until(database, used)
     advised = (await advice(database.url))[Operation.CLEAN_LEFTOVERS]
     assert (advised.level, advised.facts["prefix_indexes"]) == (Level.NONE, 1)
-    assert "so perhaps needless: short of long (" in advised.reason
+    assert "so perhaps needless: short of long (" in str(advised.by_hand)
     assert advised.facts["unused_indexes"] == 0  # the server has not counted for long
     monkeypatch.setattr("engine.targets.postgres.advising.advice.COUNTED_FOR", 0.0)
     advised = (await advice(database.url))[Operation.CLEAN_LEFTOVERS]
     unused = {name for name, scans in database("SELECT indexrelname, idx_scan FROM pg_stat_user_indexes") if not scans}
     assert advised.facts["unused_indexes"] == len(unused - {"item_c_key"})
-    assert "no query on this server has used since 20" in advised.reason
+    assert "no query on this server has used since 20" in str(advised.by_hand)
 
 
 async def test_other_databases_of_the_server_that_are_near_the_wraparound_are_told(database: Database) -> None:
