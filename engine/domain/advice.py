@@ -127,6 +127,8 @@ class Advice:
     """Whether a person must fix something first; until then it would only repeat its findings."""
     by_hand: ByHand | None = None
     """Findings that only a person can put right: to run the operation does not help."""
+    is_for_primary: bool = False
+    """Whether it is done on the primary, as this database is a standby: here it is not needed."""
     level_of_large: Level | None = None
     """Its level if small tables, indexes and files did not count; None: the same."""
 

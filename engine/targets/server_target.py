@@ -161,7 +161,7 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
             reader = self.reader_class(connection, server, self.url, partial(look, before=server))
             session = self.session_class(self._address, reader, _told(name), lock_timeout, waiting)
             stack.push_async_callback(session.close)
-            if writing and not read_only:
+            if writing and (planning or not read_only):
                 self._check_writable(server)
             yield session
 

@@ -90,8 +90,10 @@ async def _advice(
 
 
 def _word(one: Advice | ByHand) -> str:
-    """Its level; what may be done by hand, and is not urgent, is an information."""
-    return "info" if isinstance(one, ByHand) and one.level is Level.NONE else one.urgency
+    """Its level; that of what may be done by hand, and is not urgent; or that it is not done here."""
+    if one.urgency == Level.NONE:
+        return "info" if isinstance(one, ByHand) else "primary" if one.is_for_primary else one.level
+    return one.urgency
 
 
 def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, coloured: bool) -> Iterator[str]:

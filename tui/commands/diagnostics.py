@@ -261,7 +261,8 @@ def _problem(entry: TargetEntry, error: DbtendError) -> Check:
 
 
 def _has_autovacuum(found: TargetInfo | TargetError) -> bool:
-    return isinstance(found, TargetInfo) and found.engine is EngineName.POSTGRESQL
+    """A standby has none: all that it takes comes from its primary."""
+    return isinstance(found, TargetInfo) and found.engine is EngineName.POSTGRESQL and not found.read_only
 
 
 def _autovacuum(found: Sequence[tuple[str, Autovacuum | TargetError]]) -> Iterator[Check]:
@@ -283,7 +284,7 @@ def _target(entry: TargetEntry, found: TargetInfo | TargetError) -> Check:
     bytes_used = found.facts.get("size")
     shown = size(bytes_used) if isinstance(bytes_used, int | float) else "?"
     if found.read_only:
-        can = f"can be inspected, not maintained: {found.read_only}"
+        can = f"can be inspected and checked, not maintained: {found.read_only}"
     else:
         can = "can be maintained in part" if found.lacks_rights else "can be maintained"
     text = "; ".join([f"{found.product}, {shown}, {can}", *found.remarks])

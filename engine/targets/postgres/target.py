@@ -65,7 +65,7 @@ class PostgresTarget(server_target.ServerTarget[Connection, Server, PostgresSess
 
     def _check_writable(self, server: Server) -> None:
         if server.is_standby:
-            why, hint = "it is a standby, which cannot be maintained", "give the primary; advise works here"
+            why, hint = "it is a standby, which cannot be maintained", "give the primary; advise and check work here"
             raise TargetRefusedError(self.url, why, hint)
         if server.reads_only:
             why = f"{server.user} may only read there: default_transaction_read_only is on"

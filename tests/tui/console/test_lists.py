@@ -20,6 +20,7 @@ from engine.domain.errors import (
 from tests.building import SQLITE_OPERATIONS
 from tui.console.views.hints import why_nothing
 from tui.console.views.line import Role, wrapped
+from tui.commands.advise import advice_lines
 from tui.console.views.lists import TargetState, operation_rows, target_rows
 
 OFFERED = tuple(
@@ -260,3 +261,11 @@ def test_what_no_operation_puts_right_makes_the_target_urgent_and_not_the_operat
     assert "by hand (not urgent): tables of MyISAM: log" in rows
     state = TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=(calm,))
     assert word_of(state) == ("ok", Role.DIM)
+
+
+def test_on_a_standby_what_is_done_on_the_primary_is_not_ok() -> None:
+    advice = (Advice(operation=Operation.VACUUM, level=Level.NONE, reason="ask its primary", is_for_primary=True),)
+    rows = operation_rows(OFFERED, advice, (), Operation.VACUUM, width=30, height=100)
+    assert rows[0].text.split()[-1] == "primary"
+    *_, line = advice_lines("postgresql://db2/shop", advice, width=None, coloured=False)
+    assert line.split()[:2] == ["vacuum", "primary"]

@@ -155,6 +155,8 @@ def error_word(error: DbtendError) -> str:
 def _verdict(advice: Advice) -> tuple[Span, ...]:
     if _is_by_hand(advice) and advice.by_hand is not None:
         return ((" by hand", _role_by_hand(advice.by_hand)),)
+    if advice.is_for_primary and advice.urgency == advice.level:
+        return ((" primary", Role.TEXT),)
     if advice.level is Level.NONE and advice.dead_space:  # nothing is to be done, but "ok" would hide it
         return ((f" {size(sum(one.wasted for one in advice.dead_space))}", Role.TEXT),)
     return _critical(advice) or ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)

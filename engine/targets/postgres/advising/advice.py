@@ -39,6 +39,7 @@ from engine.targets.postgres.reading.repack_client import left_by_pg_repack
 
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
 """The operations that optimize covers."""
+_ON_PRIMARY: Final = "on its primary: "
 COUNTED_FOR: Final = DAY
 """Seconds that a server must have counted for, to tell which indexes are unused."""
 
@@ -62,7 +63,23 @@ def advise(
     )
     single = [*(without_damaged(one, needs.damaged) for one in of_tables), _leftovers(condition, needs)]
     found = (*single, _optimize(single, needs), _check(condition, past, needs.damaged, limits))
-    return (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names, limits))
+    advised = (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names, limits))
+    return tuple(map(_for_primary, advised)) if condition.is_standby else advised
+
+
+def _for_primary(item: Advice) -> Advice:
+    """The advice on a standby: all but a check is done on its primary, so that nothing of it is needed here."""
+    if item.operation is Operation.CHECK:
+        return item
+    by_hand = item.by_hand and replace(item.by_hand, reason=f"{_ON_PRIMARY}{item.by_hand.reason}")
+    item = replace(item, by_hand=by_hand, covers=(), objects=())
+    if item.level is Level.NONE:
+        return replace(item, reason=f"{_ON_PRIMARY}{item.reason}") if item.dead_space else item
+    is_unknown = item.level is Level.UNKNOWN
+    more: Facts = {"is_known": False} if is_unknown else {"level_on_primary": item.level.value}
+    reason = item.reason if is_unknown else f"{_ON_PRIMARY}{item.reason}"
+    facts = {**item.facts, **more}
+    return replace(item, level=Level.NONE, level_of_large=None, reason=reason, facts=facts, is_for_primary=True)
 
 
 def _with_causes(item: Advice, needs: TableFindings) -> Advice:
@@ -108,7 +125,7 @@ def _with_servers_view(item: Advice, condition: Condition, needs: Mapping[int, N
     """Add why autovacuum has not done it, for how long the transaction ids last, and whether that is critical."""
     state, facts, texts = condition.autovacuum, dict(item.facts), [item.reason]
     causes = {need.cause for need in needs.values()}
-    if any(is_overdue(need) for need in needs.values()):
+    if any(is_overdue(need) for need in needs.values()) and not condition.is_standby:
         reasons = behind(state, condition.horizon)
         texts += [*reasons.values(), *([own_plan(state.waiting)] if state.waiting is not None else [])]
         facts["autovacuum_behind"] = tuple(reasons)

@@ -121,6 +121,8 @@ class Condition:
     old_neighbors: Mapping[str, bool] = field(default_factory=dict)
     """The other databases of the server that are near the wraparound: whether each allows connections."""
     autovacuum: Autovacuum = Autovacuum()
+    is_standby: bool = False
+    """Whether it takes what its primary writes, and nothing else."""
     left_by_pg_repack: Collection[int] = ()
     """The oids of tables where an interrupted pg_repack left something."""
 

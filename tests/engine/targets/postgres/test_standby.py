@@ -11,9 +11,14 @@ import psycopg
 import pytest
 
 from engine import Engine
+from engine.domain.advice import Advice, Level, TargetHistory, needed
+from engine.domain.errors import TargetRefusedError
 from engine.domain.requests import Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.domain.steps import PAUSED
+from engine.domain.surveys import FleetLevel
+from engine.fleet.levels import judge
+from engine.inspection import inspector
 from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.server_session import Told, connected, plan
@@ -29,6 +34,14 @@ class Pair:
 
     def __init__(self, primary: Database, standby: PostgresServer) -> None:
         self.primary, self._standby = primary, standby
+
+    @property
+    def url_of_standby(self) -> str:
+        return self._standby.url(self.primary.name)
+
+    def catch_up(self) -> None:
+        """Until the standby has all that is written now."""
+        self.primary.wait_for("SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication")
 
     def stop_replay(self) -> None:
         self._on_standby("SELECT pg_wal_replay_pause()")
@@ -140,3 +153,48 @@ async def test_a_standby_that_is_not_connected_is_told_but_holds_nobody_up(pair:
             assert (await session.execute(planned.steps[0], StepContext())).status is Status.COMPLETED
     finally:
         database("SELECT pg_drop_replication_slot('away')")
+
+
+async def test_what_a_database_needs_is_done_on_its_primary_and_not_on_the_standby(pair: Pair) -> None:
+    primary = pair.primary
+    primary(
+        "CREATE EXTENSION amcheck",
+        "INSERT INTO public.item SELECT generate_series(1, 1000)",
+        "CREATE INDEX one ON public.item (id)",
+        "CREATE INDEX two ON public.item (id)",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'public.two'::regclass",
+    )
+    pair.catch_up()
+    there, here = [await advice(url) for url in (primary.url, pair.url_of_standby)]
+    for operation in (Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE):
+        assert there[operation].is_needed
+        assert (here[operation].level, here[operation].is_for_primary) == (Level.NONE, True)
+        assert here[operation].facts["level_on_primary"] == there[operation].level
+    assert here[Operation.VACUUM].is_for_primary  # a standby does not know
+    assert here[Operation.VACUUM].facts["is_known"] is False
+    assert here[Operation.CHECK].is_needed
+    asked = Request(target=pair.url_of_standby, operations=tuple(here))
+    only = needed(asked, [*here.values()])
+    assert only is not None
+    assert only.operations == (Operation.CHECK,)
+    assert judge([*here.values()], TargetHistory(now=0)).level is FleetLevel.OK
+
+
+async def test_a_check_runs_on_a_standby_and_nothing_that_writes_is_planned_there(pair: Pair, tmp_path: Path) -> None:
+    pair.primary("CREATE EXTENSION amcheck")
+    pair.catch_up()
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        (job,) = await engine.submit([Request(target=pair.url_of_standby, operations=(Operation.CHECK,))])
+        (job,) = await engine.wait([job.id])
+    assert job.status is Status.COMPLETED
+    for read_only in (False, True):
+        with pytest.raises(TargetRefusedError, match="it is a standby"):
+            await inspector.plan(
+                Request(target=pair.url_of_standby, operations=(Operation.VACUUM,)), read_only=read_only
+            )
+
+
+async def advice(url: str) -> dict[Operation, Advice]:
+    async with connected(url, writing=False) as session:
+        found, _ = await session.advise(TargetHistory(now=0), budget=0.0)
+    return {one.operation: one for one in found}
