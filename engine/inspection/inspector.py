@@ -215,9 +215,15 @@ async def _plan(
             engine=target.engine,
             before=await session.facts(past),
             operations=tuple(_explained(operation, advice, past) for operation in operations),
-            warnings=tuple(await session.remarks(request.operations, past)),
+            warnings=tuple(await session.remarks(request.operations, past and _of_these(past, operations))),
             options=request.options,
         )
+
+
+def _of_these(past: TargetHistory, operations: Sequence[OperationPlan]) -> TargetHistory:
+    """Without the damage of tables that no step works on."""
+    tables = {name for one in operations for step in one.steps for name in step.tables}
+    return replace(past, damaged_tables=tuple(name for name in past.damaged_tables if name in tables))
 
 
 async def _planned(

@@ -73,6 +73,11 @@ class PlannedStep:
     objects: tuple[str, ...] = ()
     """The tables, indexes or files of a step for several; `object` then says how many."""
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that it works on, whole or by their indexes."""
+        return self.objects or (self.object,)
+
 
 _Step = TypeVar("_Step", bound=PlannedStep)
 

@@ -81,7 +81,8 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         """Called with the result of each step that began."""
 
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        damaged = [name for name in past.damaged_tables if name not in self._options.leave_out]
+        tables = {name for step in self.plan.steps for name in step.tables}
+        damaged = [name for name in past.damaged_tables if name in tables]
         return damage_warnings(self.specs, [self.plan.operation], damaged)
 
     async def _execute(self, step: _Step, context: StepContext) -> StepResult:

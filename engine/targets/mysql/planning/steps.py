@@ -43,6 +43,10 @@ class MySqlStep(PlannedStep):
     """Of PURGE_UNDO: whether it makes a tablespace that transactions use meanwhile, and drops it."""
 
     @property
+    def tables(self) -> tuple[str, ...]:
+        return (self.table.shown,) if self.table is not None else ()
+
+    @property
     def is_repeatable(self) -> bool:
         """Whether it may run again after the server restarted."""
         return self.method not in {Method.REPAIR, Method.PURGE_UNDO}

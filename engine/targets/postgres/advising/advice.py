@@ -34,7 +34,7 @@ from engine.targets.postgres.advising.findings import (
 from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
-from engine.targets.postgres.reading.needless_indexes import NeedlessIndexes, UnusedIndex
+from engine.targets.postgres.reading.needless_indexes import Duplicate, NeedlessIndexes, UnusedIndex
 from engine.targets.postgres.reading.repack_client import left_by_pg_repack
 
 COVERED: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.CLEAN_LEFTOVERS)
@@ -262,7 +262,8 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
     texts = [left_by_pg_repack(repacked)] if repacked else []
     texts += [f"left over from REINDEX CONCURRENTLY: {listed(left, 3)}"] if left else []
     needless, unused = condition.needless, _long_unused(condition)
-    bytes_of = {(one.schema, one.name): one.bytes for one in (*needless.duplicates, *needless.prefixes, *unused)}
+    all_needless: list[Duplicate | UnusedIndex] = [*needless.duplicates, *needless.prefixes, *unused]
+    bytes_of = {(one.schema, one.name): one.bytes for one in all_needless}
     texts += obstacles
     return Advice(
         operation=Operation.CLEAN_LEFTOVERS,

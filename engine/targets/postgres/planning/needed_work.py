@@ -65,7 +65,8 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         return OperationPlan(operation=Operation.OPTIMIZE, refused=problem)
     await reader.require(options)
     partitions = await partitions_of(reader)
-    in_scope = scope(Operation.OPTIMIZE, options, tables, indexes, partitions, await by_name_only(reader, options))
+    also = await by_name_only(reader, options)
+    in_scope = scope(Operation.OPTIMIZE, options, tables, indexes, partitions, also)
     permitted_tables, forbidden_tables = allowed(
         [table for table in in_scope.tables if table.oid in vacuum or table.oid in analyze]
     )
@@ -115,7 +116,12 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     ]
     emergency_warnings = operation_steps.emergency(to_vacuum, old)
     left_out = [f"left out: {why}" for why in (why_others_stay, *refused) if why]
-    if damaged := sorted({*needed.damaged, *options.leave_out}):
+    damaged = sorted({*needed.damaged, *options.leave_out})
+    if in_scope.is_named:
+        named = scope(Operation.OPTIMIZE, replace(options, leave_out=()), tables, indexes, partitions, also)
+        meant = {*(table.shown for table in named.tables), *(index.table_shown for index in named.indexes)}
+        damaged = [name for name in damaged if name in meant]
+    if damaged:
         left_out.append(f"left out: the last check found damage in {listed(damaged, 3)}")
     planned = plan_of(
         Operation.OPTIMIZE,

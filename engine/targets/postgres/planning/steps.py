@@ -137,6 +137,10 @@ class PgStep(PlannedStep):
     """Whether other checks compare with this object, so that its damage makes their findings doubtful."""
 
     @property
+    def tables(self) -> tuple[str, ...]:
+        return tuple(step.subject.table for step in self.members or (self,) if step.subject is not None)
+
+    @property
     def is_rewrite(self) -> bool:
         """Whether it gives its table a new file. Such a step does not run again after its connection was lost."""
         return self.model in {Model.REWRITE, Model.PG_REPACK}

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetDamagedError
-from engine.domain.requests import CheckLevel, Operation, Options
+from engine.domain.requests import CheckLevel, Operation, Options, Request
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
+from engine.inspection import inspector
+from engine.targets import resolve
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.step_execution import StepContext, StepResult
 from tests import postgres_damage as harm
@@ -212,3 +215,20 @@ async def test_names_that_are_hard_to_quote_are_checked(damaged: Database) -> No
         results, facts = await check(damaged)
         assert {result.status for result in results.values()} == {Status.COMPLETED}
         assert facts["complete"] is True
+
+
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.REINDEX, Operation.OPTIMIZE])
+async def test_only_damage_of_the_tables_of_a_request_is_told(database: Database, operation: Operation) -> None:
+    for name in ("bad", "well"):
+        database(f"CREATE TABLE {name} (id int PRIMARY KEY)", f"INSERT INTO {name} SELECT generate_series(1, 1000)")
+    past = TargetHistory(now=0, damaged_tables=("public.bad",))
+    for objects, is_told in ((("well",), False), (("well", "bad"), True), ((), True)):
+        options = Options(objects=objects)
+        plan = await inspector.plan(Request(target=database.url, operations=(operation,), options=options), past)
+        (planned,) = plan.operations
+        warnings = [*plan.warnings, *planned.warnings]
+        assert any("public.bad" in text for text in warnings) == is_told, objects
+        async with resolve(database.url).connect(lock_timeout=1) as session:
+            running = await session.plan(operation, options, past)
+            warnings = [*running.plan.warnings, *await running.damage_warnings(past)]
+        assert any("public.bad" in text for text in warnings) == is_told, objects
