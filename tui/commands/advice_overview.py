@@ -34,9 +34,11 @@ def overview_lines(advised: Sequence[Advised], *, width: int | None) -> Iterator
     small = sum(not _rows(advice) and any(map(_is_small_need, advice)) for _, advice in advised)
     by_hand = sum(any(one.level is Level.NONE for one in all_by_hand(advice)) for _, advice in advised)
     due = sum(any(one.is_merely_due for one in advice) for _, advice in advised)
-    yield _counts(len(advised), [rows[0].word for _, rows in needy], small) + (
-        f"; a check is due on {due:,}" if due else ""
-    ) + (f"; something may be done by hand on {by_hand:,}" if by_hand else "")
+    yield (
+        _counts(len(advised), [rows[0].word for _, rows in needy], small)
+        + (f"; a check is due on {due:,}" if due else "")
+        + (f"; something may be done by hand on {by_hand:,}" if by_hand else "")
+    )
     if not needy:
         return
     needy.sort(key=lambda one: (_URGENCIES.index(one[1][0].word), natural_order(one[0].name)))

@@ -92,7 +92,8 @@ def phrase(reason: SurveyReason) -> str:
             is_orphans = number(facts, "orphans")
             return _counted(facts, "orphans", "orphan") if is_orphans else _counted(facts, "findings", "broken rule")
         case SurveyCause.NEEDLESS_INDEXES:
-            return f"{_counted(facts, 'needless_indexes', 'index')} may be needless, {size(number(facts, 'needless_bytes'))}"
+            in_them = size(number(facts, "needless_bytes"))
+            return f"{_counted(facts, 'needless_indexes', 'index')} may be needless, {in_them}"
         case SurveyCause.CHECK_OVERDUE:
             return "check overdue"
         case SurveyCause.NEVER_CHECKED:

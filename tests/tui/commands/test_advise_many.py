@@ -14,8 +14,8 @@ from engine.config.model import TargetEntry
 from engine.domain.advice import ByHand, CheckCause
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine
-from tui.commands.advise import advice_lines
 from tui.commands.advice_overview import overview_lines
+from tui.commands.advise import advice_lines
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from engine.domain.errors import (
     TargetUnavailableError,
 )
 from tests.building import SQLITE_OPERATIONS
+from tui.commands.advise import advice_lines
 from tui.console.views.hints import why_nothing
 from tui.console.views.line import Role, wrapped
-from tui.commands.advise import advice_lines
 from tui.console.views.lists import TargetState, operation_rows, target_rows
 
 OFFERED = tuple(

@@ -68,7 +68,7 @@ def advise(
 
 
 def _for_primary(item: Advice) -> Advice:
-    """The advice on a standby: all but a check is done on its primary, so that nothing of it is needed here."""
+    """The advice on a standby: all but a check is done on its primary, and is not needed here."""
     if item.operation is Operation.CHECK:
         return item
     by_hand = item.by_hand and replace(item.by_hand, reason=f"{_ON_PRIMARY}{item.by_hand.reason}")
