@@ -139,7 +139,7 @@ def test_what_could_not_be_had_is_a_sentence_and_an_exit_code(dbtend: CommandLin
         pid = other.info.backend_pid
         result = dbtend("run", shop.url, "--op", "vacuum-full", "--object", "item", "--yes", "--lock-timeout", "1")
     assert result.code == 1
-    assert f"held by pid {pid} " in result.out
+    assert f"for its lock: pid {pid} " in result.out
     shop("CREATE ROLE joe LOGIN")
     result = dbtend("run", shop.as_user("joe"), "--op", "analyze", "--object", "item")
     assert result.code == 4
