@@ -41,7 +41,8 @@ class Pair:
 
     def catch_up(self) -> None:
         """Until the standby has all that is written now."""
-        self.primary.wait_for("SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication")
+        lsn = self.primary.value("SELECT pg_current_wal_insert_lsn()")  # some of it may not be written yet
+        self.primary.wait_for(f"SELECT bool_and(replay_lsn >= '{lsn}') FROM pg_stat_replication")
 
     def stop_replay(self) -> None:
         self._on_standby("SELECT pg_wal_replay_pause()")
