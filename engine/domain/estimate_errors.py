@@ -18,8 +18,8 @@ MISLEADING_SHARE: Final = 0.5
 """Estimates mislead a window where their median error is more than this share of the time that the work took."""
 MISLEADING_SECONDS: Final = 60.0
 """Estimates mislead a window only where their median error is at least so many seconds, too."""
-MISLEADING_RUNS: Final = 3
-"""Estimates are judged from so many runs on."""
+FEWEST_RUNS: Final = 3
+"""Of fewer runs an error says nothing: one that others slowed down would make estimates look wrong."""
 
 
 @frozen(kw_only=True)
@@ -46,13 +46,19 @@ class OperationError:
     """The median of the errors of its targets, as a share."""
     seconds: float
     """The median of the errors of its targets, in seconds."""
-    worst: EstimateError
+    worst: EstimateError | None
+    """The target with the largest error among those with enough runs; None if there are none, or no others."""
 
 
 def is_misleading(one: EstimateError | OperationError) -> bool:
     """Whether windows are planned badly by such estimates."""
     is_large = one.error > MISLEADING_SHARE and one.seconds >= MISLEADING_SECONDS
-    return is_large and one.runs >= MISLEADING_RUNS
+    return is_large and is_known(one)
+
+
+def is_known(one: EstimateError | OperationError) -> bool:
+    """Whether there are enough runs to tell."""
+    return one.runs >= FEWEST_RUNS
 
 
 def errors_by_target(runs: Iterable[EstimatedRun]) -> list[EstimateError]:
@@ -83,7 +89,7 @@ def errors_by_operation(errors: Collection[EstimateError]) -> list[OperationErro
             targets=len(same),
             error=median([one.error for one in same]),
             seconds=median([one.seconds for one in same]),
-            worst=same[0],
+            worst=next(filter(is_known, same), None) if len(same) > 1 else None,
         )
         for operation in Operation
         if (same := [one for one in errors if one.operation is operation])

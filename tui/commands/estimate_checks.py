@@ -22,16 +22,17 @@ _FIX: Final = "if a window leaves it out that would fit: --no-fit; if it does no
 
 
 async def estimates(settings: Settings, targets: Collection[str] | None = None) -> list[Check]:
-    """By operation; of these canonical URLs, if given, by operation and target. Nothing before the first run, or where
-    the store cannot be read, which another check says."""
+    """By operation; of these canonical URLs, if given, by operation and target. Nothing of too few runs, or where the
+    store cannot be read, which another check says."""
     try:
         async with settings.engine() as engine:
             errors = await engine.estimate_errors()
     except StoreError:
         return []
     if targets is not None:
-        return [_of_target(one) for one in errors if one.target in targets]
-    return [_of_operation(one) for one in estimate_errors.errors_by_operation(errors)]
+        return [_of_target(one) for one in errors if one.target in targets and estimate_errors.is_known(one)]
+    found = estimate_errors.errors_by_operation(errors)
+    return [_of_operation(one) for one in found if estimate_errors.is_known(one)]
 
 
 def _of_target(one: EstimateError) -> Check:
@@ -42,8 +43,11 @@ def _of_target(one: EstimateError) -> Check:
 
 def _of_operation(one: OperationError) -> Check:
     where = f"{counted(one.runs, 'run')} on {counted(one.targets, 'target')}"
-    worst = f"; {error_size(one.worst.error, one.worst.seconds)} on {plain(name_of(one.worst.target))}"
-    found = f"{one.operation}: {_error(one.error, one.seconds)} in {where}{worst if one.targets > 1 else ''}"
+    worst = ""
+    if one.worst is not None:
+        size, name = error_size(one.worst.error, one.worst.seconds), plain(name_of(one.worst.target))
+        worst = f"; {size} in {counted(one.worst.runs, 'run')} on {name}"
+    found = f"{one.operation}: {_error(one.error, one.seconds)} in {where}{worst}"
     return _check(one, found, {"targets": one.targets})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.domain.estimate_errors import errors_by_operation, errors_by_target, is_misleading
+from engine.domain.estimate_errors import errors_by_operation, errors_by_target, is_known, is_misleading
 from engine.domain.past_runs import EstimatedRun
 from engine.domain.requests import Operation
 
@@ -25,7 +25,11 @@ def test_the_median_of_each_operation_on_each_target() -> None:
     ]
     first, second = errors_by_operation(errors)
     assert (first.operation, first.runs, first.targets, first.error, first.seconds) == (VACUUM, 4, 2, 0.625, 4)
-    assert first.worst.target == "b"
+    assert first.worst is not None
+    assert (first.worst.target, first.worst.runs) == ("a", 3)  # one run of b says nothing
+    assert second.worst is None
+    assert [is_known(one) for one in errors] == [False, True, False]
+    assert [is_known(one) for one in (first, second)] == [True, False]
     assert (second.operation, second.runs) == (REINDEX, 1)
 
 
