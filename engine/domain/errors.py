@@ -219,7 +219,10 @@ class ServerStartingError(TargetBusyError):
 class TooManyConnectionsError(TargetBusyError):
     """Its server, or its pooler, has no connection left: at all, for this role, or to this database."""
 
-    state = "server has no connection left"
+    def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server has no connection left") -> None:
+        """`state`: the state of the server or the account, as a short text."""
+        self.state = state
+        super().__init__(what, why, hint)
 
 
 class InternalError(DbtendError):

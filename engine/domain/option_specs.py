@@ -255,7 +255,7 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "server_wait", Duration(MAX_WAIT),
-        "how long to wait for a server that is down: an operation, and a run before it submits",
+        "how long to wait for a server that is down or full: an operation, and a run before it submits",
         _SERVERS, places=Place.USER, default_text="10m",
     ),
     OptionSpec(

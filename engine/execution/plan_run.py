@@ -20,7 +20,7 @@ from engine.execution.reporter import Reporter
 from engine.execution.step_runner import reporting_uninterruptible, run_step, skip_step
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.protocol import PlannedOperation
-from engine.targets.step_execution import FilesLookup, StepResult, unknown_files
+from engine.targets.step_execution import FilesLookup, OthersLookup, StepResult, no_others, unknown_files
 from engine.targets.step_scheduler import StepScheduler
 from engine.targets.window_fit import needed_seconds, reason_not_to_begin
 
@@ -39,13 +39,14 @@ class PlanRun:
         window: Window,
         ownership: Ownership,
         maintained_files: FilesLookup = unknown_files,
+        others_work: OthersLookup = no_others,
     ) -> None:
         """
         Args:
             plan: that of `planned`, with estimates from the history.
             window: no step begins after it, except mandatory follow-ups.
             ownership: asked before each step; without it nothing more begins.
-            maintained_files: see `StepContext`.
+            maintained_files, others_work: see `StepContext`.
         """
         self._planned = planned
         self._claim = claim
@@ -55,7 +56,7 @@ class PlanRun:
         self._cancel = cancel
         self._window = window
         self._ownership = ownership
-        self._maintained_files = maintained_files
+        self._maintained_files, self._others_work = maintained_files, others_work
         self._steps = list(plan.steps)
         """Those of the plan, and those that take their place."""
         self._scheduler = StepScheduler(plan.steps, at_once=plan.parallel)
@@ -194,6 +195,7 @@ class PlanRun:
             done=done,
             on_command_finished=start_others,
             maintained_files=self._maintained_files,
+            others_work=self._others_work,
         )
         if result.requeue:
             self._reporter.log(LogLevel.INFO, ": ".join(filter(None, (object_name(step.object), result.error))))

@@ -12,7 +12,7 @@ from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
-from engine.targets.step_execution import FilesLookup, StepContext, StepResult, unknown_files
+from engine.targets.step_execution import FilesLookup, OthersLookup, StepContext, StepResult, no_others, unknown_files
 
 if TYPE_CHECKING:
     from engine.execution.reporter import Reporter
@@ -34,11 +34,12 @@ async def run_step(
     done: Sequence[str] = (),
     on_command_finished: Callable[[], None] = lambda: None,
     maintained_files: FilesLookup = unknown_files,
+    others_work: OthersLookup = no_others,
 ) -> StepResult:
     """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
 
-    `window`, `maintained_files`: see StepContext. `done`: the completed commands before it. `on_command_finished`:
-    called when its command has ended, before its result is known.
+    `window`, `maintained_files`, `others_work`: see StepContext. `done`: the completed commands before it.
+    `on_command_finished`: called when its command has ended, before its result is known.
     """
     reporter.begin_step(number)
 
@@ -54,6 +55,7 @@ async def run_step(
         command_finished=command_finished,
         store_results=reporter.flush,
         maintained_files=maintained_files,
+        others_work=others_work,
     )
     result = await operation.execute(step, context)
     if step.missing_effect and result.status is not Status.COMPLETED:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from engine.domain import time_limits
@@ -27,7 +28,7 @@ from engine.execution.reporter import Reporter
 from engine.targets.check_results import CHECK_AGAIN, check_facts
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
-from engine.targets.step_execution import FilesLookup, unknown_files
+from engine.targets.step_execution import FilesLookup, OthersLookup, no_others, unknown_files
 from engine.targets.waits import first_of
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ EstimateLookup = Callable[[str, OperationPlan, Options, Facts], Awaitable[Operat
 BeforeOpening = Callable[[str], Coroutine[Any, Any, None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
+OthersWork = Callable[[Claim], Awaitable[bool]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR})
 
 
@@ -61,6 +63,7 @@ class DatabaseMaintenanceWorker:
         target_history: HistoryLookup | None = None,
         turns: TurnsLookup | None = None,
         maintained_files: FilesLookup = unknown_files,
+        others_work: OthersWork | None = None,
         before_opening: BeforeOpening | None = None,
         needed_now: NeededNow | None = None,
         require_owned: RequireOwned = never_lost,
@@ -73,6 +76,7 @@ class DatabaseMaintenanceWorker:
             target_history: looks up the history of a target.
             turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
+            others_work: whether other jobs work on the server of a claim.
             before_opening: raises TargetError if a target must not be opened.
             needed_now: looks whether an operation is needed.
             require_owned: raises OwnershipLostError if a claim no longer owns its child.
@@ -83,6 +87,7 @@ class DatabaseMaintenanceWorker:
         self._history_of = target_history
         self._turns_of = turns
         self._maintained_files = maintained_files
+        self._others_work = others_work
         self._before_opening = before_opening
         self._needed_now = needed_now
         self._require_owned = require_owned
@@ -149,8 +154,9 @@ class DatabaseMaintenanceWorker:
                 for remark in await session.remarks([operation]):
                     reporter.log(LogLevel.INFO, remark)
                 run = PlanRun(
-                    planned, claim, options, plan, reporter, cancel, window, ownership, self._maintained_files
-                )
+                    planned, claim, options, plan, reporter, cancel, window, ownership, self._maintained_files,
+                    self._others_of(claim),
+                )  # fmt: skip
                 return await run.outcome(before)
         except (TargetError, UsageError) as error:
             if isinstance(error, ServerUnavailableError) and window.closed.is_set() and claim.recovering is None:
@@ -187,8 +193,13 @@ class DatabaseMaintenanceWorker:
             name=f"{self._store} {claim.job}/{claim.attempt}",
             waiting=reporter.wait,
             server_wait=_server_wait(options, claim, window),
+            others_work=self._others_of(claim),
         )
         return await stack.enter_async_context(connecting)
+
+    def _others_of(self, claim: Claim) -> OthersLookup:
+        """See `StepContext`."""
+        return no_others if self._others_work is None else partial(self._others_work, claim)
 
     async def _prepare(
         self,

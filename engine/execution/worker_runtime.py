@@ -13,6 +13,7 @@ from engine.domain.jobs import JobType
 from engine.domain.steps import Micros
 from engine.execution.kept_results import KeptResults
 from engine.execution.needed_now import NeededNow
+from engine.execution.other_jobs import others_work
 from engine.execution.processor import JobProcessor, store_log, until_answered
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.execution.worker_identity import WorkerIdentity
@@ -49,6 +50,7 @@ async def hosted_workers(
                     target_history=lambda target: target_history(store, target, clock()),
                     turns=partial(turns_of, store),
                     maintained_files=partial(until_answered, partial(maintained_files, store, config)),
+                    others_work=partial(others_work, store),
                     before_opening=partial(until_answered, partial(refuse_stale_journal, store)),
                     needed_now=NeededNow(store, clock),
                     require_owned=store.require_owned,

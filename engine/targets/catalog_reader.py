@@ -79,11 +79,6 @@ class CatalogReader(ABC, Generic[C, S]):
     async def close(self) -> None:
         await self.connection.close()
 
-    async def try_another(self) -> None:
-        """Open another connection, and close it. Raises TargetError where the server gives none."""
-        connection, _ = await self._reopen()
-        await connection.close()
-
     async def rows(self, query: str, args: Any = (), *, row: Shape, most: int | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query. Raises TargetError."""
         with self.telling():
@@ -112,6 +107,12 @@ class CatalogReader(ABC, Generic[C, S]):
             yield
         except self.driver_error as error:
             raise self.error(error) from None
+
+    async def release(self) -> None:
+        """Close the connection; the next query opens another one."""
+        async with self._turn:
+            if not self.connection.closed:
+                await self.connection.close()
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[C]:

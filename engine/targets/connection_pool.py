@@ -25,6 +25,10 @@ ALIVE_WITHIN: Final = 10.0
 """Seconds within which an idle connection must answer."""
 
 
+async def _nothing() -> None:
+    pass
+
+
 class NotBegunError(Exception):
     """Cancelled, or past the time limit, before a connection was had."""
 
@@ -75,10 +79,21 @@ class ConnectionPool(Generic[_P]):
 
     pooled_class: type[_P]
 
-    def __init__(self, connect: Callable[[], Awaitable[tuple[Any, Any]]], server_wait: float = SERVER_WAIT) -> None:
-        """`connect`: opens one more, and says who answers. Raises TargetError."""
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[tuple[Any, Any]]],
+        server_wait: float = SERVER_WAIT,
+        give_back: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
+        """
+        Args:
+            connect: opens one more, and says who answers. Raises TargetError.
+            give_back: closes what else the operation has open, while it has no connection for steps: otherwise jobs
+                that have one each would wait for each other.
+        """
         self._connect_one = connect
-        self._outage = Outage(self._connect, self._take, server_wait)
+        self._give_back = give_back
+        self._outage = Outage(self._connect_again, self._take, server_wait)
         self._idle: list[_P] = []
         self._open = 0
         """How many connections are open or being opened."""
@@ -90,6 +105,15 @@ class ConnectionPool(Generic[_P]):
 
     async def _connect(self) -> _P:
         return self.pooled_class(*await self._connect_one())
+
+    async def _connect_again(self) -> _P:
+        """For the outage."""
+        try:
+            return await self._connect()
+        except TooManyConnectionsError:
+            if not self._open:
+                await self._give_back()
+            raise
 
     @contextlib.asynccontextmanager
     async def connection(self, context: StepContext | None = None) -> AsyncIterator[_P]:
@@ -157,6 +181,8 @@ class ConnectionPool(Generic[_P]):
                         self._refused = error
                     self._full_until = time.monotonic() + GROW_AGAIN_AFTER
                 else:
+                    if isinstance(error, TooManyConnectionsError):
+                        await self._give_back()
                     await self._outage.wait(error, context)
             except BaseException:
                 self._open -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from itertools import chain, repeat
@@ -11,12 +12,14 @@ from typing import Final, Generic, TypeVar
 from engine.domain.errors import ServerStartingError, ServerUnavailableError, TargetError, TooManyConnectionsError
 from engine.domain.humanize import span
 from engine.domain.steps import WaitsFor
-from engine.targets.step_execution import StepContext, StepProgress
+from engine.targets.step_execution import OthersLookup, StepContext, StepProgress, no_others
 from engine.targets.waits import first_of
 
 _T = TypeVar("_T")
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between the tries; the last one again and again."""
+"""The most seconds between the tries, the last one again and again; at least half as many. Jobs that wait for the same
+connections must not take them from each other at the same moment, again and again."""
+_CHANCE: Final = random.Random()  # noqa: S311 - no secret
 TEMPORARY_ERRORS: Final = (ServerUnavailableError, ServerStartingError, TooManyConnectionsError)
 """Errors whose cause may be over by itself."""
 
@@ -72,14 +75,17 @@ class Outage(Generic[_T]):
         limit = self._server_wait
         give_up = time.monotonic() + limit
         for pause in chain(BACKOFF, repeat(BACKOFF[-1])):
-            left = give_up - time.monotonic()
+            if (left := give_up - time.monotonic()) <= 0 and limit and await self._may_get_of_others(error):
+                left = limit
+                give_up = time.monotonic() + limit
             if left <= 0:
                 hint = "; ".join(filter(None, (error.hint, "--server-wait says how long it is waited for")))
                 why = f"{format_state(error)}, for {span(limit)} by now: {error.why}"
                 self.error = ServerUnavailableError(error.what, why, hint) if limit else error
                 return
-            self._report(f"{format_state(error)}; next try in {max(round(min(pause, left)), 1)} s")
-            await asyncio.sleep(min(pause, left))
+            seconds = min(pause * _CHANCE.uniform(0.5, 1), left)
+            self._report(f"{format_state(error)}; next try in {max(round(seconds), 1)} s")
+            await asyncio.sleep(seconds)
             try:
                 self._on_connected(await self._connect())
             except TargetError as still:
@@ -90,6 +96,10 @@ class Outage(Generic[_T]):
             else:
                 self._last_progress = None
                 return
+
+    async def _may_get_of_others(self, error: TargetError) -> bool:
+        """Whether other jobs give connections back when they end."""
+        return isinstance(error, TooManyConnectionsError) and await self._waiting[0].others_work()
 
     def _report(self, phase: str) -> None:
         self._last_progress = StepProgress(phase=phase, waits_for=WaitsFor.SERVER)
@@ -103,7 +113,10 @@ def format_state(error: TargetError) -> str:
 
 
 async def connect_when_up(
-    connect: Callable[[], Awaitable[_T]], server_wait: float, waiting: Callable[[str, WaitsFor], None] | None
+    connect: Callable[[], Awaitable[_T]],
+    server_wait: float,
+    waiting: Callable[[str, WaitsFor], None] | None,
+    others_work: OthersLookup = no_others,
 ) -> _T:
     """What `connect` gives, once the server is there. Raises TargetError."""
     try:
@@ -118,7 +131,7 @@ async def connect_when_up(
                 waiting(progress.phase or "", WaitsFor.SERVER)
 
         outage = Outage(connect, opened.append, server_wait)
-        await outage.wait(error, StepContext(report=tell))
+        await outage.wait(error, StepContext(report=tell, others_work=others_work))
         if not opened:
             raise
         return opened[0]

@@ -19,7 +19,7 @@ from engine.domain.steps import Facts, Step, WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import Autovacuum, OperationSpec, TargetInfo
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.step_execution import StepContext, StepResult
+from engine.targets.step_execution import OthersLookup, StepContext, StepResult, no_others
 
 
 @frozen(kw_only=True)
@@ -216,6 +216,7 @@ class Target(Protocol):
         name: str = "",
         waiting: Waiting | None = None,
         server_wait: float = 0.0,
+        others_work: OthersLookup = no_others,
     ) -> AbstractAsyncContextManager[Session]:
         """Open a session that can maintain this database, or with `writing=False` only read it.
 
@@ -225,7 +226,8 @@ class Target(Protocol):
         name: The application name that a server sees; the part before the last space is the same for all jobs of a
             store.
         waiting: Called with what the session waits for before any step begins.
-        server_wait: Seconds to wait for a server that is down.
+        server_wait: Seconds to wait for a server that is down, or has no connection left.
+        others_work: See `StepContext`.
 
         Raises TargetError if maintenance cannot or must not start.
         """

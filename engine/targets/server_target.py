@@ -15,6 +15,7 @@ from engine.targets.catalog_reader import C, CatalogReader, S
 from engine.targets.operation_specs import OperationSpec
 from engine.targets.outage import connect_when_up
 from engine.targets.protocol import Waiting
+from engine.targets.step_execution import OthersLookup, no_others
 
 PROGRAM: Final = "dbtend"
 READING_TIMEOUT: Final = 60.0
@@ -154,10 +155,11 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
         name: str = "",
         waiting: Waiting | None = None,
         server_wait: float = 0.0,
+        others_work: OthersLookup = no_others,
     ) -> AsyncIterator[_Session]:
         async with AsyncExitStack() as stack:
             look = partial(self._look, name, read_only=read_only)
-            connection, server = await connect_when_up(look, server_wait, waiting)
+            connection, server = await connect_when_up(look, server_wait, waiting, others_work)
             reader = self.reader_class(connection, server, self.url, partial(look, before=server))
             session = self.session_class(self._address, reader, _told(name), lock_timeout, waiting)
             stack.push_async_callback(session.close)

@@ -28,10 +28,16 @@ def no_lock(waited: float, holders: str = "") -> str:
 
 
 FilesLookup = Callable[[], Awaitable[frozenset[str] | None]]
+OthersLookup = Callable[[], Awaitable[bool]]
 
 
 async def unknown_files() -> None:
     """A `FilesLookup` that does not know."""
+
+
+async def no_others() -> bool:
+    """An `OthersLookup` without other jobs."""
+    return False
 
 
 async def _not_stored() -> bool:
@@ -66,6 +72,8 @@ class StepContext:
     """Stores the results of the steps before this one; returns whether they are in the job history now."""
     maintained_files: FilesLookup = unknown_files
     """Returns the paths of all files that are now targets of the config file or of an open job; None if unknown."""
+    others_work: OthersLookup = no_others
+    """Returns whether other jobs work on the server now: where it has no connection left, one is free when they end."""
 
 
 @frozen(kw_only=True)

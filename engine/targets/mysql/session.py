@@ -121,11 +121,7 @@ class MySqlSession(ServerSession[Connection, Server]):
             planned = await self._plan_needed(options, past, unopened)
         else:
             planned = await planner.plan(self._reader, operation, options, past, unopened)
-        if (
-            planned.steps
-            and options.server.server_wait is None
-            and (problem := await connections.problem(self._reader))
-        ):
+        if planned.steps and (problem := await connections.problem(self._reader)):
             return OperationPlan(operation=operation, refused=problem)
         return without_done(planned, options.done_by(operation))
 

@@ -24,6 +24,7 @@ from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.system import files, hot_journal
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
+from engine.targets.step_execution import OthersLookup, no_others
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Waiting
@@ -114,6 +115,7 @@ class SqliteTarget:
         name: str = "",
         waiting: Waiting | None = None,
         server_wait: float = 0.0,  # there is none
+        others_work: OthersLookup = no_others,
     ) -> AsyncIterator[SqliteSession]:
         opening = self._opened(
             lock_timeout, waiting, writes=writing, writing=writing and not planning, read_only=read_only

@@ -729,7 +729,7 @@ def test_the_time_a_job_took_is_never_cut(width: int) -> None:
 @pytest.mark.parametrize(
     ("waits_for", "phase", "limit"),
     [
-        (WaitsFor.SERVER, "server is down; next try in 15 s", "It waits for its server for up to 10m."),
+        (WaitsFor.SERVER, "server is down, for now", "It waits for its server for up to 10m, or until others end."),
         (WaitsFor.TRANSACTIONS, "waiting for snapshot of pid 4711", "Readers and writers are not blocked."),
     ],
 )

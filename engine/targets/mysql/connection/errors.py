@@ -52,6 +52,8 @@ NO_SPACE: Final = 28
 """ENOSPC, the number of the operating system in `Got error 28 ... from storage engine`."""
 FROM_ENGINE: Final = frozenset({3, 20, 1026, 1030})
 """The errors whose text has a number of the operating system in it."""
+OF_ACCOUNT: Final = frozenset({1203, 1226})
+"""The limits of an account, or of all accounts of a user."""
 ACCESS_DENIED: Final = frozenset({1045, 1698})
 NEEDS_TLS: Final = 2061
 """A login would send a password that others on the network can read."""
@@ -147,6 +149,8 @@ def connecting_error(
         return TargetUnavailableError(what, "the user has no right to this database", hint)
     if number in _REFUSALS:
         kind, why, hint = _REFUSALS[number]
+        if number in OF_ACCOUNT:
+            return TooManyConnectionsError(what, why, hint, state="account has no connection left")
         return kind(what, why, hint)
     if isinstance(error, pymysql.MySQLError) and lost_connection(error):
         return ServerUnavailableError(what, "the server ended the connection", "check whether it runs")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
-from engine.domain.errors import TooManyConnectionsError
 from engine.domain.frozen import frozen
 from engine.targets.mysql.connection.names import account
 from engine.targets.mysql.reading.facts import status
@@ -16,9 +14,6 @@ _LIMITS: Final = """
 SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED),
     (SELECT COUNT(*) FROM information_schema.processlist WHERE user = SUBSTRING_INDEX(USER(), '@', 1))
 """
-_OTHER_JOBS: Final = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '/* dbtend %'"
-_PAUSES: Final = (0.1, 0.4, 1.5)
-"""Seconds between the tries: a connection that was just closed may count for a moment."""
 _NEEDS_TWO: Final = "dbtend needs two connections: one runs the steps, the other watches and cancels them"
 
 
@@ -60,34 +55,9 @@ async def free_for_steps(reader: Reader) -> tuple[int, str]:
 
 
 async def problem(reader: Reader) -> str:
-    """Why no step can run: there is no connection for it; "" if there is one, or will be when other jobs end.
-
-    Raises TargetError.
-    """
-    found = await _limits(reader)
-    if found.free_of_user > 0:
+    """Why no step can ever run: the account may have one connection; "" if it may have more. Raises TargetError."""
+    if (await _limits(reader)).most_of_user != 1:
         return ""
-    error: TooManyConnectionsError | None = None
-    for pause in (0.0, *(_PAUSES if found.most_of_user != 1 else ())):
-        await asyncio.sleep(pause)
-        ((others,),) = await reader.rows(_OTHER_JOBS, row=(int,))
-        if others or (error := await _refused(reader)) is None:
-            return ""
-    if error is None:
-        return ""
-    if found.free <= 0:
-        return f"{error.why}, and {_NEEDS_TWO}. {error.hint[:1].upper()}{error.hint[1:]}"
-    to_do = f"ALTER USER {account(reader.server.user)} WITH MAX_USER_CONNECTIONS {found.most_of_user + 1}"
-    limit = "the account may have one (MAX_USER_CONNECTIONS). As"
-    if found.most_of_user > 1:
-        limit = f"all {found.most_of_user} of the account are in use (MAX_USER_CONNECTIONS). End some, or as"
-    return f"{_NEEDS_TWO}, and {limit} an administrator: {to_do};"
-
-
-async def _refused(reader: Reader) -> TooManyConnectionsError | None:
-    """The error where the server gives no other connection."""
-    try:
-        await reader.try_another()
-    except TooManyConnectionsError as error:
-        return error
-    return None
+    to_do = f"ALTER USER {account(reader.server.user)} WITH MAX_USER_CONNECTIONS 2"
+    limit = "the account may have one (MAX_USER_CONNECTIONS)"
+    return f"{_NEEDS_TWO}, and {limit}. As an administrator: {to_do};"

@@ -104,7 +104,8 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             name: of the attempt; its commands carry it.
             unopened: see `unopened_tables`.
         """
-        super().__init__(plan, options, _Pool(connect, options.server.longest_wait), self._limit)
+        pool = _Pool(connect, options.server.longest_wait, reader.release)
+        super().__init__(plan, options, pool, self._limit)
         self._reader = reader
         self._name = name
         self._lock_timeout = lock_timeout

@@ -72,7 +72,7 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
             plan_again: plans the operation once more, where its own steps may show that more is needed.
             before: the facts before its first step, if they are being read.
         """
-        pool = ConnectionPool(connect, options.server.longest_wait)
+        pool = ConnectionPool(connect, options.server.longest_wait, reader.release)
         super().__init__(plan, options, pool, lambda: throttling.throttled_by(reader, options.server))
         self._plan_again = plan_again
         self._before = before

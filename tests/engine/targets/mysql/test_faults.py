@@ -7,7 +7,6 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-import pymysql
 import pytest
 
 from engine import Operation, Options, ServerOptions, Status
@@ -148,35 +147,6 @@ async def test_steps_go_on_with_the_connections_that_the_server_gives(database: 
                 others.enter_context(database.session())
             with pytest.raises(TooManyConnectionsError):
                 await resolve(url).identify()
-
-
-async def test_without_a_second_connection_nothing_begins(database: MySqlDatabase) -> None:
-    filled(database, "item")
-    most = database.value("SELECT @@max_connections")
-    with a_user(database, "ALL") as url, ExitStack() as others:
-        database(f"ALTER USER joe_{database.name}@localhost WITH MAX_USER_CONNECTIONS 1")
-        refused = (await plan(url, Operation.REBUILD)).refused or ""
-        database(refused[refused.index("ALTER USER ") :].rstrip(";"))
-        assert {result.status for result in (await run(url, Operation.REBUILD)).values()} == {Status.COMPLETED}
-        database(f"ALTER USER joe_{database.name}@localhost WITH MAX_USER_CONNECTIONS 0")
-        async with connected(url) as session:
-            works = others.enter_context(
-                pymysql.connect(user=f"joe_{database.name}", unix_socket=str(database.server.socket))
-            )
-            others.callback(database, f"SET GLOBAL max_connections = {most}")
-            while database.value("SELECT COUNT(*) FROM information_schema.processlist WHERE command <> 'Daemon'") < 10:
-                others.enter_context(database.session())
-            database("SET GLOBAL max_connections = 10")
-            full = await session.plan(Operation.REBUILD, Options())
-            assert (full.refused or "").startswith("the server has no connection left, and dbtend needs two")
-            assert (await session.plan(Operation.REBUILD, Options(server=ServerOptions(server_wait=1)))).steps
-            ending = asyncio.to_thread(works.cursor().execute, "/* dbtend 2/1 */ DO SLEEP(60)")
-            working = asyncio.create_task(ending)
-            await until(database, runs("DO"))
-            assert (await session.plan(Operation.REBUILD, Options())).steps
-            database(f"KILL {database.value(runs('DO').replace('COUNT(*)', 'MAX(id)'))}")
-            with pytest.raises(pymysql.OperationalError):
-                await working
 
 
 async def test_a_table_without_a_primary_key_is_left_out_where_the_server_requires_one(database: MySqlDatabase) -> None:

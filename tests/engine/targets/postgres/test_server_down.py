@@ -28,7 +28,7 @@ from engine.targets.postgres.running.connection_pool import ConnectionPool, Pool
 from engine.targets.postgres.running.invalid_indexes import Leftover, Removal
 from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.postgres.running.statement import Answer
-from engine.targets.step_execution import StepContext
+from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import Told, connected
 from tests.postgres_databases import SLEEPS, Database, new_database
@@ -539,3 +539,25 @@ async def test_where_no_connection_is_left_at_all_one_is_waited_for(database: Da
         assert told.all[-1].waits_for is WaitsFor.SERVER
         database("ALTER ROLE joe CONNECTION LIMIT 5")
         assert (await running).status is Status.COMPLETED
+
+
+async def test_attempts_that_have_a_connection_each_do_not_wait_for_each_other(own: PostgresServer) -> None:
+    all_have_one = asyncio.Barrier(2)
+
+    async def attempt(url: str) -> StepResult:
+        async with connected(url) as session:
+            await session.session.lock()
+            await all_have_one.wait()
+            (step,) = (await session.plan(Operation.ANALYZE, Options(objects=("item",)))).steps
+            return await session.execute(step, StepContext())
+
+    with new_database(own) as one, new_database(own) as two:
+        one("CREATE ROLE joe LOGIN CONNECTION LIMIT 2")
+        for database in (one, two):
+            database("CREATE TABLE item (a int)", "ALTER TABLE item OWNER TO joe")
+        async with asyncio.timeout(60):
+            results = await asyncio.gather(attempt(one.as_user("joe")), attempt(two.as_user("joe")))
+        for database in (one, two):
+            database("DROP OWNED BY joe")
+        one("DROP ROLE joe")
+    assert [(result.status, result.error) for result in results] == [(Status.COMPLETED, None)] * 2
