@@ -16,7 +16,7 @@ import pytest
 from engine import ChangeKind, Engine, Operation, Reason, Request, Status, StoreLocation
 from tests.engine.processes import python
 from tests.sqlite_files import integrity
-from tests.tui.command_line import CommandLine, err_line, out_line, workers_of, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
 from tui.commands.ending import hand_over
 from tui.workers.detached import serving
 
@@ -57,6 +57,21 @@ def test_ctrl_c_asks_for_a_safe_cancel(dbtend: CommandLine, sales: Path) -> None
     assert "#1.1 sales.db vacuum cancelled" in out
     assert how(children(dbtend)) == [("cancelled", "cancelled_by_user")] * 2
     assert integrity(sales) == []
+
+
+def test_a_job_that_completed_before_ctrl_c_reached_the_run_ends_with_its_own_code(
+    dbtend: CommandLine, sales: Path
+) -> None:
+    with dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600") as process:
+        with write_locked(sales):
+            assert out_line(process) == "#1.1 sales.db vacuum started\n"
+            process.send_signal(signal.SIGSTOP)  # its worker process goes on
+        wait_until(lambda: how(children(dbtend)) == [("completed", None)])
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, STOPPING)
+    assert "#1 sales.db completed" in out
 
 
 @pytest.mark.parametrize("number", SHUTDOWNS)

@@ -93,3 +93,4 @@ async def test_a_job_that_waits_for_another_host_asks_for_no_worker_here(shared:
     async with open_console(shared, there, clock=clock) as console:
         assert console.screen_name == "MainScreen"
         await console.until(lambda: "a worker of db2" in console.banner)
+        await console.until(lambda: "no worker on db2, 1 waiting" in console.text("#header"))

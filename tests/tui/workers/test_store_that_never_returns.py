@@ -4,38 +4,81 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from engine import Engine, Retention, StoreLocation
+from engine import Engine, Operation, Options, Request, Retention, StoreLocation
+from engine.domain.errors import StoreUnreachableError
 from engine.store.postgres import connections
 from tests.postgres_server import PostgresServer, running_server
 from tests.shared_stores import make_template
+from tests.tui.command_line import wait_until, write_locked
 from tui.commands import worker
 from tui.presentation.exit_codes import OK
 from tui.workers.pool import PoolProcess
 
 
-def test_it_ends_and_says_so_once(
-    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
+@pytest.fixture
+def server(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
+    """One that is stopped, with a store."""
     monkeypatch.setattr(worker, "UNREACHABLE_EXIT", 0.1)
     monkeypatch.setattr(connections, "ANSWERS_WITHIN", 0.5)  # else its end takes longer
     with running_server(postgres.binaries) as server:
         make_template(server)
-        store = StoreLocation.parse(server.url("empty_store"))
-        host = worker._Host(store, 600.0, 1.0, Retention(), 2, tmp_path / "config.toml")
+        yield server
 
-        async def serves_while_the_server_stops() -> bool:
-            async with Engine.open(store, workers=1) as engine:
-                await asyncio.to_thread(server.stop)
-                return await host._take_jobs(engine, process, asyncio.Event(), asyncio.Event())
 
-        lifeline, _ = pipe = os.pipe()
-        process = PoolProcess(0, lifeline, None, os.open(os.devnull, os.O_WRONLY))
-        assert not asyncio.run(serves_while_the_server_stops())
-        assert worker._begin(host.work, process) == OK
-        for number in (*pipe, process._words):
-            os.close(number)
+@pytest.fixture
+def process() -> Iterator[PoolProcess]:
+    lifeline, _ = pipe = os.pipe()
+    process = PoolProcess(0, lifeline, None, os.open(os.devnull, os.O_WRONLY))
+    yield process
+    for number in (*pipe, process._words):
+        os.close(number)
+
+
+def test_it_ends_and_says_so_once(
+    server: PostgresServer, process: PoolProcess, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    store = StoreLocation.parse(server.url("empty_store"))
+    host = worker._Host(store, 600.0, 1.0, Retention(), 2, tmp_path / "config.toml")
+
+    async def serves_while_the_server_stops() -> bool:
+        async with Engine.open(store, workers=1) as engine:
+            await asyncio.to_thread(server.stop)
+            return await host._take_jobs(engine, process, asyncio.Event(), asyncio.Event())
+
+    assert not asyncio.run(serves_while_the_server_stops())
+    assert worker._begin(host.work, process) == OK
     assert sum("this worker ends" in text for text in caplog.messages) == 2  # once each
+
+
+async def test_it_goes_on_while_an_operation_runs_and_a_permanent_one_always(
+    server: PostgresServer, process: PoolProcess, sales: Path, tmp_path: Path
+) -> None:
+    store = StoreLocation.parse(server.url("empty_store"))
+    hosts = [
+        worker._Host(store, idle_exit, 1.0, Retention(), 2, tmp_path / "config.toml") for idle_exit in (600.0, None)
+    ]
+    with suppress(StoreUnreachableError):  # the result of the operation is kept on its host
+        async with Engine.open(store, workers=1) as engine:
+            with write_locked(sales):
+                options = Options(lock_timeout=600)
+                await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,), options=options)])
+                await asyncio.to_thread(wait_until, lambda: engine.is_busy)
+                await asyncio.to_thread(server.stop)
+                while engine.lost is None:
+                    await engine.reach_changed()
+                stop = asyncio.Event()
+                at_work, permanent = (
+                    asyncio.create_task(host._take_jobs(engine, process, stop, asyncio.Event())) for host in hosts
+                )
+                ended, _ = await asyncio.wait({at_work, permanent}, timeout=1)
+            was_asked_to_stop = await at_work
+            permanent_ended = permanent.done()
+            stop.set()
+            await permanent
+    assert (ended, was_asked_to_stop, permanent_ended) == (set(), False, False)  # inside, another error would hide it
