@@ -68,14 +68,15 @@ _WHO: Final = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_backend_pid(),
     current_database()::text, (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
     (SELECT system_identifier::text FROM pg_control_system()), current_user::text,
-    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), pg_is_in_recovery(),
-    current_setting('default_transaction_read_only') = 'on', pg_postmaster_start_time()::text
+    current_setting('is_superuser') = 'on', pg_is_in_recovery(),
+    current_setting('default_transaction_read_only') = 'on', pg_postmaster_start_time()::text,
+    current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('search_path')
 """
-_READ_BACK: Final = """
-SELECT pg_backend_pid(), current_setting('statement_timeout'), current_setting('lock_timeout'),
-    current_setting('search_path')
-"""
-_ROW_OF_WHO: Final[Shape] = (int, str, int, str, int, str | None, str, bool, bool, bool, str)
+_ROW_OF_WHO: Final[Shape] = (int, str, int, str, int, str | None, str, bool, bool, bool, str, str, str, str)
+# English words, where we may ask for them.
+_IN_ENGLISH: Final = "CASE WHEN {may} THEN pg_catalog.set_config('lc_messages', 'C', false) END"
+_MAY: Final = "pg_catalog.has_parameter_privilege('lc_messages', 'SET')"
+_MAY_BEFORE_15: Final = "pg_catalog.current_setting('is_superuser')::pg_catalog.bool"
 _VERSIONS: Final = range(90_000, 1_000_000)
 """The version numbers of anything that could be PostgreSQL."""
 
@@ -175,22 +176,30 @@ async def _set_up(
         settings["idle_session_timeout"] = "0"
     if version >= 170_000:
         settings["transaction_timeout"] = "0"
-    calls = ", ".join(["pg_catalog.set_config(%s, %s, false)"] * len(settings))
-    await connection.execute(f"SELECT {calls}", [word for pair in settings.items() for word in pair])
-    # English words, where we may ask for them; and some servers cannot watch their clients.
-    for setting, value in (("lc_messages", "C"), ("client_connection_check_interval", f"{GONE_AFTER}s")):
-        if setting == "lc_messages" or version >= 140_000:
-            try:
-                await connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (setting, value))
-            except psycopg.errors.Error as error:
-                if connection.closed:
-                    raise error from None
-    server = Server(*await connection.row(_WHO, row=_ROW_OF_WHO))
+    if version >= 140_000:
+        settings["client_connection_check_interval"] = f"{GONE_AFTER}s"
+    try:
+        backend = await _set(connection, settings)
+    except psycopg.errors.Error:
+        if connection.closed or settings.pop("client_connection_check_interval", None) is None:
+            raise
+        backend = await _set(connection, settings)  # some servers cannot watch their clients
+    *who, timeout, locks, path = await connection.row(_WHO, row=_ROW_OF_WHO)
+    server = Server(*who)
     if server.version not in _VERSIONS:
         raise AnswerError("it says of itself no version that PostgreSQL has")
-    backend, timeout, locks, path = await connection.row(_READ_BACK, row=(int, str, str, str))
     kept = (backend, path, timeout == "0" or statement_timeout > 0, locks != "0")
     if kept != (server.connection_id, "", True, True):
         why = "does not keep what a session is set to: it seems to go through a pooler"
         raise TargetUnavailableError(what, why, "give the address of the server itself, or a pool in session mode")
     return server
+
+
+async def _set(connection: Connection, settings: Mapping[str, str]) -> int:
+    """Set all of these, or none. Returns the pid of the process that did. Raises psycopg.Error."""
+    may = _MAY if connection.info.server_version >= 150_000 else _MAY_BEFORE_15
+    calls = [_IN_ENGLISH.format(may=may), *["pg_catalog.set_config(%s, %s, false)"] * len(settings)]
+    query = f"SELECT pg_catalog.pg_backend_pid(), {', '.join(calls)}"
+    words = [word for pair in settings.items() for word in pair]
+    backend, *_ = await connection.row(query, words, row=(int, *[str | None] * len(calls)))
+    return int(backend)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 LARGEST_MESSAGE: Final = 64 * 1024**2
 """Bytes that this process may grow while libpq reads."""
 _PAGE: Final = resource.getpagesize()
-_STATM: Final = Path("/proc/self/statm")
 
 
 def _pages() -> tuple[int, int] | None:
-    """Pages of address space and of private memory; None if the system does not tell."""
+    """Pages of address space and of private memory; None if the system does not tell.
+
+    For each answer: `Path.read_bytes` would take five times as long.
+    """
     try:
-        addresses, resident, shared, *_ = map(int, _STATM.read_bytes().split())
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
     except OSError:
         return None
+    try:
+        addresses, resident, shared, *_ = map(int, os.read(statm, 200).split())
+    finally:
+        os.close(statm)
     return addresses, resident - shared
 
 

@@ -131,7 +131,7 @@ MEASURED_PAGES: Final = f"""CASE
     THEN {{0}}.relpages::int8
     ELSE coalesce(pg_relation_size({{0}}.oid) / current_setting('block_size')::int8, {{0}}.relpages) END"""
 
-_MAY: Final = "has_table_privilege({}.oid, 'MAINTAIN')"
+_MAY: Final = "(current_setting('is_superuser')::bool OR has_table_privilege({}.oid, 'MAINTAIN'))"
 _MAY_BEFORE_17: Final = """(pg_has_role({}.relowner, 'USAGE') OR NOT {}.relisshared
     AND pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE'))"""
 

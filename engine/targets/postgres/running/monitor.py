@@ -11,7 +11,7 @@ from engine.domain.humanize import span
 from engine.targets.command_monitor import CommandMonitor, WatchedCommand
 from engine.targets.postgres.reading.locks import NO_BLOCKERS, OF_MODE, PREPARED, Blockers, prepared_text
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.running.progress import VIEWS, Progress
+from engine.targets.postgres.running.progress import VIEWS, WAIT_OF_REPACK, Progress, may_wait
 from engine.targets.postgres.running.wait_limits import WaitLimits
 
 _SINCE: Final = "coalesce(CASE WHEN starts_with(b.state, 'idle') THEN b.state_change END, b.xact_start, b.state_change)"
@@ -21,8 +21,7 @@ CASE WHEN b.state = 'active' THEN upper(substring(
     regexp_replace(left(b.query, 2000), '^(\s|\(|--[^\n]*\n|/\*([^*]|\*(?!/))*\*/)+', '') FROM '^[[:alpha:]]{1,20}'))
     ELSE b.state END
 """
-_WAITS: Final = "a.wait_event_type = 'Lock' OR a.wait_event = 'RepackWorkerExport'"
-"""The worker of a REPACK that waits for transactions belongs to the session that runs it."""
+_WAITS: Final = f"a.wait_event_type = 'Lock' OR a.wait_event = '{WAIT_OF_REPACK}'"
 _SESSION: Final = f"""
 jsonb_build_object('pid', b.pid, 'who', concat_ws(', ', nullif(b.application_name, ''), b.usename),
     'state', coalesce(b.state, b.backend_type, 'of another role'), 'does', {_DOES},
@@ -52,7 +51,15 @@ _QUEUED: Final = """
 , 'queued', CASE WHEN a.pid = ANY (%s) THEN (SELECT count(*) FROM pg_stat_activity AS w
     WHERE w.wait_event_type = 'Lock' AND a.pid = ANY (pg_blocking_pids(w.pid))) END
 """
-AVAILABLE: Final = "SELECT viewname FROM pg_catalog.pg_views WHERE viewname ~ '^pg_stat_progress_'"
+# The server takes some milliseconds to plan it.
+WAITS: Final = f"""
+SELECT jsonb_build_object('pid', a.pid, 'blockers', {_BLOCKERS}, 'prepared_blockers', {_PREPARED_BLOCKERS}{_QUEUED})
+FROM pg_stat_activity AS a WHERE a.pid = ANY (%s)
+"""
+"""Asked where a command waits, or may not let others wait: whom it waits for, and how many wait for it."""
+AVAILABLE: Final = """
+SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relname ~ '^pg_stat_progress_'
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,10 +85,15 @@ class Monitor(CommandMonitor[Watched]):
         if not self._query:
             names = {name for (name,) in await self._reader.rows_or_error(AVAILABLE, row=(str,))}
             self._query = poll_query([view for view in VIEWS if f"pg_stat_progress_{view}" in names])
-        yielding = [backend for backend, watched in self.watched.items() if watched.yield_after is not None]
-        for (row,) in await self._reader.rows_or_error(self._query, [yielding, list(self.watched)], row=(dict,)):
-            watched = self.watched.get(int(row["pid"]))
-            if watched is not None and row["state"] == "active":
+        asked = dict(self.watched)
+        rows = {row["pid"]: row for (row,) in await self._reader.rows_or_error(self._query, [list(asked)], row=(dict,))}
+        yielding = [backend for backend, watched in asked.items() if watched.yield_after is not None]
+        if yielding or any(map(may_wait, rows.values())):
+            for (more,) in await self._reader.rows_or_error(WAITS, [yielding, list(asked)], row=(dict,)):
+                rows.get(more["pid"], {}).update(more)
+        for backend, watched in asked.items():
+            row = rows.get(backend)
+            if row is not None and row["state"] == "active" and self.watched.get(backend) is watched:
                 self._update(watched, row)
 
     def _update(self, watched: Watched, row: dict[str, Any]) -> None:
@@ -120,11 +132,10 @@ def blockers_of(sessions: Sequence[Mapping[str, Any]], prepared_ones: Sequence[t
 
 def poll_query(views: list[str]) -> str:
     """One row for each backend, whatever columns the views have in this version."""
-    columns = "".join(f", '{view}', to_jsonb(p_{view})" for view in views)
-    joins = " ".join(f"LEFT JOIN pg_stat_progress_{view} AS p_{view} ON p_{view}.pid = a.pid" for view in views)
+    columns = "".join(
+        f", '{view}', (SELECT to_jsonb(p) FROM pg_stat_progress_{view} AS p WHERE p.pid = a.pid)" for view in views
+    )
     return (
         "SELECT jsonb_build_object('pid', a.pid, 'state', a.state, 'wait_event_type', a.wait_event_type,"
-        " 'wait_event', a.wait_event,"
-        f" 'blockers', {_BLOCKERS}, 'prepared_blockers', {_PREPARED_BLOCKERS}{_QUEUED}{columns})"
-        f" FROM pg_stat_activity AS a {joins} WHERE a.pid = ANY (%s)"
+        f" 'wait_event', a.wait_event{columns}) FROM pg_stat_activity AS a WHERE a.pid = ANY (%s)"
     )

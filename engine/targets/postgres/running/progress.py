@@ -22,6 +22,8 @@ VIEWS: Final = ("vacuum", "analyze", "cluster", "create_index", "repack")
 
 _OF_TRANSACTIONS: Final = frozenset({"virtualxid", "transactionid"})
 
+WAIT_OF_REPACK: Final = "RepackWorkerExport"
+"""The worker of a REPACK that waits for transactions belongs to the session that runs it."""
 _REPORT_AGE: Final = 0.2
 """Seconds."""
 
@@ -196,9 +198,14 @@ class _Scan:
         return min(max(by_time, done), done + 1 - self._reading_share)
 
 
+def may_wait(row: Row) -> bool:
+    """Whether it may wait for other sessions."""
+    return row.get("wait_event_type") == "Lock" or row.get("wait_event") == WAIT_OF_REPACK
+
+
 def _waits_for_writers(row: Row) -> bool:
     """Whether a REPACK waits for transactions that began before it: its worker waits, and the session for that."""
-    return row.get("wait_event") == "RepackWorkerExport" and bool(row.get("transactions"))
+    return row.get("wait_event") == WAIT_OF_REPACK and bool(row.get("transactions"))
 
 
 def _waiting(row: Row) -> tuple[WaitsFor, str]:

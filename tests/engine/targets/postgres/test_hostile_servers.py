@@ -39,7 +39,7 @@ ALIKE = {
 }  # fmt: skip
 """What is bounded as the endless rows, the endless notices and the huge field are."""
 KINDS = {how: pytest.param(how, marks=[pytest.mark.long] if how in ALIKE else []) for how in HOW}
-SINCE = 7
+SINCE = 4
 """Answers that make a session, and the login."""
 
 

@@ -59,6 +59,16 @@ async def test_a_session_is_set_up_whatever_the_role_has(database: Database) -> 
     assert await settings(database.as_user("joe"), *wanted) == wanted
 
 
+async def test_messages_are_english_where_the_role_may_ask_for_that(database: Database) -> None:
+    database("CREATE ROLE joe LOGIN")
+    assert await settings(database.url, "lc_messages") == {"lc_messages": "C"}
+    assert await settings(database.as_user("joe"), "lc_messages") == {"lc_messages": "C.UTF-8"}
+    if database.major >= 15:
+        database("GRANT SET ON PARAMETER lc_messages TO joe")
+        assert await settings(database.as_user("joe"), "lc_messages") == {"lc_messages": "C"}
+        database("REVOKE SET ON PARAMETER lc_messages FROM joe")  # else the role could not be dropped
+
+
 async def test_trap_no_time_to_wait_is_not_for_ever(database: Database) -> None:
     assert await settings(database.url, "lock_timeout", lock_timeout=0) == {"lock_timeout": "1"}
 

@@ -14,7 +14,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import CLEANING_UP, WAITING, WaitsFor
 from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
-from engine.targets.postgres.running.monitor import blockers_of, poll_query
+from engine.targets.postgres.running.monitor import WAITS, blockers_of, poll_query
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.step_execution import StepContext, StepProgress
 from tests.engine.targets.postgres.a_session import until
@@ -211,9 +211,12 @@ async def test_the_query_of_any_version_runs(database: Database) -> None:
     """Columns come and go; the views that there are are asked as a whole."""
     there = {name for (name,) in database("SELECT viewname FROM pg_views")}
     names = [view for view in VIEWS if f"pg_stat_progress_{view}" in there]
-    rows = database.admin.execute(poll_query(names), [[], [database.admin.info.backend_pid]]).fetchall()
-    assert rows[0][0]["state"] == "active"
-    assert {"vacuum", "analyze", "cluster", "create_index"} <= rows[0][0].keys()
+    pid = database.admin.info.backend_pid
+    ((row,),) = database.admin.execute(poll_query(names), [[pid]]).fetchall()
+    assert row["state"] == "active"
+    assert {"vacuum", "analyze", "cluster", "create_index"} <= row.keys()
+    ((row,),) = database.admin.execute(WAITS, [[pid], [pid]]).fetchall()
+    assert row == {"pid": pid, "blockers": None, "prepared_blockers": None, "queued": 0}
 
 
 async def test_a_real_vacuum_tells_how_far_it_is(database: Database) -> None:
