@@ -205,19 +205,20 @@ def _reindex(needs: TableFindings, names: Mapping[int, str], forbidden: Set[int]
     if needs.not_built:
         objects = tuple(index.shown for index in needs.not_built)
         return replace(found, level=Level.SOON, needs_manual_fix=True, objects=objects)
-    if Unknown.NO_STATISTICS in needs.unknown:
-        return replace(found, level=Level.UNKNOWN, reason="; ".join(unknown))
+    if not needs.unknown.keys().isdisjoint({Unknown.NO_STATISTICS, Unknown.NOT_COUNTED}):
+        can_tell = Unknown.NO_STATISTICS in needs.unknown
+        return replace(found, level=Level.UNKNOWN, reason="; ".join(unknown), inspection_can_tell=can_tell)
     return replace(found, reason="; ".join(["no index is invalid, outdated or known to be bloated", *unknown]))
 
 
 _WHY_UNKNOWN: Final = {
-    Unknown.NO_STATISTICS: "no statistics, or this role may not read them",
+    Unknown.NO_STATISTICS: "there are no statistics, which ANALYZE collects, or this role may not read them",
     Unknown.FORBIDDEN: "this role may not look at its pages. GRANT EXECUTE ON FUNCTION"
     " pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) lets it, and read each file of the server",
     Unknown.NOT_WRITTEN: "its pages cannot be read yet. A checkpoint writes those of a new index to disk",
     Unknown.UNLOGGED: "it is unlogged, so that its pages may be on disk only once the server has stopped",
     Unknown.NO_TIME: "there was no time to look at its pages",
-    Unknown.NOT_COUNTED: "its rows are not counted. ANALYZE counts them",
+    Unknown.NOT_COUNTED: "the rows of the table are not counted. ANALYZE counts them",
     Unknown.CORRELATED: "columns may depend on each other. Who may look at its pages knows, --thorough measures",
     Unknown.NO_ESTIMATE: "there is no estimate for its kind",
 }

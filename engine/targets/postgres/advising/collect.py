@@ -41,7 +41,11 @@ SELECT i.oid::int8, n.nspname, i.relname FROM pg_index AS x JOIN pg_class AS i O
 JOIN pg_namespace AS n ON n.oid = i.relnamespace
 """
 
-_LARGE_INDEXES: Final = f"SELECT oid::int8 FROM pg_class WHERE relkind = 'i' AND relpages >= {LEAST_PAGES}"
+# An index that is as old as its table has no rows by the catalog until the table is analyzed or vacuumed.
+_MAY_BE_LARGE: Final = f"""
+SELECT i.oid::int8 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+WHERE i.relkind = 'i' AND (i.relpages >= {LEAST_PAGES} OR i.reltuples <= 0 AND x.indrelid = ANY (%s::oid[]))
+"""
 
 
 async def collect_condition(
@@ -65,8 +69,10 @@ async def collect_condition(
     bloat |= known
     drifting = await drifts(reader)
     upkeep = [one for one in await index_upkeep(reader) if one.waiting]
-    large = {oid for (oid,) in await reader.rows(_LARGE_INDEXES, row=(int,))}  # their bloat may be unknown
-    wanted = large.union(_concerned(drifting, upkeep, bloat))
+    activity = await _activity(reader, sees_all)
+    large_tables = [table.oid for table in activity if table.pages >= LEAST_PAGES]
+    may_be_large = {oid for (oid,) in await reader.rows(_MAY_BE_LARGE, [large_tables], row=(int,))}
+    wanted = may_be_large.union(_concerned(drifting, upkeep, bloat))
     if "pgstattuple" in extensions:
         schema = quote(extensions["pgstattuple"])
         async with reader.alone() as connection:
@@ -75,7 +81,6 @@ async def collect_condition(
                 if budget is None
                 else await measured_within(connection, schema, bloat, shapes, limits, budget)
             )
-    activity = await _activity(reader, sees_all)
     return Condition(
         tables=await reader.tables(),
         indexes=await reader.indexes_by_oid_or_invalid(wanted),

@@ -328,6 +328,8 @@ def _why_unknown(index: Index, bloat: Bloat | None, unread: Unread | None, limit
         most = replace(bloat, share=bloat.share_at_most)
         is_open = not bloat.is_measured and _bloat_need(bloat, limits) is None and _bloat_need(most, limits) is not None
         return Unknown.CORRELATED if is_open else None
+    if not index.is_counted and unread is None:
+        return Unknown.NOT_COUNTED
     if index.is_estimated:
         return Unknown.NO_STATISTICS
     if index.method not in {"gin", "gist", "spgist"}:

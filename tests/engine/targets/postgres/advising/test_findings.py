@@ -18,7 +18,7 @@ from engine.domain.thresholds import Thresholds
 from engine.targets import resolve
 from engine.targets.check_policy import DAY
 from engine.targets.postgres.advising.collect import collect_autovacuum, collect_condition, collect_needs
-from engine.targets.postgres.advising.findings import analyze_need, needs, vacuum_need
+from engine.targets.postgres.advising.findings import Unknown, analyze_need, needs, vacuum_need
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.condition import Activity
 from engine.targets.postgres.session import PostgresSession
@@ -582,3 +582,30 @@ async def test_other_databases_of_the_server_that_are_near_the_wraparound_are_to
             assert database.name not in by_hand.reason
         else:
             assert by_hand is None
+
+
+async def test_large_indexes_of_a_table_without_statistics_are_unknown_whatever_their_kind(database: Database) -> None:
+    database(
+        "CREATE TABLE doc (id int PRIMARY KEY, name text, tags int[], place point) WITH (autovacuum_enabled = off)",
+        "CREATE INDEX tree ON doc (name)",
+        "CREATE INDEX hashed ON doc USING hash (id)",
+        "CREATE INDEX tagged ON doc USING gin (tags) WITH (fastupdate = off)",
+        "CREATE INDEX gist ON doc USING gist (place)",
+        "CREATE INDEX quad ON doc USING spgist (place)",
+        "INSERT INTO doc SELECT g, 'name ' || g, ARRAY[g, 7 * g, 11 * g], point(g, g) FROM generate_series(1, 60000) g",
+    )
+    limits = Thresholds(index_bloat=1_100_000)
+    nothing = TargetHistory(now=0)
+    async with connected(database.url, writing=False) as session:
+        unknown = needs(await collect_condition(session._reader, limits), nothing, limits).unknown
+        assert {index.name for index in unknown[Unknown.NOT_COUNTED]} == {
+            "doc_pkey", "tree", "hashed", "tagged", "gist", "quad",
+        }  # fmt: skip
+        for counted in (False, True):
+            if counted:
+                database("ANALYZE doc", "CHECKPOINT")
+            advised, _ = await session.advise(nothing, budget=0.5, limits=limits)
+            (reindex,) = [one for one in advised if one.operation is Operation.REINDEX]
+            assert (reindex.level is Level.UNKNOWN) is not counted
+            assert ("ANALYZE counts them" in reindex.reason) is not counted
+            assert counted or not reindex.inspection_can_tell
