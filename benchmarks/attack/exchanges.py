@@ -163,7 +163,7 @@ def attack_by_kills(count: int, seed: int) -> Iterator[str]:
                 assert worker.stdout is not None
                 worker.stdout.readline()
                 at_end = () if victims == "worker" else _exchangers(worker.pid)
-                time.sleep(chosen.random() * (0.5 if victims == "worker" else 0.15))
+                time.sleep(chosen.random() * 0.5)
                 for pid in (*(at_end if "exchanger" in victims else ()), *([worker.pid] * ("worker" in victims))):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)

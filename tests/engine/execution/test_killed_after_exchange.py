@@ -23,16 +23,16 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux prov
 
 DIES_AT_THE_EXCHANGE = """
     from engine import Engine, Operation, Options, Request
-    from engine.targets.sqlite.running import swap
+    from engine.targets.sqlite.running.exchange_process import ExchangeProcess
 
-    answer = swap._answer
+    answer = ExchangeProcess.answer
 
     async def killed(*arguments):
         if sys.argv[1] == "after":
             await answer(*arguments)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    swap._answer = killed
+    ExchangeProcess.answer = killed
 
     async def main():
         async with Engine.open(Path(sys.argv[2]), workers=1) as engine:

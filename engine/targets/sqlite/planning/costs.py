@@ -37,8 +37,8 @@ _FOREIGN_KEYS: Final = 90e-9
 _VACUUM: Final = 7e-9  # seconds for a byte
 _VACUUM_IN_MEMORY: Final = 5.5e-9
 _COPY: Final = 2.7e-9
-_AFTER_COPY: Final = 0.2  # seconds to check, sync and exchange a copy, for each second of copying
-_EXCHANGE: Final = 0.08  # seconds to check, sync and exchange a copy, at least
+_AFTER_COPY: Final = 0.13  # seconds to check, sync and exchange a copy, for each second of copying
+_EXCHANGE: Final = 0.08  # seconds of an exchange, at least: its process starts meanwhile
 _COPY_CHECK: Final = 1.5e-9
 _COMPARISON: Final = 11e-9
 _CHECKPOINT: Final = 0.4e-9
@@ -152,7 +152,7 @@ def exchange(volume: int, objects: int = 0, *, compared: bool) -> Cost:
     """The cost of a copy that is checked, synced and put in the place of the database."""
     copying = copy(volume, objects).seconds or 0.0
     comparing = comparison(volume) if compared else 0.0
-    return Cost(seconds=copying * (1 + _AFTER_COPY) + _EXCHANGE + comparing)
+    return Cost(seconds=max(copying * (1 + _AFTER_COPY), _EXCHANGE) + comparing)
 
 
 def copied_before_exchange(volume: int, *, compared: bool) -> float:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +26,7 @@ from engine.targets.sqlite.planning.backup_steps import CHECK
 from engine.targets.sqlite.planning.operation_steps import CHECKPOINT
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.contents import contents_of, row_counts
+from engine.targets.sqlite.running.exchange_process import ExchangeProcess
 from engine.targets.sqlite.running.progress import CHECKING_COPY
 from engine.targets.sqlite.running.sampling import reports_by_time, share_before_exchange
 from engine.targets.sqlite.running.work import Work
@@ -40,7 +38,6 @@ from engine.targets.sqlite.system.openers import is_open_elsewhere
 from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import StepResult
-from engine.targets.waits import first_of
 
 _PAUSE: Final = 0.05
 _COARSE: Final = 50_000_000
@@ -78,6 +75,11 @@ async def swap(work: Work) -> StepResult:
         return StepResult(status=Status.FAILED, error=f"cannot write the copy: {error.strerror or error}")
     work.copy_begun = True
     try:
+        process = await asyncio.to_thread(ExchangeProcess.start)
+    except OSError as error:
+        copy.discard()
+        return _busy(f"no process can be started ({error.strerror})")
+    try:
         begin = time.monotonic()
         async with work.progress_reports():
             await work.run_vacuum()
@@ -100,12 +102,13 @@ async def swap(work: Work) -> StepResult:
             await work.context.store_results()  # this process may die once the copy is in place
             if work.cancel.is_set():
                 return StepResult(status=Status.CANCELLED)
-            exchanging = asyncio.ensure_future(_exchanged(work, copy, old, state, header, effect))
+            exchanging = asyncio.ensure_future(_exchanged(work, process, copy, old, state, header, effect))
             result = await statement.wait_uncancelled(exchanging)
             return replace(result, warnings=(*warnings, *result.warnings))
     except OSError as error:
         return StepResult(status=Status.FAILED, error=f"cannot complete the copy: {error.strerror or error}")
     finally:
+        process.end()
         copy.discard()
 
 
@@ -208,9 +211,15 @@ def _completed(copy: UnfinishedCopy, old: int, header: bytes) -> str:
 
 
 async def _exchanged(
-    work: Work, copy: UnfinishedCopy, descriptor: int, state: list[int], header: str, effect: Facts
+    work: Work,
+    process: ExchangeProcess,
+    copy: UnfinishedCopy,
+    descriptor: int,
+    state: list[int],
+    header: str,
+    effect: Facts,
 ) -> StepResult:
-    """Close the database, let another process exchange it, and open the file that is then at its path."""
+    """Close the database, let the other process exchange it, and open the file that is then at its path."""
     await work.lock.move_to(OpenedFile(copy.path))
     # Closing the connection leaves the file open, and with that the lock of this attempt.
     old = os.dup(descriptor)
@@ -225,10 +234,11 @@ async def _exchanged(
         state=state,
         header=header,
         timeout=work.lock_timeout,
+        lingers=exchange.LINGERS,
     )
     try:
         await work.connection.close()
-        answer = await _answer(order, work.cancel)
+        answer = await process.answer(order, work.cancel)
         is_done = exchange.numbers_of(order["name"], directory) == order["copy"]
         if is_done and (answer is None or answer["refused"]):  # it was killed, or failed, after the exchange
             answer = await asyncio.to_thread(exchange.retire, old, directory)
@@ -251,34 +261,3 @@ def _not_exchanged(answer: Answer | None) -> StepResult:
     if why == exchange.CANCELLED:
         return StepResult(status=Status.CANCELLED)
     return _busy(why)
-
-
-async def _answer(order: Order, cancel: asyncio.Event) -> Answer | None:
-    """What the process says that exchanges it; None where it was killed."""
-    read_end, write_end = os.pipe()  # the process goes on for as long as the write end is open
-    try:
-        try:
-            process = await asyncio.to_thread(_started, order, read_end)
-        except OSError as error:
-            return Answer(refused=f"no process can be started ({error.strerror})", warning="")
-        answering = asyncio.ensure_future(asyncio.to_thread(process.communicate))
-        await first_of(cancel, task=answering)
-    finally:
-        os.close(read_end)
-        os.close(write_end)  # asks the process to exchange nothing, if it has not done so yet
-    said, _ = await answering
-    with suppress(ValueError):
-        answer: Answer = json.loads(said)
-        return answer
-    return None
-
-
-def _started(order: Order, read_end: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", exchange.__file__, json.dumps(order)],
-        stdin=read_end,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        pass_fds=(order["old"], order["directory"], order["workshop"], order["lock"]),
-        start_new_session=True,  # what ends the worker from its terminal must not end it in the middle
-    )

@@ -1,7 +1,8 @@
 """Puts a complete copy of a database in its place, once the kernel vouches that no other process has the database open.
 
-It runs as a process of its own, which outlives the worker: once the names are exchanged, a process must make the old
-file unusable before any process that was opening it goes on. It imports nothing of dbtend, so that it starts at once.
+It runs as a process of its own, which outlives a worker that is killed: once the names are exchanged, a process must
+make the old file unusable before any process that was opening it goes on. It imports nothing of dbtend, and gets its
+order and all descriptors by the socket that is its input.
 
 A process that has looked up the old file just before the exchange, and opens it after, finds it locked, and then no
 database: what it writes would be lost. The lock is taken before the exchange, and kept until no one has the old file
@@ -16,6 +17,7 @@ import json
 import os
 import select
 import signal
+import socket
 import struct
 import sys
 import time
@@ -33,8 +35,11 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)  # looked up here: who opens th
 _EXCHANGE: Final = 2
 _LOCKS: Final = (0x40000000, 512)  # the bytes that SQLite locks
 _PAUSE: Final = 0.005
-_LINGERS: Final = 1.0
+_PAUSE_OF_LINGER: Final = 0.05
+LINGERS: Final = 1.0
 """Seconds in which a process that is opening the old file must have got it."""
+LONGEST_MESSAGE: Final = 65_536
+STAYS: Final = b"another process has the old file open"
 _CUT: Final = 8  # bytes of a header are no database; none, or one, would be taken for an empty one
 _REMAINS: Final = 65_536  # the largest page: a file without a whole page would be taken for an empty database
 _GONE: Final = b"A compact copy has replaced this database. Open it again by its path.\n"
@@ -55,6 +60,8 @@ class Order(TypedDict):
     state: list[int]
     header: str
     timeout: float
+    lingers: float
+    """Seconds: see `LINGERS`."""
 
 
 class Answer(TypedDict):
@@ -140,8 +147,9 @@ def retire(old: int, directory: int) -> Answer:
     except OSError as error:  # after a power failure the old file may be in place again
         return {"refused": "", "warning": f"the directory could not be synced ({error.strerror})"}
     try:
-        os.pwrite(old, _GONE, 0)  # first: a file that was cut to nothing would be taken for an empty database
-        os.ftruncate(old, _REMAINS)
+        os.pwrite(old, _GONE, 0)
+        if os.fstat(old).st_size < _REMAINS:
+            os.ftruncate(old, _REMAINS)
     except OSError as error:
         return {"refused": "", "warning": f"the old file could not be made unusable ({error.strerror})"}
     return {"refused": "", "warning": ""}
@@ -183,33 +191,44 @@ def _lock(descriptor: int, kind: int) -> None:
     fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi", kind, os.SEEK_SET, *_LOCKS, 0))
 
 
-def _linger(old: int) -> None:
-    """Keep the old file locked until no other process has it open."""
-    until = time.monotonic() + _LINGERS
+def _linger(old: int, seconds: float, channel: socket.socket) -> None:
+    """Keep the old file locked for so long, and then until no other process has it open. Meanwhile it is cut, once it
+    has no name any more: that takes a while, in which it could not be removed."""
+    until, has_told = time.monotonic() + seconds, False
     while True:
-        time.sleep(_LINGERS / 10)
         with suppress(BlockingIOError):
             _lease(old)
-            _release_lease(old)
-            if time.monotonic() > until:
+            if not os.fstat(old).st_nlink:
+                os.ftruncate(old, _REMAINS)
+            if time.monotonic() >= until:
                 return
+            _release_lease(old)
+        if time.monotonic() >= until and not has_told:
+            has_told = True
+            with suppress(ConnectionError):
+                channel.send(STAYS)
+        time.sleep(_PAUSE_OF_LINGER)
 
 
 def main() -> None:
-    order: Order = json.loads(sys.argv[1])
+    channel = socket.socket(fileno=sys.stdin.fileno())
+    message, descriptors, _, _ = socket.recv_fds(channel, LONGEST_MESSAGE, 4)
+    if not message:  # the copy came to nothing, or the worker was killed
+        return
+    order: Order = json.loads(message)
+    order["old"], order["directory"], order["workshop"], order["lock"] = descriptors
     try:
-        answer = exchange(order, sys.stdin.fileno())
+        answer = exchange(order, channel.fileno())
     except OSError as error:
         answer = {"refused": error.strerror or str(error), "warning": ""}
     for descriptor in (order["directory"], order["workshop"], order["lock"]):
         os.close(descriptor)
-    with suppress(BrokenPipeError):  # the worker was killed
-        print(json.dumps(answer), flush=True)
-    os.close(sys.stdout.fileno())
-    if not answer["refused"] and not os.fork():  # the worker goes on
-        _linger(order["old"])
-    os._exit(0)
+    with suppress(ConnectionError):  # the worker was killed
+        channel.send(json.dumps(answer).encode())
+    if not answer["refused"]:  # the worker goes on, and does not end before this process
+        _linger(order["old"], order["lingers"], channel)
 
 
 if __name__ == "__main__":
     main()
+    os._exit(0)

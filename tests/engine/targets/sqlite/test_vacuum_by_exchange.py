@@ -8,6 +8,7 @@ import gc
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -26,7 +27,8 @@ from engine.targets import resolve
 from engine.targets.lock_impact import LockImpact
 from engine.targets.sqlite.connection.errors import sqlite_error
 from engine.targets.sqlite.planning import costs, planner
-from engine.targets.sqlite.running import swap
+from engine.targets.sqlite.running import exchange_process, swap
+from engine.targets.sqlite.running.exchange_process import ExchangeProcess
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import exchange, swapping
 from engine.targets.step_execution import StepContext, StepResult
@@ -47,6 +49,12 @@ def path(tmp_path: Path) -> Path:
     if not is_local_and_unlayered(str(tmp_path)):
         pytest.skip("a file can be exchanged only on a file system of this machine")
     return make_database(tmp_path / "app.db", rows=400)
+
+
+@pytest.fixture(autouse=True)
+def soon_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other process opens a database here in the moment of its exchange."""
+    monkeypatch.setattr(exchange, "LINGERS", 0.0)
 
 
 def in_mode(path: Path, mode: str) -> Path:
@@ -189,6 +197,12 @@ LOOKS_UP = """
     sys.stdin.readline()
     Path(sys.argv[2]).write_bytes(Path(f"/proc/self/fd/{found}").read_bytes())
 """
+LOOKS_UP_AND_MEASURES = """
+    found = os.open(sys.argv[1], os.O_PATH)
+    print("looked up", flush=True)
+    sys.stdin.readline()
+    print(os.fstat(found).st_size, flush=True)
+"""
 Completed = Callable[..., str]
 
 
@@ -322,6 +336,41 @@ async def test_if_the_process_that_exchanges_is_killed_the_old_file_stays(
     result = await exchanged(path)
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert (content(path), path.stat().st_ino) == (before, inode)
+
+
+async def test_the_process_that_exchanges_ends_where_there_is_nothing_to_exchange() -> None:
+    process = ExchangeProcess.start()
+    process.end()
+    await asyncio.gather(*exchange_process._ending)
+    assert process._process.returncode == 0
+
+
+async def test_it_says_that_it_stays_because_another_process_has_the_old_file_open(path: Path) -> None:
+    channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    old = os.open(path, os.O_RDWR)
+    with channel, theirs:
+        with python("opened = Path(sys.argv[1]).open()\nprint('opened', flush=True)\nsys.stdin.read()", path) as other:
+            assert await other.says() == "opened"
+            lingering = asyncio.ensure_future(asyncio.to_thread(exchange._linger, old, 0.0, theirs))
+            assert await asyncio.to_thread(channel.recv, exchange.LONGEST_MESSAGE) == exchange.STAYS
+            assert not lingering.done()
+        await lingering
+    os.close(old)
+
+
+async def test_the_space_of_the_old_file_is_given_back_though_a_process_has_looked_it_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "LINGERS", 2.0)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO item(note) VALUES (hex(zeroblob(200000)))")
+        db.commit()
+    with python(LOOKS_UP_AND_MEASURES, path) as other:
+        assert await other.says() == "looked up"
+        assert (await exchanged(path)).status is Status.COMPLETED
+        await asyncio.gather(*exchange_process._ending)
+        other.tell()
+        assert await other.says() == str(exchange._REMAINS)
 
 
 async def test_if_no_process_can_be_started_the_old_file_stays_and_stays_locked(
