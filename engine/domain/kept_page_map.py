@@ -10,7 +10,7 @@ from string import ascii_uppercase
 from typing import Any, Final
 
 from engine.domain.frozen import frozen
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
+from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
 from engine.domain.requests import Operation
 from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE
 
@@ -27,7 +27,7 @@ _LARGEST: Final = 100_000
 _MOST: Final = 2**40
 """The most of any number in the text: SQLite has at most 2**32 pages."""
 _OBJECTS: Final = ascii_uppercase
-_OTHERS: Final = {FREE: ".", LONG_VALUES: "~", UNSEEN: "?"}
+_OTHERS: Final = {FREE: ".", LONG_VALUES: "~", UNSEEN: "?", INTERNAL: "=", DAMAGED: "!"}
 _NO_FILL: Final = "-"
 _FILLS: Final = "0123456789"
 """From an empty page to a full one."""

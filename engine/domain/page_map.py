@@ -9,9 +9,13 @@ from engine.domain.frozen import frozen
 
 FREE: Final = -1
 LONG_VALUES: Final = -2
-"""Pages with the rest of values that are longer than a page, and the few that SQLite keeps for itself."""
+"""Pages with the rest of values that are longer than a page."""
 UNSEEN: Final = -3
-"""There was no time to find out."""
+"""There was no time to find out, or a damaged page should lead there."""
+INTERNAL: Final = -4
+"""Pages that SQLite keeps for itself: pointer maps of a file with auto_vacuum, and the page whose bytes it locks."""
+DAMAGED: Final = -5
+"""A page of a table or an index whose header is impossible."""
 
 
 @frozen(kw_only=True)
@@ -36,7 +40,7 @@ class PageMap:
     page_size: int
     free_pages: int
     owners: tuple[int, ...]
-    """For each place the number of an object, FREE, LONG_VALUES or UNSEEN."""
+    """For each place the number of an object, or one of the constants above."""
     fills: tuple[float | None, ...]
     """For each place how full the page is; None for a page without rows or entries."""
     in_order: tuple[bool, ...]

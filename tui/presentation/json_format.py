@@ -25,7 +25,7 @@ from engine.domain.errors import DbtendError
 from engine.domain.job_outcomes import JobOutcome, child_outcome, outcome_of, shown_status
 from engine.domain.kept_page_map import KeptMaps, kept_maps
 from engine.domain.option_specs import OPTION_SPECS
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, PageMap, ReadTimes
+from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, UNSEEN, PageMap, ReadTimes
 from engine.domain.steps import PAGES_AFTER, PAGES_BEFORE, WAITS, Facts
 from engine.domain.store_reports import StoreCopied, StoreMade
 from tui.presentation.effect_summary import findings
@@ -124,7 +124,13 @@ def read_times(times: ReadTimes) -> Json:
 
 
 _ORDERS: Final = ("in_key_order", "in_file_order")
-_NO_OWNER: Final = {FREE: "free", LONG_VALUES: "long_values", UNSEEN: "unseen"}
+_NO_OWNER: Final = {
+    FREE: "free",
+    LONG_VALUES: "long_values",
+    UNSEEN: "unseen",
+    INTERNAL: "internal",
+    DAMAGED: "damaged",
+}
 _OF_ATTEMPT: Final = ("number", "pid", "host", "started_at", "finished_at", "status", "reason", "signal")
 
 

@@ -95,7 +95,7 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
             "name": TEXT, "type": {"enum": ["table", "index"]}, "pages": COUNT, "out_of_order": COUNT,
             "stands_for": COUNT,
         })),
-        "owners": listed({"anyOf": [COUNT, {"enum": ["free", "long_values", "unseen"]}]}),
+        "owners": listed({"anyOf": [COUNT, {"enum": ["free", "long_values", "unseen", "internal", "damaged"]}]}),
         "fills": listed(or_null(FRACTION)), "in_order": listed(FLAG),
     }),
     "read_times": record({

@@ -13,7 +13,18 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.kept_page_map import KeptMaps
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap, Reading, ReadTimes
+from engine.domain.page_map import (
+    DAMAGED,
+    FREE,
+    INTERNAL,
+    LONG_VALUES,
+    UNSEEN,
+    MappedObject,
+    NotMapped,
+    PageMap,
+    Reading,
+    ReadTimes,
+)
 from tui.presentation.text import cells, counted, padded, percent, plain, precise_duration, shortened, size
 
 
@@ -25,6 +36,7 @@ class Tone(Enum):
     HEADING = auto()
     TABLE = auto()
     INDEX = auto()
+    DAMAGED = auto()
 
 
 Piece = tuple[str, Tone]
@@ -39,6 +51,8 @@ class Kind(Enum):
     LONG_VALUES = auto()
     FREE = auto()
     UNSEEN = auto()
+    INTERNAL = auto()
+    DAMAGED = auto()
 
 
 LEVELS: Final = 4
@@ -62,16 +76,28 @@ _SIGNS: Final[Mapping[Kind, str]] = {
     Kind.LONG_VALUES: "~" * LEVELS,
     Kind.FREE: "·" * LEVELS,
     Kind.UNSEEN: "?" * LEVELS,
+    Kind.INTERNAL: "=" * LEVELS,
+    Kind.DAMAGED: "!" * LEVELS,
 }
-_TONES: Final = {Kind.TABLE: Tone.TABLE, Kind.INDEX: Tone.INDEX}
-_NO_OWNER: Final = {FREE: Kind.FREE, LONG_VALUES: Kind.LONG_VALUES, UNSEEN: Kind.UNSEEN}
+_TONES: Final = {Kind.TABLE: Tone.TABLE, Kind.INDEX: Tone.INDEX, Kind.DAMAGED: Tone.DAMAGED}
+_NO_OWNER: Final = {
+    FREE: Kind.FREE,
+    LONG_VALUES: Kind.LONG_VALUES,
+    UNSEEN: Kind.UNSEEN,
+    INTERNAL: Kind.INTERNAL,
+    DAMAGED: Kind.DAMAGED,
+}
 _LEGEND: Final[Sequence[Row]] = (
     ((TABLE_SIGNS[::-1], Tone.TABLE), (" table, full to nearly empty", Tone.DIM)),
     ((INDEX_SIGNS[::-1], Tone.INDEX), (" index", Tone.DIM)),
     (("~ long values", Tone.DIM),),
     (("· free", Tone.DIM),),
-    (("? not seen", Tone.DIM),),
 )
+_LEGEND_OF_SOME: Final[Mapping[int, Row]] = {
+    INTERNAL: (("= pointer map", Tone.DIM),),
+    UNSEEN: (("? not seen", Tone.DIM),),
+    DAMAGED: (("! damaged", Tone.DAMAGED),),
+}
 _FEWEST_OBJECTS: Final = 3
 _MOST_OBJECTS: Final = 8
 _FEWEST_ROWS: Final = 4
@@ -93,7 +119,7 @@ def page_map_rows(found: PageMap, width: int, height: int) -> list[Row]:
     """The map and what it means, in so many rows if they are enough for all of it."""
     shown = min(max((height - _AROUND) // 3, _FEWEST_OBJECTS), _MOST_OBJECTS)
     above = [((summary(found), Tone.TEXT),), *legend((found,), width)]
-    below: list[Row] = [(), *_strips(found, width, shown), (), ((order(found), Tone.TEXT),)]
+    below: list[Row] = [(), *_strips(found, width, shown), (), *_damage(found), ((order(found), Tone.TEXT),)]
     rows = max(height - len(above) - len(below) - 3, _FEWEST_ROWS)  # the scale; some texts take two
     return [*above, ((_scale(found, width * rows), Tone.DIM),), *picture(found, width, rows), *below]
 
@@ -148,10 +174,10 @@ def _free(found: PageMap) -> str:
 
 def legend(maps: Sequence[PageMap], width: int) -> list[Row]:
     """What each sign means."""
-    is_whole = not any(UNSEEN in found.owners for found in maps)
+    of_some = [row for owner, row in _LEGEND_OF_SOME.items() if any(owner in found.owners for found in maps)]
     rows: list[list[Piece]] = [[]]
     used = 0
-    for entry in _LEGEND[: -1 if is_whole else None]:
+    for entry in (*_LEGEND, *of_some):
         taken = sum(cells(text) for text, _ in entry)
         if rows[-1] and used + 2 + taken > width:
             rows.append([])
@@ -164,7 +190,8 @@ def legend(maps: Sequence[PageMap], width: int) -> list[Row]:
 
 
 def picture(found: PageMap, width: int, rows: int, *, share: float = 1.0) -> list[Row]:
-    """Each character stands for a run of pages, and shows the owner of most. `share`: of the room, in use."""
+    """Each character stands for a run of pages, and shows the owner of most, or that one is damaged. `share`: of the
+    room, in use."""
     found_cells = cells_of(found, int(width * rows * share))
     signs = [(_SIGNS[one.kind][one.level], _TONES.get(one.kind, Tone.DIM)) for one in found_cells]
     return [_joined(signs[begin : begin + width]) for begin in range(0, len(signs), width)]
@@ -177,7 +204,8 @@ def cells_of(found: PageMap, most: int) -> list[Cell]:
 
 
 def _cell(found: PageMap, run: range) -> Cell:
-    ((owner, _),) = Counter(found.owners[place] for place in run).most_common(1)
+    owners = Counter(found.owners[place] for place in run)
+    owner = DAMAGED if DAMAGED in owners else owners.most_common(1)[0][0]
     if owner < 0:
         return Cell(_NO_OWNER[owner])
     its = [place for place in run if found.owners[place] == owner]
@@ -189,6 +217,13 @@ def _cell(found: PageMap, run: range) -> Cell:
 
 def _kind(one: MappedObject) -> Kind:
     return Kind.INDEX if one.is_index else Kind.TABLE
+
+
+def _damage(found: PageMap) -> list[Row]:
+    damaged = found.owners.count(DAMAGED)
+    seen = "" if len(found.owners) == found.pages else f" of the {len(found.owners):,} shown"
+    text = f"{counted(damaged, 'page')}{seen} cannot be read as rows or entries: check the database."
+    return [((text, Tone.DAMAGED),)] if damaged else []
 
 
 def _level(share: float) -> int:

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.kept_page_map import LONGEST, KeptMaps, kept_maps, packed, unpacked, why_not_mapped
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
+from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
 from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE
 
 
 def example(objects: int = 3, places: int = 1_024, name: str = "t{}") -> PageMap:
     """Nothing of it repeats: the longest text."""
     chance = random.Random(1)
-    owners = [chance.choice([FREE, LONG_VALUES, UNSEEN, *range(objects)]) for _ in range(places)]
+    owners = [chance.choice([FREE, LONG_VALUES, UNSEEN, INTERNAL, DAMAGED, *range(objects)]) for _ in range(places)]
     return PageMap(
         pages=10 * places,
         page_size=4096,

@@ -15,7 +15,18 @@ from textual.app import App
 from engine import ChildJob, Engine, Operation, Status
 from engine.domain.claims import Outcome, Report
 from engine.domain.kept_page_map import packed
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap, Reading, ReadTimes
+from engine.domain.page_map import (
+    DAMAGED,
+    FREE,
+    INTERNAL,
+    LONG_VALUES,
+    UNSEEN,
+    MappedObject,
+    NotMapped,
+    PageMap,
+    Reading,
+    ReadTimes,
+)
 from engine.domain.requests import OnDuplicate
 from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
 from tests.building import new_job
@@ -23,6 +34,7 @@ from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
 from tests.tui.jobs import child
 from tui.console.parts.target_actions import NO_PAGE_MAP
+from tui.console.views.line import Role
 from tui.console.views.page_map import maps_of_job, page_map_document
 from tui.presentation.page_map import picture, read_times_lines
 
@@ -108,11 +120,31 @@ def test_it_shows_what_is_free_what_lies_where_and_in_what_order() -> None:
 
 def test_no_two_kinds_of_pages_have_a_sign_in_common() -> None:
     signs = list[str]()
-    for owner in (0, 1, LONG_VALUES, FREE, UNSEEN):
+    for owner in (0, 1, LONG_VALUES, FREE, UNSEEN, INTERNAL, DAMAGED):
         fills = tuple(None if owner < 0 else place / 100 for place in range(100))
         (row,) = picture(replace(example(100), owners=(owner,) * 100, fills=fills), 100, 1)
         signs.append("".join(dict.fromkeys("".join(text for text, _ in row))))
-    assert signs == ["░▒▓█", "-+x#", "~", "·", "?"]
+    assert signs == ["░▒▓█", "-+x#", "~", "·", "?", "=", "!"]
+
+
+def test_a_damaged_page_is_seen_however_many_pages_a_sign_stands_for() -> None:
+    found = example()
+    owners = (*found.owners[:2_000], DAMAGED, *found.owners[2_001:])
+    lines = page_map_document(replace(found, owners=owners), 90, 30)
+    signs = [(text, role) for one in lines for text, role in one.spans if set(text) == {"!"}]
+    assert signs == [("!", Role.FAILED)]
+    text = "\n".join(one.text for one in lines)
+    assert "! damaged" in text
+    assert "1 page of the 4,096 shown cannot be read as rows or entries: check the database." in text
+    assert "! damaged" not in "\n".join(one.text for one in page_map_document(found, 90, 30))
+
+
+@pytest.mark.parametrize("owner", [INTERNAL, UNSEEN])
+def test_the_legend_has_what_the_map_has(owner: int) -> None:
+    words = {INTERNAL: "= pointer map", UNSEEN: "? not seen"}
+    found = replace(example(), owners=(owner, *example().owners[1:]))
+    text = "\n".join(one.text for one in page_map_document(found, 90, 30))
+    assert [word for word in words.values() if word in text] == [words[owner]]
 
 
 def test_scattered_order_has_another_sign_than_order() -> None:

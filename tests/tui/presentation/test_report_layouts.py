@@ -9,7 +9,7 @@ import pytest
 
 from engine import Operation, Status
 from engine.domain.kept_page_map import KeptMaps, packed
-from engine.domain.page_map import FREE, LONG_VALUES, MappedObject, PageMap
+from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, MappedObject, PageMap
 from engine.domain.steps import PAGES_AFTER, PAGES_BEFORE
 from tests.tui.jobs import child, parent
 from tui.commands.report import instructions
@@ -42,13 +42,15 @@ def paths(svg: str) -> dict[str, str]:
 
 
 def test_each_kind_of_page_has_a_form_of_its_own() -> None:
-    found = mapped(TABLE, TABLE, INDEX, INDEX, LONG_VALUES, FREE)
+    found = mapped(TABLE, TABLE, INDEX, INDEX, LONG_VALUES, FREE, INTERNAL, DAMAGED)
     before, _ = svgs(KeptMaps(found, found))
     assert paths(before) == {
         "table": "M0,9h19v-8h-19z",
         "index": "M22,9h4v-8h-4zM32,9h4v-8h-4z",
         "long-values": "M40,6h9v-2h-9z",
         "free": "M53,6h2v-2h-2z",
+        "internal": "M60,8h9v-1h-9zM60,4h9v-1h-9z",
+        "damaged": "M70,9l8,-8h1l-8,8zM70,1l8,8h1l-8,-8z",
     }
 
 

@@ -17,6 +17,7 @@ _ROLES: Final = {
     Tone.HEADING: Role.HEADING,
     Tone.TABLE: Role.TEXT,
     Tone.INDEX: Role.BAR,
+    Tone.DAMAGED: Role.FAILED,
 }
 _INDENT: Final = 4
 

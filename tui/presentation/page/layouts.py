@@ -28,6 +28,8 @@ _CLASSES: Final[Mapping[Kind, str]] = {
     Kind.INDEX: "index",
     Kind.LONG_VALUES: "long-values",
     Kind.FREE: "free",
+    Kind.INTERNAL: "internal",
+    Kind.DAMAGED: "damaged",
 }
 _LEGEND: Final = (
     (Cell(Kind.TABLE), "table; the lower the bar, the emptier its pages"),
@@ -35,6 +37,8 @@ _LEGEND: Final = (
     (Cell(Kind.TABLE, is_in_order=False), "out of order"),
     (Cell(Kind.LONG_VALUES), "long values"),
     (Cell(Kind.FREE), "free"),
+    (Cell(Kind.INTERNAL), "pointer map"),
+    (Cell(Kind.DAMAGED), "damaged"),
 )
 
 
@@ -104,7 +108,7 @@ def _figure(label: str, found: PageMap, largest: int) -> Html:
 
 def _svg(cells: Sequence[Cell], title: str, columns: int, rows: int, **size: float) -> Html:
     """A path for all cells of a kind and order: tables are wide bars, indexes narrow ones, long values lines, free
-    pages dots."""
+    pages dots, pointer maps two lines, damaged pages crosses."""
     paths: dict[str, list[str]] = {}
     for row in range(0, len(cells), columns):
         at = 0
@@ -134,6 +138,12 @@ def _outlines(cell: Cell, column: int, row: int, number: int) -> Iterator[str]:
             yield f"M{x},{below}h{last}v-{height}h-{last}z"
         case Kind.LONG_VALUES:
             yield f"M{x},{below - 3}h{last}v-2h-{last}z"
+        case Kind.INTERNAL:
+            yield f"M{x},{below - 1}h{last}v-1h-{last}zM{x},{below - 5}h{last}v-1h-{last}z"
+        case Kind.DAMAGED:
+            yield from (
+                f"M{x + n * _SIDE},{below}l8,-8h1l-8,8zM{x + n * _SIDE},{below - 8}l8,8h1l-8,-8z" for n in range(number)
+            )
         case Kind.INDEX:
             yield from (f"M{x + n * _SIDE + 2},{below}h4v-{height}h-4z" for n in range(number))
         case _:

@@ -53,7 +53,8 @@ svg.layout { width: 100%; height: auto; background: var(--tile); }
 .layout-legend span { white-space: normal; }
 .layout-legend svg.layout { display: inline-block; width: .8rem; margin-right: .3rem; }
 .layout .table { fill: var(--ink); } .layout .index { fill: var(--accent); } .long-values { fill: var(--soft); }
-.layout .free { fill: var(--none); } .scattered { fill-opacity: .45; }
+.layout .free { fill: var(--none); } .layout .internal { fill: var(--soft); } .layout .damaged { fill: var(--bad); }
+.scattered { fill-opacity: .45; }
 footer { margin-top: 2.5rem; font-size: .85rem; }
 @media screen and (min-width: 55.01rem) { td:first-child { min-width: 6rem; } td .reason { min-width: 9rem; } }
 @media screen and (max-width: 55rem) {

@@ -58,6 +58,8 @@ class FilePages:
     number: int
     first_free: int
     """The page that begins the list of free pages; 0 without any."""
+    has_pointer_maps: bool = False
+    """Whether auto_vacuum is on."""
     log: LogFrames | None = None
     """The pages that only the write-ahead log holds; None: these are left out."""
 
@@ -113,7 +115,15 @@ def pages_of(descriptor: int, log: LogFrames | None = None) -> FilePages | None:
     if log is not None and log.number:
         pages, most = log.number, most + len(log.places)
     pages = min(pages, most)
-    return FilePages(descriptor, page_size, page_size - header[20], pages, int.from_bytes(header[32:36], "big"), log)
+    return FilePages(
+        descriptor=descriptor,
+        size=page_size,
+        usable=page_size - header[20],
+        number=pages,
+        first_free=int.from_bytes(header[32:36], "big"),
+        has_pointer_maps=any(header[52:56]),
+        log=log,
+    )
 
 
 def free_pages(file: FilePages, give_up: float) -> bytearray | None:
@@ -206,19 +216,22 @@ def leaf_cells(page: bytes, usable: int) -> Sequence[int] | None:
     return lengths if sum(lengths) <= usable - LEAF_HEADER else None
 
 
-def unused_bytes(page: bytes, usable: int) -> int | None:
-    """The bytes of a leaf page that no row or entry takes; None for any other page. Raises as in DAMAGED."""
-    kind, block, cells, begin, tiny_gaps = _HEADER.unpack_from(page)
+def unused_bytes(page: bytes, usable: int, start: int = 0) -> int | None:
+    """The bytes of a leaf page that no row or entry takes; None for any other page. `start`: of its header.
+
+    Raises as in DAMAGED.
+    """
+    kind, block, cells, begin, tiny_gaps = _HEADER.unpack_from(page, start)
     if kind not in _LEAVES:
         return None
-    unused = (begin or 65_536) - LEAF_HEADER - 2 * cells + tiny_gaps
+    unused = (begin or 65_536) - start - LEAF_HEADER - 2 * cells + tiny_gaps
     while block:
         following, length = struct.unpack_from(">HH", page, block)
         unused += length
         if following and following <= block:
             return None
         block = following
-    return unused if 0 <= unused <= usable - LEAF_HEADER else None
+    return unused if 0 <= unused <= usable - start - LEAF_HEADER else None
 
 
 def _on_a_page(room: int, cells: Sequence[int]) -> float:

@@ -16,11 +16,11 @@ from itertools import pairwise
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
+from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.log_frames import frames_of
+from engine.targets.sqlite.reading.page_fill import DAMAGED as ERRORS_OF_DAMAGE
 from engine.targets.sqlite.reading.page_fill import (
-    DAMAGED,
     LEAF_HEADER,
     FilePages,
     free_pages,
@@ -33,6 +33,10 @@ PLACES: Final = 4_096
 LONGEST: Final = 2.0
 """Seconds each for finding out what owns the pages, and how full they are."""
 _LEADING: Final = (0x02, 0x05)
+_LEAVES: Final = (0x0A, 0x0D)
+_LOOKED_AT: Final = 3
+"""Pages of a level that say what it is, as one may be damaged."""
+_LOCK_BYTE: Final = 0x40000000
 _LEADING_HEADER: Final = 12
 _DEEPEST: Final = 20
 _LEAF, _LEADS = 1, 2
@@ -79,12 +83,15 @@ def map_of(
     count = min(most_places, file.number)
     places = [1 + int((place + 0.5) * file.number / count) for place in range(count)]
     wanted, owners, out_of_order = frozenset(places), dict[int, int](), set[int]()
+    leaves, damaged = set[int](), set[int]()
     objects: list[MappedObject] = []
     trees = Trees(file, free)
     found = [trees.below(root.page, give_up) for root in roots]
     for number, (root, tree) in enumerate(zip(roots, found, strict=True)):
         owners.update(dict.fromkeys(wanted.intersection(tree.leaves), number))
         owners.update(dict.fromkeys(wanted.intersection(tree.leading), number))
+        leaves.update(wanted.intersection(tree.leaves))
+        damaged.update(tree.damaged)
         jumped = trees.out_of_order(tree, give_up)
         out_of_order.update(wanted.intersection(jumped))
         pages = len(tree.leaves) + len(tree.leading)
@@ -93,6 +100,9 @@ def map_of(
     give_up = time.monotonic() + LONGEST if in_all is None else give_up
     fills = _fills(file, [place if place in owners else None for place in places], give_up)
     unseen = frozenset(places[len(fills) :])
+    damaged.update(place for place, fill in zip(places, fills, strict=False) if fill is None and place in leaves)
+    owners.update(dict.fromkeys(wanted.intersection(_internal_pages(file)), INTERNAL))
+    owners.update(dict.fromkeys(damaged, DAMAGED))
     return PageMap(
         pages=file.number,
         page_size=file.size,
@@ -150,7 +160,7 @@ def _kind_and_cells(file: FilePages, number: int) -> tuple[int, int] | None:
     try:
         page = file.read(number)
         return page[start], struct.unpack_from(">H", page, start + 3)[0]
-    except DAMAGED:
+    except ERRORS_OF_DAMAGE:
         return None
 
 
@@ -159,7 +169,7 @@ def opened_pages(descriptor: int, log: int | None, give_up: float) -> FilePages 
     try:
         frames = None if log is None else frames_of(log, give_up)
         return None if log is not None and frames is None else pages_of(descriptor, frames)
-    except DAMAGED:
+    except ERRORS_OF_DAMAGE:
         return None
 
 
@@ -167,8 +177,17 @@ def free_pages_of(file: FilePages, give_up: float) -> bytearray | None:
     """By the number of a page whether it is free; None if the file is damaged, or there is no time."""
     try:
         return free_pages(file, give_up)
-    except DAMAGED:
+    except ERRORS_OF_DAMAGE:
         return None
+
+
+def _internal_pages(file: FilePages) -> Iterator[int]:
+    """The pages that SQLite keeps for itself."""
+    lock_page = _LOCK_BYTE // file.size + 1
+    if file.has_pointer_maps:
+        for page in range(2, file.number + 1, file.usable // 5 + 1):
+            yield page + (page == lock_page)
+    yield lock_page
 
 
 @frozen
@@ -179,6 +198,8 @@ class Tree:
     """In the order of its rows."""
     leading: Sequence[int]
     """Those that lead to others."""
+    damaged: Sequence[int]
+    """Those that should lead to others, and do not."""
     is_whole: bool
     """Whether these are all."""
 
@@ -194,30 +215,35 @@ class Trees:
 
     def below(self, root: int, give_up: float) -> Tree:
         """The tree of a table or index; all its leaves are equally far from its first page."""
-        level, leading = [root] if 0 < root <= self._file.number else [], list[int]()
+        level, leading, damaged = [root] if 0 < root <= self._file.number else [], list[int](), list[int]()
         for page in level:
             self._kinds[page] = _LEAF
         for _ in range(_DEEPEST):
             if time.monotonic() > give_up:  # of very many tables, too, none is read any more
                 break
-            if not level or not _leads(self._file, level[0]):
-                return self._tree(level, leading, is_whole=True)
+            kinds = {_kind(self._file, page) for page in level[:_LOOKED_AT]}
+            if kinds.isdisjoint(_LEADING):
+                is_known = not level or not kinds.isdisjoint(_LEAVES)
+                return self._tree(level, leading, damaged, is_whole=is_known and not damaged)
             leading += level
             following: list[int] = []
             for page in level:
                 if time.monotonic() > give_up:
-                    return self._tree([], leading, is_whole=False)
-                for child in _children(self._file, page):
+                    return self._tree([], leading, damaged, is_whole=False)
+                children = _children(self._file, page)
+                if not children:
+                    damaged.append(page)
+                for child in children:
                     if not self._kinds[child]:  # only in a damaged file a page is led to again
                         self._kinds[child] = _LEAF
                         following.append(child)
             level = following
-        return self._tree([], leading, is_whole=False)
+        return self._tree([], leading, damaged, is_whole=False)
 
-    def _tree(self, leaves: Sequence[int], leading: Sequence[int], *, is_whole: bool) -> Tree:
+    def _tree(self, leaves: Sequence[int], leading: Sequence[int], damaged: Sequence[int], *, is_whole: bool) -> Tree:
         for page in leading:
             self._kinds[page] = _LEADS
-        return Tree(array("I", leaves), array("I", leading), is_whole)
+        return Tree(array("I", leaves), array("I", leading), damaged, is_whole)
 
     def out_of_order(self, tree: Tree, give_up: float) -> Sequence[int]:
         """The leaf pages that do not follow the one with the rows or entries before theirs: call it when all trees are
@@ -241,7 +267,7 @@ class Trees:
 def _long_values(file: FilePages, number: int) -> Iterator[int]:
     """The first page of each long value in the rows or entries of a leaf page, as far as it is not damaged."""
     start = 100 if number == 1 else 0
-    with suppress(*DAMAGED):
+    with suppress(*ERRORS_OF_DAMAGE):
         page = file.read(number)
         is_table = page[start] == _TABLE_LEAF
         most = file.usable - 35 if is_table else (file.usable - 12) * 64 // 255 - 23
@@ -265,11 +291,16 @@ def _varint(page: bytes, at: int) -> tuple[int, int]:
     return number << 8 | page[at + 8], at + 9
 
 
-def _leads(file: FilePages, page: int) -> bool:
+def _kind(file: FilePages, page: int) -> int | None:
+    """The first byte of the header of a page."""
     try:
-        return file.read(page)[100 if page == 1 else 0] in _LEADING
-    except DAMAGED:
-        return False
+        return file.read(page)[100 if page == 1 else 0]
+    except ERRORS_OF_DAMAGE:
+        return None
+
+
+def _leads(file: FilePages, page: int) -> bool:
+    return _kind(file, page) in _LEADING
 
 
 def _children(file: FilePages, number: int) -> list[int]:
@@ -282,7 +313,7 @@ def _children(file: FilePages, number: int) -> list[int]:
         cells, last = struct.unpack_from(">H", page, start + 3)[0], struct.unpack_from(">I", page, start + 8)[0]
         at = struct.unpack_from(f">{cells}H", page, start + _LEADING_HEADER)
         children = [int.from_bytes(page[cell : cell + 4], "big") for cell in at]
-    except DAMAGED:
+    except ERRORS_OF_DAMAGE:
         return []
     return [child for child in (*children, last) if 0 < child <= file.number]
 
@@ -298,8 +329,9 @@ def _fills(file: FilePages, pages: Sequence[int | None], give_up: float) -> list
 
 
 def _fill(file: FilePages, number: int) -> float | None:
+    start = 100 if number == 1 else 0
     try:
-        unused = unused_bytes(file.read(number), file.usable)
-    except DAMAGED:
+        unused = unused_bytes(file.read(number), file.usable, start)
+    except ERRORS_OF_DAMAGE:
         return None
-    return None if unused is None else 1 - unused / (file.usable - LEAF_HEADER)
+    return None if unused is None else 1 - unused / (file.usable - start - LEAF_HEADER)

@@ -160,7 +160,15 @@ class Reader:
             if file is None:
                 return page_maps.NotMapped.UNREADABLE
             roots = page_map.roots_of(connection)
-            return page_map.map_of(file, roots, log=log, most_places=most_places, in_all=in_all)
+            found = page_map.map_of(file, roots, log=log, most_places=most_places, in_all=in_all)
+            if isinstance(found, page_maps.NotMapped) or page_maps.DAMAGED not in found.owners:
+                return found
+            connection.execute("BEGIN")  # a page that is written meanwhile looks damaged
+            try:
+                roots = page_map.roots_of(connection)
+                return page_map.map_of(file, roots, log=log, most_places=most_places, in_all=in_all)
+            finally:
+                connection.execute("ROLLBACK")
 
         return await self.read(look)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from engine.domain.errors import TargetError
 from engine.domain.kept_page_map import MOVES_PAGES, packed
-from engine.domain.page_map import UNSEEN, NotMapped
+from engine.domain.page_map import DAMAGED, UNSEEN, NotMapped
 from engine.domain.requests import Operation
 from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
 from engine.targets.sqlite.reading.reader import Reader
@@ -54,4 +54,6 @@ class Layout:
             return NotMapped.UNREADABLE
         if isinstance(found, NotMapped):
             return found
-        return NotMapped.SLOW if UNSEEN in found.owners else packed(found)
+        if UNSEEN not in found.owners:
+            return packed(found)
+        return NotMapped.UNREADABLE if DAMAGED in found.owners else NotMapped.SLOW

@@ -6,13 +6,14 @@ import random
 import sqlite3
 import struct
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from engine.domain.errors import TargetError, UsageError
-from engine.domain.page_map import FREE, LONG_VALUES, UNSEEN, PageMap
+from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, UNSEEN, PageMap
 from engine.inspection import inspector
 from engine.targets.sqlite.reading import page_map
 from tests.sqlite_files import files_beside
@@ -42,7 +43,7 @@ def filled(path: Path, *, page_size: int = 1024, then: str = "SELECT 1") -> Path
             db.execute("INSERT INTO t VALUES (?, ?, ?)", (number, chance.random(), chance.randbytes(long)))
             db.execute("INSERT INTO keyed VALUES (?, ?)", (chance.randbytes(8).hex(), number))
         db.execute("COMMIT")
-        db.execute(then)
+        db.executescript(then)
     return path
 
 
@@ -167,6 +168,68 @@ async def test_a_damaged_page_leaves_the_rest_on_the_map(tmp_path: Path) -> None
     found = await inspector.page_map(str(path))
     assert places_of(found, "keyed") == places_of(before, "keyed")
     assert places_of(found, "t") < places_of(before, "t")
+
+
+async def test_a_page_whose_header_is_impossible_is_damaged(tmp_path: Path) -> None:
+    path = filled(tmp_path / "a.db")
+    before = await inspector.page_map(str(path))
+    with closing(sqlite3.connect(path)) as db:
+        (page, *_), *_ = db.execute("SELECT pageno FROM dbstat WHERE name = 'keyed' AND pagetype = 'leaf' LIMIT 1")
+    overwrite(path, page)
+    found = await inspector.page_map(str(path))
+    assert [place for place, owner in enumerate(found.owners, 1) if owner == DAMAGED] == [page]
+    assert [owner for owner in found.owners if owner != DAMAGED] == [
+        owner for place, owner in enumerate(before.owners, 1) if place != page
+    ]
+
+
+@pytest.mark.parametrize("pagetype", ["internal", "leaf"])
+async def test_what_a_damaged_page_should_lead_to_is_no_long_value(tmp_path: Path, pagetype: str) -> None:
+    path = filled(tmp_path / "a.db", then="DROP TABLE keyed; UPDATE t SET b = 7")
+    assert LONG_VALUES not in (await inspector.page_map(str(path))).owners
+    with closing(sqlite3.connect(path)) as db:
+        pages = db.execute("SELECT pageno FROM dbstat WHERE name = 't' AND pagetype = ?", (pagetype,)).fetchall()
+    overwrite(path, pages[0][0])
+    found = await inspector.page_map(str(path))
+    assert found.owners[pages[0][0] - 1] == DAMAGED
+    assert LONG_VALUES not in found.owners
+    assert (UNSEEN in found.owners) is (pagetype == "internal")
+
+
+async def test_what_is_written_meanwhile_is_not_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, map_of = filled(tmp_path / "a.db"), page_map.map_of
+    maps: list[PageMap] = []
+
+    def as_if_written(*arguments: Any, **options: Any) -> PageMap:
+        found = map_of(*arguments, **options)
+        assert isinstance(found, PageMap)
+        maps.append(found if maps else replace(found, owners=(DAMAGED, *found.owners[1:])))
+        return maps[-1]
+
+    monkeypatch.setattr(page_map, "map_of", as_if_written)
+    found = await inspector.page_map(str(path))
+    assert len(maps) == 2
+    assert DAMAGED not in found.owners
+
+
+@pytest.mark.parametrize("page_size", [512, 1024])
+async def test_pages_that_sqlite_keeps_for_itself_are_known(tmp_path: Path, page_size: int) -> None:
+    path = filled(tmp_path / "a.db", page_size=page_size, then="PRAGMA auto_vacuum = FULL; VACUUM")
+    found = await inspector.page_map(str(path))
+    with closing(sqlite3.connect(path)) as db:
+        used = {page for (page,) in db.execute("SELECT pageno FROM dbstat")}
+    internal = [place for place, owner in enumerate(found.owners, 1) if owner == INTERNAL]
+    assert internal == sorted({*range(1, found.pages + 1)} - used)
+    assert internal[0] == 2
+
+
+def overwrite(path: Path, page: int) -> None:
+    page_size = int.from_bytes(path.read_bytes()[16:18])
+    with path.open("r+b") as file:
+        file.seek((page - 1) * page_size)
+        file.write(bytes(page_size))
 
 
 async def test_damaged_pages_that_lead_to_themselves_count_once(tmp_path: Path) -> None:
