@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from engine.domain.errors import TargetError, TooManyConnectionsError
 from engine.domain.requests import SERVER_WAIT
 from engine.domain.steps import WaitsFor
+from engine.system.background import wait_ignoring_cancel
 from engine.targets.catalog_reader import C, S
 from engine.targets.outage import Outage
 from engine.targets.step_execution import StepContext, StepProgress
@@ -72,6 +73,13 @@ class PooledConnection(ABC, Generic[C, S]):
 
 
 _P = TypeVar("_P", bound=PooledConnection[Any, Any])
+
+
+async def _undone(opening: asyncio.Future[_P]) -> None:
+    """Stop opening a connection; it is closed if it was opened all the same."""
+    opening.cancel()
+    with contextlib.suppress(TargetError, asyncio.CancelledError):
+        await (await opening).close()
 
 
 class ConnectionPool(Generic[_P]):
@@ -196,13 +204,12 @@ class ConnectionPool(Generic[_P]):
         opening = asyncio.ensure_future(self._connect())
         try:
             await first_of(context.cancel, context.window.closed, task=opening)
-        finally:
             if not opening.done():
-                opening.cancel()
-                await asyncio.wait({opening})
-        if opening.cancelled():
-            raise NotBegunError
-        return opening.result()
+                raise NotBegunError
+            return opening.result()
+        except (NotBegunError, asyncio.CancelledError):
+            await wait_ignoring_cancel(_undone(opening))
+            raise
 
     async def _wait_for_change(self, context: StepContext) -> None:
         """Wait until a connection is given back, or until the pool may grow again."""

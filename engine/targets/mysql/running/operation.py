@@ -232,11 +232,14 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
 
     async def _with_left(self, result: StepResult) -> StepResult:
         """Name the undo tablespaces that a purge left."""
-        with contextlib.suppress(TargetError):
-            if left := await undo.left(self._reader):
-                is_done = result.status is Status.COMPLETED
-                return replace(result, warnings=(*result.warnings, left)) if is_done else replace(result, left=left)
-        return result
+        is_done = result.status is Status.COMPLETED
+        try:
+            left = await undo.left(self._reader)
+        except TargetError:
+            left = "" if is_done else undo.UNKNOWN_LEFT
+        if not left:
+            return result
+        return replace(result, warnings=(*result.warnings, left)) if is_done else replace(result, left=left)
 
     def _give_way(self, step: MySqlStep, result: StepResult) -> StepResult:
         self._yields[step.command] += 1

@@ -16,7 +16,7 @@ from engine.targets.mysql.connection.errors import server_message
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import MAKE_HELPER, activate, drop, inactivate
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.reading.undo import EMPTY, HELPER, undo_spaces
+from engine.targets.mysql.reading.undo import EMPTY, HELPER, SPACES, undo_spaces
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress
 
@@ -25,6 +25,7 @@ EMPTY_WITHIN: Final = 3600.0
 """Seconds until transactions must have ended that still need it."""
 HELPER_EMPTY_WITHIN: Final = 10.0
 """The same for the helper, after a purge that came to nothing."""
+UNKNOWN_LEFT: Final = "undo tablespaces may be left, which another purge-undo puts right"
 
 
 async def purge(reader: Reader, connection: Connection, step: MySqlStep, context: StepContext) -> Answer:
@@ -34,17 +35,16 @@ async def purge(reader: Reader, connection: Connection, step: MySqlStep, context
         if step.with_helper:
             await connection.command(MAKE_HELPER)
         try:
-            is_empty = await _emptied(reader, connection, step.object, context)
+            is_empty = await _emptied(connection, step.object, context)
         finally:
             if step.with_helper:
                 within = EMPTY_WITHIN if is_empty else HELPER_EMPTY_WITHIN
-                await _emptied(reader, connection, HELPER, context, within)
+                await _emptied(connection, HELPER, context, within)
     except pymysql.MySQLError as error:
         return Answer(error=error)
     if not is_empty and not _is_ending(context):
         why = "transactions still need it. End them: SELECT * FROM information_schema.innodb_trx"
-        why = f"{step.object} did not become empty within {span(EMPTY_WITHIN)}: {why}"
-        raise TargetBusyError(reader.what, "; ".join(filter(None, (why, await left(reader)))))
+        raise TargetBusyError(reader.what, f"{step.object} did not become empty within {span(EMPTY_WITHIN)}: {why}")
     return Answer(was_asked_to_stop=not is_empty)
 
 
@@ -52,15 +52,13 @@ def _is_ending(context: StepContext) -> bool:
     return context.cancel.is_set() or context.window.closed.is_set()
 
 
-async def _emptied(
-    reader: Reader, connection: Connection, name: str, context: StepContext, within: float = EMPTY_WITHIN
-) -> bool:
+async def _emptied(connection: Connection, name: str, context: StepContext, within: float = EMPTY_WITHIN) -> bool:
     """Whether it became empty within so many seconds. It is active then; the helper is dropped, if it is empty."""
     began = time.monotonic()
     await connection.command(inactivate(name))
     is_empty = False
     try:
-        while not (is_empty := await _is_empty(reader, name)):
+        while not (is_empty := await _is_empty(connection, name)):
             if _is_ending(context):
                 within = HELPER_EMPTY_WITHIN if name == HELPER else 0
             if time.monotonic() - began > within:
@@ -76,8 +74,10 @@ async def _emptied(
     return is_empty
 
 
-async def _is_empty(reader: Reader, name: str) -> bool:
-    return {space.name: space.state for space in await undo_spaces(reader)}.get(name, EMPTY) == EMPTY
+async def _is_empty(connection: Connection, name: str) -> bool:
+    rows = await connection.rows(SPACES, row=(str, str, int))
+    states: dict[str, str] = {name: state for name, state, _ in rows}
+    return states.get(name, EMPTY) == EMPTY
 
 
 async def put_right(reader: Reader, connection: Connection, name: str) -> tuple[str, bool]:
@@ -86,7 +86,7 @@ async def put_right(reader: Reader, connection: Connection, name: str) -> tuple[
         if name != HELPER:
             await connection.command(activate(name))
         if any(space.name == HELPER for space in await undo_spaces(reader)):
-            await _emptied(reader, connection, HELPER, StepContext(), HELPER_EMPTY_WITHIN)
+            await _emptied(connection, HELPER, StepContext(), HELPER_EMPTY_WITHIN)
     except pymysql.MySQLError as error:
         return f"undo tablespace {name} cannot be put right: {server_message(error)}", False
     done = "dropped" if name == HELPER else "active again"

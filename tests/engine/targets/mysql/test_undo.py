@@ -14,7 +14,8 @@ from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.undo_steps import MAKE_HELPER, inactivate, plan_purge
 from engine.targets.mysql.reading.undo import ACTIVE, HELPER, UndoSpace
 from engine.targets.mysql.running import undo
-from engine.targets.mysql.running.undo import HELPER_EMPTY_WITHIN
+from engine.targets.mysql.running.undo import HELPER_EMPTY_WITHIN, UNKNOWN_LEFT
+from engine.targets.mysql.session import MySqlSession
 from engine.targets.plans import OperationPlan
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.mysql.a_session import a_user, filled, until
@@ -127,6 +128,34 @@ async def test_a_purge_that_is_cancelled_leaves_no_helper_or_names_it(
         assert result.left == f"undo tablespace {HELPER} was left, which another purge-undo puts right"
     results = await run(database.url, Operation.PURGE_UNDO)
     assert [result.status for result in results.values()] == [Status.COMPLETED]
+    assert database(STATES) == before
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_a_purge_needs_no_other_connection_to_end_well(database: MySqlDatabase, *, is_cancelled: bool) -> None:
+    """The one that reads the catalog is ended while it runs, and the account gets no other."""
+    _needs_mysql(database)
+    filled(database, "item")
+    before, planned, user = database(STATES), _purge_of_the_first(), f"joe_{database.name}@localhost"
+    cancel, told = asyncio.Event(), Told()
+    with a_user(database, "ALL") as url, database.session("SELECT * FROM item LIMIT 1") as reads:
+        database(f"GRANT PROCESS, CREATE TABLESPACE ON *.* TO {user}")
+        async with asyncio.timeout(60), connected(url) as session:
+            assert isinstance(session.session, MySqlSession)
+            number = session.session._reader.server.connection_id
+            database(*(f"UPDATE item SET b = 'x{row}' WHERE id = {row}" for row in range(1, 7)))
+            running = session.running(planned, Options())
+            ended = asyncio.create_task(running.execute(planned.steps[0], StepContext(cancel=cancel, report=told)))
+            await told.something.wait()
+            database(f"ALTER USER {user} ACCOUNT LOCK", f"KILL {number}")
+            database.wait_for(f"SELECT COUNT(*) = 0 FROM information_schema.processlist WHERE id = {number}")
+            if is_cancelled:
+                cancel.set()
+                await until(database, f"SELECT state = '{ACTIVE}' FROM ({STATES}) AS s WHERE name = '{FIRST}'")
+            reads.close()
+            result = await ended
+    ends = (Status.CANCELLED, UNKNOWN_LEFT) if is_cancelled else (Status.COMPLETED, "")
+    assert (result.status, result.left, result.error) == (*ends, None)
     assert database(STATES) == before
 
 

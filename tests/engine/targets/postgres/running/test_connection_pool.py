@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from engine import Operation, Options, ServerOptions, Status
 from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import Window
+from engine.system.background import wait_ignoring_cancel
 from engine.system.dsn import address
 from engine.targets import connection_pool
 from engine.targets.connection_pool import NotBegunError
@@ -21,6 +23,7 @@ from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import Told, connected
 from tests.postgres_databases import SLEEPS, Database
+from tests.slow_lines import slow_line
 
 
 @asynccontextmanager
@@ -61,6 +64,36 @@ async def test_a_server_that_says_nothing_holds_up_no_cancel_and_no_time_limit(w
         (context.cancel if what == "cancel" else window.closed).set()
         with pytest.raises(NotBegunError):
             await beginning
+        await all_of_them.close()
+
+
+@pytest.mark.parametrize("ignores_cancel", [False, True])
+async def test_a_connection_whose_step_was_cancelled_meanwhile_is_closed(
+    database: Database, tmp_path: Path, *, ignores_cancel: bool
+) -> None:
+    """`ignores_cancel`: the server answers only after its step was cancelled."""
+    given: list[Connection] = []
+    line = slow_line(database.server.base / ".s.PGSQL.5432", tmp_path, delay=0.01)
+    async with asyncio.timeout(60), line:
+        where = address(f"postgresql://postgres@/{database.name}?host={tmp_path}")
+
+        async def opened() -> tuple[Connection, Server]:
+            if ignores_cancel:
+                beginning.cancel()
+            one = await wait_ignoring_cancel(connect(where, name="test 1/1", lock_timeout=1))
+            given.append(one[0])
+            beginning.cancel()
+            return one
+
+        async def begin() -> None:
+            async with all_of_them.connection(StepContext()):
+                pass
+
+        all_of_them = ConnectionPool(opened)
+        beginning = asyncio.create_task(begin())
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+        assert [one.closed for one in given] == [True]
         await all_of_them.close()
 
 
