@@ -188,6 +188,20 @@ async def test_children_start_at_their_time(stores: Stores) -> None:
         assert await newest_change(store) == seen
 
 
+async def test_a_clock_that_was_ahead_lets_none_start_early(stores: Stores) -> None:
+    clock = StoppedClock(NIGHT + DAY)
+    async with stores.open(clock=clock) as store:
+        await store.fire(due(NIGHT + DAY), [job_on("a")], batch())
+        await end(store)
+        clock.at = NIGHT
+        await store.fire(due(NIGHT), [job_on("b"), replace(job_on("c"), starts_at=NIGHT + MINUTE)], batch())
+        await store.let_start()
+        assert [await store.claim("me") is not None for _ in range(2)] == [True, False]
+        clock.at += MINUTE
+        await store.let_start()
+        assert await store.claim("me") is not None
+
+
 def canaries(at: int) -> Sequence[NewJob]:
     return [
         job_on("canary"),

@@ -130,6 +130,7 @@ def submit(
         run: the run that they are reserved for; None: not reserved.
         batch: the batch that the new ones make up; None: none. If there is no new one, it is not stored.
     """
+    jobs = [job if job.starts_at is None or job.starts_at > at else replace(job, starts_at=None) for job in jobs]
     newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
     checked({"created_at": newest})
     at = max(at, newest)  # ids stay in time order even where the clock was set back
@@ -219,7 +220,6 @@ def _insert_job(
     held: bool,
     schedule: str | None,
 ) -> int:
-    starts_at = None if job.starts_at is None or job.starts_at <= at else job.starts_at
     (parent_id,) = connection.execute(
         "INSERT INTO parent_job"
         " (target, target_key, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,"
@@ -244,8 +244,8 @@ def _insert_job(
                 name,
                 job.max_attempts.get(name, MAX_ATTEMPTS),
                 run,
-                held or starts_at is not None,
-                starts_at,
+                held or job.starts_at is not None,
+                job.starts_at,
                 at,
             )
             for n, name in enumerate(job.request.children, 1)

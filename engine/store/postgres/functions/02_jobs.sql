@@ -32,12 +32,13 @@ DECLARE
     canaries integer := (new_batch ->> 'canary')::integer;
     new_jobs integer := 0;
     is_canary boolean;
+    asked_at bigint := coalesce(at, now_micros());
     start bigint;
     number integer := 0;
 BEGIN
     PERFORM through_gate();
     PERFORM pg_advisory_xact_lock({SUBMITS});
-    at := greatest(coalesce(at, now_micros()), (SELECT created_at FROM parent_job ORDER BY id DESC LIMIT 1));
+    at := greatest(asked_at, (SELECT created_at FROM parent_job ORDER BY id DESC LIMIT 1));
     PERFORM follow_paths(jobs);
     FOR job IN SELECT * FROM jsonb_array_elements(jobs) LOOP
         joined := NULL;
@@ -67,7 +68,7 @@ BEGIN
         END IF;
         is_canary := canaries IS NOT NULL AND new_jobs < canaries;
         start := (job ->> 'starts_at')::bigint;
-        IF start <= at THEN start := NULL; END IF;
+        IF start <= asked_at THEN start := NULL; END IF;
         INSERT INTO parent_job (
             target, target_key, queue, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,
             is_pattern, schedule, submitted_by, created_at, changed_at)
