@@ -46,7 +46,11 @@ class Writer:
     async def open(self) -> None:
         """Start the thread. Raises what `connect` raises."""
         self._thread.start()
-        await self._opened
+        try:
+            await asyncio.shield(self._opened)
+        except asyncio.CancelledError:
+            self._jobs.put(None)  # it may wait for a lock: it ends after that
+            raise
 
     async def close(self) -> None:
         """Finish the queue, close the connection, end the thread."""

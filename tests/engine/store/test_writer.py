@@ -157,3 +157,26 @@ async def test_r23_counters_are_never_lost_between_writers(writer: Writer, tmp_p
     await asyncio.gather(*[each.run(bump) for _ in range(200) for each in (writer, other)])
     assert await rows(writer) == [400]
     await other.close()
+
+
+async def test_an_open_that_is_cancelled_leaves_no_thread_and_no_error(tmp_path: Path) -> None:
+    goes_on, closed, errors = threading.Event(), threading.Event(), list[str]()
+
+    class Connection(sqlite3.Connection):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def connect() -> sqlite3.Connection:
+        goes_on.wait()
+        return sqlite3.connect(tmp_path / "w.db", factory=Connection)
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["message"]))
+    opening = asyncio.create_task(Writer(connect).open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait({opening})
+    goes_on.set()
+    assert await asyncio.to_thread(closed.wait, 30)
+    await asyncio.sleep(0)
+    assert errors == []
