@@ -72,7 +72,12 @@ async def changes(reader: Reader) -> Mapping[PartName, int] | None:
 
     Raises TargetError.
     """
-    return _by_part(reader, await rows_if_allowed(reader, _CHANGES[reader.server.flavor], row=(str, int | None)))
+    rows = await rows_if_allowed(reader, _CHANGES[reader.server.flavor], row=(str, int | None))
+    if rows is not None and reader.server.flavor is Flavor.MYSQL:  # there names are encoded, as in paths
+        paths = await rows_if_allowed(reader, _PATHS[Flavor.MYSQL], row=(str, str | None)) or ()
+        names = {(path or "").removeprefix("./").removesuffix(".ibd"): name for name, path in paths}
+        rows = [(names.get(name) or _decoded(name), number) for name, number in rows]
+    return _by_part(reader, rows)
 
 
 async def with_statistics(reader: Reader) -> Mapping[PartName, int] | None:
@@ -125,12 +130,12 @@ def _by_part(reader: Reader, rows: list[tuple[Any, ...]] | None) -> dict[PartNam
     database = reader.server.file_name(reader.server.database)
     found: dict[PartName, Any] = {}
     for path, value in rows:
-        owner, _, name = _decoded(path).replace(_SEPARATOR, "/", 1).partition("/")
+        owner, _, name = path.replace(_SEPARATOR, "/", 1).partition("/")
         if owner == database and value is not None:
             found[_parsed(name.replace(_SEPARATOR, "#"))] = value
     return found
 
 
 def _decoded(path: str) -> str:
-    """The letters that MySQL encodes as numbers."""
+    """The letters that MySQL encodes as numbers; those with a code of their own stay."""
     return re.sub(r"@([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), path) if "@" in path else path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import changed_rows
 from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
@@ -26,20 +28,22 @@ async def test_each_table_and_partition_has_its_file(database: MySqlDatabase) ->
     assert all(size > 0 for size in sizes.values())
 
 
-async def test_changed_rows_are_counted(database: MySqlDatabase) -> None:
+@pytest.mark.parametrize("name", ["t", "straße", "a@0062c", "日本"])
+async def test_changed_rows_are_counted(database: MySqlDatabase, name: str) -> None:
     database(
-        "CREATE TABLE t (id INT PRIMARY KEY) STATS_AUTO_RECALC = 0",
-        "INSERT INTO t VALUES (1)",
-        "ANALYZE TABLE t",
-        "INSERT INTO t VALUES (2), (3), (4)",
+        f"CREATE TABLE `{name}` (id INT PRIMARY KEY) STATS_AUTO_RECALC = 0",
+        f"INSERT INTO `{name}` VALUES (1)",
+        f"ANALYZE TABLE `{name}`",
+        f"INSERT INTO `{name}` VALUES (2), (3), (4)",
     )
     async with looking(database.url) as reader:
-        assert (await changes(reader) or {})["t", ""] == 3
-        assert ("t", "") in (await with_statistics(reader) or ())
+        assert (await changes(reader) or {})[name, ""] == 3
+        assert (name, "") in (await file_sizes(reader) or ())
+        assert (name, "") in (await with_statistics(reader) or ())
         found = await tables(reader)
-        assert (await changed_rows(reader, found, {("t", ""): 0}) or {})["t", ""] == 3
-        later = await changed_rows(reader, found, {("t", ""): 2**40}) or {}
-        assert later.get(("t", "")) == (3 if database.flavor is Flavor.MARIADB else None)
+        assert (await changed_rows(reader, found, {(name, ""): 0}) or {})[name, ""] == 3
+        later = await changed_rows(reader, found, {(name, ""): 2**40}) or {}
+        assert later.get((name, "")) == (3 if database.flavor is Flavor.MARIADB else None)
 
 
 async def test_what_a_user_may_not_see_is_unknown(database: MySqlDatabase) -> None:
