@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -38,24 +38,25 @@ async def measured(
     `schema`: where the extension is, quoted.
     """
     free = "SELECT (dead_tuple_percent + approx_free_percent) / 100 FROM {}.pgstattuple_approx({}::oid::regclass)"
-    await connection.rows(_SET_LIMIT, ["0"], row=(str,))
     found = {}
-    with connection.within(None):
-        for tree in shapes.trees:
-            if (
-                _is_worth_it(known.get(tree.oid))
-                and (share := await _index_share(connection, schema, tree)) is not None
-            ):
-                found[tree.oid] = Bloat(tree.pages, share, is_measured=True)
-        heaps = [*((table.oid, table.pages) for table in tables), *((one.oid, one.pages) for one in shapes.toast)]
-        for oid, pages in heaps:
-            if _is_worth_it(known.get(oid)):
-                with contextlib.suppress(psycopg.Error, TargetError):
-                    (share,) = await connection.row(free.format(schema, oid), row=(float,))
-                    found[oid] = Bloat(pages, max(share, 0.0), is_measured=True)
-        for index in _gist(shapes, known):
-            if (share := await _index_share(connection, schema, index)) is not None:
-                found[index.oid] = Bloat(index.pages, share, is_measured=True)
+    async with _limit_restored(connection):
+        await connection.rows(_SET_LIMIT, ["0"], row=(str,))
+        with connection.within(None):
+            for tree in shapes.trees:
+                if (
+                    _is_worth_it(known.get(tree.oid))
+                    and (share := await _index_share(connection, schema, tree)) is not None
+                ):
+                    found[tree.oid] = Bloat(tree.pages, share, is_measured=True)
+            heaps = [*((table.oid, table.pages) for table in tables), *((one.oid, one.pages) for one in shapes.toast)]
+            for oid, pages in heaps:
+                if _is_worth_it(known.get(oid)):
+                    with contextlib.suppress(psycopg.Error, TargetError):
+                        (share,) = await connection.row(free.format(schema, oid), row=(float,))
+                        found[oid] = Bloat(pages, max(share, 0.0), is_measured=True)
+            for index in _gist(shapes, known):
+                if (share := await _index_share(connection, schema, index)) is not None:
+                    found[index.oid] = Bloat(index.pages, share, is_measured=True)
     return found
 
 
@@ -73,18 +74,26 @@ async def measured_within(
     indexes = [index for index in indexes if limits.index_bloat <= index.pages * PAGE <= most]
     if not indexes:
         return {}
-    (usual,) = await connection.row(_LIMIT, row=(str,))
     until = time.monotonic() + seconds
     found = {}
-    for index in sorted(indexes, key=lambda index: -index.pages):
-        left = round(1000 * (until - time.monotonic()))
-        if left <= 0:
-            break
-        await connection.rows(_SET_LIMIT, [str(left)], row=(str,))
-        if (share := await _index_share(connection, schema, index)) is not None:
-            found[index.oid] = Bloat(index.pages, share, is_measured=True)
-    await connection.rows(_SET_LIMIT, [usual], row=(str,))
+    async with _limit_restored(connection):
+        for index in sorted(indexes, key=lambda index: -index.pages):
+            left = round(1000 * (until - time.monotonic()))
+            if left <= 0:
+                break
+            await connection.rows(_SET_LIMIT, [str(left)], row=(str,))
+            if (share := await _index_share(connection, schema, index)) is not None:
+                found[index.oid] = Bloat(index.pages, share, is_measured=True)
     return found
+
+
+@contextlib.asynccontextmanager
+async def _limit_restored(connection: Connection) -> AsyncIterator[None]:
+    """Restore the time limit of statements, which may be set inside."""
+    (usual,) = await connection.row(_LIMIT, row=(str,))
+    yield
+    if not connection.closed:
+        await connection.rows(_SET_LIMIT, [usual], row=(str,))
 
 
 def _is_worth_it(estimate: Bloat | None) -> bool:

@@ -10,6 +10,7 @@ from engine.domain.requests import Operation
 from engine.domain.statuses import Status
 from engine.domain.thresholds import Thresholds
 from engine.targets.postgres.advising import sampling
+from engine.targets.postgres.advising.collect import collect_condition
 from tests.engine.targets.server_session import connected, run
 from tests.postgres_databases import Database, as_admin
 
@@ -187,3 +188,37 @@ async def test_deletes_that_the_server_counts_twice_make_no_rebuild(database: Da
     assert [
         name for name, result in results.items() if name == "public.notes" and result.status is Status.COMPLETED
     ] == []
+
+
+@pytest.mark.parametrize("budget", [None, 1.0])
+async def test_measuring_leaves_the_time_limit_of_queries_as_it_was(database: Database, budget: float | None) -> None:
+    database(
+        "CREATE EXTENSION pgstattuple",
+        "CREATE TABLE item AS SELECT g AS id, point(g, g) AS place FROM generate_series(1, 20000) AS g",
+        "CREATE INDEX corners ON item USING gist (place)",
+    )
+    async with connected(database.url, writing=False) as session:
+        reader = session._reader
+        before = await reader.row("SHOW statement_timeout", row=(str,))
+        await collect_condition(reader, LIMITS, budget=budget)
+        assert await reader.row("SHOW statement_timeout", row=(str,)) == before
+
+
+@pytest.mark.parametrize("budget", [None, 1.0])
+async def test_a_connection_that_ends_while_an_index_is_measured_ends_nothing_else(
+    database: Database, budget: float | None
+) -> None:
+    database(
+        "CREATE EXTENSION pgstattuple",
+        "CREATE TABLE item AS SELECT point(g, g) AS place FROM generate_series(1, 100000) AS g",
+        "CREATE INDEX corners ON item USING gist (place)",
+        "VACUUM ANALYZE item",
+        "CREATE ROLE joe LOGIN IN ROLE pg_monitor",
+        "CREATE OR REPLACE FUNCTION pgstattuple(reloid regclass, OUT table_len int8, OUT tuple_count int8,"
+        " OUT tuple_len int8, OUT tuple_percent float8, OUT dead_tuple_count int8, OUT dead_tuple_len int8,"
+        " OUT dead_tuple_percent float8, OUT free_space int8, OUT free_percent float8) LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$",
+    )
+    async with connected(database.as_user("joe"), writing=False) as session:
+        condition = await collect_condition(session._reader, LIMITS, budget=budget)
+    assert [index.shown for index in condition.indexes] == ["public.corners"]
