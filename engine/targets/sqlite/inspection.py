@@ -16,6 +16,7 @@ from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.planning.operation_specs import ROLLBACK_JOURNAL_LOCKS, SPECS
+from engine.targets.sqlite.reading.catalog import Summary
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import state_of, why_read_only
 
@@ -41,9 +42,10 @@ class SqliteInspection:
         self._as_opened = (ROLLED_BACK,) if database.rolled_back else ()
         self._path = database.file.path
         self._reader = Reader(database)
+        self._summary: Summary | None = None
 
     async def info(self, past: TargetHistory | None = None) -> TargetInfo:
-        summary = await self._reader.summary()
+        summary = self._summary = await self._reader.summary()
         return TargetInfo(
             url=target_url(self._path),
             engine=EngineName.SQLITE,
@@ -66,7 +68,7 @@ class SqliteInspection:
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
     ) -> tuple[tuple[Advice, ...], Measurement | None]:
-        measured = None
+        measured, summary = None, self._summary or await self._reader.summary()
         try:
             before = await asyncio.to_thread(state_of, self._path)
             is_known = past.measured is not None and past.measured.state == before != ""
@@ -77,11 +79,10 @@ class SqliteInspection:
                 self._path,
                 budget=budget,
                 wait=LockWait(self._database.lock_timeout, waiting=self._database.blockers.describe),
+                summary=summary,
                 tables=await self._reader.tables_uncounted(),
                 kept=kept,
             )
-            if not self._database.connection.takes_locks:  # then only its header says that it is in WAL mode
-                condition = replace(condition, is_wal=(await self._reader.summary()).is_wal)
         except sqlite3.Error as error:
             raise await self._reader.error(error) from error
         if budget is None and before and before == await asyncio.to_thread(state_of, self._path):

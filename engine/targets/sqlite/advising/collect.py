@@ -16,7 +16,7 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_interrupt
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
-from engine.targets.sqlite.reading.catalog import Table
+from engine.targets.sqlite.reading.catalog import Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.page_fill import LONGEST, PageFill, fill_of
 from engine.targets.sqlite.reading.readahead import Readahead
@@ -48,6 +48,7 @@ async def survey(
     *,
     budget: float | None,
     wait: statement.LockWait,
+    summary: Summary,
     tables: Sequence[Table],
     kept: KeptMeasurements | None = None,
 ) -> Condition:
@@ -55,6 +56,7 @@ async def survey(
 
     Args:
         budget: seconds for expensive queries: counting rows, and reading all pages; None for no limit.
+        summary: that of the database.
         tables: the tables of the database.
         kept: the measurements of an earlier full inspection, if nothing was written since.
 
@@ -64,7 +66,7 @@ async def survey(
     async def read(sql: str) -> list[Any]:
         return await statement.read(connection, sql, wait)
 
-    ((pages, page_size, free_pages, journal_mode, auto_vacuum, *_),) = await read(catalog.SUMMARY)
+    pages, page_size, free_pages = summary.pages, summary.page_size, summary.free_pages
     segments = await fts5_segments(read, await read(catalog.VIRTUAL_TABLES))
     statistics: list[Statistics]
     leaves: tuple[Leaves, ...] | None
@@ -90,8 +92,8 @@ async def survey(
         pages=pages,
         page_size=page_size,
         free_pages=free_pages,
-        gives_pages_back=auto_vacuum == catalog.INCREMENTAL,
-        is_wal=journal_mode == "wal",
+        gives_pages_back=summary.auto_vacuum == catalog.INCREMENTAL,
+        is_wal=summary.is_wal,
         wal_size=wal_size,
         file_size=of_file,
         changed_at=changed[0],

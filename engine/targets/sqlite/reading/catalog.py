@@ -176,8 +176,9 @@ class Summary:
 
     @property
     def facts(self) -> Facts:
-        """The summary as facts, for the store and for screens."""
-        return {name: getattr(self, name) for name in _FACTS}
+        """The summary as facts, for the store and for screens. The size is that of the file with its log written back:
+        a new database may be in its log alone."""
+        return {name: getattr(self, name) for name in _FACTS} | {"size": max(self.size, self.pages * self.page_size)}
 
 
 _FACTS: Final = tuple(field.name for field in fields(Summary) if field.name != "auto_vacuum")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.targets import resolve
 from engine.targets.lock_impact import LockImpact
 from engine.targets.plans import Verdict
 from engine.targets.sqlite.target import SqliteTarget
+from engine.targets.step_execution import StepContext
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
@@ -99,6 +101,31 @@ async def test_vacuum_says_what_it_needs_and_why(tmp_path: Path, journal_mode: s
     assert "while it copies" in step.after_cancel
     assert step.disk_needed is not None
     assert 0 < step.disk_needed < 2 * path.stat().st_size
+
+
+@pytest.mark.parametrize("swap", [False, True])
+async def test_the_size_before_vacuum_counts_what_is_in_the_log_alone(tmp_path: Path, *, swap: bool) -> None:
+    path = tmp_path / "a.db"
+    app = sqlite3.connect(path, isolation_level=None)
+    app.executescript("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t(a)")
+    app.execute("INSERT INTO t VALUES (zeroblob(2000000))")
+    app.execute("DELETE FROM t")
+    app.execute("INSERT INTO t VALUES (zeroblob(1000000))")
+    shutil.copy(path, crashed := tmp_path / "crashed.db")
+    shutil.copy(f"{path}-wal", f"{crashed}-wal")
+    ((in_all,),) = app.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+    app.close()
+    in_file = crashed.stat().st_size
+    async with resolve(str(crashed)).connect(lock_timeout=1) as session:
+        await session.lock()
+        planned = await session.plan(Operation.VACUUM, Options(swap=swap))
+        before = await planned.facts()
+        for step in planned.plan.steps:
+            assert (await planned.execute(step, StepContext())).status is Status.COMPLETED
+        after = await planned.facts()
+    assert in_file < 100_000
+    assert before["size"] == in_all > 2_000_000
+    assert after["size"] == crashed.stat().st_size < 1_100_000
 
 
 async def test_vacuum_in_wal_mode_reads_what_its_checkpoint_answers(tmp_path: Path) -> None:

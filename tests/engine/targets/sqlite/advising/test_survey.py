@@ -13,6 +13,7 @@ import pytest
 from engine.domain.advice import Level, TargetHistory
 from engine.domain.requests import Operation
 from engine.system.sqlite_threads import in_its_thread
+from engine.targets import resolve
 from engine.targets.sqlite.advising.advice import advise
 from engine.targets.sqlite.advising.collect import QueryBudget, survey
 from engine.targets.sqlite.advising.condition import Condition, Statistics
@@ -20,7 +21,10 @@ from engine.targets.sqlite.advising.space_advice import waste_of
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import connection_uri, quote
 from engine.targets.sqlite.connection.statement import LockWait
+from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.reading.catalog import Summary
 from engine.targets.sqlite.reading.shape import read_tables
+from engine.targets.sqlite.session import SqliteSession
 from tests.sqlite_files import HOSTILE_INDEX_NAMES, content, files_beside, make_database, transaction
 
 LOCK_TIMEOUT = 1.0
@@ -35,10 +39,19 @@ async def opened(path: Path) -> AsyncIterator[aiosqlite.Connection]:
         await statement.close(connection)
 
 
+async def summary_of(path: Path) -> Summary:
+    async with resolve(str(path)).connect(lock_timeout=LOCK_TIMEOUT, planning=True) as session:
+        assert isinstance(session, SqliteSession)
+        return await session._reader.summary()
+
+
 async def condition_of(path: Path, budget: float | None = None) -> Condition:
+    summary = await summary_of(path)
     async with opened(path) as connection:
         tables = await in_its_thread(connection, lambda db: read_tables(lambda sql: db.execute(sql).fetchall()))
-        return await survey(connection, str(path), budget=budget, wait=LockWait(LOCK_TIMEOUT), tables=tables)
+        return await survey(
+            connection, str(path), budget=budget, wait=LockWait(LOCK_TIMEOUT), summary=summary, tables=tables
+        )
 
 
 def known_of(condition: Condition) -> dict[str, Statistics]:
@@ -273,9 +286,20 @@ async def test_what_would_never_end_is_cut_when_its_time_is_over(database: Path)
 
 
 async def test_a_database_that_somebody_has_locked_is_not_waited_for_long(database: Path) -> None:
+    summary = await summary_of(database)
     async with opened(database) as connection:
         with transaction(database, "EXCLUSIVE"), pytest.raises(sqlite3.OperationalError, match="locked"):
-            await survey(connection, str(database), budget=None, wait=LockWait(0), tables=())
+            await survey(connection, str(database), budget=None, wait=LockWait(0), summary=summary, tables=())
+
+
+async def test_the_summary_is_read_once_for_the_facts_and_the_advice(database: Path) -> None:
+    async with resolve(str(database)).connect(lock_timeout=LOCK_TIMEOUT, planning=True) as session:
+        assert isinstance(session, SqliteSession)
+        run: list[str] = []
+        await session._reader.connection.set_trace_callback(run.append)
+        await session.info()
+        await session.advise(TargetHistory(now=0), budget=None)
+    assert run.count(catalog.SUMMARY) == 1
 
 
 async def test_a_page_that_cannot_be_read_leaves_the_rest_known(tmp_path: Path) -> None:
