@@ -29,7 +29,7 @@ async def test_a_rebuild_is_begun_again_after_a_restart_and_not_where_the_server
     own = own_server
     with own.running(), new_database(own) as database:
         filled(database, "item", 100_000)
-        async with asyncio.timeout(90), connected(database.url) as session:
+        async with asyncio.timeout(600), connected(database.url) as session:
             (step,) = (await session.plan(Operation.REBUILD, Options())).steps
             told = Told()
             running = asyncio.create_task(session.execute(step, StepContext(report=told)))
@@ -64,7 +64,7 @@ async def test_a_rebuild_that_a_shutdown_interrupts_is_begun_again_as_well(own_s
     own = own_server
     with own.running(), new_database(own) as database:
         filled(database, "item", 100_000)
-        async with asyncio.timeout(90), connected(database.url) as session:
+        async with asyncio.timeout(600), connected(database.url) as session:
             (step,) = (await session.plan(Operation.REBUILD, Options())).steps
             running = asyncio.create_task(session.execute(step, StepContext()))
             await until(database, runs("ALTER", "altering table"))
