@@ -93,6 +93,8 @@ WAITS: Final = "waits"
 end. A step that gave way and ran again has those of before, too."""
 WAITED_FOR: Final = "waited_for"
 """The fact of a step that gave up waiting, unless for a lock: what it waited for, a `WaitsFor`."""
+FOLLOWED: Final = "followed"
+"""The fact of a step that completed, where a further step of its job does the rest of the work on its object."""
 PAGES_BEFORE: Final = "pages_before"
 """The fact of an operation on a file: the map of its pages before the operation."""
 PAGES_AFTER: Final = "pages_after"
@@ -128,7 +130,7 @@ class Step:
         several = (self.effect or {}).get("objects")
         if isinstance(several, list | tuple):
             return tuple(map(str, several))
-        return (self.object,) if self.status is Status.COMPLETED else ()
+        return (self.object,) if self.status is Status.COMPLETED and FOLLOWED not in (self.effect or {}) else ()
 
     @property
     def gave_up_on_transactions(self) -> bool:

@@ -84,21 +84,21 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     to_vacuum = [table for table in permitted_tables if table.oid in vacuum]
     old = await aged_tables(reader) if to_vacuum else {}
     recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in to_rebuild})
+    analyzed_too = [table for table in to_vacuum if table.oid in vacuumed_and_analyzed]
+    only_vacuumed = [table for table in to_vacuum if table.oid not in vacuumed_and_analyzed]
+    first = [
+        *operation_steps.vacuum_steps(analyzed_too, with_analyze, version, vacuum, old),
+        *operation_steps.vacuum_steps(only_vacuumed, options, version, vacuum, old),
+    ]
     vacuum_steps = [
-        *operation_steps.vacuum_steps(
-            [table for table in to_vacuum if table.oid in vacuumed_and_analyzed], with_analyze, version, vacuum, old
-        ),
-        *[
-            replace(step, conflict=conflict_of(step, with_parent))
-            for step in operation_steps.vacuum_steps(
-                [table for table in to_vacuum if table.oid not in vacuumed_and_analyzed], options, version, vacuum, old
-            )
-        ],
+        *operation_steps.oldest_first(first, old),
+        *operation_steps.after_emergency(analyzed_too, with_analyze, version, old),
+        *operation_steps.after_emergency(only_vacuumed, options, version, old),
     ]
     steps = [
         *pg_repack_drops,
         *operation_steps.drop_steps(leftovers),
-        *operation_steps.oldest_first(vacuum_steps, old),
+        *(replace(step, conflict=conflict_of(step, with_parent)) for step in vacuum_steps),
         *operation_steps.analyze_steps(
             [table for table in to_analyze if table.oid not in vacuum], options, version, analyze
         ),

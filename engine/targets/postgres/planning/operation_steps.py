@@ -84,8 +84,27 @@ def vacuum_steps(
             settings=(*settings, *aged.settings),
             columns=columns.get(table.oid, ()) if asked.analyze else (),
         )
-        steps.append(step)
+        steps.append(replace(step, is_followed=_leaves_work(table, aged, options.server)))
     return oldest_first(longest_first(steps), old)
+
+
+def after_emergency(
+    tables: Iterable[Table],
+    options: Options,
+    version: int,
+    old: Mapping[int, Old],
+    columns: Columns = ALL_COLUMNS,
+) -> list[PgStep]:
+    """The usual VACUUM of the tables where that of the emergency left indexes or statistics. See `vacuum_steps`."""
+    left = [table for table in tables if _leaves_work(table, old.get(table.oid, NOT_OLD), options.server)]
+    reasons = {table.oid: "does what was left undone while only its age counted" for table in left}
+    return vacuum_steps(left, options, version, reasons, columns=columns)
+
+
+def _leaves_work(table: Table, aged: Old, asked: ServerOptions) -> bool:
+    """Whether VACUUM in an emergency leaves something undone; see `_in_emergency`."""
+    has_dead_entries = table.indexes > 0 and (table.dead_rows > 0 or not table.is_counted)
+    return aged.is_emergency and (asked.analyze or (asked.index_cleanup is None and has_dead_entries))
 
 
 def oldest_first(steps: Iterable[PgStep], old: Mapping[int, Old]) -> list[PgStep]:
@@ -99,7 +118,7 @@ def emergency(tables: Iterable[Table], old: Mapping[int, Old]) -> list[str]:
     number = sum(old.get(table.oid, NOT_OLD).is_emergency for table in tables)
     if not number:
         return []
-    how = "the oldest first, without ANALYZE, and with their indexes left for a later VACUUM"
+    how = "the oldest first, without ANALYZE and without their indexes. Both follow once all are young"
     return [f"{counted(number, 'table')} must become younger before the server refuses writes: {how}"]
 
 

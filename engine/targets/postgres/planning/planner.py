@@ -146,14 +146,18 @@ async def _vacuum(
     with_parent = {} if operation_steps.supports_only(version) else analyzed_with_parent(permitted, partitions)
     only_vacuumed = replace(options, server=replace(options.server, analyze=False))
     alone = [table for table in permitted if table.oid not in with_parent]
-    steps = [
+    others = [table for table in permitted if table.oid in with_parent]
+    first = [
         *operation_steps.vacuum_steps(alone, options, version, {}, old, in_scope.columns),
-        *[
-            replace(step, conflict=conflict_of(step, with_parent))
-            for step in operation_steps.vacuum_steps(
-                [table for table in permitted if table.oid in with_parent], only_vacuumed, version, {}, old
-            )
-        ],
+        *operation_steps.vacuum_steps(others, only_vacuumed, version, {}, old),
+    ]
+    vacuum_steps = [
+        *operation_steps.oldest_first(first, old),
+        *operation_steps.after_emergency(alone, options, version, old, in_scope.columns),
+        *operation_steps.after_emergency(others, only_vacuumed, version, old),
+    ]
+    steps = [
+        *(replace(step, conflict=conflict_of(step, with_parent)) for step in vacuum_steps),
         *operation_steps.analyze_steps(
             [table for table in alone if table.is_partitioned], options, version, {}, in_scope.columns
         ),

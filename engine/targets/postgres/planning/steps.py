@@ -133,6 +133,8 @@ class PgStep(PlannedStep):
     """Whether a check reads a whole table."""
     uncompared_command: str = ""
     """The command without the comparison, of a check that compares with another object."""
+    is_followed: bool = False
+    """Whether a further step does what this one leaves undone of its table."""
     is_compared_with: bool = False
     """Whether other checks compare with this object, so that its damage makes their findings doubtful."""
 

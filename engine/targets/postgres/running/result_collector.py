@@ -11,7 +11,7 @@ import psycopg
 
 from engine.domain.errors import TargetError
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import CLEANING_UP, Facts
+from engine.domain.steps import CLEANING_UP, FOLLOWED, Facts
 from engine.targets.command_monitor import MOST_ATTEMPTS, gave_way
 from engine.targets.postgres.connection.errors import GONE, INTERNAL, reports_damage
 from engine.targets.postgres.connection.names import qualified
@@ -88,6 +88,8 @@ class ResultCollector:
             checks.add(step, result, damaged)
         if result.status is Status.COMPLETED and step.method is Method.TEND_INDEX and step.subject is not None:
             result = replace(result, effect={"pages_covered": step.subject.table_pages})
+        if result.status is Status.COMPLETED and step.is_followed:
+            result = replace(result, effect={**(result.effect or {}), FOLLOWED: 1})
         if result.status is Status.COMPLETED and step.method.is_rebuild:
             result = replace(result, effect={**(result.effect or {}), **await self._rebuild_marks(step)})
         result = replace(result, warnings=(*result.warnings, *cleanup.warnings), failed_drops=cleanup.failed_drops)
