@@ -84,6 +84,8 @@ class ByHand:
     reason: str
     is_critical: bool = False
     """Whether the server is about to refuse writes."""
+    neighbors: Mapping[str, bool] = field(default_factory=dict)
+    """The other databases of its server that this is about, and whether each allows connections."""
 
     @property
     def urgency(self) -> str:

@@ -16,6 +16,7 @@ from engine.domain.advice import ByHand, all_by_hand
 from engine.domain.errors import DbtendError, TargetError
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
+from engine.inspection.told_once import told_once
 from tui.commands import output
 from tui.commands.advice_overview import BY_HAND, MANY, overview_lines
 from tui.commands.advising import adviser
@@ -69,7 +70,7 @@ def advise(args: argparse.Namespace, settings: Settings) -> int:
 
 async def _advice(
     targets: Sequence[TargetEntry], settings: Settings, budget: float | None
-) -> tuple[list[tuple[TargetEntry, tuple[Advice, ...]]], list[DbtendError]]:
+) -> tuple[list[tuple[TargetEntry, Sequence[Advice]]], list[DbtendError]]:
     """The advice for each target, and the errors of those that could not be inspected."""
     advice: list[tuple[TargetEntry, tuple[Advice, ...]]] = []
     errors: list[DbtendError] = []
@@ -86,7 +87,8 @@ async def _advice(
             errors.append(result)
         else:
             advice.append((entry, result))
-    return advice, errors
+    told = told_once([(entry.url, found) for entry, found in advice])
+    return [(entry, found) for (entry, _), found in zip(advice, told, strict=True)], errors
 
 
 def _word(one: Advice | ByHand) -> str:

@@ -22,6 +22,7 @@ from engine.domain.steps import Facts
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import due_check
 from engine.targets.needs import Need, advice_on, most_urgent, optimize, without_damaged
+from engine.targets.postgres.advising import old_neighbors
 from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
 from engine.targets.postgres.advising.findings import (
     Cause,
@@ -31,7 +32,7 @@ from engine.targets.postgres.advising.findings import (
     has_lost_counts,
     is_overdue,
 )
-from engine.targets.postgres.connection.names import quote, shown
+from engine.targets.postgres.connection.names import shown
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.condition import Condition
 from engine.targets.postgres.reading.needless_indexes import Duplicate, NeedlessIndexes, UnusedIndex
@@ -138,22 +139,7 @@ def _with_servers_view(item: Advice, condition: Condition, needs: Mapping[int, N
         facts["severity"] = CRITICAL
     if condition.old_neighbors:
         facts["old_neighbors"] = tuple(condition.old_neighbors)
-    return replace(item, reason="; ".join(texts), facts=facts, by_hand=_old_neighbors(condition.old_neighbors))
-
-
-def _old_neighbors(neighbors: Mapping[str, bool]) -> ByHand | None:
-    """Other databases that are near the wraparound, and whether they allow connections.
-
-    No operation on this one helps.
-    """
-    if not neighbors:
-        return None
-    where = f"{counted(len(neighbors), 'other database')} of this server near the wraparound: {listed([*neighbors], 3)}"
-    reason = f"{where}. VACUUM them, or the server refuses writes in every database"
-    if closed := [name for name, allows_connections in neighbors.items() if not allows_connections]:
-        allow = f"ALTER DATABASE {quote(closed[0])} ALLOW_CONNECTIONS true;"
-        reason += f". Connections to {listed(closed, 3)} must be allowed first. As a superuser: {allow}"
-    return ByHand(level=Level.SOON, reason=reason, is_critical=True)
+    return replace(item, reason="; ".join(texts), facts=facts, by_hand=old_neighbors.by_hand(condition.old_neighbors))
 
 
 def _in_doubt(condition: Condition, needs: TableFindings, names: Mapping[int, str]) -> str:

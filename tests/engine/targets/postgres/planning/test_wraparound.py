@@ -72,6 +72,7 @@ async def test_one_run_leaves_nothing_of_an_emergency(old: Database, operation: 
         (job,) = await engine.wait([job.id])
         (child,) = job.children
         assert child.status is Status.COMPLETED
+        assert child.after is not None
         first, second = [step for step in child.steps if step.object == "public.oldest"]
         assert (first.done, second.done) == ((), ("public.oldest",))  # a retry begins again before the second
         assert child.after["steps_completed"] == len({step.object for step in child.steps}) - 1
