@@ -71,10 +71,10 @@ class AttemptLock(ABC, Generic[C, S]):
 
     async def join(self, connection: C, server: S) -> None:
         """Share it with a connection that will run steps. Raises TargetError."""
+        self._forget_before(server)
+        self._joined.add(server.connection_id)  # before it shares: others that join now must not wait for it
         with self._reader.telling():
             await self.share(connection)
-        self._forget_before(server)
-        self._joined.add(server.connection_id)
         await self.take()
 
     async def _keeping(self) -> list[str]:
@@ -85,7 +85,8 @@ class AttemptLock(ABC, Generic[C, S]):
                 if self._holder is not connection and await self.try_to_take(connection):
                     self._holder = connection
                     self._holders.add(self._reader.server.connection_id)
-                others = await self.others(connection)
+                found = await self.others(connection)
+                others = {number: who for number, who in found.items() if number not in self._joined}
                 for lost in others.keys() & self._holders:  # a lost session of our own
                     await self.end(connection, lost)
                 if self._holder is not connection and not others:

@@ -65,13 +65,13 @@ class PostgresSession(ServerSession[Connection, Server]):
     lock_class = TargetLock
     _address: Address
     _reader: Reader
-    _for_first_step: tuple[Connection, Server] | None = None
-    """A connection that is open already."""
+    _ahead: Sequence[asyncio.Task[tuple[Connection, Server]]] = ()
+    """Connections for steps that are opened while these are planned."""
 
     async def _connect(self) -> tuple[Connection, Server]:
         """A connection for steps. Raises TargetError."""
-        opened, self._for_first_step = self._for_first_step, None
-        return await self._for_steps(*opened or await self._opened())
+        first, self._ahead = self._ahead[:1], self._ahead[1:]
+        return await self._for_steps(*await (first[0] if first else self._opened()))
 
     async def _opened(self) -> tuple[Connection, Server]:
         of_pool = self._first_server.is_pooled
@@ -123,32 +123,50 @@ class PostgresSession(ServerSession[Connection, Server]):
     async def plan(
         self, operation: Operation, options: Options, past: TargetHistory | None = None
     ) -> PostgresOperation:
-        before = self._begin_reading_facts() if self._holds_lock else None
+        before = self._begin_reading_facts(opens_two=(options.jobs or 1) > 1) if self._holds_lock else None
         plan = partial(self._plan, operation, options, past or NOTHING_KNOWN)
         planned = await plan()
+        await self._close_ahead(planned.parallel)
         # Before the first step: later, leftovers of concurrent steps would look the same.
         invalid = await invalid_oids(self._reader) if any(map(_rebuilds_concurrently, planned.steps)) else None
         again = plan if operation is Operation.OPTIMIZE else None
         return self.running(planned, options, invalid_before=invalid, plan_again=again, before=before)
 
-    def _begin_reading_facts(self) -> asyncio.Task[Facts]:
-        """Read the facts before the first step while it is planned, on its connection: the sizes of many files."""
-        reading = asyncio.create_task(self._facts_beside())
+    def _begin_reading_facts(self, *, opens_two: bool) -> asyncio.Task[Facts]:
+        """Read the facts before the first step while it is planned, on its connection: the sizes of many files.
+
+        `opens_two`: afterwards another step gets its connection, too.
+        """
+        first = asyncio.create_task(self._opened())
+        reading = asyncio.create_task(self._facts_beside(first))
+        self._ahead = [first, asyncio.create_task(self._opened_after(reading))] if opens_two else [first]
 
         async def end() -> None:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            if self._for_first_step is not None:
-                await self._for_first_step[0].close()
+            await self._close_ahead(0)
 
         self._operations.push_async_callback(end)
         return reading
 
-    async def _facts_beside(self) -> Facts:
+    async def _facts_beside(self, opening: asyncio.Task[tuple[Connection, Server]]) -> Facts:
         with contextlib.suppress(TargetError):
-            self._for_first_step = await self._opened()
-            return await self._reader.facts(self._for_first_step[0])
+            connection, _ = await asyncio.shield(opening)
+            return await self._reader.facts(connection)
         return await self._reader.facts()
+
+    async def _opened_after(self, reading: asyncio.Task[Facts]) -> tuple[Connection, Server]:
+        await asyncio.wait({reading})
+        return await self._opened()
+
+    async def _close_ahead(self, kept: int) -> None:
+        """Close connections that were opened for steps, but for the first ones."""
+        left, self._ahead = self._ahead[kept:], self._ahead[:kept]
+        for opening in left:
+            opening.cancel()
+            await asyncio.wait({opening})
+            if not opening.cancelled() and opening.exception() is None:
+                await opening.result()[0].close()
 
     def running(
         self,

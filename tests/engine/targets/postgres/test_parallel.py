@@ -208,3 +208,24 @@ async def test_what_is_left_by_rebuilds_that_ran_at_once_is_dropped_by_each(data
     assert "public.slow_number_ccnew was dropped" in warnings[1]
     assert [len(result.warnings) for result in results] == [1, 1]
     assert database.invalid_indexes() == []
+
+
+@pytest.mark.parametrize(("tables", "jobs", "open_then"), [(2, 2, 3), (1, 2, 2), (2, 1, 2)])
+async def test_the_first_steps_have_their_connections_when_they_are_planned(
+    database: Database, tables: int, jobs: int, open_then: int
+) -> None:
+    names = [f"t{number}" for number in range(tables)]
+    for name in names:
+        database(f"CREATE TABLE {name} (a int)")
+    ours = "FROM pg_stat_activity WHERE application_name = 'dbtend test 1/1'"
+    async with connected(database.url) as session:
+        await session.session.lock()
+        options = Options(jobs=jobs, objects=tuple(names))
+        planned = await session.session.plan(Operation.VACUUM, options)
+        assert len(planned.plan.steps) == tables
+        assert (await planned.facts())["tables"] == tables
+        await until(database, f"SELECT count(*) = {open_then} {ours}")
+        for step in planned.plan.steps:
+            assert (await planned.execute(step, StepContext())).status is Status.COMPLETED
+        assert database.value(f"SELECT count(*) {ours}") == open_then
+    await until(database, f"SELECT count(*) = 0 {ours}")

@@ -15,6 +15,7 @@ from engine.domain.errors import TargetBusyError
 from engine.domain.jobs import ChildJob
 from engine.store.sqlite import connections
 from engine.system.private_files import directory_of
+from engine.targets import resolve
 from engine.targets.postgres.session import PostgresSession
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import Process, python
@@ -169,6 +170,18 @@ async def test_a_lost_session_of_its_own_that_the_server_still_has_is_ended(data
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED
         assert database.value(OF_ATTEMPT) == reader.server.connection_id != first
         await lost.close()
+
+
+async def test_sessions_that_join_at_once_do_not_wait_for_each_other(database: Database) -> None:
+    waits: list[str] = []
+    target = resolve(database.url)
+    async with target.connect(lock_timeout=5, name="test 1/1", waiting=lambda why, *_: waits.append(why)) as session:
+        await session.lock()
+        assert isinstance(session, PostgresSession)
+        opened = await asyncio.gather(*(session._connect() for _ in range(8)))
+        for connection, _ in opened:
+            await connection.close()
+    assert waits == []
 
 
 async def test_two_processes_that_ask_at_once_never_both_have_it(database: Database) -> None:
