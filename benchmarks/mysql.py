@@ -8,7 +8,8 @@ rebuild   mariadb-check --optimize, and rebuild: some medium tables and many sma
 analyze   mariadb-check --analyze --persistent, and analyze: both collect statistics of columns and histograms
 needed    mariadb-check --optimize of all tables, and optimize, where a few of many have changed
 advice    how long the advice takes on many tables
-progress  how far percent and elapsed share are apart, in a first rebuild and in one with a history
+progress  how far percent and elapsed share are apart on average, and how far off the time left is at half time, for
+          each operation with none, one and two earlier runs of it; each round has a new history
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.server_runs import PastJob, in_turn, run_job
-from engine import Engine, Operation, Options, Request
+from engine import CheckLevel, Engine, Operation, Options, Request
+from engine.domain.thresholds import Thresholds
 from engine.targets.mysql.connection.server import Flavor
 from tests.mysql_server import NO_SERVER, MySqlServer, running_server, servers_found
 
@@ -119,12 +121,11 @@ class Bench:
             async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
                 return await self.run(engine, name, case, jobs)
 
-    async def run(self, engine: Engine, name: str, case: Case, jobs: int, *, watched: bool = False) -> PastJob:
-        """`watched`: record its progress."""
+    async def run(self, engine: Engine, name: str, case: Case, jobs: int) -> PastJob:
         request = Request(
             target=self.server.url(name), operations=(case.operation,), options=Options(jobs=jobs, confirmed=True)
         )
-        return await run_job(engine, request, watched=watched)
+        return await run_job(engine, request)
 
 
 async def compare(bench: Bench, case: Case, jobs: int) -> None:
@@ -160,14 +161,91 @@ async def advice(bench: Bench, content: Content) -> None:
     print(f"advice on {content.small:,} tables: {median(took):.2f} s, {bench.rounds} times", flush=True)
 
 
-async def progress(bench: Bench, case: Case) -> None:
-    with tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
-        async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
-            off = []
-            for _ in range(2):
-                with bench.a_copy(case.content) as name:
-                    off.append((await bench.run(engine, name, case, 2, watched=True)).points_off)
-    print(f"progress of rebuild, 2 at once: off by {off[0]:.1f} points in a first run, by {off[1]:.1f} with a history")
+LARGE: Final = (600_000, 200_000, 200_000)
+SMALL_LARGE: Final = (100_000, 30_000)
+"""Rows of the tables whose progress is watched."""
+EARLIER: Final = 3
+"""Runs of each operation in a round."""
+WATCHED: Final = {
+    "rebuild": (Operation.REBUILD, Options()),
+    "optimize": (Operation.OPTIMIZE, Options(limits=Thresholds(reclaim_soon=1_000_000))),
+    "full check": (Operation.CHECK, Options(check=CheckLevel.FULL)),
+    "analyze": (Operation.ANALYZE, Options()),
+}
+
+
+def make_large(bench: Bench, sizes: Sequence[int]) -> None:
+    with bench.server.admin("large", within=3600) as admin, admin.cursor() as cursor:
+        for number, rows in enumerate(sizes):
+            cursor.execute(
+                f"CREATE TABLE t{number} (id INT PRIMARY KEY, a INT, b VARCHAR(80), c VARCHAR(80), d DOUBLE)"
+            )
+            fill(bench, cursor, number, rows)
+            cursor.execute(f"ALTER TABLE t{number} ADD KEY (a), ADD KEY (b)")
+    settle(bench)
+
+
+def fill(bench: Bench, cursor: Any, number: int, rows: int) -> None:
+    """Put in the rows that are missing."""
+    if bench.server.flavor is Flavor.MYSQL:
+        cursor.execute("SET SESSION cte_max_recursion_depth = 10000000")
+    values = "seq, seq * 7919 % 1000003, LEFT(SHA2(seq, 256), 32), SHA2(seq, 256), seq / 3e0"
+    cursor.execute(f"INSERT IGNORE INTO t{number} SELECT {values} FROM {bench.numbers(rows)}")
+
+
+def halve(bench: Bench, sizes: Sequence[int]) -> None:
+    """Delete every second row, so that an optimize has something to do."""
+    with bench.server.admin("large", within=3600) as admin, admin.cursor() as cursor:
+        for number, rows in enumerate(sizes):
+            fill(bench, cursor, number, rows)
+            cursor.execute(f"DELETE FROM t{number} WHERE id % 2 = 0")
+    settle(bench)
+    with bench.server.admin("large", within=3600) as admin, admin.cursor() as cursor:
+        for number in range(len(sizes)):
+            cursor.execute(f"ANALYZE TABLE t{number}")
+
+
+def settle(bench: Bench) -> None:
+    """Wait until deleted rows are purged: that locks the tables for a moment, again and again."""
+    with bench.server.admin(within=3600) as admin, admin.cursor() as cursor:
+        if bench.server.flavor is Flavor.MARIADB:
+            cursor.execute("SET GLOBAL innodb_max_purge_lag_wait = 0")
+            return
+        for _ in range(600):
+            cursor.execute("SELECT count FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len'")
+            if cursor.fetchone()[0] < 50:
+                return
+            time.sleep(0.2)
+
+
+async def progress(bench: Bench, *, small: bool) -> None:
+    sizes = SMALL_LARGE if small else LARGE
+    with bench.server.admin(within=60) as admin, admin.cursor() as cursor:
+        cursor.execute("CREATE DATABASE large")
+    make_large(bench, sizes)
+    runs: dict[tuple[str, int], list[PastJob]] = {}
+    for _ in range(bench.rounds):
+        for name, (operation, options) in WATCHED.items():
+            with tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
+                async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
+                    for earlier in range(EARLIER):
+                        if operation is Operation.OPTIMIZE:
+                            halve(bench, sizes)
+                        request = Request(target=bench.server.url("large"), operations=(operation,), options=options)
+                        run = await run_job(engine, request, watched=True)
+                        runs.setdefault((name, earlier), []).append(run)
+    for (name, earlier), found in runs.items():
+        off = sorted(run.points_off for run in found if run.reported)
+        left = sorted(run.left_off for run in found if run.left_off is not None)
+        print(
+            f"{name:10} with {earlier} earlier: {median(run.whole for run in found):5.1f} s"
+            f" | percent {_spread(off, 'points')} | time left {_spread(left, '% of the whole')} | {len(found)} runs",
+            flush=True,
+        )
+
+
+def _spread(found: Sequence[float], unit: str) -> str:
+    return f"off by {median(found):.1f} {unit} ({found[0]:.1f} to {found[-1]:.1f})" if found else "not told"
 
 
 async def measure(bench: Bench, parts: Sequence[str], jobs: Sequence[int], *, small: bool) -> None:
@@ -179,7 +257,7 @@ async def measure(bench: Bench, parts: Sequence[str], jobs: Sequence[int], *, sm
         elif part == "advice":
             await advice(bench, known["needed"].content)
         else:
-            await progress(bench, known["rebuild"])
+            await progress(bench, small=small)
 
 
 def main(arguments: Sequence[str] = ()) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from engine import ChildJob, Engine, Request, Status
+from engine import ChildJob, Engine, Request, Status, remaining
 from engine.system.clock import now
 
 
@@ -21,7 +21,8 @@ class PastJob:
     """Of the steps, and of the inspection before them."""
     whole: float
     child: ChildJob
-    reported: Sequence[tuple[int, float]]
+    reported: Sequence[tuple[int, float, float | None]]
+    """Each with the seconds left, if told."""
 
     @property
     def points_off(self) -> float:
@@ -29,12 +30,20 @@ class PastJob:
         if not self.reported:
             raise RuntimeError("the run was too short: it reported no progress")
         began, ended = self.child.started_at or 0, self.child.finished_at or 0
-        return 100 * fmean(abs(share - (at - began) / (ended - began)) for at, share in self.reported)
+        return 100 * fmean(abs(share - (at - began) / (ended - began)) for at, share, _ in self.reported)
+
+    @property
+    def left_off(self) -> float | None:
+        """How far off the time left was at half time, in percent of the whole time; None if it was not told."""
+        began, ended = self.child.started_at or 0, self.child.finished_at or 0
+        half = (began + ended) / 2
+        at, _, left = min(self.reported, key=lambda one: abs(one[0] - half), default=(0, 0.0, None))
+        return None if left is None else 100 * abs((at - began + 1e6 * left) / (ended - began) - 1)
 
 
 async def run_job(engine: Engine, request: Request, *, watched: bool = False) -> PastJob:
     """Run one operation. `watched`: record its progress."""
-    reported: list[tuple[int, float]] = []
+    reported: list[tuple[int, float, float | None]] = []
     began = time.perf_counter()
     (job,) = await engine.submit([request])
     watching = asyncio.create_task(_watch(engine, job.id, reported)) if watched else None
@@ -51,13 +60,13 @@ async def run_job(engine: Engine, request: Request, *, watched: bool = False) ->
     return PastJob((ended - began_steps) / 1e6, (ended - child.started_at) / 1e6, whole, child, reported)
 
 
-async def _watch(engine: Engine, job: int, reported: list[tuple[int, float]]) -> None:
+async def _watch(engine: Engine, job: int, reported: list[tuple[int, float, float | None]]) -> None:
     """Record what the store says of the first child, ten times a second."""
     while True:
         (seen,) = await engine.jobs([job])
-        progress = seen.children[0].progress
-        if seen.children[0].status is Status.RUNNING and progress.fraction is not None:
-            reported.append((now(), progress.fraction))
+        child = seen.children[0]
+        if child.status is Status.RUNNING and child.progress.fraction is not None:
+            reported.append((now(), child.progress.fraction, remaining(child, now())))
         await asyncio.sleep(0.1)
 
 

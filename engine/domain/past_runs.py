@@ -22,6 +22,16 @@ class PastRun:
 
 
 @frozen
+class PastStep:
+    """A command that completed in earlier runs."""
+
+    seconds: float
+    """On average, without waits."""
+    course: tuple[int, ...] = ()
+    """See `COURSE`; of the newest run. Empty: not known."""
+
+
+@frozen
 class EstimatedRun:
     """A run that completed in full, and how long it was expected to take. Both in seconds, without waits."""
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from engine.domain.estimate_errors import SHORTEST
 from engine.domain.jobs import ChildJob, ParentJob, run_duration
 from engine.domain.median import median
+from engine.domain.past_runs import PastStep
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts
 
@@ -46,14 +47,14 @@ def with_estimates(
     jobs: Iterable[ParentJob],
     options: Options,
     before: Facts,
-    past_steps: Mapping[str, float] = MappingProxyType({}),
+    past_steps: Mapping[str, PastStep] = MappingProxyType({}),
 ) -> OperationPlan:
     """The plan with estimates from earlier runs.
 
     Args:
         jobs: of the target with this operation, newest first.
         before: facts of the database now.
-        past_steps: by command, the seconds it took.
+        past_steps: by command, how it went.
     """
     steps = with_past_durations(plan.steps, past_steps)
     return _estimated(replace(plan, steps=steps), expected_seconds(plan.operation, options, jobs, before))
@@ -89,23 +90,25 @@ def _place(target: str) -> tuple[str, str]:
     return found.scheme, found.netloc + found.query
 
 
-def with_past_durations(steps: Sequence[PlannedStep], past: Mapping[str, float]) -> tuple[PlannedStep, ...]:
+def with_past_durations(steps: Sequence[PlannedStep], past: Mapping[str, PastStep]) -> tuple[PlannedStep, ...]:
     """The steps with the seconds in `past`, by command, as estimates.
 
     Other steps are scaled to these by their own estimates or weights.
     """
     shares = {number: step.weight if step.estimate is None else step.estimate for number, step in enumerate(steps)}
-    known = [(past[step.command], shares[number] or 0.0) for number, step in enumerate(steps) if step.command in past]
-    in_proportion = sum(share for _, share in known)
+    known = {number: past[step.command] for number, step in enumerate(steps) if step.command in past}
+    in_proportion = sum(shares[number] or 0.0 for number in known)
     if not known:
         return tuple(steps)
-    scale = sum(seconds for seconds, _ in known) / in_proportion if in_proportion else None
+    scale = sum(one.seconds for one in known.values()) / in_proportion if in_proportion else None
 
-    def estimate(number: int, step: PlannedStep) -> float | None:
+    def with_past(number: int, step: PlannedStep) -> PlannedStep:
+        if (one := known.get(number)) is not None:
+            return replace(step, estimate=one.seconds, past_course=one.course)
         share = shares[number]
-        return past.get(step.command, share if share is None or scale is None else share * scale)
+        return replace(step, estimate=share if share is None or scale is None else share * scale)
 
-    return tuple(replace(step, estimate=estimate(number, step)) for number, step in enumerate(steps))
+    return tuple(with_past(number, step) for number, step in enumerate(steps))
 
 
 def expected_seconds(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> float | None:

@@ -12,7 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.option_specs import covers_whole_database
-from engine.domain.past_runs import RecordedBackup
+from engine.domain.past_runs import PastStep, RecordedBackup
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, MAX_FINDINGS, REPLACED_FILE, Facts, Micros
@@ -116,7 +116,7 @@ async def estimated(
         jobs = await store.history(where, before=None, limit=limit)
         if len(jobs) < limit or estimates.suffice(plan.operation, options, jobs):
             break
-    past_steps: Mapping[str, float] = {}
+    past_steps: Mapping[str, PastStep] = {}
     if any(child.operation is plan.operation and child.finished_at for job in jobs for child in job.children):
         past_steps = await store.past_steps(
             target, plan.operation, speed=options.server.speed, jobs=MAX_JOBS_READ, runs=estimates.RUNS

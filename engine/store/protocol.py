@@ -19,7 +19,7 @@ from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.past_runs import EstimatedRun, PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun, PastStep
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, Speed
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
@@ -147,8 +147,8 @@ class JobReader(Protocol):
 
     async def past_steps(
         self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
-    ) -> Mapping[str, float]:
-        """By command: its average seconds in the newest completed runs at this speed; see `past_runs`."""
+    ) -> Mapping[str, PastStep]:
+        """By command: how it went in the newest completed runs at this speed; see `past_runs`."""
 
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
         """When the objects of a database were last worked on, by its newest jobs and steps."""

@@ -14,7 +14,7 @@ from engine.domain.events import Change, ChangeKind
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
-from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
+from engine.domain.past_runs import EstimatedRun, PastRun, PastStep, RecordedBackup
 from engine.domain.requests import EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor
@@ -276,6 +276,21 @@ def decode_estimated_run(row: Row) -> EstimatedRun:
     target, operation, estimate, seconds = row
     checked({"target": target, "estimate": estimate, "seconds": seconds})
     return EstimatedRun(target, Operation(operation), estimate, seconds)
+
+
+def decode_past_steps(rows: Iterable[Row]) -> dict[str, PastStep]:
+    """The rows of `queries.PAST_STEPS`, by command. What is no course counts as none."""
+    return {str(command): PastStep(float(seconds), _course(course)) for command, seconds, course, *_ in rows}
+
+
+def _course(value: object) -> tuple[int, ...]:
+    try:
+        found = json.loads(value) if isinstance(value, str) else None
+    except ValueError:
+        return ()
+    if not isinstance(found, list) or not all(type(one) is int and one >= 0 for one in found):
+        return ()
+    return tuple(found)
 
 
 @sound("a batch")

@@ -51,6 +51,8 @@ class PlannedStep:
     """Bytes free at that place; None if next to none are needed, or if that is unknown."""
     estimate: float | None = None
     """Expected seconds; None where unknown."""
+    past_course: tuple[int, ...] = ()
+    """What was counted of its work in its last run, see `COURSE`; empty: not known."""
     mandatory_follow_up: bool = False
     """Whether the steps before it are incomplete without it: it runs if one of them completed, even after a cancel."""
     lost_without_next: bool = False

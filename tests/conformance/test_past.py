@@ -11,10 +11,10 @@ import pytest
 from engine.domain.advice import CompletedStep, Measurement, TargetRecords
 from engine.domain.claims import Outcome, Report
 from engine.domain.events import HistoryFilter
-from engine.domain.past_runs import EstimatedRun, PastRun, RecordedBackup
+from engine.domain.past_runs import EstimatedRun, PastRun, PastStep, RecordedBackup
 from engine.domain.requests import NO_SERVER_OPTIONS, EngineName, OnDuplicate, Operation, Speed
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Facts, Step
+from engine.domain.steps import COURSE, Facts, Step
 from engine.domain.turns import Turns
 from engine.history.estimates import JOBS_READ
 from engine.history.target_history import estimated
@@ -107,8 +107,17 @@ async def test_what_each_command_took(store: RescuingStore, clock: StoppedClock)
     waited = step(clock, 2, name="other", effect={"waited": 1.0})
     await run(store, clock, COMPLETED, step(clock), waited, step(clock, 3, name="third", status=Status.FAILED))
     found = await store.past_steps(SALES, Operation.VACUUM, speed=NO_SERVER_OPTIONS.speed, jobs=9, runs=9)
-    assert found == {"VACUUM main": 3.0, "VACUUM other": 2.0}
+    assert found == {"VACUUM main": PastStep(3.0), "VACUUM other": PastStep(2.0)}
     assert await store.past_steps(SALES, Operation.VACUUM, speed=Speed.GENTLE, jobs=9, runs=9) == {}
+
+
+async def test_the_course_of_a_command_is_that_of_its_newest_run(store: RescuingStore, clock: StoppedClock) -> None:
+    for course in ([3, 5], [4, 9], "no course", [-1]):
+        await run(store, clock, COMPLETED, step(clock, effect={COURSE: course}), step(clock, 2, name="other"))
+        found = await store.past_steps(SALES, Operation.VACUUM, speed=NO_SERVER_OPTIONS.speed, jobs=9, runs=9)
+        is_sound = isinstance(course, list) and course[0] > 0
+        assert found["VACUUM main"].course == (tuple(course) if is_sound else ())
+        assert found["VACUUM other"].course == ()
 
 
 async def test_what_was_done_last_to_each_table_of_a_server(store: RescuingStore, clock: StoppedClock) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.steps import (
+    COURSE,
     EXPECTED,
     FILE,
     MAX_FINDINGS,
@@ -333,6 +334,7 @@ _NOT_SHOWN: Final = frozenset(
         "backup_file",
         "backup_source",
         "backups_removed_bytes",
+        COURSE,
         EXPECTED,
         TIME_LEFT,
         FILE,

@@ -26,7 +26,7 @@ from engine.domain.job_outcomes import JobOutcome, child_outcome, outcome_of, sh
 from engine.domain.kept_page_map import KeptMaps, kept_maps
 from engine.domain.option_specs import OPTION_SPECS
 from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, UNSEEN, PageMap, ReadTimes
-from engine.domain.steps import PAGES_AFTER, PAGES_BEFORE, WAITS, Facts
+from engine.domain.steps import COURSE, PAGES_AFTER, PAGES_BEFORE, WAITS, Facts
 from engine.domain.store_reports import StoreCopied, StoreMade
 from tui.presentation.effect_summary import findings
 from tui.presentation.json_fields import fields
@@ -224,7 +224,7 @@ def _step(step: Step) -> Json:
         **fields(step, "number", "attempt", "object", "command", "status", "started_at", "finished_at"),
         "duration": _seconds(step),
         **fields(step, "error", "reason"),
-        "effect": {name: fact for name, fact in (step.effect or {}).items() if name != WAITS} or None,
+        "effect": {name: fact for name, fact in (step.effect or {}).items() if name not in {WAITS, COURSE}} or None,
     }
 
 

@@ -12,7 +12,7 @@ from engine.domain.advice import Measurement, TargetRecords
 from engine.domain.batches import Batch
 from engine.domain.events import Change, HistoryFilter, Pause
 from engine.domain.jobs import JobId, ParentJob
-from engine.domain.past_runs import EstimatedRun, PastRun
+from engine.domain.past_runs import EstimatedRun, PastRun, PastStep
 from engine.domain.requests import Operation, Speed
 from engine.domain.steps import Micros
 from engine.domain.turns import Turns
@@ -28,6 +28,7 @@ from engine.store.rows import (
     decode_jobs,
     decode_last_done,
     decode_measured,
+    decode_past_steps,
     decode_run,
     decode_turns,
 )
@@ -141,7 +142,7 @@ class JobReads(StoreBase):
 
     async def past_steps(
         self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
-    ) -> Mapping[str, float]:
+    ) -> Mapping[str, PastStep]:
         asked = {
             "target": self._stored(target),
             "operation": operation,
@@ -150,7 +151,7 @@ class JobReads(StoreBase):
             "runs": runs,
             "speed": speed,
         }
-        return {str(command): float(seconds) for command, seconds in await self._pool.rows(queries.PAST_STEPS, asked)}
+        return decode_past_steps(await self._pool.rows(queries.PAST_STEPS, asked))
 
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
         works, unfinished = await self._pool.together(

@@ -6,6 +6,7 @@ from typing import Final
 
 from engine.domain.requests import NO_SERVER_OPTIONS
 from engine.domain.statuses import LEFT_BY_WINDOW
+from engine.domain.steps import COURSE
 from engine.store.postgres.schema import LOCKS
 from engine.store.rows import JOB_COLUMNS
 from engine.store.schedule_rows import FIRING, STATE
@@ -137,11 +138,12 @@ _AT_THIS_SPEED: Final = f"coalesce(p.options::jsonb #>> '{{server,speed}}', '{NO
 PAST_STEPS: Final = f"""WITH run AS (
     SELECT c.parent_id, c.ordinal, c.attempt FROM ({_RUNS.format(only=_AT_THIS_SPEED)}) AS r
     JOIN child_job AS c ON (c.parent_id, c.ordinal) = (r.parent_id, r.ordinal))
-SELECT s.command, avg({_AT_WORK.format("s", "effect")})
+SELECT s.command, avg({_AT_WORK.format("s", "effect")}),
+    (array_agg(s.effect::jsonb ->> '{COURSE}' ORDER BY s.started_at DESC))[1]
 FROM run JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
 WHERE s.status = 'completed' GROUP BY s.command"""
 """How many seconds each command took on average, without its waits, in the steps that completed in these runs at this
-speed."""
+speed; and the course of the newest of them."""
 
 LAST_DONE: Final = """SELECT kind, object, finished_at, effect FROM (
     SELECT DISTINCT ON (kind, s.object) kind, s.object, s.finished_at, s.effect

@@ -38,6 +38,7 @@ from engine.store.rows import (
     decode_jobs,
     decode_last_done,
     decode_measured,
+    decode_past_steps,
     decode_run,
     decode_turns,
     storable,
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
     from engine.domain.claims import Claim, Outcome, Report
     from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
     from engine.domain.overview import Overview
-    from engine.domain.past_runs import EstimatedRun, PastRun
+    from engine.domain.past_runs import EstimatedRun, PastRun, PastStep
     from engine.domain.schedules import Firing, ScheduleState
     from engine.store import notification_rows, overview_rows, schedule_rows
     from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
@@ -767,10 +768,10 @@ class SqliteStore:
 
     async def past_steps(
         self, target: str, operation: str, *, speed: Speed, jobs: int, runs: int
-    ) -> Mapping[str, float]:
+    ) -> Mapping[str, PastStep]:
         values = {"target": target, "operation": operation, "newest": ANY_ID, "jobs": jobs, "runs": runs}
         values["speed"] = speed
-        return {str(command): float(seconds) for command, seconds in await self._read(queries.PAST_STEPS, values)}
+        return decode_past_steps(await self._read(queries.PAST_STEPS, values))
 
     async def turns(self, target: str, *, jobs: int, steps: int) -> Turns:
         def look(read: Reading) -> Turns:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.jobs import ChildJob, ParentJob
-from engine.domain.past_runs import EstimatedRun
+from engine.domain.past_runs import EstimatedRun, PastStep
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.history.estimates import (
@@ -149,14 +149,15 @@ def test_the_steps_come_to_what_it_took_before(shares: list[float | None], paral
 
 
 def test_a_step_takes_as_long_as_its_command_did_and_the_others_keep_their_shares() -> None:
-    past = {"REINDEX i0": 6.0, "REINDEX i1": 2.0, "REINDEX gone": 90.0}
+    past = {"REINDEX i0": PastStep(6.0, (1, 2)), "REINDEX i1": PastStep(2.0), "REINDEX gone": PastStep(90.0)}
+    assert [step.past_course for step in with_past_durations(plan(1, 3, 1).steps, past)] == [(1, 2), (), ()]
     assert [step.estimate for step in with_past_durations(plan(1, 3, 1).steps, past)] == [6, 2, 2]
     assert [step.estimate for step in with_past_durations(plan(None, None, 5).steps, past)] == [6, 2, 5]
     assert with_past_durations(plan(1, 3).steps, {}) == plan(1, 3).steps
 
 
 def test_a_plan_goes_by_what_each_step_took() -> None:
-    past = {"REINDEX i0": 3.0, "REINDEX i1": 1.0}
+    past = {"REINDEX i0": PastStep(3.0), "REINDEX i1": PastStep(1.0)}
     before = {"size": 100 * MB}
     operation = with_estimates(plan(1, 1), [job(8, operation=Operation.REINDEX)], Options(), before, past)
     assert [step.estimate for step in operation.steps] == [6, 2]

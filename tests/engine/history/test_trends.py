@@ -94,7 +94,8 @@ async def test_what_the_steps_of_past_runs_took_is_known_by_their_commands(store
             await store.finish(claim, FAILED, Report(steps=steps))
 
     async def took(operation: Operation, runs: int) -> Mapping[str, float]:
-        return await store.past_steps("sqlite:///sales.db", operation, speed=Speed.FULL, jobs=50, runs=runs)
+        found = await store.past_steps("sqlite:///sales.db", operation, speed=Speed.FULL, jobs=50, runs=runs)
+        return {command: step.seconds for command, step in found.items()}
 
     assert await took(Operation.VACUUM, 5) == {"VACUUM a": 3, "VACUUM b": 1}
     assert await took(Operation.VACUUM, 1) == {"VACUUM a": 4}
@@ -125,7 +126,8 @@ async def test_trap_what_a_step_took_at_another_speed_tells_nothing(store: Sqlit
         await store.finish(claim, FAILED, Report(steps=(step,)))
 
     async def took(speed: Speed, runs: int = 5) -> Mapping[str, float]:
-        return await store.past_steps("sqlite:///sales.db", "vacuum", speed=speed, jobs=50, runs=runs)
+        found = await store.past_steps("sqlite:///sales.db", "vacuum", speed=speed, jobs=50, runs=runs)
+        return {command: step.seconds for command, step in found.items()}
 
     assert await took(Speed.FULL) == {"VACUUM a": 2}
     assert await took(Speed.GENTLE, runs=1) == {"VACUUM a": 64}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import pymysql
@@ -40,6 +40,7 @@ _CHANGES: Final = {
     Flavor.MARIADB: _MARIADB.format(number="modified_counter", table="innodb_sys_tablestats"),
     Flavor.MYSQL: "SELECT name, modified_counter FROM information_schema.innodb_tablestats",
 }
+_IDS: Final = "SELECT name, CAST(table_id AS SIGNED) FROM information_schema.innodb_tables"
 _STATISTICS: Final = """
 SELECT table_name, CAST(UNIX_TIMESTAMP(last_update) AS SIGNED) FROM mysql.innodb_table_stats
 WHERE database_name = DATABASE()
@@ -65,6 +66,15 @@ async def table_sizes(reader: Reader) -> Mapping[str, int] | None:
 async def file_paths(reader: Reader) -> Mapping[PartName, str] | None:
     """Paths relative to the data directory of the server; None without the right to see them. Raises TargetError."""
     return _by_part(reader, await tablespaces(reader, _PATHS[reader.server.flavor], row=(str, str | None)))
+
+
+async def ids_of_table(reader: Reader, table: str) -> Collection[int]:
+    """The numbers that InnoDB of MySQL has for a table and its partitions; none without the right to see them.
+
+    Raises TargetError.
+    """
+    found = _by_part(reader, await rows_if_allowed(reader, _IDS, row=(str, int))) or {}
+    return {number for (name, _), number in found.items() if name == reader.server.file_name(table)}
 
 
 async def changes(reader: Reader) -> Mapping[PartName, int] | None:

@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import pymysql
 
+from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
+from engine.system.local_servers import milliseconds_of_thread
 from engine.targets.command_monitor import CommandMonitor, WatchedCommand
 from engine.targets.mysql.connection.errors import is_disk_full, lost_connection
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
+from engine.targets.mysql.reading.files import ids_of_table
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.progress import Progress, Seen
 
 _MARIADB: Final = """
-SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), CAST(stage AS SIGNED), CAST(progress AS DOUBLE), 0, 0
+SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), CAST(stage AS SIGNED), CAST(progress AS DOUBLE),
+    CAST(tid AS SIGNED)
 FROM information_schema.processlist WHERE id IN ({ids})
 """
 _MYSQL: Final = """
-SELECT CAST(t.processlist_id AS SIGNED), COALESCE(t.processlist_command, ''), COALESCE(t.processlist_state, ''), 0,
-    0.0e0, CAST(COALESCE(e.work_completed, 0) AS SIGNED), CAST(COALESCE(e.work_estimated, 0) AS SIGNED)
-FROM performance_schema.threads AS t
-LEFT JOIN performance_schema.events_stages_current AS e ON e.thread_id = t.thread_id
-WHERE t.processlist_id IN ({ids})
+SELECT CAST(processlist_id AS SIGNED), COALESCE(processlist_command, ''), COALESCE(processlist_state, ''), 0, 0.0e0,
+    CAST(COALESCE(thread_os_id, 0) AS SIGNED)
+FROM performance_schema.threads WHERE processlist_id IN ({ids})
 """
 # For users without the right to read performance_schema.
 _PLAIN: Final = """
-SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), 0, 0.0e0, 0, 0
+SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), 0, 0.0e0, 0
 FROM information_schema.processlist WHERE id IN ({ids})
 """
-_ROW: Final = (int, str, str, int, float, int, int)
+_ROW: Final = (int, str, str, int, float, int)
 # The name ends with the connection in hexadecimal digits.
 _NEW_FILES: Final = r"""
 SELECT SUBSTRING_INDEX(name, '-', -1), CAST(file_size AS SIGNED) FROM information_schema.innodb_sys_tablespaces
 WHERE name LIKE '%/#sql-alter-%'
 """
+# Its stages name no thread unless their consumer is enabled, and have counted all pages long before the end.
+_WRITTEN: Final = r"""
+SELECT SUBSTRING_INDEX(file_name, '/', -1), CAST(sum_number_of_bytes_read + sum_number_of_bytes_write AS SIGNED)
+FROM performance_schema.file_summary_by_instance
+WHERE file_name LIKE '%/#sql-ib%' OR event_name = 'wait/io/file/innodb/innodb_temp_file'
+"""
+_NEW_FILE: Final = re.compile(r"#sql-ib(\d{1,18})-")
 _WAITING: Final = """
 SELECT COALESCE(db = DATABASE(), 0), COALESCE(info, ''), CAST(time AS SIGNED)
 FROM information_schema.processlist WHERE state LIKE 'Waiting for table%' AND id NOT IN ({ids})
@@ -57,6 +70,10 @@ WHERE m.object_type = 'TABLE' AND m.object_schema = DATABASE() AND m.object_name
 class Watched(WatchedCommand):
     step: MySqlStep
     progress: Progress
+    server_process: int | None = None
+    """The server, where it runs on this machine and is reached by its socket."""
+    table_ids: Collection[int] | None = None
+    """Of MySQL: see `ids_of_table`; None: not read yet."""
     blockers: str = ""
     """Who held the lock that it waited for last, as text."""
     waits_since: float | None = None
@@ -87,7 +104,7 @@ class Monitor(CommandMonitor[Watched]):
         super().__init__(reader)
         self._reader = reader
         self._query = _MARIADB if reader.server.flavor is Flavor.MARIADB else _MYSQL
-        self._sees_files = reader.server.flavor is Flavor.MARIADB
+        self._sees_files = True
         self._sees_locks = reader.server.flavor is Flavor.MYSQL
 
     async def poll(self) -> None:
@@ -102,12 +119,14 @@ class Monitor(CommandMonitor[Watched]):
                 raise
             self._query = _PLAIN
             return
-        files = await self._new_files()
-        for number, command, *seen in rows:
+        files = await self._files()
+        for number, command, *seen, thread in rows:
             watched = self.watched.get(number)
             if watched is None or command not in {"Query", "Execute"}:
                 continue
-            await self._update(watched, replace(Seen(*seen), new_file=files.get(number)))
+            is_seen = watched.server_process is not None and thread > 0
+            used = milliseconds_of_thread(watched.server_process or 0, thread) if is_seen else None
+            await self._update(watched, replace(Seen(*seen, *files.get(number, ())), used=used))
 
     async def _poll_without_disk(self) -> None:
         """The server has no room for the temporary table that a query of the process list takes."""
@@ -120,18 +139,40 @@ class Monitor(CommandMonitor[Watched]):
                 watched.note(seen, now)
                 watched.report(watched.progress.update(seen, now))
 
-    async def _new_files(self) -> dict[int, int]:
-        """The bytes of new files of tables, by the connection that writes them."""
-        if not self._sees_files or all(watched.step.method is not Method.REBUILD for watched in self.watched.values()):
+    async def _files(self) -> Mapping[int, tuple[int, ...]]:
+        """Of rebuilds, by their connection: the bytes of the new files, and of MySQL those of its files for sorting."""
+        rebuilding = {number: one for number, one in self.watched.items() if one.step.method is Method.REBUILD}
+        if not self._sees_files or not rebuilding:
             return {}
         try:
-            rows = await self._reader.rows_or_error(_NEW_FILES, row=(str, int))
+            if self._reader.server.flavor is Flavor.MARIADB:
+                rows = await self._reader.rows_or_error(_NEW_FILES, row=(str, int))
+                return {int(number, 16): (size,) for number, size in rows}
+            return await self._written(rebuilding)
         except pymysql.MySQLError as error:
             if lost_connection(error):
                 raise
             self._sees_files = False  # the user may not read them
             return {}
-        return {int(number, 16): size for number, size in rows}
+
+    async def _written(self, rebuilding: Mapping[int, Watched]) -> Mapping[int, tuple[int, ...]]:
+        rows = await self._reader.rows_or_error(_WRITTEN, row=(str, int))
+        new = Counter[int]()
+        for name, size in rows:
+            if found := _NEW_FILE.match(name):
+                new[int(found[1])] += size
+        sorting = sum(size for name, size in rows if not name.startswith("#sql-ib"))
+        for watched in rebuilding.values():
+            has_files = new and watched.has_begun and watched.waits_since is None
+            if has_files and watched.table_ids is None and watched.step.table is not None:
+                watched.table_ids = ()  # the server does not answer while another session has locked a table
+                with contextlib.suppress(TargetError):
+                    watched.table_ids = await ids_of_table(self._reader, watched.step.table.name)
+        return {
+            number: (sum(new[one] for one in watched.table_ids), sorting)
+            for number, watched in rebuilding.items()
+            if watched.table_ids
+        }
 
     async def _update(self, watched: Watched, seen: Seen) -> None:
         if seen.waits_for_lock and watched.step.table is not None:

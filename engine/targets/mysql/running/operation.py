@@ -16,9 +16,11 @@ from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Facts
+from engine.domain.steps import COURSE, Facts
+from engine.system.local_servers import process_of_server
 from engine.targets.command_monitor import gave_way
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
+from engine.targets.course import Course
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import CONNECTION_LOST, lost_connection
 from engine.targets.mysql.connection.server import Server
@@ -78,6 +80,8 @@ class Run:
     """Whether the connection was lost while the command ran."""
     kills: int | None = None
     """How many KILL statements the server had had before a check; None: not known, or no check."""
+    course: Course = ()
+    """What it counted of its work, for the next run."""
     was_ended: bool = False
     """Whether only its connection was lost: the server did not restart."""
 
@@ -187,6 +191,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         watched = Watched(
             step=step,
             progress=Progress(step, began=time.monotonic(), seconds=step.estimate),
+            server_process=process_of_server(pooled.connection.line),
             report=context.report,
             yield_after=self._options.server.yield_after if step.stops_safely else None,
         )
@@ -201,10 +206,11 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
                 answer = await statement.run(pooled.connection, command, self._reader, *stops)
         finally:
             self._monitor.unwatch(number)
+        course = watched.progress.course(time.monotonic())
         if was_interrupted(answer) and not await pooled.answers():  # MySQL, when it shuts down
             answer = Answer(error=pymysql.OperationalError(CONNECTION_LOST, "the server ended the connection"))
         lost = answer.error is not None and not answer.was_asked_to_stop and lost_connection(answer.error)
-        return Run(answer, watched, pooled.server, size_before, lost, kills_before)
+        return Run(answer, watched, pooled.server, size_before, lost, kills_before, course)
 
     async def _result(self, step: MySqlStep, run: Run, context: StepContext) -> StepResult:
         effect = with_sizes({}, run.size_before, await self._size(step)) if run.answer.error is None else {}
@@ -221,6 +227,8 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         is_yielding = run.watched.must_yield.is_set() and not context.cancel.is_set()
         if result.status is Status.CANCELLED and is_yielding:
             result = self._give_way(step, result)
+        if result.status is Status.COMPLETED and run.course:
+            result = replace(result, effect={**(result.effect or {}), COURSE: run.course})
         if step.method is Method.PURGE_UNDO:
             result = await self._with_left(result)
         if result.may_leave_something:

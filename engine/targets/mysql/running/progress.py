@@ -1,26 +1,30 @@
 """The percent of a command, from what the server shows of it: pure.
 
-MariaDB shows how large the new file of a table already is, or the stage of a copy; MySQL counts pages, and has counted
-them all long before its end. Where nothing is known the duration of an earlier run counts, or nothing.
+A rebuild writes a new file: MariaDB shows its size, or the stage of a copy, MySQL the bytes written to it and to the
+files in which it sorts. Of other commands it is seen how long their thread has used a processor, where the server runs
+on this machine: beside an earlier run that says how far they are. Where nothing is seen only the duration of that run
+counts.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.steps import WAITING, WaitsFor
-from engine.targets.mysql.planning.steps import MySqlStep
-from engine.targets.progress import ReportedFraction, approach_end, with_history
+from engine.targets.course import AlongCourse, Course, CourseRecorder
+from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.progress import ReportedFraction, approach_end, look_ahead, with_history
 from engine.targets.step_execution import StepProgress
 
 REPORT_AGE: Final = 0.2
 """Seconds."""
-COUNTED_BY: Final = 0.24
-"""The share of the time after which MySQL has counted all pages of a rebuild."""
 DISK_IS_FULL: Final = "the disk of the server is full, and the server waits for space: free some there"
 _COPYING: Final = 0.95
 """The share of copying in a rebuild by copy; the rest enables keys."""
+_SORTED_AT_FIRST: Final = 131_072
+"""Bytes that MySQL sorts in memory. Each further pass reads and writes all entries, in runs twice as long."""
 
 
 @frozen
@@ -32,12 +36,12 @@ class Seen:
     stage: int = 0
     """Of MariaDB: the stage of a copy, from 1."""
     stage_percent: float = 0.0
-    pages: int = 0
-    """Of MySQL: the pages that are done."""
-    of_pages: int = 0
-    """Of MySQL: how many pages there are."""
     new_file: int | None = None
-    """Of MariaDB: the bytes of the table's new file."""
+    """The bytes of the table's new files."""
+    sorting: int = 0
+    """Of MySQL: the bytes read and written for sorting, since the server started."""
+    used: int | None = None
+    """Milliseconds of a processor that its thread has used since it began."""
 
     @property
     def waits_for_space(self) -> bool:
@@ -54,34 +58,56 @@ class Progress:
 
     def __init__(self, step: MySqlStep, *, began: float, seconds: float | None) -> None:
         """`began`: by the clock of `update`. `seconds`: that it took before."""
-        self._size = step.table.used_bytes if step.table is not None else 0
-        self._began, self._seconds = began, seconds
-        self._counted_at: float | None = None
-        """When MySQL had counted all pages."""
+        self._table = step.table
+        self._counts_bytes = step.method is Method.REBUILD
+        self._seconds = seconds
+        self._along = AlongCourse(step.past_course, seconds) if step.past_course and seconds else None
+        self._recorder = CourseRecorder()
+        self._first: Seen | None = None
+        self._at = began
+        self._worked = 0.0
+        """Seconds until then, without waits."""
         self._fraction = ReportedFraction()
 
     def update(self, seen: Seen, now: float, blockers: str = "") -> StepProgress:
         """`blockers`: who holds the lock that it waits for, as text."""
+        passed, self._at = now - self._at, now
         if seen.waits_for_lock:
             phase = f"{WAITING}: {blockers or 'held by another session'}"
             return StepProgress(fraction=self._fraction.value, phase=phase, waits_for=WaitsFor.LOCK)
         if seen.waits_for_space:
             return StepProgress(fraction=self._fraction.value, phase=DISK_IS_FULL, waits_for=WaitsFor.SPACE)
-        elapsed = now - self._began
-        self._fraction.update(with_history(self._share(seen, elapsed), elapsed, REPORT_AGE, self._seconds))
+        self._worked += passed
+        self._first = self._first or seen
+        self._fraction.update(self._share(seen, self._count(seen, self._first)))
         return StepProgress(fraction=self._fraction.value, phase=seen.state.lower() or None)
 
-    def _share(self, seen: Seen, elapsed: float) -> float | None:
-        if seen.new_file is not None and self._size:
-            return approach_end(seen.new_file / self._size)
-        if seen.of_pages:
-            return self._by_pages(seen.pages / seen.of_pages, elapsed)
+    def course(self, ended: float) -> Course:
+        """What it has counted, for the next run. `ended`: by the clock of `update`."""
+        return self._recorder.course(self._worked + max(ended - self._at, 0.0))
+
+    def _count(self, seen: Seen, first: Seen) -> int | None:
+        """Of its work so far."""
+        if self._counts_bytes:
+            return None if seen.new_file is None else seen.new_file + seen.sorting - first.sorting
+        return None if seen.used is None or first.used is None else seen.used - first.used
+
+    def _share(self, seen: Seen, count: int | None) -> float | None:
+        if count is not None:
+            self._recorder.add(self._worked, count)
+            if self._along is not None:
+                return look_ahead(self._along.share(count, self._worked), self._worked, REPORT_AGE)
+        return with_history(self._modelled(seen, count), self._worked, REPORT_AGE, self._seconds)
+
+    def _modelled(self, seen: Seen, count: int | None) -> float | None:
+        if self._counts_bytes and count is not None and self._table is not None and self._table.used_bytes:
+            sorting = _sorted_bytes(self._table.index_bytes) if seen.sorting else 0
+            return approach_end(count / (self._table.used_bytes + sorting))
         if seen.stage:
             return _COPYING * seen.stage_percent / 100 if seen.stage == 1 else _COPYING
         return None
 
-    def _by_pages(self, share: float, elapsed: float) -> float:
-        if share < 1:
-            return COUNTED_BY * share
-        self._counted_at = self._counted_at or max(elapsed, REPORT_AGE)
-        return approach_end(COUNTED_BY * elapsed / self._counted_at)
+
+def _sorted_bytes(entries: int) -> float:
+    """What MySQL reads and writes to sort so many bytes of entries of indexes."""
+    return 2 * entries * max(math.log2(entries / _SORTED_AT_FIRST), 0.0) if entries else 0.0

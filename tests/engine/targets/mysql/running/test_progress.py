@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from engine.domain.requests import Options
 from engine.domain.steps import WaitsFor
+from engine.targets.course import Course
 from engine.targets.mysql.connection.server import Flavor
-from engine.targets.mysql.planning.operation_steps import rebuild_steps
+from engine.targets.mysql.planning.operation_steps import check_steps, rebuild_steps
+from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.running.progress import COUNTED_BY, DISK_IS_FULL, Progress, Seen
+from engine.targets.mysql.running.progress import DISK_IS_FULL, Progress, Seen
 
 SIZE = 264_000_000
-(STEP,) = rebuild_steps(
-    [Table(database="shop", name="item", engine="InnoDB", data_bytes=SIZE)], Options(), Flavor.MARIADB, {}
-)
+TABLE = Table(database="shop", name="item", engine="InnoDB", data_bytes=200_000_000, index_bytes=64_000_000)
+(STEP,) = rebuild_steps([TABLE], Options(), Flavor.MARIADB, {})
+(CHECK,) = check_steps([TABLE], [], Flavor.MARIADB, full=True)
 LASTS = 10.0
+POLLS = 50
 
 
-def fractions(of: list[Seen], seconds: float | None) -> list[float]:
-    progress = Progress(STEP, began=0.0, seconds=seconds)
-    return [progress.update(seen, LASTS * number / len(of)).fraction or 0.0 for number, seen in enumerate(of, 1)]
+def fractions(of: list[Seen], seconds: float | None, step: MySqlStep = STEP, lasts: float = LASTS) -> list[float]:
+    progress = Progress(step, began=0.0, seconds=seconds)
+    return [progress.update(seen, lasts * number / len(of)).fraction or 0.0 for number, seen in enumerate(of, 1)]
+
+
+def course(of: list[Seen], step: MySqlStep = STEP) -> Course:
+    progress = Progress(step, began=0.0, seconds=None)
+    for number, seen in enumerate(of, 1):
+        progress.update(seen, LASTS * number / len(of))
+    return progress.course(LASTS)
 
 
 def mean_error(found: list[float]) -> float:
     return sum(abs(one - number / len(found)) for number, one in enumerate(found, 1)) / len(found)
 
 
-def of_mysql(number: int) -> list[Seen]:
-    """It has counted all pages after a quarter of its time."""
-    shares = [min(step / number / COUNTED_BY, 1.0) for step in range(1, number + 1)]
-    return [Seen(state="altering table", pages=round(9_000 * share), of_pages=9_000) for share in shares]
+def of_mariadb() -> list[Seen]:
+    """It has written its file after four fifths of the time."""
+    return [Seen(state="altering table", new_file=min(SIZE, SIZE * number // 40)) for number in range(1, POLLS + 1)]
+
+
+def of_mysql() -> list[Seen]:
+    """It writes most of the file, sorts, and writes the rest; other tables were sorted before."""
+    found = []
+    for share in (number / POLLS for number in range(1, POLLS + 1)):
+        written = SIZE * (0.75 * min(share / 0.3, 1.0) + 0.25 * max(share - 0.8, 0.0) / 0.2)
+        sorted_ = 9_000 + round(1_200_000_000 * min(max(share - 0.3, 0.0) / 0.5, 1.0))
+        found.append(Seen(state="altering table", new_file=round(written), sorting=sorted_))
+    return found
+
+
+def of_check() -> list[Seen]:
+    """Its thread has run others before, and waits for the disk in the second half."""
+    shares = (number / POLLS for number in range(1, POLLS + 1))
+    return [Seen(state="", used=70_000 + round(4_000 * (share + min(share, 0.5)))) for share in shares]
 
 
 def test_a_server_whose_disk_is_full_is_shown_to_wait_for_space() -> None:
@@ -38,26 +67,32 @@ def test_a_server_whose_disk_is_full_is_shown_to_wait_for_space() -> None:
 
 
 def test_progress_never_goes_back_and_never_reaches_the_end() -> None:
-    by_file = [Seen(state="altering table", new_file=SIZE * number // 40) for number in range(1, 51)]
-    for seen in (by_file, of_mysql(50), [*of_mysql(50)[25:], *of_mysql(50)[:25]]):
-        for seconds in (None, 2.0, LASTS):
-            found = fractions(seen, seconds)
-            assert found == sorted(found)
-            assert found[-1] < 1
+    for step, seen in ((STEP, of_mariadb()), (STEP, [*of_mysql()[25:], *of_mysql()[:25]]), (CHECK, of_check())):
+        for with_course in (step, replace(step, past_course=course(seen, step))):
+            for seconds in (None, 2.0, LASTS):
+                found = fractions(seen, seconds, with_course)
+                assert found == sorted(found)
+                assert found[-1] < 1
 
 
-def test_with_a_history_progress_is_at_most_ten_points_off() -> None:
-    by_file = [Seen(state="altering table", new_file=SIZE * number // 50) for number in range(1, 51)]
-    unknown = [Seen(state="executing")] * 50
-    for seen in (by_file, of_mysql(50), unknown):
-        assert mean_error(fractions(seen, LASTS)) <= 0.1
+@pytest.mark.parametrize("lasts", [LASTS / 2, LASTS, 2 * LASTS])
+@pytest.mark.parametrize(("step", "seen"), [(STEP, of_mariadb()), (STEP, of_mysql()), (CHECK, of_check())])
+def test_with_a_history_progress_is_close_on_a_faster_or_slower_machine_too(
+    step: MySqlStep, seen: list[Seen], lasts: float
+) -> None:
+    found = fractions(seen, LASTS, replace(step, past_course=course(seen, step)), lasts)
+    assert mean_error(found) <= 0.05
+
+
+def test_where_only_the_earlier_duration_is_known_it_counts() -> None:
+    assert mean_error(fractions([Seen(state="executing")] * POLLS, LASTS, CHECK)) <= 0.1
 
 
 def test_without_a_history_what_the_server_shows_counts_and_else_nothing_is_claimed() -> None:
-    by_file = [Seen(state="altering table", new_file=SIZE * number // 50) for number in range(1, 51)]
-    assert mean_error(fractions(by_file, None)) <= 0.1
-    assert mean_error(fractions(of_mysql(50), None)) <= 0.15
+    assert mean_error(fractions(of_mariadb(), None)) <= 0.12
+    assert mean_error(fractions(of_mysql(), None)) <= 0.15
     assert Progress(STEP, began=0.0, seconds=None).update(Seen(state="Executing"), 1.0).fraction is None
+    assert Progress(CHECK, began=0.0, seconds=None).update(of_check()[9], 1.0).fraction is None
 
 
 def test_a_wait_for_a_lock_is_no_progress() -> None:
@@ -65,3 +100,10 @@ def test_a_wait_for_a_lock_is_no_progress() -> None:
     told = Progress(STEP, began=0.0, seconds=LASTS).update(waits, 5.0, "connection 7 (ann@web)")
     assert (told.fraction, told.waits_for) == (None, WaitsFor.LOCK)
     assert "connection 7" in (told.phase or "")
+
+
+def test_the_time_of_a_wait_is_no_work() -> None:
+    waits, works = Seen(state="Waiting for table metadata lock"), Seen(state="executing")
+    progress = Progress(CHECK, began=0.0, seconds=LASTS)
+    progress.update(waits, LASTS)
+    assert progress.update(works, LASTS + 1.0).fraction == pytest.approx(0.12)
