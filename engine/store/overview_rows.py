@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from engine.domain.overview import LastRun, ScheduleCounts
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
@@ -23,6 +25,12 @@ def decode_last_run(row: Row) -> LastRun:
             seconds=None if started_at is None else max(finished_at - started_at, 0) / 1e6,
             completed_at=completed_at,
         )
+
+
+@sound("the open jobs")
+def decode_open_jobs(rows: Iterable[Row]) -> dict[Status, int]:
+    """How many jobs have each status. Raises UnsoundRowError."""
+    return {Status(status): number for status, number in rows}
 
 
 def decode_schedule_counts(row: Row) -> ScheduleCounts:

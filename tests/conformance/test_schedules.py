@@ -17,11 +17,14 @@ from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.schedule_rows import KEPT_OF_EACH
+from engine.store.sqlite.store import SqliteStore
+from engine.system.clock import SteadyClock
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
 from tests.conformance.stores import RescuingStore, Stores, newest_change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 NIGHT = 22 * 3_600_000_000
 DAY = 86_400_000_000
@@ -200,6 +203,19 @@ async def test_a_clock_that_was_ahead_lets_none_start_early(stores: Stores) -> N
         clock.at += MINUTE
         await store.let_start()
         assert await store.claim("me") is not None
+
+
+async def test_a_clock_that_is_held_steady_starts_no_job_before_its_time(tmp_path: Path) -> None:
+    wall = StoppedClock(NIGHT + DAY)
+    clock = SteadyClock(wall=lambda: wall() * 1_000)
+    async with SqliteStore.open(tmp_path / "jobs.db", clock=clock) as store:
+        with clock.steady():
+            wall.at -= DAY  # it was a day ahead
+            await store.fire(due(NIGHT), [replace(job_on("a"), starts_at=NIGHT + MINUTE)], batch())
+            assert await store.claim("me") is None
+            wall.at += MINUTE
+            await store.let_start()
+            assert await store.claim("me") is not None
 
 
 def canaries(at: int) -> Sequence[NewJob]:

@@ -9,10 +9,9 @@ from typing import Final, Self
 
 from engine.domain.errors import StoreError
 from engine.domain.overview import Overview
-from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.domain.value_types import ANY_HOST
-from engine.store.overview_rows import decode_last_run, decode_schedule_counts
+from engine.store.overview_rows import decode_last_run, decode_open_jobs, decode_schedule_counts
 from engine.store.postgres import leadership
 from engine.store.postgres.admission import Admission
 from engine.store.postgres.change_watch import ChangeWatch
@@ -144,7 +143,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             at=await self._now(),
             surveys=tuple(decoded_surveys(self._here(await self._pool.rows(_SURVEYS))).values()),
             runs=tuple(runs),
-            open_jobs={Status(status): int(number) for status, number in await self._pool.rows(_OPEN_JOBS)},
+            open_jobs=decode_open_jobs(await self._pool.rows(_OPEN_JOBS)),
             schedules=tuple(map(decode_schedule_counts, await self._pool.rows(_SCHEDULES))),
             recipients=tuple(await self.recipient_states(list(await self.seen_by_recipients()))),
             workers=len(alive),

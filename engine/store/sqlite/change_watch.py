@@ -85,5 +85,5 @@ class ChangeWatch:
             self._waiters.wake()
 
     def _read_last_change(self) -> int:
-        row = self._connection.execute(LAST_CHANGE).fetchone()
-        return int(row[0]) if row else 0
+        (newest,) = self._connection.execute(LAST_CHANGE).fetchone()
+        return int(newest)

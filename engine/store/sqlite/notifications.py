@@ -72,8 +72,7 @@ FROM (SELECT value AS name FROM json_each(:names))"""
 def register(connection: sqlite3.Connection, names: Collection[str], at: Micros, since: Micros | None = None) -> None:
     """Register new recipients: they hear of events from now on, and of those since an earlier time."""
     since = at if since is None else min(since, at)
-    newest = connection.execute(LAST_CHANGE if since == at else BEFORE, {"since": since}).fetchone()
-    seen = newest[0] if newest else 0
+    (seen,) = connection.execute(LAST_CHANGE if since == at else BEFORE, {"since": since}).fetchone()
     connection.executemany(
         "INSERT OR IGNORE INTO recipient (name, seen, registered_at) VALUES (?, ?, ?)",
         [(storable(name), seen, since) for name in names],

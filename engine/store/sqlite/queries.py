@@ -69,7 +69,7 @@ BATCH_JOBS = f"{JOB} WHERE p.batch_id = :id"
 CHANGES = """SELECT seq, at, parent_id, ordinal, kind, old, new, attempt FROM event
 WHERE seq > :after ORDER BY seq LIMIT :limit"""
 
-LAST_CHANGE = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+LAST_CHANGE = "SELECT coalesce(max(seq), 0) FROM event"
 
 CANCEL_REQUESTS = """SELECT parent_id, ordinal FROM child_job
 WHERE owner = :owner AND cancel_requested_at IS NOT NULL AND recovering = 0"""

@@ -377,7 +377,7 @@ class SqliteStore:
     async def fire(self, firing: Firing, jobs: Sequence[NewJob], batch: NewBatch) -> Firing | None:
         submission = uuid.uuid4().hex
         return await self._writer.run(
-            lambda c: schedules.fire(c, firing, jobs, batch, self._clock(), submission, self._run)
+            lambda c: schedules.fire(c, firing, jobs, batch, self._wall(), submission, self._run)
         )
 
     async def record_firings(self, firings: Collection[Firing]) -> list[Firing]:
@@ -514,7 +514,7 @@ class SqliteStore:
             at=self._clock(),
             surveys=tuple(surveyed.values()),
             runs=tuple(runs),
-            open_jobs={Status(status): int(number) for status, number in await self._read(overview.OPEN_JOBS)},
+            open_jobs=overview_rows.decode_open_jobs(await self._read(overview.OPEN_JOBS)),
             schedules=tuple(map(overview_rows.decode_schedule_counts, await self._read(overview.SCHEDULES))),
             recipients=tuple(await self.recipient_states(list(await self.seen_by_recipients()))),
             workers=len(alive),

@@ -98,6 +98,28 @@ async def test_what_dbtend_never_writes_is_told(store_path: Path, table: str, co
     assert len(said) < 400
 
 
+async def test_the_changes_are_read_whatever_stands_in_the_table_of_the_last_numbers(store_path: Path) -> None:
+    await made(store_path)
+    with closing(sqlite3.connect(store_path)) as file:
+        file.execute("UPDATE sqlite_sequence SET seq = 'many'")
+        file.commit()
+    async with SqliteStore.open_read_only(store_path) as store:
+        assert store.last_change() == 3
+
+
+async def test_an_unknown_status_is_told_among_the_numbers_of_open_jobs(store_path: Path) -> None:
+    await made(store_path)
+    with closing(sqlite3.connect(store_path)) as file:
+        file.execute("PRAGMA ignore_check_constraints = ON")
+        drop_triggers(file)
+        file.execute("UPDATE parent_job SET status = 'donne'")
+        restore_triggers(file)
+        file.commit()
+    async with SqliteStore.open_read_only(store_path) as store:
+        with pytest.raises(StoreError, match="changed by hand"):
+            await store.overview()
+
+
 async def test_text_that_is_not_utf8_is_told(store_path: Path) -> None:
     await made(store_path)
     with closing(sqlite3.connect(store_path)) as file:
