@@ -161,16 +161,16 @@ async def advice(bench: Bench, content: Content) -> None:
     print(f"advice on {content.small:,} tables: {median(took):.2f} s, {bench.rounds} times", flush=True)
 
 
-LARGE: Final = (600_000, 200_000, 200_000)
+LARGE: Final = (300_000, 100_000, 100_000)
 SMALL_LARGE: Final = (100_000, 30_000)
 """Rows of the tables whose progress is watched."""
 EARLIER: Final = 3
 """Runs of each operation in a round."""
 WATCHED: Final = {
     "rebuild": (Operation.REBUILD, Options()),
-    "optimize": (Operation.OPTIMIZE, Options(limits=Thresholds(reclaim_soon=1_000_000))),
     "full check": (Operation.CHECK, Options(check=CheckLevel.FULL)),
     "analyze": (Operation.ANALYZE, Options()),
+    "optimize": (Operation.OPTIMIZE, Options(limits=Thresholds(reclaim_soon=1_000_000))),
 }
 
 
@@ -223,25 +223,25 @@ async def progress(bench: Bench, *, small: bool) -> None:
     with bench.server.admin(within=60) as admin, admin.cursor() as cursor:
         cursor.execute("CREATE DATABASE large")
     make_large(bench, sizes)
-    runs: dict[tuple[str, int], list[PastJob]] = {}
-    for _ in range(bench.rounds):
-        for name, (operation, options) in WATCHED.items():
+    for name, (operation, options) in WATCHED.items():
+        runs: list[list[PastJob]] = [[] for _ in range(EARLIER)]
+        for _ in range(bench.rounds):
             with tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
                 async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
-                    for earlier in range(EARLIER):
+                    for found in runs:
                         if operation is Operation.OPTIMIZE:
                             halve(bench, sizes)
                         request = Request(target=bench.server.url("large"), operations=(operation,), options=options)
-                        run = await run_job(engine, request, watched=True)
-                        runs.setdefault((name, earlier), []).append(run)
-    for (name, earlier), found in runs.items():
-        off = sorted(run.points_off for run in found if run.reported)
-        left = sorted(run.left_off for run in found if run.left_off is not None)
-        print(
-            f"{name:10} with {earlier} earlier: {median(run.whole for run in found):5.1f} s"
-            f" | percent {_spread(off, 'points')} | time left {_spread(left, '% of the whole')} | {len(found)} runs",
-            flush=True,
-        )
+                        found.append(await run_job(engine, request, watched=True))
+        for earlier, found in enumerate(runs):
+            off = sorted(run.points_off for run in found if run.reported)
+            left = sorted(run.left_off for run in found if run.left_off is not None)
+            print(
+                f"{name:10} with {earlier} earlier: {median(run.whole for run in found):5.1f} s"
+                f" | percent {_spread(off, 'points')} | time left {_spread(left, '% of the whole')}"
+                f" | {len(found)} runs",
+                flush=True,
+            )
 
 
 def _spread(found: Sequence[float], unit: str) -> str:

@@ -78,19 +78,21 @@ class Progress:
         if seen.waits_for_space:
             return StepProgress(fraction=self._fraction.value, phase=DISK_IS_FULL, waits_for=WaitsFor.SPACE)
         self._worked += passed
-        self._first = self._first or seen
-        self._fraction.update(self._share(seen, self._count(seen, self._first)))
+        self._fraction.update(self._share(seen, self._count(seen)))
         return StepProgress(fraction=self._fraction.value, phase=seen.state.lower() or None)
 
     def course(self, ended: float) -> Course:
         """What it has counted, for the next run. `ended`: by the clock of `update`."""
         return self._recorder.course(self._worked + max(ended - self._at, 0.0))
 
-    def _count(self, seen: Seen, first: Seen) -> int | None:
-        """Of its work so far."""
+    def _count(self, seen: Seen) -> int | None:
+        """Of its work so far, from the first time that any is seen; None: it is not seen."""
+        if (seen.new_file if self._counts_bytes else seen.used) is None:
+            return None
+        self._first = self._first or seen
         if self._counts_bytes:
-            return None if seen.new_file is None else seen.new_file + seen.sorting - first.sorting
-        return None if seen.used is None or first.used is None else seen.used - first.used
+            return (seen.new_file or 0) + seen.sorting - self._first.sorting
+        return (seen.used or 0) - (self._first.used or 0)
 
     def _share(self, seen: Seen, count: int | None) -> float | None:
         if count is not None:
