@@ -21,6 +21,13 @@ MESSAGE: Final = (
 _EVENT: Final = ("kind", "at", "target", "parent_id", "child", "schedule", "facts")
 
 
+def decode_seen(row: Row) -> tuple[str, int]:
+    """A recipient, and up to which change events were collected for it. Raises UnsoundRowError."""
+    name, seen = row
+    checked({"name": name, "number": seen})
+    return name, seen
+
+
 def decode_message(row: Row, events: Iterable[Row], number_of_events: int) -> Message:
     """Raises UnsoundRowError. An event that dbtend would not write is left out, and counted."""
     values = checked(dict(zip(MESSAGE, row, strict=True)))

@@ -13,7 +13,14 @@ from engine.domain.requests import Operation
 from engine.domain.schedules import Firing
 from engine.domain.statuses import Status
 from engine.domain.steps import Micros
-from engine.store.notification_rows import MESSAGE, MESSAGES_KEPT, MISSED_TOLD, decode_message, decode_recipient
+from engine.store.notification_rows import (
+    MESSAGE,
+    MESSAGES_KEPT,
+    MISSED_TOLD,
+    decode_message,
+    decode_recipient,
+    decode_seen,
+)
 from engine.store.postgres import values
 from engine.store.postgres.store_base import StoreBase
 from engine.store.row_checks import UnsoundRowError
@@ -73,7 +80,7 @@ class Notifications(StoreBase):
         return {str(name): int(number) for name, number in rows}
 
     async def seen_by_recipients(self) -> Mapping[str, int]:
-        return {str(name): int(seen) for name, seen in await self._pool.rows("SELECT name, seen FROM recipient")}
+        return dict(map(decode_seen, await self._pool.rows("SELECT name, seen FROM recipient")))
 
     async def collect_events(
         self, recipient: str, events: Sequence[Event], *, seen: int, calm: Collection[str] = ()

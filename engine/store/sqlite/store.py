@@ -272,7 +272,7 @@ class SqliteStore:
             liveness.remove_traces(self.path, run)
 
     async def claim(self, owner: str, parents: Collection[int] | None = None, run: str | None = None) -> Claim | None:
-        return await self._writer.run(lambda c: transactions.claim(c, owner, parents, self._clock(), run, self._wall()))
+        return await self._writer.run(lambda c: transactions.claim(c, owner, parents, self._clock(), self._wall(), run))
 
     async def finish(self, claim: Claim, outcome: Outcome, report: Report) -> None:
         await self._writer.run(lambda c: transactions.finish(c, claim, outcome, report, self._clock()))
@@ -287,7 +287,7 @@ class SqliteStore:
     ) -> Claim | None:
         def both(c: sqlite3.Connection) -> Claim | None:
             transactions.finish(c, claim, outcome, report, self._clock())
-            return transactions.claim(c, claim.owner, parents, self._clock(), run, self._wall())
+            return transactions.claim(c, claim.owner, parents, self._clock(), self._wall(), run)
 
         return await self._writer.run(both)
 
@@ -563,7 +563,7 @@ class SqliteStore:
         return await self._writer.run(lambda c: notifications.forget(c, kept))
 
     async def seen_by_recipients(self) -> Mapping[str, int]:
-        return {str(name): int(seen) for name, seen in await self._read(notifications.SEEN)}
+        return dict(map(notification_rows.decode_seen, await self._read(notifications.SEEN)))
 
     async def collect_events(
         self, recipient: str, events: Sequence[Event], *, seen: int, calm: Collection[str] = ()

@@ -265,14 +265,13 @@ def claim(
     owner: str,
     parents: Collection[int] | None,
     at: Micros,
+    wall: Micros,
     run: str | None = None,
-    wall: Micros | None = None,
 ) -> Claim | None:
     """The next pending child whose target is free: oldest parent first, in the order of its request.
 
-    `wall`: the wall-clock time for windows; None: `at`.
+    `wall`: the wall-clock time, by which windows open and close.
     """
-    wall = at if wall is None else wall
     enforce_time_limits(connection, wall)
     found = _next_to_run(connection, parents, run)
     if found is None:

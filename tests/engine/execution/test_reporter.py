@@ -170,7 +170,7 @@ def test_r21_whatever_the_store_took_when_head_and_tail_are_there_in_the_end(chu
             with closing(connections.connect_writer(path)) as file:
                 file.execute("PRAGMA synchronous = OFF")
                 transactions.submit(file, [new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE, 1)
-                claim = transactions.claim(file, "me", None, 2)
+                claim = transactions.claim(file, "me", None, 2, 2)
                 assert claim is not None
                 takes = True
 

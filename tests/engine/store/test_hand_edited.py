@@ -120,6 +120,18 @@ async def test_an_unknown_status_is_told_among_the_numbers_of_open_jobs(store_pa
             await store.overview()
 
 
+async def test_an_odd_number_of_a_recipient_is_told(store_path: Path) -> None:
+    await made(store_path)
+    async with SqliteStore.open(store_path) as store:
+        await store.register_recipients(["ops"])
+    with closing(sqlite3.connect(store_path)) as file:
+        file.execute("UPDATE recipient SET seen = -1")
+        file.commit()
+    async with SqliteStore.open_read_only(store_path) as store:
+        with pytest.raises(StoreError, match="changed by hand"):
+            await store.seen_by_recipients()
+
+
 async def test_text_that_is_not_utf8_is_told(store_path: Path) -> None:
     await made(store_path)
     with closing(sqlite3.connect(store_path)) as file:

@@ -144,7 +144,7 @@ def any_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             job = new_job(f"db{number % 20}", deadline_at=10**9 if number % 2 else None)
             parent_id, *_ = transactions.submit(connection, [job], OnDuplicate.MERGE, number)
             if request.param != "all pending":
-                while claim := transactions.claim(connection, "me", [parent_id], number):
+                while claim := transactions.claim(connection, "me", [parent_id], number, number):
                     transactions.finish(connection, claim, COMPLETED, Report(), number)
         connection.execute("COMMIT")
         if request.param != "nothing known":

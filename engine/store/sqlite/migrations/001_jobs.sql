@@ -1,5 +1,5 @@
 -- The durable record of jobs. Times are microseconds since the epoch, UTC.
--- Legal transitions and the event log are enforced by triggers that schema.py generates from engine/jobs.py.
+-- Legal transitions and the event log are enforced by triggers that schema.py generates from engine/domain/statuses.py.
 -- The statuses are written out as `=` chains: for an IN list SQLite builds a temporary b-tree at every write.
 
 CREATE TABLE parent_job (

@@ -83,7 +83,7 @@ async def changes(reader: Reader) -> Mapping[PartName, int] | None:
     Raises TargetError.
     """
     rows = await rows_if_allowed(reader, _CHANGES[reader.server.flavor], row=(str, int | None))
-    if rows is not None and reader.server.flavor is Flavor.MYSQL:  # there names are encoded, as in paths
+    if rows and reader.server.flavor is Flavor.MYSQL and any("@" in name for name, _ in rows):  # encoded as in paths
         paths = await rows_if_allowed(reader, _PATHS[Flavor.MYSQL], row=(str, str | None)) or ()
         names = {(path or "").removeprefix("./").removesuffix(".ibd"): name for name, path in paths}
         rows = [(names.get(name) or _decoded(name), number) for name, number in rows]
