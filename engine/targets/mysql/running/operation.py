@@ -23,21 +23,21 @@ from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.course import Course
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import CONNECTION_LOST, lost_connection
-from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.planning.operation_specs import BLOCKS_NOBODY
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
-from engine.targets.mysql.reading.facts import facts, status
+from engine.targets.mysql.reading.facts import facts
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
-from engine.targets.mysql.reading.tables import Table
+from engine.targets.mysql.reading.tables import TRANSACTIONAL, Table
 from engine.targets.mysql.running import statement, throttling, undo
 from engine.targets.mysql.running.checking import Checks
 from engine.targets.mysql.running.monitor import Monitor, Watched
 from engine.targets.mysql.running.orphan_cleanup import end_lost, marked, recovery_data
 from engine.targets.mysql.running.progress import Progress
-from engine.targets.mysql.running.result import partial_effect, step_result, was_interrupted
+from engine.targets.mysql.running.result import partial_effect, said_of_killed, step_result, was_interrupted
 from engine.targets.mysql.running.sizes import Sizes
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.plans import OperationPlan, PlannedStep
@@ -50,7 +50,7 @@ CONNECTION_ENDED: Final = (
     "the connection was lost, though the server went on: an administrator ended it (KILL), or the network failed"
 )
 KILLED_CHECK: Final = (
-    "a KILL statement came to the server while it ran, and MariaDB says OK of a check that was killed, too. Check again"
+    "a KILL statement came to the server while it ran, which says {said} of a check that was killed, too. Check again"
 )
 
 
@@ -222,8 +222,8 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             blockers=run.watched.blockers,
             user=run.server.user,
         )
-        if result.status is Status.COMPLETED and run.kills != await self._kills(step):
-            result = StepResult(status=Status.FAILED, error=KILLED_CHECK)
+        if result.status is not Status.CANCELLED and (said := await self._said_of_killed(step, run)):
+            result = StepResult(status=Status.FAILED, error=KILLED_CHECK.format(said=said))
         is_yielding = run.watched.must_yield.is_set() and not context.cancel.is_set()
         if result.status is Status.CANCELLED and is_yielding:
             result = self._give_way(step, result)
@@ -253,10 +253,21 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         self._yields[step.command] += 1
         return gave_way(step.object, result, self._yields[step.command])
 
+    async def _said_of_killed(self, step: MySqlStep, run: Run) -> str:
+        """What a check says that may have been killed; "" if it was not."""
+        if step.method is not Method.CHECK or run.answer.error is not None:
+            return ""
+        said = said_of_killed(run.answer.rows, run.server.flavor)
+        return said if said and run.kills != await self._kills(step) else ""
+
     async def _kills(self, step: MySqlStep) -> int | None:
-        if step.method is Method.CHECK:
-            with contextlib.suppress(TargetError):
-                return await status(self._reader, "Com_kill")
+        """How many KILL statements the server has had, where it does not say of a check that it was killed."""
+        of_innodb = step.table is not None and step.table.engine in TRANSACTIONAL
+        if step.method is Method.CHECK and not (of_innodb and self._reader.server.flavor is Flavor.MYSQL):
+            with contextlib.suppress(TargetError, ValueError):
+                # MySQL does not have it in a table.
+                _, kills = await self._reader.row("SHOW GLOBAL STATUS LIKE 'Com_kill'", row=(str, str))
+                return int(kills)
         return None
 
     async def _size_before(self, step: MySqlStep) -> int | None:

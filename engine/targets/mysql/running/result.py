@@ -28,6 +28,7 @@ from engine.targets.mysql.connection.errors import (
     reason_of,
     server_message,
 )
+from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.operation_specs import BLOCKS_WRITERS
 from engine.targets.mysql.planning.rights import NEEDED, to_grant
 from engine.targets.mysql.planning.steps import Method, MySqlStep
@@ -92,6 +93,18 @@ def verdict(rows: Sequence[Row]) -> Verdict:
     notes = [*by_kind.get("note", ()), *by_kind.get("info", ())]
     # A row with other columns is no verdict.
     return Verdict(tuple(errors), tuple(by_kind.get("warning", ())), tuple(notes), tuple(by_kind.get("status", ())))
+
+
+def said_of_killed(rows: Sequence[Row], flavor: Flavor) -> str:
+    """What a check says, where the server says the same of one that was killed; else "".
+
+    MariaDB says OK of a table of InnoDB. Both say no more than Corrupt of one of MyISAM or Aria, which stays well.
+    """
+    found = verdict(rows)
+    if flavor is Flavor.MARIADB and found.is_well:
+        return found.statuses[0]
+    said = (*found.errors, *found.warnings, *found.statuses)
+    return said[0] if said == ("Corrupt",) else ""
 
 
 def was_interrupted(answer: Answer) -> bool:

@@ -11,6 +11,7 @@ from engine.domain.statuses import Reason
 from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import MySqlStep
+from engine.targets.mysql.running.operation import KILLED_CHECK
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult
 from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
@@ -63,8 +64,11 @@ async def _is_seen(database: MySqlDatabase, running: asyncio.Task[StepResult]) -
     return False
 
 
-async def test_a_check_that_was_killed_is_no_clean_check(database: MySqlDatabase) -> None:
-    filled(database, "item", 80_000)
+@pytest.mark.parametrize("engine", ["InnoDB", "MyISAM"])
+async def test_a_check_that_was_killed_is_no_clean_check_and_finds_no_damage(
+    database: MySqlDatabase, engine: str
+) -> None:
+    filled(database, "item", 80_000, engine=engine)
     async with asyncio.timeout(60), connected(database.url, writing=False) as session:
         for by_us in (True, False):
             for _ in range(30):  # it may come when the check is over
@@ -82,6 +86,25 @@ async def test_a_check_that_was_killed_is_no_clean_check(database: MySqlDatabase
             assert result.status is (Status.CANCELLED if by_us else Status.FAILED)
             assert (result.effect, result.error_is_finding) == (None, False)
             assert (await session.planned.facts())["complete"] is False
+
+
+async def test_a_kill_of_something_else_fails_a_check_only_where_the_server_tells_no_difference(
+    database: MySqlDatabase,
+) -> None:
+    filled(database, "item")
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=60, writing=False) as session:
+        (step,) = (await session.plan(Operation.CHECK, Options())).steps
+        with database.session("LOCK TABLES item WRITE") as locks, database.session() as another:
+            running = asyncio.create_task(session.execute(step, StepContext()))
+            await until(database, runs("CHECK", "Waiting for table metadata lock"))
+            database(f"KILL {another.thread_id()}")  # type: ignore[no-untyped-call]
+            locks.close()
+            result = await running
+        if database.flavor is Flavor.MYSQL:
+            assert (result.status, result.error) == (Status.COMPLETED, None)
+        else:
+            assert (result.status, result.error) == (Status.FAILED, KILLED_CHECK.format(said="OK"))
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
 
 
 async def test_a_task_that_is_cancelled_ends_its_command_first(database: MySqlDatabase) -> None:
