@@ -83,12 +83,17 @@ async def _opened(address: Address, name: str) -> Connection:
     """A logged in connection. Raises TargetError."""
     what = address.url
     typed = typed_passwords.typed_for(what)
+    reaching = asyncio.ensure_future(DaemonThreads(1).run(lambda: _reached(address)))
     try:
         async with asyncio.timeout(LOGIN_WITHIN):
-            options, path, sock = await DaemonThreads(1).run(lambda: _reached(address))
+            options, path, sock = await asyncio.shield(reaching)
+    except asyncio.CancelledError:
+        reaching.add_done_callback(_close_late)
+        raise
     except UsageError as error:
         raise TargetUnavailableError(what, f"{error.what}: {error.why}", error.hint) from None
     except (OSError, TimeoutError) as error:
+        reaching.add_done_callback(_close_late)
         raise connecting_error(what, error) from None
     password = typed or options.get("password", "")
     try:
@@ -111,6 +116,12 @@ async def _opened(address: Address, name: str) -> Connection:
             raise problem from None
         raise
     return connection
+
+
+def _close_late(reaching: asyncio.Future[tuple[Mapping[str, str], str, socket.socket]]) -> None:
+    """Close a socket that came too late."""
+    if not reaching.cancelled() and reaching.exception() is None:
+        reaching.result()[2].close()
 
 
 def _wire(address: Address, options: Mapping[str, str], name: str, password: str, *, is_local: bool) -> Wire:

@@ -147,9 +147,9 @@ class Connection:
         """Close the connection, also while a statement hangs."""
         if self.closed or self._turn.locked():
             self.hang_up()
-        with contextlib.suppress(TimeoutError, RuntimeError):
-            async with asyncio.timeout(STOPS_WITHIN):
-                await self._threads.run(self._wire.end)  # after a statement that hung there
+        ending = asyncio.ensure_future(self._threads.run(self._wire.end))  # after a statement that hung there
+        ending.add_done_callback(_retrieve)
+        await asyncio.wait({ending}, timeout=STOPS_WITHIN)
         self.hang_up()
         self.line.close()
 
