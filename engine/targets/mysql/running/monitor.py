@@ -139,7 +139,7 @@ class Monitor(CommandMonitor[Watched]):
                 watched.note(seen, now)
                 watched.report(watched.progress.update(seen, now))
 
-    async def _files(self) -> Mapping[int, tuple[int, ...]]:
+    async def _files(self) -> Mapping[int, tuple[int | None, ...]]:
         """Of rebuilds, by their connection: the bytes of the new files, and of MySQL those of its files for sorting."""
         rebuilding = {number: one for number, one in self.watched.items() if one.step.method is Method.REBUILD}
         if not self._sees_files or not rebuilding:
@@ -147,7 +147,7 @@ class Monitor(CommandMonitor[Watched]):
         try:
             if self._reader.server.flavor is Flavor.MARIADB:
                 rows = await self._reader.rows_or_error(_NEW_FILES, row=(str, int))
-                return {int(number, 16): (size,) for number, size in rows}
+                return {int(number, 16): (size, 0) for number, size in rows}
             return await self._written(rebuilding)
         except pymysql.MySQLError as error:
             if lost_connection(error):
@@ -155,7 +155,7 @@ class Monitor(CommandMonitor[Watched]):
             self._sees_files = False  # the user may not read them
             return {}
 
-    async def _written(self, rebuilding: Mapping[int, Watched]) -> Mapping[int, tuple[int, ...]]:
+    async def _written(self, rebuilding: Mapping[int, Watched]) -> Mapping[int, tuple[int | None, ...]]:
         rows = await self._reader.rows_or_error(_WRITTEN, row=(str, int))
         new = Counter[int]()
         for name, size in rows:
@@ -169,9 +169,8 @@ class Monitor(CommandMonitor[Watched]):
                 with contextlib.suppress(TargetError):
                     watched.table_ids = await ids_of_table(self._reader, watched.step.table.name)
         return {
-            number: (sum(new[one] for one in watched.table_ids), sorting)
+            number: (sum(new[one] for one in watched.table_ids) if watched.table_ids else None, sorting)
             for number, watched in rebuilding.items()
-            if watched.table_ids
         }
 
     async def _update(self, watched: Watched, seen: Seen) -> None:

@@ -38,8 +38,8 @@ class Seen:
     stage_percent: float = 0.0
     new_file: int | None = None
     """The bytes of the table's new files."""
-    sorting: int = 0
-    """Of MySQL: the bytes read and written for sorting, since the server started."""
+    sorting: int | None = None
+    """The bytes that MySQL has read and written for sorting since it started; MariaDB tells 0."""
     used: int | None = None
     """Milliseconds of a processor that its thread has used since it began."""
 
@@ -63,7 +63,8 @@ class Progress:
         self._seconds = seconds
         self._along = AlongCourse(step.past_course, seconds) if step.past_course and seconds else None
         self._recorder = CourseRecorder()
-        self._first: Seen | None = None
+        self._before: int | None = None
+        """What had been counted before it began."""
         self._at = began
         self._worked = 0.0
         """Seconds until then, without waits."""
@@ -86,13 +87,14 @@ class Progress:
         return self._recorder.course(self._worked + max(ended - self._at, 0.0))
 
     def _count(self, seen: Seen) -> int | None:
-        """Of its work so far, from the first time that any is seen; None: it is not seen."""
-        if (seen.new_file if self._counts_bytes else seen.used) is None:
+        """Of its work so far; None: that is not seen."""
+        counted = seen.sorting if self._counts_bytes else seen.used
+        if counted is None:
             return None
-        self._first = self._first or seen
-        if self._counts_bytes:
-            return (seen.new_file or 0) + seen.sorting - self._first.sorting
-        return (seen.used or 0) - (self._first.used or 0)
+        self._before = counted if self._before is None else self._before
+        if not self._counts_bytes:
+            return counted - self._before
+        return None if seen.new_file is None else seen.new_file + counted - self._before
 
     def _share(self, seen: Seen, count: int | None) -> float | None:
         if count is not None:
