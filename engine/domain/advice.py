@@ -240,6 +240,8 @@ class TargetHistory:
     now: Micros
     checked_at: Mapping[CheckLevel, Micros] = field(default_factory=dict)
     """When a check of each level was last clean. A full check counts as a quick one, too."""
+    first_quick_at: Micros | None = None
+    """When the first of the quick checks was clean that no full check came before; None: that of `checked_at`."""
     compared_at: Micros | None = None
     """When a full check last covered the whole database, clean or not: only it compares indexes with their tables."""
     checked_other_file: bool = False

@@ -74,6 +74,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     return TargetHistory(
         now=now,
         checked_at=checked.clean_at,
+        first_quick_at=checked.first_quick_at,
         compared_at=checked.compared_at,
         checked_other_file=checked.checked_other_file,
         damaged_indexes=damaged,
@@ -151,6 +152,8 @@ class CheckHistory:
     """The check that found the damage; without damage, the newest with findings."""
     compared_at: Micros | None = None
     """When a full check last covered the whole database, clean or not."""
+    first_quick_at: Micros | None = None
+    """When the oldest quick check after the last full one was clean."""
     checked_other_file: bool = False
     """Whether a check on record was of another file at the same path."""
     damaged_tables: dict[str, JobId] = field(default_factory=dict)
@@ -173,12 +176,16 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
     broken_rule_found: CheckFinding | None = None
     found: CheckFinding | None = None
     compared_at: Micros | None = None
+    first_quick_at: Micros | None = None
     outdated: set[CheckLevel] = set()
     outdated_elsewhere: set[CheckLevel] = set()
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
         level, findings = _level_of(facts), facts.get("findings")
         is_this = not files or FILE not in facts or facts[FILE] in files
+        is_whole = check.is_complete and covers_whole_database(Operation.CHECK, job.request.options)
+        if is_this and is_whole and findings == 0 and level is CheckLevel.QUICK and CheckLevel.FULL not in outdated:
+            first_quick_at = check.finished_at
         if not isinstance(findings, int) or level in (outdated if is_this else outdated | outdated_elsewhere):
             continue
         names = _names(facts.get("damaged_indexes"))
@@ -214,6 +221,7 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
         broken_rule_found=broken_rule_found,
         found=found,
         compared_at=compared_at,
+        first_quick_at=first_quick_at,
         checked_other_file=bool(outdated_elsewhere),
         damaged_tables=tables,
     )

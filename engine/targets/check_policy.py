@@ -45,7 +45,11 @@ def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> D
     if full is None and quick is None:
         # On a big database a quick check takes a tenth of the time, and shows whether it is urgent.
         never = f"no check on record{_of_this_file(past)}" if past.checked_other_file else "never checked"
-        return DueCheck(CheckLevel.QUICK, CheckCause.NEVER_CHECKED, f"{never}; a quick check is due, then a full one")
+        reason = f"{never}; a quick check is due, and a full one {_every(_first_full_after(limits))} later"
+        return DueCheck(CheckLevel.QUICK, CheckCause.NEVER_CHECKED, reason)
+    if full is None and quick is not None and _is_first(past.first_quick_at or quick, past, limits):
+        reason = f"the last clean check was {ago(quick, past)}, a quick one; a full one is due"
+        return DueCheck(None, None, f"{reason} {_every(_first_full_after(limits))} after the first")
     if full is None or past.now - full > limits.full_check_every * 1e6:
         none = f"no clean full check on record{_of_this_file(past)}"
         last = none if full is None else f"the last clean full check was {ago(full, past)}"
@@ -57,6 +61,17 @@ def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> D
         reason = f"{last}; a quick one is due every {_every(limits.quick_check_every)}"
         return DueCheck(CheckLevel.QUICK, CheckCause.QUICK_CHECK_OVERDUE, reason)
     return DueCheck(None, None, f"{last}, the last full one {ago(full, past)}")
+
+
+def _is_first(first: Micros, past: TargetHistory, limits: Thresholds) -> bool:
+    """Whether it is not long since the first check: one run is enough, as after it nothing is due."""
+    full_has_found_something = past.found is not None and past.found.is_all
+    return past.now - first <= _first_full_after(limits) * 1e6 and not full_has_found_something
+
+
+def _first_full_after(limits: Thresholds) -> float:
+    """Seconds from the first quick check to the first full one."""
+    return min(limits.quick_check_every, limits.full_check_every)
 
 
 def ago(at: Micros, past: TargetHistory) -> str:

@@ -98,6 +98,12 @@ def test_a_full_check_counts_as_a_quick_one() -> None:
     assert check_history(History().check(QUICK).jobs).clean_at == {QUICK: 1}
 
 
+def test_a_full_check_is_due_by_the_first_of_the_quick_ones_since() -> None:
+    assert check_history(History().check(QUICK).check(QUICK).jobs).first_quick_at == 1
+    assert check_history(History().check(QUICK).check(FULL).check(QUICK).check(QUICK).jobs).first_quick_at == 3
+    assert check_history(History().check(QUICK).check(FULL).jobs).first_quick_at is None
+
+
 def test_the_last_check_counts() -> None:
     said = check_history(History().check(FULL, "a", "b").check(FULL, "b", damage="page 3 is lost").jobs)
     assert said.damaged == {"b": JobId(2, 1)}

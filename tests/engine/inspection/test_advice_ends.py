@@ -121,6 +121,7 @@ async def found_damage(trial: Trial) -> None:
 async def quickly_checked(trial: Trial) -> None:
     await fresh(trial)
     await trial.run(Operation.CHECK, check=CheckLevel.QUICK)
+    trial.later = round((DEFAULT_THRESHOLDS.quick_check_every + DAY) * 1e6)
 
 
 async def month_old(trial: Trial) -> None:

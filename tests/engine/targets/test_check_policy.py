@@ -27,7 +27,11 @@ def found(*, is_all: bool) -> CheckFinding:
     ("past", "level", "cause"),
     [
         (checked(), QUICK, CheckCause.NEVER_CHECKED),
-        (checked(quick=0), FULL, CheckCause.NO_FULL_CHECK),
+        (checked(quick=0), None, None),  # one run is enough
+        (checked(quick=7), None, None),
+        (checked(quick=8), FULL, CheckCause.NO_FULL_CHECK),
+        (replace(checked(quick=0), first_quick_at=NOW - 6 * DAY), None, None),
+        (replace(checked(quick=0), first_quick_at=NOW - 8 * DAY), FULL, CheckCause.NO_FULL_CHECK),
         (checked(full=31), FULL, CheckCause.FULL_CHECK_OVERDUE),
         (checked(full=31, quick=1), FULL, CheckCause.FULL_CHECK_OVERDUE),
         (checked(full=8), QUICK, CheckCause.QUICK_CHECK_OVERDUE),

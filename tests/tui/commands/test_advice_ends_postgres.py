@@ -234,7 +234,7 @@ SITUATIONS: list[tuple[Cause | CheckCause, Situation]] = [
     (Cause.DAMAGE, make_damage),
     (CheckCause.NEVER_CHECKED, sql("CREATE EXTENSION amcheck")),
 ]  # fmt: skip
-CALL_FOR_A_CHECK: Final = [[CheckCause.INDEXES_REBUILT], [CheckCause.NO_FULL_CHECK]]
+CALL_FOR_A_CHECK: Final = [[CheckCause.INDEXES_REBUILT]]
 """Causes that a run with `--needed` may leave for the next one."""
 
 

@@ -93,7 +93,8 @@ def test_what_was_rebuilt_is_checked_again() -> None:
         (7, 7, Level.NONE, None),
         (29, 8, Level.SOON, CheckLevel.QUICK),
         (8, 8, Level.SOON, CheckLevel.QUICK),
-        (None, 0, Level.SOON, CheckLevel.FULL),
+        (None, 7, Level.NONE, None),
+        (None, 8, Level.SOON, CheckLevel.FULL),
         (None, None, Level.SOON, CheckLevel.QUICK),
     ],
 )
