@@ -86,6 +86,8 @@ class ByHand:
     """Whether the server is about to refuse writes."""
     neighbors: Mapping[str, bool] = field(default_factory=dict)
     """The other databases of its server that this is about, and whether each allows connections."""
+    without_neighbors: ByHand | None = None
+    """What else it is about."""
 
     @property
     def urgency(self) -> str:

@@ -32,7 +32,7 @@ from engine.fleet.file_search import Search, find_files
 from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order, short_name
 from engine.fleet.surveyed_elsewhere import databases_of_pattern, files_of_pattern, is_pattern_elsewhere
 from engine.targets import database_named, databases_of, file_elsewhere, file_named, url_of_all_databases
-from engine.targets.server_database import ServerDatabase
+from engine.targets.server_database import Access, ServerDatabase
 from engine.targets.sqlite.system.files import BESIDE
 
 if TYPE_CHECKING:
@@ -58,6 +58,17 @@ class LeftOut(StrEnum):
     """The file does not begin as SQLite databases do, and its name does not say that it is one."""
     NO_RIGHT = "no_right"
     """The user may not connect to this database."""
+    CLOSED = "closed"
+    """The database accepts no connections."""
+    INVALID = "invalid"
+    """The database is half dropped."""
+
+
+_BY_ACCESS: Final = {
+    Access.NO_RIGHT: LeftOut.NO_RIGHT,
+    Access.CLOSED: LeftOut.CLOSED,
+    Access.INVALID: LeftOut.INVALID,
+}
 
 
 @frozen
@@ -93,7 +104,7 @@ class _Candidate:
     """The status of a file; None if it cannot be read: opening it will say why."""
     database: str = ""
     """The name of a database on a server."""
-    may_connect: bool = True
+    access: Access = Access.OPEN
     is_member: bool = False
     """Whether a pattern stands for it."""
     base: str = ""
@@ -295,13 +306,14 @@ def _databases(entry: TargetEntry, listed_there: Sequence[ServerDatabase]) -> _R
     there = sorted(listed_there, key=lambda one: natural_order(one.name))
     matching = [one for one in there if matches_any((one.name,), (wanted,))]
     if not matching:
-        why = f"matches none of {counted(len(there), 'database')} that accept connections"
-        return UsageError(entry.url, why, f"there are {listed([one.name for one in there])}")
+        names = [one.name for one in there if one.access in {Access.OPEN, Access.NO_RIGHT}]
+        why = f"matches none of {counted(len(names), 'database')} that accept connections"
+        return UsageError(entry.url, why, f"there are {listed(names)}")
     return [
         _Candidate(
             entry=replace(entry, name=one.name, url=one.url, pattern=entry.url),
             database=one.name,
-            may_connect=one.may_connect,
+            access=one.access,
             is_member=True,
             long_name=f"{entry.name}/{one.name}",
         )
@@ -382,8 +394,8 @@ def _obvious_reason(one: _Candidate, exclude: Collection[str], *, alone: bool) -
     patterns = (*exclude, *one.entry.exclude)
     if patterns and matches_any(one.names, patterns):
         return LeftOut.EXCLUDED
-    if not one.may_connect:
-        return LeftOut.NO_RIGHT
+    if one.access is not Access.OPEN:
+        return _BY_ACCESS[one.access]
     if one.path is None or alone:
         return None
     if one.path.endswith(BESIDE):

@@ -56,7 +56,5 @@ async def databases_of_pattern(url: str, hosts: Hosts) -> Sequence[ServerDatabas
     place = urlsplit(all_of_it)
     known = await hosts.surveyed(f"{place.scheme}://{place.netloc}/", now() - LATELY)
     return [
-        ServerDatabase(name=database_named(one), url=one, may_connect=True)
-        for one in known
-        if url_of_all_databases(one) == all_of_it
+        ServerDatabase(name=database_named(one), url=one) for one in known if url_of_all_databases(one) == all_of_it
     ]

@@ -44,4 +44,5 @@ def _without(item: Advice, known: set[str]) -> Advice:
     if item.by_hand is None or known.isdisjoint(item.by_hand.neighbors):
         return item
     left = {name: allows for name, allows in item.by_hand.neighbors.items() if name not in known}
-    return replace(item, by_hand=old_neighbors.by_hand(left))
+    is_about_age = item.by_hand.is_critical
+    return replace(item, by_hand=old_neighbors.by_hand(left) if is_about_age else item.by_hand.without_neighbors)

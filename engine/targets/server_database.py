@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from engine.domain.frozen import frozen
 
 
+class Access(StrEnum):
+    """Whether a database can be connected to."""
+
+    OPEN = "open"
+    NO_RIGHT = "no_right"
+    """The user has no right to."""
+    CLOSED = "closed"
+    """It accepts no connections."""
+    INVALID = "invalid"
+    """It is half dropped: a DROP DATABASE was interrupted."""
+
+
 @frozen
 class ServerDatabase:
-    """A database that accepts connections."""
+    """A database of a server."""
 
     name: str
     url: str
-    may_connect: bool
-    """Whether the user has the right to connect to it."""
+    access: Access = Access.OPEN
 
 
 class ServerDatabases(Protocol):

@@ -16,6 +16,11 @@ _NOUNS: Final[Mapping[LeftOut, tuple[str, str]]] = {
     LeftOut.REPEATED: ("repeated name", "repeated names"),
     LeftOut.EXCLUDED: ("excluded name", "excluded names"),
     LeftOut.NO_RIGHT: ("database without the right to connect", "databases without the right to connect"),
+    LeftOut.CLOSED: ("database that accepts no connections", "databases that accept no connections"),
+    LeftOut.INVALID: (
+        "invalid database, half dropped: DROP DATABASE it again",
+        "invalid databases, half dropped: DROP DATABASE them again",
+    ),
 }
 _NAMED: Final = 3
 """Names of each reason that are shown; more are counted."""

@@ -36,4 +36,4 @@ async def databases(text: str) -> Sequence[ServerDatabase]:
     server = replace(address(text), database="")
     async with MySqlTarget(server.url).catalog() as reader:
         rows = await reader.rows(_DATABASES, row=(str,), most=_MOST)
-    return [ServerDatabase(name, replace(server, database=name).url, may_connect=True) for (name,) in rows]
+    return [ServerDatabase(name, replace(server, database=name).url) for (name,) in rows]

@@ -8,13 +8,16 @@ from typing import Final
 from engine.domain.errors import PasswordNeededError, ServerUnavailableError, TargetError, TargetUnavailableError
 from engine.system.dsn import parameters_of, url_of
 from engine.targets.postgres.target import PostgresTarget
-from engine.targets.server_database import ServerDatabase
+from engine.targets.server_database import Access, ServerDatabase
 
 _MOST: Final = 100_000
-# A half dropped database has a connection limit of -2, and accepts no connection.
+# A half dropped database has a connection limit of -2; no limit holds for superusers. template0 is always closed.
 _DATABASES: Final = """
-SELECT datname::text, pg_catalog.has_database_privilege(oid, 'CONNECT')
-FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY 1
+SELECT datname::text, CASE WHEN datconnlimit = -2 THEN 'invalid'
+    WHEN NOT datallowconn OR datconnlimit = 0
+        AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN 'closed'
+    WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') THEN 'open' ELSE 'no_right' END
+FROM pg_catalog.pg_database WHERE datallowconn OR datname <> 'template0' ORDER BY 1
 """
 
 
@@ -43,9 +46,9 @@ async def databases(text: str) -> Sequence[ServerDatabase]:
             rows = await _rows({**parameters, "dbname": "template1"})
         except TargetError:
             raise error from None
-    return [ServerDatabase(name, url_of({**parameters, "dbname": name}), may) for name, may in rows]
+    return [ServerDatabase(name, url_of({**parameters, "dbname": name}), access) for name, access in rows]
 
 
-async def _rows(parameters: Mapping[str, str]) -> Sequence[tuple[str, bool]]:
+async def _rows(parameters: Mapping[str, str]) -> Sequence[tuple[str, Access]]:
     async with PostgresTarget(url_of(parameters)).catalog() as reader:
-        return [(name, may) for name, may in await reader.rows(_DATABASES, row=(str, bool), most=_MOST)]
+        return [(name, Access(access)) for name, access in await reader.rows(_DATABASES, row=(str, str), most=_MOST)]

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -193,6 +194,33 @@ def test_a_server_that_does_not_answer(tmp_path: Path, tenants: Path) -> None:
     found = expanded(nobody, tenants / "t1.db")
     assert urls(found) == [str(tenants / "t1.db")]
     assert isinstance(found.unlisted[0].error, TargetError)
+
+
+def test_databases_that_accept_no_connections_are_left_out_and_counted(
+    database: Database, postgres: PostgresServer
+) -> None:
+    names = {kind: f"{database.name}_{kind}" for kind in ("shut", "full", "half")}
+    database(
+        "CREATE ROLE joe_x LOGIN",
+        f"CREATE DATABASE {names['shut']} ALLOW_CONNECTIONS false",
+        f"CREATE DATABASE {names['full']} CONNECTION LIMIT 0",
+        f"CREATE DATABASE {names['half']}",
+        f"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{names['half']}'",
+    )
+    try:
+        for user, closed, targets in (
+            ("postgres", ["shut"], [database.name, names["full"]]),
+            ("joe_x", ["full", "shut"], [database.name]),
+        ):
+            found = expanded(postgres.url(f"{database.name}*", user))
+            assert [one.name for one in found.targets] == targets
+            assert [urlsplit(url).path for url in found.left_out[LeftOut.CLOSED]] == [
+                f"/{names[one]}" for one in closed
+            ]
+            assert [urlsplit(url).path for url in found.left_out[LeftOut.INVALID]] == [f"/{names['half']}"]
+        assert not any("template0" in url for urls in expanded(postgres.url("*")).left_out.values() for url in urls)
+    finally:
+        database(*(f"DROP DATABASE {name}" for name in names.values()), "DROP ROLE joe_x")
 
 
 def test_a_database_without_the_right_to_connect_is_left_out_and_counted(

@@ -266,7 +266,7 @@ def _leftovers(condition: Condition, needs: TableFindings) -> Advice:
         },
         objects=(*repacked, *left),
         obstacles=tuple(obstacles),
-        by_hand=_needless_indexes(needless, unused),
+        by_hand=old_neighbors.with_invalid(_needless_indexes(needless, unused), condition.invalid_databases),
     )
 
 

@@ -98,6 +98,7 @@ async def collect_condition(
         counts_nothing=counts_nothing,
         xid_age=xid_age,
         multixact_age=multixact_age,
+        invalid_databases=[name for (name,) in await reader.rows(queries.INVALID_DATABASES, row=(str,))],
         is_standby=reader.server.is_standby,
         old_neighbors=dict(await reader.rows(queries.OLD_NEIGHBORS, [oldest], row=(str, bool))),
         left_by_pg_repack=await repack_client.leftovers(reader),

@@ -1,8 +1,8 @@
-"""Other databases of the server that are near the wraparound: pure."""
+"""Other databases of the server that are near the wraparound, or half dropped: pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from engine.domain.advice import ByHand, Level
 from engine.domain.humanize import counted, listed
@@ -21,3 +21,15 @@ def by_hand(neighbors: Mapping[str, bool]) -> ByHand | None:
         allow = f"ALTER DATABASE {quote(closed[0])} ALLOW_CONNECTIONS true;"
         reason += f". Connections to {listed(closed, 3)} must be allowed first. As a superuser: {allow}"
     return ByHand(level=Level.SOON, reason=reason, is_critical=True, neighbors=neighbors)
+
+
+def with_invalid(found: ByHand | None, databases: Sequence[str]) -> ByHand | None:
+    """What is to be done by hand, and to drop databases that are half dropped."""
+    if not databases:
+        return found
+    what = f"{listed(databases, 3)}: invalid, left by a DROP DATABASE that was interrupted"
+    reason = "; ".join(
+        [f"{what}. Do it again: DROP DATABASE {quote(databases[0])};", *([found.reason] if found else [])]
+    )
+    neighbors = dict.fromkeys(databases, False)
+    return ByHand(level=Level.SOON, reason=reason, neighbors=neighbors, without_neighbors=found)

@@ -121,6 +121,8 @@ class Condition:
     old_neighbors: Mapping[str, bool] = field(default_factory=dict)
     """The other databases of the server that are near the wraparound: whether each allows connections."""
     autovacuum: Autovacuum = Autovacuum()
+    invalid_databases: Sequence[str] = ()
+    """The databases of the server that are half dropped."""
     is_standby: bool = False
     """Whether it takes what its primary writes, and nothing else."""
     left_by_pg_repack: Collection[int] = ()
@@ -194,9 +196,10 @@ FROM pg_stat_database AS s JOIN pg_database AS d ON d.oid = s.datid WHERE s.datn
 """
 OLD_NEIGHBORS: Final = """
 SELECT datname::text, datallowconn FROM pg_database
-WHERE datname <> current_database() AND greatest(age(datfrozenxid), mxid_age(datminmxid)) >= %s
+WHERE datname <> current_database() AND datconnlimit <> -2 AND greatest(age(datfrozenxid), mxid_age(datminmxid)) >= %s
 ORDER BY greatest(age(datfrozenxid), mxid_age(datminmxid)) DESC, datname
 """
+INVALID_DATABASES: Final = "SELECT datname::text FROM pg_database WHERE datconnlimit = -2 ORDER BY 1"
 READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"
 
 

@@ -15,6 +15,7 @@ from engine.domain.advice import Advice, ByHand, CheckCause, Level, TargetHistor
 from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.domain.thresholds import Thresholds
+from engine.inspection.told_once import told_once
 from engine.targets import resolve
 from engine.targets.check_policy import DAY
 from engine.targets.postgres.advising.collect import collect_autovacuum, collect_condition, collect_needs
@@ -582,6 +583,23 @@ async def test_other_databases_of_the_server_that_are_near_the_wraparound_are_to
             assert database.name not in by_hand.reason
         else:
             assert by_hand is None
+
+
+async def test_a_half_dropped_database_of_the_server_is_told_as_to_be_dropped_by_hand(database: Database) -> None:
+    name = f"{database.name}_half"
+    database("CREATE TABLE item (id int)", "CREATE INDEX one ON item (id)", "CREATE INDEX two ON item (id)")
+    before = (await advice(database.url))[Operation.CLEAN_LEFTOVERS].by_hand
+    database(f"CREATE DATABASE {name}", f"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{name}'")
+    try:
+        found = (await advice(database.url))[Operation.CLEAN_LEFTOVERS]
+        assert found.by_hand is not None
+        assert (found.level, found.by_hand.level, found.by_hand.is_critical) == (Level.NONE, Level.SOON, False)
+        assert f'DROP DATABASE "{name}";' in found.by_hand.reason
+        assert "two duplicates one" in found.by_hand.reason
+        _, second = told_once([(database.url, [found]), (database.server.url("other"), [found])])
+        assert second[0].by_hand == before
+    finally:
+        database(f"DROP DATABASE {name}")
 
 
 async def test_large_indexes_of_a_table_without_statistics_are_unknown_whatever_their_kind(database: Database) -> None:
