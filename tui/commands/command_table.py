@@ -122,6 +122,7 @@ _REPORT: Final = (
 )
 # All that `run` takes, so that one word makes a plan of a run; what changes no plan is not shown.
 _PLAN: Final = (*_REQUEST, *_worker_options(is_shown=False), flag("--detach", HIDDEN), *_JSON)
+_SHOW: Final = (flag("--commands", "show every step, with its whole command"), *_JSON)
 _HISTORY: Final = (
     value("--target", "T", typed_values.text, "only this target: a path, a URL, or a name as the history shows it"),
     value("--status", "STATUS", typed_values.status, "only jobs with this status"),
@@ -243,7 +244,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "name, status:, op:, batch:, schedule:, since:, until:. All other words are text of an error or reason; one\n"
         "operation must have them all.",
     ),
-    "show": Command("JOB", "one job (42 or 42.2): steps, log, effects; or a batch (b17)", _JSON, "dbtend show 42"),
+    "show": Command("JOB", "one job (42 or 42.2): steps, log, effects; or a batch (b17)", _SHOW, "dbtend show 42"),
     "cancel": Command(
         "JOB [--force]", "ask a job (42 or 42.2) or a batch (b17) to end safely", _CANCEL, "dbtend cancel 42",
         "With --force, an operation that cannot be interrupted ends, too: dbtend kills its process, undoes what\n"

@@ -13,14 +13,23 @@ from tui.commands.naming import labelled
 from tui.commands.report import instructions, progress_text, summary
 from tui.presentation.effect_summary import error_of, findings, remedy, status_shown
 from tui.presentation.fact_format import changes, table
-from tui.presentation.job_log import StepText, attempt_numbers, attempt_text, findings_not_kept, log_entries, step_text
+from tui.presentation.job_log import (
+    StepText,
+    attempt_numbers,
+    attempt_text,
+    findings_not_kept,
+    log_entries,
+    names_objects,
+    step_text,
+    told_steps,
+)
 from tui.presentation.job_notes import NoteKind, advice, notes
 from tui.presentation.job_picture import job_picture
 from tui.presentation.job_status import ending, status_text
 from tui.presentation.job_times import limit_of, people
 from tui.presentation.page_map import NOT_MAPPED_WORDS, before_and_after
 from tui.presentation.shared_notes import SharedNotes, shared_notes, told_once
-from tui.presentation.text import GLYPH, format_options, local_time, padded, plain
+from tui.presentation.text import GLYPH, format_options, local_time, padded, plain, precise_duration
 from tui.presentation.trend_plot import plots, side_by_side, too_few
 
 WIDTH: Final = 80
@@ -35,8 +44,8 @@ _SHARED_LABELS: Final = {**_LABELS, NoteKind.ERROR: "error"}
 FIRST_FINDINGS: Final = 5
 
 
-def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
-    """Everything about a job, or about one of its children; `at`: the time now."""
+def job_lines(job: ParentJob, at: int, only: JobId | None = None, *, commands: bool = False) -> list[str]:
+    """All about a job, or about one of its children. `at`: the time now. `commands`: each step with its command."""
     lines = [
         summary(job),
         f"  target   {labelled(job.target)}",
@@ -59,7 +68,7 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None) -> list[str]:
     for one in shared:
         lines += ["", *_shared_lines(one)]
     for child in shown.children:
-        lines += ["", *_child_lines(job, child, at, told_once(shared))]
+        lines += ["", *_child_lines(job, child, at, told_once(shared), commands=commands)]
     return lines
 
 
@@ -70,7 +79,7 @@ def _shared_lines(shared: SharedNotes) -> Iterator[str]:
     yield f"  of       {shared.subjects}"
 
 
-def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]) -> Iterator[str]:
+def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str], *, commands: bool) -> Iterator[str]:
     is_told = error_of(child, job.target) in told
     status = ending(replace(child, error=None) if is_told else child) if child.status.is_final else status_text(child)
     attempt = f", attempt {child.attempt}" if child.attempt > 1 else ""
@@ -90,9 +99,15 @@ def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]
             yield f"  started  {local_time(attempts[number].started_at)}"
         elif number in attempts:
             yield f"  {attempt_text(child, attempts[number], local_time)}"
-        for step in child.steps:
-            if step.attempt == number:
-                yield from _step_lines(step, step_text(child, step, job.target, at, told))
+        shown, hidden = told_steps(child, number, at, all_of_them=commands)
+        for step in shown:
+            text = step_text(child, step, job.target, at, told)
+            named = plain(step.object) if names_objects(child) and not commands else text.command
+            yield from _step_lines(step, replace(text, command=named))
+        if hidden:
+            seconds = sum((step.finished_at or at) - step.started_at for step in hidden) / 1e6
+            took = padded(precise_duration(seconds), 8)
+            yield f"  {GLYPH[Status.COMPLETED]} {took} {len(hidden):,} shorter steps; --commands shows all"
         yield from _log_lines(child, number)
 
 

@@ -170,6 +170,10 @@ async def _unfired(
 
 def show(args: argparse.Namespace, settings: Settings) -> int:
     wanted = typed_values.job_or_batch_id(one_job(args))
+    if args.commands and args.json:
+        raise UsageError("--commands", "does not go with --json, which has every command", "leave one of them out")
+    if args.commands and isinstance(wanted, BatchId):
+        raise UsageError("--commands", "is for one job: a batch shows no steps", "dbtend show JOB --commands")
     existing_store(settings.store, wanted)
     if isinstance(wanted, BatchId):
         return batches.show(wanted, args, settings)
@@ -181,7 +185,10 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
         output.document({"jobs": [form]})
     else:
         only = wanted if wanted.ordinal is not None else None
-        lines = [*job_report.job_lines(job, now(), only), *job_report.trend_lines(trends, only, job)]
+        lines = [
+            *job_report.job_lines(job, now(), only, commands=args.commands),
+            *job_report.trend_lines(trends, only, job),
+        ]
         output.line("\n".join(lines))
     output.notice(*messages)
     return OK

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final
 
-from engine import Attempt, ChildJob, LogLine, ParentJob, Reason, Status, Step
+from engine import Attempt, ChildJob, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.domain.frozen import frozen
 from engine.domain.statuses import format_ending
 from tui.presentation.effect_summary import error_of, is_finding, is_listed_finding, step_effect
@@ -16,6 +17,11 @@ from tui.presentation.text import counted, plain, precise_duration
 from tui.presentation.window_words import step_error
 
 _ATTEMPT_ENDS = {Reason.OWNER_LOST: WORKER_DIED, Reason.SHUTDOWN: "handed back at a shutdown"}
+
+
+MOST_STEPS: Final = 20
+"""Of more steps that completed only some are shown."""
+LONGEST_STEPS: Final = 10
 
 
 @frozen
@@ -65,6 +71,22 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
     if lost is None or lost.finished_at is None:
         return f"attempt {current}"
     return f"attempt {current}: attempt {earlier} ended at {moment(lost.finished_at, now)} ({_end(child, lost)})"
+
+
+def told_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool = False) -> tuple[list[Step], list[Step]]:
+    """The steps of an attempt that are shown, and the others: of many that completed those that took longest count."""
+    steps = [step for step in child.steps if step.attempt == attempt]
+    quiet = [step for step in steps if step.status is Status.COMPLETED and step.error is None]
+    if all_of_them or len(quiet) <= MOST_STEPS:
+        return steps, []
+    longest = sorted(quiet, key=lambda step: step.started_at - (step.finished_at or now))[:LONGEST_STEPS]
+    hidden = {step.number for step in quiet} - {step.number for step in longest}
+    return [one for one in steps if one.number not in hidden], [one for one in steps if one.number in hidden]
+
+
+def names_objects(child: ChildJob) -> bool:
+    """Whether its steps are told by their objects: the commands of a check say little, and are long."""
+    return child.operation is Operation.CHECK
 
 
 def step_text(child: ChildJob, step: Step, target: str, now: int, told: Collection[str] = ()) -> StepText:

@@ -92,6 +92,8 @@ def test_all_count_what_never_began_as_skipped(dbtend: CommandLine, files: list[
 
 def test_a_job_names_its_batch(mixed: CommandLine) -> None:
     assert "  batch    b1\n" in mixed("show", "3").out
+    for words in (("b1", "--commands"), ("3", "--commands", "--json")):
+        assert mixed("show", *words).code == 2
     assert mixed("show", "3", "--json").json["jobs"][0]["batch"] == 1
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine import ChildJob, Facts, JobId, LogLine, Operation, Options, Progress, Reason, Status, Step
+from engine import ChildJob, Facts, JobId, LogLine, Operation, Options, ParentJob, Progress, Reason, Status, Step
 from engine.domain.steps import FINISHING, WRITING_BACK, LogLevel, WaitsFor
 from engine.store.ending_texts import NOT_RECOVERED, OVERWRITTEN
 from tests.tui.jobs import SECOND, START, child, parent, rescued, vacuumed
@@ -110,6 +110,38 @@ def test_what_a_check_found_is_told_line_by_line() -> None:
         "× #42.1 check failed in 1.50 s: 7 findings (quick)",
         *[f"  found    row {n} is missing\\x1b" for n in range(1, 8)],
     ]
+
+
+def check_with_steps(count: int) -> ParentJob:
+    steps = tuple(
+        Step(
+            number=n,
+            attempt=1,
+            object=f"public.t{n}",
+            command=f"SELECT check_it('t{n}')",
+            status=Status.FAILED if n == 3 else Status.COMPLETED,
+            error="t3 is damaged" if n == 3 else None,
+            started_at=START,
+            finished_at=START + n * SECOND // 1000,
+        )
+        for n in range(1, count + 1)
+    )
+    return parent(replace(child(1, operation=Operation.CHECK), steps=steps))
+
+
+def test_a_check_is_told_by_its_objects_and_of_many_by_those_that_took_longest() -> None:
+    job = check_with_steps(101)
+    lines = job_report.job_lines(job, START)
+    assert "SELECT" not in "".join(lines)
+    assert max(map(len, lines)) <= 80
+    shown = [line.split()[-1] for line in lines if "public.t" in line]
+    assert shown == ["public.t3", *(f"public.t{n}" for n in range(92, 102))]
+    assert "t3 is damaged" in "".join(lines)
+    assert lines[-1] == "  ✓ 4.18 s   90 shorter steps; --commands shows all"
+    every = job_report.job_lines(job, START, commands=True)
+    assert sum("SELECT check_it" in line for line in every) == 101
+    few = job_report.job_lines(check_with_steps(20), START)
+    assert sum("public.t" in line for line in few) == 20
 
 
 def test_a_check_that_could_not_look_says_why() -> None:
