@@ -111,8 +111,9 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS,
     Raises TargetError.
     """
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
-    activity = [table for table in await _activity(reader, sees_all) if may_need_something(table, limits)]
     shapes = await _index_shapes(reader, await xmin_horizon.read(reader), sees_all)
+    # Later: what a session reports meanwhile must not ask for a rebuild without the VACUUM that would show it needless.
+    activity = [table for table in await _activity(reader, sees_all) if may_need_something(table, limits)]
     least = limits.index_bloat_share
     known, _ = await bloat_of(reader, shapes, limits)
     extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))

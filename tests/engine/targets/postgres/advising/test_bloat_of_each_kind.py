@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
 import pytest
 
 from benchmarks.postgres_bloat import LONG, PLAIN, RICH, Content, cases
@@ -9,9 +13,9 @@ from engine.domain.advice import Advice, TargetHistory
 from engine.domain.requests import Operation
 from engine.domain.statuses import Status
 from engine.domain.thresholds import Thresholds
-from engine.targets.postgres.advising import sampling
+from engine.targets.postgres.advising import collect, sampling
 from engine.targets.postgres.advising.collect import collect_condition
-from tests.engine.targets.server_session import connected, run
+from tests.engine.targets.server_session import connected, plan, run
 from tests.postgres_databases import Database, as_admin
 
 TREES = Content(PLAIN, 190_000, {
@@ -171,19 +175,36 @@ async def test_a_gin_index_is_rebuilt_after_the_vacuum_that_empties_it(database:
     assert dead.wasted == pytest.approx(before - after, abs=0.05 * before)
 
 
-async def test_deletes_that_the_server_counts_twice_make_no_rebuild(database: Database) -> None:
-    """Those of a session that vacuums before it has reported them, as it does once a second."""
+def delete_and_vacuum(database: Database) -> psycopg.Connection[Any]:
+    """A table, and the session that is to report deletes whose rows VACUUM has removed: it does so when it ends."""
     database(
+        "DROP TABLE IF EXISTS item",
         "CREATE TABLE item AS SELECT g AS id, md5(g::text) AS note FROM generate_series(1, 60000) AS g",
         "ALTER TABLE item SET (autovacuum_enabled = off)",
         "VACUUM ANALYZE item",
         "CREATE INDEX notes ON item (note)",
     )
-    with as_admin(database.url) as session:
-        session.execute("SELECT 1")
-        session.execute("DELETE FROM item WHERE id % 5 < 2")
-        session.execute("VACUUM item")
-        session.execute("REINDEX INDEX notes")
+    database("BEGIN", "DELETE FROM item WHERE id % 5 < 2", "PREPARE TRANSACTION 'deletes'")
+    session = as_admin(database.url)
+    session.execute("SELECT 1")
+    session.execute("COMMIT PREPARED 'deletes'")  # who commits it counts its deletes
+    database("VACUUM item", "REINDEX INDEX notes")
+    return session
+
+
+def end(session: psycopg.Connection[Any], database: Database) -> bool:
+    """Whether it has now reported deletes: not where a second went by before its commit, which it reported at once."""
+    pid = session.info.backend_pid
+    session.close()
+    database.wait_for(f"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {pid})")
+    return bool(database.value("SELECT pg_stat_get_dead_tuples('item'::regclass) > 0"))
+
+
+async def test_deletes_that_the_server_counts_twice_make_no_rebuild(database: Database) -> None:
+    """Those of a session that vacuums before it has reported them, as it does once a second."""
+    for _ in range(4):
+        if end(delete_and_vacuum(database), database):
+            break
     results = await run(database.url, Operation.OPTIMIZE, limits=LIMITS)
     assert [
         name for name, result in results.items() if name == "public.notes" and result.status is Status.COMPLETED
@@ -222,3 +243,23 @@ async def test_a_connection_that_ends_while_an_index_is_measured_ends_nothing_el
     async with connected(database.as_user("joe"), writing=False) as session:
         condition = await collect_condition(session._reader, LIMITS, budget=budget)
     assert [index.shown for index in condition.indexes] == ["public.corners"]
+
+
+async def test_deletes_that_are_reported_while_a_plan_is_made_ask_for_no_rebuild_without_vacuum(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = delete_and_vacuum(database)
+
+    def reporting_after(read: Callable[..., Any]) -> Callable[..., Any]:
+        async def first(*given: Any) -> Any:
+            found = await read(*given)
+            if not session.closed:
+                end(session, database)
+            return found
+
+        return first
+
+    for name in ("_activity", "_index_shapes"):
+        monkeypatch.setattr(collect, name, reporting_after(getattr(collect, name)))
+    planned = await plan(database.url, Operation.OPTIMIZE, limits=LIMITS)
+    assert [step.object for step in planned.steps] in ([], ["public.item"], ["public.item", "public.notes"])
