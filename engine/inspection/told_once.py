@@ -1,4 +1,4 @@
-"""What holds for a whole server is told once of several of its databases, and not where they say it themselves."""
+"""Advice about a whole server, once for several of its databases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ else:
 
 
 def told_once(advised: Sequence[tuple[str, Sequence[Advice]]]) -> list[Sequence[Advice]]:
-    """The advice on each target, of which old neighbors are left out that are targets, too, or already named.
+    """The advice on each target without neighbors that are targets themselves, or already named.
 
     `advised`: targets with their advice.
     """

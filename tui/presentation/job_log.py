@@ -85,7 +85,7 @@ def told_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool = F
 
 
 def names_objects(child: ChildJob) -> bool:
-    """Whether its steps are told by their objects: the commands of a check say little, and are long."""
+    """Whether its steps show their objects: the commands of a check are long, and say little."""
     return child.operation is Operation.CHECK
 
 

@@ -108,7 +108,7 @@ def phrase(reason: SurveyReason) -> str:
 
 
 def why(survey: Survey) -> str:
-    """The most urgent reason; "" for a target of which nothing is to be told."""
+    """The most urgent reason, or needless indexes; "" for a target that needs nothing."""
     reason = survey.reason
     is_told = survey.level is not FleetLevel.OK or (reason and reason.cause is SurveyCause.NEEDLESS_INDEXES)
     return phrase(reason) if reason is not None and is_told else ""

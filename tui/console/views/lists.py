@@ -163,7 +163,7 @@ def _verdict(advice: Advice) -> tuple[Span, ...]:
 
 
 def _is_by_hand(advice: Advice) -> bool:
-    """Whether only a person can do what there is to do."""
+    """Whether a person has something to do, and the operation nothing."""
     return advice.level is Level.NONE and advice.by_hand is not None
 
 

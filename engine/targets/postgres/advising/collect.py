@@ -112,7 +112,7 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS,
     """
     (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
     shapes = await _index_shapes(reader, await xmin_horizon.read(reader), sees_all)
-    # Later: what a session reports meanwhile must not ask for a rebuild without the VACUUM that would show it needless.
+    # Later: deletes that are reported between the two reads must not ask for a rebuild without a VACUUM before it.
     activity = [table for table in await _activity(reader, sees_all) if may_need_something(table, limits)]
     least = limits.index_bloat_share
     known, _ = await bloat_of(reader, shapes, limits)

@@ -24,7 +24,7 @@ def by_hand(neighbors: Mapping[str, bool]) -> ByHand | None:
 
 
 def with_invalid(found: ByHand | None, databases: Sequence[str]) -> ByHand | None:
-    """What is to be done by hand, and to drop databases that are half dropped."""
+    """Add the drop of half dropped databases to the work by hand."""
     if not databases:
         return found
     what = f"{listed(databases, 3)}: invalid, left by a DROP DATABASE that was interrupted"

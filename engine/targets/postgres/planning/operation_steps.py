@@ -95,9 +95,9 @@ def after_emergency(
     old: Mapping[int, Old],
     columns: Columns = ALL_COLUMNS,
 ) -> list[PgStep]:
-    """The usual VACUUM of the tables where that of the emergency left indexes or statistics. See `vacuum_steps`."""
+    """The usual VACUUM of the tables whose indexes or statistics the emergency left out. See `vacuum_steps`."""
     left = [table for table in tables if _leaves_work(table, old.get(table.oid, NOT_OLD), options.server)]
-    reasons = {table.oid: "does what was left undone while only its age counted" for table in left}
+    reasons = {table.oid: "indexes and statistics, which the emergency left out" for table in left}
     return vacuum_steps(left, options, version, reasons, columns=columns)
 
 
