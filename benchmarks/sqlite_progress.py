@@ -58,6 +58,13 @@ _SHAPES: Final[dict[str, tuple[float, tuple[str, ...]]]] = {
             f"{_INSERT} i, 'file ' || i, randomblob(abs(random()) % 100000) FROM n",
         ),
     ),
+    "without rowid": (
+        4_700,
+        (
+            "CREATE TABLE t(key TEXT PRIMARY KEY, number INTEGER, share REAL, note TEXT) WITHOUT ROWID",
+            f"{_INSERT} hex(randomblob(8)), random(), i / 7.0, hex(randomblob(50)) FROM n ORDER BY 1",
+        ),
+    ),
     "text": (
         560,
         (
