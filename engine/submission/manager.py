@@ -30,7 +30,8 @@ from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
 from engine.system.background import wait_ignoring_cancel
 from engine.system.clock import now
-from engine.targets.host_queue import open_each
+from engine.system.overwritten_file import leftover_journals
+from engine.targets.host_queue import found_at_once, open_each
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Target
@@ -169,7 +170,7 @@ class DatabaseMaintenanceManager:
         """Raises UsageError."""
         targets = [self._resolve(one.request.target) for one in asked]
         validated = [self._validated(one, target, closes=closes) for one, target in zip(asked, targets, strict=True)]
-        opened = await open_each(targets, lambda n: self._preflight(validated[n].request, targets[n]))
+        opened = await self._identities([job.request for job in validated], targets)
         prepared = [_prepared(job, one) for job, one in zip(validated, opened, strict=True)]
         return [*prepared, *(self._failed(one, closes=closes) for one in failed)]
 
@@ -198,6 +199,26 @@ class DatabaseMaintenanceManager:
             max_attempts={name: 1 for name in request.children if not target.operations[name].is_repeatable},
         )
 
+    async def _identities(
+        self, requests: Sequence[Request], targets: Sequence[Target]
+    ) -> list[_Identity | TargetError]:
+        """Of each target, or why it cannot be opened. Raises UsageError."""
+        at_once = await found_at_once(len(targets), lambda n: self._key_at_once(requests[n], targets[n]))
+        others = [n for n in range(len(targets)) if n not in at_once]
+        opened = await open_each(
+            [targets[n] for n in others], lambda place: self._preflight(requests[others[place]], targets[others[place]])
+        )
+        found = {n: _Identity(key, None) for n, key in at_once.items()} | dict(zip(others, opened, strict=True))
+        return [found[n] for n in range(len(targets))]
+
+    def _key_at_once(self, request: Request, target: Target) -> str | None:
+        """The key of a file that is sound at a glance; None: `_preflight` tells."""
+        if target.host_key is not None or request.options.objects or leftover_journals(target.url):
+            return None
+        with suppress(TargetError):
+            return target.key_at_once(writing=_writes(request, target))
+        return None
+
     async def _preflight(self, request: Request, target: Target) -> _Identity:
         """Raises TargetError, UsageError."""
         hosts = self._store.hosts
@@ -216,7 +237,7 @@ class DatabaseMaintenanceManager:
         try:
             key = await target.preflight(
                 lock_timeout=0,
-                writing=any(target.operations[name].writes for name in request.children),
+                writing=_writes(request, target),
                 operations=request.children,
                 options=request.options,
             )
@@ -278,6 +299,10 @@ class DatabaseMaintenanceManager:
             with suppress(TargetError):  # to submit it gives the error
                 return await self._own.identify()
         return None
+
+
+def _writes(request: Request, target: Target) -> bool:
+    return any(target.operations[name].writes for name in request.children)
 
 
 def _prepared(job: NewJob, opened: _Identity | TargetError) -> _Prepared:

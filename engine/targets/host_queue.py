@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from engine.domain.errors import ServerTimeoutError, TargetError
@@ -18,6 +20,8 @@ PER_HOST: Final = 2
 MOMENT: Final = 0.002
 """Seconds without an end after which another one begins: threads that all have work for the processor only hold each
 other up."""
+FIRST_MOMENTS: Final = 50
+"""The moments in which none of the first has to end: one is slow now and then."""
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -82,6 +86,29 @@ async def as_they_end(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def found_at_once(number: int, find: Callable[[int], _T | None]) -> dict[int, _T]:
+    """What `find` returns for the places from 0 to `number`, in one thread: no change of threads for each.
+
+    It stops where they do not take a moment each, so that the others can be looked at several at once.
+    """
+    found: dict[int, _T] = {}
+    stop = Event()
+
+    def find_each() -> None:
+        began = time.monotonic()
+        for place in range(number):
+            if stop.is_set() or time.monotonic() - began > MOMENT * (FIRST_MOMENTS + place):
+                return
+            if (one := find(place)) is not None:
+                found[place] = one
+
+    try:
+        await asyncio.to_thread(find_each)
+    finally:
+        stop.set()
+    return found
 
 
 async def open_each(targets: Sequence[Target], open_target: Callable[[int], Awaitable[_T]]) -> list[_T | TargetError]:

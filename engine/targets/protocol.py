@@ -240,6 +240,12 @@ class Target(Protocol):
         recover: May roll back what a crash left in a file; else HotJournalError says that it has to be.
         """
 
+    def key_at_once(self, *, writing: bool) -> str | None:
+        """What `preflight` of no objects returns, where a moment tells; None where only `preflight` can. For a thread.
+
+        Raises what `preflight` raises.
+        """
+
     async def preflight(
         self,
         *,

@@ -186,6 +186,9 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
         connection, self._server = await self._connect(_told(name), read_only=read_only, before=before)
         return connection, self._server
 
+    def key_at_once(self, *, writing: bool) -> None:
+        return None
+
     async def preflight(
         self,
         *,

@@ -59,6 +59,9 @@ class FileElsewhere:
     def look(self, **_: object) -> NoReturn:
         self._refuse()
 
+    def key_at_once(self, *, writing: bool) -> None:
+        return None
+
     async def preflight(
         self,
         *,

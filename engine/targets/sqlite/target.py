@@ -177,7 +177,8 @@ class SqliteTarget:
         # Write access even for a plan or a check, if possible: an earlier crash may have to be rolled back first. Not
         # if closing would write a log back, and not if other users could use the rollback to have a file removed.
         if not (writing or read_only):
-            writing = files.may_be_written(self.path) and not files.has_log(self.path) and not exposed
+            may_be_written = writes or files.may_be_written(self.path)
+            writing = may_be_written and not files.has_log(self.path) and not exposed
         has_unattended_journal, opened = hot_journal.is_unattended(self.path), OpenedFile(self.path)
         if writing and not read_only:
             hot_journal.require_harmless(self.path)
@@ -220,7 +221,7 @@ class SqliteTarget:
         operations: Sequence[Operation] = (),
         options: Options = DEFAULT_OPTIONS,
     ) -> str:
-        if not options.objects and (key := await asyncio.to_thread(self._key_at_once, writing=writing)) is not None:
+        if not options.objects and (key := await asyncio.to_thread(self.key_at_once, writing=writing)) is not None:
             return key
         try:
             async with self.connect(lock_timeout=lock_timeout, writing=writing, planning=True) as session:
@@ -230,8 +231,7 @@ class SqliteTarget:
                 raise  # what only looks tells of it
         return await self.identify()
 
-    def _key_at_once(self, *, writing: bool) -> str | None:
-        """Its key if a job can open it; if not, opening it again tells why. Raises TargetError."""
+    def key_at_once(self, *, writing: bool) -> str | None:
         if not self._job_will_roll_back(writing=writing):  # else that job tells of it in its log
             _, may_write, _, _ = self._before_opening(writes=writing, writing=False, read_only=False)
             if not statement.opens_at_once(connection_uri(self.path, writing=may_write)):
