@@ -1,13 +1,15 @@
-"""SQLite connections, each in its own thread; a failed open leaves no thread."""
+"""SQLite connections, each in a thread of its own, which the next one takes over."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
-from threading import Lock, Thread
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
 from typing import Any, Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -49,26 +51,83 @@ class OpenedConnection(sqlite3.Connection):
         super().close()
 
 
+class _Thread(Thread):
+    """Does one piece of work after the other. To start a thread takes longer than a short statement."""
+
+    def __init__(self) -> None:
+        super().__init__(name="dbtend-sqlite", daemon=True)
+        self.given: SimpleQueue[Work] = SimpleQueue()
+
+    def run(self) -> None:
+        while True:
+            work = self.given.get()
+            try:
+                work.do()
+                idle.append(self)
+            finally:
+                work.ended.set()
+
+
+idle: Final[list[_Thread]] = []
+"""The threads that no connection uses."""
+os.register_at_fork(after_in_child=idle.clear)
+
+
+class Work:
+    """What a Thread is for a connection of aiosqlite."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self.do, self.ended, self._begun = do, Event(), False
+
+    def start(self) -> None:
+        try:
+            thread = idle.pop()
+        except IndexError:
+            thread = _Thread()
+            thread.start()
+        thread.given.put(self)
+        self._begun = True
+
+    def is_alive(self) -> bool:
+        return self._begun and not self.ended.is_set()
+
+    def join(self) -> None:
+        self.ended.wait()
+
+
+class Connection(aiosqlite.Connection):
+    """One whose thread is used again, and whose end is one change of the thread."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connect, iter_chunk_size=64)
+        self.thread = Work(self._thread.run)
+        self._thread = cast("Thread", self.thread)
+
+    async def close(self) -> None:
+        if self._connection is not None and (closed := self.stop()) is not None:
+            await closed
+
+
 async def connected(
     uri: str,
     prepare: Callable[[sqlite3.Connection], object] = as_it_is,
     factory: Callable[..., Any] = OpenedConnection,
     **how: Any,
-) -> aiosqlite.Connection:
-    """As `aiosqlite.connect`, in autocommit mode. Raises sqlite3.Error.
+) -> Connection:
+    """A connection in autocommit mode. Raises sqlite3.Error.
 
-    `prepare`: called with the new connection, in its thread. `factory`: what makes it; it calls `prepare`.
+    `prepare`: called with it, in its thread. `factory`: what makes it; it calls `prepare`. `how`: further arguments of
+    `sqlite3.connect`.
     """
-    factory = partial(factory, prepare=prepare)
-    connection = aiosqlite.connect(uri, uri=True, isolation_level=None, factory=factory, **how)
+    made: Any = partial(factory, prepare=prepare)  # a function, where the type checker wants a class
+    connection = Connection(lambda: sqlite3.connect(uri, uri=True, isolation_level=None, factory=made, **how))
     try:
-        return await connection
+        await connection
     except BaseException:
-        # Its thread notifies the loop at its end; the loop must be open then.
-        thread = cast("Thread", getattr(connection, "_thread", connection))  # old versions: the thread itself
-        if thread.is_alive():  # it never started if the system has no thread left
-            await asyncio.to_thread(thread.join)
+        if connection.thread.is_alive():  # it never started if the system has no thread left
+            await asyncio.to_thread(connection.thread.join)  # at its end it notifies the loop, which must be open then
         raise
+    return connection
 
 
 async def in_its_thread(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
+from engine.system.sqlite_threads import idle
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.statement import LockWait, fetch_all, in_transaction, open_connection
 from engine.targets.sqlite.planning.steps import Method
@@ -33,8 +35,10 @@ def assert_ended(threads: set[threading.Thread]) -> None:
     for thread in threads:
         if thread.name.startswith("asyncio_"):  # one of the loop's own, which stay
             continue
-        thread.join(timeout=10)
-        assert not thread.is_alive()
+        give_up = time.monotonic() + 10
+        while thread not in idle:
+            assert time.monotonic() < give_up
+            time.sleep(0.001)
 
 
 @pytest.mark.parametrize("operation", STOPPABLE)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import aiosqlite
 import pytest
 
 from engine.domain.requests import DEFAULT_OPTIONS, Operation
+from engine.system.sqlite_threads import connected, in_its_thread
+from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.target import SqliteTarget
 from engine.targets.step_execution import StepContext
 from tests.sqlite_files import make_database
@@ -38,7 +42,6 @@ async def test_what_is_read_together_is_handed_to_the_thread_together(
         assert handed_over == []  # the schema is read where the connection is opened
         await session.facts()
         assert len(handed_over) == 1
-    assert len(handed_over) == 2  # the end
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,14 @@ async def test_a_job_on_a_small_file_is_handed_over_few_times(
         handed_over.clear()
         await planned.execute(planned.plan.steps[0], StepContext())
         assert len(handed_over) <= running
+
+
+async def test_the_next_connection_takes_over_the_thread_of_one_that_is_closed(tmp_path: Path) -> None:
+    uri = connection_uri(str(make_database(tmp_path / "a.db", rows=20)))
+    threads = []
+    for _ in range(2):
+        connection = await connected(uri)
+        threads.append(await in_its_thread(connection, lambda _: threading.get_ident()))
+        await connection.close()
+        await asyncio.to_thread(connection.thread.join)
+    assert threads[0] == threads[1]
