@@ -33,7 +33,7 @@ from engine.targets.waits import first_of
 
 T = TypeVar("T")
 EstimateLookup = Callable[[str, OperationPlan, Options, Facts], Awaitable[OperationPlan]]
-BeforeOpening = Callable[[str], Coroutine[Any, Any, None]]
+CheckJournal = Callable[[str], Coroutine[Any, Any, None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
 OthersWork = Callable[[Claim], Awaitable[bool]]
@@ -64,7 +64,7 @@ class DatabaseMaintenanceWorker:
         turns: TurnsLookup | None = None,
         maintained_files: FilesLookup = unknown_files,
         others_work: OthersWork | None = None,
-        before_opening: BeforeOpening | None = None,
+        check_journal: CheckJournal | None = None,
         needed_now: NeededNow | None = None,
         require_owned: RequireOwned = never_lost,
     ) -> None:
@@ -77,7 +77,7 @@ class DatabaseMaintenanceWorker:
             turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
             others_work: whether other jobs work on the server of a claim.
-            before_opening: raises TargetError if a target must not be opened.
+            check_journal: raises TargetError if the journal beside a target is of another file.
             needed_now: looks whether an operation is needed.
             require_owned: raises OwnershipLostError if a claim no longer owns its child.
         """
@@ -88,7 +88,7 @@ class DatabaseMaintenanceWorker:
         self._turns_of = turns
         self._maintained_files = maintained_files
         self._others_work = others_work
-        self._before_opening = before_opening
+        self._check_journal = check_journal
         self._needed_now = needed_now
         self._require_owned = require_owned
 
@@ -185,8 +185,6 @@ class DatabaseMaintenanceWorker:
         reporter: Reporter,
     ) -> Session:
         """A session that `stack` closes. Raises TargetError."""
-        if self._before_opening is not None:
-            await self._before_opening(target.url)
         connecting = target.connect(
             lock_timeout=options.lock_timeout,
             writing=target.operations[Operation(claim.operation)].writes,
@@ -194,6 +192,7 @@ class DatabaseMaintenanceWorker:
             waiting=reporter.wait,
             server_wait=_server_wait(options, claim, window),
             others_work=self._others_of(claim),
+            journal_check=partial(self._check_journal, target.url) if self._check_journal is not None else None,
         )
         return await stack.enter_async_context(connecting)
 

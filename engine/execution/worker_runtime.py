@@ -51,7 +51,7 @@ async def hosted_workers(
                     turns=partial(turns_of, store),
                     maintained_files=partial(until_answered, partial(maintained_files, store, config)),
                     others_work=partial(others_work, store),
-                    before_opening=partial(until_answered, partial(refuse_stale_journal, store)),
+                    check_journal=partial(until_answered, partial(refuse_stale_journal, store)),
                     needed_now=NeededNow(store, clock),
                     require_owned=store.require_owned,
                 )

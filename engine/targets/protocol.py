@@ -8,7 +8,7 @@ child job or one inspection and closed after it. What a plan shows is what runs:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -39,6 +39,10 @@ class Waiting(Protocol):
 
     def __call__(self, why: str, waits_for: WaitsFor = WaitsFor.LOCK) -> None:
         """`why`: for a lock, its holder."""
+
+
+JournalCheck = Callable[[], Awaitable[None]]
+"""Called before a file is opened that has a journal or a log; raises TargetError where that is of another file."""
 
 
 class Inspection(Protocol):
@@ -217,6 +221,7 @@ class Target(Protocol):
         waiting: Waiting | None = None,
         server_wait: float = 0.0,
         others_work: OthersLookup = no_others,
+        journal_check: JournalCheck | None = None,
     ) -> AbstractAsyncContextManager[Session]:
         """Open a session that can maintain this database, or with `writing=False` only read it.
 
@@ -228,6 +233,7 @@ class Target(Protocol):
         waiting: Called with what the session waits for before any step begins.
         server_wait: Seconds to wait for a server that is down, or has no connection left.
         others_work: See `StepContext`.
+        journal_check: see `JournalCheck`.
 
         Raises TargetError if maintenance cannot or must not start.
         """

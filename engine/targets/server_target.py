@@ -14,7 +14,7 @@ from engine.targets.attempt_lock import AttemptLock
 from engine.targets.catalog_reader import C, CatalogReader, S
 from engine.targets.operation_specs import OperationSpec
 from engine.targets.outage import connect_when_up
-from engine.targets.protocol import Waiting
+from engine.targets.protocol import JournalCheck, Waiting
 from engine.targets.step_execution import OthersLookup, no_others
 
 PROGRAM: Final = "dbtend"
@@ -156,6 +156,7 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
         waiting: Waiting | None = None,
         server_wait: float = 0.0,
         others_work: OthersLookup = no_others,
+        journal_check: JournalCheck | None = None,  # of a file
     ) -> AsyncIterator[_Session]:
         async with AsyncExitStack() as stack:
             look = partial(self._look, name, read_only=read_only)

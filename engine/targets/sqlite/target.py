@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import HotJournalError, TargetDamagedError, TargetRefusedError, TargetUnavailableError
+from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.system.paths import real_path
@@ -27,7 +28,7 @@ from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 from engine.targets.step_execution import OthersLookup, no_others
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import Waiting
+    from engine.targets.protocol import JournalCheck, Waiting
     from engine.targets.sqlite import session
     from engine.targets.sqlite.session import SqliteSession
 else:
@@ -35,6 +36,21 @@ else:
 
 
 _BY_ITS_OWNER: Final = "run dbtend as the owner of the database: others can change its directory"
+
+
+@frozen(kw_only=True)
+class _BeforeOpening:
+    """What is known of a file before it is opened."""
+
+    may_write: bool
+    """Whether it is opened for writing."""
+    exposed: bool
+    """Whether others may plant a journal."""
+    has_journal: bool
+    """Whether something is in a journal or a log beside it,"""
+    unattended_journal: bool
+    """and whether that is a journal that no one uses."""
+    file: OpenedFile
 
 
 class SqliteTarget:
@@ -116,9 +132,15 @@ class SqliteTarget:
         waiting: Waiting | None = None,
         server_wait: float = 0.0,  # there is none
         others_work: OthersLookup = no_others,
+        journal_check: JournalCheck | None = None,
     ) -> AsyncIterator[SqliteSession]:
         opening = self._opened(
-            lock_timeout, waiting, writes=writing, writing=writing and not planning, read_only=read_only
+            lock_timeout,
+            waiting,
+            writes=writing,
+            writing=writing and not planning,
+            read_only=read_only,
+            journal_check=journal_check,
         )
         async with (
             opening as database,
@@ -146,11 +168,13 @@ class SqliteTarget:
         writing: bool = False,
         read_only: bool,
         counts: bool = True,
+        journal_check: JournalCheck | None = None,
     ) -> AsyncIterator[OpenDatabase]:
         """`writes`: see `_check`."""
-        exposed, writing, has_unattended_journal, opened = await asyncio.to_thread(
-            self._before_opening, writes=writes, writing=writing, read_only=read_only
-        )
+        seen = await asyncio.to_thread(self._before_opening, writes=writes, writing=writing, read_only=read_only)
+        if journal_check is not None and seen.has_journal:
+            await journal_check()
+        writing, exposed = seen.may_write, seen.exposed
         blockers = BlockerFinder(self.path, waiting)
         async with nullcontext() if writing or exposed else _leaving_no_traces(self.path):
             try:
@@ -163,15 +187,14 @@ class SqliteTarget:
                 raise opening_error(self.path, error, lock_timeout, await blockers.describe_last()) from error
             try:
                 rolled_back = (
-                    writing and has_unattended_journal and await asyncio.to_thread(hot_journal.is_gone, self.path)
+                    writing and seen.unattended_journal and await asyncio.to_thread(hot_journal.is_gone, self.path)
                 )
-                yield OpenDatabase(connection, opened, lock_timeout, blockers, rolled_back)
+                yield OpenDatabase(connection, seen.file, lock_timeout, blockers, rolled_back)
             finally:
                 await connection.close()
 
-    def _before_opening(self, *, writes: bool, writing: bool, read_only: bool) -> tuple[bool, bool, bool, OpenedFile]:
-        """Whether others may plant a journal, whether to open it for writing, whether a journal lies beside it that no
-        one uses, and the file. Raises TargetError."""
+    def _before_opening(self, *, writes: bool, writing: bool, read_only: bool) -> _BeforeOpening:
+        """Raises TargetError."""
         self._check(writing=writes)
         exposed = hot_journal.others_may_plant_one(self.path)
         # Write access even for a plan or a check, if possible: an earlier crash may have to be rolled back first. Not
@@ -179,10 +202,16 @@ class SqliteTarget:
         if not (writing or read_only):
             may_be_written = writes or files.may_be_written(self.path)
             writing = may_be_written and not files.has_log(self.path) and not exposed
-        has_unattended_journal, opened = hot_journal.is_unattended(self.path), OpenedFile(self.path)
-        if writing and not read_only:
+        seen = _BeforeOpening(
+            may_write=writing and not read_only,
+            exposed=exposed,
+            has_journal=files.has_journal(self.path),
+            unattended_journal=hot_journal.is_unattended(self.path),
+            file=OpenedFile(self.path),
+        )
+        if seen.may_write:
             hot_journal.require_harmless(self.path)
-        return exposed, writing and not read_only, has_unattended_journal, opened
+        return seen
 
     def _check(self, *, writing: bool) -> None:
         """Raises TargetError."""
@@ -233,8 +262,8 @@ class SqliteTarget:
 
     def key_at_once(self, *, writing: bool) -> str | None:
         if not self._job_will_roll_back(writing=writing):  # else that job tells of it in its log
-            _, may_write, _, _ = self._before_opening(writes=writing, writing=False, read_only=False)
-            if not statement.opens_at_once(connection_uri(self.path, writing=may_write)):
+            seen = self._before_opening(writes=writing, writing=False, read_only=False)
+            if not statement.opens_at_once(connection_uri(self.path, writing=seen.may_write)):
                 return None
         return self.key
 

@@ -120,6 +120,11 @@ def has_log(path: str) -> bool:
     return file_size(path + "-wal") > 0 and file_size(path + "-shm") > 0
 
 
+def has_journal(path: str) -> bool:
+    """Whether something is in a rollback journal or a write-ahead log beside it."""
+    return file_size(path + "-journal") > 0 or file_size(path + "-wal") > 0
+
+
 def last_change(path: str) -> tuple[int, int]:
     """Changes with each write to the database or its log. Raises TargetUnavailableError."""
     return status_of(path).st_mtime_ns, file_size(path + "-wal")
