@@ -25,6 +25,9 @@ _Result = tuple[Any, Exception | None]
 GROUP_LIMIT = 256
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for other processes' transactions before giving up."""
+FIRST_PAUSE = 0.0008
+"""Seconds until the store is tried again at most: most transactions of others take as long."""
+LONGEST_PAUSE = 0.003
 BREATH = 0.0005
 """Seconds between two commits while more is waiting: without it, other processes starve for seconds."""
 
@@ -183,6 +186,7 @@ def begin_immediate(connection: sqlite3.Connection, timeout: float | None = None
 def retry_while_busy(attempt: Callable[[], object], timeout: float | None = None) -> None:
     """Call `attempt` until SQLite no longer answers BUSY, for so many seconds at most; None: BUSY_TIMEOUT."""
     give_up = time.monotonic() + (BUSY_TIMEOUT if timeout is None else timeout)
+    pause = FIRST_PAUSE
     while True:
         try:
             attempt()
@@ -190,7 +194,8 @@ def retry_while_busy(attempt: Callable[[], object], timeout: float | None = None
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                 raise
-        time.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - jitter, not a secret
+        time.sleep(pause * random.uniform(0.2, 1.0))  # noqa: S311 - jitter, not a secret
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _as_store_error(error: Exception, *, is_undone: bool = True) -> Exception:
