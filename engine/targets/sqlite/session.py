@@ -22,6 +22,9 @@ from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import planner
 from engine.targets.sqlite.planning.obstacles import remarks_on
+from engine.targets.sqlite.reading.catalog import Summary
+from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.operation import SqliteOperation, truncate_log
 from engine.targets.sqlite.running.throttling import Contention, contention, in_use
 from engine.targets.sqlite.system.files import last_change
@@ -69,14 +72,26 @@ class SqliteSession(SqliteInspection):
                 await planner.indexes_of(self._reader, await self._reader.tables_uncounted(), objects)
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> SqliteOperation:
-        summary = await self._reader.summary()
-        blocks = operation is Operation.CHECK and not summary.is_wal
-        shared = blocks and await self._reader.read(lambda _: contention(self._path)) is Contention.OTHERS
-        return self.running(await planner.plan(self._reader, summary, operation, options, past, shared=shared))
+        effects = Effects(Reader(self._database), operation)
 
-    def running(self, plan: OperationPlan) -> SqliteOperation:
+        def look(connection: sqlite3.Connection, summary: Summary) -> tuple[Facts, bool]:
+            blocks = operation is Operation.CHECK and not summary.is_wal
+            shared = blocks and contention(self._path) is Contention.OTHERS
+            return effects.measure(connection, summary), shared
+
+        commands, with_tables = planner.needs(operation, options)
+        summary, (measured, shared) = await self._reader.begin_plan(look, commands=commands, with_tables=with_tables)
+        effects.begin(summary, measured)
+        try:
+            plan = await planner.plan(self._reader, summary, operation, options, past, shared=shared)
+        finally:
+            self._reader.end_plan()
+        return self.running(plan, effects)
+
+    def running(self, plan: OperationPlan, effects: Effects | None = None) -> SqliteOperation:
         """What runs the steps of a plan. It is closed with the session."""
-        operation = SqliteOperation(plan, self._database, self._reader, self._state_read, self._lock)
+        effects = effects or Effects(Reader(self._database), plan.operation)
+        operation = SqliteOperation(plan, self._database, self._reader, effects, self._state_read, self._lock)
         self._operations.push_async_callback(operation.close)
         return operation
 

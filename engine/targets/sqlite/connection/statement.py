@@ -161,6 +161,21 @@ async def compiled(connection: aiosqlite.Connection, sql: str) -> None:
     await _at_once(connection, lambda db: db.execute(f"EXPLAIN {sql}").close())
 
 
+def error_of(connection: sqlite3.Connection, sql: str) -> sqlite3.Error | None:
+    """Why SQLite cannot compile `sql`, which is not run; None where it can. In the thread of the connection.
+
+    Raises sqlite3.Error where that is a lock.
+    """
+    try:
+        with _errors_of_sqlite():
+            connection.execute(f"EXPLAIN {sql}").close()
+    except sqlite3.Error as error:
+        if is_busy(error):
+            raise
+        return error.with_traceback(None)
+    return None
+
+
 async def run_all(connection: aiosqlite.Connection, commands: Sequence[str]) -> None:
     """Run short commands, one after the other. Raises sqlite3.Error."""
     await _at_once(connection, lambda db: [db.execute(command).fetchall() for command in commands])

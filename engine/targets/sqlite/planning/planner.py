@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +51,21 @@ _WORTH_A_PERCENT: Final = 200_000_000
 """Bytes of tables and indexes from which an ANALYZE of all of them takes long enough to show its progress."""
 
 
+def needs(operation: Operation, options: Options) -> tuple[Sequence[str], Callable[[Summary], bool]]:
+    """What the plan of an operation needs besides the summary: commands that are compiled; and whether the tables."""
+    if options.objects_for(operation):
+        return (), lambda _: False
+    match operation:
+        case Operation.ANALYZE:
+            return ("ANALYZE main",), operation_steps.is_small
+        case Operation.REINDEX:
+            return ("REINDEX",), operation_steps.are_rebuilt_soon
+        case Operation.CHECK:
+            return (check_steps.check_command(options.check_level),), operation_steps.is_small
+        case _:
+            return (), lambda _: False
+
+
 async def plan(
     reader: Reader,
     summary: Summary,
@@ -75,7 +90,7 @@ async def plan(
     )
     # An exchange is refused there, forced or not.
     rewrites = operation in REWRITING and not exchanges
-    causes = described(await asyncio.to_thread(replicators, reader.path)) if rewrites else ""
+    causes = described(await reader.read(lambda _: replicators(reader.path))) if rewrites else ""
     if causes and not options.force:
         return OperationPlan(operation=operation, refused=f"{causes}. Use --force to go on")
     planned = await _planned(reader, summary, operation, options, past, chosen, shared=shared)
@@ -86,7 +101,7 @@ async def plan(
         planned = await _by_bundled(reader, planned)
     planned = _with_settings(planned, chosen, summary, options)
     needs_space = any(step.needs for step in planned.steps)
-    return await asyncio.to_thread(_with_space, planned, options) if needs_space else planned
+    return await reader.read(lambda _: _with_space(planned, options)) if needs_space else planned
 
 
 async def _by_bundled(reader: Reader, plan: OperationPlan) -> OperationPlan:

@@ -6,12 +6,13 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from engine.domain.errors import TargetError
+from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
@@ -45,6 +46,25 @@ MOST_COMPILED: Final = 200
 """Tables whose check is compiled to see what it executes, which takes some 0.2 milliseconds for each."""
 
 
+_Tables = tuple[int, "list[Table]"]
+
+
+@frozen
+class _ForPlan:
+    """What was read where a plan began."""
+
+    no_texts: frozenset[str]
+    """Names that are no text."""
+    tables: _Tables | None
+    errors: Mapping[str, sqlite3.Error | None]
+    """The error of each compiled command; None: it has none."""
+
+
+def _no_texts(connection: sqlite3.Connection) -> frozenset[str]:
+    names = [raw for (raw,) in connection.execute(catalog.NAMES)]
+    return frozenset(shown for raw in names if (shown := raw.decode(errors="backslashreplace")).encode() != raw)
+
+
 class Reader:
     """Reads an open database. Every method raises TargetError if a read fails."""
 
@@ -57,8 +77,9 @@ class Reader:
         """Seconds that each look waits for a lock,"""
         self.cancel = asyncio.Event()
         """unless this is set before."""
-        self._tables: tuple[int, list[Table]] | None = None
+        self._tables: _Tables | None = None
         """The tables as last read, with the data_version of that moment."""
+        self._for_plan: _ForPlan | None = None
 
     @property
     def connection(self) -> aiosqlite.Connection:
@@ -77,6 +98,31 @@ class Reader:
     async def error(self, error: sqlite3.Error) -> TargetError:
         """The TargetError that explains an error of SQLite."""
         return reading_error(self.path, error, self.lock_timeout, await self.blockers.describe_last())
+
+    async def begin_plan(
+        self,
+        look: Callable[[sqlite3.Connection, Summary], T],
+        *,
+        commands: Sequence[str],
+        with_tables: Callable[[Summary], bool],
+    ) -> tuple[Summary, T]:
+        """As `summary_and`; in the same look what most plans need, which is not read again until `end_plan`.
+
+        `commands`: they are compiled. `with_tables`: whether the tables are read.
+        """
+        known = self._tables
+
+        def more(connection: sqlite3.Connection, summary: Summary) -> tuple[_ForPlan, T]:
+            tables = self._read_tables(connection, known) if with_tables(summary) else None
+            errors = {command: statement.error_of(connection, command) for command in commands}
+            return _ForPlan(_no_texts(connection), tables, errors), look(connection, summary)
+
+        summary, (self._for_plan, result) = await self.summary_and(more)
+        self._tables = self._for_plan.tables or self._tables
+        return summary, result
+
+    def end_plan(self) -> None:
+        self._for_plan = None
 
     async def problem_with(self, sql: str) -> str | None:
         """Why SQLite does not know how to run `sql`, which is not run; None where it does."""
@@ -100,6 +146,10 @@ class Reader:
         return None
 
     async def _compile(self, sql: str) -> None:
+        if self._for_plan is not None and sql in self._for_plan.errors:
+            if (error := self._for_plan.errors[sql]) is not None:
+                raise error
+            return
         wait = self._wait(asyncio.Event())
         await statement.retry_while_locked(lambda: statement.compiled(self.connection, sql), wait)
 
@@ -224,16 +274,18 @@ class Reader:
 
     async def tables_uncounted(self) -> list[Table]:
         """All tables, with the row counts of the statistics only; read again only after a change."""
+        if self._for_plan is not None and self._for_plan.tables is not None:
+            return self._for_plan.tables[1]
         known = self._tables
-
-        def look(connection: sqlite3.Connection) -> tuple[int, list[Table]]:
-            ((version,),) = connection.execute("PRAGMA main.data_version")
-            if known is not None and known[0] == version:
-                return known
-            return version, shape.read_tables(lambda sql: connection.execute(sql).fetchall())
-
-        self._tables = await self.read(look)
+        self._tables = await self.read(lambda connection: self._read_tables(connection, known))
         return self._tables[1]
+
+    @staticmethod
+    def _read_tables(connection: sqlite3.Connection, known: _Tables | None) -> _Tables:
+        ((version,),) = connection.execute("PRAGMA main.data_version")
+        if known is not None and known[0] == version:
+            return known
+        return version, shape.read_tables(lambda sql: connection.execute(sql).fetchall())
 
     def forget(self) -> None:
         """This connection is about to change something."""
@@ -282,8 +334,7 @@ class Reader:
 
     async def names_that_are_no_text(self) -> frozenset[str]:
         """Tables and indexes that no statement of Python can name, as text for screens."""
-        names = [raw for (raw,) in await self.rows(catalog.NAMES)]
-        return frozenset(shown for raw in names if (shown := raw.decode(errors="backslashreplace")).encode() != raw)
+        return await self.read(_no_texts) if self._for_plan is None else self._for_plan.no_texts
 
     async def rows_in_time(self, sql: str, seconds: float) -> list[Any] | None:
         """All rows; None where they cannot be had, or not in time."""

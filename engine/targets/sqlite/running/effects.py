@@ -24,7 +24,7 @@ class Effects:
     """The facts before an operation, the results of its steps, and the difference."""
 
     def __init__(self, reader: Reader, operation: Operation) -> None:
-        self._reader = reader
+        self.reader = reader
         self._operation = operation
         self._statistics: frozenset[tuple[Any, ...]] | None = None
         self._findings: Findings | None = None
@@ -33,6 +33,7 @@ class Effects:
         self._backup: Facts = {}
         self._freed: Facts = {}
         self._exchanged: Facts = {}
+        self._before: Facts | None = None
 
     def record(self, step: SqliteStep, result: StepResult, findings: Findings | None) -> None:
         """Take in the result of a step. `findings`: of a check, None of any other step."""
@@ -50,12 +51,22 @@ class Effects:
         if step.method is Method.SWAP:
             self._exchanged = {name: fact for name, fact in (result.effect or {}).items() if name != SIZE_BEFORE}
 
+    def begin(self, summary: Summary, measured: Facts) -> None:
+        """Take in what was read with the plan, by `measure`: until a step begins, the first facts are those."""
+        self._before = {**summary.facts, **measured}
+
+    def step_begins(self) -> None:
+        self._before = None
+
     async def facts(self) -> Facts:
         """The current facts, with those that the operation changes. Raises TargetError."""
-        summary, measured = await self._reader.summary_and(self._measure)
-        return {**summary.facts, **measured, **await self._of_operation()}
+        before, self._before = self._before, None
+        if before is None:
+            summary, measured = await self.reader.summary_and(self.measure)
+            before = {**summary.facts, **measured}
+        return {**before, **await self._of_operation()}
 
-    def _measure(self, connection: sqlite3.Connection, summary: Summary) -> Facts:
+    def measure(self, connection: sqlite3.Connection, summary: Summary) -> Facts:
         match self._operation:
             case Operation.REINDEX:
                 return _index_size(connection, summary)
@@ -71,7 +82,7 @@ class Effects:
             case Operation.CHECK if self._findings is not None:
                 return self._check_facts(self._findings)
             case Operation.FTS_OPTIMIZE:
-                segments = (await self._reader.fts_segments()).values()
+                segments = (await self.reader.fts_segments()).values()
                 return {"fts_segments": sum(known.number for known in segments if known is not None)}
             case Operation.BACKUP:
                 return self._backup
@@ -90,7 +101,7 @@ class Effects:
             indexes=found.indexes,
         )
         about_rows = {"broken_rule": found.broken_rule, "orphans": found.orphans}
-        return {**facts, **about_rows, FILE: self._reader.opened.key}
+        return {**facts, **about_rows, FILE: self.reader.opened.key}
 
     def _statistics_facts(self, connection: sqlite3.Connection) -> Facts:
         has_any = connection.execute(catalog.HAS_STATISTICS).fetchall()

@@ -62,6 +62,7 @@ class SqliteOperation:
         plan: OperationPlan,
         database: OpenDatabase,
         planned_by: Reader,
+        effects: Effects,
         state_read: object,
         lock: TargetLock,
     ) -> None:
@@ -80,8 +81,8 @@ class SqliteOperation:
         self._planned_by = planned_by
         self._state_read = state_read
         self._lock = lock
-        self._reader = Reader(database)
-        self._effects = Effects(self._reader, plan.operation)
+        self._reader = effects.reader
+        self._effects = effects
         self._layout = Layout(Reader(database), plan.operation)
         self._throttle = Throttle(self._path)
         self._ahead = Readahead(self._path)
@@ -129,6 +130,7 @@ class SqliteOperation:
         if not step.ignores_space and (problems := problems_now(step.needs)):
             return without_room(problems)
         self._planned_by.forget()
+        self._effects.step_begins()
         timeout = self._lock_timeout_of(step)
         work: Work | None = None
         try:

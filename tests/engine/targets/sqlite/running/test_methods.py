@@ -383,7 +383,7 @@ async def test_a_file_that_is_moved_after_the_plan_makes_no_step_fail_but_in_wor
             result = await execute(session, replace(step, read_ahead=True))
             assert (result.status is Status.FAILED) is bool(result.error) or result.status is Status.SKIPPED
         with pytest.raises(TargetUnavailableError, match="moved, replaced"):
-            await session.facts(operation)
+            await session.session.facts()
         with pytest.raises(TargetUnavailableError, match="moved, replaced"):
             await session.plan(operation, Options())
     for log in ("-wal", "-journal"):  # of what has been moved without them
