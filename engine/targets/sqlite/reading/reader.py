@@ -51,7 +51,7 @@ _Tables = tuple[int, "list[Table]"]
 
 @frozen
 class _ForPlan:
-    """What was read where a plan began."""
+    """Read when a plan began."""
 
     no_texts: frozenset[str]
     """Names that are no text."""
