@@ -28,8 +28,9 @@ lost = False
 
 
 def line(text: str = "") -> None:
-    """Print one or several lines of the result at once, so that a pipe gets them. Terminal controls are escaped."""
-    write(plain_lines(text) + "\n")
+    """Print one or several lines of the result at once, so that a pipe gets them. Terminal controls are escaped, and no
+    blanks follow a text: those of a table would be as many as its longest cell has letters."""
+    write("\n".join(one.rstrip(" ") for one in plain_lines(text).split("\n")) + "\n")
 
 
 def write(text: str) -> None:

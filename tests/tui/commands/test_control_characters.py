@@ -79,3 +79,8 @@ def test_what_is_copied_is_harmless(tmp_path: Path) -> None:
     assert not harmful(copied)
     assert copied.startswith("one a\\x1b[2J")
     assert copied.endswith("\ntwo")
+
+
+def test_no_blanks_follow_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    output.line("name   \n  of a longer one  \n")
+    assert capsys.readouterr().out == "name\n  of a longer one\n\n"
