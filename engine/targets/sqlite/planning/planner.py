@@ -297,12 +297,15 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         if may_be_offered
         else ""
     )
-    return replace(_of(Operation.VACUUM, steps), warnings=preflight.rowids_changed(obstacles.renumbering), offer=offer)
+    warnings = preflight.rowids_changed(obstacles.renumbering)
+    if options.swap and await asyncio.to_thread(swapping.lacks_file_system_journal, reader.path):
+        warnings = (*warnings, swapping.NO_FILE_SYSTEM_JOURNAL)
+    return replace(_of(Operation.VACUUM, steps), warnings=warnings, offer=offer)
 
 
 def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep, *, compared: bool) -> str:
     """The gain of an exchange, if it is possible now; "" if not. `compared`: with its copy compared."""
-    if swapping.problem_with(reader.path) is not None:
+    if swapping.problem_with(reader.path) is not None or swapping.lacks_file_system_journal(reader.path):
         return ""
     if swapping.who_else_has_it_open(reader.opened) or swapping.keeps_journal(reader.opened):
         return ""

@@ -24,6 +24,11 @@ KEEPS_JOURNAL: Final = (
 CANNOT_BE_WRITTEN: Final = "the file cannot be written, though its mode allows that (see lsattr)"
 _LONGEST_NAME: Final = 255
 _FILE_SYSTEMS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs"})
+_EXT: Final = frozenset({"ext2", "ext3", "ext4"})
+NO_FILE_SYSTEM_JOURNAL: Final = (
+    "the file system has no journal: a power failure at the moment of the exchange may leave no complete database at"
+    f" this path ({_IN_PLACE} if that must not happen)"
+)
 _EXPORTS: Final = (Path("/proc/fs/nfsd/exports"), Path("/var/lib/nfs/etab"))
 
 
@@ -36,6 +41,18 @@ def problem_with(path: str) -> str | None:
     if os.geteuid() != Path(path).stat().st_uid:
         return f"others can change its directory: run dbtend as the owner of the database, or {_IN_PLACE}"
     return f"others can change its directory or one above it: let only its owner write there, or {_IN_PLACE}"
+
+
+def lacks_file_system_journal(path: str) -> bool:
+    """Whether the file system certainly has no journal: a power failure may then leave a part of an exchange."""
+    try:
+        mount = mount_of(path, mounts())
+        if mount is None or mount.kind not in _EXT:
+            return False
+        device = Path(f"/sys/dev/block/{os.major(mount.device)}:{os.minor(mount.device)}").resolve().name
+        return mount.kind == "ext2" or Path(f"/sys/fs/ext4/{device}/journal_task").read_text() == "<none>\n"
+    except OSError:
+        return False
 
 
 def keeps_journal(file: OpenedFile) -> bool:

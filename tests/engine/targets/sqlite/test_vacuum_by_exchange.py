@@ -601,6 +601,43 @@ async def test_it_is_refused_before_the_copy_where_bytes_can_only_be_added(path:
     assert (result.reason, result.error) == (Reason.REFUSED, swapping.CANNOT_BE_WRITTEN)
 
 
+JOURNALS = """
+    from engine.targets.sqlite.system.swapping import lacks_file_system_journal
+    print(lacks_file_system_journal(sys.argv[1]))
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("journal", ["^has_journal", "has_journal"])
+async def test_a_file_system_without_a_journal_is_known(tmp_path: Path, journal: str) -> None:
+    image, disk = tmp_path / "image", tmp_path / "disk"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(20_000_000)
+    made = ["mkfs.ext4", "-q", "-O", journal, str(image)]
+    mounted = ["unshare", "--mount", "sh", "-c", 'mount -o loop "$0" "$1" && shift && exec "$@"', str(image), str(disk)]
+    if not shutil.which(made[0]) or subprocess.run([*mounted[:4], "true"], check=False).returncode:
+        pytest.skip("no file system can be made or mounted here")
+    subprocess.run(made, check=True)
+    if subprocess.run([*mounted, "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no file system can be mounted here")
+    with python(JOURNALS, disk / "app.db", within=mounted) as process:
+        assert await process.says() == str(journal == "^has_journal")
+
+
+async def test_where_the_file_system_has_no_journal_the_plan_says_so_and_none_offers_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "WORTH_AN_EXCHANGE", 0)
+    monkeypatch.setattr(costs, "_EXCHANGE", 0.0)
+    monkeypatch.setattr(swapping, "lacks_file_system_journal", lambda _: False)
+    assert (await plan(path, Operation.VACUUM)).offer.startswith("--swap takes ")
+    assert (await plan(path, Operation.VACUUM, swap=True)).warnings == ()
+    monkeypatch.setattr(swapping, "lacks_file_system_journal", lambda _: True)
+    assert (await plan(path, Operation.VACUUM)).offer == ""
+    assert (await plan(path, Operation.VACUUM, swap=True)).warnings == (swapping.NO_FILE_SYSTEM_JOURNAL,)
+
+
 async def test_jobs_that_wait_for_the_database_follow_it(path: Path, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     async with Engine.open(tmp_path / "store" / "jobs.db", workers=1) as engine:
