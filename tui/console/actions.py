@@ -83,7 +83,7 @@ _TABLE: Final[Mapping[Place, Sequence[Sequence[str]]]] = {
     # id, keys, call, label, help, and the action that shares its key
     Place.MAIN: (
         ("run", "r", "part('run')", "run", "Show the plan of the chosen operations; enter there runs it"),
-        ("plan", "p", "part('plan')", "plan", "Show the plan of the chosen operations"),
+        ("plan", "p", "part('plan')", "plan", "Show the plan of the chosen operations; nothing runs"),
         ("look", "a", "part('look')", "inspect", "Inspect the target again, or all marked targets"),
         ("examine", "x", "part('examine')", "full inspection", "Full inspection (slow); press again to stop"),
         ("map", "M", "part('map')", "map", "Show what the pages of the SQLite file hold"),

@@ -19,7 +19,7 @@ from tests.sqlite_files import transaction
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, entry, open_console
 from tui.console.keymap import with_keys
-from tui.console.screens.submitting import CHANGED
+from tui.console.screens.submitting import CHANGED, ONLY_SHOWN
 
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 VACUUM = (Operation.VACUUM,)
@@ -163,7 +163,7 @@ async def test_enter_before_all_is_planned_says_how_far_it_is(
 
         monkeypatch.setattr(console.engine, "plan", plan_later)
         await console.press("1", "asterisk")
-        await console.pilot.press("p")
+        await console.pilot.press("r")
         await console.until(
             lambda: "1 of 2 targets so far, 1 operation" in "".join(console.lines("#page")), settled=False
         )
@@ -184,7 +184,7 @@ async def test_a_database_that_has_changed_since_is_planned_again(
     target = entry(label="PROD" if is_asked else None, operations=VACUUM)
     confirm = ("enter", *"sales.db", "enter") if is_asked else ("enter",)
     async with open_console(seeded.path, target, clock=clock) as console:
-        await console.press("p", *confirm[:-1])
+        await console.press("r", *confirm[:-1])
         grow(sales)
         await console.press(confirm[-1])
         assert (console.screen_name, console.message) == ("PlanScreen", with_keys(CHANGED))
@@ -195,7 +195,7 @@ async def test_a_database_that_has_changed_since_is_planned_again(
 
 async def test_another_database_at_its_path_is_planned_again(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with open_console(seeded.path, entry(operations=VACUUM), clock=clock) as console:
-        await console.press("p")
+        await console.press("r")
         Path("new.db").write_bytes(sales.read_bytes())
         Path("new.db").rename(sales)
         await console.press("enter")
@@ -204,7 +204,7 @@ async def test_another_database_at_its_path_is_planned_again(sales: Path, seeded
 
 async def test_small_changes_do_not_keep_a_plan_from_running(sales: Path, seeded: Seeded, clock: Clock) -> None:
     async with open_console(seeded.path, entry(operations=VACUUM), clock=clock) as console:
-        await console.press("p")
+        await console.press("r")
         with closing(sqlite3.connect(sales)) as db:
             db.execute("CREATE TABLE small(a)")
         await console.press("enter")
@@ -217,7 +217,7 @@ async def test_of_several_plans_one_that_has_changed_has_all_planned_again(
     Path("app.db").write_bytes(sales.read_bytes())
     targets = [entry(operations=VACUUM), entry("app.db", operations=VACUUM)]
     async with open_console(seeded.path, *targets, clock=clock) as console:
-        await console.press("1", "asterisk", "p")
+        await console.press("1", "asterisk", "r")
         grow(sales)
         await console.press("enter")
         assert (console.screen_name, console.message) == ("PlansScreen", with_keys(CHANGED))
@@ -235,7 +235,7 @@ def grow(path: Path) -> None:
 async def test_enter_where_nothing_can_run_says_so(sales: Path, seeded: Seeded, clock: Clock) -> None:
     without_search = entry(operations=(Operation.FTS_OPTIMIZE,))
     async with open_console(seeded.path, without_search, clock=clock) as console:
-        await console.press("p", "enter")
+        await console.press("r", "enter")
         assert (console.screen_name, console.message) == ("PlanScreen", "Nothing to run.")
 
 
@@ -245,7 +245,7 @@ async def test_the_plans_of_several_targets_are_looked_for_again(sales: Path, se
     async with open_console(seeded.path, *targets, clock=clock) as console:
         await console.press("1", "space", "down", "space")
         with transaction(sales, "EXCLUSIVE"):
-            await console.press("p")
+            await console.press("r")
             await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]
             assert any("skipped" in line for line in console.lines("#page"))
             assert any("Press a to plan again." in line for line in console.lines("#page"))
@@ -279,3 +279,17 @@ async def test_the_key_for_an_exchange_says_where_none_is_offered(sales: Path, s
         assert "x swap" not in console.text("#footer")
         await console.press("x")
         assert console.message == "Nothing can be exchanged here."
+
+
+@pytest.mark.parametrize("marked", [1, 2])
+async def test_p_only_shows_the_plan(sales: Path, seeded: Seeded, clock: Clock, marked: int) -> None:
+    Path("app.db").write_bytes(sales.read_bytes())
+    targets = [entry(name, operations=VACUUM) for name in ("app.db", "sales.db")[:marked]]
+    async with open_console(seeded.path, *targets, clock=clock) as console:
+        jobs = await console.engine.count()
+        await console.press("1", "asterisk", "p", "enter")
+        assert console.message == with_keys(ONLY_SHOWN)
+        assert "run this plan" not in console.text("#footer")
+        assert await console.engine.count() == jobs
+        await console.press("escape", "r")
+        assert "run this plan" in console.text("#footer")

@@ -573,7 +573,7 @@ async def test_marked_targets_are_run_in_one_go(three: list[TargetEntry], clock:
         await console.press("1", "down", "space", "space", "space")
         assert [line[:3] for line in console.lines("#targets")] == ["  a", " ●g", "  t", " ●s", ">●w"]
         assert console.app.screen.query_one("#targets").border_title == "1 Targets 4 (3 marked)"
-        await console.press("p")
+        await console.press("r")
         assert console.screen_name == "PlansScreen"
         page = console.lines("#page")
         assert page[0].startswith("2 targets, ")
@@ -709,7 +709,7 @@ async def test_plans_of_several_targets(size: Size, sales: Path, clock: Clock, l
     three = [entry(), entry("gone.db"), shop]
     sales.with_name("shop.db").write_bytes(sales.read_bytes())
     async with open_console(STORE, *three, clock=clock, size=size) as console:
-        await console.press("1", "space", "space", "space", "p")
+        await console.press("1", "space", "space", "space", "r")
         assert looks_right(console.app)
 
 

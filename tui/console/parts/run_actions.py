@@ -50,7 +50,9 @@ class RunActions:
         self._changed, self._submitted = changed, submitted
         self.actions: Actions = {"run": self.run, "plan": self.plan, "choose": self.choose}
         self._plan_wanted_for: int | None = None
-        """The target whose plan the user asked for before its advice was known."""
+        """The target whose plan the user asked for before its advice was known,"""
+        self._wanted_plan_runs = False
+        """and whether enter is to run it."""
 
     def can(self, action_id: str) -> bool:
         if action_id == "choose":
@@ -65,30 +67,35 @@ class RunActions:
             self._changed()
 
     def run(self) -> None:
+        """Show the plan of the chosen operations, where enter runs it."""
         if not self._screen.refuses("run"):
-            self.plan()
+            self._open_plan(runs=True)
 
     def plan(self) -> None:
-        """Show the plan of the chosen operations, or say why there is none."""
+        """Show the plan of the chosen operations, and run nothing."""
+        self._open_plan(runs=False)
+
+    def _open_plan(self, *, runs: bool) -> None:
+        """Show the plan, or say why there is none."""
         self._target_actions.select()
         self._plan_wanted_for = None
         if len(self._model.marked) > 1:
             wanted = plan_requests.plan_requests(self._model, self._inspector, self._model.marked)
-            self._screen.app.push_screen(self._context.screens.plans(wanted), self.submit)
+            self._screen.app.push_screen(self._context.screens.plans(wanted, runs=runs), self.submit)
             return
         (number,) = self._model.selected or (None,)
         request = self._model.request(number)
         if number is None or request is None:
-            self._explain_no_plan()
+            self._explain_no_plan(runs=runs)
             return
         state = self._model.states[number]
-        plan = self._context.screens.plan(request, TargetName.of(state.entry), state.advice or ())
+        plan = self._context.screens.plan(request, TargetName.of(state.entry), state.advice or (), runs=runs)
         self._screen.app.push_screen(plan, self.submit)
 
-    def _explain_no_plan(self) -> None:
+    def _explain_no_plan(self, *, runs: bool) -> None:
         state = self._model.state
         if self._model.is_pending:
-            self._plan_wanted_for = self._model.current
+            self._plan_wanted_for, self._wanted_plan_runs = self._model.current, runs
             self._screen.say("Inspecting the target; the plan opens when that is done.")
         elif state is not None and isinstance(state.error, PasswordNeededError):
             self._target_actions.ask_for_password(state.entry, state.error)
@@ -99,7 +106,7 @@ class RunActions:
         """Open the plan that was asked for before this target's advice was known."""
         if number == self._plan_wanted_for == self._model.current and self._screen.is_active:
             self._screen.say("")
-            self.plan()
+            self._open_plan(runs=self._wanted_plan_runs)
 
     def submit(self, requests: Sequence[Request] | None) -> None:
         """Run these; None: the user has left the plan."""

@@ -63,20 +63,22 @@ class ScreenFactory:
 
         return JobScreen(self._context, job)
 
-    def plan(self, request: Request, name: TargetName, advice: Sequence[Advice]) -> Screen[list[Request]]:
+    def plan(
+        self, request: Request, name: TargetName, advice: Sequence[Advice], *, runs: bool = True
+    ) -> Screen[list[Request]]:
         from tui.console.screens.plan import PlanScreen
 
-        return PlanScreen(self._context, request, name, advice)
+        return PlanScreen(self._context, request, name, advice, runs=runs)
 
     def page_map(self, url: str, name: TargetName) -> Screen[None]:
         from tui.console.screens.page_map import PageMapScreen
 
         return PageMapScreen(self._context, url, name)
 
-    def plans(self, wanted: Sequence[PlanRequest]) -> Screen[list[Request]]:
+    def plans(self, wanted: Sequence[PlanRequest], *, runs: bool = True) -> Screen[list[Request]]:
         from tui.console.screens.plans import PlansScreen
 
-        return PlansScreen(self._context, wanted)
+        return PlansScreen(self._context, wanted, runs=runs)
 
     def palette(self, known: Sequence[Command], targets: Mapping[int, str], typed: str) -> ModalScreen[Command | None]:
         from tui.console.screens.palette import PaletteScreen

@@ -28,10 +28,16 @@ class PlanScreen(SubmittingScreen):
     FOOTER = (*TYPING, "submit", "exchange", "look-again", *ON_A_PAGE)
 
     def __init__(
-        self, context: ConsoleContext, request: Request, name: TargetName, advice: Sequence[Advice] = ()
+        self,
+        context: ConsoleContext,
+        request: Request,
+        name: TargetName,
+        advice: Sequence[Advice] = (),
+        *,
+        runs: bool = True,
     ) -> None:
-        """`name`: of the target; `advice`: its advice, if known."""
-        super().__init__(context)
+        """`name`: of the target; `advice`: its advice, if known; `runs`: see `SubmittingScreen`."""
+        super().__init__(context, runs=runs)
         self._request = request
         self._target_name = name
         self._advice = advice

@@ -38,9 +38,10 @@ class PlansScreen(SubmittingScreen):
     PAGE_TITLE = "Plans"
     FOOTER = (*TYPING, "submit", "fold", "look-again", *ON_A_PAGE)
 
-    def __init__(self, context: ConsoleContext, wanted: Sequence[PlanRequest]) -> None:
+    def __init__(self, context: ConsoleContext, wanted: Sequence[PlanRequest], *, runs: bool = True) -> None:
+        """`runs`: see `SubmittingScreen`."""
         self._wanted = wanted
-        super().__init__(context)
+        super().__init__(context, runs=runs)
         self._planned: list[PlannedTarget] = []
         self._unfolded: set[int] = set()
         self._shown_at = 0.0

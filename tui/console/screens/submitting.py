@@ -15,6 +15,7 @@ from engine.domain.extent import Extent
 from engine.domain.frozen import frozen
 from engine.inspection import inspector
 from tui.console.actions import bindings
+from tui.console.context import ConsoleContext
 from tui.console.keymap import with_keys
 from tui.console.screens.entry import TYPING
 from tui.console.screens.page import ON_A_PAGE, PageScreen
@@ -25,6 +26,7 @@ from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, sentences
 
 CHANGED: Final = "The database has changed since the plan was made, so it is planned again. {submit} runs the new plan."
+ONLY_SHOWN: Final = "This plan is only shown. To run it, go back and press {run}."
 _LOOKS_FOR: Final = 1.0
 """Seconds: a disk may hang."""
 MOST_REASONS: Final = 4
@@ -59,6 +61,11 @@ class SubmittingScreen(PageScreen[list[Request]]):
 
     _too_early = ""
     """The message that nothing can run yet."""
+
+    def __init__(self, context: ConsoleContext, *, runs: bool = True) -> None:
+        """`runs`: whether enter runs the plans; else they are only shown."""
+        super().__init__(context)
+        self._runs = runs
 
     def on_mount(self) -> None:
         self.make_plan()
@@ -102,13 +109,16 @@ class SubmittingScreen(PageScreen[list[Request]]):
         raise NotImplementedError
 
     def can(self, action_id: str) -> bool:
-        return super().can(action_id) and (action_id != "submit" or bool(self.ready))
+        return super().can(action_id) and (action_id != "submit" or (self._runs and bool(self.ready)))
 
     def copied(self) -> tuple[str, str] | None:
         return ("the SQL", copied_plan(one.plan for one in self.ready)) if self.ready else super().copied()
 
     async def action_submit(self) -> None:
         if self.refuses("submit"):
+            return
+        if not self._runs:
+            self.say(with_keys(ONLY_SHOWN), Role.WARNING)
             return
         if not self.ready:
             if self.progress:
