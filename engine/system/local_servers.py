@@ -39,8 +39,10 @@ def _peer(line: socket.socket) -> tuple[int, int] | None:
     """Its process and user."""
     if sys.platform != "linux" or line.family != socket.AF_UNIX:
         return None
-    process, user, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return int(process), int(user)
+    with contextlib.suppress(OSError):  # it has just been closed
+        process, user, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(process), int(user)
+    return None
 
 
 def milliseconds_of_thread(process: int, thread: int) -> int | None:

@@ -19,6 +19,7 @@ def test_the_process_at_the_other_end_of_a_unix_socket_is_known_and_none_of_a_po
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert process_of_server(ours) == os.getpid()
+    assert process_of_server(ours) is None
     with socket.socket() as by_port:
         assert process_of_server(by_port) is None
 
