@@ -22,11 +22,6 @@ DONE_OR_UNCHANGED: Final = "it is done, or nothing changed: the connection was l
 """What remains of a step whose end is not known; the server rolls back what it did not complete."""
 
 
-def no_lock(waited: float, holders: str = "") -> str:
-    """Why a step failed that did not get its lock in `waited` seconds. `holders`: who held it, as text."""
-    return f"it waited {waited:g} s for its lock: {holders or 'held by another session'}"
-
-
 FilesLookup = Callable[[], Awaitable[frozenset[str] | None]]
 OthersLookup = Callable[[], Awaitable[bool]]
 

@@ -1,4 +1,4 @@
-"""Waiting for the first of several events."""
+"""Waiting: for the first of several events; for a lock that is not had in time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any, Final
 
 _MOMENT: Final = 0.005
 """Seconds in which most tasks are done: for these no event is waited for."""
+
+
+def no_lock(waited: float, holders: str = "") -> str:
+    """Why a step failed that did not get its lock in `waited` seconds. `holders`: who held it, as text."""
+    return f"it waited {waited:g} s for its lock: {holders or 'held by another session'}"
 
 
 async def first_of(

@@ -28,6 +28,7 @@ pytestmark = [
 def users() -> Iterator[None]:
     """Two users of this machine, each with a group of the same name."""
     for name in (ALICE, BOB):
+        subprocess.run(["userdel", name], check=False, capture_output=True)  # a run that was killed leaves it
         subprocess.run(["useradd", "--system", "--no-create-home", "--user-group", name], check=True)
     try:
         yield

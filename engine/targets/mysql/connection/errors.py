@@ -27,7 +27,7 @@ from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.bounded import AnswerError
 from engine.targets.mysql.connection.names import account, quote
 from engine.targets.mysql.connection.option_files import Password, unsafe_files
-from engine.targets.step_execution import no_lock
+from engine.targets.waits import no_lock
 
 LOCK_TIMEOUT: Final = 1205
 DEADLOCK: Final = 1213

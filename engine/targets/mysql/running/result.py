@@ -34,7 +34,8 @@ from engine.targets.mysql.planning.rights import NEEDED, to_grant
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.statement import Answer
-from engine.targets.step_execution import DONE_OR_UNCHANGED, NOTHING_CHANGED, StepResult, no_lock
+from engine.targets.step_execution import DONE_OR_UNCHANGED, NOTHING_CHANGED, StepResult
+from engine.targets.waits import no_lock
 
 Row = tuple[str | None, ...]
 

@@ -23,7 +23,7 @@ from engine.domain.errors import (
 from engine.domain.masking import masked
 from engine.domain.statuses import Reason
 from engine.targets.postgres.connection.bounded import AnswerError
-from engine.targets.step_execution import no_lock
+from engine.targets.waits import no_lock
 
 LOCK_TIMEOUT: Final = "55P03"
 CANCELLED: Final = "57014"

@@ -14,7 +14,8 @@ from engine.targets.postgres.running import checking
 from engine.targets.postgres.running.checking import DamagedObject
 from engine.targets.postgres.running.statement import Answer, Notice
 from engine.targets.postgres.running.wait_limits import WaitLimits
-from engine.targets.step_execution import StepResult, no_lock
+from engine.targets.step_execution import StepResult
+from engine.targets.waits import no_lock
 
 
 def step_result(

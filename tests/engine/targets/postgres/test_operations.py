@@ -153,7 +153,7 @@ async def test_trap_a_lock_that_is_not_had_in_time_names_who_has_it(database: Da
         result = (await run(database.url, Operation.VACUUM_FULL, objects=("item",)))["public.item"]
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert result.error is not None
-    assert f"held by pid {pid} (" in result.error
+    assert f"for its lock: pid {pid} (" in result.error
 
 
 async def test_r9_a_table_that_fails_does_not_stop_the_others(database: Database, tmp_path: Path) -> None:
@@ -654,7 +654,7 @@ async def test_who_may_not_see_other_sessions_is_told_their_numbers_all_the_same
         assert f": pid {pid} (" in planned.warnings[0]
         result = (await run(database.as_user("joe"), Operation.VACUUM_FULL, objects=("item",)))["public.item"]
     assert result.reason is Reason.TARGET_BUSY
-    assert f"held by pid {pid} (" in str(result.error)
+    assert f"for its lock: pid {pid} (" in str(result.error)
     assert "()" not in f"{result.error} {planned.warnings}"
 
 

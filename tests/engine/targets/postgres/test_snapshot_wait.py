@@ -137,7 +137,7 @@ async def test_the_lock_timeout_holds_for_the_lock_that_others_queue_for(shop: D
             result = await session.execute(step, StepContext(report=told))
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     who = f"pid {pid} (somebody, postgres, idle in transaction for "
-    assert f" held by {who}" in str(result.error)
+    assert f"its lock: {who}" in str(result.error)
     assert {progress.waits_for for progress in told.all if progress.waits_for} == {WaitsFor.LOCK}
     assert not is_rebuilt(shop, before)
     assert shop.invalid_indexes() == []
