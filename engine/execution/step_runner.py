@@ -12,7 +12,8 @@ from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
-from engine.targets.step_execution import FilesLookup, OthersLookup, StepContext, StepResult, no_others, unknown_files
+from engine.targets.step_execution import FilesLookup, StepContext, StepResult, unknown_files
+from engine.targets.waits import OthersLookup, no_others
 
 if TYPE_CHECKING:
     from engine.execution.reporter import Reporter

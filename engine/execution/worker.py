@@ -28,8 +28,8 @@ from engine.execution.reporter import Reporter
 from engine.targets.check_results import CHECK_AGAIN, check_facts
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
-from engine.targets.step_execution import FilesLookup, OthersLookup, no_others, unknown_files
-from engine.targets.waits import first_of
+from engine.targets.step_execution import FilesLookup, unknown_files
+from engine.targets.waits import OthersLookup, first_of, no_others
 
 T = TypeVar("T")
 EstimateLookup = Callable[[str, OperationPlan, Options, Facts], Awaitable[OperationPlan]]

@@ -12,8 +12,8 @@ from typing import Final, Generic, TypeVar
 from engine.domain.errors import ServerStartingError, ServerUnavailableError, TargetError, TooManyConnectionsError
 from engine.domain.humanize import span
 from engine.domain.steps import WaitsFor
-from engine.targets.step_execution import OthersLookup, StepContext, StepProgress, no_others
-from engine.targets.waits import first_of
+from engine.targets.step_execution import StepContext, StepProgress
+from engine.targets.waits import OthersLookup, first_of, no_others
 
 _T = TypeVar("_T")
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)

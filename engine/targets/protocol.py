@@ -19,7 +19,8 @@ from engine.domain.steps import Facts, Step, WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import Autovacuum, OperationSpec, TargetInfo
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.step_execution import OthersLookup, StepContext, StepResult, no_others
+from engine.targets.step_execution import StepContext, StepResult
+from engine.targets.waits import OthersLookup, no_others
 
 
 @frozen(kw_only=True)

@@ -15,7 +15,7 @@ from engine.targets.catalog_reader import C, CatalogReader, S
 from engine.targets.operation_specs import OperationSpec
 from engine.targets.outage import connect_when_up
 from engine.targets.protocol import JournalCheck, Waiting
-from engine.targets.step_execution import OthersLookup, no_others
+from engine.targets.waits import OthersLookup, no_others
 
 PROGRAM: Final = "dbtend"
 READING_TIMEOUT: Final = 60.0

@@ -12,6 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, WaitsFor
 from engine.domain.time_limits import Window
+from engine.targets.waits import OthersLookup, no_others
 
 if TYPE_CHECKING:
     from engine.targets.plans import PlannedStep
@@ -23,16 +24,10 @@ DONE_OR_UNCHANGED: Final = "it is done, or nothing changed: the connection was l
 
 
 FilesLookup = Callable[[], Awaitable[frozenset[str] | None]]
-OthersLookup = Callable[[], Awaitable[bool]]
 
 
 async def unknown_files() -> None:
     """A `FilesLookup` that does not know."""
-
-
-async def no_others() -> bool:
-    """An `OthersLookup` without other jobs."""
-    return False
 
 
 async def _not_stored() -> bool:

@@ -1,12 +1,21 @@
-"""Waiting: for the first of several events; for a lock that is not had in time."""
+"""Waiting: for the first of several events, for other jobs, and for a lock that is not had in time."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 _MOMENT: Final = 0.005
 """Seconds in which most tasks are done: for these no event is waited for."""
+
+
+OthersLookup = Callable[[], Awaitable[bool]]
+
+
+async def no_others() -> bool:
+    """An `OthersLookup` without other jobs."""
+    return False
 
 
 def no_lock(waited: float, holders: str = "") -> str:

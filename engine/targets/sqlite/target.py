@@ -25,7 +25,7 @@ from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.system import files, hot_journal
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
-from engine.targets.step_execution import OthersLookup, no_others
+from engine.targets.waits import OthersLookup, no_others
 
 if TYPE_CHECKING:
     from engine.targets.protocol import JournalCheck, Waiting
