@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
-import socket
 from dataclasses import replace
-from pathlib import Path
 
 import pymysql
 import pytest
@@ -199,32 +195,3 @@ async def test_a_reader_that_was_cancelled_takes_another_connection(database: My
 
 
 SLEEPS = "SELECT count(*) FROM information_schema.processlist WHERE id = {} AND state = 'User sleep'"
-
-
-async def test_a_server_that_accepts_a_connection_too_late_sees_it_closed() -> None:
-    with contextlib.ExitStack() as stack:
-        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        listening.settimeout(30)
-        port = listening.getsockname()[1]
-        before = [stack.enter_context(socket.socket()) for _ in range(2)]  # so that it takes no more
-        for one in before:
-            one.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                one.connect(("127.0.0.1", port))
-        connecting = asyncio.create_task(
-            connect(address(f"mysql://joe@127.0.0.1:{port}/shop"), name="", lock_timeout=1)
-        )
-        waits = f":{port:04X} 02 "  # SYN_SENT
-        async with asyncio.timeout(30):
-            while Path("/proc/net/tcp").read_text().count(waits) < 2:  # noqa: ASYNC110 - nobody is told
-                await asyncio.sleep(0.01)
-        connecting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await connecting
-        accepted = [await asyncio.to_thread(listening.accept) for _ in range(3)]
-        for connection, _ in accepted:
-            stack.callback(connection.close)
-        (ours,) = [one for one, who in accepted if who not in [other.getsockname() for other in before]]
-        ours.settimeout(30)
-        assert await asyncio.to_thread(ours.recv, 1) == b""
-    gc.collect()
