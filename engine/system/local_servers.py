@@ -46,7 +46,7 @@ def _peer(line: socket.socket) -> tuple[int, int] | None:
 
 
 def milliseconds_of_thread(process: int, thread: int) -> int | None:
-    """How long a thread of a process has used a processor; None where it cannot be seen, as in a container."""
+    """How long a thread of a process has used a processor; None if that cannot be seen, as in a container."""
     try:
         fields = Path(f"/proc/{process}/task/{thread}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")

@@ -76,7 +76,7 @@ _P = TypeVar("_P", bound=PooledConnection[Any, Any])
 
 
 async def _undone(opening: asyncio.Future[_P]) -> None:
-    """Stop opening a connection; it is closed if it was opened all the same."""
+    """Stop opening a connection; if it opens nevertheless, it is closed."""
     opening.cancel()
     with contextlib.suppress(TargetError, asyncio.CancelledError):
         await (await opening).close()

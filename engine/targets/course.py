@@ -1,6 +1,6 @@
 """How far a step is by an earlier run of it: pure.
 
-A run records what was counted of its work as its time went by, and the next run of the command finds itself there.
+A run records the count of its work over time. The next run of the command compares its own count with that.
 So it matters neither how fast the machine is now, nor whether the work is counted evenly.
 """
 
@@ -13,14 +13,14 @@ from typing import Final
 from engine.targets.progress import approach_end
 
 Course = tuple[int, ...]
-"""What was counted by each twentieth of the time of a run; empty: not known."""
+"""The count at each twentieth of the time of a run; empty: not known."""
 POINTS: Final = 20
 SHORTEST: Final = 1.0
 """Seconds: of a shorter run too little was seen."""
 _MOST_SEEN: Final = 512
 """Of the counts of a long run every second one is dropped, again and again."""
 _UNSURE: Final = 0.02
-"""The share by which the same work may be counted differently."""
+"""How much the count of the same work may differ, as a share of it."""
 _NARROW: Final = 0.1
 """Shares of the time that the counts leave open, up to which they tell the pace of this run."""
 

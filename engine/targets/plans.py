@@ -52,7 +52,7 @@ class PlannedStep:
     estimate: float | None = None
     """Expected seconds; None where unknown."""
     past_course: tuple[int, ...] = ()
-    """What was counted of its work in its last run, see `COURSE`; empty: not known."""
+    """The counts of its work in its last run, see `COURSE`; empty: not known."""
     mandatory_follow_up: bool = False
     """Whether the steps before it are incomplete without it: it runs if one of them completed, even after a cancel."""
     lost_without_next: bool = False

@@ -43,7 +43,7 @@ class Waiting(Protocol):
 
 
 JournalCheck = Callable[[], Awaitable[None]]
-"""Called before a file is opened that has a journal or a log; raises TargetError where that is of another file."""
+"""Called before a file is opened that has a journal or a log; raises TargetError if that belongs to another file."""
 
 
 class Inspection(Protocol):

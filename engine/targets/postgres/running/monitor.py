@@ -56,7 +56,7 @@ WAITS: Final = f"""
 SELECT jsonb_build_object('pid', a.pid, 'blockers', {_BLOCKERS}, 'prepared_blockers', {_PREPARED_BLOCKERS}{_QUEUED})
 FROM pg_stat_activity AS a WHERE a.pid = ANY (%s)
 """
-"""Asked where a command waits, or may not let others wait: whom it waits for, and how many wait for it."""
+"""Asked where a command waits, or may not let others wait: which sessions it waits for, and how many wait for it."""
 AVAILABLE: Final = """
 SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relname ~ '^pg_stat_progress_'
 """
