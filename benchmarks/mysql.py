@@ -74,8 +74,8 @@ def cases(*, small: bool) -> dict[str, Case]:
 
 
 class Bench:
-    def __init__(self, server: MySqlServer, rounds: int) -> None:
-        self.server, self.rounds = server, rounds
+    def __init__(self, server: MySqlServer, rounds: int, scale: int) -> None:
+        self.server, self.rounds, self.scale = server, rounds, scale
 
     @contextmanager
     def a_copy(self, content: Content) -> Iterator[str]:
@@ -219,7 +219,7 @@ def settle(bench: Bench) -> None:
 
 
 async def progress(bench: Bench, *, small: bool) -> None:
-    sizes = SMALL_LARGE if small else LARGE
+    sizes = [rows * bench.scale for rows in (SMALL_LARGE if small else LARGE)]
     with bench.server.admin(within=60) as admin, admin.cursor() as cursor:
         cursor.execute("CREATE DATABASE large")
     make_large(bench, sizes)
@@ -270,6 +270,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--jobs", type=int, action="append", help="steps at once; may be repeated (1, 2 and 4)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--small", action="store_true", help="smaller tables, and fewer")
+    parser.add_argument("--scale", type=int, default=1, help="of progress: so many times the rows")
     parser.add_argument("--mysql", action="store_true", help="on MySQL; advice and progress alone")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(parts):
@@ -282,7 +283,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         print(NO_SERVER[flavor])
         return
     with running_server(flavor, program) as server:
-        bench = Bench(server, options.rounds)
+        bench = Bench(server, options.rounds, options.scale)
         asyncio.run(
             measure(
                 bench,
