@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -27,6 +27,7 @@ from engine.domain.requests import CheckLevel, SqliteLibrary
 from engine.inspection.inspector import BUDGET, operations, plan
 from engine.system.clock import now
 from engine.targets.sqlite.connection import metered
+from engine.targets.sqlite.connection.bundled import BundledConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.running import backup, work
@@ -235,19 +236,30 @@ async def _plain(database: Path, work: str) -> PastJob:
 
 
 def _execute(database: Path, waiting: SimpleQueue[SqliteStep]) -> None:
-    with closing(sqlite3.connect(connection_uri(str(database)), uri=True, isolation_level=None)) as db:
-        settings: tuple[str, ...] = ()
+    opened: dict[SqliteLibrary, sqlite3.Connection | BundledConnection] = {}
+    prepared: dict[SqliteLibrary, tuple[str, ...]] = {}
+    with ExitStack() as stack:
         while True:
             try:
                 step = waiting.get_nowait()
             except Empty:
                 return
-            for setting in step.settings if step.settings != settings else ():
+            if (library := step.library) not in opened:
+                opened[library] = stack.enter_context(closing(_opened(database, library)))
+            db = opened[library]
+            for setting in step.settings if step.settings != prepared.get(library) else ():
                 db.execute(setting).fetchall()
-            settings = step.settings
+            prepared[library] = step.settings
             around = ("BEGIN IMMEDIATE", "COMMIT") if step.method in _IN_TRANSACTION else ()
             for command in (*around[:1], *(step.commands or (step.command,)), *around[1:]):
                 db.execute(command).fetchall()
+
+
+def _opened(database: Path, library: SqliteLibrary) -> sqlite3.Connection | BundledConnection:
+    uri = connection_uri(str(database))
+    if library is SqliteLibrary.BUNDLED:
+        return BundledConnection(uri, lambda _: None)
+    return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 
 def main() -> None:

@@ -19,7 +19,6 @@ from engine.domain.frozen import frozen
 from engine.targets.sqlite.connection.errors import sqlite_error
 
 _PROGRAM: Final = str(Path(__file__).with_name("bundled_process.py"))
-_COMMAND: Final = (sys.executable, "-P", _PROGRAM)
 _processes: Final = set[int]()
 
 
@@ -33,13 +32,24 @@ class Library:
 
 
 def is_installed() -> bool:
-    return importlib.util.find_spec("apsw") is not None
+    return _package() is not None
+
+
+def _package() -> Path | None:
+    """The directory in which the package lies."""
+    found = importlib.util.find_spec("apsw")
+    return None if found is None or found.origin is None else Path(found.origin).parents[1]
+
+
+def _command() -> tuple[str, ...]:
+    """What starts its process: Python, which looks for no packages itself, because that takes as long as its start."""
+    return sys.executable, "-I", "-S", _PROGRAM, str(_package())
 
 
 @lru_cache(maxsize=1)
 def bundled_library() -> Library:
     """The library of the package apsw. Raises OSError if it does not start."""
-    done = subprocess.run(_COMMAND, capture_output=True, text=True, check=False)
+    done = subprocess.run(_command(), capture_output=True, text=True, check=False)
     try:
         said = json.loads(done.stdout)
     except ValueError:
@@ -66,7 +76,7 @@ class BundledConnection:
         self._writing = threading.Lock()
         try:
             self._process = subprocess.Popen(
-                [*_COMMAND, file, str(timeout)],
+                [*_command(), file, str(timeout)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -16,6 +16,7 @@ import time
 from queue import SimpleQueue
 from typing import Any
 
+sys.path.append(sys.argv[1])  # the directory of the package: Python starts sooner if it looks for none
 import apsw
 
 _PAUSE = 0.02
@@ -48,7 +49,7 @@ def serve(uri: str, timeout: float) -> None:
     say(rows=[])
     while (order := orders.get()) is not None:
         if isinstance(order, int):
-            connection.set_progress_handler(tick, order)
+            connection.set_progress_handler(tick if order > 0 else None, order)
             continue
         answer: dict[str, Any]
         try:
@@ -59,6 +60,7 @@ def serve(uri: str, timeout: float) -> None:
         ticks = 0
     connection.close()
     say(rows=[])
+    os._exit(0)  # at once: what Python would tidy up ends with the process
 
 
 def listen(connection: apsw.Connection, orders: SimpleQueue[str | int | None]) -> None:
@@ -83,7 +85,7 @@ def say(**what: Any) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
+    if len(sys.argv) == 2:
         describe()
     else:
-        serve(sys.argv[1], float(sys.argv[2]))
+        serve(sys.argv[2], float(sys.argv[3]))

@@ -64,6 +64,7 @@ class Throttle:
     def __init__(self, path: str) -> None:
         self._path = path
         self._held = 0.0
+        self._held_at_look = 0.0
         self.has_timed_out = False
         """Whether a step did not get its lock in time: later steps then do not wait either."""
 
@@ -79,11 +80,11 @@ class Throttle:
 
     async def pause(self, cancel: asyncio.Event) -> None:
         """Pause if steps held the lock for long and another connection may want it."""
-        if (
-            self._held >= Contention.OTHERS.value
-            and self._held >= (await asyncio.to_thread(contention, self._path)).value
-        ):
-            self._held = 0.0
+        if self._held - self._held_at_look < Contention.OTHERS.value:
+            return  # to look takes the kernel up to 20 ms, as long as many a step
+        self._held_at_look = self._held
+        if self._held >= (await asyncio.to_thread(contention, self._path)).value:
+            self._held = self._held_at_look = 0.0
             await first_of(cancel, timeout=PAUSE)
 
     def timeout(self, lock_timeout: float) -> float:

@@ -221,7 +221,7 @@ async def test_if_its_process_cannot_be_started_the_step_fails_and_nothing_chang
     before = content(path)
     async with connected(path) as (session, _):
         first, *_ = (await session.plan(Operation.REINDEX, Options(sqlite=BUNDLED))).steps
-        monkeypatch.setattr(bundled, "_COMMAND", (str(tmp_path / "no such program"),))
+        monkeypatch.setattr(bundled, "_command", lambda: (str(tmp_path / "no such program"),))
         result = await execute(session, first)
         assert result.status is Status.FAILED
         assert os.strerror(errno.ENOENT) in str(result.error)
@@ -293,6 +293,19 @@ async def test_opcodes_are_counted(tmp_path: Path) -> None:
         assert connection.opcodes > 100_000
     finally:
         await connection.close()
+
+
+def test_a_handler_after_no_opcodes_is_none_as_with_the_library_of_the_system(tmp_path: Path) -> None:
+    ticks = list[int]()
+
+    def tick() -> int:
+        ticks.append(1)
+        return 0
+
+    uri = connection_uri(str(make_database(tmp_path / "a.db", rows=20)))
+    with closing(BundledConnection(uri, lambda db: db.set_progress_handler(tick, 0))) as db:
+        assert db.execute("SELECT min(1) FROM item, item").fetchall() == [(1,)]
+    assert ticks == []
 
 
 @MODES

@@ -112,6 +112,25 @@ async def test_short_steps_add_up_and_reading_does_not_count(monkeypatch: pytest
     assert await pauses(this, monkeypatch, Contention.OTHERS)
 
 
+async def test_who_else_has_it_open_is_asked_only_once_the_lock_was_held_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel takes up to 20 ms for the answer."""
+    this, asked = Throttle("/a.db"), list[str]()
+
+    def contention_told(path: str) -> Contention:
+        asked.append(path)
+        return Contention.UNKNOWN
+
+    monkeypatch.setattr(throttling, "contention", contention_told)
+    holding(this, monkeypatch, 0.11)
+    for _ in range(5):
+        await this.pause(asyncio.Event())
+        holding(this, monkeypatch, 0.01)
+    assert len(asked) == 1
+    holding(this, monkeypatch, 0.06)
+    await this.pause(asyncio.Event())
+    assert len(asked) == 2
+
+
 def test_who_was_waited_for_in_vain_is_not_waited_for_again() -> None:
     this = Throttle("/a.db")
     assert this.timeout(5) == 5
