@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.server_runs import PastJob, in_turn, run_job
 from engine import CheckLevel, Engine, Operation, Options, Request
@@ -174,31 +174,21 @@ WATCHED: Final = {
 }
 
 
-def make_large(bench: Bench, sizes: Sequence[int]) -> None:
+def make_large(bench: Bench, sizes: Sequence[int], *, halved: bool = False) -> None:
+    """Make the tables anew. `halved`: with every second row deleted, so that an optimize has something to do."""
+    values = "seq, seq * 7919 % 1000003, LEFT(SHA2(seq, 256), 32), SHA2(seq, 256), seq / 3e0"
     with bench.server.admin("large", within=3600) as admin, admin.cursor() as cursor:
+        if bench.server.flavor is Flavor.MYSQL:
+            cursor.execute("SET SESSION cte_max_recursion_depth = 10000000")
         for number, rows in enumerate(sizes):
+            cursor.execute(f"DROP TABLE IF EXISTS t{number}")
             cursor.execute(
                 f"CREATE TABLE t{number} (id INT PRIMARY KEY, a INT, b VARCHAR(80), c VARCHAR(80), d DOUBLE)"
             )
-            fill(bench, cursor, number, rows)
+            cursor.execute(f"INSERT INTO t{number} SELECT {values} FROM {bench.numbers(rows)}")
+            if halved:  # before there are indexes, as that is much sooner done
+                cursor.execute(f"DELETE FROM t{number} WHERE id % 2 = 0")
             cursor.execute(f"ALTER TABLE t{number} ADD KEY (a), ADD KEY (b)")
-    settle(bench)
-
-
-def fill(bench: Bench, cursor: Any, number: int, rows: int) -> None:
-    """Put in the rows that are missing."""
-    if bench.server.flavor is Flavor.MYSQL:
-        cursor.execute("SET SESSION cte_max_recursion_depth = 10000000")
-    values = "seq, seq * 7919 % 1000003, LEFT(SHA2(seq, 256), 32), SHA2(seq, 256), seq / 3e0"
-    cursor.execute(f"INSERT IGNORE INTO t{number} SELECT {values} FROM {bench.numbers(rows)}")
-
-
-def halve(bench: Bench, sizes: Sequence[int]) -> None:
-    """Delete every second row, so that an optimize has something to do."""
-    with bench.server.admin("large", within=3600) as admin, admin.cursor() as cursor:
-        for number, rows in enumerate(sizes):
-            fill(bench, cursor, number, rows)
-            cursor.execute(f"DELETE FROM t{number} WHERE id % 2 = 0")
     settle(bench)
     with bench.server.admin("large", within=3600) as admin, admin.cursor() as cursor:
         for number in range(len(sizes)):
@@ -230,7 +220,7 @@ async def progress(bench: Bench, *, small: bool) -> None:
                 async with Engine.open(Path(directory) / "jobs.db", workers=1) as engine:
                     for found in runs:
                         if operation is Operation.OPTIMIZE:
-                            halve(bench, sizes)
+                            make_large(bench, sizes, halved=True)
                         request = Request(target=bench.server.url("large"), operations=(operation,), options=options)
                         found.append(await run_job(engine, request, watched=True))
         for earlier, found in enumerate(runs):

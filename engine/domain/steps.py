@@ -92,7 +92,8 @@ WAITS: Final = "waits"
 """The fact of a step: when it waited for others, as the beginning and end of each wait in turn; one that goes on has no
 end. A step that gave way and ran again has those of before, too."""
 COURSE: Final = "course"
-"""The fact of a step: the count of its work at each twentieth of its time, for the next run of its command."""
+"""The fact of a step: the count of its work for a million rows at each twentieth of its time, for the next run of its
+command."""
 WAITED_FOR: Final = "waited_for"
 """The fact of a step that gave up waiting, unless for a lock: what it waited for, a `WaitsFor`."""
 FOLLOWED: Final = "followed"

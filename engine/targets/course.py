@@ -1,7 +1,8 @@
 """How far a step is by an earlier run of it: pure.
 
-A run records the count of its work over time. The next run of the command compares its own count with that.
-So it matters neither how fast the machine is now, nor whether the work is counted evenly.
+A run records the count of its work over time, for a million rows. The next run of the command compares its own count
+with that. So it matters neither how fast the machine is now, nor whether the work is counted evenly, nor that the table
+has grown.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Final
 from engine.targets.progress import approach_end
 
 Course = tuple[int, ...]
-"""The count at each twentieth of the time of a run; empty: not known."""
+"""The count for a million rows at each twentieth of the time of a run; empty: not known."""
+_A_MILLION: Final = 1_000_000
 POINTS: Final = 20
 SHORTEST: Final = 1.0
 """Seconds: of a shorter run too little was seen."""
@@ -28,7 +30,9 @@ _NARROW: Final = 0.1
 class CourseRecorder:
     """Records the course of one run."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int) -> None:
+        """`rows`: of the table; 0: not known."""
+        self._rows = rows
         self._seen: list[tuple[float, int]] = [(0.0, 0)]
         self._skipped = 0
         self._every = 1
@@ -45,22 +49,24 @@ class CourseRecorder:
 
     def course(self, worked: float) -> Course:
         """`worked`: the seconds of work of the whole run."""
-        if worked < SHORTEST or not self._seen[-1][1]:
+        if worked < SHORTEST or not self._seen[-1][1] or not self._rows:
             return ()
-        return tuple(round(_at(self._seen, worked * point / POINTS)) for point in range(1, POINTS + 1))
+        scale = _A_MILLION / self._rows
+        return tuple(round(scale * _at(self._seen, worked * point / POINTS)) for point in range(1, POINTS + 1))
 
 
 class AlongCourse:
     """How far a run is."""
 
-    def __init__(self, course: Course, seconds: float) -> None:
-        """`course`: of the earlier run, not empty. `seconds`: that such a run takes."""
+    def __init__(self, course: Course, seconds: float, rows: int) -> None:
+        """`course`: of the earlier run, not empty. `seconds`: that such a run takes. `rows`: of the table now."""
         self._course = course
+        self._scale = _A_MILLION / rows
         self._whole = seconds
 
     def share(self, count: int, worked: float) -> float:
         """The share of its time that is over. Where the counts leave it open, time decides, at the pace of this run."""
-        earliest, latest = between(self._course, count)
+        earliest, latest = between(self._course, self._scale * count)
         if latest - earliest <= _NARROW:
             share = (earliest + latest) / 2
             if share > _NARROW:
@@ -69,7 +75,7 @@ class AlongCourse:
         return min(max(approach_end(worked / self._whole), earliest), latest)
 
 
-def between(course: Course, count: int) -> tuple[float, float]:
+def between(course: Course, count: float) -> tuple[float, float]:
     """The shares of its time between which a run with this course had counted so much, nearly."""
     points = [(0, 0.0), *((counted, number / POINTS) for number, counted in enumerate(course, 1))]
     least, most = count * (1 - _UNSURE), count * (1 + _UNSURE)

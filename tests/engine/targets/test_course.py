@@ -8,7 +8,7 @@ import pytest
 
 from engine.targets.course import POINTS, AlongCourse, Course, CourseRecorder, between
 
-TOTAL = 1_000_000
+TOTAL = ROWS = 1_000_000
 
 
 def evenly(share: float) -> float:
@@ -26,7 +26,7 @@ def all_at_last(share: float) -> float:
 
 
 def recorded(work: Callable[[float], float], seconds: float, *, every: float = 0.2, total: float = TOTAL) -> Course:
-    recorder = CourseRecorder()
+    recorder = CourseRecorder(ROWS)
     for number in range(1, round(seconds / every)):
         recorder.add(number * every, round(total * work(number * every / seconds)))
     return recorder.course(seconds)
@@ -35,7 +35,7 @@ def recorded(work: Callable[[float], float], seconds: float, *, every: float = 0
 def mean_error(
     work: Callable[[float], float], course: Course, took: float, takes: float, total: float = TOTAL
 ) -> float:
-    along, number = AlongCourse(course, took), 100
+    along, number = AlongCourse(course, took, ROWS), 100
     found = [along.share(round(total * work(step / number)), takes * step / number) for step in range(1, number)]
     return sum(abs(share - step / number) for step, share in enumerate(found, 1)) / number
 
@@ -68,7 +68,7 @@ def test_a_run_that_was_short_or_not_counted_has_no_course() -> None:
 
 
 def test_a_wait_shorter_than_the_pause_between_two_looks_leaves_the_course_as_it_is() -> None:
-    recorder = CourseRecorder()
+    recorder = CourseRecorder(ROWS)
     for worked, count in ((0.4, 40), (0.4, 39), (0.8, 80)):  # a clock that stands, a count that shrinks
         recorder.add(worked, count)
     assert list(recorder.course(1.0)) == sorted(recorder.course(1.0))

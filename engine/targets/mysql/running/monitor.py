@@ -23,7 +23,7 @@ from engine.targets.mysql.reading import locks
 from engine.targets.mysql.reading.files import ids_of_table
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.running.progress import Progress, Seen
+from engine.targets.mysql.running.progress import Progress, Seen, shared
 
 _MARIADB: Final = """
 SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), CAST(stage AS SIGNED), CAST(progress AS DOUBLE),
@@ -72,12 +72,19 @@ class Watched(WatchedCommand):
     progress: Progress
     server_process: int | None = None
     """The server, where it runs on this machine and is reached by its socket."""
+    sorted_bytes: float = 0.0
+    """Of MySQL: see `shared`."""
     table_ids: Collection[int] | None = None
     """Of MySQL: see `ids_of_table`; None: not read yet."""
     blockers: str = ""
     """Who held the lock that it waited for last, as text."""
     waits_since: float | None = None
     """When it was first seen to wait for the lock that it waits for now; None: it does not wait."""
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it had its lock at the last look."""
+        return self.has_begun and self.waits_since is None
 
     def note(self, seen: Seen, now: float) -> None:
         """Record whether it waits for its lock, and whether it has done more than that."""
@@ -105,6 +112,8 @@ class Monitor(CommandMonitor[Watched]):
         self._reader = reader
         self._query = _MARIADB if reader.server.flavor is Flavor.MARIADB else _MYSQL
         self._sees_files = True
+        self._sorted: int | None = None
+        """Bytes that MySQL had read and written for sorting at the last look."""
         self._sees_locks = reader.server.flavor is Flavor.MYSQL
 
     async def poll(self) -> None:
@@ -147,7 +156,7 @@ class Monitor(CommandMonitor[Watched]):
         try:
             if self._reader.server.flavor is Flavor.MARIADB:
                 rows = await self._reader.rows_or_error(_NEW_FILES, row=(str, int))
-                return {int(number, 16): (size, 0) for number, size in rows}
+                return {int(number, 16): (size,) for number, size in rows}
             return await self._written(rebuilding)
         except pymysql.MySQLError as error:
             if lost_connection(error):
@@ -161,16 +170,21 @@ class Monitor(CommandMonitor[Watched]):
         for name, size in rows:
             if found := _NEW_FILE.match(name):
                 new[int(found[1])] += size
-        sorting = sum(size for name, size in rows if not name.startswith("#sql-ib"))
-        for watched in rebuilding.values():
-            has_files = new and watched.has_begun and watched.waits_since is None
-            if has_files and watched.table_ids is None and watched.step.table is not None:
+        sorted_now = sum(size for name, size in rows if not name.startswith("#sql-ib"))
+        since = max(sorted_now - self._sorted, 0) if self._sorted is not None else 0
+        self._sorted = sorted_now
+        at_work = {number: one.step.table for number, one in rebuilding.items() if one.step.table and one.is_at_work}
+        for number, share in shared(since, at_work).items():
+            rebuilding[number].sorted_bytes += share
+        for number, table in at_work.items():
+            watched = rebuilding[number]
+            if new and watched.table_ids is None:
                 watched.table_ids = ()  # the server does not answer while another session has locked a table
                 with contextlib.suppress(TargetError):
-                    watched.table_ids = await ids_of_table(self._reader, watched.step.table.name)
+                    watched.table_ids = await ids_of_table(self._reader, table.name)
         return {
-            number: (sum(new[one] for one in watched.table_ids) if watched.table_ids else None, sorting)
-            for number, watched in rebuilding.items()
+            number: (sum(new[file] for file in one.table_ids) if one.table_ids else None, round(one.sorted_bytes))
+            for number, one in rebuilding.items()
         }
 
     async def _update(self, watched: Watched, seen: Seen) -> None:

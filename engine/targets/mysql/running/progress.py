@@ -9,12 +9,14 @@ counts.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.steps import WAITING, WaitsFor
 from engine.targets.course import AlongCourse, Course, CourseRecorder
 from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.reading.tables import Table
 from engine.targets.progress import ReportedFraction, approach_end, look_ahead, with_history
 from engine.targets.step_execution import StepProgress
 
@@ -39,7 +41,7 @@ class Seen:
     new_file: int | None = None
     """The bytes of the table's new files."""
     sorting: int | None = None
-    """The bytes that MySQL has read and written for sorting since it started; MariaDB tells 0."""
+    """The bytes that MySQL has read and written to sort for it, see `shared`; MariaDB does not tell."""
     used: int | None = None
     """Milliseconds of a processor that its thread has used since it began."""
 
@@ -61,10 +63,11 @@ class Progress:
         self._table = step.table
         self._counts_bytes = step.method is Method.REBUILD
         self._seconds = seconds
-        self._along = AlongCourse(step.past_course, seconds) if step.past_course and seconds else None
-        self._recorder = CourseRecorder()
+        rows = 0 if step.table is None else sum(part.rows for part in step.table.parts)
+        self._along = AlongCourse(step.past_course, seconds, rows) if step.past_course and seconds and rows else None
+        self._recorder = CourseRecorder(rows)
         self._before: int | None = None
-        """What had been counted before it began."""
+        """What its thread had used before it began."""
         self._at = began
         self._worked = 0.0
         """Seconds until then, without waits."""
@@ -88,13 +91,12 @@ class Progress:
 
     def _count(self, seen: Seen) -> int | None:
         """Of its work so far; None: that is not seen."""
-        counted = seen.sorting if self._counts_bytes else seen.used
-        if counted is None:
+        if self._counts_bytes:
+            return None if seen.new_file is None else seen.new_file + (seen.sorting or 0)
+        if seen.used is None:
             return None
-        self._before = counted if self._before is None else self._before
-        if not self._counts_bytes:
-            return counted - self._before
-        return None if seen.new_file is None else seen.new_file + counted - self._before
+        self._before = seen.used if self._before is None else self._before
+        return seen.used - self._before
 
     def _share(self, seen: Seen, count: int | None) -> float | None:
         if count is not None:
@@ -105,13 +107,20 @@ class Progress:
 
     def _modelled(self, seen: Seen, count: int | None) -> float | None:
         if self._counts_bytes and count is not None and self._table is not None and self._table.used_bytes:
-            sorting = _sorted_bytes(self._table.index_bytes) if seen.sorting else 0
+            sorting = sorted_bytes(self._table.index_bytes) if seen.sorting is not None else 0
             return approach_end(count / (self._table.used_bytes + sorting))
         if seen.stage:
             return _COPYING * seen.stage_percent / 100 if seen.stage == 1 else _COPYING
         return None
 
 
-def _sorted_bytes(entries: int) -> float:
+def shared(sorted_now: int, tables: Mapping[int, Table]) -> Mapping[int, float]:
+    """Bytes that were sorted for all rebuilds at once, as shares of each, by what each has to sort."""
+    expected = {number: sorted_bytes(table.index_bytes) for number, table in tables.items()}
+    whole = sum(expected.values())
+    return {number: sorted_now * one / whole for number, one in expected.items()} if whole else {}
+
+
+def sorted_bytes(entries: int) -> float:
     """What MySQL reads and writes to sort so many bytes of entries of indexes."""
     return 2 * entries * max(math.log2(entries / _SORTED_AT_FIRST), 0.0) if entries else 0.0

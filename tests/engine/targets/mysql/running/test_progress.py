@@ -13,10 +13,11 @@ from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.operation_steps import check_steps, rebuild_steps
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.running.progress import DISK_IS_FULL, Progress, Seen
+from engine.targets.mysql.running.progress import DISK_IS_FULL, Progress, Seen, shared
 
 SIZE = 264_000_000
-TABLE = Table(database="shop", name="item", engine="InnoDB", data_bytes=200_000_000, index_bytes=64_000_000)
+ROWS = 2_000_000
+TABLE = Table(database="shop", name="item", engine="InnoDB", rows=ROWS, data_bytes=200_000_000, index_bytes=64_000_000)
 (STEP,) = rebuild_steps([TABLE], Options(), Flavor.MARIADB, {})
 (CHECK,) = check_steps([TABLE], [], Flavor.MARIADB, full=True)
 LASTS = 10.0
@@ -41,18 +42,15 @@ def mean_error(found: list[float]) -> float:
 
 def of_mariadb() -> list[Seen]:
     """It has written its file after four fifths of the time."""
-    return [
-        Seen(state="altering table", new_file=min(SIZE, SIZE * number // 40), sorting=0)
-        for number in range(1, POLLS + 1)
-    ]
+    return [Seen(state="altering table", new_file=min(SIZE, SIZE * number // 40)) for number in range(1, POLLS + 1)]
 
 
 def of_mysql() -> list[Seen]:
-    """It writes most of the file, sorts, and writes the rest. Others were sorted before; its file is seen late."""
-    found = [Seen(state="altering table", sorting=9_000_000_000)]
+    """It writes most of the file, sorts, and writes the rest. Its file is seen late."""
+    found = [Seen(state="altering table", sorting=0)]
     for share in (number / POLLS for number in range(2, POLLS + 1)):
         written = SIZE * (0.75 * min(share / 0.3, 1.0) + 0.25 * max(share - 0.8, 0.0) / 0.2)
-        sorted_ = 9_000_000_000 + round(1_200_000_000 * min(max(share - 0.3, 0.0) / 0.5, 1.0))
+        sorted_ = round(1_200_000_000 * min(max(share - 0.3, 0.0) / 0.5, 1.0))
         found.append(Seen(state="altering table", new_file=round(written), sorting=sorted_))
     return found
 
@@ -85,6 +83,40 @@ def test_with_a_history_progress_is_close_on_a_faster_or_slower_machine_too(
 ) -> None:
     found = fractions(seen, LASTS, replace(step, past_course=course(seen, step)), lasts)
     assert mean_error(found) <= 0.05
+
+
+def of_half_the_rows(seen: Seen) -> Seen:
+    def half(count: int | None) -> int | None:
+        return None if count is None else count // 2
+
+    return replace(seen, new_file=half(seen.new_file), sorting=half(seen.sorting), used=half(seen.used))
+
+
+@pytest.mark.parametrize(("whole", "seen"), [(STEP, of_mariadb()), (STEP, of_mysql()), (CHECK, of_check())])
+def test_with_a_history_progress_is_close_where_the_table_has_grown_or_shrunk_since(
+    whole: MySqlStep, seen: list[Seen]
+) -> None:
+    half, seen_of_half = replace(whole, table=replace(TABLE, rows=ROWS // 2)), [of_half_the_rows(one) for one in seen]
+    grown = replace(whole, past_course=course(seen_of_half, half))
+    assert mean_error(fractions(seen, LASTS, grown)) <= 0.05
+    shrunk = replace(half, past_course=course(seen, whole))
+    assert mean_error(fractions(seen_of_half, LASTS, shrunk)) <= 0.05
+
+
+def test_where_the_rows_of_a_table_are_unknown_the_earlier_duration_counts() -> None:
+    unknown = replace(STEP, table=replace(TABLE, rows=0))
+    assert course(of_mariadb(), unknown) == ()
+    known_then = replace(unknown, past_course=course(of_mariadb()))
+    assert fractions(of_mariadb(), LASTS, known_then) == fractions(of_mariadb(), LASTS, unknown)
+
+
+def test_what_mysql_sorts_for_rebuilds_at_once_is_shared_among_them_by_what_each_has_to_sort() -> None:
+    large, small, plain = (replace(TABLE, index_bytes=size) for size in (64_000_000, 16_000_000, 0))
+    found = shared(1_000, {1: large, 2: small, 3: plain})
+    assert sum(found.values()) == pytest.approx(1_000)
+    assert found[1] > 4 * found[2]
+    assert found[3] == 0
+    assert shared(1_000, {3: plain}) == shared(1_000, {}) == {}
 
 
 def test_where_only_the_earlier_duration_is_known_it_counts() -> None:
