@@ -6,6 +6,7 @@ No acknowledged write may be lost, each refusal must be clean, and a kill leaves
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -33,6 +34,9 @@ MODES: Final = ("delete", "wal")
 WRITERS: Final = 2
 PATIENCE: Final = 30.0
 """Seconds after which a killed exchange should be over."""
+LATEST: Final = 0.5
+"""Seconds after which a process is killed, at first."""
+TOO_LATE: Final = "too late"
 VICTIMS: Final = ("worker", "worker at the end", "exchanger", "exchanger and worker")
 LOUD: Final = ("SQLITE_BUSY", "SQLITE_NOTADB", "SQLITE_READONLY_DBMOVED")
 """What the errors begin with of a process that has opened the old file, or that has to wait for another one."""
@@ -151,11 +155,17 @@ def _writers(path: Path, seed: int) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def attack_by_kills(count: int, seed: int) -> Iterator[str]:
-    """So many kills: of the worker at any moment, or of the worker, the process that exchanges, or both, at its end."""
+    """So many kills: of the worker at any moment, or of the worker, the process that exchanges, or both, at its end.
+
+    A kill that comes too late does not count, and the next ones come earlier.
+    """
     chosen = random.Random(seed)
     killed = Counter[str]()
+    latest = dict.fromkeys(VICTIMS, LATEST)
     with attack_directory() as directory:
-        for number in range(count):
+        for number in itertools.count():
+            if killed.total() - sum(times for what, times in killed.items() if what.endswith(TOO_LATE)) >= count:
+                break
             mode, victims = MODES[number % 2], VICTIMS[number // 2 % len(VICTIMS)]
             path = make_database(Path(directory, f"{number}.db"), rows=2000, journal_mode=mode)
             before, inode = content(path), path.stat().st_ino
@@ -163,7 +173,7 @@ def attack_by_kills(count: int, seed: int) -> Iterator[str]:
                 assert worker.stdout is not None
                 worker.stdout.readline()
                 at_end = () if victims == "worker" else _exchangers(worker.pid)
-                time.sleep(chosen.random() * 0.5)
+                time.sleep(chosen.random() * latest[victims])
                 for pid in (*(at_end if "exchanger" in victims else ()), *([worker.pid] * ("worker" in victims))):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
@@ -171,7 +181,9 @@ def attack_by_kills(count: int, seed: int) -> Iterator[str]:
             if said and "worker" not in victims and said not in {"completed\n", "failed\n"}:
                 yield f"{mode}, kill {number} of {victims}: the worker said {said}"
             yield from (f"{mode}, kill {number} of {victims}: {finding}" for finding in _left_by_kill(path, before))
-            outcome = "too late" if said else "old file" if path.stat().st_ino == inode else "new file"
+            is_late = said and (said, victims) != ("failed\n", "exchanger")
+            outcome = TOO_LATE if is_late else "old file" if path.stat().st_ino == inode else "new file"
+            latest[victims] *= 0.9 if is_late else 1.05
             killed[f"{victims}: {outcome}"] += 1
             path.unlink()
     print(f"  {dict(sorted(killed.items()))}")
