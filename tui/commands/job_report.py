@@ -18,8 +18,8 @@ from tui.presentation.job_log import (
     attempt_numbers,
     attempt_text,
     findings_not_kept,
+    hidden_text,
     log_entries,
-    names_objects,
     step_text,
     told_steps,
 )
@@ -29,7 +29,7 @@ from tui.presentation.job_status import ending, status_text
 from tui.presentation.job_times import limit_of, people
 from tui.presentation.page_map import NOT_MAPPED_WORDS, before_and_after
 from tui.presentation.shared_notes import SharedNotes, shared_notes, told_once
-from tui.presentation.text import GLYPH, format_options, local_time, padded, plain, precise_duration
+from tui.presentation.text import GLYPH, format_options, local_time, padded, plain
 from tui.presentation.trend_plot import plots, side_by_side, too_few
 
 WIDTH: Final = 80
@@ -101,13 +101,10 @@ def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]
             yield f"  {attempt_text(child, attempts[number], local_time)}"
         shown, hidden = told_steps(child, number, at, all_of_them=commands)
         for step in shown:
-            text = step_text(child, step, job.target, at, told)
-            named = plain(step.object) if names_objects(child) and not commands else text.command
-            yield from _step_lines(step, replace(text, command=named))
+            yield from _step_lines(step, step_text(child, step, job.target, at, told, with_command=commands))
         if hidden:
-            seconds = sum((step.finished_at or at) - step.started_at for step in hidden) / 1e6
-            took = padded(precise_duration(seconds), 8)
-            yield f"  {GLYPH[Status.COMPLETED]} {took} {len(hidden):,} shorter steps; --commands shows all"
+            text = hidden_text(hidden, at)
+            yield f"  {GLYPH[Status.COMPLETED]} {padded(text.took, 8)} {text.what}; --commands shows all"
         yield from _log_lines(child, number)
 
 
@@ -167,6 +164,6 @@ def _log_lines(child: ChildJob, attempt: int) -> Iterator[str]:
 
 def _step_lines(step: Step, text: StepText) -> Iterator[str]:
     did = f"  ({text.effect})" if text.effect else ""
-    yield f"  {GLYPH[step.status]} {padded(text.took, 8)} {text.command}{did}"
+    yield f"  {GLYPH[step.status]} {padded(text.took, 8)} {text.what}{did}"
     if text.error:
         yield f"             {plain(text.error)}"

@@ -149,7 +149,7 @@ _TABLE: Final[Mapping[Place, Sequence[Sequence[str]]]] = {
     ),
     Place.JOB_PAGE: (
         ("details", "enter", "details", "details", "Show the details of the operation"),
-        ("unfold-log", "z", "unfold", "settings", "Show or hide log lines on settings"),
+        ("unfold-log", "z", "unfold", "all", "Show every step with its command, and lines on settings; again: fewer"),
     ),
     Place.PAGE_MAP: (
         ("measure", "x", "measure", "measure", "Measure what scattered order costs; press again to stop"),

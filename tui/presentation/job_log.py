@@ -29,7 +29,8 @@ class StepText:
     """The texts of a step; `error` is empty where something else says it."""
 
     took: str
-    command: str
+    what: str
+    """Its command, or its object."""
     effect: str
     error: str
 
@@ -76,7 +77,7 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
 def told_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool = False) -> tuple[list[Step], list[Step]]:
     """The steps of an attempt that are shown, and the others: of many that completed those that took longest count."""
     steps = [step for step in child.steps if step.attempt == attempt]
-    quiet = [step for step in steps if step.status is Status.COMPLETED and step.error is None]
+    quiet = _quiet_steps(child, attempt)
     if all_of_them or len(quiet) <= MOST_STEPS:
         return steps, []
     longest = sorted(quiet, key=lambda step: step.started_at - (step.finished_at or now))[:LONGEST_STEPS]
@@ -84,18 +85,48 @@ def told_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool = F
     return [one for one in steps if one.number not in hidden], [one for one in steps if one.number in hidden]
 
 
-def names_objects(child: ChildJob) -> bool:
+def _quiet_steps(child: ChildJob, attempt: int) -> list[Step]:
+    """The steps of an attempt of which there is nothing to say."""
+    steps = (step for step in child.steps if step.attempt == attempt)
+    return [step for step in steps if step.status is Status.COMPLETED and step.error is None]
+
+
+def hidden_text(hidden: Sequence[Step], now: int) -> StepText:
+    """The text in place of steps that `told_steps` leaves out."""
+    seconds = sum((step.finished_at or now) - step.started_at for step in hidden) / 1e6
+    return StepText(precise_duration(seconds), counted(len(hidden), "shorter step"), "", "")
+
+
+def _names_objects(child: ChildJob) -> bool:
     """Whether its steps show their objects: the commands of a check are long, and say little."""
     return child.operation is Operation.CHECK
 
 
-def step_text(child: ChildJob, step: Step, target: str, now: int, told: Collection[str] = ()) -> StepText:
-    """The texts of a step of `child`; `now`: for a step that runs; `told`: errors that are shown already."""
+def is_shortened(parent: ParentJob) -> bool:
+    """Whether steps, their commands or log lines on settings are left out where not everything is asked for."""
+    return settings_lines(parent) > 0 or any(
+        _names_objects(child) or len(_quiet_steps(child, number)) > MOST_STEPS
+        for child in parent.children
+        for number in {step.attempt for step in child.steps}
+    )
+
+
+def step_text(
+    child: ChildJob, step: Step, target: str, now: int, told: Collection[str] = (), *, with_command: bool = False
+) -> StepText:
+    """The texts of a step of `child`.
+
+    Args:
+        now: for a step that runs.
+        told: errors that are shown already.
+        with_command: show the command of a check, too.
+    """
     took = precise_duration(max((step.finished_at or now) - step.started_at, 0) / 1e6)
+    what = step.object if _names_objects(child) and not with_command else step.command
     error = step_error(step)
     is_shown = error in told or is_listed_finding(child, step)
     is_shown = is_shown or (step.attempt == child.attempt and error == error_of(child, target))
-    return StepText(took, plain(step.command), step_effect(step.effect), "" if is_shown else error)
+    return StepText(took, plain(what), step_effect(step.effect), "" if is_shown else error)
 
 
 def log_entries(child: ChildJob, attempt: int, *, with_settings: bool = True) -> Iterator[LogLine | str]:

@@ -241,6 +241,28 @@ async def add_completed_job(store: SqliteStore, owner: str, clock: Clock, target
     return parent_id
 
 
+async def add_checked_job(store: SqliteStore, owner: str, clock: Clock, target: str = "shop") -> int:
+    """A check of 24 indexes that has completed; one of them was damaged."""
+    (parent_id,) = await store.submit([new_job(target, Operation.CHECK)], OnDuplicate.REFUSE)
+    claim = await store.claim(owner, [parent_id])
+    assert claim is not None
+    error = "item order invariant violated"
+    steps = []
+    for n in range(1, 25):
+        command = f"SELECT public.bt_index_check('public.item_{n}'::regclass, true)"
+        step = _step(n, f"public.item_{n}", command, clock, Operation.CHECK, error=error if n == 7 else None)
+        clock.forward(n / 10)
+        steps.append(replace(step, finished_at=clock.now))
+    outcome = Outcome(
+        status=Status.FAILED,
+        reason=Reason.OPERATION_ERROR,
+        error=f"public.item_7: {error}",
+        after={"findings": 1, "level": "full"},
+    )
+    await store.finish(claim, outcome, Report(progress=Progress(steps_done=24, steps_total=24), steps=tuple(steps)))
+    return parent_id
+
+
 async def add_failed_job(store: SqliteStore, owner: str, clock: Clock, target: str = "app") -> int:
     """A parent whose only child failed at one of two indexes."""
     (parent_id,) = await store.submit([new_job(target, Operation.REINDEX)], OnDuplicate.REFUSE)

@@ -38,8 +38,9 @@ SECOND_TRY = Attempt(
 RUNNING = child(status=Status.RUNNING)
 
 
-def page(job: ParentJob, width: int = 100) -> list[str]:
-    return [line.text.rstrip() for line in job_document(job, "sales.db", now=NOW, width=width)]
+def page(job: ParentJob, width: int = 100, *, unfolded: bool = False) -> list[str]:
+    document = job_document(job, "sales.db", now=NOW, width=width, unfolded=unfolded)
+    return [line.text.rstrip() for line in document]
 
 
 def about(job: ParentJob, width: int = 100) -> list[str]:
@@ -367,6 +368,26 @@ def test_how_operations_do_their_work_is_told_on_the_page() -> None:
     ) in said
 
 
+def test_the_steps_of_a_check_are_told_by_their_objects_or_with_their_commands() -> None:
+    found = replace(step(1), object="public.item", command="SELECT check_it()", status=Status.COMPLETED)
+    job = parent(replace(child(operation=Operation.CHECK), steps=(found,)))
+    assert about(job)[1] == "    ✓    1.00 s  public.item"
+    assert "    ✓    1.00 s  SELECT check_it()" in page(job, unfolded=True)
+
+
+def test_of_many_completed_steps_those_that_took_longest_are_told_or_all() -> None:
+    steps = [
+        replace(step(1), number=n, command=f"ANALYZE t{n}", status=Status.COMPLETED, finished_at=START + n * SECOND)
+        for n in range(1, 31)
+    ]
+    steps[1] = replace(steps[1], status=Status.FAILED, error="it is locked")
+    job = parent(replace(RUNNING, steps=tuple(steps)))
+    told = [line.split()[-1] for line in page(job) if "ANALYZE t" in line]
+    assert told == ["t2", *(f"t{n}" for n in range(21, 31))]
+    assert "    ✓      3:28  19 shorter steps: z" in page(job)
+    assert sum("ANALYZE t" in line for line in page(job, unfolded=True)) == 30
+
+
 def test_log_lines_that_only_name_settings_are_folded() -> None:
     settings = replace(log_line(1), message="temporary files in memory", is_settings=True)
     job = parent(replace(RUNNING, log=(settings, log_line(2))))
@@ -375,6 +396,6 @@ def test_log_lines_that_only_name_settings_are_folded() -> None:
     assert "line 2" in text
     assert "left out" not in text
     assert page(job)[-1] == "1 log line on settings: z"
-    unfolded = "\n".join(line.text for line in job_document(job, "sales.db", now=NOW, width=100, unfolded=True))
+    unfolded = "\n".join(page(job, unfolded=True))
     assert "temporary files in memory" in unfolded
     assert "log line on settings" not in unfolded

@@ -17,6 +17,7 @@ from tests.tui.console.harness import (
     SECOND,
     Clock,
     Console,
+    add_checked_job,
     add_completed_job,
     add_running_job,
     open_console,
@@ -132,6 +133,18 @@ async def test_enter_leads_to_the_details_of_the_operation(seeded: Seeded, clock
         assert top.startswith(".1 vacuum  ✓ completed")
 
 
+async def test_z_shows_the_commands_of_a_check(seeded: Seeded, clock: Clock) -> None:
+    await add_checked_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock, size=(120, 40)) as console:
+        await console.press("3", "enter")
+        assert not any("bt_index_check" in line for line in console.lines("#page"))
+        assert " z all " in console.app.screen.query_one("#footer", OneLine).render_line(0).text
+        await console.press("z")
+        assert sum("bt_index_check" in line for line in console.lines("#page")) == 24
+        await console.press("z")
+        assert not any("bt_index_check" in line for line in console.lines("#page"))
+
+
 async def test_z_unfolds_log_lines_on_settings(seeded: Seeded, clock: Clock) -> None:
     (parent_id,) = await seeded.store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     claim = await seeded.store.claim(seeded.owner, [parent_id])
@@ -144,7 +157,7 @@ async def test_z_unfolds_log_lines_on_settings(seeded: Seeded, clock: Clock) -> 
         await console.press("3", "enter")
         assert "mapped into memory" not in "".join(console.lines("#page"))
         assert "1 log line on settings: z" in console.lines("#page")
-        assert " z settings " in console.app.screen.query_one("#footer", OneLine).render_line(0).text
+        assert " z all " in console.app.screen.query_one("#footer", OneLine).render_line(0).text
         await console.press("z")
         assert "mapped into memory" in "".join(console.lines("#page"))
         await console.press("z")

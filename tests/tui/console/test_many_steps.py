@@ -1,4 +1,4 @@
-"""A job of ten thousand steps: its page is complete, and read less often the more steps there are."""
+"""A job of ten thousand steps: its page has all on request, and is read less often the more steps there are."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_more_steps_there_are_the_less_often_they_are_read(steps: int, secon
     assert steps_every(parent(half, rest)) == seconds * SECOND
 
 
-async def test_the_page_of_a_job_tells_all_steps_and_is_not_read_at_every_look(
+async def test_the_page_of_a_job_tells_the_longest_steps_or_all_and_is_not_read_at_every_look(
     sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = 3_000
@@ -42,7 +42,7 @@ async def test_the_page_of_a_job_tells_all_steps_and_is_not_read_at_every_look(
             command=f"ANALYZE main.t{n}",
             status=Status.COMPLETED,
             started_at=clock.now,
-            finished_at=clock.now,
+            finished_at=clock.now + n,
         )
         for n in range(1, number + 1)
     )
@@ -58,6 +58,9 @@ async def test_the_page_of_a_job_tells_all_steps_and_is_not_read_at_every_look(
         screen = JobScreen(console.app.context, JobId(job))
         await console.app.push_screen(screen)
         await console.until(lambda: any(f"ANALYZE main.t{number}" in line for line in console.lines("#page")))
+        assert sum("ANALYZE main.t" in line for line in console.lines("#page")) == 10
+        assert any("2,990 shorter steps: z" in line for line in console.lines("#page"))
+        await console.press("z")
         assert sum("ANALYZE main.t" in line for line in console.lines("#page")) == number
         monkeypatch.setattr(console.engine, "job", counting)
         (news,) = await console.engine.jobs([job])

@@ -19,6 +19,7 @@ from tests.building import ALL_FOUR, new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
     Clock,
+    add_checked_job,
     add_completed_job,
     add_failed_job,
     add_limited_job,
@@ -112,6 +113,14 @@ async def test_job(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksR
 @both_sizes
 async def test_job_that_failed(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
     await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, clock=clock, size=size) as console:
+        await console.press("3", "enter")
+        assert looks_right(console.app)
+
+
+@both_sizes
+async def test_job_that_checked(size: Size, seeded: Seeded, clock: Clock, looks_right: LooksRight) -> None:
+    await add_checked_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, clock=clock, size=size) as console:
         await console.press("3", "enter")
         assert looks_right(console.app)

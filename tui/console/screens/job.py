@@ -21,7 +21,7 @@ from tui.console.views.job_document import job_document
 from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.many_jobs import Jobs
 from tui.console.widgets.job_page import JobPage
-from tui.presentation.job_log import settings_lines
+from tui.presentation.job_log import is_shortened
 
 if TYPE_CHECKING:
     from tui.console.feed import News
@@ -46,7 +46,7 @@ class JobScreen(PageScreen[None]):
         self._read_at = 0
         self._error: DbtendError | None = None
         self._unfolded = False
-        """Whether log lines that only name settings are shown."""
+        """Whether all steps are shown with their commands, and log lines that only name settings."""
 
     def on_mount(self) -> None:
         self._show(self._job)
@@ -124,7 +124,7 @@ class JobScreen(PageScreen[None]):
 
     def can(self, action_id: str) -> bool:
         if action_id == "unfold-log":
-            return self._whole is not None and settings_lines(self._whole) > 0
+            return self._whole is not None and is_shortened(self._whole)
         return super().can(action_id)
 
     def document(self, width: int) -> list[Line]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
-from engine import ChildJob, ParentJob, Reason, Status, Step, Trend
+from engine import ChildJob, ParentJob, Reason, Status, Trend
 from engine.domain.steps import LogLevel
 from tui.console.keymap import key_of
 from tui.console.views.detail import before_and_after
@@ -21,9 +22,11 @@ from tui.presentation.job_log import (
     attempt_numbers,
     attempt_text,
     findings_not_kept,
+    hidden_text,
     log_entries,
     settings_lines,
     step_text,
+    told_steps,
 )
 from tui.presentation.job_status import progress_parts, warnings_text
 from tui.presentation.job_times import moment
@@ -50,7 +53,7 @@ def job_document(
     Args:
         height: lines in view, for the number of steps in the picture.
         selected: the ordinal of the child whose steps the picture shows.
-        unfolded: show also log lines that only name settings.
+        unfolded: show every step with its command, and log lines that only name settings.
     """
     lines = [
         *head_of(parent, name, now, width),
@@ -94,9 +97,13 @@ def _child(
         if number in attempts and (len(numbers) > 1 or _shows_process(child)):
             text = attempt_text(child, attempts[number], lambda at: moment(at, parent.created_at))
             lines += wrapped(text, width, Role.DIM, indent=4)
-        for step in child.steps:
-            if step.attempt == number:
-                lines += _step(step, step_text(child, step, parent.target, now, told), width)
+        shown, hidden = told_steps(child, number, now, all_of_them=unfolded)
+        for step in shown:
+            texts = step_text(child, step, parent.target, now, told, with_command=unfolded)
+            lines += _step(step.status, texts, width)
+        if hidden:
+            others = hidden_text(hidden, now)
+            lines += _step(Status.COMPLETED, replace(others, what=f"{others.what}: {key_of('unfold-log')}"), width)
         lines += _log(child, number, width, unfolded=unfolded)
     return lines
 
@@ -130,17 +137,17 @@ def _shows_process(child: ChildJob) -> bool:
     return child.status is Status.RUNNING or any(attempt.reason in lost for attempt in child.attempts)
 
 
-def _step(step: Step, text: StepText, width: int) -> list[Line]:
-    command = wrapped(text.command, width - 18, Role.SQL)
-    glyph = f"{GLYPH[step.status]} "
-    lines = [line("    ", (glyph, Role(step.status.value)), (f"{text.took:>9}  ", Role.DIM), *command[0].spans)]
-    lines += [Line(((" " * 17, Role.TEXT), *row.spans)) for row in command[1:]]
+def _step(status: Status, text: StepText, width: int) -> list[Line]:
+    what = wrapped(text.what, width - 18, Role.SQL)
+    glyph = f"{GLYPH[status]} "
+    lines = [line("    ", (glyph, Role(status.value)), (f"{text.took:>9}  ", Role.DIM), *what[0].spans)]
+    lines += [Line(((" " * 17, Role.TEXT), *row.spans)) for row in what[1:]]
     if text.effect and len(lines[-1].text) + 2 + len(text.effect) <= width:
         lines[-1] = Line((*lines[-1].spans, (f"  {text.effect}", Role.DIM)))
     elif text.effect:
         lines += wrapped(text.effect, width, Role.DIM, indent=17)
     if text.error:
-        role = Role.FAILED if step.status is Status.FAILED else Role.WARNING
+        role = Role.FAILED if status is Status.FAILED else Role.WARNING
         lines += wrapped(text.error, width, role, indent=17)
     return lines
 
