@@ -20,6 +20,7 @@ from engine.targets.lock_impact import Lock, strongest
 
 KEPT_FREE: Final = 3
 """Connections of a server that are left to others."""
+NEEDS_TWO: Final = "dbtend needs two connections: one runs the steps, the other watches and cancels them"
 ALL_DONE: Final = "an earlier job has done everything"
 
 

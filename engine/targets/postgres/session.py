@@ -35,7 +35,7 @@ from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.planning import costs, operation_specs, planner
 from engine.targets.postgres.planning.grouping import grouped
 from engine.targets.postgres.planning.needed_work import PlannedWork, plan_needed
-from engine.targets.postgres.planning.rights import grant, unprivileged
+from engine.targets.postgres.planning.rights import grant, limit_of_one, unprivileged
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import repack_client
 from engine.targets.postgres.reading.condition import Condition
@@ -201,6 +201,8 @@ class PostgresSession(ServerSession[Connection, Server]):
         if problem := await throttling.options_problem(self._reader, options.server):
             return OperationPlan(operation=operation, refused=problem)
         planned = without_done(await self._planned(operation, options, past), options.done_by(operation))
+        if planned.steps and (problem := limit_of_one(self._reader.server)):
+            return OperationPlan(operation=operation, refused=problem)
         steps = grouped([step for step in planned.steps if isinstance(step, PgStep) and is_wanted(step)])
         steps = [replace(step, estimate=costs.seconds(step, options.server.speed)) for step in steps]
         planned = replace(planned, steps=tuple(steps), parallel=max(min(planned.parallel, len(steps)), 1))

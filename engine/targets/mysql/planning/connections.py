@@ -8,13 +8,12 @@ from engine.domain.frozen import frozen
 from engine.targets.mysql.connection.names import account
 from engine.targets.mysql.reading.facts import status
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.plans import KEPT_FREE
+from engine.targets.plans import KEPT_FREE, NEEDS_TWO
 
 _LIMITS: Final = """
 SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED),
     (SELECT COUNT(*) FROM information_schema.processlist WHERE user = SUBSTRING_INDEX(USER(), '@', 1))
 """
-_NEEDS_TWO: Final = "dbtend needs two connections: one runs the steps, the other watches and cancels them"
 
 
 @frozen
@@ -60,4 +59,4 @@ async def problem(reader: Reader) -> str:
         return ""
     to_do = f"ALTER USER {account(reader.server.user)} WITH MAX_USER_CONNECTIONS 2"
     limit = "the account may have one (MAX_USER_CONNECTIONS)"
-    return f"{_NEEDS_TWO}, and {limit}. As an administrator: {to_do};"
+    return f"{NEEDS_TWO}, and {limit}. As an administrator: {to_do};"

@@ -52,6 +52,12 @@ class Server:
     reads_only: bool
     started: str
     """Start time of the server; it changes with a restart."""
+    login: str
+    """The role that logged in; `user` may be another one."""
+    login_limit: int | None
+    """The CONNECTION LIMIT of that role; None: without one."""
+    database_limit: int | None
+    """That of the database, for this role."""
     is_pooled: bool = False
     """Whether a pooler is in between."""
 
@@ -69,10 +75,15 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
     current_database()::text, (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
     (SELECT system_identifier::text FROM pg_control_system()), current_user::text,
     current_setting('is_superuser') = 'on', pg_is_in_recovery(),
-    current_setting('default_transaction_read_only') = 'on', pg_postmaster_start_time()::text,
+    current_setting('default_transaction_read_only') = 'on', pg_postmaster_start_time()::text, session_user::text,
+    (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = session_user AND NOT rolsuper),
+    (SELECT nullif(datconnlimit, -1) FROM pg_database, pg_roles
+        WHERE datname = current_database() AND rolname = session_user AND NOT rolsuper),
     current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('search_path')
 """
-_ROW_OF_WHO: Final[Shape] = (int, str, int, str, int, str | None, str, bool, bool, bool, str, str, str, str)
+_ROW_OF_WHO: Final[Shape] = (
+    int, str, int, str, int, str | None, str, bool, bool, bool, str, str, int | None, int | None, str, str, str
+)  # fmt: skip
 # English words, where we may ask for them.
 _IN_ENGLISH: Final = "CASE WHEN {may} THEN pg_catalog.set_config('lc_messages', 'C', false) END"
 _MAY: Final = "pg_catalog.has_parameter_privilege('lc_messages', 'SET')"

@@ -1,4 +1,4 @@
-"""Which relations the role may maintain, and how to grant the rights that are missing: pure functions."""
+"""What the role may do, and how to grant the rights that are missing: pure functions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from engine.domain.humanize import listed
+from engine.targets.plans import NEEDS_TWO
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading.relations import Index, Table
 
 _Relation = TypeVar("_Relation", Table, Index)
+
+
+def limit_of_one(server: Server) -> str:
+    """Why no step can ever run: the role or the database may have one connection; "" if they may have more."""
+    limits = (("role", server.login, server.login_limit), ("database", server.database, server.database_limit))
+    of_one = [(kind, name) for kind, name, limit in limits if limit == 1]
+    if not of_one:
+        return ""
+    who = " and the ".join(kind for kind, _ in of_one)
+    to_do = " ".join(f"ALTER {kind.upper()} {quote(name)} CONNECTION LIMIT 2;" for kind, name in of_one)
+    return f"{NEEDS_TWO}, and the {who} may have one (CONNECTION LIMIT). As an administrator: {to_do}"
 
 
 def allowed(relations: Sequence[_Relation]) -> tuple[list[_Relation], list[_Relation]]:

@@ -92,7 +92,7 @@ def test_cancelled_is_only_what_was_asked_to_stop() -> None:
         (errors.DeadlockDetected("x"), False, None, "deadlock"),
         (errors.ReadOnlySqlTransaction("x"), False, Reason.REFUSED, "it is a standby, or default_transaction"),
         (errors.DiskFull("x"), False, None, "the disk of the server is full"),
-        (errors.TooManyConnections("x"), False, Reason.TARGET_BUSY, "no connection left"),
+        (errors.TooManyConnections("x"), False, None, "no connection left"),
         (errors.AdminShutdown("x"), True, None, "an administrator ended the connection"),
         (errors.InsufficientPrivilege("must be owner of item"), False, Reason.REFUSED, "must be owner of item"),
         (errors.FeatureNotSupported("not here"), False, Reason.NOT_SUPPORTED, "not here"),

@@ -1,0 +1,62 @@
+"""A role or a database that may have one connection is refused at once: none could ever be had for the steps."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Reason, Request, Status
+from engine.targets.postgres.connection.names import quote
+from tests.engine.targets.postgres.a_session import statuses
+from tests.engine.targets.server_session import plan, run
+from tests.postgres_databases import Database, as_admin
+
+
+@pytest.fixture
+def shop(database: Database) -> Database:
+    """With a table of joe."""
+    database("CREATE ROLE joe LOGIN", "CREATE TABLE item (a int)", "ALTER TABLE item OWNER TO joe")
+    return database
+
+
+async def test_a_role_of_one_connection_is_refused_and_of_two_works(shop: Database) -> None:
+    shop("ALTER ROLE joe CONNECTION LIMIT 1")
+    url = shop.as_user("joe")
+    refused = (await plan(url, Operation.ANALYZE, objects=("item",))).refused or ""
+    shop(refused[refused.index("ALTER ROLE ") :])
+    assert statuses(await run(url, Operation.ANALYZE, objects=("item",))) == {Status.COMPLETED}
+
+
+async def test_its_job_fails_at_once_and_does_not_wait_for_a_connection(shop: Database, tmp_path: Path) -> None:
+    shop("ALTER ROLE joe CONNECTION LIMIT 1")
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+        (job,) = await engine.submit([Request(target=shop.as_user("joe"), operations=(Operation.ANALYZE,))])
+        (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    assert (child.status, child.reason, child.steps) == (Status.FAILED, Reason.REFUSED, ())
+    assert 'ALTER ROLE "joe" CONNECTION LIMIT 2;' in str(child.error)
+
+
+async def test_the_limit_is_that_of_the_role_that_logs_in(shop: Database) -> None:
+    shop("CREATE ROLE boss", "GRANT boss TO joe", "ALTER ROLE joe SET role = 'boss'")
+    shop("ALTER TABLE item OWNER TO boss", "ALTER ROLE joe CONNECTION LIMIT 1")
+    refused = (await plan(shop.as_user("joe"), Operation.ANALYZE, objects=("item",))).refused
+    assert 'ALTER ROLE "joe" ' in str(refused)
+
+
+async def test_a_database_of_one_connection_is_refused_but_to_a_superuser(shop: Database) -> None:
+    shop(f"ALTER DATABASE {shop.name} CONNECTION LIMIT 1")
+    assert (await plan(shop.url, Operation.ANALYZE, objects=("item",))).refused is None
+    shop.admin.close()  # it counts, too
+    try:
+        refused = (await plan(shop.as_user("joe"), Operation.ANALYZE, objects=("item",))).refused or ""
+        to_do = f"ALTER DATABASE {quote(shop.name)} CONNECTION LIMIT 2;"
+        assert refused.endswith(f": {to_do}")
+        with as_admin(shop.server.url()) as admin:
+            admin.execute(to_do)
+        results = await run(shop.as_user("joe"), Operation.ANALYZE, objects=("item",))
+        assert statuses(results) == {Status.COMPLETED}
+    finally:
+        shop.reconnect()
