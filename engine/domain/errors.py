@@ -210,6 +210,8 @@ _HINTS: Final = {
 class ServerStartingError(TargetBusyError):
     """Its server is starting up, shutting down or in recovery."""
 
+    reason = Reason.OPERATION_ERROR
+
     def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server is starting up") -> None:
         """`state`: the state of the server, as a short text."""
         self.state = state
@@ -218,6 +220,8 @@ class ServerStartingError(TargetBusyError):
 
 class TooManyConnectionsError(TargetBusyError):
     """Its server, or its pooler, has no connection left: at all, for this role, or to this database."""
+
+    reason = Reason.OPERATION_ERROR
 
     def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server has no connection left") -> None:
         """`state`: the state of the server or the account, as a short text."""

@@ -11,10 +11,12 @@ from engine.domain import time_limits
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
 from engine.domain.errors import (
     DbtendError,
+    ServerStartingError,
     TargetBusyError,
     TargetDamagedError,
     TargetError,
     TargetUnavailableError,
+    TooManyConnectionsError,
     UsageError,
 )
 from engine.domain.frozen import frozen
@@ -230,6 +232,11 @@ class DatabaseMaintenanceManager:
             if hosts is None or not may_be_reached_elsewhere(request, error):
                 raise
             return _Identity(await hosts.key_of(target.url), target.host_key)
+        except (ServerStartingError, TooManyConnectionsError) as error:
+            if request.options.server.server_wait is not None:
+                raise
+            hint = "; ".join(filter(None, (error.hint, "a run waits for that with --server-wait")))
+            raise type(error)(error.what, error.why, hint, state=error.state) from None
 
     async def _opened(self, request: Request, target: Target) -> _Identity:
         """Raises TargetError, UsageError."""
@@ -314,7 +321,8 @@ def _prepared(job: NewJob, opened: _Identity | TargetError) -> _Prepared:
 
 def failure_reason(error: DbtendError) -> Reason:
     """Why a job fails that cannot begin."""
-    is_reached = isinstance(error, TargetDamagedError) or not isinstance(error, TargetUnavailableError)
+    cannot_be_opened = TargetUnavailableError | ServerStartingError | TooManyConnectionsError
+    is_reached = isinstance(error, TargetDamagedError) or not isinstance(error, cannot_be_opened)
     return error.reason if is_reached and isinstance(error, TargetError) else Reason.UNREACHABLE
 
 

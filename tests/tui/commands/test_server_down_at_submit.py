@@ -1,4 +1,4 @@
-"""A server that is down when a run is asked for is waited for where --server-wait says for how long."""
+"""A server that is down or full when a run is asked for is waited for where --server-wait says for how long."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.postgres_databases import Database
 from tests.postgres_server import PostgresServer, running_server
 from tests.tui.command_line import CommandLine, err_line
 
@@ -86,3 +87,16 @@ def test_a_retry_waits_as_its_request_says(dbtend: CommandLine, down: PostgresSe
         down.start()
         run.communicate(timeout=60)
     assert run.returncode == 0
+
+
+def test_what_a_full_server_refuses_names_the_option_that_waits(dbtend: CommandLine, database: Database) -> None:
+    database("CREATE ROLE joe LOGIN CONNECTION LIMIT 0", "CREATE TABLE item (a int)")
+    full, what = database.as_user("joe"), ("--op", "analyze", "--schema", "public")
+    alone = dbtend("run", full, *what)
+    assert (alone.code, "--server-wait" in alone.err) == (4, True), alone.err
+    dbtend("run", full, database.url, *what)
+    refused, done = (dbtend("show", number, "--json").json["jobs"][0]["children"][0] for number in ("1", "2"))
+    assert (refused["reason"], done["status"]) == ("unreachable", "completed")
+    shown = dbtend("show", "1").out
+    assert "--server-wait" in shown
+    assert "--lock-timeout" not in shown
