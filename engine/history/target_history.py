@@ -74,7 +74,8 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     return TargetHistory(
         now=now,
         checked_at=checked.clean_at,
-        first_quick_at=checked.first_quick_at,
+        # Where older checks are not read, the first was long ago.
+        first_quick_at=checked.first_quick_at if len(checks) < MAX_JOBS_READ else 0,
         compared_at=checked.compared_at,
         checked_other_file=checked.checked_other_file,
         damaged_indexes=damaged,

@@ -47,7 +47,7 @@ def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> D
         never = f"no check on record{_of_this_file(past)}" if past.checked_other_file else "never checked"
         reason = f"{never}; a quick check is due, and a full one {_every(_first_full_after(limits))} later"
         return DueCheck(CheckLevel.QUICK, CheckCause.NEVER_CHECKED, reason)
-    if full is None and quick is not None and _is_first(past.first_quick_at or quick, past, limits):
+    if full is None and quick is not None and _is_first(quick, past, limits):
         reason = f"the last clean check was {ago(quick, past)}, a quick one; a full one is due"
         return DueCheck(None, None, f"{reason} {_every(_first_full_after(limits))} after the first")
     if full is None or past.now - full > limits.full_check_every * 1e6:
@@ -63,8 +63,9 @@ def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> D
     return DueCheck(None, None, f"{last}, the last full one {ago(full, past)}")
 
 
-def _is_first(first: Micros, past: TargetHistory, limits: Thresholds) -> bool:
+def _is_first(quick: Micros, past: TargetHistory, limits: Thresholds) -> bool:
     """Whether it is not long since the first check: one run is enough, as after it nothing is due."""
+    first = quick if past.first_quick_at is None else past.first_quick_at
     full_has_found_something = past.found is not None and past.found.is_all
     return past.now - first <= _first_full_after(limits) * 1e6 and not full_has_found_something
 

@@ -15,6 +15,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import FILE, REPLACED_FILE, Facts, Step
 from engine.history.target_history import (
     HISTORY_WINDOW,
+    MAX_JOBS_READ,
     backed_up_at,
     check_history,
     cleared_since,
@@ -24,6 +25,7 @@ from engine.history.target_history import (
     vacuumed,
 )
 from engine.store.sqlite.store import SqliteStore
+from engine.targets.check_policy import due_check
 from tests.building import new_job
 
 QUICK, FULL = CheckLevel.QUICK, CheckLevel.FULL
@@ -102,6 +104,18 @@ def test_a_full_check_is_due_by_the_first_of_the_quick_ones_since() -> None:
     assert check_history(History().check(QUICK).check(QUICK).jobs).first_quick_at == 1
     assert check_history(History().check(QUICK).check(FULL).check(QUICK).check(QUICK).jobs).first_quick_at == 3
     assert check_history(History().check(QUICK).check(FULL).jobs).first_quick_at is None
+
+
+async def test_a_full_check_is_due_however_often_a_quick_one_runs(store: SqliteStore) -> None:
+    async with store.hosting_workers() as owner:
+        for _ in range(MAX_JOBS_READ):
+            (parent_id,) = await store.submit([new_job("sales", Operation.CHECK)], OnDuplicate.REFUSE)
+            claim = await store.claim(owner)
+            assert claim is not None
+            after: Facts = {"size": 1, "findings": 0, "damage": None, "level": "quick", "complete": True}
+            await store.finish(claim, Outcome(status=Status.COMPLETED, after=after), Report())
+    job = await store.job(parent_id)
+    assert due_check(await target_history(store, job.target, job.created_at)).level is FULL
 
 
 def test_the_last_check_counts() -> None:
