@@ -286,9 +286,9 @@ def decode_past_steps(rows: Iterable[Row]) -> dict[str, PastStep]:
 def _course(value: object) -> tuple[int, ...]:
     try:
         found = json.loads(value) if isinstance(value, str) else None
-    except ValueError:
+    except (RecursionError, ValueError):
         return ()
-    if not isinstance(found, list) or not all(type(one) is int and one >= 0 for one in found):
+    if not isinstance(found, list) or not all(type(one) is int and 0 <= one < 2**63 for one in found):
         return ()
     return tuple(found)
 

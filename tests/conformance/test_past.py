@@ -112,10 +112,10 @@ async def test_what_each_command_took(store: RescuingStore, clock: StoppedClock)
 
 
 async def test_the_course_of_a_command_is_that_of_its_newest_run(store: RescuingStore, clock: StoppedClock) -> None:
-    for course in ([3, 5], [4, 9], "no course", [-1]):
+    for course in ([3, 5], [4, 9], "no course", [-1], [10**400]):
         await run(store, clock, COMPLETED, step(clock, effect={COURSE: course}), step(clock, 2, name="other"))
         found = await store.past_steps(SALES, Operation.VACUUM, speed=NO_SERVER_OPTIONS.speed, jobs=9, runs=9)
-        is_sound = isinstance(course, list) and course[0] > 0
+        is_sound = isinstance(course, list) and 0 < course[0] < 10
         assert found["VACUUM main"].course == (tuple(course) if is_sound else ())
         assert found["VACUUM other"].course == ()
 
