@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from engine.domain.errors import StoreBusyError, StoreError, StoreFullError, StoreUncertainError
@@ -75,9 +76,11 @@ class Writer:
         try:
             connection = self._connect()
         except Exception as error:
-            self._loop.call_soon_threadsafe(self._opened.set_exception, error)
+            with suppress(RuntimeError):  # the loop is closed: no one waits for it
+                self._loop.call_soon_threadsafe(self._opened.set_exception, error)
             return
-        self._loop.call_soon_threadsafe(self._opened.set_result, None)
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._opened.set_result, None)
         while (group := self._next_group()) is not None:
             self._commit(connection, group)
             if not self._jobs.empty():

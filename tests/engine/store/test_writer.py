@@ -180,3 +180,26 @@ async def test_an_open_that_is_cancelled_leaves_no_thread_and_no_error(tmp_path:
     assert await asyncio.to_thread(closed.wait, 30)
     await asyncio.sleep(0)
     assert errors == []
+
+
+def test_an_open_that_outlives_its_loop_closes_its_connection(tmp_path: Path) -> None:
+    goes_on, closed = threading.Event(), threading.Event()
+
+    class Connection(sqlite3.Connection):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def connect() -> sqlite3.Connection:
+        goes_on.wait()
+        return sqlite3.connect(tmp_path / "w.db", factory=Connection)
+
+    async def open_and_leave() -> None:
+        opening = asyncio.create_task(Writer(connect).open())
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait({opening})
+
+    asyncio.run(open_and_leave())
+    goes_on.set()
+    assert closed.wait(30)
