@@ -149,9 +149,11 @@ class Connection:
             self.hang_up()
         ending = asyncio.ensure_future(self._threads.run(self._wire.end))  # after a statement that hung there
         ending.add_done_callback(_retrieve)
-        await asyncio.wait({ending}, timeout=STOPS_WITHIN)
-        self.hang_up()
-        self.line.close()
+        try:
+            await asyncio.wait({ending}, timeout=STOPS_WITHIN)
+        finally:
+            self.hang_up()
+            self.line.close()
 
 
 def _retrieve(answer: asyncio.Future[Any]) -> None:

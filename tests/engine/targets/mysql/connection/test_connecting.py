@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from dataclasses import replace
 
 import pymysql
@@ -15,6 +17,7 @@ from engine.domain.errors import (
     TargetUnavailableError,
     TooManyConnectionsError,
 )
+from engine.targets.mysql.connection import connecting
 from engine.targets.mysql.connection.address import address
 from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
@@ -195,3 +198,39 @@ async def test_a_reader_that_was_cancelled_takes_another_connection(database: My
 
 
 SLEEPS = "SELECT count(*) FROM information_schema.processlist WHERE id = {} AND state = 'User sleep'"
+
+
+async def test_a_connection_whose_end_is_not_waited_for_is_closed(database: MySqlDatabase) -> None:
+    connection, _ = await opened(database.url)
+    closing = asyncio.create_task(connection.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert connection.line.fileno() == -1
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_a_socket_that_is_connected_too_late_is_closed(
+    monkeypatch: pytest.MonkeyPatch, *, is_cancelled: bool
+) -> None:
+    ours, theirs = socket.socketpair()
+    began, goes_on = threading.Event(), threading.Event()
+
+    def connected(*_: object) -> socket.socket:
+        began.set()
+        goes_on.wait()
+        return ours
+
+    monkeypatch.setattr(connecting, "_connected", connected)
+    monkeypatch.setattr(connecting, "LOGIN_WITHIN", 30 if is_cancelled else 0)
+    opening = asyncio.create_task(connect(address("mysql://joe@db1/shop"), name="", lock_timeout=1))
+    await asyncio.to_thread(began.wait)
+    if is_cancelled:
+        opening.cancel()
+    with pytest.raises(asyncio.CancelledError if is_cancelled else ServerUnavailableError):
+        await opening
+    goes_on.set()
+    theirs.settimeout(30)
+    with theirs:
+        assert await asyncio.to_thread(theirs.recv, 1) == b""
