@@ -75,12 +75,11 @@ async def collect_condition(
     wanted = may_be_large.union(_concerned(drifting, upkeep, bloat))
     if "pgstattuple" in extensions:
         schema = quote(extensions["pgstattuple"])
-        async with reader.alone() as connection:
-            bloat |= (
-                await measured(connection, schema, bloat, shapes, tables)
-                if budget is None
-                else await measured_within(connection, schema, bloat, shapes, limits, budget)
-            )
+        bloat |= (
+            await measured(reader, schema, bloat, shapes, tables)
+            if budget is None
+            else await measured_within(reader, schema, bloat, shapes, limits, budget)
+        )
     return Condition(
         tables=await reader.tables(),
         indexes=await reader.indexes_by_oid_or_invalid(wanted),
@@ -118,9 +117,7 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS,
     known, _ = await bloat_of(reader, shapes, limits)
     extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))
     if "pgstattuple" in extensions:
-        async with reader.alone() as connection:
-            schema = quote(extensions["pgstattuple"])
-            known |= await measured_within(connection, schema, known, shapes, limits, budget)
+        known |= await measured_within(reader, quote(extensions["pgstattuple"]), known, shapes, limits, budget)
     bloat = {oid: one for oid, one in known.items() if one.share >= least}
     drifting = await drifts(reader)
     upkeep = [one for one in await index_upkeep(reader) if one.waiting >= min(limits.pending_list, limits.uncovered)]

@@ -20,6 +20,7 @@ from engine.targets.postgres.advising.sampling import Shapes
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.reading.condition import Bloat
 from engine.targets.postgres.reading.pages import PAGE
+from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.shapes import IndexShape, TableShape, TreeShape
 
 SUSPICIOUS: Final = 0.2
@@ -31,15 +32,15 @@ _SET_LIMIT: Final = "SELECT pg_catalog.set_config('statement_timeout', %s, false
 
 
 async def measured(
-    connection: Connection, schema: str, known: Mapping[int, Bloat], shapes: Shapes, tables: Sequence[TableShape]
+    reader: Reader, schema: str, known: Mapping[int, Bloat], shapes: Shapes, tables: Sequence[TableShape]
 ) -> dict[int, Bloat]:
     """Measure all that is unknown, or may have much dead space and was only estimated, however long it takes.
 
-    `schema`: where the extension is, quoted.
+    `schema`: where the extension is, quoted. Raises TargetError.
     """
     free = "SELECT (dead_tuple_percent + approx_free_percent) / 100 FROM {}.pgstattuple_approx({}::oid::regclass)"
     found = {}
-    async with _limit_restored(connection):
+    async with _limit_restored(reader) as connection:
         await connection.rows(_SET_LIMIT, ["0"], row=(str,))
         with connection.within(None):
             for tree in shapes.trees:
@@ -61,14 +62,17 @@ async def measured(
 
 
 async def measured_within(
-    connection: Connection,
+    reader: Reader,
     schema: str,
     known: Mapping[int, Bloat],
     shapes: Shapes,
     limits: Thresholds,
     seconds: float,
 ) -> dict[int, Bloat]:
-    """Measure only indexes that statistics do not tell of and that may be over the limits, in so much time."""
+    """Measure only indexes that statistics do not tell of and that may be over the limits, in so much time.
+
+    Raises TargetError.
+    """
     indexes = [tree for tree in shapes.trees if _is_open(known.get(tree.oid), limits)] + [*_gist(shapes, known)]
     most = seconds * READ_IN_A_SECOND
     indexes = [index for index in indexes if limits.index_bloat <= index.pages * PAGE <= most]
@@ -76,10 +80,10 @@ async def measured_within(
         return {}
     until = time.monotonic() + seconds
     found = {}
-    async with _limit_restored(connection):
+    async with _limit_restored(reader) as connection:
         for index in sorted(indexes, key=lambda index: -index.pages):
             left = round(1000 * (until - time.monotonic()))
-            if left <= 0:
+            if left <= 0 or connection.closed:
                 break
             await connection.rows(_SET_LIMIT, [str(left)], row=(str,))
             if (share := await _index_share(connection, schema, index)) is not None:
@@ -88,12 +92,14 @@ async def measured_within(
 
 
 @contextlib.asynccontextmanager
-async def _limit_restored(connection: Connection) -> AsyncIterator[None]:
-    """Restore the time limit of statements, which may be set inside."""
-    (usual,) = await connection.row(_LIMIT, row=(str,))
-    yield
-    if not connection.closed:
-        await connection.rows(_SET_LIMIT, [usual], row=(str,))
+async def _limit_restored(reader: Reader) -> AsyncIterator[Connection]:
+    """A connection whose time limit of statements may be set inside. Raises TargetError."""
+    with reader.telling():
+        async with reader.alone() as connection:
+            (usual,) = await connection.row(_LIMIT, row=(str,))
+            yield connection
+            if not connection.closed:
+                await connection.rows(_SET_LIMIT, [usual], row=(str,))
 
 
 def _is_worth_it(estimate: Bloat | None) -> bool:
