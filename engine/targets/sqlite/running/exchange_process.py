@@ -28,6 +28,7 @@ class ExchangeProcess:
     @classmethod
     def start(cls) -> ExchangeProcess:
         """Raises OSError."""
+        _staying[:] = [one for one in _staying if one.poll() is None]  # else the end of the others is never collected
         channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:

@@ -75,7 +75,7 @@ async def swap(work: Work) -> StepResult:
         return StepResult(status=Status.FAILED, error=f"cannot write the copy: {error.strerror or error}")
     work.copy_begun = True
     try:
-        process = await asyncio.to_thread(ExchangeProcess.start)
+        process = ExchangeProcess.start()  # in this thread: between here and `finally` no cancel comes
     except OSError as error:
         copy.discard()
         return _busy(f"no process can be started ({error.strerror})")

@@ -390,6 +390,29 @@ async def test_if_no_process_can_be_started_the_old_file_stays_and_stays_locked(
     assert left_alone(path, before, inode)
 
 
+async def test_a_cancel_while_the_process_starts_leaves_no_copy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, inode, start, loop = content(path), path.stat().st_ino, ExchangeProcess.start, asyncio.get_running_loop()
+
+    def cancelled() -> ExchangeProcess:
+        loop.call_soon_threadsafe(exchanging.cancel)
+        return start()
+
+    monkeypatch.setattr(ExchangeProcess, "start", cancelled)
+    exchanging = asyncio.create_task(exchanged(path))
+    with pytest.raises(asyncio.CancelledError):
+        await exchanging
+    await asyncio.gather(*exchange_process._ending)
+    assert left_alone(path, before, inode)
+
+
+async def test_the_end_of_a_process_that_stayed_is_collected_at_the_next_exchange(path: Path) -> None:
+    stayed = subprocess.Popen([sys.executable, "-c", ""])
+    exchange_process._staying.append(stayed)
+    await asyncio.to_thread(os.waitid, os.P_PID, stayed.pid, os.WEXITED | os.WNOWAIT)
+    assert (await exchanged(path)).status is Status.COMPLETED
+    assert (stayed.returncode, exchange_process._staying) == (0, [])
+
+
 async def test_if_the_old_file_cannot_be_written_after_the_exchange_that_is_told(path: Path) -> None:
     old = os.open(path, os.O_RDONLY)  # as a stand-in for a disk that fails
     try:
