@@ -70,8 +70,15 @@ class PostgresSession(ServerSession[Connection, Server]):
 
     async def _connect(self) -> tuple[Connection, Server]:
         """A connection for steps. Raises TargetError."""
-        first, self._ahead = self._ahead[:1], self._ahead[1:]
-        return await self._for_steps(*await (first[0] if first else self._opened()))
+        if not self._ahead:
+            return await self._for_steps(*await self._opened())
+        opening, *self._ahead = self._ahead
+        try:
+            opened = await opening
+        except asyncio.CancelledError:
+            await _close_opening(opening)
+            raise
+        return await self._for_steps(*opened)
 
     async def _opened(self) -> tuple[Connection, Server]:
         of_pool = self._first_server.is_pooled
@@ -163,10 +170,7 @@ class PostgresSession(ServerSession[Connection, Server]):
         """Close connections that were opened for steps, but for the first ones."""
         left, self._ahead = self._ahead[kept:], self._ahead[:kept]
         for opening in left:
-            opening.cancel()
-            await asyncio.wait({opening})
-            if not opening.cancelled() and opening.exception() is None:
-                await opening.result()[0].close()
+            await _close_opening(opening)
 
     def running(
         self,
@@ -283,6 +287,14 @@ class PostgresSession(ServerSession[Connection, Server]):
             return Recovery(unfinished="does not run any more", found="; ".join(rewrites), is_well=True)
         unfinished = "was completed or ended on the server"
         return Recovery(unfinished=unfinished, found="nothing of it runs any more", is_well=True)
+
+
+async def _close_opening(opening: asyncio.Task[tuple[Connection, Server]]) -> None:
+    """Stop opening a connection; if it is open by then, it is closed."""
+    opening.cancel()
+    await asyncio.wait({opening})
+    if not opening.cancelled() and opening.exception() is None:
+        await opening.result()[0].close()
 
 
 def _rebuilds_concurrently(step: PlannedStep) -> bool:

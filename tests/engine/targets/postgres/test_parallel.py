@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, JobId, OnFailure, Operation, Options, Reason, Request, ServerOptions, Status
+from engine.targets.postgres.session import PostgresSession
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import connected, plan
@@ -229,3 +230,17 @@ async def test_the_first_steps_have_their_connections_when_they_are_planned(
             assert (await planned.execute(step, StepContext())).status is Status.COMPLETED
         assert database.value(f"SELECT count(*) {ours}") == open_then
     await until(database, f"SELECT count(*) = 0 {ours}")
+
+
+async def test_a_connection_that_opens_just_when_its_step_is_cancelled_is_closed(database: Database) -> None:
+    async with connected(database.url) as connected_one:
+        session = connected_one.session
+        assert isinstance(session, PostgresSession)
+        opening = asyncio.create_task(session._opened())
+        opening.add_done_callback(lambda _: connecting.cancel())
+        session._ahead = [opening]
+        connecting = asyncio.create_task(session._connect())
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        connection, _ = opening.result()
+        assert connection.closed
