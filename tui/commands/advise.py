@@ -16,7 +16,7 @@ from engine.domain.advice import ByHand, all_by_hand
 from engine.domain.errors import DbtendError, TargetError
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
-from engine.inspection.told_once import told_once
+from engine.inspection.neighbors import neighbors_once
 from tui.commands import output
 from tui.commands.advice_overview import BY_HAND, MANY, overview_lines
 from tui.commands.advising import adviser
@@ -87,7 +87,7 @@ async def _advice(
             errors.append(result)
         else:
             advice.append((entry, result))
-    told = told_once([(entry.url, found) for entry, found in advice])
+    told = neighbors_once([(entry.url, found) for entry, found in advice])
     return [(entry, found) for (entry, _), found in zip(advice, told, strict=True)], errors
 
 

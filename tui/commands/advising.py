@@ -18,7 +18,7 @@ from engine.domain.humanize import counted, listed
 from engine.domain.thresholds import Thresholds
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
-from engine.inspection.told_once import told_once
+from engine.inspection.neighbors import neighbors_once
 from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
 from engine.system.clock import now
 from tui.commands import output
@@ -179,7 +179,7 @@ async def _only_needed(
         )
     found: dict[str, Sequence[Advice] | TargetError] = dict(zip(here, advised, strict=True))
     known = [(target, advice) for target, advice in found.items() if not isinstance(advice, TargetError)]
-    told = told_once(known)
+    told = neighbors_once(known)
     found |= {target: advice for (target, _), advice in zip(known, told, strict=True)}
     for request in asked:
         advice = found.get(request.target)

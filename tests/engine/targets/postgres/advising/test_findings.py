@@ -15,7 +15,7 @@ from engine.domain.advice import Advice, ByHand, CheckCause, Level, TargetHistor
 from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.domain.thresholds import Thresholds
-from engine.inspection.told_once import told_once
+from engine.inspection.neighbors import neighbors_once
 from engine.targets import resolve
 from engine.targets.check_policy import DAY
 from engine.targets.postgres.advising.collect import collect_autovacuum, collect_condition, collect_needs
@@ -596,7 +596,7 @@ async def test_a_half_dropped_database_of_the_server_is_told_as_to_be_dropped_by
         assert (found.level, found.by_hand.level, found.by_hand.is_critical) == (Level.NONE, Level.SOON, False)
         assert f'DROP DATABASE "{name}";' in found.by_hand.reason
         assert "two duplicates one" in found.by_hand.reason
-        _, second = told_once([(database.url, [found]), (database.server.url("other"), [found])])
+        _, second = neighbors_once([(database.url, [found]), (database.server.url("other"), [found])])
         assert second[0].by_hand == before
     finally:
         database(f"DROP DATABASE {name}")

@@ -16,7 +16,7 @@ else:
     old_neighbors = lazy("engine.targets.postgres.advising.old_neighbors", "only an emergency needs it")
 
 
-def told_once(advised: Sequence[tuple[str, Sequence[Advice]]]) -> list[Sequence[Advice]]:
+def neighbors_once(advised: Sequence[tuple[str, Sequence[Advice]]]) -> list[Sequence[Advice]]:
     """The advice on each target without neighbors that are targets themselves, or already named.
 
     `advised`: targets with their advice.
@@ -28,12 +28,12 @@ def told_once(advised: Sequence[tuple[str, Sequence[Advice]]]) -> list[Sequence[
     for (target, _), host in zip(advised, hosts, strict=True):
         if host is not None:
             known.setdefault(host, set()).add(database_named(target))
-    told: list[Sequence[Advice]] = []
+    reduced: list[Sequence[Advice]] = []
     for (_, advice), host in zip(advised, hosts, strict=True):
-        told.append([_without(one, known[host]) for one in advice] if host is not None else advice)
+        reduced.append([_without(one, known[host]) for one in advice] if host is not None else advice)
         if host is not None:
             known[host].update(name for one in advice for name in _neighbors(one))
-    return told
+    return reduced
 
 
 def _neighbors(item: Advice) -> Sequence[str]:
@@ -41,8 +41,12 @@ def _neighbors(item: Advice) -> Sequence[str]:
 
 
 def _without(item: Advice, known: set[str]) -> Advice:
-    if item.by_hand is None or known.isdisjoint(item.by_hand.neighbors):
+    found = item.by_hand
+    if found is None or known.isdisjoint(found.neighbors):
         return item
-    left = {name: allows for name, allows in item.by_hand.neighbors.items() if name not in known}
-    is_about_age = item.by_hand.is_critical
-    return replace(item, by_hand=old_neighbors.by_hand(left) if is_about_age else item.by_hand.without_neighbors)
+    left = {name: allows for name, allows in found.neighbors.items() if name not in known}
+    is_about_age = found.is_critical
+    by_hand = (
+        old_neighbors.by_hand(left) if is_about_age else old_neighbors.with_invalid(found.without_neighbors, [*left])
+    )
+    return replace(item, by_hand=by_hand)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.domain.advice import Advice, Level
+from engine.domain.advice import Advice, ByHand, Level
 from engine.domain.requests import Operation
-from engine.inspection.told_once import told_once
-from engine.targets.postgres.advising.old_neighbors import by_hand
+from engine.inspection.neighbors import neighbors_once
+from engine.targets.postgres.advising.old_neighbors import by_hand, with_invalid
 
 SERVER = "postgresql://dba@db1:5432/"
 
@@ -18,7 +18,7 @@ def near(*neighbors: str) -> Sequence[Advice]:
 
 
 def named(advised: Sequence[tuple[str, Sequence[Advice]]]) -> list[list[str]]:
-    told = [advice[0].by_hand for advice in told_once(advised)]
+    told = [advice[0].by_hand for advice in neighbors_once(advised)]
     for one in told:
         assert one is None or all(name in one.reason for name in one.neighbors)
     return [[*one.neighbors] if one is not None else [] for one in told]
@@ -35,3 +35,20 @@ def test_another_server_has_neighbors_of_its_own() -> None:
     here, there = (SERVER + "shop", near("sales")), ("postgresql://dba@db2:5432/sales", near("shop"))
     file = "/srv/a.db", [Advice(operation=Operation.VACUUM, level=Level.NONE, reason="dense")]
     assert named([here, file, there]) == [["sales"], [], ["shop"]]
+
+
+def test_a_half_dropped_neighbor_is_named_once_and_a_further_one_beside_it() -> None:
+    duplicates = ByHand(level=Level.NONE, reason="two duplicates one")
+
+    def half_dropped(*names: str) -> Sequence[Advice]:
+        found = with_invalid(duplicates, names)
+        return [Advice(operation=Operation.CLEAN_LEFTOVERS, level=Level.NONE, reason="none", by_hand=found)]
+
+    advised = [
+        (SERVER + "x", half_dropped("a")),
+        (SERVER + "y", half_dropped("a", "b")),
+        (SERVER + "z", half_dropped("a")),
+    ]
+    assert [advice[0].by_hand for advice in neighbors_once(advised)] == [
+        with_invalid(duplicates, ["a"]), with_invalid(duplicates, ["b"]), duplicates,
+    ]  # fmt: skip
