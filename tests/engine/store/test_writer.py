@@ -159,47 +159,44 @@ async def test_r23_counters_are_never_lost_between_writers(writer: Writer, tmp_p
     await other.close()
 
 
+class SlowOpening:
+    """Opens a connection once `goes_on` is set."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.goes_on, self.closed = threading.Event(), threading.Event()
+
+    def __call__(self) -> sqlite3.Connection:
+        closed = self.closed
+
+        class Connection(sqlite3.Connection):
+            def close(self) -> None:
+                super().close()
+                closed.set()
+
+        self.goes_on.wait()
+        return sqlite3.connect(self._path, factory=Connection)
+
+    async def cancelled(self) -> None:
+        """An open that is cancelled before it has ended."""
+        opening = asyncio.create_task(Writer(self).open())
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait({opening})
+
+
 async def test_an_open_that_is_cancelled_leaves_no_thread_and_no_error(tmp_path: Path) -> None:
-    goes_on, closed, errors = threading.Event(), threading.Event(), list[str]()
-
-    class Connection(sqlite3.Connection):
-        def close(self) -> None:
-            super().close()
-            closed.set()
-
-    def connect() -> sqlite3.Connection:
-        goes_on.wait()
-        return sqlite3.connect(tmp_path / "w.db", factory=Connection)
-
+    opening, errors = SlowOpening(tmp_path / "w.db"), list[str]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["message"]))
-    opening = asyncio.create_task(Writer(connect).open())
-    await asyncio.sleep(0)
-    opening.cancel()
-    await asyncio.wait({opening})
-    goes_on.set()
-    assert await asyncio.to_thread(closed.wait, 30)
+    await opening.cancelled()
+    opening.goes_on.set()
+    assert await asyncio.to_thread(opening.closed.wait, 30)
     await asyncio.sleep(0)
     assert errors == []
 
 
 def test_an_open_that_outlives_its_loop_closes_its_connection(tmp_path: Path) -> None:
-    goes_on, closed = threading.Event(), threading.Event()
-
-    class Connection(sqlite3.Connection):
-        def close(self) -> None:
-            super().close()
-            closed.set()
-
-    def connect() -> sqlite3.Connection:
-        goes_on.wait()
-        return sqlite3.connect(tmp_path / "w.db", factory=Connection)
-
-    async def open_and_leave() -> None:
-        opening = asyncio.create_task(Writer(connect).open())
-        await asyncio.sleep(0)
-        opening.cancel()
-        await asyncio.wait({opening})
-
-    asyncio.run(open_and_leave())
-    goes_on.set()
-    assert closed.wait(30)
+    opening = SlowOpening(tmp_path / "w.db")
+    asyncio.run(opening.cancelled())
+    opening.goes_on.set()
+    assert opening.closed.wait(30)
