@@ -35,10 +35,12 @@ _EXECUTING: Final = 0.67
 """The share of its time in which a REINDEX executes opcodes."""
 _CLEARING: Final = 0.25
 """The share of its time in which a REINDEX removes the old index; the rest is its COMMIT."""
-_CLEARING_OF_WHOLE_ROWS: Final = 0.6
+_CLEARING_OF_WHOLE_ROWS: Final = 0.7
 """The same, as a share of the time without opcodes, if the course includes that time."""
 _READ_BEFORE: Final = 0.7
 """The share of these opcodes after which nothing is read any more."""
+_FURTHER: Final = 0.25
+"""How many more or fewer opcodes may read than expected, as a share."""
 _TOUCHED_BY_WORK: Final = 262_144  # bytes
 _HEADERS: Final = 16_384  # bytes: a journal or log that is longer holds pages, and not only the start of itself
 
@@ -142,15 +144,31 @@ class _Reindex:
         self._clearing = (1 - self._executing) * _CLEARING_OF_WHOLE_ROWS if is_known else _CLEARING
         self._volume = volume
         self._first: int | None = None
-        self._last = 0
+        self._last: Sample | None = None
+        self._further = 0.0
+        self._executed_until = 0.0
 
     def __call__(self, sample: Sample) -> float:
         first = self._first = sample.side_file if self._first is None else self._first
-        executed = _on(self._course, sample.ticks) / self._course[-1][1]
-        is_cleared = executed > _READ_BEFORE and sample.side_file == self._last
-        self._last = sample.side_file
+        last, self._last = self._last or sample, sample
+        stands = sample.ticks == last.ticks
+        if stands and sample.side_file > max(last.side_file, first + _HEADERS):  # it removes the old index
+            self._further = self._further or self._more_than_expected(sample.ticks)
+        executed = _on(self._course, sample.ticks - self._further) / self._course[-1][1]
+        is_cleared = executed > _READ_BEFORE and sample.side_file <= last.side_file
         cleared = 1.0 if is_cleared else _share(sample.side_file - first, self._volume)
-        return self._executing * executed + self._clearing * cleared
+        done = self._executing * executed + self._clearing * cleared
+        if not (stands and is_cleared and executed > _ALMOST):
+            self._executed_until = sample.elapsed
+            return done
+        committing = self._executed_until * (1 - done) / done
+        committed = approach_end((sample.elapsed - self._executed_until) / committing) if committing else 0.0
+        return done + (1 - done) * committed
+
+    def _more_than_expected(self, ticks: int) -> float:
+        """The opcodes of reading, which is over, beyond those expected: a real number takes one more in each row."""
+        reading = self._course[-2][0]
+        return ticks - reading if abs(ticks - reading) <= _FURTHER * reading else 0.0
 
 
 def of_copy(volume: int, copied: int = 0, cells: int = 0, *, share: float = 1.0) -> Model:
