@@ -175,7 +175,7 @@ WATCHED: Final = {
 
 
 def make_large(bench: Bench, sizes: Sequence[int], *, halved: bool = False) -> None:
-    """Make the tables anew. `halved`: with every second row deleted, so that an optimize has something to do."""
+    """Make the tables. `halved`: with every second row deleted, so that an optimize has something to do."""
     values = "seq, seq * 7919 % 1000003, LEFT(SHA2(seq, 256), 32), SHA2(seq, 256), seq / 3e0"
     with bench.server.admin("large", within=3600) as admin, admin.cursor() as cursor:
         if bench.server.flavor is Flavor.MYSQL:

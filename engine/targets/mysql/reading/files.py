@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pymysql
@@ -41,6 +41,12 @@ _CHANGES: Final = {
     Flavor.MYSQL: "SELECT name, modified_counter FROM information_schema.innodb_tablestats",
 }
 _IDS: Final = "SELECT name, CAST(table_id AS SIGNED) FROM information_schema.innodb_tables"
+# In names of files and of statistics; a table may be called so, too.
+_PARTITION: Final = re.compile("#[pP]#")
+_SUBPARTITION: Final = re.compile("#sp#")
+_WITH_SIGN: Final = """
+SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND LOWER(table_name) LIKE '%#p#%'
+"""
 _STATISTICS: Final = """
 SELECT table_name, CAST(UNIX_TIMESTAMP(last_update) AS SIGNED) FROM mysql.innodb_table_stats
 WHERE database_name = DATABASE()
@@ -49,7 +55,7 @@ WHERE database_name = DATABASE()
 
 async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
     """Bytes of each file; None without the right to see them. Raises TargetError."""
-    return _by_part(reader, await tablespaces(reader, _SIZES[reader.server.flavor], row=(str, int | None)))
+    return await _by_part(reader, await tablespaces(reader, _SIZES[reader.server.flavor], row=(str, int | None)))
 
 
 async def table_sizes(reader: Reader) -> Mapping[str, int] | None:
@@ -65,7 +71,7 @@ async def table_sizes(reader: Reader) -> Mapping[str, int] | None:
 
 async def file_paths(reader: Reader) -> Mapping[PartName, str] | None:
     """Paths relative to the data directory of the server; None without the right to see them. Raises TargetError."""
-    return _by_part(reader, await tablespaces(reader, _PATHS[reader.server.flavor], row=(str, str | None)))
+    return await _by_part(reader, await tablespaces(reader, _PATHS[reader.server.flavor], row=(str, str | None)))
 
 
 async def ids_of_table(reader: Reader, table: str) -> Collection[int]:
@@ -73,7 +79,7 @@ async def ids_of_table(reader: Reader, table: str) -> Collection[int]:
 
     Raises TargetError.
     """
-    found = _by_part(reader, await rows_if_allowed(reader, _IDS, row=(str, int))) or {}
+    found = await _by_part(reader, await rows_if_allowed(reader, _IDS, row=(str, int))) or {}
     return {number for (name, _), number in found.items() if name == reader.server.file_name(table)}
 
 
@@ -87,7 +93,7 @@ async def changes(reader: Reader) -> Mapping[PartName, int] | None:
         paths = await rows_if_allowed(reader, _PATHS[Flavor.MYSQL], row=(str, str | None)) or ()
         names = {(path or "").removeprefix("./").removesuffix(".ibd"): name for name, path in paths}
         rows = [(names.get(name) or _decoded(name), number) for name, number in rows]
-    return _by_part(reader, rows)
+    return await _by_part(reader, rows)
 
 
 async def with_statistics(reader: Reader) -> Mapping[PartName, int] | None:
@@ -96,7 +102,7 @@ async def with_statistics(reader: Reader) -> Mapping[PartName, int] | None:
     None without the right to see that. Raises TargetError.
     """
     rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int))
-    return None if rows is None else {_parsed(name): at for name, at in rows}
+    return None if rows is None else await _parsed(reader, rows)
 
 
 async def tablespaces(reader: Reader, query: str, *, row: Shape) -> list[tuple[Any, ...]] | None:
@@ -126,24 +132,37 @@ def part_name(server: Server, table: str, part: str = "") -> PartName:
     return server.file_name(table), part.lower()
 
 
-def _parsed(name: str) -> PartName:
-    """Table and part of a name such as `orders`, `orders#P#p0` or `orders#P#p0#SP#p0sp1`."""
-    if "#" not in name:  # most have none
+async def _parsed(reader: Reader, rows: Iterable[tuple[str, Any]]) -> dict[PartName, Any]:
+    """The values by table and part, from names such as `orders`, `orders#P#p0` or `orders#P#p0#SP#p0sp1`.
+
+    Raises TargetError.
+    """
+    found = list(rows)
+    with_sign = any(_PARTITION.search(name) for name, _ in found)
+    tables = await reader.rows(_WITH_SIGN, row=(str,)) if with_sign else []
+    known = {reader.server.file_name(name) for (name,) in tables}
+    return {_part(name, known): value for name, value in found}
+
+
+def _part(name: str, tables: Collection[str]) -> PartName:
+    """`tables`: those that have the sign of a partition in their names."""
+    signs = list(_PARTITION.finditer(name)) if "#" in name else []  # most have none
+    if not signs or name in tables:
         return name, ""
-    table, *partition = re.split(r"#[pP]#|#[sS][pP]#", name)
-    return table, ".".join(partition).lower()
+    sign = next((one for one in signs if name[: one.start()] in tables), signs[0])
+    return name[: sign.start()], _SUBPARTITION.sub(".", name[sign.end() :].lower(), count=1)
 
 
-def _by_part(reader: Reader, rows: list[tuple[Any, ...]] | None) -> dict[PartName, Any] | None:
+async def _by_part(reader: Reader, rows: list[tuple[Any, ...]] | None) -> dict[PartName, Any] | None:
     if rows is None:
         return None
     database = reader.server.file_name(reader.server.database)
-    found: dict[PartName, Any] = {}
+    found = []
     for path, value in rows:
         owner, _, name = path.replace(_SEPARATOR, "/", 1).partition("/")
         if owner == database and value is not None:
-            found[_parsed(name.replace(_SEPARATOR, "#"))] = value
-    return found
+            found.append((name.replace(_SEPARATOR, "#"), value))
+    return await _parsed(reader, found)
 
 
 def _decoded(path: str) -> str:

@@ -6,10 +6,16 @@ import pytest
 
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import changed_rows
-from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
+from engine.targets.mysql.reading.files import changes, file_sizes, table_sizes, with_statistics
 from engine.targets.mysql.reading.tables import tables
 from tests.engine.targets.mysql.looking import looking
 from tests.mysql_databases import MySqlDatabase
+
+
+NAMED_LIKE_PARTITIONS = (
+    "CREATE TABLE `a#P#b` (id INT PRIMARY KEY)",
+    "CREATE TABLE `a#p#c` (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION `P#p#q` VALUES LESS THAN MAXVALUE)",
+)
 
 
 async def test_each_table_and_partition_has_its_file(database: MySqlDatabase) -> None:
@@ -19,6 +25,7 @@ async def test_each_table_and_partition_has_its_file(database: MySqlDatabase) ->
         "CREATE TABLE parted (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2",
         "CREATE TABLE doubly (id INT, at DATE, PRIMARY KEY (id, at)) PARTITION BY RANGE (YEAR(at))"
         " SUBPARTITION BY HASH (id) SUBPARTITIONS 2 (PARTITION `P 1` VALUES LESS THAN MAXVALUE)",
+        *NAMED_LIKE_PARTITIONS,
     )
     async with looking(database.url) as reader:
         sizes = await file_sizes(reader)
@@ -44,6 +51,21 @@ async def test_changed_rows_are_counted(database: MySqlDatabase, name: str) -> N
         assert (await changed_rows(reader, found, {(name, ""): 0}) or {})[name, ""] == 3
         later = await changed_rows(reader, found, {(name, ""): 2**40}) or {}
         assert later.get((name, "")) == (3 if database.flavor is Flavor.MARIADB else None)
+
+
+async def test_names_with_the_sign_of_a_partition_are_names(database: MySqlDatabase) -> None:
+    database(
+        *NAMED_LIKE_PARTITIONS,
+        "INSERT INTO `a#P#b` VALUES (1)",
+        "INSERT INTO `a#p#c` VALUES (1)",
+        "ANALYZE TABLE `a#P#b`, `a#p#c`",
+    )
+    async with looking(database.url) as reader:
+        found = await tables(reader, files=await file_sizes(reader))
+        parts = {(table.name, part.name.lower()) for table in found for part in table.parts}
+        assert all(part.file_bytes for table in found for part in table.parts)
+        assert set(await with_statistics(reader) or ()) == parts
+        assert set(await table_sizes(reader) or ()) == {"a#P#b", "a#p#c"}
 
 
 async def test_what_a_user_may_not_see_is_unknown(database: MySqlDatabase) -> None:
