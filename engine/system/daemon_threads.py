@@ -7,16 +7,24 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from queue import SimpleQueue
 from typing import TypeVar
 
 _T = TypeVar("_T")
 
 
 class DaemonThreads:
-    """Each call has a thread of its own; a call beyond the limit waits until another one returns."""
+    """A call beyond the limit waits until another one returns. Threads are kept for the next calls, while this is."""
 
     def __init__(self, limit: int) -> None:
         self._room = asyncio.Semaphore(limit)
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._started = 0
+        self._idle = 0
+
+    def __del__(self) -> None:
+        for _ in range(self._started):
+            self._calls.put(None)
 
     async def run(self, call: Callable[[], _T]) -> _T:
         """Run a call in a thread, and return its result or raise its exception.
@@ -28,6 +36,7 @@ class DaemonThreads:
         result: asyncio.Future[_T] = loop.create_future()
 
         def deliver(finish: Callable[[], None]) -> None:
+            self._idle += 1
             self._room.release()
             if not result.done():
                 finish()
@@ -42,9 +51,23 @@ class DaemonThreads:
             with suppress(RuntimeError):  # the loop is closed: no call waits for the result
                 loop.call_soon_threadsafe(deliver, finish)
 
+        if self._idle:
+            self._idle -= 1
+        else:
+            self._start()
+        self._calls.put(work)
+        return await result
+
+    def _start(self) -> None:
         try:
-            _thread.start_new_thread(work, ())  # that of `threading` would hold this one until the new one runs
+            _thread.start_new_thread(_work_on, (self._calls,))  # that of `threading` would hold this one until it runs
         except RuntimeError:  # the system has no thread left
             self._room.release()
             raise
-        return await result
+        self._started += 1
+
+
+def _work_on(calls: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (call := calls.get()) is not None:
+        call()
+        del call  # it holds who started this thread

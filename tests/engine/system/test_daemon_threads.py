@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 
 import pytest
 
 from engine.system.daemon_threads import DaemonThreads
+
+
+class Mark:
+    """Gone when its thread has ended."""
 
 
 async def test_a_call_gives_what_it_returns_or_raises() -> None:
@@ -34,3 +39,18 @@ async def test_a_call_beyond_the_limit_waits_until_one_that_nobody_waits_for_any
     assert not second.done()
     go_on.set()
     assert await second == 7
+
+
+async def test_a_thread_is_kept_for_the_next_call_and_ends_with_who_started_it() -> None:
+    threads, ended, in_thread = DaemonThreads(2), threading.Event(), threading.local()
+
+    def begin() -> int:
+        in_thread.mark = Mark()
+        weakref.finalize(in_thread.mark, ended.set)
+        return threading.get_ident()
+
+    first = await threads.run(begin)
+    assert [await threads.run(threading.get_ident) for _ in range(3)] == [first] * 3
+    assert not ended.is_set()
+    del threads
+    assert await asyncio.to_thread(ended.wait, 60)

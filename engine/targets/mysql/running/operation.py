@@ -50,7 +50,8 @@ CONNECTION_ENDED: Final = (
     "the connection was lost, though the server went on: an administrator ended it (KILL), or the network failed"
 )
 KILLED_CHECK: Final = (
-    "a KILL statement came to the server while it ran, which says {said} of a check that was killed, too. Check again"
+    "a KILL statement came to the server while it ran, and the server says {said} of a check that was killed, too. That"
+    " is no sign of damage: check again"
 )
 
 

@@ -11,7 +11,6 @@ from engine.targets.mysql.reading.tables import tables
 from tests.engine.targets.mysql.looking import looking
 from tests.mysql_databases import MySqlDatabase
 
-
 NAMED_LIKE_PARTITIONS = (
     "CREATE TABLE `a#P#b` (id INT PRIMARY KEY)",
     "CREATE TABLE `a#p#c` (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION `P#p#q` VALUES LESS THAN MAXVALUE)",
