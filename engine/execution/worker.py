@@ -155,7 +155,7 @@ class DatabaseMaintenanceWorker:
                     reporter.log(LogLevel.INFO, remark)
                 run = PlanRun(
                     planned, claim, options, plan, reporter, cancel, window, ownership, self._maintained_files,
-                    self._others_of(claim),
+                    self._others_of(claim, window),
                 )  # fmt: skip
                 return await run.outcome(before)
         except (TargetError, UsageError) as error:
@@ -191,14 +191,21 @@ class DatabaseMaintenanceWorker:
             name=f"{self._store} {claim.job}/{claim.attempt}",
             waiting=reporter.wait,
             server_wait=_server_wait(options, claim, window),
-            others_work=self._others_of(claim),
+            others_work=self._others_of(claim, window),
             journal_check=partial(self._check_journal, target.url) if self._check_journal is not None else None,
         )
         return await stack.enter_async_context(connecting)
 
-    def _others_of(self, claim: Claim) -> OthersLookup:
-        """See `StepContext`."""
-        return no_others if self._others_work is None else partial(self._others_work, claim)
+    def _others_of(self, claim: Claim, window: Window) -> OthersLookup:
+        """See `StepContext`. Once the window has closed, they are no reason to wait."""
+        others_work = self._others_work
+        if others_work is None:
+            return no_others
+
+        async def look() -> bool:
+            return (window.time_left is None or window.time_left > 0) and await others_work(claim)
+
+        return look
 
     async def _prepare(
         self,

@@ -76,8 +76,8 @@ class Outage(Generic[_T]):
         give_up = time.monotonic() + limit
         for pause in chain(BACKOFF, repeat(BACKOFF[-1])):
             if (left := give_up - time.monotonic()) <= 0 and limit and await self._may_get_of_others(error):
-                left = limit
-                give_up = time.monotonic() + limit
+                left = min(limit, BACKOFF[-1])
+                give_up = time.monotonic() + left
             if left <= 0:
                 hint = "; ".join(filter(None, (error.hint, "--server-wait says how long it is waited for")))
                 why = f"{format_state(error)}, for {span(limit)} by now: {error.why}"

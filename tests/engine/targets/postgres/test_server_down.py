@@ -31,7 +31,7 @@ from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import Told, connected
-from tests.postgres_databases import SLEEPS, Database, new_database
+from tests.postgres_databases import SLEEPS, Database, as_admin, new_database
 from tests.postgres_server import PostgresServer, running_server
 
 if TYPE_CHECKING:
@@ -561,3 +561,43 @@ async def test_attempts_that_have_a_connection_each_do_not_wait_for_each_other(o
             database("DROP OWNED BY joe")
         one("DROP ROLE joe")
     assert [(result.status, result.error) for result in results] == [(Status.COMPLETED, None)] * 2
+
+
+OURS = "application_name LIKE 'dbtend %'"
+
+
+async def test_a_job_waits_for_the_connections_of_other_jobs_until_its_window_closes(
+    own: PostgresServer, tmp_path: Path
+) -> None:
+    """The other job works for as long as this one waits."""
+    store = tmp_path / "jobs.db"
+    with new_database(own) as one, new_database(own) as two:
+        one("CREATE ROLE joe LOGIN CONNECTION LIMIT 2")
+        for database in (one, two):
+            database("CREATE TABLE item (a int)", "ALTER TABLE item OWNER TO joe")
+        busy, waits = (
+            Request(
+                target=database.as_user("joe"),
+                operations=(Operation.ANALYZE,),
+                options=Options(
+                    objects=("item",), lock_timeout=600, time_limit=limit, server=ServerOptions(server_wait=1)
+                ),
+            )
+            for database, limit in ((one, None), (two, 5))
+        )
+        async with asyncio.timeout(90), Engine.open(store, workers=1) as engine:
+            jobs = [job.id for job in await engine.submit([busy, waits])]
+            with as_admin(one.url) as session:
+                session.execute("BEGIN")
+                session.execute("LOCK TABLE item")
+                await until(one, f"SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND {OURS}")
+                async with Engine.open(store, workers=1):
+                    (job,) = await engine.wait(jobs[1:])
+                assert (await engine.job(jobs[0])).status is Status.RUNNING
+            await engine.wait(jobs[:1])
+        for database in (one, two):
+            database("DROP OWNED BY joe")
+        one("DROP ROLE joe")
+    (child,) = job.children
+    assert (child.status, child.reason) == (Status.SKIPPED, Reason.TIME_LIMIT)
+    assert "no connection left" in str(child.error)
