@@ -103,7 +103,8 @@ def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, colou
     yield plain(labelled(url))
     by_hand = all_by_hand(advice)
     names = max(*(len(item.operation) for item in advice), len(BY_HAND) if by_hand else 0)
-    levels = max(4, *(len(item.urgency) for item in advice), *(len(_word(one)) for one in by_hand))
+    everything: list[Advice | ByHand] = [*advice, *by_hand]
+    levels = max(4, *(len(_word(one)) for one in everything))
     indent = " " * (2 + names + 2 + levels + 2)
 
     def lines_of(name: str, one: Advice | ByHand, text: str) -> Iterator[str]:

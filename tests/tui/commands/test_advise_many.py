@@ -143,3 +143,12 @@ def test_doctor_counts_the_targets_of_a_pattern_that_are_well(dbtend: CommandLin
     assert "matches no file" in lines[0]
     assert lines[-1].split()[:3] == ["ok", "targets", "11"]
     assert len([one for one in dbtend("doctor", "--json").json["checks"] if one["what"].startswith("t")]) > 11
+
+
+def test_reasons_stand_below_each_other_where_another_server_does_the_work() -> None:
+    advice = [
+        Advice(operation=Operation.VACUUM, level=Level.NONE, reason="dead rows", is_for_primary=True),
+        Advice(operation=Operation.CHECK, level=Level.SOON, reason="dead check"),
+    ]
+    _, *lines = advice_lines("postgresql://db1/shop", advice, width=None, coloured=False)
+    assert len({line.index("dead") for line in lines}) == 1
