@@ -12,6 +12,7 @@ from engine.domain.steps import (
     COURSE,
     EXPECTED,
     FILE,
+    FOLLOWED,
     MAX_FINDINGS,
     REPLACED_FILE,
     TIME_LEFT,
@@ -338,6 +339,7 @@ _NOT_SHOWN: Final = frozenset(
         EXPECTED,
         TIME_LEFT,
         FILE,
+        FOLLOWED,
         REPLACED_FILE,
         WAITS,
     }

@@ -26,7 +26,7 @@ from engine.domain.job_outcomes import JobOutcome, child_outcome, outcome_of, sh
 from engine.domain.kept_page_map import KeptMaps, kept_maps
 from engine.domain.option_specs import OPTION_SPECS
 from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, UNSEEN, PageMap, ReadTimes
-from engine.domain.steps import COURSE, PAGES_AFTER, PAGES_BEFORE, WAITS, Facts
+from engine.domain.steps import COURSE, FOLLOWED, PAGES_AFTER, PAGES_BEFORE, WAITS, Facts
 from engine.domain.store_reports import StoreCopied, StoreMade
 from tui.presentation.effect_summary import findings
 from tui.presentation.json_fields import fields
@@ -131,6 +131,8 @@ _NO_OWNER: Final = {
     INTERNAL: "internal",
     DAMAGED: "damaged",
 }
+_OF_ENGINE: Final = {COURSE, FOLLOWED, WAITS}
+"""Facts of a step for the next run, a retry and the times."""
 _OF_ATTEMPT: Final = ("number", "pid", "host", "started_at", "finished_at", "status", "reason", "signal")
 
 
@@ -224,7 +226,7 @@ def _step(step: Step) -> Json:
         **fields(step, "number", "attempt", "object", "command", "status", "started_at", "finished_at"),
         "duration": _seconds(step),
         **fields(step, "error", "reason"),
-        "effect": {name: fact for name, fact in (step.effect or {}).items() if name not in {WAITS, COURSE}} or None,
+        "effect": {name: fact for name, fact in (step.effect or {}).items() if name not in _OF_ENGINE} or None,
     }
 
 

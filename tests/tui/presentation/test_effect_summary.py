@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine import ChildJob, Facts, LogLine, Operation, Progress, Reason, Status, Step
-from engine.domain.steps import LogLevel
+from engine.domain.steps import COURSE, FOLLOWED, WAITS, LogLevel
 from tests.tui.jobs import START, child, parent
 from tui.presentation.effect_summary import effect, findings, first_error, job_effect, step_effect, steps_taken
 from tui.presentation.fact_format import changes, table
@@ -145,6 +145,11 @@ def test_rows_that_a_repair_lost_are_told() -> None:
     checked = ended(Operation.CHECK, after={"steps_completed": 1, "findings": 0})
     assert "95 rows lost" in job_effect(parent(repaired, checked))
     assert step_effect({"rows_lost": 95}) == "95 rows lost"
+
+
+@pytest.mark.parametrize("fact", [COURSE, FOLLOWED, WAITS])
+def test_what_only_programs_use_is_not_shown(fact: str) -> None:
+    assert step_effect({fact: 1, "rows": 2}) == "rows 2"
 
 
 def test_a_check_that_failed_without_a_finding_says_why() -> None:

@@ -21,7 +21,7 @@ from engine import (
     WorkerProcess,
 )
 from engine.domain.errors import TargetUnavailableError
-from engine.domain.steps import FINISHING, LogLevel
+from engine.domain.steps import FINISHING, FOLLOWED, LogLevel
 from tests.tui.jobs import START, child, parent, rescued, vacuumed
 from tests.tui.plans import NOT_NEEDED, REFUSED, plan, reindex, vacuum
 from tui.presentation import json_format
@@ -135,7 +135,7 @@ def test_how_operations_do_their_work_is_told() -> None:
 def test_the_effect_of_a_step_and_lists_among_the_facts_are_told() -> None:
     (step,) = vacuumed().children[0].steps
     facts: Facts = {"size": 5, "damaged_indexes": ("a", "b")}
-    done = replace(child(), steps=(replace(step, effect={"freed_pages": 9}),), after=facts)
+    done = replace(child(), steps=(replace(step, effect={"freed_pages": 9, FOLLOWED: 1}),), after=facts)
     form = json.loads(json.dumps(json_format.child(done)))
     assert form["steps"][0]["effect"] == {"freed_pages": 9}
     assert form["after"] == {"size": 5, "damaged_indexes": ["a", "b"]}

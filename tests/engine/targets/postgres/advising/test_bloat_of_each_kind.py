@@ -205,6 +205,8 @@ async def test_deletes_that_the_server_counts_twice_make_no_rebuild(database: Da
     for _ in range(4):
         if end(delete_and_vacuum(database), database):
             break
+    else:
+        pytest.skip("the session has reported its deletes at once, again and again")
     results = await run(database.url, Operation.OPTIMIZE, limits=LIMITS)
     assert [
         name for name, result in results.items() if name == "public.notes" and result.status is Status.COMPLETED
