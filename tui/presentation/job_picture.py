@@ -85,7 +85,7 @@ def _of_steps(child: ChildJob, axis: Axis, now: Micros, most: int) -> Iterator[D
         )
     if hidden := len(steps) - len(shown):
         total = _total(steps, now) - _total(shown, now)
-        yield Draft("", own, text=f"{counted(hidden, 'shorter step')}, {precise_duration(total)} in total")
+        yield Draft("", own, text=f"{counted(hidden, 'shorter step')}, {precise_duration(total)}")
 
 
 def _step_name(child: ChildJob, step: Step) -> str:

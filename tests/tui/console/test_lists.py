@@ -219,6 +219,13 @@ def test_where_not_even_that_has_room_the_reason_comes_first() -> None:
     assert texts(height=count + 2, at=Operation.CHECK) == [*boxes, "what check is for", lock]
 
 
+def test_a_reason_that_is_cut_off_ends_with_an_ellipsis() -> None:
+    advice = (Advice(operation=Operation.VACUUM, level=Level.SOON, reason="a reason of many words, " * 20),)
+    rows = operation_rows(OFFERED, advice, (), Operation.VACUUM, width=32, height=len(OFFERED) + 3)
+    assert len(rows) == len(OFFERED) + 3
+    assert [row.text.endswith("…") for row in rows[-3:]] == [False, False, True]
+
+
 def test_what_holds_for_all_operations_stands_right_below_them_where_there_is_little_room() -> None:
     note = wrapped("r runs them", 32)
     rows = {

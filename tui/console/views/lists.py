@@ -219,15 +219,19 @@ def operation_rows(
     below = described if current.operation in telling else [*why, *described]
     if len(with_reasons) + 1 + len(below) <= height:
         return [*with_reasons, Line(), *map(_keyless, below)]
-    return [*boxes.values(), *map(_keyless, _in_room(why, described, height - len(boxes)))]
+    return [*boxes.values(), *map(_keyless, _in_room(why, described, width, max(height - len(boxes), 1)))]
 
 
-def _in_room(why: list[Line], described: list[Line], room: int) -> list[Line]:
-    """What fits below a list: first the reason, then a blank line above it, then the description."""
+def _in_room(why: list[Line], described: list[Line], width: int, room: int) -> list[Line]:
+    """What fits below a list: first the reason, then a blank line above it, then the description.
+
+    What does not fit ends with an ellipsis.
+    """
     for choice in ([Line(), *why, *described], [Line(), *why] if why else [Line(), *described], why or described):
         if len(choice) <= room:
             return choice
-    return why or described
+    *shown, last = (why or described)[:room]
+    return [*shown, Line(((shortened(f"{last.text.rstrip()} …", width), Role.TEXT if why else Role.DIM),))]
 
 
 def _checkbox(
