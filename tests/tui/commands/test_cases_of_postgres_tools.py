@@ -19,6 +19,7 @@ from engine.config.model import Config
 from engine.domain.requests import Request
 from engine.submission.validation import validate_request
 from engine.targets import resolve
+from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.step_execution import StepContext
 from tests.postgres_databases import Database, as_admin, new_database
@@ -415,6 +416,26 @@ def test_all_databases_are_one_command(dbtend: CommandLine, two_shops: tuple[Dat
         refused = dbtend("run", two_shops[0].server.url("half_dropped"), *words.split(), "--yes")
         assert refused.code != 0
         assert "half_dropped" in refused.out + refused.err
+
+
+@pytest.fixture
+def oddly_named(shop: Database) -> Iterator[list[str]]:
+    """Databases whose names have most characters of ASCII and of Latin-1."""
+    ranges = (range(1, 64), range(67, 127), range(161, 192), range(192, 223), range(224, 255))
+    names = ["".join(chr(code) for code in codes if code not in {7, 10, 13}) for codes in ranges]
+    quoted = [quote(name) for name in (*names, "CamelCase")]
+    shop(*(f"CREATE DATABASE {name}" for name in quoted))
+    yield [*names, "CamelCase"]
+    shop(*(f"DROP DATABASE {name}" for name in quoted))
+
+
+def test_databases_may_have_any_name(dbtend: CommandLine, shop: Database, oddly_named: Sequence[str]) -> None:
+    others = [name for (name,) in shop("SELECT datname FROM pg_database") if name not in oddly_named]
+    exclude = [word for name in others for word in ("--exclude", name)]
+    for words in (A, R, C):
+        ran = dbtend("run", shop.url, "--all-databases", *exclude, *words.split(), "--yes", "--json")
+        assert (ran.code, len(ran.json["jobs"])) == (0, len(oddly_named)), ran.err
+        assert {job["status"] for job in ran.json["jobs"]} == {"completed"}
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
