@@ -16,7 +16,7 @@ import pytest
 
 from engine import Engine, JobId, Operation, Options, Request, Retention, Status
 from engine.config.model import Config
-from engine.domain.errors import ErrorKind, ReadOnlyError, StoreError, StoreLostError, TargetError
+from engine.domain.errors import ErrorKind, ReadOnlyError, StoreBusyError, StoreError, StoreLostError, TargetError
 from engine.domain.notifications import MessageText
 from engine.store.sqlite import connections, schema
 from engine.store.sqlite.store import SqliteStore
@@ -191,6 +191,35 @@ async def test_a_store_that_comes_to_be_meanwhile_is_told(store_path: Path) -> N
             with pytest.raises(StoreLostError, match="was created after"):
                 await anext(changes)
         assert isinstance(looking.lost, StoreLostError)
+
+
+async def test_a_cancel_ends_the_wait_for_a_locked_store(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread may go on waiting: the process would end only after it."""
+    loop, refused, connect = asyncio.get_running_loop(), asyncio.Event(), connections.connect_read_only
+
+    def tried(path: Path) -> sqlite3.Connection:
+        try:
+            return connect(path)
+        finally:
+            loop.call_soon_threadsafe(refused.set)
+
+    async def look() -> None:
+        async with SqliteStore.open_read_only(store_path, timeout=600):
+            pass
+
+    async with SqliteStore.open(store_path):
+        pass
+    monkeypatch.setattr(connections, "connect_read_only", tried)
+    with another_process(store_path, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
+        looking = asyncio.create_task(look())
+        await refused.wait()
+        looking.cancel()
+        await asyncio.wait({looking})
+        assert looking.cancelled()
+        with pytest.raises(StoreBusyError):
+            async with SqliteStore.open_read_only(store_path, timeout=0):
+                pass
+    await look()
 
 
 def test_an_older_store_is_not_upgraded(store_path: Path) -> None:

@@ -87,8 +87,13 @@ class EmbeddedSource:
         return [int(number) for (number,) in rows]
 
     async def last_numbers(self) -> Mapping[str, int]:
-        given = {str(name): int(last) for name, last in await self._read("SELECT name, seq FROM sqlite_sequence")}
-        return {table: given.get(table, 0) for table in (*NUMBERED, EVENTS)}
+        given = "SELECT name, seq FROM sqlite_sequence WHERE typeof(seq) = 'integer'"  # it can be edited by hand
+        numbers: dict[str, int] = dict(await self._read(given))
+        found = {EVENTS: int((await self._read("SELECT coalesce(max(seq), 0) FROM event"))[0][0])}
+        for table in NUMBERED:
+            there = int((await self._read(f"SELECT coalesce(max(id), 0) FROM {table}"))[0][0])
+            found[table] = max(there, numbers.get(table, 0))
+        return found
 
     async def counts(self) -> Mapping[str, int]:
         return {table: int((await self._read(f"SELECT count(*) FROM {table}"))[0][0]) for table in TABLES}

@@ -72,10 +72,10 @@ def connect_watch(path: Path) -> sqlite3.Connection:
         raise as_text(path, error) from error
 
 
-def connect_read_only(path: Path, timeout: float = OPEN_TIMEOUT) -> sqlite3.Connection:
+def connect_read_only(path: Path) -> sqlite3.Connection:
     """A connection to a store of this version through which SQLite itself lets nothing be written. Raises StoreError.
 
-    Never with immutable=1: others may write.
+    It never waits. Never with immutable=1: others may write.
     """
 
     def set_up(connection: sqlite3.Connection) -> None:
@@ -84,10 +84,9 @@ def connect_read_only(path: Path, timeout: float = OPEN_TIMEOUT) -> sqlite3.Conn
             why = "was written by an older dbtend, and would have to be upgraded first"
             raise ReadOnlyError(str(path), why, "open it once without --read-only, or look at a copy of it")
         refuse_writes(connection)
-        connection.execute("PRAGMA busy_timeout = 0")  # from here on it never waits
 
     try:
-        return _connected(uri(path, writing=False), timeout, set_up)
+        return _connected(uri(path, writing=False), 0, set_up)
     except sqlite3.Error as error:
         raise _not_readable(path, error) from error
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiosqlite
 
 from engine.domain.advice import Measurement, TargetRecords
-from engine.domain.errors import ReadOnlyError, StoreError, StoreUncertainError
+from engine.domain.errors import ReadOnlyError, StoreBusyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
@@ -101,6 +101,8 @@ OWNER_CHECK_INTERVAL = 0.05
 """Seconds between two looks whether the owners of running children live."""
 BEAT_INTERVAL = 2.0
 """Seconds between two signs of life of a process that has something to do."""
+_PAUSE_WHILE_LOCKED = 0.02
+"""Seconds between two tries to open a store that another process has locked for itself."""
 
 
 class SqliteStore:
@@ -166,8 +168,8 @@ class SqliteStore:
         identity = Identity(path)
         async with AsyncExitStack() as stack:
             if identity.is_there:
-                # Others may keep it locked for as long as `timeout`.
-                connection = await asyncio.to_thread(_connected, stack, path, timeout)
+                await asyncio.to_thread(stack.enter_context, removing_wal_files(path))
+                connection = await _connected(path, timeout)
                 uri = connections.uri(path, writing=False)
             else:
                 uri = f"file:{uuid.uuid4().hex}?mode=memory&cache=shared"
@@ -868,9 +870,17 @@ async def _reading(path: Path, uri: str) -> AsyncIterator[aiosqlite.Connection]:
         yield reader
 
 
-def _connected(stack: AsyncExitStack, path: Path, timeout: float) -> sqlite3.Connection:
-    stack.enter_context(removing_wal_files(path))
-    return connections.connect_read_only(path, timeout)
+async def _connected(path: Path, timeout: float) -> sqlite3.Connection:
+    """Others may keep it locked for as long as `timeout`; a cancel ends the wait."""
+    clock = asyncio.get_running_loop().time
+    give_up = clock() + timeout
+    while True:
+        try:
+            return await asyncio.to_thread(connections.connect_read_only, path)
+        except StoreBusyError:
+            if clock() >= give_up:
+                raise
+        await asyncio.sleep(_PAUSE_WHILE_LOCKED)
 
 
 def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:

@@ -66,6 +66,20 @@ async def test_each_table_is_copied_with_its_numbers(history: Path, to: str) -> 
     assert not any((await store_admin.check(at(to))).broken.values())
 
 
+@pytest.mark.parametrize("last", ["many", -7, 1.5, None])
+async def test_a_last_number_that_was_edited_by_hand_gives_no_number_twice(
+    history: Path, to: str, last: str | float | None
+) -> None:
+    with closing(sqlite3.connect(history)) as file:
+        file.execute("UPDATE sqlite_sequence SET seq = ?", (last,))
+        file.commit()
+    await store_admin.copy(at(history), at(to), nothing)
+    assert not any((await store_admin.check(at(to))).broken.values())
+    async with PostgresStore.open(to, what="the store") as shared:
+        (submitted,) = await shared.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        assert submitted == JOBS + 1
+
+
 async def test_jobs_are_the_same_for_who_looks_at_them(history: Path, to: str) -> None:
     await store_admin.copy(at(history), at(to), nothing)
     async with SqliteStore.open(history) as embedded, PostgresStore.open(to, what="the store") as shared:
