@@ -136,7 +136,7 @@ def _wait_limit(parent: ParentJob, waits_for: WaitsFor | None) -> str:
             return f"Its lock timeout is {options.lock_timeout:g} s."
         case WaitsFor.SERVER:
             wait = options.server.longest_wait
-            return f"It waits for its server for up to {span(wait)}, or until others end."
+            return f"It waits up to {span(wait)} for its server, longer while other jobs of dbtend fill it."
         case WaitsFor.TRANSACTIONS:
             return "Readers and writers are not blocked."
         case WaitsFor.SPACE:

@@ -729,7 +729,11 @@ def test_the_time_a_job_took_is_never_cut(width: int) -> None:
 @pytest.mark.parametrize(
     ("waits_for", "phase", "limit"),
     [
-        (WaitsFor.SERVER, "server is down, for now", "It waits for its server for up to 10m, or until others end."),
+        (
+            WaitsFor.SERVER,
+            "server is down; next try in 15 s",
+            "It waits up to 10m for its server, longer while other jobs of dbtend fill it.",
+        ),
         (WaitsFor.TRANSACTIONS, "waiting for snapshot of pid 4711", "Readers and writers are not blocked."),
     ],
 )
