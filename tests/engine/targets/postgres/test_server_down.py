@@ -583,7 +583,7 @@ async def test_a_job_waits_for_the_connections_of_other_jobs_until_its_window_cl
                     objects=("item",), lock_timeout=600, time_limit=limit, server=ServerOptions(server_wait=1)
                 ),
             )
-            for database, limit in ((one, None), (two, 5))
+            for database, limit in ((one, None), (two, 8))
         )
         async with asyncio.timeout(90), Engine.open(store, workers=1) as engine:
             jobs = [job.id for job in await engine.submit([busy, waits])]
@@ -600,4 +600,3 @@ async def test_a_job_waits_for_the_connections_of_other_jobs_until_its_window_cl
         one("DROP ROLE joe")
     (child,) = job.children
     assert (child.status, child.reason) == (Status.SKIPPED, Reason.TIME_LIMIT)
-    assert "no connection left" in str(child.error)
