@@ -9,6 +9,10 @@ import struct
 import sys
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
+
+NO_HOST_NAME: Final = "no host can have this name"
+"""Why a connection fails where Python raises UnicodeError for the name: a part of it is empty or too long."""
 
 
 def host_spelling(host: str) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from engine.domain.errors import DbtendError, NotAvailableError, TargetUnavailableError, UsageError
 from engine.domain.requests import EngineName, Operation
+from engine.system.local_servers import NO_HOST_NAME
 from engine.targets import real_urls, resolve
 
 
@@ -166,3 +167,11 @@ def test_a_file_of_another_host_is_named_with_it_and_not_opened_here() -> None:
 def test_a_file_of_this_host_may_be_named_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBTEND_HOST", "db2")
     assert resolve("sqlite://db2/srv/a.db").url == "sqlite:///srv/a.db"
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+@pytest.mark.parametrize("host", ["db..example", "d" * 64 + ".example"])
+async def test_a_host_that_cannot_have_its_name_is_said_to_be_none(scheme: str, host: str) -> None:
+    with pytest.raises(TargetUnavailableError) as refused:
+        await resolve(f"{scheme}://joe@{host}/shop").identify()
+    assert refused.value.why == NO_HOST_NAME

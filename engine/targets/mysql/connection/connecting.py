@@ -16,6 +16,7 @@ import pymysql
 from engine.domain import typed_passwords
 from engine.domain.errors import PasswordNeededError, TargetRefusedError, TargetUnavailableError, UsageError
 from engine.system.daemon_threads import DaemonThreads
+from engine.system.local_servers import NO_HOST_NAME
 from engine.targets.mysql.connection.address import PORT, Address
 from engine.targets.mysql.connection.bounded import AnswerError, Wire
 from engine.targets.mysql.connection.connection import Connection
@@ -92,6 +93,8 @@ async def _opened(address: Address, name: str) -> Connection:
         raise
     except UsageError as error:
         raise TargetUnavailableError(what, f"{error.what}: {error.why}", error.hint) from None
+    except UnicodeError:
+        raise TargetUnavailableError(what, NO_HOST_NAME, "check its spelling") from None
     except (OSError, TimeoutError) as error:
         reaching.add_done_callback(_close_late)
         raise connecting_error(what, error) from None

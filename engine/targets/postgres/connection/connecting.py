@@ -13,6 +13,7 @@ from engine.domain import typed_passwords
 from engine.domain.errors import PasswordNeededError, TargetUnavailableError, TooManyConnectionsError
 from engine.domain.frozen import frozen
 from engine.system.dsn import Address
+from engine.system.local_servers import NO_HOST_NAME
 from engine.targets.answer_shapes import Shape
 from engine.targets.postgres.connection import pooling
 from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection
@@ -151,6 +152,8 @@ async def _opened(what: str, asked: Mapping[str, Any]) -> Connection:
         if isinstance(problem, PasswordNeededError):
             typed_passwords.drop(what)
         raise problem from None
+    except UnicodeError:
+        raise TargetUnavailableError(what, NO_HOST_NAME, "check its spelling") from None
 
 
 async def _has_pooler(connection: Connection, what: str, within: float | None) -> bool:
