@@ -175,3 +175,9 @@ async def test_a_host_that_cannot_have_its_name_is_said_to_be_none(scheme: str, 
     with pytest.raises(TargetUnavailableError) as refused:
         await resolve(f"{scheme}://joe@{host}/shop").identify()
     assert refused.value.why == NO_HOST_NAME
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
+def test_a_port_that_is_none_is_refused_and_not_taken_for_the_usual_one(port: str) -> None:
+    with pytest.raises(UsageError):
+        resolve(f"mysql://joe@db1:{port}/shop")

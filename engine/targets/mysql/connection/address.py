@@ -89,6 +89,8 @@ def address(text: str) -> Address:
     """
     try:
         url = urlsplit(text)
+        if url.port == 0:
+            raise ValueError
         port = url.port or 0
         given = dict(parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query)))
     except ValueError:
