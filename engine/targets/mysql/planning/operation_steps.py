@@ -109,9 +109,11 @@ def analyze_steps(
     flavor: Flavor,
     reasons: Reasons,
     histograms: Mapping[str, Sequence[str]],
+    *,
+    auto_update: bool = False,
 ) -> list[MySqlStep]:
-    """`histograms`: of MySQL, the columns that get one, by table."""
-    steps, word = [], _binlog(options)
+    """`histograms`: of MySQL, the columns that get one, by table. `auto_update`: whether the server then renews it."""
+    steps, word, renewed = [], _binlog(options), " AUTO UPDATE" if auto_update else ""
     for table in tables:
         lock = BLOCKS_MAINTENANCE if _is_transactional(table) else BLOCKS_WRITERS
         reason = reasons.get(table.name, "collects current statistics")
@@ -120,7 +122,7 @@ def analyze_steps(
         steps.append(_step(Method.ANALYZE, Operation.ANALYZE, table, flavor, command, reason, lock))
         if columns := histograms.get(table.name):
             names = ", ".join(map(quote, columns))
-            command = f"ANALYZE {word}TABLE {table.sql} UPDATE HISTOGRAM ON {names} WITH {BUCKETS} BUCKETS"
+            command = f"ANALYZE {word}TABLE {table.sql} UPDATE HISTOGRAM ON {names} WITH {BUCKETS} BUCKETS{renewed}"
             reason = "how the values of columns without an index are distributed"
             part = "histograms"
             steps.append(_step(Method.HISTOGRAMS, Operation.ANALYZE, table, flavor, command, reason, lock, part))

@@ -23,7 +23,7 @@ from engine.targets.mysql.planning.undo_steps import plan_of_mariadb, plan_purge
 from engine.targets.mysql.reading.disks import disk_needs
 from engine.targets.mysql.reading.files import file_sizes
 from engine.targets.mysql.reading.foreign_keys import foreign_keys
-from engine.targets.mysql.reading.histograms import histogram_columns
+from engine.targets.mysql.reading.histograms import auto_update, histogram_columns
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, known_tables, tables
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
@@ -220,7 +220,8 @@ async def _steps(
     match operation:
         case Operation.ANALYZE:
             histograms = await histogram_columns(reader) if flavor is Flavor.MYSQL else {}
-            return operation_steps.analyze_steps(tables, options, flavor, reasons, histograms)
+            renews = auto_update(reader.server)
+            return operation_steps.analyze_steps(tables, options, flavor, reasons, histograms, auto_update=renews)
         case Operation.REBUILD:
             return operation_steps.rebuild_steps(tables, options, flavor, reasons)
         case Operation.REPAIR:
