@@ -80,12 +80,11 @@ class SqliteSession(SqliteInspection):
             return effects.measure(connection, summary), shared
 
         commands, with_tables = planner.needs(operation, options)
-        summary, (measured, shared) = await self._reader.begin_plan(look, commands=commands, with_tables=with_tables)
+        reader, summary, (measured, shared) = await self._reader.for_plan(
+            look, commands=commands, with_tables=with_tables
+        )
         effects.begin(summary, measured)
-        try:
-            plan = await planner.plan(self._reader, summary, operation, options, past, shared=shared)
-        finally:
-            self._reader.end_plan()
+        plan = await planner.plan(reader, summary, operation, options, past, shared=shared)
         return self.running(plan, effects)
 
     def running(self, plan: OperationPlan, effects: Effects | None = None) -> SqliteOperation:

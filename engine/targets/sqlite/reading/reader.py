@@ -51,7 +51,7 @@ _Tables = tuple[int, "list[Table]"]
 
 @frozen
 class _ForPlan:
-    """Read when a plan began."""
+    """Read in one look when a plan began."""
 
     no_texts: frozenset[str]
     """Names that are no text."""
@@ -69,6 +69,7 @@ class Reader:
     """Reads an open database. Every method raises TargetError if a read fails."""
 
     def __init__(self, database: OpenDatabase) -> None:
+        self._database = database
         self._metered = database.connection
         self.opened = database.file
         self.path = database.file.path
@@ -79,7 +80,6 @@ class Reader:
         """unless this is set before."""
         self._tables: _Tables | None = None
         """The tables as last read, with the data_version of that moment."""
-        self._for_plan: _ForPlan | None = None
 
     @property
     def connection(self) -> aiosqlite.Connection:
@@ -99,14 +99,14 @@ class Reader:
         """The TargetError that explains an error of SQLite."""
         return reading_error(self.path, error, self.lock_timeout, await self.blockers.describe_last())
 
-    async def begin_plan(
+    async def for_plan(
         self,
         look: Callable[[sqlite3.Connection, Summary], T],
         *,
         commands: Sequence[str],
         with_tables: Callable[[Summary], bool],
-    ) -> tuple[Summary, T]:
-        """As `summary_and`; in the same look what most plans need, which is not read again until `end_plan`.
+    ) -> tuple[PlanReader, Summary, T]:
+        """As `summary_and`, and what reads for a plan: it has read what most plans need, in the same look.
 
         `commands`: they are compiled. `with_tables`: whether the tables are read.
         """
@@ -117,12 +117,9 @@ class Reader:
             errors = {command: statement.error_of(connection, command) for command in commands}
             return _ForPlan(_no_texts(connection), tables, errors), look(connection, summary)
 
-        summary, (self._for_plan, result) = await self.summary_and(more)
-        self._tables = self._for_plan.tables or self._tables
-        return summary, result
-
-    def end_plan(self) -> None:
-        self._for_plan = None
+        summary, (has_read, result) = await self.summary_and(more)
+        self._tables = has_read.tables or self._tables
+        return PlanReader(self, self._database, has_read), summary, result
 
     async def problem_with(self, sql: str) -> str | None:
         """Why SQLite does not know how to run `sql`, which is not run; None where it does."""
@@ -146,10 +143,6 @@ class Reader:
         return None
 
     async def _compile(self, sql: str) -> None:
-        if self._for_plan is not None and sql in self._for_plan.errors:
-            if (error := self._for_plan.errors[sql]) is not None:
-                raise error
-            return
         wait = self._wait(asyncio.Event())
         await statement.retry_while_locked(lambda: statement.compiled(self.connection, sql), wait)
 
@@ -274,8 +267,6 @@ class Reader:
 
     async def tables_uncounted(self) -> list[Table]:
         """All tables, with the row counts of the statistics only; read again only after a change."""
-        if self._for_plan is not None and self._for_plan.tables is not None:
-            return self._for_plan.tables[1]
         known = self._tables
         self._tables = await self.read(lambda connection: self._read_tables(connection, known))
         return self._tables[1]
@@ -334,7 +325,7 @@ class Reader:
 
     async def names_that_are_no_text(self) -> frozenset[str]:
         """Tables and indexes that no statement of Python can name, as text for screens."""
-        return await self.read(_no_texts) if self._for_plan is None else self._for_plan.no_texts
+        return await self.read(_no_texts)
 
     async def rows_in_time(self, sql: str, seconds: float) -> list[Any] | None:
         """All rows; None where they cannot be had, or not in time."""
@@ -343,3 +334,25 @@ class Reader:
                 return await statement.fetch_all(self.connection, sql, no_time)
             except sqlite3.Error:
                 return None
+
+
+class PlanReader(Reader):
+    """Reads for one plan, and not again what was read as it began."""
+
+    def __init__(self, of_session: Reader, database: OpenDatabase, has_read: _ForPlan) -> None:
+        super().__init__(database)
+        self.lock_timeout, self.cancel = of_session.lock_timeout, of_session.cancel
+        self._of_session, self._has_read = of_session, has_read
+
+    async def tables_uncounted(self) -> list[Table]:
+        tables = self._has_read.tables
+        return await self._of_session.tables_uncounted() if tables is None else tables[1]
+
+    async def names_that_are_no_text(self) -> frozenset[str]:
+        return self._has_read.no_texts
+
+    async def _compile(self, sql: str) -> None:
+        if sql not in self._has_read.errors:
+            await super()._compile(sql)
+        elif (error := self._has_read.errors[sql]) is not None:
+            raise error
