@@ -12,6 +12,7 @@ from engine.domain.humanize import counted
 from engine.domain.statuses import Status
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.reading.counters import wait_until_counted
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepResult
@@ -29,6 +30,7 @@ async def done(reader: Reader, backend: int, step: PgStep) -> Collection[int]:
     """The oids of the tables that its command, the last of that backend, has done. Empty if unknown."""
     ended = "pg_stat_get_last_analyze_time" if "ANALYZE" in step.group_command else "pg_stat_get_last_vacuum_time"
     query = _DONE.format(ended=ended)
+    await wait_until_counted(reader.server.version)
     with contextlib.suppress(TargetError):
         return [oid for (oid,) in await reader.rows(query, [backend, list(map(_oid, step.members))], row=(int,))]
     return ()

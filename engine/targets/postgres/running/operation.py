@@ -19,6 +19,7 @@ from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import locks
+from engine.targets.postgres.reading.counters import wait_until_counted
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.shapes import LEAST_PAGES
 from engine.targets.postgres.running import throttling
@@ -35,10 +36,6 @@ from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
 from engine.targets.server_operation import ServerOperation, facts_with
 from engine.targets.step_execution import StepContext, StepResult
 
-COUNTS_AT_ONCE: Final = 150_000
-"""From this version on every session sees at once what VACUUM and ANALYZE have counted."""
-COUNTING_TAKES: Final = 0.6
-"""Seconds until then, before."""
 PlanAgain = Callable[[Callable[[PgStep], bool]], Awaitable[OperationPlan]]
 """Plans an operation with those of its steps for which the argument is true."""
 MOMENT: Final = 1.0
@@ -214,7 +211,7 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
 
     async def _look_at_expected(self, plan_again: PlanAgain) -> None:
         """See which of the expected rebuilds are needed, where VACUUM has done its table."""
-        await self._wait_for_counts()
+        await wait_until_counted(self._reader.server.version)
         expected = {
             one.object
             for one in self._steps
@@ -226,14 +223,10 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
             if plan.refused is None:  # else to run the steps says why
                 self._is_needed.update((name, name in needed) for name in expected)
 
-    async def _wait_for_counts(self) -> None:
-        if self._reader.server.version < COUNTS_AT_ONCE:
-            await asyncio.sleep(COUNTING_TAKES)
-
     async def further_plan(self) -> OperationPlan | None:
         if self._plan_again is None or not self._renewed:
             return None
-        await self._wait_for_counts()
+        await wait_until_counted(self._reader.server.version)
         renewed, self._renewed = self._renewed, set()
 
         def is_new(step: PgStep) -> bool:

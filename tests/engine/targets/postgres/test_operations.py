@@ -136,7 +136,7 @@ async def test_what_other_tables_take_is_not_told_as_what_all_take(database: Dat
             await session.execute(step, StepContext())
         facts = await session.facts(Operation.VACUUM)
     assert facts["rows_removed"] == 500
-    assert "back_bytes" not in facts
+    assert not facts.get("back_bytes")  # on 19 the map is there before
 
 
 async def test_trap_what_is_locked_and_left_out_is_skipped(database: Database) -> None:
