@@ -60,7 +60,8 @@ async def test_the_oldest_tables_come_first_without_their_indexes_and_without_an
         )
         assert "INDEX_CLEANUP OFF, TRUNCATE OFF" in first.command
         assert "ANALYZE" not in first.command
-        assert all("(VERBOSE, ANALYZE, SKIP_DATABASE_STATS)" in step.command for step in others)
+        with_analyze = "(VERBOSE, ANALYZE, SKIP_DATABASE_STATS)" if old.major >= 16 else "(VERBOSE, ANALYZE)"
+        assert all(with_analyze in step.command for step in others)
         assert plan.estimate is not None
 
 
@@ -75,7 +76,8 @@ async def test_one_run_leaves_nothing_of_an_emergency(old: Database, operation: 
         assert child.after is not None
         first, second = [step for step in child.steps if step.object == "public.oldest"]
         assert (first.done, second.done) == ((), ("public.oldest",))  # a retry begins again before the second
-        assert child.after["steps_completed"] == len({step.object for step in child.steps}) - 1
+        tables = {step.object for step in child.steps} - {"database"}
+        assert child.after["steps_completed"] == len(tables)
         found = await engine.advise(old.url)
     covered = {Operation.VACUUM} if operation is Operation.VACUUM else set(Operation) - {Operation.CHECK}
     assert not [one for one in found if one.is_urgent and one.operation in covered]
