@@ -10,8 +10,9 @@ from typing import Final
 from engine.domain.errors import TargetBusyError, TargetError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.findings import may_have_space
+from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import Condition, changed_rows, histograms, undo
-from engine.targets.mysql.reading.files import file_sizes, with_statistics
+from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample, sample
 from engine.targets.mysql.reading.tables import Table, tables
@@ -33,19 +34,22 @@ async def collect_condition(
         budget: seconds for sampling rows of large tables, the largest first; None: no limit.
         unopened: see `unopened_tables`.
     """
+    # MariaDB forgets the changes of a table that others push out of its cache, and the next queries open all.
+    changed = await changes(reader) if reader.server.flavor is Flavor.MARIADB else None
     files = await file_sizes(reader)
     found = await tables(reader, exact=False, files=files, unopened=unopened)
     counted = await with_statistics(reader)
-    changes, changes_are_locked = None, False
-    try:
-        changes = await changed_rows(reader, found, counted)
-    except TargetBusyError:
-        changes_are_locked = True
+    changes_are_locked = False
+    if reader.server.flavor is Flavor.MYSQL:
+        try:
+            changed = await changed_rows(reader, found, counted)
+        except TargetBusyError:
+            changes_are_locked = True
     condition = Condition(
         tables=found,
         server=reader.server,
         files=files,
-        changes=changes,
+        changes=changed,
         changes_are_locked=changes_are_locked,
         counted=counted,
         histograms=await histograms(reader),
