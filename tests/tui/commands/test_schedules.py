@@ -22,6 +22,7 @@ from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine, wait_until
 
 DAY = 86_400_000_000
+NIGHTFALL = 22 * 3_600_000_000
 
 
 @pytest.fixture
@@ -46,10 +47,11 @@ def record(dbtend: CommandLine, *firings: Firing) -> None:
 
 
 def missed(days_ago: int, reason: FiringReason = FiringReason.NO_WORKER, error: str | None = None) -> Firing:
-    at = datetime.now(UTC).replace(hour=22, minute=0, second=0, microsecond=0).timestamp() * 1e6 - days_ago * DAY
-    status = FiringStatus.SKIPPED if reason is FiringReason.STILL_RUNNING else FiringStatus.MISSED
+    """A night that began at 22:00 UTC, the last one for 1."""
     now = time.time_ns() // 1000
-    return Firing(schedule="nightly", due_at=int(at), status=status, reason=reason, error=error, recorded_at=now)
+    at = (now - NIGHTFALL) // DAY * DAY + NIGHTFALL - (days_ago - 1) * DAY
+    status = FiringStatus.SKIPPED if reason is FiringReason.STILL_RUNNING else FiringStatus.MISSED
+    return Firing(schedule="nightly", due_at=at, status=status, reason=reason, error=error, recorded_at=now)
 
 
 def test_schedules_are_listed_without_a_store(nightly: CommandLine) -> None:

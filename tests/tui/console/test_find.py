@@ -151,7 +151,7 @@ async def test_a_page_of_thousands_of_lines_goes_to_the_match_and_back_to_the_fi
     )  # fmt: skip
     await seeded.store.finish(claim, COMPLETED, Report(steps=steps))
     async with open_console(seeded.path, clock=clock) as console:
-        await console.press("3", "enter", "slash", *'i2999"', "enter")
+        await console.press("3", "enter", "z", "slash", *'i2999"', "enter")
         assert border(console) == '1 of 1  i2999"'
         assert any(
             'REINDEX main."i2999"' in page(console).render_line(y).text for y in range(page(console).size.height)

@@ -148,7 +148,7 @@ async def changed_rows(
     reader: Reader, found: Sequence[Table], counted: Mapping[PartName, int] | None
 ) -> Mapping[PartName, int] | None:
     """See `changes`. MySQL opens every table of the server to tell, so it is asked only if one has changed here."""
-    if counted is not None:
+    if reader.server.flavor is Flavor.MYSQL and counted is not None:
         oldest: dict[str, int] = {}
         for (table, _), at in counted.items():
             oldest[table] = min(at, oldest.get(table, at))
