@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -77,7 +78,7 @@ class TargetInspector:
 
     def inspect(self, numbers: Iterable[int]) -> Worker[None]:
         """Inspect these targets, and then advise on them."""
-        return self._screen.run_worker(self._inspect_all(list(numbers)), group="targets")
+        return self._screen.run_worker(partial(self._inspect_all, list(numbers)), group="targets")
 
     def inspect_again(self, numbers: Iterable[int]) -> None:
         """Inspect targets because the user asked: the list shows that it is going on."""
@@ -126,7 +127,7 @@ class TargetInspector:
                 self._screen.context.inspected[info.url] = info
         self._changed()
         if advise:
-            self._screen.run_worker(self._advise_in_slot(number), group="advice")
+            _: Worker[None] = self._screen.run_worker(partial(self._advise_in_slot, number), group="advice")
 
     async def _list(self, number: int) -> None:
         """Replace a pattern or a directory by the targets that it stands for, or show why they cannot be listed."""
@@ -217,7 +218,7 @@ class TargetInspector:
         """
         if monotonic() - self._last_presence_check >= PRESENCE_EVERY:
             self._last_presence_check = monotonic()
-            self._screen.run_worker(self.check_presence(), group="watch")
+            _: Worker[None] = self._screen.run_worker(self.check_presence, group="watch")
 
     async def check_presence(self) -> None:
         """Inspect the targets that are gone, back, or replaced by another database."""

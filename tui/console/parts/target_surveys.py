@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import contextmanager
 from typing import Any, Final
 
+from textual.worker import Worker
+
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError
 from engine.domain.surveys import Survey
@@ -56,7 +58,7 @@ class TargetSurveys:
                 self._waiting[number] = refresh or self._waiting.get(number, False)
         if self._waiting and self.has_begun and not self._is_running:
             self._is_running = True
-            self._screen.run_worker(self._run(), group="surveys")
+            _: Worker[None] = self._screen.run_worker(self._run, group="surveys")
 
     async def _run(self) -> None:
         begun: dict[int, bool] = {}
