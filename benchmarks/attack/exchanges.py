@@ -157,7 +157,7 @@ def _writers(path: Path, seed: int) -> Iterator[list[subprocess.Popen[str]]]:
 def attack_by_kills(count: int, seed: int) -> Iterator[str]:
     """So many kills: of the worker at any moment, or of the worker, the process that exchanges, or both, at its end.
 
-    A kill that comes too late does not count, and the next ones come earlier.
+    A kill after the end of its process does not count, and makes the next ones earlier.
     """
     chosen = random.Random(seed)
     killed = Counter[str]()

@@ -20,8 +20,8 @@ from tui.presentation.job_log import (
     findings_not_kept,
     hidden_text,
     log_entries,
+    shown_steps,
     step_text,
-    told_steps,
 )
 from tui.presentation.job_notes import NoteKind, advice, notes
 from tui.presentation.job_picture import job_picture
@@ -99,7 +99,7 @@ def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]
             yield f"  started  {local_time(attempts[number].started_at)}"
         elif number in attempts:
             yield f"  {attempt_text(child, attempts[number], local_time)}"
-        shown, hidden = told_steps(child, number, at, all_of_them=commands)
+        shown, hidden = shown_steps(child, number, at, all_of_them=commands)
         for step in shown:
             yield from _step_lines(step, step_text(child, step, job.target, at, told, with_command=commands))
         if hidden:

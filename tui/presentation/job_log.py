@@ -74,7 +74,7 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
     return f"attempt {current}: attempt {earlier} ended at {moment(lost.finished_at, now)} ({_end(child, lost)})"
 
 
-def told_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool = False) -> tuple[list[Step], list[Step]]:
+def shown_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool = False) -> tuple[list[Step], list[Step]]:
     """The steps of an attempt that are shown, and the others: of many that completed those that took longest count."""
     steps = [step for step in child.steps if step.attempt == attempt]
     quiet = _quiet_steps(child, attempt)
@@ -92,7 +92,7 @@ def _quiet_steps(child: ChildJob, attempt: int) -> list[Step]:
 
 
 def hidden_text(hidden: Sequence[Step], now: int) -> StepText:
-    """The text in place of steps that `told_steps` leaves out."""
+    """The text in place of steps that `shown_steps` leaves out."""
     seconds = sum((step.finished_at or now) - step.started_at for step in hidden) / 1e6
     return StepText(precise_duration(seconds), counted(len(hidden), "shorter step"), "", "")
 

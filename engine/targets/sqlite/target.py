@@ -40,7 +40,7 @@ _BY_ITS_OWNER: Final = "run dbtend as the owner of the database: others can chan
 
 @frozen(kw_only=True)
 class _BeforeOpening:
-    """What is known of a file before it is opened."""
+    """The state of a file before it is opened."""
 
     may_write: bool
     """Whether it is opened for writing."""

@@ -25,8 +25,8 @@ from tui.presentation.job_log import (
     hidden_text,
     log_entries,
     settings_lines,
+    shown_steps,
     step_text,
-    told_steps,
 )
 from tui.presentation.job_status import progress_parts, warnings_text
 from tui.presentation.job_times import moment
@@ -97,7 +97,7 @@ def _child(
         if number in attempts and (len(numbers) > 1 or _shows_process(child)):
             text = attempt_text(child, attempts[number], lambda at: moment(at, parent.created_at))
             lines += wrapped(text, width, Role.DIM, indent=4)
-        shown, hidden = told_steps(child, number, now, all_of_them=unfolded)
+        shown, hidden = shown_steps(child, number, now, all_of_them=unfolded)
         for step in shown:
             texts = step_text(child, step, parent.target, now, told, with_command=unfolded)
             lines += _step(step.status, texts, width)

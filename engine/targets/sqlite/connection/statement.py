@@ -162,9 +162,9 @@ async def compiled(connection: aiosqlite.Connection, sql: str) -> None:
 
 
 def error_of(connection: sqlite3.Connection, sql: str) -> sqlite3.Error | None:
-    """Why SQLite cannot compile `sql`, which is not run; None where it can. In the thread of the connection.
+    """Why SQLite cannot compile `sql`, which is not run; None if it can. In the thread of the connection.
 
-    Raises sqlite3.Error where that is a lock.
+    Raises sqlite3.Error if the database is locked.
     """
     try:
         with _errors_of_sqlite():

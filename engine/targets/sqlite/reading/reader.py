@@ -337,7 +337,7 @@ class Reader:
 
 
 class PlanReader(Reader):
-    """Reads for one plan, and not again what was read as it began."""
+    """Reads for one plan. What the first look has read is not read again."""
 
     def __init__(self, of_session: Reader, database: OpenDatabase, has_read: _ForPlan) -> None:
         super().__init__(database)

@@ -52,7 +52,7 @@ class Effects:
             self._exchanged = {name: fact for name, fact in (result.effect or {}).items() if name != SIZE_BEFORE}
 
     def begin(self, summary: Summary, measured: Facts) -> None:
-        """Take in what was read with the plan, by `measure`: until a step begins, the first facts are those."""
+        """Start with the facts that `measure` read with the plan. They hold until a step begins."""
         self._before = {**summary.facts, **measured}
 
     def step_begins(self) -> None:
