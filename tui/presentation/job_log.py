@@ -8,6 +8,7 @@ from typing import Final
 from engine import Attempt, ChildJob, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.domain.frozen import frozen
 from engine.domain.statuses import format_ending
+from engine.domain.steps import object_name
 from tui.presentation.effect_summary import error_of, is_finding, is_listed_finding, step_effect
 from tui.presentation.fact_format import number
 from tui.presentation.force_kill import was_force_killed
@@ -97,17 +98,17 @@ def hidden_text(hidden: Sequence[Step], now: int) -> StepText:
     return StepText(precise_duration(seconds), counted(len(hidden), "shorter step"), "", "")
 
 
-def _names_objects(child: ChildJob) -> bool:
-    """Whether its steps show their objects: the commands of a check are long, and say little."""
-    return child.operation is Operation.CHECK
+def _object_of_check(child: ChildJob, step: Step) -> str:
+    """The object that a step of a check shows in place of its long command; "" if that is the whole database."""
+    return object_name(step.object) if child.operation is Operation.CHECK else ""
 
 
 def is_shortened(parent: ParentJob) -> bool:
     """Whether steps, their commands or log lines on settings are left out where not everything is asked for."""
     return settings_lines(parent) > 0 or any(
-        _names_objects(child) or len(_quiet_steps(child, number)) > MOST_STEPS
+        any(_object_of_check(child, step) for step in child.steps)
+        or any(len(_quiet_steps(child, number)) > MOST_STEPS for number in {step.attempt for step in child.steps})
         for child in parent.children
-        for number in {step.attempt for step in child.steps}
     )
 
 
@@ -122,7 +123,7 @@ def step_text(
         with_command: show the command of a check, too.
     """
     took = precise_duration(max((step.finished_at or now) - step.started_at, 0) / 1e6)
-    what = step.object if _names_objects(child) and not with_command else step.command
+    what = step.command if with_command else _object_of_check(child, step) or step.command
     error = step_error(step)
     is_shown = error in told or is_listed_finding(child, step)
     is_shown = is_shown or (step.attempt == child.attempt and error == error_of(child, target))

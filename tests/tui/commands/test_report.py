@@ -144,6 +144,13 @@ def test_a_check_is_told_by_its_objects_and_of_many_by_those_that_took_longest()
     assert sum("public.t" in line for line in few) == 20
 
 
+def test_checks_of_the_whole_database_are_told_apart_by_their_commands() -> None:
+    job = check_with_steps(2)
+    whole = tuple(replace(step, object="main") for step in job.children[0].steps)
+    lines = job_report.job_lines(parent(replace(job.children[0], steps=whole)), START)
+    assert sum("SELECT check_it" in line for line in lines) == 2
+
+
 def test_a_check_that_could_not_look_says_why() -> None:
     busy = replace(CHECKED, reason=Reason.TARGET_BUSY, error="the database is locked")
     assert ending(busy).startswith(f"failed in 1.50 s (target busy): {busy.error}")
