@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.notifications import DeliveryResult, MessageText, Recipient, Secret
+from engine.system.uncancelled import wait_uncancelled
 
 _SENDER: Final = (sys.executable, "-P", "-m", "engine.notify.sending")
 _DIED: Final = "the process that sends it died"
@@ -42,10 +43,10 @@ async def deliver(recipient: Recipient, parcel: Parcel) -> DeliveryResult:
     done = list(parcel.done)
     starting = asyncio.ensure_future(_started())
     try:
-        process = await asyncio.shield(starting)
+        process = await wait_uncancelled(starting)
     except asyncio.CancelledError:
-        with suppress(OSError):
-            await _end(await starting)
+        if starting.exception() is None:
+            await _end(starting.result())
         raise
     except OSError as failure:
         why = f"the process that sends it cannot be started: {failure.strerror}"
@@ -76,7 +77,7 @@ async def _started() -> asyncio.subprocess.Process:
 async def _end(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    await asyncio.shield(process.wait())
+    await wait_uncancelled(asyncio.ensure_future(process.wait()))
 
 
 async def _said_by(process: asyncio.subprocess.Process, order: bytes, done: list[str]) -> tuple[str | None, str | None]:

@@ -231,7 +231,7 @@ class Notifier:
         if not set(await self._store.seen_by_recipients()) - names:
             return
         for name, number in (await self._store.forget_recipients(sorted(names))).items():
-            if (task := self._deliveries.pop(name, None)) is not None:
+            if (task := self._deliveries.get(name)) is not None:
                 task.cancel()
             log.info("%s is no recipient any more: %s dropped", name, counted(number, "message or event"))
 

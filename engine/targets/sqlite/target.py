@@ -15,6 +15,7 @@ from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.system.paths import real_path
+from engine.system.uncancelled import wait_uncancelled
 from engine.system.wal_cleanup import removing_wal_files
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_nothing_beside, needs_rollback, opening_error
@@ -284,4 +285,4 @@ async def _leaving_no_traces(path: str) -> AsyncIterator[None]:
         yield
     finally:
         leaving = asyncio.to_thread(traces.__exit__, None, None, None)
-        await statement.wait_uncancelled(asyncio.ensure_future(leaving))
+        await wait_uncancelled(asyncio.ensure_future(leaving))

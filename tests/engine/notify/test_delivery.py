@@ -249,6 +249,22 @@ async def test_a_cancel_kills_what_is_on_its_way(tmp_path: Path) -> None:
     await until_gone(int((tmp_path / "pid").read_text()))
 
 
+async def test_cancelled_twice_it_waits_until_what_sends_it_has_ended(tmp_path: Path) -> None:
+    code = (
+        "import os, time, pathlib\n"
+        f"pathlib.Path({str(tmp_path / 'sender')!r}).write_text(str(os.getppid()))\n"
+        "time.sleep(600)\n"
+    )
+    task = asyncio.create_task(deliver(to_program(tmp_path, code), PARCEL))
+    await asyncio.to_thread(wait_until, lambda: has_text(tmp_path / "sender"))
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not Path("/proc", (tmp_path / "sender").read_text()).exists()
+
+
 async def test_a_mail_is_plain_text_with_a_subject_and_an_id_that_stays(tmp_path: Path) -> None:
     with mail_server() as server:
         assert await deliver(to_mail(server), PARCEL) == DeliveryResult()

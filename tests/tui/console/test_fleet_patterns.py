@@ -33,8 +33,10 @@ async def test_a_server_that_hangs_keeps_nothing_waiting_and_says_so(
     monkeypatch.setattr(expansion, "LIST_WITHIN", 0.5)
 
     async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(never_answers, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

@@ -91,7 +91,7 @@ def _pieces(text: str, width: int) -> tuple[str, ...]:
     return tuple(
         piece
         for paragraph in text.splitlines() or [""]
-        for piece in textwrap.wrap(plain(paragraph.expandtabs(4)), width) or [""]
+        for piece in textwrap.wrap(plain(paragraph.expandtabs(4)), width, break_on_hyphens=False) or [""]
     )
 
 

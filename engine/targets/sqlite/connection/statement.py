@@ -14,6 +14,7 @@ import aiosqlite
 
 from engine.domain.frozen import frozen
 from engine.system.sqlite_threads import OpenedConnection, as_it_is, connected, in_its_thread
+from engine.system.uncancelled import wait_uncancelled
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 from engine.targets.waits import first_of
 
@@ -33,7 +34,6 @@ class LockWait:
 
 
 T = TypeVar("T")
-_INTERRUPT_INTERVAL: Final = 0.02
 _LOCK_ATTEMPT: Final = 0.1
 _LONG_LOCK_ATTEMPT: Final = 1.0
 _FIRST_PAUSE: Final = 0.01
@@ -353,19 +353,3 @@ async def until_cancelled(
             await wait_uncancelled(statement, connection.interrupt)
         raise
     return await wait_uncancelled(statement, connection.interrupt)
-
-
-async def wait_uncancelled(future: asyncio.Future[T], nudge: Callable[[], Awaitable[None]] | None = None) -> T:
-    """The result of `future`, which is waited for even when cancelled, with a `nudge` now and then."""
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            if nudge is not None:
-                await nudge()
-            await asyncio.wait({future}, timeout=_INTERRUPT_INTERVAL if nudge else None)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        future.exception()  # retrieved here, so that asyncio does not report it as lost
-        raise cancelled
-    return future.result()

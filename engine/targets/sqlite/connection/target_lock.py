@@ -18,8 +18,8 @@ from engine.domain.errors import TargetBusyError
 from engine.system.lock_holders import format_holder_names, whole_file_holders
 from engine.system.mounts import is_local
 from engine.system.sqlite_threads import opening
+from engine.system.uncancelled import wait_uncancelled
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.statement import wait_uncancelled
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.page_cache import descriptors_of
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
+from engine.system.uncancelled import wait_uncancelled
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
 from engine.targets.sqlite.reading import catalog, shape
@@ -239,7 +240,7 @@ class Reader:
         except asyncio.CancelledError:
             stop.set()
             with suppress(TargetError):
-                await statement.wait_uncancelled(reading)
+                await wait_uncancelled(reading)
             raise
 
     def _descriptors(self) -> tuple[int | None, int | None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
+from engine.system.uncancelled import wait_uncancelled
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_missing_code
 from engine.targets.sqlite.connection.metered import MeteredConnection
@@ -78,7 +79,7 @@ async def copy_check(work: Work) -> StepResult:
             copying.complete, copied, work.opened.source, work.step.destination, lambda: _current_name(work)
         )
         is_checked = not warnings
-        name, status = await statement.wait_uncancelled(asyncio.ensure_future(naming))
+        name, status = await wait_uncancelled(asyncio.ensure_future(naming))
     except FileExistsError as error:
         refusal = copying.problem_with(_current_name(work)) or str(error)
         return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=refusal)
@@ -119,7 +120,7 @@ async def remove_old(work: Work) -> StepResult:
         old_backups.remove, step.series, step.keep, step.objects, new, maintained, work.cancel.is_set
     )
     try:
-        done = await statement.wait_uncancelled(asyncio.ensure_future(removing))
+        done = await wait_uncancelled(asyncio.ensure_future(removing))
     except OSError as error:
         return _none_removed(error.strerror or str(error))
     names = [old_backups.name_of(backup) for backup in done.removed]

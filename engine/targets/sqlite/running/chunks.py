@@ -7,8 +7,8 @@ from typing import Final
 
 from engine.domain.humanize import counted
 from engine.domain.statuses import Status
+from engine.system.uncancelled import wait_uncancelled
 from engine.targets.progress import ALMOST_ALL
-from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.planning import operation_steps
 from engine.targets.sqlite.running.work import Work
 from engine.targets.step_execution import StepProgress, StepResult
@@ -44,7 +44,7 @@ async def incremental_vacuum(work: Work) -> StepResult:
 
 
 async def _run_script(work: Work) -> None:
-    await statement.wait_uncancelled(asyncio.ensure_future(work.connection.aio.executescript(work.step.command)))
+    await wait_uncancelled(asyncio.ensure_future(work.connection.aio.executescript(work.step.command)))
 
 
 async def _free_pages(work: Work) -> int:

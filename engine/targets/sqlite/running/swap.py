@@ -19,6 +19,7 @@ from engine.domain.errors import TargetBusyError
 from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, REPLACED_FILE, SIZE_BEFORE, Facts
+from engine.system.uncancelled import wait_uncancelled
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
@@ -103,7 +104,7 @@ async def swap(work: Work) -> StepResult:
             if work.cancel.is_set():
                 return StepResult(status=Status.CANCELLED)
             exchanging = asyncio.ensure_future(_exchanged(work, process, copy, old, state, header, effect))
-            result = await statement.wait_uncancelled(exchanging)
+            result = await wait_uncancelled(exchanging)
             return replace(result, warnings=(*warnings, *result.warnings))
     except OSError as error:
         return StepResult(status=Status.FAILED, error=f"cannot complete the copy: {error.strerror or error}")

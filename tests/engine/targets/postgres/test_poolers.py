@@ -163,9 +163,11 @@ async def behind_one_address(pools: Sequence[PgBouncer], address: PgBouncer) -> 
     following, open_ones = itertools.cycle(pools), set[asyncio.StreamWriter]()
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+        finally:
+            writer.close()
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_unix_connection(next(following).base / f".s.PGSQL.{PORT}")

@@ -33,8 +33,10 @@ async def silent() -> AsyncIterator[tuple[str, asyncio.Event]]:
 
     async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.set()
-        await over.wait()
-        writer.close()
+        try:
+            await over.wait()
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     try:
