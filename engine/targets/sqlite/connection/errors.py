@@ -36,7 +36,8 @@ _SENTENCES_WITH_DETAIL: Final = {
     "SQLITE_ERROR_MISSING_COLLSEQ": "it needs a collation that only its application has ({})",
     "SQLITE_CORRUPT": "the database is damaged ({}). Run the check operation; restore a backup or use .recover",
     "SQLITE_ABORT": "{}",
-    "SQLITE_IOERR": "the file could not be read or written ({}). Check the disk, the limit of file sizes (ulimit -f) and the system log",
+    "SQLITE_IOERR": "the file could not be read or written ({}). "
+    "Check the disk, the limit of file sizes (ulimit -f) and the system log",
 }
 
 _CLASSES: Final = {
