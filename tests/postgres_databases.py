@@ -70,12 +70,26 @@ class Database:
     def __call__(self, *statements: str) -> list[tuple[Any, ...]]:
         """Run them one by one; the rows of the last."""
         rows: list[tuple[Any, ...]] = []
+        changes = False
         for statement in statements:
             cursor = self.admin.execute(statement)
             rows = cursor.fetchall() if cursor.description is not None else []
+            is_read = cursor.description is not None and "pg_stat_reset" not in statement
+            changes |= not is_read and cursor.statusmessage not in {"SET", "RESET"}
             if self.major >= 15 and self.admin.info.transaction_status is TransactionStatus.IDLE:
                 self.admin.execute("SELECT pg_stat_force_next_flush()")  # others see now what was counted
+        if changes:
+            self.wait_for_counters()
         return rows
+
+    def wait_for_counters(self) -> None:
+        """Before PostgreSQL 15, until others see what was counted: a session tells it, and its server writes it down,
+        half a second after the last time."""
+        if self.major < 15 and self.admin.info.transaction_status is TransactionStatus.IDLE:
+            time.sleep(0.5)
+            self.admin.execute("SELECT 1")
+            told = self.value("SELECT clock_timestamp()")
+            self.wait_for(f"SELECT pg_stat_get_snapshot_timestamp() > '{told}'")
 
     def value(self, query: str) -> Any:
         return self(query)[0][0]

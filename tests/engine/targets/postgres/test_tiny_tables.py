@@ -81,8 +81,7 @@ def outcomes(child: ChildJob) -> dict[str, Status]:
 
 def since(database: Database, moment: object) -> set[str]:
     """The tables that were analyzed since then."""
-    if database.major < 15:
-        database("SELECT pg_sleep(1)")  # its counters are late
+    database.wait_for_counters()
     query = f"SELECT 'public.' || relname FROM pg_stat_user_tables WHERE last_analyze > '{moment}'"
     return {name for (name,) in database(query)}
 
@@ -191,9 +190,7 @@ async def test_cancelled_the_history_says_which_are_done(many: Database, tmp_pat
     (cut,) = [step for step in child.steps if step.status is Status.CANCELLED]
     assert cut.command.partition(" --")[0] in query
     assert "public.slow" not in cut.done
-    done = {name for name in outcomes(child) if name in TABLES}
-    assert done <= since(many, began)
-    assert many.major < 15 or done == since(many, began)  # before 15 the server counts a moment later
+    assert {name for name in outcomes(child) if name in TABLES} == since(many, began)
     assert many.ours() == []
 
 

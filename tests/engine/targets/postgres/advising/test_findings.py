@@ -213,8 +213,6 @@ async def test_trap_nobody_expects_a_role_to_vacuum_the_catalog_that_it_may_not(
     database(
         "DO $$ BEGIN FOR i IN 1..3000 LOOP EXECUTE 'ALTER TABLE item ALTER a SET STATISTICS ' || i; END LOOP; END $$"
     )
-    database.reconnect()
-    database.wait_for("SELECT pg_stat_get_dead_tuples('pg_attribute'::regclass) >= 2000")
     assert (await advice(database.url))[Operation.VACUUM].objects == ("pg_catalog.pg_attribute",)
     assert (await advice(database.as_user("joe")))[Operation.VACUUM].objects == ()
 
@@ -411,7 +409,8 @@ async def test_trap_a_writer_that_is_idle_in_its_transaction_holds_the_horizon_w
 
 
 async def test_trap_after_a_reset_of_its_counters_nobody_says_never_analyzed(database: Database) -> None:
-    database("CREATE TABLE item AS SELECT generate_series(1, 1000) AS a", "ANALYZE item", "SELECT pg_stat_reset()")
+    database("CREATE TABLE item AS SELECT generate_series(1, 1000) AS a", "ANALYZE item")
+    database("SELECT pg_stat_reset()")
     database.wait_for("SELECT stats_reset IS NOT NULL FROM pg_stat_database WHERE datname = current_database()")
     found = await advice(database.url)
     assert found[Operation.ANALYZE].level is Level.NONE
