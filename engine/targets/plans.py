@@ -77,9 +77,13 @@ class PlannedStep:
     """The tables, indexes or files of a step for several; `object` then says how many."""
 
     @property
+    def all_objects(self) -> tuple[str, ...]:
+        return self.objects or (self.object,)
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """The tables that it works on, whole or by their indexes."""
-        return self.objects or (self.object,)
+        return self.all_objects
 
 
 _Step = TypeVar("_Step", bound=PlannedStep)
@@ -117,7 +121,7 @@ def by_turn(steps: Sequence[_Step], operation: Operation, turns: Turns) -> list[
     end = next((number for number, step in enumerate(steps) if step.mandatory_follow_up), len(steps))
 
     def rank(step: _Step) -> tuple[bool, int]:
-        return turns.rank(operation, step.operation or operation, _objects(step))
+        return turns.rank(operation, step.operation or operation, step.all_objects)
 
     return [*sorted(steps[:end], key=rank), *steps[end:]]
 
@@ -186,7 +190,8 @@ async def in_parallel(
         return plan
     most, why = await connections()
     allowed = min(requested, most)
-    if not options.force and (with_room := fit_at_once([step.needs for step in plan.steps], allowed)) < allowed:
+    needs = [step.needs for step in plan.steps if step.needs]
+    if not options.force and (with_room := fit_at_once(needs, allowed)) < allowed:
         allowed, why = with_room, "the disk has no room for the new files of more"
     if allowed == requested:
         return replace(plan, parallel=requested)
@@ -202,14 +207,10 @@ def without_done(plan: OperationPlan, done: AbstractSet[str]) -> OperationPlan:
     """
     if not (done and plan.steps):
         return plan
-    left = [step for step in plan.steps if step.mandatory_follow_up or not done >= {*_objects(step)}]
+    left = [step for step in plan.steps if step.mandatory_follow_up or not done >= {*step.all_objects}]
     if all(step.mandatory_follow_up for step in left):
         left = [replace(step, mandatory_follow_up=False) for step in left]
     return replace(plan, steps=tuple(left), not_needed=None if left else ALL_DONE)
-
-
-def _objects(step: PlannedStep) -> tuple[str, ...]:
-    return step.objects or (step.object,)
 
 
 @frozen(kw_only=True)

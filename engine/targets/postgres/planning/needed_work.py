@@ -15,12 +15,12 @@ from engine.targets.postgres.planning import operation_steps, pg_repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
 from engine.targets.postgres.planning.planner import (
     by_name_only,
-    conflict_of,
     connections,
     leftovers_of,
     partitions_of,
     plan_of,
     rebuildable,
+    with_conflict_of_root,
 )
 from engine.targets.postgres.planning.rights import allowed
 from engine.targets.postgres.planning.scope import analyzed_with_parent, scope
@@ -98,7 +98,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     steps = [
         *pg_repack_drops,
         *operation_steps.drop_steps(leftovers),
-        *(replace(step, conflict=conflict_of(step, with_parent)) for step in vacuum_steps),
+        *(with_conflict_of_root(step, with_parent) for step in vacuum_steps),
         *operation_steps.analyze_steps(
             [table for table in to_analyze if table.oid not in vacuum], options, version, analyze
         ),

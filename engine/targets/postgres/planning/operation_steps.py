@@ -71,20 +71,22 @@ def vacuum_steps(
     for table in whole:
         aged = old.get(table.oid, NOT_OLD)
         asked = hurried if aged.is_emergency else options.server
-        step = _table_step(
-            Operation.VACUUM,
-            replace(table, visible_share=0.0) if asked.disable_page_skipping else table,
-            hurried_words if aged.is_emergency else usual_words,
-            Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM,
-            version,
-            lock=BLOCKS_MAINTENANCE if asked.truncate is False else SPECS[Operation.VACUUM].lock,
-            tells=_tells(table, len(whole), asked),
-            reason=reasons.get(table.oid) or aged.reason or _vacuum_reason(table, options.server),
-            is_measured=_may_have_dead_rows(table),
-            settings=(*settings, *aged.settings),
-            columns=columns.get(table.oid, ()) if asked.analyze else (),
+        steps.append(
+            _table_step(
+                Operation.VACUUM,
+                replace(table, visible_share=0.0) if asked.disable_page_skipping else table,
+                hurried_words if aged.is_emergency else usual_words,
+                Model.VACUUM_ANALYZE if asked.analyze else Model.VACUUM,
+                version,
+                lock=BLOCKS_MAINTENANCE if asked.truncate is False else SPECS[Operation.VACUUM].lock,
+                tells=_tells(table, len(whole), asked),
+                reason=reasons.get(table.oid) or aged.reason or _vacuum_reason(table, options.server),
+                is_measured=_may_have_dead_rows(table),
+                settings=(*settings, *aged.settings),
+                columns=columns.get(table.oid, ()) if asked.analyze else (),
+                is_followed=_leaves_work(table, aged, options.server),
+            )
         )
-        steps.append(replace(step, is_followed=_leaves_work(table, aged, options.server)))
     return oldest_first(longest_first(steps), old)
 
 
@@ -141,6 +143,7 @@ def _table_step(
     is_measured: bool,
     settings: Settings,
     columns: Sequence[str],
+    is_followed: bool = False,
 ) -> PgStep:
     """VACUUM or ANALYZE of a table. `words`: its options; `tells`: the server is asked what it does."""
     spec, name, what = SPECS[operation], operation.upper(), _only(table, version) + table.sql
@@ -167,6 +170,7 @@ def _table_step(
         is_measured=is_measured,
         settings=settings,
         subject=subject,
+        is_followed=is_followed,
     )
 
 

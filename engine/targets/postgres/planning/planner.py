@@ -157,7 +157,7 @@ async def _vacuum(
         *operation_steps.after_emergency(others, only_vacuumed, version, old),
     ]
     steps = [
-        *(replace(step, conflict=conflict_of(step, with_parent)) for step in vacuum_steps),
+        *(with_conflict_of_root(step, with_parent) for step in vacuum_steps),
         *operation_steps.analyze_steps(
             [table for table in alone if table.is_partitioned], options, version, {}, in_scope.columns
         ),
@@ -177,13 +177,13 @@ async def _vacuum(
     )
 
 
-def conflict_of(step: PgStep, with_parent: Mapping[int, Table]) -> str:
-    """What the step conflicts by: a partition by its root, whose ANALYZE would wait for the lock of its VACUUM.
+def with_conflict_of_root(step: PgStep, with_parent: Mapping[int, Table]) -> PgStep:
+    """The step; that of a partition conflicts with its root, whose ANALYZE would wait for the lock of its VACUUM.
 
     `with_parent`: the roots of the partitions that are analyzed with them, by the oid of the partition.
     """
     root = with_parent.get(step.subject.oid) if step.subject is not None else None
-    return step.conflict if root is None else root.shown
+    return step if root is None else replace(step, conflict=root.shown)
 
 
 async def _clean_leftovers(reader: Reader, in_scope: Scope, turns: Turns) -> OperationPlan:

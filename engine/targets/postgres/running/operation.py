@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import Final
@@ -96,12 +97,12 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         self._totals = Totals(checks, plan.left_out)
         self._rebuilt: set[str] = set()
         """Names of the indexes whose rebuild completed."""
-        self._begun: set[tuple[Operation | None, str]] = set()
-        """The kind and object of each step so far."""
+        self._begun: defaultdict[Operation | None, set[str]] = defaultdict(set)
+        """The objects of the steps so far, by kind."""
         self._renewed: set[int] = set()
         """Oids of the tables of which VACUUM or ANALYZE may have shown more since the last plan."""
-        self._counted: set[tuple[Operation | None, str]] = set()
-        """The kind and object of each completed step: an object that is analyzed in stages counts once."""
+        self._counted: defaultdict[Operation | None, set[str]] = defaultdict(set)
+        """The objects of the completed steps, by kind: one that is analyzed in stages counts once."""
         self._vacuumed: set[int] = set()
         """Oids of the tables that VACUUM has done."""
         self._looking = asyncio.Lock()
@@ -184,19 +185,19 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
     def _note(self, step: PgStep, result: StepResult) -> None:
         if result.status is Status.COMPLETED and step.method.is_rebuild:
             self._rebuilt.add(step.object)
-        for one in step.members or (step,):
-            self._begun.add((one.operation, one.object))
-            if result.status is Status.COMPLETED and one.method is Method.VACUUM and one.subject is not None:
-                pages = one.subject.table_pages + one.subject.index_pages
-                if one.operation is Operation.ANALYZE or pages >= LEAST_PAGES:  # no smaller index counts as bloated
-                    self._renewed.add(one.subject.oid)
-                if one.operation is Operation.VACUUM:
-                    self._vacuumed.add(one.subject.oid)
+        self._begun[step.operation].update(step.all_objects)
+        if self._plan_again is not None and result.status is Status.COMPLETED and step.method is Method.VACUUM:
+            for subject in (one.subject for one in step.members or (step,) if one.subject is not None):
+                pages = subject.table_pages + subject.index_pages
+                if step.operation is Operation.ANALYZE or pages >= LEAST_PAGES:  # no smaller index counts as bloated
+                    self._renewed.add(subject.oid)
+                if step.operation is Operation.VACUUM:
+                    self._vacuumed.add(subject.oid)
         if not result.requeue and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
-            done = {(one.operation, one.object) for one in step.members or (step,)}
-            is_again = result.status is Status.COMPLETED and done <= self._counted
+            counted = self._counted[step.operation]
+            is_again = result.status is Status.COMPLETED and counted.issuperset(step.all_objects)
             if result.status is Status.COMPLETED:
-                self._counted |= done
+                counted.update(step.all_objects)
             self._totals.add(result, counts=not is_again)
 
     async def _is_still_needed(self, step: PgStep) -> bool:
@@ -231,7 +232,7 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
 
         def is_new(step: PgStep) -> bool:
             of = step.subject
-            return of is not None and of.lockable in renewed and (step.operation, step.object) not in self._begun
+            return of is not None and of.lockable in renewed and step.object not in self._begun[step.operation]
 
         plan = await self._plan_again(is_new)
         steps = [step for step in plan.steps if isinstance(step, PgStep)]

@@ -74,5 +74,5 @@ def _objects(step: object, computed: frozenset[str]) -> frozenset[str]:
     """The computed indexes that a step rebuilds; one that names none rebuilds all."""
     if not isinstance(step, SqliteStep) or step.method not in _REBUILDING:
         return frozenset()
-    named = frozenset(step.objects or (step.object,))
+    named = frozenset(step.all_objects)
     return computed if step.command == "REINDEX" else computed & named
