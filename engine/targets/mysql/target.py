@@ -11,7 +11,7 @@ from engine.targets import server_target
 from engine.targets.mysql.connection.address import Address, address
 from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.connection.server import Cluster, Server
 from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.session import MySqlSession
@@ -46,7 +46,11 @@ class MySqlTarget(server_target.ServerTarget[Connection, Server, MySqlSession]):
     def _check_writable(self, server: Server) -> None:
         if server.reads_only:
             why = f"{server.user} may only read there: the server is read-only"
-            set_off = "SET GLOBAL read_only = OFF"
+            to_do = "give the source of the replica, or SET GLOBAL read_only = OFF"
+            if server.cluster is Cluster.GROUP_REPLICATION:  # which sets it, and writes would part the member from it
+                to_do = "give the primary of its replication group"
             if server.is_innodb_read_only:
-                set_off = "restart it without innodb_read_only and innodb_force_recovery"
-            raise TargetRefusedError(self.url, why, f"give the source of the replica, or {set_off}")
+                to_do = (
+                    "give the source of the replica, or restart it without innodb_read_only and innodb_force_recovery"
+                )
+            raise TargetRefusedError(self.url, why, to_do)

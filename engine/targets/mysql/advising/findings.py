@@ -150,7 +150,10 @@ def _obstacle_to_rebuild(table: Table, server: Server) -> str:
     if table.must_be_offline:
         by_name = f"rebuild --offline --object {table.shown}"
         return f"{table.must_be_offline} keeps it from being rebuilt online: {by_name}"
-    return "in a cluster a rebuild stops all nodes: only --force does it" if server.cluster is not None else ""
+    in_cluster = (
+        "every node of its cluster would repeat a rebuild: --no-binlog does it on this one alone, --force on all"
+    )
+    return in_cluster if server.cluster is not None else ""
 
 
 def may_have_space(table: Table, condition: Condition, limits: Thresholds = DEFAULT_THRESHOLDS) -> bool:

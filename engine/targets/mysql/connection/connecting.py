@@ -20,7 +20,7 @@ from engine.system.local_servers import NO_HOST_NAME
 from engine.targets.mysql.connection.address import PORT, Address
 from engine.targets.mysql.connection.bounded import AnswerError, Wire
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import NO_RIGHT, connecting_error, number_of, reading_error
+from engine.targets.mysql.connection.errors import NO_RIGHT, connecting_error, number_of, out_of_step, reading_error
 from engine.targets.mysql.connection.login import TlsMode, methods, tls_context, tls_mode
 from engine.targets.mysql.connection.names import account
 from engine.targets.mysql.connection.server import RECOVERY, Cluster, Flavor, Server
@@ -70,6 +70,8 @@ async def connect(
             connection, flavor, lock_timeout, statement_timeout, address.url, read_only=read_only, binlog=binlog
         )
         server = await _server(connection, flavor, version)
+        if server.is_galera:
+            await _set_up_node(connection, address.url, binlog=binlog)
     except BaseException as error:
         await connection.close()
         if isinstance(error, AnswerError):
@@ -245,6 +247,18 @@ async def _leave_out_of_binlog(connection: Connection, flavor: Flavor, what: str
         (user,) = await connection.row("SELECT CURRENT_USER()", row=(str,))
         grant = f"as an administrator: GRANT {right} ON *.* TO {account(user)};"
         raise TargetRefusedError(what, why, f"leave out --no-binlog, or {grant}") from None
+
+
+async def _set_up_node(connection: Connection, what: str, *, binlog: bool) -> None:
+    """Check that a node of a Galera cluster takes statements. Without `binlog` it keeps ALTER TABLE to itself.
+
+    Raises ServerStartingError, pymysql.MySQLError.
+    """
+    _, is_ready = await connection.row("SHOW GLOBAL STATUS LIKE 'wsrep_ready'", row=(str, str))
+    if is_ready != "ON":
+        raise out_of_step(what)
+    if not binlog:  # for ALTER TABLE Galera does not look at sql_log_bin
+        await connection.short_command("SET SESSION wsrep_osu_method = 'RSU'")
 
 
 _VARIABLES: Final = (

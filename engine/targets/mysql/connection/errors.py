@@ -36,6 +36,8 @@ INTERRUPTED: Final = 1317
 TIMED_OUT: Final = frozenset({1969, 3024})
 """max_statement_time or max_execution_time ended the statement."""
 NOT_THIS_DATABASE: Final = 1044
+OUT_OF_STEP: Final = 1047
+"""The node of a Galera cluster takes no statements on tables: it is joining, or has lost the majority."""
 _ACCOUNT: Final = re.compile(r"'(.*)'@'([^']*)'")
 NO_RIGHT: Final = frozenset({NOT_THIS_DATABASE, 1095, 1142, 1143, 1227, 1370, 1698})
 NO_TABLE: Final = frozenset({1049, 1051, 1109, 1146})
@@ -88,7 +90,6 @@ _REFUSALS: Final[Mapping[int, tuple[type[TargetError], str, str]]] = {
     3118: (TargetUnavailableError, "the user's account is locked", "ALTER USER ... ACCOUNT UNLOCK"),
     3159: (TargetUnavailableError, "the server allows only connections with TLS", "leave out ssl-mode=DISABLED"),
     4151: (TargetUnavailableError, "the user's account is locked", "ALTER USER ... ACCOUNT UNLOCK"),
-    1047: (ServerStartingError, "the node is not in step with its cluster", "try again in a moment"),
     1053: (ServerUnavailableError, "the server is shutting down", "try again when it is up"),
     3032: (ServerUnavailableError, "the server is in offline mode", "SET GLOBAL offline_mode = OFF there"),
 }
@@ -147,6 +148,8 @@ def connecting_error(
         user = account(f"{named[1]}@{named[2]}") if named else "USER"
         hint = f"as an administrator: GRANT SELECT ON {quote(database)}.* TO {user};"
         return TargetUnavailableError(what, "the user has no right to this database", hint)
+    if number == OUT_OF_STEP:
+        return out_of_step(what)
     if number in _REFUSALS:
         kind, why, hint = _REFUSALS[number]
         if number in OF_ACCOUNT:
@@ -156,6 +159,12 @@ def connecting_error(
         return ServerUnavailableError(what, "the server ended the connection", "check whether it runs")
     why = f"cannot be connected to: {server_message(error)}"
     return ServerUnavailableError(what, why, state="server cannot be connected to")
+
+
+def out_of_step(what: str) -> ServerStartingError:
+    """The error of a node that takes no statements on tables."""
+    hint = "try again when wsrep_ready is ON there, or give another node"
+    return ServerStartingError(what, _OUT_OF_STEP, hint, state="node is not in step with its cluster")
 
 
 def lost_connection(error: pymysql.MySQLError) -> bool:
@@ -176,6 +185,8 @@ def reading_error(what: str, error: pymysql.MySQLError) -> TargetError:
         return TargetUnavailableError(what, server_message(error), hint)
     if lost_connection(error):
         return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
+    if number == OUT_OF_STEP:
+        return out_of_step(what)
     if is_disk_full(error):
         return TargetError(what, "the disk of the server is full", "make room there, then try again")
     if number == LOCK_TIMEOUT:
@@ -189,9 +200,11 @@ def reading_error(what: str, error: pymysql.MySQLError) -> TargetError:
     return TargetError(what, f"cannot be inspected: {server_message(error)}", "")
 
 
+_OUT_OF_STEP: Final = "the node is not in step with its Galera cluster: it is joining, or has lost the majority"
 ALLOWS_NO_CHANGE: Final = "the server allows no change: it is read-only, such as a replica"
 _SENTENCES: Final[Mapping[int, str]] = {
     DEADLOCK: "the server ended it to resolve a deadlock with another session. Try again",
+    OUT_OF_STEP: f"{_OUT_OF_STEP}. Try again when wsrep_ready is ON there",
     1040: "the server has no connection left. End some, or use fewer --jobs",
     1053: "the server was shut down",
     1927: "an administrator ended the connection",
@@ -226,7 +239,7 @@ def explain(error: pymysql.MySQLError, *, waited: float, blockers: str = "") -> 
 def reason_of(error: pymysql.MySQLError) -> Reason | None:
     """The reason of a failure; None for an error of the operation."""
     number = number_of(error)
-    if number in {LOCK_TIMEOUT, DEADLOCK, 1040, 1203}:
+    if number in {LOCK_TIMEOUT, DEADLOCK, OUT_OF_STEP, 1040, 1203}:
         return Reason.TARGET_BUSY
     if number in NO_RIGHT | READ_ONLY | {NEEDS_KEY}:
         return Reason.REFUSED

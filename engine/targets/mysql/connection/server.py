@@ -58,6 +58,10 @@ class Server:
     """Whether names that differ only in case are the same (lower_case_table_names); its files are in lower case."""
 
     @property
+    def is_galera(self) -> bool:
+        return self.cluster is Cluster.GALERA
+
+    @property
     def product(self) -> str:
         """`MariaDB 11.8.9`."""
         name = "MariaDB" if self.flavor is Flavor.MARIADB else "MySQL"

@@ -9,7 +9,7 @@ from typing import Final
 from engine.domain.requests import Operation, Options
 from engine.targets.lock_impact import Lock
 from engine.targets.mysql.connection.names import quote, shown
-from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning.operation_specs import (
     BLOCKS_EVERYONE,
     BLOCKS_EVERYONE_BRIEFLY,
@@ -99,21 +99,23 @@ def _after_cancel(operation: Operation, table: Table) -> str:
     return "the table marked as crashed, if it is damaged" if table.engine in MARKED_BY_CHECK else NOTHING_CHANGED
 
 
-def _binlog(options: Options) -> str:
-    return "NO_WRITE_TO_BINLOG " if options.server.no_binlog else ""
+def _binlog(options: Options, server: Server) -> str:
+    """In a Galera cluster all nodes would run it at once, and no transaction could commit meanwhile."""
+    return "NO_WRITE_TO_BINLOG " if options.server.no_binlog or server.is_galera else ""
 
 
 def analyze_steps(
     tables: Iterable[Table],
     options: Options,
-    flavor: Flavor,
+    server: Server,
     reasons: Reasons,
     histograms: Mapping[str, Sequence[str]],
     *,
     auto_update: bool = False,
 ) -> list[MySqlStep]:
     """`histograms`: of MySQL, the columns that get one, by table. `auto_update`: whether the server then renews it."""
-    steps, word, renewed = [], _binlog(options), " AUTO UPDATE" if auto_update else ""
+    steps, word, renewed = [], _binlog(options, server), " AUTO UPDATE" if auto_update else ""
+    flavor = server.flavor
     for table in tables:
         lock = BLOCKS_MAINTENANCE if _is_transactional(table) else BLOCKS_WRITERS
         reason = reasons.get(table.name, "collects current statistics")
@@ -129,14 +131,18 @@ def analyze_steps(
     return longest_first(steps)
 
 
-def rebuild_steps(tables: Iterable[Table], options: Options, flavor: Flavor, reasons: Reasons) -> list[MySqlStep]:
+def rebuild_steps(tables: Iterable[Table], options: Options, server: Server, reasons: Reasons) -> list[MySqlStep]:
     """Online; with --offline the server chooses: it blocks writers if `Table.must_be_offline`."""
     steps, how = [], "" if options.server.offline else ", ALGORITHM=INPLACE, LOCK=NONE"
+    in_total_order = server.is_galera and not options.server.no_binlog
     for table in tables:
         command = f"ALTER TABLE {table.sql} FORCE{how}"
         lock = BLOCKS_WRITERS if table.must_be_offline else BLOCKS_EVERYONE_BRIEFLY
         reason = reasons.get(table.name, "rebuilt because you asked")
-        steps.append(_step(Method.REBUILD, Operation.REBUILD, table, flavor, command, reason, lock))
+        step = _step(Method.REBUILD, Operation.REBUILD, table, server.flavor, command, reason, lock)
+        if in_total_order:
+            step = replace(step, in_total_order=True, after_cancel="it is not stopped: Galera does not allow that")
+        steps.append(step)
     return longest_first(steps)
 
 
@@ -159,14 +165,14 @@ def check_steps(
     return longest_first(steps)
 
 
-def repair_steps(tables: Iterable[Table], options: Options, flavor: Flavor, reasons: Reasons) -> list[MySqlStep]:
+def repair_steps(tables: Iterable[Table], options: Options, server: Server, reasons: Reasons) -> list[MySqlStep]:
     return longest_first(
         _step(
             Method.REPAIR,
             Operation.REPAIR,
             table,
-            flavor,
-            f"REPAIR {_binlog(options)}TABLE {table.sql}",
+            server.flavor,
+            f"REPAIR {_binlog(options, server)}TABLE {table.sql}",
             reasons.get(table.name, "repaired because you asked"),
             BLOCKS_EVERYONE,
         )

@@ -31,9 +31,11 @@ from engine.targets.plans import OperationPlan, by_turn, fitting, in_parallel
 
 _VIEWS: Final = "SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE()"
 _CLUSTERS: Final = {
-    Cluster.GALERA: "in a Galera cluster every node waits for the rebuild of each table (total order isolation)",
+    Cluster.GALERA: "in a Galera cluster every node waits for the rebuild of each table (total order isolation) and"
+    " rolls back the transactions that use it; a rebuild that began cannot be cancelled",
     Cluster.GROUP_REPLICATION: "in group replication every member repeats the rebuild, and falls behind while it does",
 }
+_ON_THIS_NODE: Final = "it is done on this node of the Galera cluster alone: run it on each"
 # A rebuilt table has other statistics.
 _ORDER: Final = (Operation.REBUILD, Operation.ANALYZE)
 
@@ -159,7 +161,7 @@ async def plan_tables(
     planned = OperationPlan(
         operation=operation,
         steps=tuple(by_turn(steps, operation, turns)),
-        warnings=tuple(warnings),
+        warnings=(*_cluster_warnings(reader.server, operation, options), *warnings),
         left_out=left_out,
     )
     return await in_parallel(planned, options, partial(free_for_steps, reader))
@@ -184,9 +186,21 @@ def refusal(server: Server, operation: Operation, options: Options) -> str:
             f"it is {what}: what dbtend does there goes into its own binary log, and the servers drift apart. Give the"
             " source, or keep the work out of the log: --no-binlog"
         )
-    if server.cluster is not None and operation is Operation.REBUILD and not options.force:
-        return f"{_CLUSTERS[server.cluster]}. Override: --force"
+    may_rebuild = options.force or options.server.no_binlog
+    if server.cluster is not None and operation is Operation.REBUILD and not may_rebuild:
+        return f"{_CLUSTERS[server.cluster]}. Rebuild its nodes one by one: --no-binlog. Override: --force"
     return ""
+
+
+def _cluster_warnings(server: Server, operation: Operation, options: Options) -> list[str]:
+    """What an operation means to the other nodes of a Galera cluster."""
+    if not server.is_galera or not SPECS[operation].writes:
+        return []
+    if operation is not Operation.REBUILD:
+        return [_ON_THIS_NODE]
+    if not options.server.no_binlog:
+        return [_CLUSTERS[Cluster.GALERA]]
+    return [f"{_ON_THIS_NODE}. Writers to any table of this node wait for the rebuild of each table"]
 
 
 def _with_primary_key(tables: Sequence[Table]) -> tuple[list[Table], str]:
@@ -216,17 +230,17 @@ async def _steps(
     reasons: Mapping[str, str],
     unopened: Sequence[Table],
 ) -> list[MySqlStep]:
-    flavor = reader.server.flavor
+    server = reader.server
     match operation:
         case Operation.ANALYZE:
-            histograms = await histogram_columns(reader) if flavor is Flavor.MYSQL else {}
-            renews = auto_update(reader.server)
-            return operation_steps.analyze_steps(tables, options, flavor, reasons, histograms, auto_update=renews)
+            histograms = await histogram_columns(reader) if server.flavor is Flavor.MYSQL else {}
+            renews = auto_update(server)
+            return operation_steps.analyze_steps(tables, options, server, reasons, histograms, auto_update=renews)
         case Operation.REBUILD:
-            return operation_steps.rebuild_steps(tables, options, flavor, reasons)
+            return operation_steps.rebuild_steps(tables, options, server, reasons)
         case Operation.REPAIR:
-            return operation_steps.repair_steps(tables, options, flavor, reasons)
+            return operation_steps.repair_steps(tables, options, server, reasons)
         case _:
             full = options.check_level is CheckLevel.FULL
             keys = await foreign_keys(reader, unopened) if full else []
-            return operation_steps.check_steps(tables, keys, flavor, full=full)
+            return operation_steps.check_steps(tables, keys, server.flavor, full=full)

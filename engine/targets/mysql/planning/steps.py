@@ -39,6 +39,8 @@ class MySqlStep(PlannedStep):
     """None: the whole server."""
     parent: Table | None = None
     """The other table of a foreign key."""
+    in_total_order: bool = False
+    """Whether all nodes of a Galera cluster run it at the same place among their changes: then it cannot be stopped."""
     with_helper: bool = False
     """Of PURGE_UNDO: whether it makes a tablespace that transactions use meanwhile, and drops it."""
 
@@ -53,5 +55,5 @@ class MySqlStep(PlannedStep):
 
     @property
     def stops_safely(self) -> bool:
-        """Whether a cancel while it runs leaves its table unchanged."""
-        return self.method is not Method.REPAIR
+        """Whether a cancel while it runs ends it, and leaves its table unchanged."""
+        return self.method is not Method.REPAIR and not self.in_total_order

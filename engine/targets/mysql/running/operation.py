@@ -136,6 +136,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
 
     async def find_blockers(self, *, has_window: bool) -> str:
         steps = [step for step in self.plan.steps if isinstance(step, MySqlStep) and step.lock != BLOCKS_NOBODY]
+        steps = [step for step in steps if not step.in_total_order]  # transactions are rolled back for them
         tables = [step.table for step in steps if step.table is not None and step.method is not Method.ANALYZE]
         blocking = await locks.holders(self._reader, tables) if tables else ""
         if not blocking:

@@ -23,32 +23,15 @@ from tests.engine.targets.mysql.a_session import a_user, filled, runs, until
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import connected, plan, run
 from tests.engine.targets.sqlite.small_disks import can_mount
+from tests.mysql_clusters import member, require
 from tests.mysql_databases import MySqlDatabase, new_database
-from tests.mysql_server import MySqlServer, free_port
+from tests.mysql_server import MySqlServer
 from tests.slow_lines import slow_line
 
 pytestmark = LONG_ON_MYSQL
 
-GALERA = Path("/usr/lib/galera/libgalera_smm.so")  # of the package that mariadb-server needs
 CRASHED = "the table may be crashed: run repair again"
 CHANGING = (Operation.ANALYZE, Operation.REBUILD)
-
-
-def first_member(flavor: Flavor) -> tuple[str, ...]:
-    """Options of the first server of a cluster."""
-    if flavor is Flavor.MARIADB:
-        return (
-            "--wsrep-on=ON", f"--wsrep-provider={GALERA}", "--wsrep-cluster-address=gcomm://", "--binlog-format=ROW",
-            "--wsrep-node-address=127.0.0.1", "--innodb-autoinc-lock-mode=2", "--wsrep-sst-method=skip",
-            f"--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{free_port()}",
-        )  # fmt: skip
-    return (
-        "--plugin-load-add=group_replication.so", "--log-bin=bin", "--server-id=1", "--gtid-mode=ON",
-        "--enforce-gtid-consistency=ON", "--report-host=127.0.0.1",
-        "--loose-group-replication-group-name=aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa",
-        f"--loose-group-replication-local-address=127.0.0.1:{free_port()}",
-        "--loose-group-replication-start-on-boot=OFF", "--loose-group-replication-bootstrap-group=ON",
-    )  # fmt: skip
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not can_mount(), reason="only root may mount a small file system")
@@ -90,9 +73,8 @@ async def check_repair_on_a_full_disk(database: MySqlDatabase, small: Path) -> N
 
 
 async def test_a_server_of_names_in_lower_case_and_one_that_is_in_a_cluster(own_server: MySqlServer) -> None:
-    if own_server.flavor is Flavor.MARIADB and not GALERA.exists():
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("Galera is not installed")
-    with own_server.running(*first_member(own_server.flavor)), new_database(own_server) as database:
+    require(own_server.flavor)
+    with own_server.running(*member(own_server.flavor)), new_database(own_server) as database:
         await check_lower_case(database)
         await check_cluster(database)
 

@@ -9,6 +9,7 @@ from engine.targets.mysql.planning.undo_steps import plan_purge
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.reading.undo import ACTIVE, HELPER, UndoSpace
 from engine.targets.step_execution import NOTHING_CHANGED
+from tests.engine.targets.mysql.flavors import SERVER
 
 
 def test_a_check_that_is_cancelled_marks_only_tables_that_can_be_marked() -> None:
@@ -20,7 +21,7 @@ def test_a_check_that_is_cancelled_marks_only_tables_that_can_be_marked() -> Non
 
 def test_the_disk_space_of_a_table_that_cannot_be_read_is_unknown() -> None:
     crashed = Table(database="shop", name="log", engine="MyISAM", comment="Table 'log' is marked as crashed")
-    (step,) = repair_steps([crashed], Options(), Flavor.MARIADB, {})
+    (step,) = repair_steps([crashed], Options(), SERVER, {})
     assert step.disk_needed is None
 
 

@@ -14,11 +14,12 @@ from engine.targets.mysql.planning.operation_steps import check_steps, rebuild_s
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.progress import DISK_IS_FULL, Progress, Seen, shared
+from tests.engine.targets.mysql.flavors import SERVER
 
 SIZE = 264_000_000
 ROWS = 2_000_000
 TABLE = Table(database="shop", name="item", engine="InnoDB", rows=ROWS, data_bytes=200_000_000, index_bytes=64_000_000)
-(STEP,) = rebuild_steps([TABLE], Options(), Flavor.MARIADB, {})
+(STEP,) = rebuild_steps([TABLE], Options(), SERVER, {})
 (CHECK,) = check_steps([TABLE], [], Flavor.MARIADB, full=True)
 LASTS = 10.0
 POLLS = 50

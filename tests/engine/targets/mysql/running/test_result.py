@@ -16,13 +16,14 @@ from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.result import GONE, step_result
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.step_execution import StepResult
+from tests.engine.targets.mysql.flavors import SERVER
 
 ITEM = Table(database="shop", name="item", engine="MyISAM")
 OPTIONS = Options()
 STEPS = {
-    Operation.ANALYZE: analyze_steps([ITEM], OPTIONS, Flavor.MARIADB, {}, {})[0],
+    Operation.ANALYZE: analyze_steps([ITEM], OPTIONS, SERVER, {}, {})[0],
     Operation.CHECK: check_steps([ITEM], [], Flavor.MARIADB, full=True)[0],
-    Operation.REPAIR: repair_steps([ITEM], OPTIONS, Flavor.MARIADB, {})[0],
+    Operation.REPAIR: repair_steps([ITEM], OPTIONS, SERVER, {})[0],
 }
 INTERRUPTED = ("Error", "Query execution was interrupted")
 FAILED = ("status", "Operation failed")
@@ -129,7 +130,7 @@ def test_rows_without_their_parent_are_counted(number: int, said: str) -> None:
     ],
 )
 def test_errors_of_a_rebuild(number: int, status: Status, reason: Reason | None) -> None:
-    (step,) = rebuild_steps([Table(database="shop", name="item", engine="InnoDB")], OPTIONS, Flavor.MYSQL, {})
+    (step,) = rebuild_steps([Table(database="shop", name="item", engine="InnoDB")], OPTIONS, SERVER, {})
     answer = Answer(error=pymysql.OperationalError(number, "the server says why"))
     result = step_result(step, answer, {}, waited=5.0, user="joe@%")
     assert (result.status, result.reason) == (status, reason)
