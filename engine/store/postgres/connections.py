@@ -262,6 +262,8 @@ def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
         return StoreUnreachableError(
             what, f"the server has given no connection for {ANSWERS_WITHIN:.0f} s", "see to the server"
         )
+    if error.sqlstate == "DT002":
+        return StoreError(what, "this process was declared dead", "others take over what it ran: start it again")
     if (own := _own_error(error)) is not None:
         return own
     state, text = error.sqlstate or "", _first_line(error)
@@ -289,7 +291,7 @@ def _own_error(error: psycopg.Error) -> DbtendError | OwnershipLostError | None:
     match error.sqlstate:
         case "DT001":
             return DuplicateRequestError(hint, int(detail))
-        case "DT002" | "DT003":
+        case "DT003":
             return OwnershipLostError(_first_line(error))
         case "DT004":
             parent, ordinal = json.loads(detail)
