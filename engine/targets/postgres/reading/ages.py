@@ -31,10 +31,20 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
     SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
 ) AS own (opt)"""
 
+_DATABASE_IS_OLD: Final = " OR ".join(
+    f"{age}(d.{column}) >= least({SOON} * current_setting('{limit}')::int8, {DANGER})"
+    for age, column, limit in (
+        ("age", "datfrozenxid", "autovacuum_freeze_max_age"),
+        ("mxid_age", "datminmxid", "autovacuum_multixact_freeze_max_age"),
+    )
+)
+# No table is older than its database; the limit of one may be lower.
 _OLD: Final = f"""
 SELECT oid, xids, xid_limit, multixacts, multixact_limit, current_setting('vacuum_freeze_min_age')::int8,
     current_setting('vacuum_multixact_freeze_min_age')::int8
-FROM (SELECT c.oid::int8, {AGES} {WITH_OPTIONS} WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't')
+FROM (SELECT c.oid::int8, {AGES} {WITH_OPTIONS} WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+    AND (c.reloptions IS NOT NULL
+        OR (SELECT {_DATABASE_IS_OLD} FROM pg_database AS d WHERE d.datname = current_database())))
     AS one (oid, xids, xid_limit, multixacts, multixact_limit)
 WHERE xids >= least({SOON} * xid_limit, {DANGER}) OR multixacts >= least({SOON} * multixact_limit, {DANGER})
 """
