@@ -45,6 +45,9 @@ class NeedlessIndexes:
 NONE_NEEDLESS: Final = NeedlessIndexes()
 
 _OF_USERS: Final = "i.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)"
+# Of thousands of indexes few share their first key: comparing only these saves most of the time.
+_SHARES_FIRST_KEY: Final = """(x.indrelid, x.indkey[0]) IN (
+        SELECT o.indrelid, o.indkey[0] FROM pg_index AS o GROUP BY 1, 2 HAVING count(*) > 1)"""
 # A unique index is replaced by none that lets more through: before PostgreSQL 15 NULLs are always distinct. One that
 # belongs to a constraint, that a foreign key refers to, that identifies rows for replication or that is part of a
 # partitioned index is not to be dropped at all.
@@ -59,7 +62,7 @@ WITH each AS (
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
     CROSS JOIN LATERAL (SELECT x.indisreplident OR i.relispartition
         OR x.indexrelid IN (SELECT k.conindid FROM pg_constraint AS k)) AS one (is_needed)
-    WHERE x.indisvalid AND i.relkind = 'i' AND {_OF_USERS}),
+    WHERE x.indisvalid AND i.relkind = 'i' AND {_OF_USERS} AND {_SHARES_FIRST_KEY}),
 found AS (
     SELECT DISTINCT ON (x.indexrelid) x.*, kept.relname AS kept
     FROM each AS x JOIN each AS kept
@@ -80,7 +83,8 @@ WITH each AS (
             x.indoption::int2[]) WITH ORDINALITY AS one WHERE one.ordinality <= x.indnkeyatts
             ORDER BY one.ordinality) AS keys
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_am AS am ON am.oid = i.relam
-    WHERE x.indisvalid AND i.relkind = 'i' AND am.amname = 'btree' AND x.indexprs IS NULL AND {_OF_USERS}),
+    WHERE x.indisvalid AND i.relkind = 'i' AND am.amname = 'btree' AND x.indexprs IS NULL AND {_OF_USERS}
+        AND {_SHARES_FIRST_KEY}),
 found AS (
     SELECT DISTINCT ON (short.indexrelid) short.*, long.relname AS kept
     FROM each AS short JOIN each AS long ON long.indrelid = short.indrelid
