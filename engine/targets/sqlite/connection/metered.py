@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiosqlite
@@ -52,6 +54,15 @@ class MeteredConnection:
 
     async def close(self) -> None:
         await statement.close(self.aio)
+
+    @asynccontextmanager
+    async def uncounted(self) -> AsyncIterator[None]:
+        """While inside, opcodes are not counted, and statements do not wait for other threads of Python to do so."""
+        await self.aio.set_progress_handler(None, 0)  # type: ignore[arg-type]
+        try:
+            yield
+        finally:
+            await self.aio.set_progress_handler(self._count, OPCODES_A_TICK)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         if not self._counts:

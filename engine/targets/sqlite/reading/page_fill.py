@@ -211,8 +211,8 @@ def leaf_cells(page: bytes, usable: int) -> Sequence[int] | None:
             return None
         block = following
     ends = sorted([*starts, *blocks, usable])
-    after = dict(pairwise(ends))
-    lengths = [after.get(start, usable) - start + 2 for start in starts]
+    after = dict(pairwise([*ends, usable]))
+    lengths = [after[start] - start + 2 for start in starts]
     return lengths if sum(lengths) <= usable - LEAF_HEADER else None
 
 
@@ -244,8 +244,8 @@ def _on_a_page(room: int, cells: Sequence[int]) -> float:
 def _large_packed(stretches: Iterator[bytes], usable: int) -> float:
     """The share of pages with large rows that remains when they are packed. A row that is on the next page because it
     did not fit stays there."""
-    found = (leaf_cells(page, usable) for page in stretches)
-    large = [cells for cells in found if cells and len(cells) <= _FEW]
+    found = (leaf_cells(page, usable) for page in stretches if 0 < _HEADER.unpack_from(page)[2] <= _FEW)
+    large = [cells for cells in found if cells]
     return _filled(chain.from_iterable(large), usable - LEAF_HEADER) / len(large) if large else 1.0
 
 

@@ -38,6 +38,7 @@ _LOOKED_AT: Final = 3
 """Pages of a level that say what it is, as one may be damaged."""
 _LOCK_BYTE: Final = 0x40000000
 _LEADING_HEADER: Final = 12
+_CHILD: Final = struct.Struct(">I").unpack_from
 _DEEPEST: Final = 20
 _LEAF, _LEADS = 1, 2
 """What a page is; a free page is as a leaf of another table, and 0 is a page of a long value, or unknown."""
@@ -88,9 +89,9 @@ def map_of(
     trees = Trees(file, free)
     found = [trees.below(root.page, give_up) for root in roots]
     for number, (root, tree) in enumerate(zip(roots, found, strict=True)):
-        owners.update(dict.fromkeys(wanted.intersection(tree.leaves), number))
-        owners.update(dict.fromkeys(wanted.intersection(tree.leading), number))
-        leaves.update(wanted.intersection(tree.leaves))
+        of_tree = wanted.intersection(tree.leaves)
+        leaves.update(of_tree)
+        owners.update(dict.fromkeys(of_tree.union(wanted.intersection(tree.leading)), number))
         damaged.update(tree.damaged)
         jumped = trees.out_of_order(tree, give_up)
         out_of_order.update(wanted.intersection(jumped))
@@ -216,8 +217,9 @@ class Trees:
     def below(self, root: int, give_up: float) -> Tree:
         """The tree of a table or index; all its leaves are equally far from its first page."""
         level, leading, damaged = [root] if 0 < root <= self._file.number else [], list[int](), list[int]()
+        seen = self._kinds
         for page in level:
-            self._kinds[page] = _LEAF
+            seen[page] = _LEAF
         for _ in range(_DEEPEST):
             if time.monotonic() > give_up:  # of very many tables, too, none is read any more
                 break
@@ -234,8 +236,8 @@ class Trees:
                 if not children:
                     damaged.append(page)
                 for child in children:
-                    if not self._kinds[child]:  # only in a damaged file a page is led to again
-                        self._kinds[child] = _LEAF
+                    if not seen[child]:  # only in a damaged file a page is led to again
+                        seen[child] = _LEAF
                         following.append(child)
             level = following
         return self._tree([], leading, damaged, is_whole=False)
@@ -249,11 +251,13 @@ class Trees:
         """The leaf pages that do not follow the one with the rows or entries before theirs: call it when all trees are
         known. Pages that lead to leaves, and the long values of its own rows, may lie between."""
         jumps, beside_others = list[int](), list[tuple[int, int]]()
+        find = self._kinds.find
         for before, after in pairwise(tree.leaves):
-            between = after - before - 1
-            if between and (between < 0 or self._kinds.find(_LEAF, before + 1, after) >= 0):
+            if after == before + 1:
+                continue
+            if after < before or find(_LEAF, before + 1, after) >= 0:
                 jumps.append(after)
-            elif between and self._kinds.count(_LEADS, before + 1, after) < between:
+            elif self._kinds.count(_LEADS, before + 1, after) < after - before - 1:
                 beside_others.append((before, after))
         sample = beside_others[:: len(beside_others) // _SAMPLED + 1]
         own = sum(time.monotonic() < give_up and self._are_its_own(*pair) for pair in sample)
@@ -312,10 +316,12 @@ def _children(file: FilePages, number: int) -> list[int]:
             return []
         cells, last = struct.unpack_from(">H", page, start + 3)[0], struct.unpack_from(">I", page, start + 8)[0]
         at = struct.unpack_from(f">{cells}H", page, start + _LEADING_HEADER)
-        children = [int.from_bytes(page[cell : cell + 4], "big") for cell in at]
+        children = [_CHILD(page, cell)[0] for cell in at]
+        children.append(last)
     except ERRORS_OF_DAMAGE:
         return []
-    return [child for child in (*children, last) if 0 < child <= file.number]
+    is_sound = min(children) > 0 and max(children) <= file.number
+    return children if is_sound else [child for child in children if 0 < child <= file.number]
 
 
 def _fills(file: FilePages, pages: Sequence[int | None], give_up: float) -> list[float | None]:

@@ -141,7 +141,8 @@ class SqliteOperation:
                 check_writable(self._path)
             if step.method not in AFTER_COPY:
                 self._opened.require()
-            await self._layout.before_step()
+            if step.method is not Method.SWAP:
+                await self._layout.before_step()
             async with self._free_connection(step, context.cancel) as connection:
                 await connection.set_up(step.settings)
                 if step.read_ahead:
@@ -182,6 +183,7 @@ class SqliteOperation:
             lock=self._lock,
             blockers=self._blockers,
             lock_timeout=timeout,
+            layout=self._layout,
             copy=self._copy,
             as_copied=self._as_copied,
             contents=self._contents,

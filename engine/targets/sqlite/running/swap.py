@@ -82,7 +82,11 @@ async def swap(work: Work) -> StepResult:
         return _busy(f"no process can be started ({error.strerror})")
     try:
         begin = time.monotonic()
-        async with work.progress_reports():
+        async with (
+            work.progress_reports(),
+            work.connection.uncounted(),  # else it would wait for Python, which maps the file
+            work.layout.before_exchange(work.connection.aio, old),
+        ):
             await work.run_vacuum()
         share = share_before_exchange(work.step)
         left = (time.monotonic() - begin) * (1 - share) / share
@@ -159,7 +163,7 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> tuple[str, tuple[str,
     """Returns why the copy differs or is damaged, "" if it is sound, and warnings about what is not compared."""
     copy.require()
     uri = connection_uri(copy.path, writing=False)
-    connection = await MeteredConnection.open(uri, statement.LockWait(work.lock_timeout, work.cancel))
+    connection = await MeteredConnection.open(uri, statement.LockWait(work.lock_timeout, work.cancel), counts=False)
     try:
         await connection.set_up((f"PRAGMA main.mmap_size = {os.stat(copy.path).st_size}",))  # noqa: PTH116
 
@@ -171,7 +175,8 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> tuple[str, tuple[str,
         look = partial(contents_of, is_cancelled=work.cancel.is_set) if work.step.compared else row_counts
         counting = asyncio.ensure_future(statement.run_by(work.connection.aio, look, work.cancel))
         try:
-            problem = await _unsound(connection, work)
+            async with work.layout.of_copy(connection.aio, *descriptors_of(copy.numbers)):
+                problem = await _unsound(connection, work)
         finally:
             await asyncio.wait({counting})
             counting.exception()  # retrieved here, so that asyncio does not report it as lost
@@ -253,6 +258,7 @@ async def _exchanged(
             await work.lock.take(0.0, lambda _: None)
         return _not_exchanged(answer)
     work.opened.follow(copy.numbers)
+    work.layout.exchanged()
     warnings = (answer["warning"],) if answer and answer["warning"] else ()
     return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
 

@@ -19,6 +19,7 @@ from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.renumbering import find_renumbering
 from engine.targets.sqlite.running.check_findings import Findings
+from engine.targets.sqlite.running.layout import Layout
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.old_backups import NewBackup
@@ -40,6 +41,7 @@ class Work:
     lock: TargetLock
     blockers: BlockerFinder
     lock_timeout: float
+    layout: Layout
     findings: Findings | None = None
     """The result of a check."""
     copy: UnfinishedCopy | None = None

@@ -23,7 +23,7 @@ else:
     ctypes = lazy("ctypes", "only a write needs it")
 
 _WRITTEN: Final = ("", "-journal", "-wal")
-_INTERVAL: Final = 0.25
+_INTERVAL: Final = 0.05
 _WRITE: Final = 2  # SYNC_FILE_RANGE_WRITE: changed pages that are not being written yet
 
 

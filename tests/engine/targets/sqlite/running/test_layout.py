@@ -11,11 +11,11 @@ import pytest
 from engine.domain.kept_page_map import KeptMaps, kept_maps
 from engine.domain.page_map import NotMapped
 from engine.domain.requests import Operation, Options
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
 from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
 from engine.inspection import inspector
 from engine.targets import resolve
-from engine.targets.sqlite.running import layout
+from engine.targets.sqlite.running import layout, swap
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import statuses
 from tests.engine.targets.stepwise import stepwise
@@ -85,6 +85,30 @@ async def test_nothing_is_kept_twice_that_did_not_change(tmp_path: Path) -> None
     path = make_database(tmp_path / "a.db")
     await facts_after(path, Operation.VACUUM)
     assert not {*MAPS, NOT_MAPPED} & set(await facts_after(path, Operation.VACUUM))
+
+
+async def test_an_exchange_that_is_refused_keeps_no_map_of_its_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap, "_completed", lambda *_: "its owner")
+    target = resolve(str(make_database(tmp_path / "a.db")))
+    async with stepwise(target.connect(lock_timeout=5)) as session:
+        planned = await session.plan(Operation.VACUUM, Options(swap=True))
+        (result,) = [await session.execute(step, StepContext()) for step in planned.steps]
+        assert result.reason is Reason.REFUSED
+        assert not {*MAPS, NOT_MAPPED} & set(await session.planned.facts())
+
+
+async def test_what_follows_an_exchange_is_in_the_map_after(tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TABLE note(body TEXT)")
+        db.execute("CREATE VIRTUAL TABLE search USING fts5(body, content='note', content_rowid='rowid')")
+        db.executemany("INSERT INTO note VALUES (?)", [(f"word{number} " * 30,) for number in range(2000)])
+        db.execute("DELETE FROM note WHERE rowid % 2")
+    maps = maps_in(await facts_after(path, Operation.VACUUM, swap=True, force=True))
+    last = await inspector.page_map(str(path))
+    assert (maps.after.pages, maps.after.free_pages) == (last.pages, last.free_pages)
 
 
 async def test_a_small_file_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
