@@ -93,25 +93,34 @@ async def plan(
     causes = described(await reader.read(lambda _: replicators(reader.path))) if rewrites else ""
     if causes and not options.force:
         return OperationPlan(operation=operation, refused=f"{causes}. Use --force to go on")
-    planned = await _planned(reader, summary, operation, options, past, chosen, shared=shared)
+    planning = _planned(reader, summary, operation, options, past, chosen, shared=shared)
+    if options.sqlite is SqliteLibrary.BUNDLED and operation is Operation.REINDEX:
+        planned, library = await asyncio.gather(planning, asyncio.to_thread(_bundled_library))  # it starts meanwhile
+    else:
+        planned, library = await planning, None
     if causes and planned.steps:
         planned = replace(planned, warnings=(*planned.warnings, causes))
     planned = without_done(planned, options.done_by(operation))
-    if options.sqlite is SqliteLibrary.BUNDLED and operation is Operation.REINDEX and planned.steps:
-        planned = await _by_bundled(reader, planned)
+    if library is not None and planned.steps:
+        planned = await _by_bundled(reader, planned, library)
     planned = _with_settings(planned, chosen, summary, options)
     needs_space = any(step.needs for step in planned.steps)
     return await reader.read(lambda _: _with_space(planned, options)) if needs_space else planned
 
 
-async def _by_bundled(reader: Reader, plan: OperationPlan) -> OperationPlan:
+def _bundled_library() -> bundled.Library | str:
+    """The library, or why it cannot be used, as text."""
     if not bundled.is_installed():
-        return OperationPlan(operation=plan.operation, refused=libraries.NOT_INSTALLED)
+        return libraries.NOT_INSTALLED
     try:
-        library = await asyncio.to_thread(bundled.bundled_library)
+        return bundled.bundled_library()
     except OSError as error:
-        why = f"the bundled SQLite does not start: {error.strerror}"
-        return OperationPlan(operation=plan.operation, refused=f"{why}. Leave out --sqlite")
+        return f"the bundled SQLite does not start: {error.strerror}. Leave out --sqlite"
+
+
+async def _by_bundled(reader: Reader, plan: OperationPlan, library: bundled.Library | str) -> OperationPlan:
+    if isinstance(library, str):
+        return OperationPlan(operation=plan.operation, refused=library)
     ((version, synchronous, overwrites),) = await reader.rows(libraries.SYSTEM_LIBRARY)
     return libraries.by_bundled(
         plan,

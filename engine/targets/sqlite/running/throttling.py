@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Final
 
 from engine.system.lock_holders import format_holders, holders
 from engine.system.mounts import is_local_and_unlayered
 from engine.targets.sqlite.connection import bundled
-from engine.targets.sqlite.system.openers import is_only_opener, openers
+from engine.targets.sqlite.system.openers import is_only_opener, lock_holder, openers
 from engine.targets.sqlite.system.page_cache import descriptors
 from engine.targets.waits import first_of
 
@@ -31,10 +31,10 @@ class Contention(Enum):
 
 def contention(path: str) -> Contention:
     """Who else has the database open, which this process has open. Takes a few milliseconds at most."""
-    if _is_alone(path):
+    open_here, ours = descriptors(path), bundled.processes()
+    if _is_alone(path, open_here):
         return Contention.ALONE
-    ours = bundled.processes()
-    if any(holder.pid not in ours for holder in holders(path) or ()):
+    if _others_hold_locks(path, open_here, ours):
         return Contention.OTHERS
     if ours:  # the kernel vouches for none, and to look at all processes takes as long as many a step
         return Contention.UNKNOWN
@@ -49,13 +49,19 @@ def contention(path: str) -> Contention:
 
 def in_use(path: str) -> str:
     """The other processes that hold locks on the database, which this process has open, as text; "" if none."""
-    return "" if _is_alone(path) else format_holders(holders(path) or ())
+    return "" if _is_alone(path, descriptors(path)) else format_holders(holders(path) or ())
 
 
-def _is_alone(path: str) -> bool:
+def _is_alone(path: str, open_here: Sequence[int]) -> bool:
     """False on network mounts and in layers of a container: this kernel does not see other openers there."""
-    ours = descriptors(path)
-    return len(ours) == 1 and is_local_and_unlayered(path) and is_only_opener(ours[0])
+    return len(open_here) == 1 and is_local_and_unlayered(path) and is_only_opener(open_here[0])
+
+
+def _others_hold_locks(path: str, open_here: Sequence[int], ours: Set[int]) -> bool:
+    with suppress(OSError):  # closed since
+        if open_here and (holder := lock_holder(open_here[0])) not in ours:
+            return holder is not None
+    return any(holder.pid not in ours for holder in holders(path) or ())
 
 
 class Throttle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +17,10 @@ from engine.system.paths import real_path
 if sys.platform == "linux":
     import fcntl
 
+_FLOCK: Final = struct.Struct("hhqqi")
+"""`struct flock`: kind of lock, from where it is counted, first byte, length, process."""
+_LOCK_BYTES: Final = 0x40000000, 512
+"""The first of the bytes that SQLite locks in a database, and how many there are."""
 _FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"  # a constant of the kernel
 
 
@@ -79,6 +84,17 @@ def is_open_elsewhere(descriptor: int) -> bool | None:
         return None
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+def lock_holder(descriptor: int) -> int | None:
+    """A process other than this one that holds locks of SQLite on an open database; None if there is none.
+
+    The kernel answers at once; /proc/locks, which names all of them, takes it up to 20 ms. Only on Linux.
+    Raises OSError if the descriptor is closed.
+    """
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, *_LOCK_BYTES, 0)
+    kind, *_, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    return None if kind == fcntl.F_UNLCK else int(pid)
 
 
 def _opened_by(pid: int, files: Mapping[str, os.stat_result]) -> set[str] | None:

@@ -273,9 +273,10 @@ async def test_the_lock_of_the_attempt_and_the_locks_of_the_worker_stay(tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who has a file open")
-async def test_its_own_process_is_no_other_that_wants_the_database(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+async def test_its_own_process_is_no_other_that_wants_the_database(tmp_path: Path, mode: str) -> None:
     """Else a pause would follow each step that took long enough."""
-    path = make_database(tmp_path / "a.db", rows=200)
+    path = make_database(tmp_path / "a.db", rows=200, journal_mode=mode)
     async with connected(path) as (session, _):
         planned = await session.plan(Operation.REINDEX, Options(sqlite=BUNDLED))
         assert (await execute(session, planned.steps[0])).status is Status.COMPLETED

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.system.lock_holders import is_locked
-from engine.targets.sqlite.system.openers import is_only_opener, openers
+from engine.targets.sqlite.system.openers import is_only_opener, lock_holder, openers
 from engine.targets.sqlite.system.page_cache import descriptors
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import make_database
@@ -44,6 +44,30 @@ def test_a_file_of_the_same_name_is_another_file(tmp_path: Path) -> None:
     with another_process(path, "SELECT count(*) FROM item") as pid:
         assert pids(other) == ()
         assert pids(link) == (pid,)
+
+
+@pytest.mark.parametrize("statement", ["SELECT * FROM item", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+def test_the_kernel_names_a_process_that_holds_locks_and_not_this_one(
+    tmp_path: Path, journal_mode: str, statement: str
+) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, journal_mode=journal_mode)
+    with closing(sqlite3.connect(path, isolation_level=None)) as ours:
+        ours.execute("SELECT count(*) FROM item").fetchall()
+        (descriptor,) = descriptors(str(path))
+        with another_process(path, statement) as pid:
+            assert lock_holder(descriptor) == pid
+        ours.execute("BEGIN IMMEDIATE")
+        assert lock_holder(descriptor) is None
+
+
+def test_an_open_database_without_locks_has_no_holder(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20)
+    with closing(sqlite3.connect(path)) as ours:
+        ours.execute("SELECT count(*) FROM item").fetchall()
+        (descriptor,) = descriptors(str(path))
+        with another_process(path, "SELECT count(*) FROM item"):
+            assert lock_holder(descriptor) is None
 
 
 def test_an_answer_is_complete_only_where_every_process_can_be_looked_into(tmp_path: Path) -> None:
