@@ -77,13 +77,17 @@ def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
 
 def is_local(path: str) -> bool:
     """Whether the file is certainly on a local disk or in memory: other machines cannot change it."""
-    kind = _kind(path)
-    return kind is not None and _OF_OTHER_MACHINES.fullmatch(kind) is None
+    return _is_local(_kind(path))
 
 
 def is_local_and_unlayered(path: str) -> bool:
     """Whether it is local and not on a layered file system: then the kernel knows all processes that have it open."""
-    return is_local(path) and _LAYERED.fullmatch(_kind(path) or "") is None
+    kind = _kind(path)
+    return _is_local(kind) and _LAYERED.fullmatch(kind or "") is None
+
+
+def _is_local(kind: str | None) -> bool:
+    return kind is not None and _OF_OTHER_MACHINES.fullmatch(kind) is None
 
 
 def _kind(path: str) -> str | None:

@@ -49,7 +49,10 @@ def contention(path: str) -> Contention:
 
 def in_use(path: str) -> str:
     """The other processes that hold locks on the database, which this process has open, as text; "" if none."""
-    return "" if _is_alone(path, descriptors(path)) else format_holders(holders(path) or ())
+    open_here = descriptors(path)
+    if _is_alone(path, open_here) or not _others_hold_locks(path, open_here, frozenset()):
+        return ""
+    return format_holders(holders(path) or ())
 
 
 def _is_alone(path: str, open_here: Sequence[int]) -> bool:
