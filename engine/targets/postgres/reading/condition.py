@@ -180,7 +180,7 @@ WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
 # A table may have none though it is analyzed: without columns, or where no column is to have any.
 _ANALYZED: Final = """pg_stat_get_last_analyze_time(c.oid) IS NOT NULL
     OR pg_stat_get_last_autoanalyze_time(c.oid) IS NOT NULL"""
-_STATISTICS: Final = f"(EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid) OR {_ANALYZED})"
+_STATISTICS: Final = f"({_ANALYZED} OR EXISTS (SELECT FROM pg_statistic AS st WHERE st.starelid = c.oid))"
 # A role that may not read pg_statistic sees in pg_stats only what it may read: other tables may have statistics, too.
 _STATISTICS_AS_SEEN: Final = f"""({_ANALYZED} OR NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
         SELECT FROM pg_stats AS st

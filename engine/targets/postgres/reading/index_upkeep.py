@@ -34,7 +34,8 @@ class IndexUpkeep:
     """Seconds for which a change may be missing from the file that this was read from; 0 where it was not."""
 
 
-# Only the owner of an index may do it. New rows usually go to the end of a table.
+# Only the owner of an index may do it. New rows usually go to the end of a table. An array leaves out the other kinds
+# before anything else is asked of each index.
 _CANDIDATES: Final = f"""
 SELECT i.oid::int8, am.amname, t.oid::int8, one.pages, CASE WHEN am.amname = 'gin' THEN 0
         ELSE least(pg_stat_get_ins_since_vacuum(t.oid) / greatest(pg_stat_get_live_tuples(t.oid), 1)::float8, 1)
@@ -46,8 +47,9 @@ FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_am AS am O
 JOIN pg_class AS t ON t.oid = x.indrelid
 CROSS JOIN LATERAL (SELECT CASE WHEN am.amname = 'gin' OR NOT ({NOT_LOCKED.replace("{0}", "t")}) THEN t.relpages::int8
     ELSE coalesce(pg_relation_size(t.oid) / current_setting('block_size')::int8, 0) END) AS one (pages)
-WHERE am.amname IN ('gin', 'brin') AND i.relkind = 'i' AND i.relpersistence <> 't' AND x.indisvalid
-    AND pg_has_role(i.relowner, 'USAGE') AND NOT pg_is_in_recovery() AND NOT EXISTS (
+WHERE i.relam = ANY (ARRAY(SELECT oid FROM pg_am WHERE amname IN ('gin', 'brin')))
+    AND i.relkind = 'i' AND i.relpersistence <> 't' AND x.indisvalid AND pg_has_role(i.relowner, 'USAGE')
+    AND NOT pg_is_in_recovery() AND NOT EXISTS (
         SELECT FROM unnest(i.reloptions) AS o
         WHERE o IN ('fastupdate=off', 'fastupdate=false', 'autosummarize=on', 'autosummarize=true'))
 ORDER BY i.relpages DESC
