@@ -117,6 +117,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         self._replicas = replicas
         self._monitor = Monitor(reader)
         self._sizes = Sizes(reader)
+        self._to_run = {step.command for step in plan.steps}
         self._stops = StopSignals()
         is_check = plan.operation is Operation.CHECK
         self._checks = Checks(options.check_level, len(plan.steps), reader.server.recovers) if is_check else None
@@ -208,6 +209,9 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
                 answer = await statement.run(pooled.connection, command, self._reader, *stops)
         finally:
             self._monitor.unwatch(number)
+            self._to_run.discard(step.command)
+            if not self._to_run:
+                self._sizes.is_last.set()
         course = watched.progress.course(time.monotonic())
         if was_interrupted(answer) and not await pooled.answers():  # MySQL, when it shuts down
             answer = Answer(error=pymysql.OperationalError(CONNECTION_LOST, "the server ended the connection"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -13,7 +14,7 @@ from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 
 _REST: Final = 9.0
-"""The pause after a query, by its own duration: it takes a tenth of the time at most."""
+"""The pause after a query, by its own duration: so queries take a tenth of the time at most."""
 
 _Sizes = Mapping[str, int] | None
 
@@ -21,14 +22,17 @@ _Sizes = Mapping[str, int] | None
 class Sizes:
     """Asks for the files of all tables at once: the server looks at each file for one table, too.
 
-    One query answers all who ask before it begins, and there is one at a time.
+    One query answers all who ask before it begins, and there is one at a time, with a pause after it while more steps
+    are to come.
     """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._turn = asyncio.Lock()
         self._begins_at = 0.0
-        """When the next query may begin, at the earliest."""
+        """When the pause after the last query ends."""
+        self.is_last = asyncio.Event()
+        """Set when the last step has run: there is no pause any more."""
         self._next: asyncio.Task[_Sizes] | None = None
         """A query that has not begun."""
         self._tasks: set[asyncio.Task[_Sizes]] = set()
@@ -49,7 +53,8 @@ class Sizes:
 
     async def _ask(self) -> _Sizes:
         async with self._turn:
-            await asyncio.sleep(self._begins_at - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.is_last.wait(), self._begins_at - time.monotonic())
             self._next, began = None, time.monotonic()
             try:
                 return await table_sizes(self._reader)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from engine import Operation
+from engine.domain.requests import Options
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import tables
+from engine.targets.mysql.running import sizes as sizes_of_steps
 from engine.targets.mysql.running.sizes import Sizes
+from engine.targets.step_execution import StepContext
+from tests.engine.targets.mysql.a_session import filled
 from tests.engine.targets.mysql.looking import looking
+from tests.engine.targets.server_session import connected
 from tests.mysql_databases import MySqlDatabase
 
 
@@ -28,3 +36,18 @@ async def test_one_query_answers_all_steps_that_have_ended(database: MySqlDataba
         await sizes.end()
     on_disk = {path.stem: path.stat().st_size for path in (database.server.data / database.name).glob("*.ibd")}
     assert dict(zip((table.name for table in found), told, strict=True)) == on_disk
+
+
+async def test_the_last_step_does_not_wait_for_the_pause_after_a_query(
+    database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes_of_steps, "_REST", 1e9)
+    for name in ("first", "second", "third"):
+        filled(database, name)
+    async with connected(database.url) as session, asyncio.timeout(60):
+        planned = await session.plan(Operation.REBUILD, Options())
+        first, second, third = planned.steps
+        results = [await session.execute(first, StepContext())]
+        waits = asyncio.create_task(session.execute(second, StepContext()))
+        results += [await session.execute(third, StepContext()), await waits]
+    assert all("size" in (result.effect or {}) for result in results)
