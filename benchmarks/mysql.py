@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -208,12 +208,13 @@ def settle(bench: Bench) -> None:
             time.sleep(0.2)
 
 
-async def progress(bench: Bench, *, small: bool) -> None:
+async def progress(bench: Bench, jobs: int, *, small: bool) -> None:
     sizes = [rows * bench.scale for rows in (SMALL_LARGE if small else LARGE)]
     with bench.server.admin(within=60) as admin, admin.cursor() as cursor:
-        cursor.execute("CREATE DATABASE large")
+        cursor.execute("CREATE DATABASE IF NOT EXISTS large")
     make_large(bench, sizes)
-    for name, (operation, options) in WATCHED.items():
+    for name, (operation, watched) in WATCHED.items():
+        options = replace(watched, jobs=jobs)
         runs: list[list[PastJob]] = [[] for _ in range(EARLIER)]
         for _ in range(bench.rounds):
             with tempfile.TemporaryDirectory(prefix="dbtend-bench-") as directory:
@@ -227,7 +228,7 @@ async def progress(bench: Bench, *, small: bool) -> None:
             off = sorted(run.points_off for run in found if run.reported)
             left = sorted(run.left_off for run in found if run.left_off is not None)
             print(
-                f"{name:10} with {earlier} earlier: {median(run.whole for run in found):5.1f} s"
+                f"{name:10} {jobs} at once, with {earlier} earlier: {median(run.whole for run in found):5.1f} s"
                 f" | percent {_spread(off, 'points')} | time left {_spread(left, '% of the whole')}"
                 f" | {len(found)} runs",
                 flush=True,
@@ -242,12 +243,13 @@ async def measure(bench: Bench, parts: Sequence[str], jobs: Sequence[int], *, sm
     known = cases(small=small)
     for part in parts:
         if part in known:
-            for number in jobs:
+            for number in jobs or (1, 2, 4):
                 await compare(bench, known[part], number)
         elif part == "advice":
             await advice(bench, known["needed"].content)
         else:
-            await progress(bench, small=small)
+            for number in jobs or (1,):
+                await progress(bench, number, small=small)
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -257,7 +259,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         prog="python -m benchmarks.mysql", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all where none is named")
-    parser.add_argument("--jobs", type=int, action="append", help="steps at once; may be repeated (1, 2 and 4)")
+    parser.add_argument("--jobs", type=int, action="append", help="steps at once; may be repeated (1 2 4; progress 1)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--small", action="store_true", help="smaller tables, and fewer")
     parser.add_argument("--scale", type=int, default=1, help="of progress: so many times the rows")
@@ -278,7 +280,7 @@ def main(arguments: Sequence[str] = ()) -> None:
             measure(
                 bench,
                 options.parts or (["advice", "progress"] if options.mysql else parts),
-                options.jobs or [1, 2, 4],
+                options.jobs or (),
                 small=options.small,
             )
         )

@@ -17,7 +17,7 @@ Course = tuple[int, ...]
 """The count for a million rows at each twentieth of the time of a run; empty: not known."""
 _A_MILLION: Final = 1_000_000
 POINTS: Final = 20
-SHORTEST: Final = 1.0
+SHORTEST: Final = 0.3
 """Seconds: of a shorter run too little was seen."""
 _MOST_SEEN: Final = 512
 """Of the counts of a long run every second one is dropped, again and again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Final
@@ -19,6 +19,7 @@ from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import connections, operation_specs, planner
+from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.disks import with_sizes
 from engine.targets.mysql.reading.facts import facts, storage_engines
 from engine.targets.mysql.reading.reader import Reader
@@ -28,7 +29,7 @@ from engine.targets.mysql.running import orphan_cleanup, throttling
 from engine.targets.mysql.running.operation import MySqlOperation
 from engine.targets.mysql.running.target_lock import TargetLock
 from engine.targets.operation_specs import TargetInfo, damage_warnings, operation_infos
-from engine.targets.plans import OperationPlan, without_done
+from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.protocol import Recovery
 from engine.targets.server_target import ServerSession
 from engine.targets.step_execution import StepContext
@@ -133,9 +134,11 @@ class MySqlSession(ServerSession[Connection, Server]):
             Operation.REBUILD: {name: need.reason for name, need in found.rebuild.items()},
         }
         unknown = [CHANGES_ARE_LOCKED if condition.changes_are_locked else "", locked_text(condition)]
-        return await planner.plan_needed(
+        planned = await planner.plan_needed(
             self._reader, options, condition.tables, reasons, past.turns, tuple(filter(None, unknown))
         )
+        gains = {name: need.gain for name, need in found.rebuild.items()}
+        return replace(planned, steps=tuple(_with_gain(step, gains) for step in planned.steps))
 
     async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
         recovers = self._reader.server.recovers
@@ -156,3 +159,10 @@ class MySqlSession(ServerSession[Connection, Server]):
             is_well = all(is_well for _, is_well in repaired)
             return Recovery(unfinished=unfinished, found=found, is_well=is_well, is_damaged=not is_well)
         return Recovery(unfinished=unfinished, found="nothing of it runs any more", is_well=True)
+
+
+def _with_gain(step: PlannedStep, gains: Mapping[str, int]) -> PlannedStep:
+    """`gains`: of rebuilds, by the name of the table."""
+    if isinstance(step, MySqlStep) and step.method is Method.REBUILD and step.table is not None:
+        return replace(step, gain=gains.get(step.table.name, 0))
+    return step

@@ -41,6 +41,8 @@ class MySqlStep(PlannedStep):
     """The other table of a foreign key."""
     in_total_order: bool = False
     """Whether all nodes of a Galera cluster run it at the same place among their changes: then it cannot be stopped."""
+    gain: int = 0
+    """Of REBUILD: bytes that it is expected to give back, if the advice asks for it."""
     with_helper: bool = False
     """Of PURGE_UNDO: whether it makes a tablespace that transactions use meanwhile, and drops it."""
 

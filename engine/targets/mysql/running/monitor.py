@@ -81,6 +81,12 @@ class Watched(WatchedCommand):
     waits_since: float | None = None
     """When it was first seen to wait for the lock that it waits for now; None: it does not wait."""
 
+    def used(self, thread: int) -> int | None:
+        """Milliseconds of a processor that its thread has used. `thread`: of the server; 0: not known."""
+        if self.server_process is None or thread <= 0:
+            return None
+        return milliseconds_of_thread(self.server_process, thread)
+
     @property
     def is_at_work(self) -> bool:
         """Whether it had its lock at the last look."""
@@ -128,14 +134,12 @@ class Monitor(CommandMonitor[Watched]):
                 raise
             self._query = _PLAIN
             return
-        files = await self._files()
-        for number, command, *seen, thread in rows:
-            watched = self.watched.get(number)
-            if watched is None or command not in {"Query", "Execute"}:
-                continue
-            is_seen = watched.server_process is not None and thread > 0
-            used = milliseconds_of_thread(watched.server_process or 0, thread) if is_seen else None
-            await self._update(watched, replace(Seen(*seen, *files.get(number, ())), used=used))
+        running = [row for row in rows if row[0] in self.watched and row[1] in {"Query", "Execute"}]
+        seen = {number: Seen(*shown) for number, _, *shown, _ in running}
+        seen |= await self._with_files(seen)
+        for number, *_, thread in running:
+            if (watched := self.watched.get(number)) is not None:
+                await self._update(watched, replace(seen[number], used=watched.used(thread)))
 
     async def _poll_without_disk(self) -> None:
         """The server has no room for the temporary table that a query of the process list takes."""
@@ -148,23 +152,25 @@ class Monitor(CommandMonitor[Watched]):
                 watched.note(seen, now)
                 watched.report(watched.progress.update(seen, now))
 
-    async def _files(self) -> Mapping[int, tuple[int | None, ...]]:
-        """Of rebuilds, by their connection: the bytes of the new files, and of MySQL those of its files for sorting."""
-        rebuilding = {number: one for number, one in self.watched.items() if one.step.method is Method.REBUILD}
+    async def _with_files(self, seen: Mapping[int, Seen]) -> Mapping[int, Seen]:
+        """Those that rebuild, with the bytes of the new files, and of MySQL those of its files for sorting."""
+        rebuilding = {number: self.watched[number] for number in seen}
+        rebuilding = {number: one for number, one in rebuilding.items() if one.step.method is Method.REBUILD}
         if not self._sees_files or not rebuilding:
             return {}
         try:
             if self._reader.server.flavor is Flavor.MARIADB:
                 rows = await self._reader.rows_or_error(_NEW_FILES, row=(str, int))
-                return {int(number, 16): (size,) for number, size in rows}
-            return await self._written(rebuilding)
+                sizes = {int(number, 16): size for number, size in rows}
+                return {number: replace(seen[number], new_file=sizes.get(number)) for number in rebuilding}
+            return await self._written(rebuilding, seen)
         except pymysql.MySQLError as error:
             if lost_connection(error):
                 raise
             self._sees_files = False  # the user may not read them
             return {}
 
-    async def _written(self, rebuilding: Mapping[int, Watched]) -> Mapping[int, tuple[int | None, ...]]:
+    async def _written(self, rebuilding: Mapping[int, Watched], seen: Mapping[int, Seen]) -> Mapping[int, Seen]:
         rows = await self._reader.rows_or_error(_WRITTEN, row=(str, int))
         new = Counter[int]()
         for name, size in rows:
@@ -176,14 +182,18 @@ class Monitor(CommandMonitor[Watched]):
         at_work = {number: one.step.table for number, one in rebuilding.items() if one.step.table and one.is_at_work}
         for number, share in shared(since, at_work).items():
             rebuilding[number].sorted_bytes += share
-        for number, table in at_work.items():
-            watched = rebuilding[number]
-            if new and watched.table_ids is None:
+        for number, watched in rebuilding.items():
+            table = watched.step.table
+            if new and table and watched.table_ids is None and not seen[number].waits_for_lock:
                 watched.table_ids = ()  # the server does not answer while another session has locked a table
                 with contextlib.suppress(TargetError):
                     watched.table_ids = await ids_of_table(self._reader, table.name)
         return {
-            number: (sum(new[file] for file in one.table_ids) if one.table_ids else None, round(one.sorted_bytes))
+            number: replace(
+                seen[number],
+                new_file=sum(new[file] for file in one.table_ids) if one.table_ids else None,
+                sorting=round(one.sorted_bytes),
+            )
             for number, one in rebuilding.items()
         }
 

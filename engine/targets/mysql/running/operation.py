@@ -211,7 +211,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             self._monitor.unwatch(number)
             self._to_run.discard(step.command)
             if not self._to_run:
-                self._sizes.is_last.set()
+                self._sizes.last_has_run.set()
         course = watched.progress.course(time.monotonic())
         if was_interrupted(answer) and not await pooled.answers():  # MySQL, when it shuts down
             answer = Answer(error=pymysql.OperationalError(CONNECTION_LOST, "the server ended the connection"))

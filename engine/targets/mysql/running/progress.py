@@ -62,6 +62,8 @@ class Progress:
         """`began`: by the clock of `update`. `seconds`: that it took before."""
         self._table = step.table
         self._counts_bytes = step.method is Method.REBUILD
+        self._to_write = 0 if step.table is None else min(step.table.used_bytes, step.table.size - step.gain)
+        """Bytes of a rebuild, about."""
         self._seconds = seconds
         rows = 0 if step.table is None else sum(part.rows for part in step.table.parts)
         self._along = AlongCourse(step.past_course, seconds, rows) if step.past_course and seconds and rows else None
@@ -106,9 +108,9 @@ class Progress:
         return with_history(self._modelled(seen, count), self._worked, REPORT_AGE, self._seconds)
 
     def _modelled(self, seen: Seen, count: int | None) -> float | None:
-        if self._counts_bytes and count is not None and self._table is not None and self._table.used_bytes:
+        if self._counts_bytes and count is not None and self._table is not None and self._to_write:
             sorting = sorted_bytes(self._table.index_bytes) if seen.sorting is not None else 0
-            return approach_end(count / (self._table.used_bytes + sorting))
+            return approach_end(count / (self._to_write + sorting))
         if seen.stage:
             return _COPYING * seen.stage_percent / 100 if seen.stage == 1 else _COPYING
         return None

@@ -31,7 +31,7 @@ class Sizes:
         self._turn = asyncio.Lock()
         self._begins_at = 0.0
         """When the pause after the last query ends."""
-        self.is_last = asyncio.Event()
+        self.last_has_run = asyncio.Event()
         """Set when the last step has run: there is no pause any more."""
         self._next: asyncio.Task[_Sizes] | None = None
         """A query that has not begun."""
@@ -54,7 +54,7 @@ class Sizes:
     async def _ask(self) -> _Sizes:
         async with self._turn:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.is_last.wait(), self._begins_at - time.monotonic())
+                await asyncio.wait_for(self.last_has_run.wait(), self._begins_at - time.monotonic())
             self._next, began = None, time.monotonic()
             try:
                 return await table_sizes(self._reader)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.running.monitor import Waiter, Watched, is_behind
+from engine.domain.requests import Options
+from engine.targets.mysql.planning.operation_steps import rebuild_steps
+from engine.targets.mysql.reading.tables import Table, tables
+from engine.targets.mysql.running.monitor import Monitor, Waiter, Watched, is_behind
 from engine.targets.mysql.running.progress import Progress, Seen
+from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.mysql.running.test_progress import STEP
+from tests.engine.targets.server_session import Told
+from tests.mysql_databases import MySqlDatabase
 
 ITEM = Table(database="shop", name="item", engine="InnoDB")
 HERE, ELSEWHERE = True, False
@@ -44,3 +52,25 @@ def test_a_command_that_still_waits_for_its_lock_has_not_begun() -> None:
         watched.note(Seen(state=state), 1.0)
         found.append((watched.has_begun, watched.only_waited))
     assert found == [(False, True), (True, False), (True, False)]
+
+
+async def test_the_first_look_at_a_rebuild_sees_its_new_file(database: MySqlDatabase) -> None:
+    filled(database, "item", 60_000)
+    async with looking(database.url) as reader:
+        (step,) = rebuild_steps(await tables(reader), Options(), reader.server, {})
+        told = Told()
+        while not told.all:  # until it was still at work when it was looked at
+            with database.session() as other, other.cursor() as cursor:
+                cursor.execute("SELECT CONNECTION_ID()")
+                ((number,),) = cursor.fetchall()
+                rebuilding = asyncio.create_task(asyncio.to_thread(cursor.execute, step.command))
+                shown = f"FROM information_schema.processlist WHERE id = {number} AND state LIKE 'alter%table%'"
+                while not (rebuilding.done() or database.value(f"SELECT COUNT(*) {shown}")):
+                    await asyncio.sleep(0.01)
+                monitor = Monitor(reader)
+                monitor.watched[number] = Watched(
+                    step=step, progress=Progress(step, began=0.0, seconds=None), report=told
+                )
+                await monitor.poll()
+                await rebuilding
+    assert told.all[0].fraction

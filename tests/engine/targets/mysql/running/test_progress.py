@@ -13,7 +13,7 @@ from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.operation_steps import check_steps, rebuild_steps
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.running.progress import DISK_IS_FULL, Progress, Seen, shared
+from engine.targets.mysql.running.progress import DISK_IS_FULL, REPORT_AGE, Progress, Seen, shared
 from tests.engine.targets.mysql.flavors import SERVER
 
 SIZE = 264_000_000
@@ -102,6 +102,38 @@ def test_with_a_history_progress_is_close_where_the_table_has_grown_or_shrunk_si
     assert mean_error(fractions(seen, LASTS, grown)) <= 0.05
     shrunk = replace(half, past_course=course(seen, whole))
     assert mean_error(fractions(seen_of_half, LASTS, shrunk)) <= 0.05
+
+
+RECORDED = replace(TABLE, rows=148_708, data_bytes=47_120_384, index_bytes=10_551_296)
+MB = 1024 * 1024
+QUICK = ((0.34, {0.20: 24}), (0.45, {0.21: 16, 0.42: 36}), (0.56, {0.21: 18, 0.42: 27}))
+SLOW = (
+    (1.04, {0.20: 9, 0.41: 16, 0.61: 18, 0.82: 24}),
+    (1.12, {0.21: 9, 0.42: 16, 0.63: 20, 0.84: 24, 1.04: 31}),
+    (1.39, {0.22: 11, 0.43: 16, 0.66: 21, 0.86: 24, 1.08: 27, 1.28: 32}),
+)
+"""Runs of one rebuild on MariaDB, on a busy machine: how long each took, and the MB of its new file over time."""
+
+
+def test_a_run_of_less_than_a_second_helps_the_next_one() -> None:
+    (step,) = rebuild_steps([RECORDED], Options(), SERVER, {})
+    errors = []
+    for before, sizes_before in QUICK:
+        earlier = Progress(step, began=0.0, seconds=None)
+        for at, size in sizes_before.items():
+            earlier.update(Seen(state="altering table", new_file=size * MB), at)
+        with_past = replace(step, past_course=earlier.course(before))
+        for lasts, sizes in SLOW:
+            progress = Progress(with_past, began=0.0, seconds=before)
+            for at, size in sizes.items():
+                told = progress.update(Seen(state="altering table", new_file=size * MB), at).fraction or 0.0
+                errors.append(abs(told - min((at + REPORT_AGE) / lasts, 1.0)))
+    assert sum(errors) / len(errors) <= 0.1
+
+
+def test_a_rebuild_writes_less_by_what_it_gives_back() -> None:
+    halved = [replace(one, new_file=(one.new_file or 0) // 2) for one in of_mariadb()]
+    assert mean_error(fractions(halved, None, replace(STEP, gain=SIZE // 2))) <= 0.12
 
 
 def test_where_the_rows_of_a_table_are_unknown_the_earlier_duration_counts() -> None:
