@@ -54,7 +54,8 @@ class Sizes:
     async def _ask(self) -> _Sizes:
         async with self._turn:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.last_has_run.wait(), self._begins_at - time.monotonic())
+                async with asyncio.timeout(self._begins_at - time.monotonic()):
+                    await self.last_has_run.wait()
             self._next, began = None, time.monotonic()
             try:
                 return await table_sizes(self._reader)

@@ -66,7 +66,7 @@ async def test_the_first_look_at_a_rebuild_sees_its_new_file(database: MySqlData
                 rebuilding = asyncio.create_task(asyncio.to_thread(cursor.execute, step.command))
                 shown = f"FROM information_schema.processlist WHERE id = {number} AND state LIKE 'alter%table%'"
                 while not (rebuilding.done() or database.value(f"SELECT COUNT(*) {shown}")):
-                    await asyncio.sleep(0.01)
+                    await asyncio.wait({rebuilding}, timeout=0.01)
                 monitor = Monitor(reader)
                 monitor.watched[number] = Watched(
                     step=step, progress=Progress(step, began=0.0, seconds=None), report=told
