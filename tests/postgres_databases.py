@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,16 @@ class Database:
             if not other.closed:
                 other.rollback()
 
+    def end_sessions(self, which: str) -> int:
+        """End sessions and wait until their processes are gone. `which`: a condition on pg_stat_activity."""
+        ended = self(f"SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE {which}")
+        give_up = time.monotonic() + 30
+        for pid, _ in ended:
+            while _is_running(pid):
+                assert time.monotonic() < give_up, f"pid {pid} does not end"
+                time.sleep(0.01)
+        return len(ended)
+
     def invalid_indexes(self) -> list[str]:
         query = "SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE NOT indisvalid ORDER BY 1"
         return [name for (name,) in self(query)]
@@ -142,6 +153,16 @@ class Database:
         self(f"ALTER DATABASE {self.name} SET dbtend_test.fast = 'on'")
 
 
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+OUR_SESSIONS = "application_name ~ '^dbtend' AND datname = current_database()"
+"""The sessions of dbtend, as a condition on pg_stat_activity."""
 DIRTY_SHARED = """
 SELECT oid::regclass::text FROM pg_class WHERE relisshared AND relkind = 'r' AND pg_stat_get_dead_tuples(oid) > 0
 """

@@ -92,7 +92,7 @@ async def collect_condition(
         upkeep=upkeep,
         needless=await needless_indexes(reader),
         drifts=drifting,
-        check_obstacle=(await amcheck(reader))[1],
+        check_obstacle=(await amcheck(reader)).obstacle,
         counters_reset_at=reset_at,
         counts_nothing=counts_nothing,
         xid_age=xid_age,
@@ -195,7 +195,7 @@ async def with_damaged_indexes(reader: Reader, condition: Condition, names: Coll
 
 
 async def _activity(reader: Reader, sees_all: bool) -> list[Activity]:
-    query = queries.activity_query(reads_statistics=sees_all)
+    query = queries.activity_query(reader.server.version, reads_statistics=sees_all)
     return [Activity(*row) for row in await reader.rows(query, row=Activity)]
 
 

@@ -14,14 +14,14 @@ from engine.targets.postgres.reading.relations import Index, Table
 
 
 def check_steps(
-    indexes: Iterable[Index], tables: Iterable[Table], extension_schema: str, version: int, *, full: bool
+    indexes: Iterable[Index], tables: Iterable[Table], extension_schema: str, *, full: bool
 ) -> list[PgStep]:
-    """Each B-tree, in full also whether it holds every row of its table; and each table, from PostgreSQL 14 on.
+    """Each table, and each B-tree, in full also whether it holds every row of its table.
 
     TOAST is checked before its table, and a table before its indexes, because each is compared with the one before.
     """
     check, trees = quote(extension_schema), [index for index in indexes if index.method == "btree"]
-    whole = [table for table in tables if not table.is_partitioned] if version >= 140_000 else []
+    whole = [table for table in tables if not table.is_partitioned]
     return [
         *longest_first([_toast_check(table, check) for table in whole if table.toast_pages is not None]),
         *longest_first([_tree_check(index, check, full=full) for index in trees if index.of_toast]),

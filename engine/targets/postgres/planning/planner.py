@@ -409,13 +409,16 @@ async def _repack(
 
 
 async def _check(reader: Reader, options: Options, in_scope: Scope, turns: Turns) -> OperationPlan:
-    schema, obstacle = await amcheck(reader)
-    if obstacle:
-        return OperationPlan(operation=Operation.CHECK, refused=obstacle)
+    extension = await amcheck(reader)
+    if extension.obstacle:
+        return OperationPlan(operation=Operation.CHECK, refused=extension.obstacle)
     indexes = [index for index in in_scope.indexes if index.is_valid]
     full = options.check_level is CheckLevel.FULL
-    steps = check_steps.check_steps(indexes, in_scope.tables, schema, reader.server.version, full=full)
-    return plan_of(Operation.CHECK, steps, reader.server, turns)
+    tables = [] if extension.no_tables else in_scope.tables
+    steps = check_steps.check_steps(indexes, tables, extension.schema, full=full)
+    without = extension.no_tables if in_scope.tables else ""
+    warnings = [without] if without else []
+    return plan_of(Operation.CHECK, steps, reader.server, turns, warnings=warnings, not_needed=without)
 
 
 def leftovers_of(indexes: Sequence[Index]) -> list[Index]:

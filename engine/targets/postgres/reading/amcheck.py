@@ -8,8 +8,9 @@ from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.reading.reader import Reader
 
-_SCHEMA: Final = """
-SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'
+_EXTENSION: Final = """
+SELECT n.nspname, EXISTS (SELECT FROM pg_proc AS p WHERE p.pronamespace = n.oid AND p.proname = 'verify_heapam')
+FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'
 """
 _FORBIDDEN: Final = """
 SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
@@ -18,17 +19,39 @@ WHERE n.nspname = %s AND NOT has_function_privilege(p.oid, 'EXECUTE')
 """
 
 
-async def amcheck(reader: Reader) -> tuple[str, str]:
-    """The schema of the extension, and why the role cannot use it; "" if it can. Raises TargetError."""
-    extension = await reader.rows(_SCHEMA, row=(str,), most=1)
+_CHECKS_TABLES: Final = 140_000
+"""From this version on amcheck can check tables; one that came with the database from an older server cannot yet."""
+
+
+@frozen
+class Amcheck:
+    """The extension, as it is in a database."""
+
+    schema: str = ""
+    obstacle: str = ""
+    """Why the role cannot use it, and what to do; "" if it can."""
+    no_tables: str = ""
+    """Why it checks no tables, and what to do; "" if it does."""
+
+
+async def amcheck(reader: Reader) -> Amcheck:
+    """Raises TargetError."""
+    extension = await reader.rows(_EXTENSION, row=(str, bool), most=1)
     if not extension:
-        return "", "the extension amcheck is not installed in this database. As a superuser: CREATE EXTENSION amcheck;"
-    ((schema,),) = extension
+        why = "the extension amcheck is not installed in this database. As a superuser: CREATE EXTENSION amcheck;"
+        return Amcheck(obstacle=why)
+    ((schema, checks_tables),) = extension
     if forbidden := [function for (function,) in await reader.rows(_FORBIDDEN, [schema], row=(str,))]:
         role = reader.server.user
         command = f"GRANT EXECUTE ON FUNCTION {', '.join(forbidden)} TO {quote(role)};"
-        return schema, f"{role} may not execute the functions of amcheck. As a superuser: {command}"
-    return schema, ""
+        return Amcheck(obstacle=f"{role} may not execute the functions of amcheck. As a superuser: {command}")
+    if checks_tables:
+        return Amcheck(schema)
+    why = "only B-trees are checked, not tables: "
+    if reader.server.version < _CHECKS_TABLES:
+        return Amcheck(schema, no_tables=f"{why}that needs PostgreSQL 14 or newer")
+    older = "the amcheck of this database is that of an older server. As a superuser: ALTER EXTENSION amcheck UPDATE;"
+    return Amcheck(schema, no_tables=why + older)
 
 
 STATISTICS_ARE_IMPORTED: Final = 180_000

@@ -150,7 +150,13 @@ _HAS_ROWS_HERE: Final = """EXISTS (
         WITH RECURSIVE parts (oid) AS (
             SELECT h.inhrelid FROM pg_inherits AS h WHERE h.inhparent = c.oid
             UNION ALL SELECT h.inhrelid FROM pg_inherits AS h JOIN parts ON h.inhparent = parts.oid)
-        SELECT FROM parts JOIN pg_class AS part ON part.oid = parts.oid WHERE part.relkind = 'r')"""
+        SELECT FROM parts JOIN pg_class AS part ON part.oid = parts.oid WHERE part.relkind = 'r'{part has rows})"""
+# Before PostgreSQL 14, the number of rows of a table is 0 until somebody counts them, and of a partitioned one always.
+_ROWS: Final = "c.reltuples::float8"
+_ROWS_BEFORE_14: Final = "(CASE WHEN c.reltuples = 0 AND c.relpages = 0 THEN -1 ELSE c.reltuples END)::float8"
+_PARTITIONED: Final = "c.reltuples >= 0"
+_PART_HAS_ROWS_BEFORE_14: Final = f"""
+            AND (part.reltuples > 0 OR part.relpages = 0 AND {MEASURED_PAGES.replace("{0}", "part")} > 0)"""
 
 # Read by functions: the view of all tables would read the counters of their indexes, too.
 # `least` leaves NULL out: before PostgreSQL 18 there is no greatest limit, and -1 means none.
@@ -162,8 +168,8 @@ SELECT c.oid::int8, coalesce(pg_stat_get_dead_tuples(c.oid), 0), least({_limit("
     coalesce(pg_stat_get_mod_since_analyze(c.oid), 0), {_limit("analyze")},
     {AGES},
     coalesce((opt ->> 'autovacuum_enabled')::bool, true),
-    CASE WHEN c.relkind = 'p' THEN c.reltuples >= 0 OR NOT {_HAS_ROWS_HERE} ELSE {{has_statistics}} END,
-    c.reltuples::float8,
+    CASE WHEN c.relkind = 'p' THEN {{partitioned}} OR NOT {_HAS_ROWS_HERE} ELSE {{has_statistics}} END,
+    {{rows}},
     CASE WHEN c.relpages = 0 AND c.reltuples <= 0 AND c.relkind <> 'p' THEN {_REAL_PAGES} ELSE c.relpages::int8 END
         + {_TOAST_PAGES},
     c.relkind <> 'p'
@@ -203,5 +209,10 @@ INVALID_DATABASES: Final = "SELECT datname::text FROM pg_database WHERE datconnl
 READS_STATISTICS: Final = "SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')"
 
 
-def activity_query(*, reads_statistics: bool) -> str:
-    return ACTIVITY.replace("{has_statistics}", _STATISTICS if reads_statistics else _STATISTICS_AS_SEEN)
+def activity_query(version: int, *, reads_statistics: bool) -> str:
+    has_statistics = _STATISTICS if reads_statistics else _STATISTICS_AS_SEEN
+    rows, partitioned, part_has_rows = _ROWS, _PARTITIONED, ""
+    if version < 140_000:
+        rows, partitioned, part_has_rows = _ROWS_BEFORE_14, has_statistics, _PART_HAS_ROWS_BEFORE_14
+    query = ACTIVITY.replace("{has_statistics}", has_statistics).replace("{partitioned}", partitioned)
+    return query.replace("{rows}", rows).replace("{part has rows}", part_has_rows)

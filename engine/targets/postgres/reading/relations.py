@@ -137,13 +137,18 @@ _MAY: Final = "(current_setting('is_superuser')::bool OR has_table_privilege({}.
 _MAY_BEFORE_17: Final = """(pg_has_role({}.relowner, 'USAGE') OR NOT {}.relisshared
     AND pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE'))"""
 
+# Before PostgreSQL 14, a table that nobody has vacuumed or analyzed has 0 rows by the catalog, later -1.
+_IS_COUNTED: Final = "coalesce(pg_stat_get_live_tuples(c.oid), 0) >= abs(c.reltuples)"
+_IS_COUNTED_BEFORE_14: Final = f"""({_IS_COUNTED} AND (c.relpages > 0 OR pg_stat_get_live_tuples(c.oid) > 0
+        OR coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) IS NOT NULL))"""
+
 TABLES: Final = """
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, {pages c} + coalesce({pages toast}, 0),
     greatest(c.reltuples, 0)::float8, coalesce(own.pages, 0)::int8, coalesce(own.indexes, 0)::int4,
     n.nspname IN ('pg_catalog', 'information_schema'), c.relhassubclass, {may}, own.clustered_by,
     coalesce(pg_stat_get_dead_tuples(c.oid), 0)::int8,
     coalesce(c.relallvisible::float8 / nullif(c.relpages, 0), 0),
-    coalesce(pg_stat_get_live_tuples(c.oid), 0) >= abs(c.reltuples), toast.relpages::int8
+    {is counted}, toast.relpages::int8
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
 LEFT JOIN (
@@ -201,6 +206,7 @@ def tables_query(version: int, *, some: bool = False, measured: bool = False, fo
     own, these = (f"{column} = ANY (%(oids)s::oid[])" if some else "true" for column in ("x.indrelid", "c.oid"))
     query = _with_pages(TABLES, measured=measured).replace("{kinds}", "'f'" if foreign else "'r', 'm', 'p'")
     query = query.replace("{of pg_repack}", _OF_PG_REPACK.format("n", "c"))
+    query = query.replace("{is counted}", _IS_COUNTED if version >= 140_000 else _IS_COUNTED_BEFORE_14)
     return query.replace("{may}", _may(version, "c")).replace("{own}", own).replace("{these}", these)
 
 

@@ -25,7 +25,7 @@ from tests.engine.targets.postgres.test_cancel import a_step
 from tests.engine.targets.server_session import Told, connected, run
 from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.engine.targets.stepwise import Stepwise
-from tests.postgres_databases import SLEEPS, Database, new_database
+from tests.postgres_databases import OUR_SESSIONS, SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server
 
 GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^dbtend' AND datname = current_database()"
@@ -70,10 +70,7 @@ async def test_trap_a_connection_that_was_ended_while_it_was_idle_fails_no_step(
         step = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps[0]
         for _ in range(2):
             assert (await session.execute(step, StepContext())).status is Status.COMPLETED
-            database(  # for up to 30 s: a busy machine takes its time
-                "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
-                " WHERE application_name ~ '^dbtend' AND datname = current_database()"
-            )
+            assert database.end_sessions(OUR_SESSIONS)
 
 
 async def test_a_lost_monitor_fails_no_step_and_comes_back(database: Database) -> None:
@@ -82,10 +79,7 @@ async def test_a_lost_monitor_fails_no_step_and_comes_back(database: Database) -
         step, told, cancel = await a_step(session, Operation.VACUUM_FULL), Told(), asyncio.Event()
         task = asyncio.create_task(session.execute(step, StepContext(cancel=cancel, report=told)))
         await until(database, SLEEPS)
-        database(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name ~ '^dbtend'"
-            " AND datname = current_database() AND coalesce(wait_event, '') <> 'PgSleep'"
-        )
+        assert database.end_sessions(f"{OUR_SESSIONS} AND coalesce(wait_event, '') <> 'PgSleep'")
         told.something.clear()
         await asyncio.wait_for(told.something.wait(), 30)
         assert not task.done()

@@ -569,7 +569,8 @@ async def test_a_check_by_a_role_that_may_not_run_amcheck_is_refused_with_what_t
     why, _, command = refused.partition(" As a superuser: ")
     assert why.endswith(" amcheck.")
     assert command.startswith("GRANT EXECUTE ON ")
-    assert "public.bt_index_check(regclass,boolean), public.verify_heapam(" in command
+    assert "public.bt_index_check(regclass,boolean)" in command
+    assert (", public.verify_heapam(" in command) is (database.major >= 14)
     database(command)
     results = await run(database.as_user("joe"), Operation.CHECK, objects=("item",))
     assert statuses(results) == {Status.COMPLETED}

@@ -31,7 +31,7 @@ from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import Told, connected
-from tests.postgres_databases import SLEEPS, Database, as_admin, new_database
+from tests.postgres_databases import OUR_SESSIONS, SLEEPS, Database, as_admin, new_database
 from tests.postgres_server import PostgresServer, running_server
 
 if TYPE_CHECKING:
@@ -235,12 +235,6 @@ async def test_a_job_whose_server_is_down_when_it_begins_waits_for_it(
     assert job.status is Status.COMPLETED
 
 
-END_ALL = """
-SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-WHERE application_name ~ '^dbtend' AND datname = current_database()
-"""
-
-
 async def test_where_the_server_goes_away_while_it_is_planned_the_operation_begins_anew(
     shop: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,7 +244,7 @@ async def test_where_the_server_goes_away_while_it_is_planned_the_operation_begi
         nonlocal looked
         looked += 1
         if looked == 1:
-            shop(END_ALL)
+            shop.end_sessions(OUR_SESSIONS)
         return await aged_tables(reader)
 
     monkeypatch.setattr(f"{planner.__name__}.aged_tables", aged_tables_after_all_connections_were_ended)
@@ -268,7 +262,7 @@ async def test_where_the_connections_are_lost_between_plan_and_first_step_it_tak
     async def facts_before_all_connections_are_ended(self: PostgresOperation, *arguments: Any) -> Facts:
         nonlocal ended
         found = await facts(self, *arguments)
-        ended = ended or len(shop(END_ALL))
+        ended = ended or shop.end_sessions(OUR_SESSIONS)
         return found
 
     monkeypatch.setattr(PostgresOperation, "facts", facts_before_all_connections_are_ended)
@@ -369,7 +363,7 @@ async def test_a_connection_that_is_lost_each_time_before_its_command_is_sent_is
     shop: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def lose(pooled: PooledConnection) -> None:
-        await asyncio.to_thread(shop, f"SELECT pg_terminate_backend({pooled.server.connection_id}, 5000)")
+        await asyncio.to_thread(shop.end_sessions, f"pid = {pooled.server.connection_id}")
 
     async with asyncio.timeout(60), connected(shop.url) as session:
         plan = await session.plan(Operation.REINDEX, Options(objects=("i1",)))

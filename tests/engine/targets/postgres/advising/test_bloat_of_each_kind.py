@@ -113,7 +113,10 @@ async def test_of_an_unlogged_index_whose_pages_no_checkpoint_writes_that_is_tol
         "CHECKPOINT",
     )
     told = await reason_of_reindex(database.url)
-    assert "the bloat of public.lists, public.places is unknown: it is unlogged" in told
+    unknown = "public.lists, public.places"
+    if database.major < 14:  # GiST does not sort what it builds, so that only the pages tell
+        unknown = f"public.corners, {unknown}"
+    assert f"the bloat of {unknown} is unknown: it is unlogged" in told
 
 
 async def test_optimize_measures_what_statistics_do_not_tell(database: Database) -> None:

@@ -129,11 +129,13 @@ async def test_optimize_does_exactly_what_is_needed_and_then_nothing_is(database
         assert found.analyze
         assert found.leftovers
     planned = await plan(database.url, Operation.OPTIMIZE)
+    # Before 14, the server does not say of a partitioned table without rows whether it was analyzed.
+    partitioned = {"public.parts": "ANALYZE"} if database.major >= 14 else {}
     assert {step.object: step.command.partition(" ")[0] for step in planned.steps} == {
         "public.slow_number_ccnew": "DROP",
         "public.dirty": "VACUUM",
         "public.fresh": "ANALYZE",
-        "public.parts": "ANALYZE",
+        **partitioned,
     }
     results = await run(database.url, Operation.OPTIMIZE)
     assert {result.status for result in results.values()} == {Status.COMPLETED}
