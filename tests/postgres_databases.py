@@ -73,6 +73,8 @@ class Database:
         rows: list[tuple[Any, ...]] = []
         changes = False
         for statement in statements:
+            if changes and statement.startswith(("VACUUM", "ANALYZE")):
+                self.wait_for_counters()  # else earlier changes would be counted after it
             cursor = self.admin.execute(statement)
             rows = cursor.fetchall() if cursor.description is not None else []
             is_read = cursor.description is not None and "pg_stat_reset" not in statement
@@ -84,8 +86,10 @@ class Database:
         return rows
 
     def wait_for_counters(self) -> None:
-        """Before PostgreSQL 15, until others see what was counted: a session tells it, and its server writes it down,
-        half a second after the last time."""
+        """Until others see what this session counted.
+
+        Before PostgreSQL 15, a session sends them, and the server writes them to a file, every half second at most.
+        """
         if self.major < 15 and self.admin.info.transaction_status is TransactionStatus.IDLE:
             time.sleep(0.5)
             self.admin.execute("SELECT 1")

