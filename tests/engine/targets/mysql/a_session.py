@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
+from engine.targets.mysql.connection.server import Flavor
 from tests.mysql_databases import MySqlDatabase
 
 ROWS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
@@ -60,15 +62,24 @@ def runs(what: str, state: str = "%") -> str:
     )
 
 
+_LOCKED: Final = {
+    Flavor.MARIADB: "SET STATEMENT lock_wait_timeout = 0 FOR SELECT table_rows IS NULL FROM information_schema.tables"
+    " WHERE table_schema = DATABASE() AND table_name = '{}'",
+    Flavor.MYSQL: "SELECT COUNT(*) FROM performance_schema.metadata_locks WHERE object_schema = DATABASE()"
+    " AND object_name = '{}' AND lock_type = 'EXCLUSIVE' AND lock_status = 'GRANTED'",
+}
+"""Whether another session has locked a table so that the server cannot open it."""
+
+
 @asynccontextmanager
 async def locked_out(database: MySqlDatabase, name: str) -> AsyncIterator[None]:
     """While inside, another session has locked a table so that the server cannot open it, and renames it afterwards."""
     filled(database, "other")
-    renames = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME%' AND state LIKE 'Waiting%'"
     with database.session() as renaming, renaming.cursor() as cursor:
         with database.session("SELECT * FROM other LIMIT 1"):
             rename = f"RENAME TABLE {name} TO {name}2, other TO other2"  # locks the table, and waits for other
             moving = asyncio.create_task(asyncio.to_thread(cursor.execute, rename))
-            await until(database, renames)
+            # It may wait for the table itself first: InnoDB has locked it while it collects statistics by itself.
+            await until(database, _LOCKED[database.flavor].format(name))
             yield
         await moving
