@@ -34,13 +34,13 @@ async def collect_condition(
         budget: seconds for sampling rows of large tables, the largest first; None: no limit.
         unopened: see `unopened_tables`.
     """
+    is_mariadb, changes_are_locked = reader.server.flavor is Flavor.MARIADB, False
     # MariaDB forgets the changes of a table that others push out of its cache, and the next queries open all.
-    changed = await changes(reader) if reader.server.flavor is Flavor.MARIADB else None
+    changed = await changes(reader) if is_mariadb else None
     files = await file_sizes(reader)
     found = await tables(reader, exact=False, files=files, unopened=unopened)
     counted = await with_statistics(reader)
-    changes_are_locked = False
-    if reader.server.flavor is Flavor.MYSQL:
+    if not is_mariadb:
         try:
             changed = await changed_rows(reader, found, counted)
         except TargetBusyError:

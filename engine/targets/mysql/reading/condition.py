@@ -147,8 +147,11 @@ async def _holder(reader: Reader) -> Holder | None:
 async def changed_rows(
     reader: Reader, found: Sequence[Table], counted: Mapping[PartName, int] | None
 ) -> Mapping[PartName, int] | None:
-    """See `changes`. MySQL opens every table of the server to tell, so it is asked only if one has changed here."""
-    if reader.server.flavor is Flavor.MYSQL and counted is not None:
+    """See `changes`. MySQL opens every table of the server to tell, so it is asked only if one has changed here.
+
+    Raises TargetError; TargetBusyError where another session has locked one of them.
+    """
+    if counted is not None:
         oldest: dict[str, int] = {}
         for (table, _), at in counted.items():
             oldest[table] = min(at, oldest.get(table, at))

@@ -74,10 +74,10 @@ _LOCKED: Final = {
 @asynccontextmanager
 async def locked_out(database: MySqlDatabase, name: str) -> AsyncIterator[None]:
     """While inside, another session has locked a table so that the server cannot open it, and renames it afterwards."""
-    filled(database, "other")
+    filled(database, "zz")  # the server locks them by name
     with database.session() as renaming, renaming.cursor() as cursor:
-        with database.session("SELECT * FROM other LIMIT 1"):
-            rename = f"RENAME TABLE {name} TO {name}2, other TO other2"  # locks the table, and waits for other
+        with database.session("SELECT * FROM zz LIMIT 1"):
+            rename = f"RENAME TABLE {name} TO {name}2, zz TO zz2"  # locks the table, and waits for zz
             moving = asyncio.create_task(asyncio.to_thread(cursor.execute, rename))
             # It may wait for the table itself first: InnoDB has locked it while it collects statistics by itself.
             await until(database, _LOCKED[database.flavor].format(name))

@@ -19,7 +19,8 @@ from engine.targets.plans import OperationPlan
 from tests.engine.targets.mysql.a_session import filled, locked_out
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.server_session import plan, run
-from tests.mysql_databases import MySqlDatabase
+from tests.mysql_databases import MySqlDatabase, new_database
+from tests.mysql_server import MySqlServer
 
 NOTHING = TargetHistory(now=0)
 SPARSE = (
@@ -85,6 +86,24 @@ async def test_a_table_that_another_session_has_locked_hides_no_advice_on_others
     assert (rebuild.is_needed, rebuild.objects, rebuild.facts["locked_tables"]) == (True, ("sparse",), ("item",))
     assert [step.object for step in planned.steps] == ["sparse"]
     assert any(warning.endswith("not looked at: item") for warning in planned.warnings)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("server", [Flavor.MARIADB], ids=str, indirect=True, scope="session")
+async def test_changed_rows_are_counted_before_the_server_forgets_them(own_server: MySqlServer) -> None:
+    """Advice opens all tables, and InnoDB of MariaDB forgets those that are closed and too many for its cache."""
+    caches = "--table-open-cache=10", "--table-definition-cache=400"
+    with own_server.running(*caches), new_database(own_server) as database:
+        database(*[f"CREATE TABLE t{number} (a INT)" for number in range(450)])
+        filled(database, "waits")
+        database("CREATE TABLE changed (id INT PRIMARY KEY) STATS_AUTO_RECALC = 0", "ANALYZE TABLE changed")
+        own_server.stop()
+        own_server.start()  # now its caches are empty
+        database.reconnect()
+        database("INSERT INTO changed SELECT seq FROM seq_1_to_5000")
+        async with locked_out(database, "waits"):  # it takes a second to open it, and InnoDB looks every second
+            found = await advice_on(database)
+        assert found[Operation.ANALYZE].objects == ("changed",)
 
 
 async def test_advice_that_is_followed_ends(database: MySqlDatabase) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import changed_rows
 from engine.targets.mysql.reading.files import changes, file_sizes, table_sizes, with_statistics
 from engine.targets.mysql.reading.tables import tables
@@ -48,8 +47,7 @@ async def test_changed_rows_are_counted(database: MySqlDatabase, name: str) -> N
         assert (name, "") in (await with_statistics(reader) or ())
         found = await tables(reader)
         assert (await changed_rows(reader, found, {(name, ""): 0}) or {})[name, ""] == 3
-        later = await changed_rows(reader, found, {(name, ""): 2**40}) or {}
-        assert later.get((name, "")) == (3 if database.flavor is Flavor.MARIADB else None)
+        assert await changed_rows(reader, found, {(name, ""): 2**40}) == {}
 
 
 async def test_names_with_the_sign_of_a_partition_are_names(database: MySqlDatabase) -> None:
