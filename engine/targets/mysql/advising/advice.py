@@ -62,7 +62,7 @@ def _analyze(condition: Condition, needs: TableFindings, past: TargetHistory, li
     if condition.changes_are_locked:
         nothing = CHANGES_ARE_LOCKED
     one = _advice(Operation.ANALYZE, needs.analyze, nothing, {"tables": len(needs.analyze)}, limits)
-    if condition.changes is None and not needs.analyze:
+    if (condition.changes is None or condition.changes_are_locked) and not needs.analyze:
         one = replace(one, level=Level.UNKNOWN, inspection_can_tell=False)
     return without_damaged(_without_locked(one, condition), past.damaged_tables)
 

@@ -11,7 +11,7 @@ from engine.domain.errors import TargetBusyError, TargetError
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.findings import may_have_space
 from engine.targets.mysql.connection.server import Flavor
-from engine.targets.mysql.reading.condition import Condition, changed_rows, histograms, undo
+from engine.targets.mysql.reading.condition import Condition, changed_rows, histograms, least_changed_rows, undo
 from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample, sample
@@ -44,7 +44,7 @@ async def collect_condition(
         try:
             changed = await changed_rows(reader, found, counted)
         except TargetBusyError:
-            changes_are_locked = True
+            changed, changes_are_locked = await least_changed_rows(reader, found), True
     condition = Condition(
         tables=found,
         server=reader.server,

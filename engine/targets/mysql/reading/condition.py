@@ -9,7 +9,14 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
 from engine.targets.mysql.connection.server import Flavor, Server
-from engine.targets.mysql.reading.files import PartName, changes, rows_if_allowed, tablespaces
+from engine.targets.mysql.reading.files import (
+    PartName,
+    changes,
+    counted_rows,
+    part_name,
+    rows_if_allowed,
+    tablespaces,
+)
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample
 from engine.targets.mysql.reading.tables import Table
@@ -71,7 +78,7 @@ class Condition:
     changes: Mapping[PartName, int] | None = None
     """Changed rows since InnoDB collected statistics; None if unknown."""
     changes_are_locked: bool = False
-    """Whether that is unknown because another session has locked a table of the server."""
+    """Whether these are only the least there can be, because another session has locked a table of the server."""
     counted: Mapping[PartName, int] | None = None
     """Tables with persistent statistics; when these were collected, in seconds since 1970."""
     histograms: Mapping[str, Histograms] = field(default_factory=dict)
@@ -159,6 +166,16 @@ async def changed_rows(
         if not any((table.updated or 0) >= oldest.get(reader.server.file_name(table.name), 0) for table in updated):
             return {}
     return await changes(reader)
+
+
+async def least_changed_rows(reader: Reader, found: Sequence[Table]) -> Mapping[PartName, int]:
+    """How many more or fewer rows there are now, on MySQL: at least so many have changed. Needs no lock.
+
+    Raises TargetError.
+    """
+    before = await counted_rows(reader)
+    parts = [(part_name(reader.server, table.name, part.name), part) for table in found for part in table.parts]
+    return {name: abs(part.rows - before[name]) for name, part in parts if name in before}
 
 
 async def histograms(reader: Reader) -> Mapping[str, Histograms]:

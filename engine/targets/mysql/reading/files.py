@@ -51,6 +51,9 @@ _STATISTICS: Final = """
 SELECT table_name, CAST(UNIX_TIMESTAMP(last_update) AS SIGNED) FROM mysql.innodb_table_stats
 WHERE database_name = DATABASE()
 """
+_COUNTED_ROWS: Final = """
+SELECT table_name, CAST(n_rows AS SIGNED) FROM mysql.innodb_table_stats WHERE database_name = DATABASE()
+"""
 
 
 async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
@@ -103,6 +106,14 @@ async def with_statistics(reader: Reader) -> Mapping[PartName, int] | None:
     """
     rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int))
     return None if rows is None else await _parsed(reader, rows)
+
+
+async def counted_rows(reader: Reader) -> Mapping[PartName, int]:
+    """The rows that each table had when its persistent statistics were collected; none without the right to see them.
+
+    Raises TargetError.
+    """
+    return await _parsed(reader, await rows_if_allowed(reader, _COUNTED_ROWS, row=(str, int)) or ())
 
 
 async def tablespaces(reader: Reader, query: str, *, row: Shape) -> list[tuple[Any, ...]] | None:

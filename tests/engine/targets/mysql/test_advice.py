@@ -88,6 +88,18 @@ async def test_a_table_that_another_session_has_locked_hides_no_advice_on_others
     assert any(warning.endswith("not looked at: item") for warning in planned.warnings)
 
 
+async def test_a_table_that_grew_is_analyzed_also_where_a_lock_keeps_its_changes_from_being_counted(
+    database: MySqlDatabase,
+) -> None:
+    filled(database, "item")
+    database("CREATE TABLE grown LIKE item", "ALTER TABLE grown STATS_AUTO_RECALC = 0", "ANALYZE TABLE grown")
+    database("INSERT INTO grown SELECT a.id + 1000 * b.id, a.b FROM item AS a, item AS b")
+    async with locked_out(database, "item"):
+        found, planned = await advice_on(database), await plan_of(database)
+    assert found[Operation.ANALYZE].objects == ("grown",)
+    assert [step.object for step in planned.steps] == ["grown"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("server", [Flavor.MARIADB], ids=str, indirect=True, scope="session")
 async def test_changed_rows_are_counted_before_the_server_forgets_them(own_server: MySqlServer) -> None:
