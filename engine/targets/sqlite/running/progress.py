@@ -21,10 +21,10 @@ _SYNCED_AFTER: Final = 0.83
 """The share of its time in which a copy is written; then it is synced, which is told by its time."""
 _SYNCED_AFTER_VALUES: Final = 0.6
 """The same where there are no rows and entries of indexes, but long values, which are quickly copied."""
-_SYNCED_AFTER_CELLS: Final = 18
+_SYNCED_AFTER_CELLS: Final = 200
 """What this share grows by, with one cell for each byte that is written."""
-_SYNCED_AFTER_ALL: Final = 0.94
-"""The share with very many cells: the disk keeps pace."""
+_SYNCED_AFTER_ALL: Final = 0.97
+"""The share with many cells: the disk keeps pace."""
 _WRITTEN: Final = 0.97
 """The share of bytes from which they may be complete: how many they are is an estimate."""
 _ALMOST: Final = 0.9

@@ -265,17 +265,17 @@ def test_a_copy_is_as_far_as_what_it_has_read_until_it_syncs_it() -> None:
 def test_a_copy_of_known_size_is_as_far_as_what_it_has_written() -> None:
     model = of_copy(100 * MB, 80 * MB, 1_022_000, share=0.7)  # it may read the database before, to look whether it may
     said = fractions(told(model, [replace(START, read=90 * MB, written=n * MB) for n in (0, 40, 80)]))
-    assert said == pytest.approx([0.0, 0.83 * 0.35, 0.83 * 0.7], abs=0.01)
+    assert said == pytest.approx([0.0, 0.97 * 0.35, 0.97 * 0.7], abs=0.01)
 
 
-@pytest.mark.parametrize(("cells", "written"), [(0, 60), (1_000_000, 78), (10_000_000, 94)])
+@pytest.mark.parametrize(("cells", "written"), [(0, 60), (100_000, 80), (10_000_000, 97)])
 def test_the_fewer_the_rows_the_longer_a_copy_is_synced_which_is_told_by_its_time(cells: int, written: int) -> None:
     model = of_copy(100 * MB, 100 * MB, cells)
-    at = [(0, 0), (10 * written, 100), (10 * written + 60, 100), (900, 100)]
+    at = [(0, 0), (10 * written, 100), (10 * written + 20, 100), (900, 100)]
     samples = [replace(START, elapsed=seconds, written=done * MB) for seconds, done in at]
     first, complete, later, last = fractions(told(model, samples))
     assert [first, complete] == pytest.approx([0.0, written / 100], abs=0.01)
-    assert later == pytest.approx(complete + 0.06, abs=0.015)
+    assert later == pytest.approx(complete + 0.02, abs=0.01)
     assert later <= last < 1
 
 
