@@ -36,6 +36,7 @@ from engine.system.clock import now, wall_clock
 if TYPE_CHECKING:
     from engine import targets
     from engine.domain import estimate_errors
+    from engine.domain import page_map as page_maps
     from engine.domain import schedules as firings
     from engine.domain.estimate_errors import EstimateError
     from engine.domain.extent import Extent
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from engine.targets.operation_specs import TargetInfo
     from engine.targets.plans import Plan
 else:
+    page_maps = lazy("engine.domain.page_map", "only the map needs it")
     targets = lazy("engine.targets", "what only reads the store needs no target")
     stale_journal = lazy("engine.history.stale_journal", "only an inspection needs it")
     target_history = lazy("engine.history.target_history", "only a plan needs it")
@@ -343,9 +345,13 @@ class Engine:
         return await inspector.inspect(target, past, read_only=self.read_only)
 
     async def page_map(self, target: str) -> PageMap:
-        """What the pages of a SQLite file hold. Raises UsageError for another database, TargetError."""
-        await self._url_to_open(target)
-        return await inspector.page_map(target)
+        """What the pages of a SQLite file hold, and which of them the last check names.
+
+        Raises UsageError for another database, TargetError.
+        """
+        url = await self._url_to_open(target)
+        found = await inspector.page_map(target)
+        return page_maps.with_named(found, (await self._past_of(url)).damaged_pages)
 
     async def read_times(self, target: str) -> ReadTimes | None:
         """What the order of the pages of a SQLite file costs, as `inspector.read_times` measures it."""

@@ -252,6 +252,8 @@ class TargetHistory:
     """Indexes that the last check found damaged and that were not rebuilt since."""
     damaged_tables: tuple[str, ...] = ()
     """Tables that the last check found damaged, if its engine checks each table by itself."""
+    damaged_pages: tuple[int, ...] = ()
+    """Pages of a file that the last check names, if no operation has moved pages since."""
     repaired_tables: tuple[str, ...] = ()
     """Tables that the last check found damaged and that were repaired since."""
     rebuilt_indexes: tuple[str, ...] = ()

@@ -11,13 +11,8 @@ from typing import Any, Final
 
 from engine.domain.frozen import frozen
 from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
-from engine.domain.requests import Operation
 from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE
 
-MOVES_PAGES: Final = frozenset(
-    {Operation.VACUUM, Operation.REINDEX, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
-)
-"""Operations on a file that is mapped before and after them."""
 LONGEST: Final = 8_000
 """Characters of the text."""
 _MOST_NAMED: Final = 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
@@ -15,7 +17,7 @@ UNSEEN: Final = -3
 INTERNAL: Final = -4
 """Pages that SQLite keeps for itself: pointer maps of a file with auto_vacuum, and the page whose bytes it locks."""
 DAMAGED: Final = -5
-"""A page of a table or an index whose header is impossible."""
+"""A page of a table or an index whose header is impossible, or one that the last check names."""
 
 
 @frozen(kw_only=True)
@@ -46,11 +48,30 @@ class PageMap:
     in_order: tuple[bool, ...]
     """For each place whether the page follows the one with the rows or entries before its own."""
     objects: tuple[MappedObject, ...]
+    named_by_check: tuple[int, ...] = ()
+    """The numbers of the pages that the last check names as damaged."""
 
     @property
     def size(self) -> int:
         """Bytes of the file."""
         return self.pages * self.page_size
+
+
+def with_named(found: PageMap, pages: Iterable[int]) -> PageMap:
+    """The map with the pages that the last check names, each at its place."""
+    named = tuple(page for page in pages if 0 < page <= found.pages)
+    places = {place_of(found, page) for page in named}
+    return replace(
+        found,
+        owners=tuple(DAMAGED if place in places else owner for place, owner in enumerate(found.owners)),
+        fills=tuple(None if place in places else fill for place, fill in enumerate(found.fills)),
+        named_by_check=named,
+    )
+
+
+def place_of(found: PageMap, page: int) -> int:
+    """The place of the pages among which a page is."""
+    return (page - 1) * len(found.owners) // found.pages
 
 
 class NotMapped(StrEnum):

@@ -18,6 +18,9 @@ from engine.domain.statuses import Reason, Status
 Micros = int
 Facts = Mapping[str, int | float | str | Sequence[str] | Sequence[int] | None]
 """Facts of a database, JSON-able; `size` (bytes) is always there."""
+DAMAGED_PAGES: Final = "damaged_pages"
+"""The name of the fact of a check that holds the numbers of the pages that its findings name."""
+MOST_DAMAGED_PAGES: Final = 1_000
 MAX_FINDINGS: Final = 100
 """A check stops, or reports no more, after this many findings."""
 
@@ -98,6 +101,10 @@ WAITED_FOR: Final = "waited_for"
 """The fact of a step that gave up waiting, unless for a lock: what it waited for, a `WaitsFor`."""
 FOLLOWED: Final = "followed"
 """The fact of a step that completed, where a further step of its job does the rest of the work on its object."""
+MOVES_PAGES: Final = frozenset(
+    {Operation.VACUUM, Operation.REINDEX, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
+)
+"""Operations on a file that is mapped before and after them."""
 PAGES_BEFORE: Final = "pages_before"
 """The fact of an operation on a file: the map of its pages before the operation."""
 PAGES_AFTER: Final = "pages_after"

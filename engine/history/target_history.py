@@ -15,7 +15,7 @@ from engine.domain.option_specs import covers_whole_database
 from engine.domain.past_runs import PastStep, RecordedBackup
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import FILE, MAX_FINDINGS, REPLACED_FILE, Facts, Micros
+from engine.domain.steps import DAMAGED_PAGES, FILE, MAX_FINDINGS, MOVES_PAGES, REPLACED_FILE, Facts, Micros
 from engine.domain.turns import Turns
 from engine.history import estimates
 from engine.targets import engine_named
@@ -71,6 +71,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     repairs = await newest(Operation.REPAIR) if tables_in_doubt else []
     repaired = tuple(repaired_since(tables_in_doubt, await with_steps(repairs, tables_in_doubt)))
     tables = tuple(name for name in tables_in_doubt if name not in repaired)
+    moved_at = pages_moved_at((*records.jobs, *vacuums))
     return TargetHistory(
         now=now,
         checked_at=checked.clean_at,
@@ -80,6 +81,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         checked_other_file=checked.checked_other_file,
         damaged_indexes=damaged,
         damaged_tables=tables,
+        damaged_pages=tuple(sorted(page for page, at in checked.damaged_pages.items() if at > moved_at)),
         repaired_tables=repaired,
         rebuilt_indexes=tuple(name for name in in_doubt if name not in damaged),
         failed_rebuilds=in_vain,
@@ -158,6 +160,8 @@ class CheckHistory:
     checked_other_file: bool = False
     """Whether a check on record was of another file at the same path."""
     damaged_tables: dict[str, JobId] = field(default_factory=dict)
+    damaged_pages: dict[int, Micros] = field(default_factory=dict)
+    """The pages that findings name, each with the end of the newest check that does."""
 
 
 def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> CheckHistory:
@@ -172,6 +176,7 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
     clean_at: dict[CheckLevel, Micros] = {}
     damaged: dict[str, JobId] = {}
     tables: dict[str, JobId] = {}
+    pages: dict[int, Micros] = {}
     damage: str | None = None
     broken_rule: str | None = None
     broken_rule_found: CheckFinding | None = None
@@ -194,6 +199,9 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
             damaged.setdefault(name, check.id)
         for name in _names(facts.get("damaged_tables")):
             tables.setdefault(name, check.id)
+        if is_this and check.finished_at is not None:
+            for page in _numbers(facts.get(DAMAGED_PAGES)):
+                pages.setdefault(page, check.finished_at)
         seen = _found(job, check, facts, findings)
         if damage is None and (damage := _text(facts.get("damage"))) is not None:
             found = seen
@@ -225,6 +233,7 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
         first_quick_at=first_quick_at,
         checked_other_file=bool(outdated_elsewhere),
         damaged_tables=tables,
+        damaged_pages=pages,
     )
 
 
@@ -343,6 +352,12 @@ def replaced_files(jobs: Iterable[ParentJob]) -> dict[str, str]:
     return {str(after.get(FILE)): str(after[REPLACED_FILE]) for after in reversed(facts) if REPLACED_FILE in after}
 
 
+def pages_moved_at(jobs: Iterable[ParentJob]) -> Micros:
+    """When an operation that moves the pages of a file last completed in one of these jobs; 0 if it never did."""
+    children = (child for job in jobs for child in job.children if child.operation in MOVES_PAGES)
+    return max((child.finished_at or 0 for child in children if child.status is Status.COMPLETED), default=0)
+
+
 def ran(jobs: Iterable[ParentJob]) -> dict[Operation, PastJob]:
     """By operation: the newest of these jobs, newest first, in which it completed in full."""
     newest: dict[Operation, PastJob] = {}
@@ -371,6 +386,10 @@ def _children_of(jobs: Iterable[ParentJob], operation: Operation) -> Iterator[tu
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _numbers(value: object) -> list[int]:
+    return [one for one in value if isinstance(one, int)] if isinstance(value, list | tuple) else []
 
 
 def _names(value: object) -> list[str]:

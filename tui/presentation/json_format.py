@@ -114,7 +114,7 @@ def page_map(found: PageMap) -> Json:
             for one in found.objects
         ],
         "owners": [owner if owner >= 0 else _NO_OWNER[owner] for owner in found.owners],
-        **fields(found, "fills", "in_order"),
+        **fields(found, "fills", "in_order", "named_by_check"),
     }
 
 

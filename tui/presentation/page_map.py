@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from engine.domain.kept_page_map import KeptMaps
 from engine.domain.page_map import (
     DAMAGED,
@@ -24,6 +25,7 @@ from engine.domain.page_map import (
     PageMap,
     Reading,
     ReadTimes,
+    place_of,
 )
 from tui.presentation.text import cells, counted, padded, percent, plain, precise_duration, shortened, size
 
@@ -220,10 +222,17 @@ def _kind(one: MappedObject) -> Kind:
 
 
 def _damage(found: PageMap) -> list[Row]:
-    damaged = found.owners.count(DAMAGED)
+    named = found.named_by_check
+    unreadable = found.owners.count(DAMAGED) - len({place_of(found, page) for page in named})
     seen = "" if len(found.owners) == found.pages else f" of the {len(found.owners):,} shown"
-    text = f"{counted(damaged, 'page')}{seen} cannot be read as rows or entries: check the database."
-    return [((text, Tone.DAMAGED),)] if damaged else []
+    pages = "page" if len(named) == 1 else "pages"
+    texts = (
+        f"The last check found {pages} {listed([str(page) for page in named])} damaged." if named else "",
+        f"{counted(unreadable, 'page')}{seen} cannot be read as rows or entries: check the database."
+        if unreadable
+        else "",
+    )
+    return [((text, Tone.DAMAGED),) for text in texts if text]
 
 
 def _level(share: float) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -85,12 +85,16 @@ class SqliteSession(SqliteInspection):
         )
         effects.begin(summary, measured)
         plan = await planner.plan(reader, summary, operation, options, past, shared=shared)
-        return self.running(plan, effects)
+        return self.running(plan, effects, past.damaged_pages if past is not None else ())
 
-    def running(self, plan: OperationPlan, effects: Effects | None = None) -> SqliteOperation:
+    def running(
+        self, plan: OperationPlan, effects: Effects | None = None, damaged_pages: Collection[int] = ()
+    ) -> SqliteOperation:
         """What runs the steps of a plan. It is closed with the session."""
         effects = effects or Effects(Reader(self._database), plan.operation)
-        operation = SqliteOperation(plan, self._database, self._reader, effects, self._state_read, self._lock)
+        operation = SqliteOperation(
+            plan, self._database, self._reader, effects, self._state_read, self._lock, damaged_pages
+        )
         self._operations.push_async_callback(operation.close)
         return operation
 

@@ -26,6 +26,7 @@ from engine.domain.page_map import (
     PageMap,
     Reading,
     ReadTimes,
+    with_named,
 )
 from engine.domain.requests import OnDuplicate
 from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
@@ -137,6 +138,15 @@ def test_a_damaged_page_is_seen_however_many_pages_a_sign_stands_for() -> None:
     assert "! damaged" in text
     assert "1 page of the 4,096 shown cannot be read as rows or entries: check the database." in text
     assert "! damaged" not in "\n".join(one.text for one in page_map_document(found, 90, 30))
+
+
+def test_the_pages_that_the_last_check_names_are_told_by_their_numbers() -> None:
+    found = example()
+    marked = with_named(found, [1234, found.pages + 1])
+    text = "\n".join(one.text for one in page_map_document(marked, 90, 30))
+    assert "The last check found page 1234 damaged." in text
+    assert "cannot be read" not in text
+    assert marked.owners.count(DAMAGED) == 1
 
 
 @pytest.mark.parametrize("owner", [INTERNAL, UNSEEN])

@@ -8,9 +8,9 @@ from typing import Final
 
 from engine import EngineName, Operation, ParentJob, Status
 from engine.domain.frozen import frozen
-from engine.domain.kept_page_map import MOVES_PAGES, KeptMaps, kept_maps
+from engine.domain.kept_page_map import KeptMaps, kept_maps
 from engine.domain.page_map import PageMap
-from engine.domain.steps import Micros
+from engine.domain.steps import MOVES_PAGES, Micros
 from tui.presentation.page.html import Html, element, joined, table
 from tui.presentation.page.runs import Run
 from tui.presentation.page_map import LEVELS, Cell, Kind, cells_of, in_short, orders

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from engine.domain.frozen import frozen
 from engine.domain.steps import MAX_FINDINGS
 from engine.targets.check_results import CHECK_AGAIN, REBUILD_INDEXES
-
-if TYPE_CHECKING:
-    from engine.targets.sqlite.running.damage_location import DamagedPlace
+from engine.targets.sqlite.running.damage_location import DamagedPlace, named_pages
 
 _OF_AN_INDEX: Final = re.compile(
     r"(?:row \d+ missing from index |row \d+ values differ from index |wrong # of entries in index "
@@ -45,6 +43,8 @@ class Findings:
     """The first finding that is about the data, not the file."""
     orphans: int = 0
     """Rows whose parent row is missing."""
+    pages: tuple[int, ...] = ()
+    """The pages that the findings name."""
     complete: bool = True
     """Whether SQLite got to the end, and did not stop at too many findings or at damage."""
 
@@ -57,6 +57,7 @@ class Findings:
             only_indexes=self.only_indexes or other.only_indexes,
             broken_rule=self.broken_rule or other.broken_rule,
             orphans=self.orphans + other.orphans,
+            pages=tuple(sorted({*self.pages, *other.pages})),
             complete=self.complete and other.complete,
         )
 
@@ -98,6 +99,7 @@ def parse_findings(
         indexes=tuple(dict.fromkeys(name for name in named.values() if name is not None)),
         damage=None if damage is None else _with_place(damage, places),
         broken_rule=next(filter(_OF_THE_ROWS.match, others), None),
+        pages=tuple(named_pages(sentences)),
         complete=len(sentences) < MAX_FINDINGS,
     )
 

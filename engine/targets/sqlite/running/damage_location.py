@@ -20,6 +20,7 @@ _IN_A_TREE: Final = re.compile(r"Tree (?P<tree>\d+) (?P<where>page \d+[^:]*): (?
 _ON_A_PAGE: Final = re.compile(
     r"(?:Multiple uses for byte \d+ of|Fragmentation of \d+ bytes reported as \d+ on) page (?P<page>\d+)"
 )
+_NAMED: Final = re.compile(r"(?:Tree \d+|On tree) page (?P<page>\d+)|Page (?P<alone>\d+): ")
 _WITHIN_A_PAGE: Final = re.compile(r"free space corruption|Extends off end of page|Offset \d+ out of range [-\d.]+")
 
 
@@ -50,6 +51,13 @@ def pages_without_tree(sentences: Iterable[str]) -> list[int]:
     """The pages that findings name without their tree."""
     found = (_ON_A_PAGE.fullmatch(sentence) for sentence in sentences)
     return sorted({int(match["page"]) for match in found if match is not None})
+
+
+def named_pages(sentences: Iterable[str]) -> list[int]:
+    """The pages that findings name."""
+    found = (_NAMED.match(sentence) or _ON_A_PAGE.fullmatch(sentence) for sentence in sentences)
+    pages = (match.groupdict() for match in found if match is not None)
+    return sorted({int(page["page"] or page["alone"]) for page in pages})
 
 
 def names_a_page(sentence: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Status
-from engine.domain.steps import FILE, SIZE_BEFORE, Facts
+from engine.domain.steps import DAMAGED_PAGES, FILE, MOST_DAMAGED_PAGES, SIZE_BEFORE, Facts
 from engine.targets.check_results import check_facts
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
@@ -101,7 +101,8 @@ class Effects:
             indexes=found.indexes,
         )
         about_rows = {"broken_rule": found.broken_rule, "orphans": found.orphans}
-        return {**facts, **about_rows, FILE: self.reader.opened.key}
+        pages: Facts = {DAMAGED_PAGES: list(found.pages[:MOST_DAMAGED_PAGES])} if found.pages else {}
+        return {**facts, **about_rows, **pages, FILE: self.reader.opened.key}
 
     def _statistics_facts(self, connection: sqlite3.Connection) -> Facts:
         has_any = connection.execute(catalog.HAS_STATISTICS).fetchall()

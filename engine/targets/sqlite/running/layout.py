@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
 import aiosqlite
 
 from engine.domain.errors import TargetError
-from engine.domain.kept_page_map import MOVES_PAGES, packed
-from engine.domain.page_map import DAMAGED, UNSEEN, NotMapped, PageMap
+from engine.domain.kept_page_map import packed
+from engine.domain.page_map import DAMAGED, UNSEEN, NotMapped, PageMap, with_named
 from engine.domain.requests import Operation
-from engine.domain.steps import NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
+from engine.domain.steps import MOVES_PAGES, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
 from engine.system.uncancelled import wait_uncancelled
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.reading import page_map
@@ -32,10 +32,11 @@ class Layout:
     """Takes the map before the first step, and the one after it when the facts are read. No operation waits for a lock,
     or fails, because of it. An exchange maps the file while it is copied, and the copy while it is checked."""
 
-    def __init__(self, reader: Reader, operation: Operation) -> None:
-        """`reader`: used by nothing else; from now on it waits for no lock."""
+    def __init__(self, reader: Reader, operation: Operation, named_by_check: Collection[int] = ()) -> None:
+        """`reader`: used by nothing else; from now on it waits for no lock. `named_by_check`: damaged pages."""
         self._reader = reader
         self._reader.lock_timeout = 0.0
+        self._named = named_by_check
         self._is_due = operation in MOVES_PAGES
         self._before: str | NotMapped | None = None
         self._of_copy: str | NotMapped | None = None
@@ -45,7 +46,7 @@ class Layout:
         """Call this before each step, but for an exchange."""
         self._after = None
         if self._begins():
-            self._before = await self._map()
+            self._before = await self._map(self._named)
 
     @asynccontextmanager
     async def before_exchange(self, connection: aiosqlite.Connection, file: int) -> AsyncIterator[None]:
@@ -84,9 +85,9 @@ class Layout:
             return {NOT_MAPPED: after.value}
         return {} if after == self._before else {PAGES_BEFORE: self._before, PAGES_AFTER: after}
 
-    async def _map(self) -> str | NotMapped:
+    async def _map(self, named: Collection[int] = ()) -> str | NotMapped:
         try:
-            return _kept(await self._reader.page_map(PLACES, LONGEST))
+            return _kept(await self._reader.page_map(PLACES, LONGEST), named)
         except TargetError:
             return NotMapped.UNREADABLE
 
@@ -111,9 +112,9 @@ async def _mapping(connection: aiosqlite.Connection, file: int) -> AsyncIterator
         await wait_uncancelled(taking)  # it reads a descriptor that is closed with the connection
 
 
-def _kept(found: PageMap | NotMapped) -> str | NotMapped:
+def _kept(found: PageMap | NotMapped, named: Collection[int] = ()) -> str | NotMapped:
     if isinstance(found, NotMapped):
         return found
     if UNSEEN not in found.owners:
-        return packed(found)
+        return packed(with_named(found, named))
     return NotMapped.UNREADABLE if DAMAGED in found.owners else NotMapped.SLOW

@@ -65,12 +65,14 @@ class SqliteOperation:
         effects: Effects,
         state_read: object,
         lock: TargetLock,
+        damaged_pages: Collection[int],
     ) -> None:
         """
         Args:
             planned_by: reads the database for plans; it must not remember what a step changes.
             state_read: of the file as the session opened it, where no lock can be taken; else None.
             lock: that of the session.
+            damaged_pages: those that the last check names.
         """
         self.plan = plan
         self._connection = database.connection
@@ -83,7 +85,7 @@ class SqliteOperation:
         self._lock = lock
         self._reader = effects.reader
         self._effects = effects
-        self._layout = Layout(Reader(database), plan.operation)
+        self._layout = Layout(Reader(database), plan.operation, damaged_pages)
         self._throttle = Throttle(self._path)
         self._ahead = Readahead(self._path)
         self._idle = {SqliteLibrary.SYSTEM: [database.connection], SqliteLibrary.BUNDLED: []}

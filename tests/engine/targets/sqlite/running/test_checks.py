@@ -453,6 +453,7 @@ def test_findings_below_a_heading_are_told_one_by_one() -> None:
         sentences=("Tree 2 page 5: invalid", "Page 7: never used", "row 1 missing from index i"),
         indexes=("i",),
         damage="Tree 2 page 5: invalid",
+        pages=(5, 7),
     )
     assert parse_findings([("ok",)]) == parse_orphans([]) == Findings()
 

@@ -13,9 +13,12 @@ import pytest
 from engine import Engine, Level, Operation, Options, Request, Status
 from engine.domain.advice import Advice, needed
 from engine.domain.jobs import ParentJob
+from engine.domain.kept_page_map import kept_maps
+from engine.domain.page_map import DAMAGED
 from engine.domain.requests import CheckLevel
 from engine.inspection import inspector
-from engine.targets.sqlite.running.damage_location import Tree, locate
+from engine.targets.sqlite.running import layout
+from engine.targets.sqlite.running.damage_location import Tree, locate, named_pages
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import content, integrity, make_database
 
@@ -192,6 +195,44 @@ async def test_random_damage_of_an_index_is_mended_by_reindex_wherever_that_is_a
             assert content(path) == before
         else:
             assert last["damage"] or last["damaged_indexes"] == ["order"]
+
+
+async def test_the_map_shows_the_pages_that_the_last_check_names_until_they_are_rebuilt(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "LEAST", 0)
+    monkeypatch.setattr(layout, "LONGEST", 600.0)
+    page = pages_of(path, "words")[3]
+    fragments(path, "words")
+    async with Engine.open(tmp_path / "state" / "jobs.db", workers=1) as engine:
+        assert DAMAGED not in (await engine.page_map(str(path))).owners  # its header is plausible
+        (check,) = (await run(engine, path, Operation.CHECK)).children
+        assert (check.after or {})["damaged_pages"] == [page]
+        found = await engine.page_map(str(path))
+        assert found.named_by_check == (page,)
+        assert [place + 1 for place, owner in enumerate(found.owners) if owner == DAMAGED] == [page]
+        (reindex,) = (await run(engine, path, Operation.REINDEX, objects=("words",))).children
+        assert reindex.status is Status.COMPLETED
+        maps = kept_maps(reindex.after)
+        assert maps is not None
+        assert [maps.before.owners.count(DAMAGED), maps.after.owners.count(DAMAGED)] == [1, 0]
+        assert (await engine.page_map(str(path))).named_by_check == ()
+
+
+def test_the_pages_that_findings_name_are_known() -> None:
+    sentences = [
+        "Tree 5 page 1234: btreeInitPage() returns error code 11",
+        "Tree 5 page 7 cell 3: 2nd reference to page 8",
+        "Tree 5 page 9 right child: Extends off end of page",
+        "On tree page 11 cell 2: Rowid 4 out of order",
+        "Page 10: never used",
+        "Fragmentation of 2 bytes reported as 7 on page 15",
+        "Multiple uses for byte 99 of page 16",
+        "row 5 missing from index Page 12: ",
+        "wrong # of entries in index Tree 5 page 13",
+        "NULL value in Page 14.word",
+    ]
+    assert named_pages(sentences) == [7, 9, 10, 11, 15, 16, 1234]
 
 
 def test_a_page_that_two_trees_share_is_not_within_an_index() -> None:
