@@ -60,12 +60,13 @@ class Progress:
 
     def __init__(self, step: MySqlStep, *, began: float, seconds: float | None) -> None:
         """`began`: by the clock of `update`. `seconds`: that it took before."""
-        self._table = step.table
+        table = step.table
+        rows = 0 if table is None else sum(part.rows for part in table.parts)
         self._counts_bytes = step.method is Method.REBUILD
-        self._to_write = 0 if step.table is None else min(step.table.used_bytes, step.table.size - step.gain)
-        """Bytes of a rebuild, about."""
+        self._to_write = 0 if table is None else min(table.used_bytes, table.size - step.gain)
+        """Bytes of a rebuild, about; what it sorts comes on top."""
+        self._to_sort = 0.0 if table is None else sorted_bytes(table.index_bytes)
         self._seconds = seconds
-        rows = 0 if step.table is None else sum(part.rows for part in step.table.parts)
         self._along = AlongCourse(step.past_course, seconds, rows) if step.past_course and seconds and rows else None
         self._recorder = CourseRecorder(rows)
         self._before: int | None = None
@@ -108,9 +109,8 @@ class Progress:
         return with_history(self._modelled(seen, count), self._worked, REPORT_AGE, self._seconds)
 
     def _modelled(self, seen: Seen, count: int | None) -> float | None:
-        if self._counts_bytes and count is not None and self._table is not None and self._to_write:
-            sorting = sorted_bytes(self._table.index_bytes) if seen.sorting is not None else 0
-            return approach_end(count / (self._to_write + sorting))
+        if self._counts_bytes and count is not None and self._to_write:
+            return approach_end(count / (self._to_write + (0.0 if seen.sorting is None else self._to_sort)))
         if seen.stage:
             return _COPYING * seen.stage_percent / 100 if seen.stage == 1 else _COPYING
         return None
