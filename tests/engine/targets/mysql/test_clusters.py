@@ -14,6 +14,7 @@ from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult
 from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.mysql.test_advice import advice_on, sparse
 from tests.engine.targets.server_session import connected, plan, run
 from tests.mysql_clusters import status, two_servers, wait_for_status
 from tests.mysql_databases import MySqlDatabase, new_database
@@ -65,10 +66,22 @@ async def test_a_galera_cluster() -> None:
 
         assert await who_rebuilds(database, (first, second), in_step, force=True) == [True, True]
         assert await who_rebuilds(database, (first, second), in_step, server=ALONE) == [True, False]
+        await check_advice(database)
         await check_statistics_stay_on_the_node(database)
         await check_cancel(database)
         await check_transactions_of_others(database)
         await check_a_node_that_lost_the_majority(database, second)
+
+
+async def check_advice(database: MySqlDatabase) -> None:
+    database(*sparse("sparse"))
+    rebuild = (await advice_on(database))[Operation.REBUILD]
+    assert not rebuild.is_needed
+    assert rebuild.obstacles
+    assert not (await plan(database.url, Operation.OPTIMIZE)).steps
+    one_by_one = await plan(database.url, Operation.OPTIMIZE, ALONE)
+    assert [step.object for step in one_by_one.steps] == ["sparse"]
+    database("DROP TABLE sparse")
 
 
 async def check_statistics_stay_on_the_node(database: MySqlDatabase) -> None:
