@@ -37,7 +37,12 @@ class DbtendError(Exception):
 
     def __init__(self, what: str, why: str, hint: str = "") -> None:
         self.what, self.why, self.hint = without_credentials(what), without_credentials(why), without_credentials(hint)
-        super().__init__(f"{self.what}: {self.why}" + (f" ({self.hint})" if hint else ""))
+        super().__init__(f"{self.what}: {self.why_and_hint}")
+
+    @property
+    def why_and_hint(self) -> str:
+        """`WHY (HINT)`."""
+        return f"{self.why} ({self.hint})" if self.hint else self.why
 
 
 class UsageError(DbtendError):

@@ -39,13 +39,11 @@ def child_outcome(
     not_begun = [step for step, result in results if result.never_began and result.status is Status.SKIPPED]
     status, reason, error = Status.COMPLETED, None, None
     if stop_reason:
-        status, reason = Status.FAILED, Reason.SERVER_LOST
+        status, reason = Status.FAILED, _abort_reason(results)
         error = _describe_abort(results, len(planned), stop_reason)
     elif failed:
         reasons = {result.reason or Reason.OPERATION_ERROR for _, result in failed}
         status, reason = Status.FAILED, reasons.pop() if len(reasons) == 1 else Reason.OPERATION_ERROR
-        if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
-            reason = Reason.OPERATION_ERROR  # a refused operation has not begun
         error = describe_failures(failed, len(planned))
         if cut_short:
             error = (
@@ -64,6 +62,8 @@ def child_outcome(
         reason = skip_reason or Reason.TIME_LIMIT
     elif busy := _busy(results):
         status, reason, error = Status.SKIPPED, Reason.TARGET_BUSY, busy
+    if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
+        reason = Reason.OPERATION_ERROR  # a refused operation has not begun
     if after is not None and "findings" in after and (cut_short or not_begun):
         after = {**after, "complete": False}
     return Outcome(
@@ -82,6 +82,12 @@ def _busy(results: Sequence[StepOutcome]) -> str:
     work = [result for step, result in results if not step.mandatory_follow_up]
     gave_way = [one for one in work if one.status is Status.SKIPPED and one.reason is Reason.TARGET_BUSY]
     return (work[0].error or "") if work and len(gave_way) == len(work) else ""
+
+
+def _abort_reason(results: Sequence[StepOutcome]) -> Reason:
+    """Why an operation could not continue: its server was lost, unless all steps that say it name another reason."""
+    reasons = {result.reason for _, result in results if result.stop_reason}
+    return (reasons.pop() if len(reasons) == 1 else None) or Reason.SERVER_LOST
 
 
 def _describe_abort(results: Sequence[StepOutcome], planned: int, stop_reason: str) -> str:

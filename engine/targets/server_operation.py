@@ -99,8 +99,9 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
             if (gone := self._pool.error) is not None:
-                why = f"not begun: {gone.why}"
-                return StepResult(status=Status.SKIPPED, error=why, never_began=True, stop_reason=gone.why)
+                reason, why = _why_none_begins(gone)
+                text = f"not begun: {why}"
+                return StepResult(status=Status.SKIPPED, reason=reason, error=text, never_began=True, stop_reason=why)
             result = failed_by(error)
         if refusal := self._pool.take_refusal():
             result = replace(result, warnings=(*result.warnings, refusal))
@@ -149,6 +150,12 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
             context.command_finished()
             await asyncio.sleep(0)  # let the next step begin before this one is measured
         return run
+
+
+def _why_none_begins(error: TargetError) -> tuple[Reason, str]:
+    """Why no step can have a connection: the server is down, or it lets none be opened."""
+    is_lost = isinstance(error, TEMPORARY_ERRORS)
+    return (Reason.SERVER_LOST, error.why) if is_lost else (error.reason, error.why_and_hint)
 
 
 async def facts_with(facts: Awaitable[Facts], did: Facts) -> Facts:

@@ -106,7 +106,8 @@ class StepResult:
 
 def failed_by(error: TargetError) -> StepResult:
     """The result of a step that could not work on its database."""
-    return StepResult(status=Status.FAILED, reason=error.reason, error=error.why)
+    why = error.why_and_hint if error.reason is Reason.REFUSED else error.why
+    return StepResult(status=Status.FAILED, reason=error.reason, error=why)
 
 
 def without_room(problems: Sequence[str]) -> StepResult:

@@ -18,7 +18,7 @@ from engine.targets.mysql.connection.address import Address
 from engine.targets.mysql.connection.connecting import connect
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Flavor, Server
-from engine.targets.mysql.planning import connections, operation_specs, planner
+from engine.targets.mysql.planning import connections, operation_specs, planner, rights
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.disks import with_sizes
 from engine.targets.mysql.reading.facts import facts, storage_engines
@@ -106,7 +106,7 @@ class MySqlSession(ServerSession[Connection, Server]):
 
     def running(self, plan: OperationPlan, options: Options, unopened: Sequence[Table] = ()) -> MySqlOperation:
         """What runs the steps of a plan. It is closed with the session."""
-        connect = partial(self._connect, binlog=not options.server.no_binlog)
+        connect = partial(self._connect, binlog=not _leaves_binlog(plan, options))
         operation = MySqlOperation(
             plan, options, self._reader, connect, self._name, self._lock_timeout, self._replicas, unopened
         )
@@ -123,6 +123,8 @@ class MySqlSession(ServerSession[Connection, Server]):
         else:
             planned = await planner.plan(self._reader, operation, options, past, unopened)
         if planned.steps and (problem := await connections.problem(self._reader)):
+            return OperationPlan(operation=operation, refused=problem)
+        if _leaves_binlog(planned, options) and (problem := await rights.binlog_problem(self._reader)):
             return OperationPlan(operation=operation, refused=problem)
         return without_done(planned, options.done_by(operation))
 
@@ -166,3 +168,11 @@ def _with_gain(step: PlannedStep, gains: Mapping[str, int]) -> PlannedStep:
     if isinstance(step, MySqlStep) and step.method is Method.REBUILD and step.table is not None:
         return replace(step, gain=gains.get(step.table.name, 0))
     return step
+
+
+def _leaves_binlog(plan: OperationPlan, options: Options) -> bool:
+    """Whether the session of its steps must be kept out of the binary log: other commands than a rebuild are not logged, or
+    have NO_WRITE_TO_BINLOG.
+    """
+    steps = (step for step in plan.steps if isinstance(step, MySqlStep))
+    return options.server.no_binlog and any(step.method is Method.REBUILD for step in steps)

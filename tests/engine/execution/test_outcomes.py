@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.domain.statuses import Reason, Status
 from engine.execution.outcomes import child_outcome
 from engine.targets.lock_impact import NO_LOCK
@@ -31,6 +33,13 @@ def test_what_is_done_what_is_unknown_and_what_was_not_begun_is_said_in_this_ord
         Reason.SERVER_LOST,
         "server is down; 1 of 4 steps completed; not known how it ended: b; 2 not begun: c, d",
     )
+
+
+def test_a_refused_connection_is_no_lost_server() -> None:
+    refused = replace(NOT_BEGUN, reason=Reason.REFUSED, stop_reason=DOWN)
+    assert error_of(refused, refused)[:2] == (Status.FAILED, Reason.REFUSED)
+    assert error_of(DONE, refused)[:2] == (Status.FAILED, Reason.OPERATION_ERROR)
+    assert error_of(replace(LOST, stop_reason=DOWN), refused)[:2] == (Status.FAILED, Reason.SERVER_LOST)
 
 
 def test_a_step_that_failed_otherwise_says_why() -> None:

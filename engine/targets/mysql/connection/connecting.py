@@ -223,7 +223,7 @@ async def _set_up(
     if read_only:
         await connection.short_command("SET SESSION TRANSACTION READ ONLY")
     if not binlog:
-        await _leave_out_of_binlog(connection, flavor, what)
+        await set_log_bin(connection, flavor, what, "0")
     kinds = tuple(map(type, settings.values()))
     found = await connection.row("SELECT " + ", ".join(f"@@SESSION.{name}" for name in settings), row=kinds)
     (again,) = await connection.row("SELECT CONNECTION_ID()", row=(int,))
@@ -235,18 +235,17 @@ _PROXY: Final = "it seems to go through a proxy that shares connections"
 _ITSELF: Final = "give the address of the server itself"
 
 
-async def _leave_out_of_binlog(connection: Connection, flavor: Flavor, what: str) -> None:
-    """Raises TargetRefusedError, pymysql.MySQLError."""
+async def set_log_bin(connection: Connection, flavor: Flavor, what: str, value: str) -> None:
+    """Set whether changes go into the binary log. Raises TargetRefusedError, pymysql.MySQLError."""
     try:
-        await connection.short_command("SET SESSION sql_log_bin = 0")
+        await connection.short_command(f"SET SESSION sql_log_bin = {value}")
     except pymysql.MySQLError as error:
         if number_of(error) not in NO_RIGHT:
             raise
         right = "BINLOG ADMIN" if flavor is Flavor.MARIADB else "SESSION_VARIABLES_ADMIN"
-        why = "the user may not keep changes out of the binary log"
         (user,) = await connection.row("SELECT CURRENT_USER()", row=(str,))
-        grant = f"as an administrator: GRANT {right} ON *.* TO {account(user)};"
-        raise TargetRefusedError(what, why, f"leave out --no-binlog, or {grant}") from None
+        why = f"{user} may not keep changes out of the binary log"
+        raise TargetRefusedError(what, why, f"as an administrator: GRANT {right} ON *.* TO {account(user)};") from None
 
 
 async def _set_up_node(connection: Connection, what: str, *, binlog: bool) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from engine.domain.errors import TargetRefusedError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation
+from engine.targets.mysql.connection.connecting import set_log_bin
 from engine.targets.mysql.connection.names import account, qualified, quote
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
@@ -96,3 +98,14 @@ async def sees_all_sessions(reader: Reader) -> bool:
 def to_grant_everywhere(privileges: str, user: str) -> str:
     """The statement that gives the user privileges on the server."""
     return f"As an administrator: GRANT {privileges} ON *.* TO {account(user)};"
+
+
+async def binlog_problem(reader: Reader) -> str:
+    """Why the user may not keep changes out of the binary log; "" if it may. Raises TargetError."""
+    try:
+        with reader.telling():
+            async with reader.alone() as connection:
+                await set_log_bin(connection, reader.server.flavor, reader.what, "@@SESSION.sql_log_bin")
+    except TargetRefusedError as error:
+        return error.why_and_hint
+    return ""

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import pymysql
 
-from engine.domain.errors import TargetError
+from engine.domain.errors import TargetError, TargetRefusedError
 from engine.domain.humanize import span
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import reading_error, server_message
+from engine.targets.mysql.connection.errors import NO_RIGHT, number_of, reading_error, server_message
+from engine.targets.mysql.connection.names import account
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.reading.reader import Reader
 
 Connects = Callable[[str, int], Awaitable[tuple[Connection, Server]]]
 """To a host and port."""
+_RIGHTS: Final = {
+    Flavor.MARIADB: "REPLICATION MASTER ADMIN, REPLICA MONITOR",
+    Flavor.MYSQL: "REPLICATION SLAVE, REPLICATION CLIENT",
+}
+"""The privileges that list the replicas, and that show the delay of each."""
 HINT = "set report_host and report_port there and let the same user log in, or use --pause-while"
 
 
@@ -43,11 +50,16 @@ class Replicas:
 
     async def problem(self) -> str:
         """Why the delays cannot be known; "" if they can. Raises TargetError where the server cannot be asked."""
-        for host, port in await self._places():
-            try:
-                await self._delay(host, port)
-            except TargetError as error:
-                return f"--max-delay failed: replica {host or 'without a name'}: {error.why} ({HINT})"
+        try:
+            for host, port in await self._places():
+                try:
+                    await self._delay(host, port)
+                except TargetRefusedError:
+                    raise
+                except TargetError as error:
+                    return f"--max-delay failed: replica {host or 'without a name'}: {error.why} ({HINT})"
+        except TargetRefusedError as error:
+            return error.why_and_hint
         return ""
 
     async def _places(self) -> list[tuple[str, int]]:
@@ -57,6 +69,10 @@ class Replicas:
                 rows = await connection.named(command)
         except pymysql.MySQLError as error:
             self._reader.raise_if_lost(error)
+            if number_of(error) in NO_RIGHT:
+                raise _no_right(
+                    self._reader.what, self._reader.server, "the server does not show its replicas"
+                ) from None
             raise TargetError(self._reader.what, f"--max-delay failed: {server_message(error)}", HINT) from None
         return [(row.get("Host") or "", int(row.get("Port") or 0)) for row in rows]
 
@@ -70,10 +86,18 @@ class Replicas:
         try:
             rows = await connection.named("SHOW SLAVE STATUS" if _is_old(server) else "SHOW REPLICA STATUS")
         except pymysql.MySQLError as error:
-            raise reading_error(f"replica {host}:{port}", error) from None
+            what = f"replica {host}:{port}"
+            if number_of(error) in NO_RIGHT:
+                raise _no_right(what, server, f"{what} does not show how far it is behind") from None
+            raise reading_error(what, error) from None
         delays = [value for row in rows for name, value in row.items() if name.startswith("Seconds_Behind_")]
         known = [float(delay) for delay in delays if delay is not None]
         return max(known) if known and len(known) == len(delays) else None
+
+
+def _no_right(what: str, server: Server, why: str) -> TargetRefusedError:
+    grant = f"as an administrator: GRANT {_RIGHTS[server.flavor]} ON *.* TO {account(server.user)};"
+    return TargetRefusedError(what, f"--max-delay failed: {why} to {server.user}", grant)
 
 
 def _is_old(server: Server) -> bool:

@@ -40,6 +40,11 @@ def a_user(database: MySqlDatabase, *rights: str) -> Iterator[str]:
     database(f"DROP USER {name}@localhost")
 
 
+def grant_in(refused: str | None) -> str:
+    """The statement that it says to run."""
+    return (refused or "").partition("as an administrator: ")[2].partition(";")[0]
+
+
 def filled(database: MySqlDatabase, name: str, rows: int = 100, *, engine: str = "InnoDB", more: str = "") -> None:
     """Make a table. `more`: of CREATE TABLE."""
     database(f"CREATE TABLE `{name}` (id INT PRIMARY KEY, b VARCHAR(200), KEY (b)) ENGINE={engine} {more}")

@@ -11,11 +11,11 @@ from typing import Final
 import pytest
 from pymysql.cursors import DictCursor
 
-from engine import Operation, Options, ServerOptions, Status
+from engine import Operation, Options, Reason, ServerOptions, Status
 from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.mysql.a_session import a_user, filled, grant_in
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase, new_database
@@ -140,6 +140,28 @@ async def test_replicas_are_asked_for_their_delay_and_not_given_what_is_no_work_
             assert "does not replicate" in told.phases[0]
             cancel.set()
             assert (await running).status is Status.CANCELLED
+
+
+async def test_who_may_not_see_the_replicas_is_refused_with_the_grant(database: MySqlDatabase) -> None:
+    filled(database, "item")
+    polite = ServerOptions(max_delay=5)
+    with a_user(database, "ALL") as url:
+        refused = (await plan(url, Operation.ANALYZE, polite)).refused
+        assert "report_host" not in (refused or "")
+        grant = grant_in(refused)
+        database(grant)
+        assert (await run(url, Operation.ANALYZE, polite))["item"].status is Status.COMPLETED
+        async with connected(url) as session:
+            (step,) = (await session.plan(Operation.ANALYZE, Options(server=polite))).steps
+            database(grant.replace("GRANT ", "REVOKE ").replace(" TO ", " FROM "), f"KILL {sessions_of(database)}")
+            result = await session.execute(step, StepContext())
+        assert (result.status, result.reason) == (Status.FAILED, Reason.REFUSED)
+        assert grant in (result.error or "")
+
+
+def sessions_of(database: MySqlDatabase) -> int:
+    """The connection of the user whom `a_user` made, so that it is opened again with the rights of now."""
+    return int(database.value(f"SELECT id FROM information_schema.processlist WHERE user = 'joe_{database.name}'"))
 
 
 def wait_until_late(replica: MySqlDatabase, service: str) -> None:
