@@ -61,10 +61,11 @@ _BY_OBJECT: Final = {
     MYSQL: ANY_OPERATION - {Operation.PURGE_UNDO},
 }
 _BY_JOBS: Final = {SQLITE: (Operation.CHECK,), POSTGRESQL: ANY_OPERATION, MYSQL: ANY_OPERATION - {Operation.PURGE_UNDO}}
-_BACKUPS: Final = {
-    POSTGRESQL: "leave it out: pg_dump and pg_basebackup make backups",
-    MYSQL: "leave it out: mariadb-backup, mariadb-dump or mysqldump make backups",
+BACKED_UP_BY: Final = {
+    POSTGRESQL: "pg_dump and pg_basebackup make backups",
+    MYSQL: "mariadb-backup, mariadb-dump or mysqldump make backups",
 }
+_BACKUPS: Final = {name: f"leave it out: {tools}" for name, tools in BACKED_UP_BY.items()}
 _KB, _GB = 1024, 1024**3
 _MAX_AGE: Final = 2**31 - 1
 

@@ -151,7 +151,7 @@ class DatabaseMaintenanceWorker:
                 plan = await self._with_estimates(claim.target, plan, options, before)
                 plan = replace(plan, warnings=(*plan.warnings, *doubts))
                 reporter.begin(plan.steps, at_once=plan.parallel)
-                for remark in await session.remarks([operation]):
+                for remark in await session.remarks([plan]):
                     reporter.log(LogLevel.INFO, remark)
                 run = PlanRun(
                     planned, claim, options, plan, reporter, cancel, window, ownership, self._maintained_files,

@@ -215,7 +215,7 @@ async def _plan(
             engine=target.engine,
             before=await session.facts(past),
             operations=tuple(_explained(operation, advice, past) for operation in operations),
-            warnings=tuple(await session.remarks(request.operations, past and _of_these(past, operations))),
+            warnings=tuple(await session.remarks(operations, past and _of_these(past, operations))),
             options=request.options,
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.domain.batches import MAX_BATCH_NUMBER, BatchOptions
 from engine.domain.errors import UsageError
-from engine.domain.option_specs import OPTION_SPECS, changed_options, refuse_inapplicable
+from engine.domain.option_specs import BACKED_UP_BY, OPTION_SPECS, changed_options, refuse_inapplicable
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Request
 from engine.domain.time_limits import has_limit
 from engine.domain.value_types import require_distinct
@@ -65,6 +65,8 @@ def _validate_operations(request: Request, target: Target) -> None:
         if operation not in target.operations:
             here = next((name for name, spec in target.operations.items() if operation in spec.stands_for), None)
             hint = f"choose from {known}" if here is None else f"here that is {here}"
+            if operation is Operation.BACKUP:
+                hint = BACKED_UP_BY[target.engine]
             raise UsageError(f"operation {operation}", f"is not offered for {target.engine}", hint)
     require_distinct("operation", request.operations)
     if request.options.verify and Operation.CHECK not in target.operations:

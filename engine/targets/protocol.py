@@ -133,8 +133,8 @@ class Session(Inspection, Protocol):
         Raises TargetError where the database cannot be read, UsageError for an object that does not exist.
         """
 
-    async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> Sequence[str]:
-        """Further warnings of a plan: about the order of the operations, known damage, and who uses the database."""
+    async def remarks(self, plans: Sequence[OperationPlan], past: TargetHistory | None = None) -> Sequence[str]:
+        """Further warnings of plans: about their order, known damage, and who uses the database."""
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> Sequence[str]:
         """Clean up after a worker process died, before anything else.

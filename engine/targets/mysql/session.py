@@ -21,7 +21,7 @@ from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import connections, operation_specs, planner, rights
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.disks import with_sizes
-from engine.targets.mysql.reading.facts import facts, storage_engines
+from engine.targets.mysql.reading.facts import facts
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.reading.tables import Table, unopened_tables
@@ -142,12 +142,13 @@ class MySqlSession(ServerSession[Connection, Server]):
         gains = {name: need.gain for name, need in found.rebuild.items()}
         return replace(planned, steps=tuple(_with_gain(step, gains) for step in planned.steps))
 
-    async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
-        recovers = self._reader.server.recovers
-        engines = await storage_engines(self._reader) if recovers and Operation.CHECK in operations else ()
+    async def remarks(self, plans: Sequence[OperationPlan], past: TargetHistory | None = None) -> tuple[str, ...]:
+        operations = [one.operation for one in plans]
+        checks = [step for one in plans if one.operation is Operation.CHECK for step in one.steps]
+        checked = {step.table.engine for step in checks if isinstance(step, MySqlStep) and step.table is not None}
         return (
             *damage_warnings(operation_specs.SPECS, operations, past.damaged_tables if past is not None else ()),
-            *operation_specs.recovery_remarks(operations, engines, recovers),
+            *operation_specs.recovery_remarks(checked, self._reader.server.recovers),
         )
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
@@ -171,8 +172,6 @@ def _with_gain(step: PlannedStep, gains: Mapping[str, int]) -> PlannedStep:
 
 
 def _leaves_binlog(plan: OperationPlan, options: Options) -> bool:
-    """Whether the session of its steps must be kept out of the binary log: other commands than a rebuild are not logged, or
-    have NO_WRITE_TO_BINLOG.
-    """
+    """Whether its session is kept out of the binary log: only a rebuild is logged and has no NO_WRITE_TO_BINLOG."""
     steps = (step for step in plan.steps if isinstance(step, MySqlStep))
     return options.server.no_binlog and any(step.method is Method.REBUILD for step in steps)

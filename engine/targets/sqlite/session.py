@@ -98,11 +98,11 @@ class SqliteSession(SqliteInspection):
         self._operations.push_async_callback(operation.close)
         return operation
 
-    async def remarks(self, operations: Sequence[Operation], past: TargetHistory | None = None) -> tuple[str, ...]:
+    async def remarks(self, plans: Sequence[OperationPlan], past: TargetHistory | None = None) -> tuple[str, ...]:
         others = await self._reader.read(lambda _: in_use(self._path))
         return (
             *self._as_opened,
-            *await remarks_on(self._reader, operations, past),
+            *await remarks_on(self._reader, [one.operation for one in plans], past),
             *([f"in use: {others}"] if others else []),
         )
 

@@ -75,7 +75,8 @@ def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, li
     most = max(map(used_percent, condition.tables), default=0)
     if needs.by_hand:
         facts |= {"auto_increments": len(needs.by_hand), "auto_increment_percent": most}
-    one = _advice(Operation.REBUILD, online, "no large table has much free space", facts, limits)
+    nothing = f"no table has {size(limits.reclaim_soon)} of free space that are {limits.reclaim_soon_share:.0%} of it"
+    one = _advice(Operation.REBUILD, online, nothing, facts, limits)
     texts = [] if blocked and not online else [one.reason]
     obstacles = tuple(f"{name}: {need.reason}; {need.obstacle}" for name, need in ranked(blocked, shown))
     texts += obstacles[:1] + ((f"{counted(len(blocked) - 1, 'table')} more",) if len(blocked) > 1 else ())
@@ -208,7 +209,7 @@ def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:
 
 
 def _grant(condition: Condition) -> str:
-    return f"as an administrator: GRANT PROCESS ON *.* TO {account(condition.server.user)};"
+    return f"as an administrator: GRANT PROCESS ON *.* TO {account(condition.server.user)}"
 
 
 def _advice(

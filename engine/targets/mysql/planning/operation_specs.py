@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from engine.domain.requests import Operation, Options
@@ -84,11 +84,7 @@ def recovery(engine: str, how: str) -> str:
     return f"{what} ({RECOVERY[engine]}={how})"
 
 
-def recovery_remarks(
-    operations: Sequence[Operation], engines: Collection[str], recovers: Mapping[str, str]
-) -> tuple[str, ...]:
-    """What a check may lead to. `engines`: those of the tables."""
-    if Operation.CHECK not in operations:
-        return ()
+def recovery_remarks(engines: Collection[str], recovers: Mapping[str, str]) -> tuple[str, ...]:
+    """What a check of tables of these engines may lead to."""
     marks = "a check marks a table that it finds damaged as crashed"
     return tuple(f"{marks}. {recovery(engine, how)}" for engine, how in recovers.items() if engine in engines)

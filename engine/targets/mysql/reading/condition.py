@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
@@ -142,11 +143,16 @@ async def undo(reader: Reader) -> Undo:
 
 
 async def _holder(reader: Reader) -> Holder | None:
-    oldest = await rows_if_allowed(reader, _OLDEST, row=(int, int | None))
+    return await oldest_transaction(partial(rows_if_allowed, reader))
+
+
+async def oldest_transaction(ask: Callable[..., Awaitable[list[tuple[Any, ...]] | None]]) -> Holder | None:
+    """`ask`: gives the rows of a query; None where the user has no right to run it. Raises what it raises."""
+    oldest = await ask(_OLDEST, row=(int, int | None))
     if not oldest:
         return None
     ((connection, seconds),) = oldest
-    who = await rows_if_allowed(reader, _WHO, [connection], row=(str | None, str | None)) or []
+    who = await ask(_WHO, [connection], row=(str | None, str | None)) or []
     names = [f"{user}@{(host or '').rpartition(':')[0] or host}" for user, host in who]
     return Holder(connection=connection, who=names[0] if names else "", seconds=max(seconds or 0, 0))
 

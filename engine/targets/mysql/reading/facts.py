@@ -15,9 +15,6 @@ _FACTS: Final = """
 SELECT table_name, CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED), CAST(data_free AS SIGNED)
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
 """
-_ENGINES: Final = """
-SELECT DISTINCT engine FROM information_schema.tables WHERE table_schema = DATABASE() AND engine IS NOT NULL
-"""
 _SIZE: Final = """
 SELECT CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED) FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name = %s
@@ -35,11 +32,6 @@ async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
         "tables": len(rows) + len(unopened),
         "free_bytes": sum(free or 0 for _, _, free in rows) + sum(table.free_bytes for table in unopened),
     }
-
-
-async def storage_engines(reader: Reader) -> frozenset[str]:
-    """The storage engines of the tables. Opens no table. Raises TargetError."""
-    return frozenset(engine for (engine,) in await reader.rows(_ENGINES, row=(str,)))
 
 
 async def size_of(reader: Reader, table: Table) -> int | None:

@@ -6,13 +6,14 @@ open transactions of the database are all that is known.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import pymysql
 
-from engine.domain.humanize import span
+from engine.domain.humanize import listed, span
 from engine.targets.mysql.connection.errors import lost_connection
+from engine.targets.mysql.connection.names import shown
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
@@ -20,13 +21,13 @@ from engine.targets.mysql.reading.tables import Table
 MOST: Final = 4
 """Sessions that are named."""
 _BY_SCHEMA: Final = """
-SELECT DISTINCT t.processlist_id FROM performance_schema.metadata_locks AS m
+SELECT DISTINCT t.processlist_id, m.object_name FROM performance_schema.metadata_locks AS m
 JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
 WHERE m.object_type = 'TABLE' AND m.object_schema = DATABASE() AND m.object_name IN ({names})
     AND m.lock_status = 'GRANTED' AND t.processlist_id IS NOT NULL
 """
 _BY_PLUGIN: Final = """
-SELECT DISTINCT CAST(thread_id AS SIGNED) FROM information_schema.metadata_lock_info
+SELECT DISTINCT CAST(thread_id AS SIGNED), table_name FROM information_schema.metadata_lock_info
 WHERE lock_type = 'Table metadata lock' AND table_schema = DATABASE() AND table_name IN ({names})
 """
 _TRANSACTIONS: Final = "SELECT CAST(trx_mysql_thread_id AS SIGNED) FROM information_schema.innodb_trx"
@@ -44,7 +45,9 @@ UNKNOWN_HOLDER: Final = "another session, which MariaDB names after INSTALL SONA
 
 
 async def holders(reader: Reader, tables: Collection[Table], own: Collection[int] = (), *, unknown: str = "") -> str:
-    """The sessions that hold locks on these tables, as text; "" for none. Raises TargetError.
+    """The sessions that hold locks on these tables, as text; "" for none. Of several tables it says which.
+
+    Raises TargetError.
 
     Args:
         own: the connections of this operation.
@@ -62,28 +65,38 @@ async def _holders(reader: Reader, tables: Collection[Table], own: Collection[in
     marks = ", ".join(["%s"] * len(names))
     for query in (_BY_SCHEMA, _BY_PLUGIN):
         try:
-            found = await reader.rows_or_error(query.format(names=marks), names, row=(int,))
+            found = await reader.rows_or_error(query.format(names=marks), names, row=(int, str))
         except pymysql.MySQLError as error:
             if lost_connection(error):
                 raise
             continue
         if found or reader.server.flavor is Flavor.MYSQL or query is _BY_PLUGIN:
-            return await _described(reader, [one for (one,) in found if one not in own], sure=True)
+            held: dict[int, list[str]] = {}
+            for number, table in found:
+                if number not in own:
+                    held.setdefault(number, []).append(shown(table))
+            return await _described(reader, held, sure=True, many=len(names) > 1)
     if reader.server.flavor is Flavor.MYSQL:
         unknown = ""
     open_ones = await reader.rows_or_error(_TRANSACTIONS, row=(int,))
-    return await _described(reader, [one for (one,) in open_ones if one not in own], sure=False) or unknown
+    return await _described(reader, {one: () for (one,) in open_ones if one not in own}, sure=False) or unknown
 
 
-async def _described(reader: Reader, ids: Collection[int], *, sure: bool) -> str:
-    """`sure`: whether they hold a lock on the very table."""
-    if not ids:
+async def _described(reader: Reader, held: Mapping[int, Sequence[str]], *, sure: bool, many: bool = False) -> str:
+    """
+    Args:
+        held: the tables that each connection holds, as far as the server tells.
+        sure: whether they hold a lock on the very tables.
+        many: whether to name the tables.
+    """
+    if not held:
         return ""
-    marks = ", ".join(map(str, sorted(ids)))
+    marks = ", ".join(map(str, sorted(held)))
     rows = await reader.rows_or_error(_SESSIONS.format(ids=marks), row=_ROW)
     database = reader.server.database
     texts = [
         session_text(number, user, host, command, seconds, open_for)
+        + (f" on {listed(sorted(held[number]), 3)}" if many and held[number] else "")
         for number, user, host, command, seconds, used, _, state, open_for in rows
         if (sure or used in {database, ""}) and not state.startswith("Waiting for table metadata lock")
     ]

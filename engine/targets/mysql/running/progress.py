@@ -23,6 +23,8 @@ from engine.targets.step_execution import StepProgress
 REPORT_AGE: Final = 0.2
 """Seconds."""
 DISK_IS_FULL: Final = "the disk of the server is full, and the server waits for space: free some there"
+_LOCKED_TABLES: Final = "System lock"
+"""The state of MySQL while it checks a table: it has the lock since."""
 _COPYING: Final = 0.95
 """The share of copying in a rebuild by copy; the rest enables keys."""
 _SORTED_AT_FIRST: Final = 131_072
@@ -62,7 +64,7 @@ class Progress:
         """`began`: by the clock of `update`. `seconds`: that it took before."""
         table = step.table
         rows = 0 if table is None else sum(part.rows for part in table.parts)
-        self._counts_bytes = step.method is Method.REBUILD
+        self._counts_bytes, self._is_check = step.method is Method.REBUILD, step.method is Method.CHECK
         self._to_write = 0 if table is None else min(table.used_bytes, table.size - step.gain)
         """Bytes of a rebuild, about; what it sorts comes on top."""
         self._to_sort = 0.0 if table is None else sorted_bytes(table.index_bytes)
@@ -86,7 +88,8 @@ class Progress:
             return StepProgress(fraction=self._fraction.value, phase=DISK_IS_FULL, waits_for=WaitsFor.SPACE)
         self._worked += passed
         self._fraction.update(self._share(seen, self._count(seen)))
-        return StepProgress(fraction=self._fraction.value, phase=seen.state.lower() or None)
+        phase = "checking" if self._is_check and seen.state == _LOCKED_TABLES else seen.state.lower()
+        return StepProgress(fraction=self._fraction.value, phase=phase or None)
 
     def course(self, ended: float) -> Course:
         """What it has counted, for the next run. `ended`: by the clock of `update`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Final
 
@@ -15,6 +16,7 @@ from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import server_message
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import MAKE_HELPER, activate, drop, inactivate
+from engine.targets.mysql.reading.condition import oldest_transaction
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.undo import EMPTY, HELPER, SPACES, undo_spaces
 from engine.targets.mysql.running.statement import Answer
@@ -63,7 +65,7 @@ async def _emptied(connection: Connection, name: str, context: StepContext, with
                 within = HELPER_EMPTY_WITHIN if name == HELPER else 0
             if time.monotonic() - began > within:
                 break
-            phase = f"waiting for transactions that need {name}"
+            phase = f"waiting for transactions that need {name}{await _oldest(connection)}"
             context.report(StepProgress(phase=phase, waits_for=WaitsFor.TRANSACTIONS))
             await asyncio.sleep(POLL_EVERY)
     finally:
@@ -72,6 +74,13 @@ async def _emptied(connection: Connection, name: str, context: StepContext, with
         elif is_empty:  # otherwise the server empties it later
             await asyncio.shield(connection.command(drop(name)))
     return is_empty
+
+
+async def _oldest(connection: Connection) -> str:
+    with contextlib.suppress(pymysql.MySQLError):  # the user may not see it
+        if (oldest := await oldest_transaction(connection.rows)) is not None:
+            return f"; the oldest: {oldest.text}"
+    return ""
 
 
 async def _is_empty(connection: Connection, name: str) -> bool:

@@ -156,6 +156,7 @@ async def test_a_step_that_gets_no_lock_says_who_has_it(database: MySqlDatabase,
 
 async def test_a_plan_warns_of_who_holds_its_tables(database: MySqlDatabase) -> None:
     filled(database, "item")
+    filled(database, "other")
     async with connected(database.url) as session:
         await session.plan(Operation.REBUILD, Options())
         with database.session(HOLDS) as other:
@@ -165,6 +166,8 @@ async def test_a_plan_warns_of_who_holds_its_tables(database: MySqlDatabase) -> 
                 while not (found := await session.find_blockers(has_window=False)):  # noqa: ASYNC110 - no event
                     await asyncio.sleep(0.2)
             assert f"connection {number} " in found
+            if database.flavor is Flavor.MYSQL:
+                assert ") on item. New statements" in found
 
 
 @pytest.mark.parametrize(("elsewhere", "name"), [("", "item"), ("information_schema", "{}.item"), ("{}_views", "seen")])

@@ -188,7 +188,9 @@ async def test_a_server_that_repairs_by_itself_is_named_and_not_made_to(
         for operation in (Operation.ANALYZE, Operation.REBUILD, Operation.OPTIMIZE, Operation.CHECK, Operation.REPAIR):
             options = Options(objects=("well",) if operation is not Operation.REPAIR else (), confirmed=True)
             request = Request(target=database.url, operations=(operation,), options=options)
-            (planned,) = (await jobs.plan(request)).operations
+            plan = await jobs.plan(request)
+            (planned,) = plan.operations
+            assert not any("repairs it by itself" in warning for warning in plan.warnings)
             if operation is not Operation.REPAIR:
                 await run(jobs, request)
         assert not list(files.glob("*.BAK"))  # which a server makes that repairs by itself

@@ -13,6 +13,7 @@ import pytest
 
 from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options
+from engine.targets.plans import OperationPlan
 from engine.targets.sqlite.target import SqliteTarget
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.stepwise import stepwise
@@ -55,7 +56,7 @@ async def test_connecting_asks_the_disk_in_a_thread(
     await target.preflight(lock_timeout=1, writing=writing)
     async with stepwise(target.connect(lock_timeout=1, writing=writing)) as session:
         await session.facts()
-        await session.remarks([Operation.VACUUM])
+        await session.remarks([OperationPlan(operation=Operation.VACUUM)])
         await session.find_blockers(has_window=False)
     assert await target.identify()
     assert asked_on_the_loop == []

@@ -20,7 +20,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets import resolve
-from engine.targets.plans import Verdict
+from engine.targets.plans import OperationPlan, Verdict
 from engine.targets.step_execution import StepContext
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
@@ -242,7 +242,7 @@ async def test_trap_nothing_that_a_session_does_drops_the_locks_of_its_process(
         db.execute("DELETE FROM item WHERE rowid = 150")
         target = resolve(str(path))
         async with stepwise(target.connect(lock_timeout=0)) as session:
-            await session.remarks(SQLITE_OPERATIONS)
+            await session.remarks([OperationPlan(operation=one) for one in SQLITE_OPERATIONS])
             await session.info()
             await session.advise(TargetHistory(now=0), budget=None)
             for operation in SQLITE_OPERATIONS:

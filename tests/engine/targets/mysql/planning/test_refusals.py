@@ -63,6 +63,12 @@ def test_what_other_engines_call_otherwise_is_pointed_to_rebuild(operation: Oper
         validate_request(Request(target=target.url, operations=(operation,)), target)
 
 
+def test_a_backup_is_pointed_to_the_tools_of_the_server() -> None:
+    target = resolve("mysql://joe@db/shop")
+    with pytest.raises(UsageError, match="mariadb-backup"):
+        validate_request(Request(target=target.url, operations=(Operation.BACKUP,)), target)
+
+
 def test_names_are_those_of_the_server_and_in_any_case_where_only_one_is_meant() -> None:
     def found(*names: str) -> list[str]:
         return [table.name for table in scope(Operation.ANALYZE, Options(objects=names), TABLES)]

@@ -30,6 +30,10 @@ def fractions(of: list[Seen], seconds: float | None, step: MySqlStep = STEP, las
     return [progress.update(seen, lasts * number / len(of)).fraction or 0.0 for number, seen in enumerate(of, 1)]
 
 
+def test_a_check_of_mysql_shows_what_it_does_and_no_lock() -> None:
+    assert Progress(CHECK, began=0.0, seconds=None).update(Seen("System lock"), 1.0).phase == "checking"
+
+
 def course(of: list[Seen], step: MySqlStep = STEP) -> Course:
     progress = Progress(step, began=0.0, seconds=None)
     for number, seen in enumerate(of, 1):
