@@ -58,4 +58,4 @@ def format_expansion(found: Expansion) -> str:
 def format_result(info: TargetInfo) -> str:
     """`sqlite 3.46.0, 528 kB, journal delete, 29% empty, writable`."""
     writable = f"read-only: {info.read_only}" if info.read_only else "writable"
-    return ", ".join([f"{info.product}", *format_facts(info.facts), writable, *info.remarks])
+    return ", ".join([info.product, *format_facts(info.facts), writable, *info.remarks])
