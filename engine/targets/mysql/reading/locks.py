@@ -41,7 +41,8 @@ WHERE p.id IN ({ids})
 _ROW: Final = (int, str, str, str, int | None, str, str, str, int | None)
 
 
-UNKNOWN_HOLDER: Final = "another session, which MariaDB names after INSTALL SONAME 'metadata_lock_info'"
+_INSTALL: Final = "INSTALL SONAME 'metadata_lock_info'"
+UNKNOWN_HOLDER: Final = f"another session, which MariaDB names after {_INSTALL}"
 
 
 async def holders(reader: Reader, tables: Collection[Table], own: Collection[int] = (), *, unknown: str = "") -> str:
@@ -79,7 +80,10 @@ async def _holders(reader: Reader, tables: Collection[Table], own: Collection[in
     if reader.server.flavor is Flavor.MYSQL:
         unknown = ""
     open_ones = await reader.rows_or_error(_TRANSACTIONS, row=(int,))
-    return await _described(reader, {one: () for (one,) in open_ones if one not in own}, sure=False) or unknown
+    found_open = await _described(reader, {one: () for (one,) in open_ones if one not in own}, sure=False)
+    if found_open and len(names) > 1 and reader.server.flavor is Flavor.MARIADB:
+        return f"{found_open}. MariaDB tells the table after {_INSTALL}"
+    return found_open or unknown
 
 
 async def _described(reader: Reader, held: Mapping[int, Sequence[str]], *, sure: bool, many: bool = False) -> str:
