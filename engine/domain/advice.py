@@ -291,6 +291,15 @@ class TargetHistory:
     turns: Turns = NO_TURNS
     """Which of its objects come first in a plan."""
 
+    def has_size_of_rebuild(self, name: str, size: int, rows: float) -> bool:
+        """Whether an index or table has no more bytes a row than after its last rebuild: then an estimate of its dead
+        space is wrong. False where the rows of that time are not on record."""
+        effect: Facts = self.rebuilt[name].effect if name in self.rebuilt else {}
+        size_then, rows_then = effect.get("size"), effect.get("rows")
+        if not (isinstance(size_then, int) and isinstance(rows_then, int)):
+            return False
+        return size * rows_then <= _AS_DENSE * size_then * rows
+
     @property
     def damage_found(self) -> str:
         """`the last check found damage (#18)`; "" where it found none, or none beyond indexes."""
@@ -311,6 +320,8 @@ def blocking_check(request: Request, advice: Sequence[Advice]) -> Advice | None:
 _OF_WHATEVER_OBJECTS: Final = frozenset({Operation.ANALYZE, Operation.FTS_OPTIMIZE})
 
 
+_AS_DENSE: Final = 1.2
+"""Up to this multiple of its bytes a row after its last rebuild an object counts as packed: rows are estimates."""
 NEEDS_SOUND_DATA: Final = frozenset(
     {Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
 )

@@ -148,14 +148,15 @@ speed; and the course of the newest of them."""
 LAST_DONE: Final = """SELECT kind, object, finished_at, effect FROM (
     SELECT DISTINCT ON (kind, s.object) kind, s.object, s.finished_at, s.effect
     FROM parent_job AS p JOIN step AS s ON s.parent_id = p.id
-        CROSS JOIN LATERAL (SELECT CASE s.operation WHEN 'reindex' THEN 'reindex' ELSE 'vacuum' END) AS k (kind)
-    WHERE p.target = %(target)s AND p.engine = 'postgresql' AND p.id >= coalesce((
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN s.operation IN ('reindex', 'rebuild') THEN s.operation ELSE 'vacuum' END) AS k (kind)
+    WHERE p.target = %(target)s AND p.engine <> 'sqlite' AND p.id >= coalesce((
             SELECT id FROM parent_job WHERE target = %(target)s ORDER BY id DESC LIMIT 1 OFFSET %(jobs)s), 0)
-        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'repack', 'reindex')
+        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'repack', 'reindex', 'rebuild')
     ORDER BY kind, s.object, s.finished_at DESC) AS newest
-WHERE kind = 'reindex' OR number_of(effect, 'rows_kept') > 0 OR number_of(effect, 'pages_covered') >= 0"""
+WHERE kind IN ('reindex', 'rebuild') OR number_of(effect, 'rows_kept') > 0 OR number_of(effect, 'pages_covered') >= 0"""
 """What the last VACUUM of each table, where it could not remove all that was dead, its part on each index alone, and
-the last rebuild of each index did, in the newest jobs on a database of a server."""
+the last rebuild of each index, or table of MariaDB and MySQL, did, in the newest jobs on a database of a server."""
 
 OBJECT_TURNS: Final = """WITH step_of AS (
     SELECT coalesce(s.operation, (

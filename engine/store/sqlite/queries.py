@@ -159,18 +159,19 @@ speed; and the course of the newest of them. (With max() the other columns are o
 
 
 LAST_DONE = """SELECT operation, object, at, effect FROM (
-    SELECT iif(s.operation = 'reindex', 'reindex', 'vacuum') AS operation, s.object, max(s.finished_at) AS at, s.effect
+    SELECT iif(s.operation IN ('reindex', 'rebuild'), s.operation, 'vacuum') AS operation, s.object,
+        max(s.finished_at) AS at, s.effect
     FROM parent_job AS p INDEXED BY parent_job_target
     CROSS JOIN step AS s ON s.parent_id = p.id
-    WHERE p.target = :target AND p.engine = 'postgresql' AND p.id >= coalesce((
+    WHERE p.target = :target AND p.engine <> 'sqlite' AND p.id >= coalesce((
             SELECT id FROM parent_job WHERE target = :target ORDER BY id DESC LIMIT 1 OFFSET :jobs), 0)
-        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'repack', 'reindex')
+        AND s.status = 'completed' AND s.operation IN ('vacuum', 'vacuum-full', 'repack', 'reindex', 'rebuild')
     GROUP BY 1, 2)
-WHERE operation = 'reindex' OR json_extract(effect, '$.rows_kept') > 0
+WHERE operation IN ('reindex', 'rebuild') OR json_extract(effect, '$.rows_kept') > 0
     OR json_extract(effect, '$.pages_covered') >= 0"""
 """What the last VACUUM of each table, where it could not remove all that was dead, its part on each index alone, and
-the last rebuild of each index did, in the newest jobs on a database of a server. (With max() the other columns are of
-the same row.)"""
+the last rebuild of each index, or table of MariaDB and MySQL, did, in the newest jobs on a database of a server. (With
+max() the other columns are of the same row.)"""
 
 _STEPS_OF_TARGET = """SELECT s.parent_id, s.ordinal, s.operation, s.object, s.status, s.effect
     FROM parent_job AS p INDEXED BY parent_job_target CROSS JOIN step AS s ON s.parent_id = p.id

@@ -30,8 +30,6 @@ AT_ITS_END: Final = 95
 """Percent of its values that an AUTO_INCREMENT column has used when inserts will soon fail."""
 LONG_HISTORY: Final = 1_000_000
 """Transactions that are not purged; every read has to pass by them."""
-SAME_SIZE_FACTOR: Final = 1.1
-"""Up to this multiple of its size after the last rebuild, a table counts as dense."""
 FIRST_SIZE: Final = 16 * 1024**2
 """Bytes that each undo tablespace keeps."""
 _OLD_ENGINES: Final = {
@@ -133,7 +131,9 @@ def rebuild_need(
     gains = {part.name: _gain(part, table, condition) for part in table.parts}
     wasted, now = sum(gains.values()), sum(_bytes(part, table, condition) for part in table.parts)
     share = wasted / now if now else 0.0
-    if wasted < limits.reclaim_soon or share < limits.reclaim_soon_share or _has_size_of_rebuild(table, past):
+    if wasted < limits.reclaim_soon or share < limits.reclaim_soon_share:
+        return None
+    if past.has_size_of_rebuild(table.shown, table.size, table.rows):
         return None
     is_urgent = wasted >= limits.reclaim_now and share >= limits.reclaim_now_share
     sparse = [(table.name, name) for name, bytes_ in gains.items() if bytes_]
@@ -205,13 +205,6 @@ def _bytes(part: Part, table: Table, condition: Condition) -> int:
 
 def _file_bytes(part: Part, table: Table, condition: Condition) -> int | None:
     return (condition.files or {}).get(part_name(condition.server, table.name, part.name))
-
-
-def _has_size_of_rebuild(table: Table, past: TargetHistory) -> bool:
-    """Whether it is no larger than after its last rebuild: then the estimate is wrong."""
-    done = past.rebuilt.get(table.shown)
-    after = done.effect.get("size") if done is not None else None
-    return isinstance(after, int) and table.size <= SAME_SIZE_FACTOR * after
 
 
 def _notes(tables: Sequence[Table]) -> list[str]:

@@ -220,6 +220,8 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
 
     async def _result(self, step: MySqlStep, run: Run, context: StepContext) -> StepResult:
         effect = with_sizes({}, run.size_before, await self._size(step)) if run.answer.error is None else {}
+        if effect and step.method is Method.REBUILD and step.table is not None:
+            effect["rows"] = step.table.rows
         result = step_result(
             step,
             run.answer,

@@ -23,8 +23,6 @@ from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
 PARTIAL_SHARE: Final = 0.75
 """The share for an estimate of a partial index: its keys may be longer than those of its table are on average."""
-SAME_SIZE_FACTOR: Final = 1.1
-"""Up to this multiple of its size after the last rebuild, an index counts as unbloated."""
 
 
 class Cause(StrEnum):
@@ -266,8 +264,8 @@ def _reindex(
             paid = "every write updates it" if index.is_ready else "no write updates it"
             reason = f"it is invalid: no query uses it, and {paid}"
             need = Need(Level.SOON, reason, Cause.INVALID_INDEX, bytes=index.table_pages * PAGE)
-        elif (bloat := condition.bloat.get(index.oid)) is not None and not _has_size_of_rebuild(
-            index, bloat.bytes, past
+        elif (bloat := condition.bloat.get(index.oid)) is not None and not past.has_size_of_rebuild(
+            index.shown, bloat.bytes, index.rows
         ):
             need = _bloat_need(bloat, limits)
         if need is not None and index.is_exclusion:
@@ -277,13 +275,6 @@ def _reindex(
         if need is not None:
             found[index.oid] = need
     return found
-
-
-def _has_size_of_rebuild(index: Index, now: int, past: TargetHistory) -> bool:
-    """Whether it is no larger than after its last rebuild: then the estimate is wrong. `now`: its bytes."""
-    done = past.rebuilt.get(index.shown)
-    size = done.effect.get("size") if done is not None else None
-    return isinstance(size, int) and now <= SAME_SIZE_FACTOR * size
 
 
 def _tend(
@@ -315,7 +306,7 @@ def _unknown(condition: Condition, past: TargetHistory, limits: Thresholds) -> M
             and index.is_valid
             and not index.in_catalog
             and index.pages * PAGE >= least
-            and not _has_size_of_rebuild(index, index.pages * PAGE, past)
+            and not past.has_size_of_rebuild(index.shown, index.pages * PAGE, index.rows)
             and (why := _why_unknown(index, condition.bloat.get(index.oid), condition.unread.get(index.oid), limits))
             is not None
         ):

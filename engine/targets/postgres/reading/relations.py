@@ -82,8 +82,14 @@ class Index(Named):
     is_unique: bool = False
     is_ready: bool = True
     """Whether writes maintain it."""
-    is_counted: bool = True
-    """Whether the catalog knows of entries: of an index as old as its table only ANALYZE or VACUUM tells it."""
+    rows: float = 0.0
+    """The rows in it, by the catalog: for GIN, which counts words after a rebuild, those of its table. 0 or less where
+    they are not known yet, as of an index as old as its table before VACUUM or ANALYZE."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the catalog knows of rows in it."""
+        return self.rows > 0
 
     @property
     def is_estimated(self) -> bool:
@@ -180,7 +186,8 @@ SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relna
     {pages t}, am.amname, x.indisvalid, x.indisexclusion, t.relkind = 't', i.relname ~ '{leftover}',
     mn.nspname IN ('pg_catalog', 'information_schema'), {may by name},
     x.indcollation[0] NOT IN (0, 'pg_catalog."C"'::regcollation, 'pg_catalog."POSIX"'::regcollation),
-    t.relkind = 't' AND {may with table} AND NOT ({may by name}), x.indisunique, x.indisready, i.reltuples > 0
+    t.relkind = 't' AND {may with table} AND NOT ({may by name}), x.indisunique, x.indisready,
+    CASE am.amname WHEN 'gin' THEN t.reltuples ELSE i.reltuples END::float8
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace

@@ -185,7 +185,7 @@ known AS (
             WHEN coalesce(own.stadistinct, made.stadistinct) < 0
                 THEN -coalesce(own.stadistinct, made.stadistinct) * greatest(t.reltuples, 1)
             ELSE coalesce(own.stadistinct, made.stadistinct) END::float8)) AS least_distinct
-    FROM keys AS k JOIN pg_class AS t ON t.oid = k.indrelid
+    FROM keys AS k JOIN pg_class AS t ON t.oid = k.indrelid AND t.relkind <> 't'
     LEFT JOIN columns AS own ON own.starelid = k.indrelid AND own.staattnum = k.number AND k.number <> 0
     LEFT JOIN columns AS made ON made.starelid = k.indexrelid AND made.staattnum = k.place AND k.number = 0
     GROUP BY 1, 2)
@@ -210,7 +210,7 @@ SELECT c.oid::int8, t.oid::int8, t.relpages::int8, t.reltuples::float8, i.oid::i
     greatest(i.reltuples, 0)::float8
 FROM pg_class AS c JOIN pg_class AS t ON t.oid = c.reltoastrelid JOIN pg_index AS x ON x.indrelid = t.oid
 JOIN pg_class AS i ON i.oid = x.indexrelid
-WHERE t.relpages >= {least} AND t.reltuples >= 0 AND x.indisvalid AND c.relkind IN ('r', 'm')
+WHERE greatest(t.relpages, i.relpages) >= {least} AND t.reltuples >= 0 AND x.indisvalid AND c.relkind IN ('r', 'm')
 """
 INDEX_SHAPES: Final = f"""
 SELECT i.oid::int8, am.amname, c.opcname, NOT EXISTS (

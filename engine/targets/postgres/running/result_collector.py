@@ -15,9 +15,11 @@ from engine.domain.steps import CLEANING_UP, FOLLOWED, Facts
 from engine.targets.command_monitor import MOST_ATTEMPTS, gave_way
 from engine.targets.postgres.connection.errors import GONE, INTERNAL, reports_damage
 from engine.targets.postgres.connection.names import qualified
+from engine.targets.postgres.planning.operation_steps import PAGE
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.amcheck import truncated_files
+from engine.targets.postgres.reading.shapes import LEAST_PAGES
 from engine.targets.postgres.running.checking import damaged_object, may_blame_table, with_truncated_files
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner, OperationParts
 from engine.targets.postgres.running.effects import effects
@@ -33,7 +35,12 @@ FEW_ROWS: Final = 50
 """Dead rows of any table that autovacuum leaves alone by default."""
 FEW_OF_TABLE: Final = 0.2
 """The share of the rows of a table that may be dead, besides `FEW_ROWS`, before autovacuum starts by default."""
-_FILE_NODE: Final = "SELECT pg_relation_filenode(to_regclass(%s))::int8"
+_REBUILT: Final = """
+SELECT pg_relation_filenode(i.oid)::int8, CASE am.amname WHEN 'gin' THEN t.reltuples ELSE i.reltuples END::int8
+FROM pg_class AS i JOIN pg_index AS x ON x.indexrelid = i.oid JOIN pg_class AS t ON t.oid = x.indrelid
+JOIN pg_am AS am ON am.oid = i.relam
+WHERE i.oid = to_regclass(%s)
+"""
 
 
 class ResultCollector:
@@ -91,7 +98,7 @@ class ResultCollector:
         if result.status is Status.COMPLETED and step.is_followed:
             result = replace(result, effect={**(result.effect or {}), FOLLOWED: 1})
         if result.status is Status.COMPLETED and step.method.is_rebuild:
-            result = replace(result, effect={**(result.effect or {}), **await self._rebuild_marks(step)})
+            result = replace(result, effect={**(result.effect or {}), **await self._rebuild_marks(step, size)})
         result = replace(result, warnings=(*result.warnings, *cleanup.warnings), failed_drops=cleanup.failed_drops)
         if cleanup.failed_drops:  # for recovery, if this process dies before it drops them: see `orphan_cleanup`
             result = replace(result, effect={**(result.effect or {}), "method": step.method})
@@ -147,14 +154,17 @@ class ResultCollector:
                 return with_truncated_files(step, result, await truncated_files(self._parts.reader, oid))
         return result
 
-    async def _rebuild_marks(self, step: PgStep) -> Facts:
-        """The collation versions of the new index, and its file, which changes at the next rebuild."""
-        if not step.collations or step.subject is None:
+    async def _rebuild_marks(self, step: PgStep, size: int | None) -> Facts:
+        """Of a new index: its rows, if its dead space is ever estimated; the collation versions of its text, and its
+        file, which changes at the next rebuild."""
+        is_large = size is not None and size >= LEAST_PAGES * PAGE
+        if step.subject is None or not (is_large or step.collations):
             return {}
         name = qualified(step.subject.schema, step.subject.name)
         with contextlib.suppress(TargetError):
-            (file,) = await self._parts.reader.row(_FILE_NODE, [name], row=(int | None,))
-            return {"collations": step.collations, "file": file}
+            for file, rows in await self._parts.reader.rows(_REBUILT, [name], row=(int | None, int)):
+                marks: Facts = {"rows": rows} if is_large else {}
+                return {**marks, "collations": step.collations, "file": file} if step.collations else marks
         return {}
 
     async def _oldest_holder(self, step: PgStep, kept: int) -> str | None:

@@ -61,9 +61,13 @@ def test_a_rebuild_that_the_server_would_refuse_for_want_of_a_primary_key_is_not
         assert (bool(need.obstacle), rebuild.is_needed) == (requires, not requires)
 
 
-def test_a_table_that_a_rebuild_left_as_large_is_left_alone() -> None:
-    past = replace(NOTHING, rebuilt={"orders": CompletedStep(0, {"size": 99 * MB})})
-    assert not needs(condition(TABLE), past).rebuild
+@pytest.mark.parametrize(("rows_then", "is_advised"), [(1.0, False), (3.0, True)])
+def test_a_table_that_a_rebuild_left_as_large_is_left_alone_until_rows_are_deleted(
+    rows_then: float, is_advised: bool
+) -> None:
+    effect = {"size": 99 * MB, "rows": round(TABLE.rows * rows_then)}
+    past = replace(NOTHING, rebuilt={"orders": CompletedStep(0, effect)})
+    assert bool(needs(condition(TABLE), past).rebuild) == is_advised
 
 
 def test_partitions_are_judged_one_by_one() -> None:

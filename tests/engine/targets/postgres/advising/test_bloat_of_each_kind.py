@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from benchmarks.postgres_bloat import LONG, PLAIN, RICH, Content, cases
-from engine.domain.advice import Advice, TargetHistory
+from engine.domain.advice import Advice, CompletedStep, TargetHistory
 from engine.domain.requests import Operation
 from engine.domain.statuses import Status
 from engine.domain.thresholds import Thresholds
@@ -46,15 +46,46 @@ def test_dead_space_of_no_kind_is_overlooked(database: Database, content: Conten
     assert {case.kind for case in found if case.said["owner"] is None} == unseen_by_owner
 
 
-async def advice_on_reindex(url: str, *, thorough: bool = False) -> Advice:
+async def advice_on_reindex(url: str, *, thorough: bool = False, past: TargetHistory | None = None) -> Advice:
     async with connected(url, writing=False) as session:
         budget = None if thorough else 1
-        found, _ = await session.session.advise(TargetHistory(now=0), budget=budget, limits=LIMITS)
+        found, _ = await session.session.advise(past or TargetHistory(now=0), budget=budget, limits=LIMITS)
     return next(one for one in found if one.operation is Operation.REINDEX)
 
 
 async def reason_of_reindex(url: str) -> str:
     return (await advice_on_reindex(url)).reason
+
+
+async def test_a_large_index_of_a_toast_table_is_seen_once(database: Database) -> None:
+    columns = [f"c{number}" for number in range(14)]
+    database(
+        f"CREATE TABLE page (id int, {', '.join(f'{one} text' for one in columns)})",
+        *(f"ALTER TABLE page ALTER {one} SET STORAGE EXTERNAL" for one in columns),
+        "ALTER TABLE page SET (toast_tuple_target = 128)",
+        f"INSERT INTO page SELECT g{', repeat(md5(g::text), 5)' * len(columns)} FROM generate_series(1, 5400) AS g",
+        "DELETE FROM page WHERE id % 10 > 0",
+        "VACUUM ANALYZE page",
+        "CHECKPOINT",
+    )
+    index = database.value(
+        "SELECT x.indexrelid::regclass::text FROM pg_class AS c JOIN pg_index AS x ON x.indrelid = c.reltoastrelid"
+        " WHERE c.relname = 'page'"
+    )
+    assert (await advice_on_reindex(database.url)).objects == (index,)
+
+
+async def test_an_index_that_was_rebuilt_is_advised_again_once_rows_were_deleted(database: Database) -> None:
+    database(
+        "CREATE TABLE item AS SELECT g AS id, md5(g::text) AS s FROM generate_series(1, 60000) AS g",
+        "CREATE INDEX item_s ON item (s)",
+        "VACUUM ANALYZE item",
+    )
+    done = (await run(database.url, Operation.REINDEX))["public.item_s"]
+    past = TargetHistory(now=0, rebuilt={"public.item_s": CompletedStep(0, done.effect or {})})
+    assert (await advice_on_reindex(database.url, past=past)).objects == ()
+    database("DELETE FROM item WHERE id % 4 > 0", "VACUUM ANALYZE item")
+    assert (await advice_on_reindex(database.url, past=past)).objects == ("public.item_s",)
 
 
 async def test_what_is_unknown_is_told_with_the_reason(database: Database) -> None:
