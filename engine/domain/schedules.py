@@ -89,6 +89,7 @@ class Firing:
     recorded_at: Micros
     reason: FiringReason | None = None
     error: str | None = None
+    """Why it did not fire; of one that fired, what a person must put right before anything runs on some targets."""
     batch: int | None = None
     """The id of the batch of its jobs; None if there are none, or they have been removed."""
 

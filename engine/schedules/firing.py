@@ -10,6 +10,7 @@ from engine.config.model import Config
 from engine.domain.due_times import firing_closes_at, stagger_offset
 from engine.domain.errors import DbtendError, StoreError, internal_error
 from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.steps import Micros
 from engine.schedules.work import work_of
@@ -77,6 +78,8 @@ async def fire(
     One that a person starts is not spread, and has a window only while one is open. Raises UsageError.
     """
     work = await work_of(schedule, config, store, clock)
+    if work.by_hand:
+        firing = replace(firing, error=listed([str(one.error) for one in work.by_hand], 3))
 
     def starts_at(target: str) -> Micros:
         return firing.due_at + stagger_offset(schedule, target)

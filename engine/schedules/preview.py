@@ -42,13 +42,13 @@ async def night_of(
     plans = await for_each(list(asked), counting(lambda target: plan(asked[target]), len(asked), tell))
     targets = [_planned(*one, schedule, due_at) for one in zip(requests, plans, strict=True)]
     return planned_night(
-        [*targets, *map(_failed, work.failed), *map(_of_other, of_others)],
+        [*targets, *map(_failed, [*work.failed, *work.by_hand]), *map(_of_other, of_others)],
         opens_at=due_at,
         closes_at=closes_at(schedule, due_at),
         workers=workers,
         max_per_host=schedule.max_per_host,
         canary=schedule.canary,
-        idle=work.idle,
+        idle=work.idle - len(work.by_hand),
         inapplicable=work.inapplicable,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.config.model import Config, TargetEntry
-from engine.domain.advice import Advice, blocking_check, if_needed, needed
+from engine.domain.advice import Advice, Level, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest, Order
 from engine.domain.errors import DbtendError, TargetError, TargetRefusedError, UsageError
 from engine.domain.frozen import frozen
@@ -38,7 +38,9 @@ log = logging.getLogger("dbtend")
 class Work:
     requests: Sequence[Request] = ()
     failed: Sequence[FailedRequest] = ()
-    """Targets that cannot be inspected or listed, or that a person must repair first."""
+    """Targets that cannot be inspected or listed, or that are damaged."""
+    by_hand: Sequence[FailedRequest] = ()
+    """Targets where nothing can run before a person has put right what a check found; they count as idle."""
     idle: int = 0
     """How many targets need nothing."""
     inapplicable: int = 0
@@ -151,7 +153,7 @@ async def _needed(
     here = [request.target for _, request in asked if not (is_shared and is_elsewhere(request))]
     advised = await for_each(here, counting(advise, len(here), tell))
     found = dict(zip(here, advised, strict=True))
-    requests, failed = list[Request](), list[FailedRequest]()
+    requests, failed, by_hand = list[Request](), list[FailedRequest](), list[FailedRequest]()
     for entry, request in asked:
         advice = found.get(request.target)
         if advice is None or (
@@ -167,9 +169,9 @@ async def _needed(
         ):
             requests.append(inspector.applicable(narrowed))
         elif (check := blocking_check(request, advice)) is not None:
-            error = TargetRefusedError(request.target, "what a check found must be put right first", check.reason)
-            failed.append(FailedRequest(_only_check(request), error))
-    return Work(requests=requests, failed=failed, idle=len(asked) - len(requests) - len(failed))
+            error = TargetRefusedError(request.target, check.reason)
+            (failed if check.level is Level.NOW else by_hand).append(FailedRequest(_only_check(request), error))
+    return Work(requests=requests, failed=failed, by_hand=by_hand, idle=len(asked) - len(requests) - len(failed))
 
 
 def _only_check(request: Request) -> Request:

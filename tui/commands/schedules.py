@@ -35,7 +35,7 @@ from tui.commands.settings import Settings
 from tui.commands.terminal_question import can_ask, have_typed
 from tui.commands.waiting import nothing_starts
 from tui.presentation import schedule_format
-from tui.presentation.exit_codes import FAILED, OK
+from tui.presentation.exit_codes import FAILED, OK, REFUSED, weightiest
 from tui.presentation.night_picture import planned_picture, real_picture
 from tui.presentation.schedule_format import ScheduleRow
 from tui.presentation.text import GLYPH, plain
@@ -172,6 +172,8 @@ def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings:
             recorded, jobs = await engine.fire(schedule, config)
         if not jobs:
             output.notice(f"{schedule.name}: {_without_jobs(schedule, recorded)}")
+        elif recorded is not None and recorded.error:
+            output.notice(f"{schedule.name}: by hand: {plain(recorded.error)}")
         return jobs
 
     how = foreground.Foreground(
@@ -183,7 +185,11 @@ def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings:
         config=settings.config_path,
     )
     code = run.in_foreground(how, submit, run.printing(as_json=args.json, many=True), config)
-    return FAILED if recorded is not None and recorded.status is FiringStatus.MISSED else code
+    if recorded is None:
+        return code
+    if recorded.status is FiringStatus.FIRED:
+        return weightiest({code, REFUSED}) if recorded.error else code
+    return FAILED if recorded.status is FiringStatus.MISSED else code
 
 
 def _confirm_outside_window(schedule: Schedule, *, is_confirmed: bool) -> None:
@@ -207,7 +213,7 @@ def _without_jobs(schedule: Schedule, recorded: Firing | None) -> str:
             "" if due is None else f"; next due {schedule_format.local(due, schedule, now=now())}"
         )
     if recorded.status is FiringStatus.FIRED:
-        return "nothing is needed"
+        return schedule_format.nothing_ran(recorded) or "nothing is needed"
     due_at = schedule_format.local(recorded.due_at, schedule, now=now())
     return f"due {due_at}: {schedule_format.result_text(Night(firing=recorded))}"
 

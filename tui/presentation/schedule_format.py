@@ -194,9 +194,16 @@ def result_text(night: Night) -> str:
         counts = night.batch.counts
         return ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in JobOutcome if counts.get(outcome))
     if firing.status is FiringStatus.FIRED:
-        return REASONS[firing.reason] if firing.reason not in {None, FiringReason.BY_HAND} else "its jobs were removed"
+        return nothing_ran(firing) or "its jobs were removed"
     why = plain(firing.error or "") or (REASONS[firing.reason] if firing.reason else "")
     return f"{firing.status}: {why}" if firing.status is FiringStatus.MISSED else f"{firing.status} ({why})"
+
+
+def nothing_ran(firing: Firing) -> str:
+    """Why a schedule that fired has no jobs; "" where that is not known."""
+    if firing.error:
+        return f"nothing to run; by hand: {plain(firing.error)}"
+    return REASONS[firing.reason] if firing.reason is FiringReason.NOT_NEEDED else ""
 
 
 def marked_result(night: Night) -> str:

@@ -6,9 +6,11 @@ import asyncio
 import os
 import pty
 import re
+import sqlite3
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -109,6 +111,21 @@ def test_one_that_needs_nothing_is_run_and_says_so(nightly: CommandLine, tmp_pat
     said = nightly("schedules", "--run", "monthly")
     assert (said.code, said.out) == (0, "")
     assert "monthly: nothing is needed" in said.err
+
+
+def test_what_only_a_person_can_put_right_is_told_as_run_does(nightly: CommandLine, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        db.executescript(
+            "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (1)"
+        )
+        db.execute("ANALYZE")
+    for _ in ("quick check", "full check"):
+        assert nightly("schedules", "--run", "monthly").code == 1
+    said = nightly("schedules", "--run", "monthly")
+    assert (said.code, said.out) == (4, "")
+    assert "monthly: nothing to run; by hand: " in said.err
+    assert "found 1 orphan" in said.err
+    assert "nothing to run; by hand: " in nightly("schedules", "monthly").out
 
 
 def test_missed_and_skipped_nights_are_listed_with_the_reason(nightly: CommandLine) -> None:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from engine import BatchId
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.schedules import Firing, FiringReason, FiringStatus
+from engine.domain.schedules import Firing, FiringStatus
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
 from tui.presentation.page import charts, layouts, period
@@ -19,7 +19,7 @@ from tui.presentation.page.html import Html, Part, element, joined, table
 from tui.presentation.page.period import LeftOfBatch, MissedNights, NightSum, Period, Problem, TargetTrend
 from tui.presentation.page.runs import Run
 from tui.presentation.page.style import STYLE
-from tui.presentation.schedule_format import REASONS, ScheduleRow, due_text, marked_result, took_text
+from tui.presentation.schedule_format import REASONS, ScheduleRow, due_text, marked_result, nothing_ran, took_text
 from tui.presentation.survey_format import why
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, duration, local_time, precise_duration, shortened, size
@@ -340,8 +340,7 @@ def _schedule_row(row: ScheduleRow, now: Micros, fired: Sequence[NightSum]) -> S
 def _night_row(night: NightSum) -> Sequence[Part]:
     firing, jobs = night.firing, night.jobs
     batch = None if firing.batch is None else str(BatchId(firing.batch))
-    is_told = firing.reason is not None and firing.reason is not FiringReason.BY_HAND
-    result: Part = _result(jobs) if jobs else REASONS[firing.reason] if is_told and firing.reason else "no job is left"
+    result: Part = _result(jobs) if jobs else nothing_ran(firing) or "no job is left"
     back = period.given_back(jobs)
     took = "" if night.seconds is None else _took(night.seconds)
     return _long(firing.schedule), _minute(firing.due_at), batch, result, took, size(back) if back else ""
