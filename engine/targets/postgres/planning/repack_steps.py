@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from engine.domain.humanize import by_reason, counted, listed, size
@@ -86,8 +86,10 @@ def repack_steps(tables: Iterable[Table]) -> list[PgStep]:
     return longest_first(steps)
 
 
-def log_warnings(steps: Iterable[PgStep], replication_state: Surroundings) -> list[str]:
+def log_warnings(steps: Sequence[PgStep], replication_state: Surroundings) -> list[str]:
     """About the write-ahead log, which the new tables are written to."""
+    if not steps:
+        return []
     written = size(sum(step.disk_needed or 0 for step in steps))
     found = []
     if replication_state.idle_slots:
@@ -95,7 +97,7 @@ def log_warnings(steps: Iterable[PgStep], replication_state: Surroundings) -> li
         limit = (
             "" if replication_state.kept_at_most is None else f", up to {size(replication_state.kept_at_most)} in all"
         )
-        found.append(f"inactive replication slots keep about {written} more of the log{limit}: {slots}")
+        found.append(f"inactive replication slots keep about {written} more of the log (WAL){limit}: {slots}")
     if replication_state.replicas:
         behind = (
             f", and {'the slowest' if replication_state.replicas > 1 else 'it'} is {size(replication_state.lag)} behind"

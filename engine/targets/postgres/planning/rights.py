@@ -48,7 +48,7 @@ def _missing_toast_right(indexes: Sequence[Index], role: str) -> str:
     command = "REINDEX TABLE CONCURRENTLY " + (names if len(indexes) == 1 else "NAME")
     what, them = ("TOAST index", "it") if len(indexes) == 1 else ("TOAST indexes", "them")
     return (
-        f"the {what} of {names}: {role} may not rebuild {them} alone. As a role that may maintain the table: {command};"
+        f"the {what} of {names}: {role} may not rebuild {them} alone. As a role that may maintain the table: {command}"
     )
 
 
@@ -67,6 +67,5 @@ def grant(relations: Sequence[Table | Index], role: str, version: int) -> str:
     if len(names) > 3:
         wide = "which lets it maintain every table of every database of the server"
         return f"{problem}. As a superuser: GRANT pg_maintain TO {quote(role)}; {wide}"
-    return f"{problem}. As the owner: " + " ".join(
-        f"GRANT MAINTAIN ON TABLE {name} TO {quote(role)};" for name in names
-    )
+    grants = "; ".join(f"GRANT MAINTAIN ON TABLE {name} TO {quote(role)}" for name in names)
+    return f"{problem}. As the owner: {grants}"

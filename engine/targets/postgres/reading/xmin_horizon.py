@@ -87,7 +87,7 @@ class Holder:
     def text(self) -> str:
         if self.what is None:
             return prepared_text(self.who, self.seconds or 0.0)
-        since = f" for {span(self.seconds)}" if self.seconds is not None else ""
+        since = f", its transaction open for {span(self.seconds)}" if self.seconds is not None else ""
         return f"{self.who} ({self.what}{since})"
 
 

@@ -186,7 +186,7 @@ async def test_without_the_right_it_is_refused_with_what_to_grant(database: Data
         assert "as the owner" in planned.refused
         return
     _, _, command = planned.refused.partition("As the owner: ")
-    assert command == 'GRANT MAINTAIN ON TABLE public.item TO "joe";'
+    assert command == 'GRANT MAINTAIN ON TABLE public.item TO "joe"'
     database(command)
     for operation in (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL):
         assert statuses(await run(database.as_user("joe"), operation, objects=("item",))) == {Status.COMPLETED}
@@ -194,7 +194,7 @@ async def test_without_the_right_it_is_refused_with_what_to_grant(database: Data
 
 TOAST_LEFT_OUT = (
     "left out: the TOAST index of public.item: joe may not rebuild it alone."
-    " As a role that may maintain the table: REINDEX TABLE CONCURRENTLY public.item;"
+    " As a role that may maintain the table: REINDEX TABLE CONCURRENTLY public.item"
 )
 
 
