@@ -214,6 +214,13 @@ def is_cancelling(job: ChildJob | ParentJob) -> bool:
     return bool(not_over) and all(map(is_cancelling, not_over))
 
 
+def is_interrupted(job: ParentJob) -> bool:
+    """Whether an operation began, and waits for a worker while none of its operations runs."""
+    if job.status.is_final or any(child.status is Status.RUNNING for child in job.children):
+        return False
+    return any(child.status is Status.PENDING and child.attempt for child in job.children)
+
+
 def never_began(child: ChildJob) -> bool:
     """Whether it was cancelled before it ran."""
     return child.status is Status.CANCELLED and not child.attempt and not child.error

@@ -40,7 +40,7 @@ def ended_line(job: ParentJob) -> str:
     """`#42 sales.db completed in 3.10 s  24.1 MB -> 14.3 MB, 9.80 MB back`; of what failed, that it did."""
     if (outcome := outcome_of(job)) in TROUBLE:
         return f"#{job.id} {named(job.target)} {outcome}"
-    return report.summary(job, short=True)
+    return report.summary(job, short=stdout_is_terminal())
 
 
 def trouble_lines(job: ParentJob) -> Iterator[str]:

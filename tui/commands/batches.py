@@ -12,6 +12,7 @@ from tui.commands import output, report
 from tui.commands.batch_views import error_lines
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
+from tui.commands.views import stdout_is_terminal
 from tui.commands.waiting import notices
 from tui.presentation import json_format
 from tui.presentation.batch_summary import TROUBLE, batch_summary
@@ -68,7 +69,7 @@ def batch_lines(batch: Batch, jobs: Sequence[ParentJob]) -> Iterator[str]:
         yield f"  options  {', '.join(options)}"
     yield ""
     for job in sorted(jobs, key=lambda job: outcome_of(job) not in TROUBLE):
-        lines = error_lines(job) if outcome_of(job) in TROUBLE else [report.summary(job, short=True)]
+        lines = error_lines(job) if outcome_of(job) in TROUBLE else [report.summary(job, short=stdout_is_terminal())]
         yield from (f"{GLYPH[status_shown(job)]} {line}" for line in lines)
 
 

@@ -21,6 +21,7 @@ from tui.commands import output, report
 from tui.commands.naming import name_of
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings, one_job
+from tui.commands.views import stdout_is_terminal
 from tui.commands.waiting import notices
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import OK
@@ -70,7 +71,7 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
         firings = [schedule_format.night_json(Night(firing=firing)) for firing in unfired]
         output.document({"jobs": [json_format.job(job) for job in jobs], "firings": firings})
     elif jobs:
-        output.line("\n".join(report.history_table(jobs)))
+        output.line("\n".join(report.history_table(jobs, short=stdout_is_terminal())))
         if len(jobs) == args.limit and jobs[-1].id > 1:
             output.notice(f"older jobs: add --before {jobs[-1].id}")
     else:

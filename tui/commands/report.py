@@ -65,7 +65,7 @@ def progress_text(child: ChildJob, at: int) -> str:
 def summary(job: ParentJob, *, short: bool = False) -> str:
     """`#42 sales.db completed in 3.10 s  24.1 MB -> 14.3 MB, 9.80 MB back`.
 
-    `short`: with a short form of the error, as the whole error was printed before.
+    `short`: cuts the error.
     """
     seconds = run_duration(job, job.finished_at or 0)
     took = f" in {precise_duration(seconds)}" if job.status.is_final and seconds is not None else ""
@@ -83,8 +83,8 @@ def caveats(job: ParentJob) -> str:
     return ", ".join([*parts, counted(warnings, "warning")] if warnings else parts)
 
 
-def history_table(jobs: Sequence[ParentJob]) -> list[str]:
-    """A heading, then a line for each job in the order given."""
+def history_table(jobs: Sequence[ParentJob], *, short: bool = False) -> list[str]:
+    """A heading, then a line for each job in the order given. `short`: cuts errors."""
     tell_apart(job.target for job in jobs)
     rows = [("JOB", "CREATED", "TARGET", "OPERATIONS", "STATUS", "TOOK", "EFFECT")]
     rows += [
@@ -95,7 +95,7 @@ def history_table(jobs: Sequence[ParentJob]) -> list[str]:
             " ".join(child.operation for child in job.children),
             f"{GLYPH[status_shown(job)]} {status_text(job)}" + (", pinned" if job.pinned else ""),
             precise_duration(run_duration(job, job.finished_at) if job.finished_at else None),
-            ", ".join(filter(None, (first_error(job) or job_effect(job), caveats(job)))),
+            ", ".join(filter(None, (first_error(job, short=short) or job_effect(job), caveats(job)))),
         )
         for job in jobs
     ]

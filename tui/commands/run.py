@@ -201,7 +201,7 @@ def printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Print
     if as_json:
         return Printing(View(), partial(_print_json, since=now()))
     view: View = QuietView() if quiet else view_of_many() if many else view_for_stdout()
-    return Printing(view, _print_batch if many else partial(_print_each, short=view.prints_errors))
+    return Printing(view, _print_batch if many else _print_each)
 
 
 def in_foreground(how: Foreground, submit: Submit, how_told: Printing, config: Config) -> int:
@@ -231,9 +231,9 @@ def _print_batch(jobs: Sequence[ParentJob]) -> None:
             output.line("\n".join(trouble_lines(job)))
 
 
-def _print_each(jobs: Sequence[ParentJob], *, short: bool = False) -> None:
+def _print_each(jobs: Sequence[ParentJob]) -> None:
     for job in jobs:
-        output.line(report.summary(job, short=short))
+        output.line(report.summary(job))
         for found in job_report.follow_up_lines(job):
             output.line(f"  {found}")
 

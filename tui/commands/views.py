@@ -26,8 +26,6 @@ class View:
 
     interval: float | None = None
     """Seconds after which `show` is wanted even if nothing changed status; None: only then."""
-    prints_errors = False
-    """Whether it tells them whole."""
     reports_busy = True
     """Whether it reports that jobs wait for other jobs."""
 
@@ -49,7 +47,6 @@ class PlainView(View):
     """One line per event, appended; of what takes long now and then how far it is."""
 
     interval = 1.0
-    prints_errors = True
 
     def __init__(self) -> None:
         self._seen: dict[JobId, ChildJob] = {}

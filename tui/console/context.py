@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
@@ -120,6 +121,8 @@ class ConsoleContext:
         self._writing = StoreWrites(engine, self.tell, self.untell, self.trouble.publish)
         urls, kept = (saved.urls, saved.entries) if saved is not None else (CanonicalUrls(), ())
         self.names = TargetNames(urls, kept, targets)
+        self._resume_question: ModalScreen[bool] | None = None
+        """The question about open jobs from earlier while it is asked."""
         self.is_fleet_home = len(targets) > FEW_TARGETS or any(may_name_databases(one.url) for one in targets)
         """Whether the console begins and ends with the fleet screen."""
         self.inspected: dict[str, TargetInfo] = {}
@@ -154,7 +157,20 @@ class ConsoleContext:
             self.trouble.publish(error)
             return
         if left:
-            self._app.push_screen(self.screens.confirm(*go_on_question(left)), self.supervisor.decide)
+            self._resume_question = self.screens.confirm(*go_on_question(left))
+            self._app.push_screen(self._resume_question, self._decide)
+
+    def _decide(self, go_on: bool | None) -> None:
+        self._resume_question = None
+        self.supervisor.decide(go_on)
+
+    async def _withdraw_question(self) -> None:
+        """Close the question about open jobs from earlier once a worker has them, or they have ended."""
+        with suppress(DbtendError):  # it stays
+            left = await self.supervisor.left_from_earlier()
+            question = self._resume_question
+            if not left and question is not None and question.is_current:
+                question.dismiss(None)
 
     def write(self, do: Callable[[], Awaitable[None]]) -> None:
         """Write to the store, even if the screen is closed before it is done."""
@@ -220,6 +236,8 @@ class ConsoleContext:
 
     def _publish_news(self, news: News) -> None:
         self.supervisor.update()
+        if self._resume_question is not None:
+            self._app.run_worker(self._withdraw_question(), name="question", exclusive=True, group="question")
         self.news.publish(news)
         self._publish_banner()
 

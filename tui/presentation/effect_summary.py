@@ -8,6 +8,7 @@ from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.domain.job_outcomes import JobOutcome, outcome_of
+from engine.domain.jobs import is_interrupted
 from engine.domain.steps import (
     COURSE,
     EXPECTED,
@@ -40,8 +41,11 @@ def effect(child: ChildJob, width: int | None = None) -> str:
 
 
 def status_shown(job: ChildJob | ParentJob) -> Status:
-    """The status whose glyph and colour a job gets: partly completed, and begun with nothing, look like skipped."""
+    """The status whose glyph and colour a job gets: partly completed, and begun with nothing, look like skipped; what
+    began and now waits for a worker is pending."""
     if isinstance(job, ParentJob):
+        if is_interrupted(job):
+            return Status.PENDING
         return Status.SKIPPED if outcome_of(job) in {JobOutcome.SKIPPED, JobOutcome.PARTIAL} else job.status
     return Status.SKIPPED if job.is_partly_completed else job.status
 
@@ -63,7 +67,7 @@ def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False)
         return whole
     is_done = any(child.status is Status.COMPLETED for child in job.children) and "->" in whole
     is_done = is_done or any(is_of_a_server(child) or _has_backup(child) for child in job.children)
-    return "; ".join(filter(None, (first_error(job), whole if is_done else "")))
+    return "; ".join(filter(None, (first_error(job, short=short), whole if is_done else "")))
 
 
 def _whole_effect(job: ParentJob, width: int | None) -> str:
@@ -96,14 +100,15 @@ def _whole_effect(job: ParentJob, width: int | None) -> str:
     return next((form for form in forms if width is None or cells(form) <= width), forms[-1])
 
 
-def first_error(job: ParentJob) -> str:
-    """The first operation with an error and that error, on one line."""
+def first_error(job: ParentJob, *, short: bool = True) -> str:
+    """The first operation with an error and that error, on one line. `short`: cuts it."""
     wrong = [child for child in job.children if child.error and child.reason is not Reason.NOT_NEEDED]
     if not wrong:
         return ""
     first = wrong[0]
     why = effect(first) if is_cut_short(first) else _one_line_error(job, first)
-    return shortened(f"{first.operation}: {why}", SHORT_ERROR)
+    text = f"{first.operation}: {why}"
+    return shortened(text, SHORT_ERROR) if short else text
 
 
 def error_of(child: ChildJob, target: str) -> str:

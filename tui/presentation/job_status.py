@@ -7,7 +7,7 @@ from typing import Final
 from engine import ChildJob, ParentJob, Reason, Status, remaining, run_duration
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.job_outcomes import outcome_of
-from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
+from engine.domain.jobs import format_child_reason, is_cancelling, is_interrupted, is_overwritten, never_began
 from engine.domain.statuses import LEFT_BY_WINDOW, format_ending, format_reason
 from engine.domain.steps import WaitsFor, object_name
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
@@ -16,6 +16,8 @@ from tui.presentation.text import cells, counted, percent, plain, precise_durati
 PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
 WAITS_FOR_WORKER: Final = "waits for a worker"
+INTERRUPTED: Final = "interrupted"
+"""The status of a job that began, while no process runs it."""
 _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, *LEFT_BY_WINDOW, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
 _SAID_BY_STATUS: Final = {Reason.CANCELLED_BY_USER, Reason.UNREACHABLE}
@@ -31,7 +33,7 @@ def format_status(job: ChildJob | ParentJob) -> tuple[Status, str]:
     if is_cancelling(job):
         return job.status, "cancelling"
     if isinstance(job, ParentJob):
-        return status_shown(job), outcome_of(job).value
+        return status_shown(job), status_text(job)
     return status_shown(job), format_ending(job.status, job.reason)
 
 
@@ -40,7 +42,7 @@ def status_text(job: ChildJob | ParentJob) -> str:
     if isinstance(job, ParentJob):
         if is_cancelling(job):
             return "cancelling"
-        return outcome_of(job).value
+        return INTERRUPTED if is_interrupted(job) else outcome_of(job).value
     if job.recovering and not job.status.is_final:
         doing = "recovering" if job.cancel_requested_at is None else "cancelling"
         return f"{doing} ({PROCESS_KILLED if job.force_requested_at else WORKER_DIED}; the database is checked first)"
@@ -55,7 +57,7 @@ def status_text(job: ChildJob | ParentJob) -> str:
 
 def interruption(job: ParentJob) -> str:
     """`vacuum: waits for a worker`: what the status of a job does not say while no process runs it; else ""."""
-    if any(child.status is Status.RUNNING for child in job.children):
+    if not is_interrupted(job):
         return ""
     return next((f"{child.operation}: {text}" for child in job.children if (text := _interrupted(child))), "")
 

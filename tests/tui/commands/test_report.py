@@ -71,9 +71,19 @@ def test_an_error_that_is_told_already_is_told_in_a_few_words_once_more() -> Non
     assert report.summary(job, short=True).endswith("  it waited 5 s for its lock: pid 4711 (somebody, psql, idle …")
 
 
+def test_an_error_is_whole_in_what_is_no_terminal() -> None:
+    error = "it waited 5 s for its lock: pid 4711 (somebody, psql, idle in transaction for 2s)"
+    failed = child(1, Status.FAILED, Reason.TARGET_BUSY, error=error)
+    job = parent(failed, child(2, operation=Operation.ANALYZE))
+    assert report.summary(job).endswith(f"vacuum: {error}")
+    assert report.history_table([job], short=False)[1].endswith(f"vacuum: {error}")
+    assert report.history_table([job], short=True)[1].endswith("…")
+
+
 def test_the_history_is_a_table() -> None:
     heading, first, second = report.history_table(
-        [vacuumed(), parent(child(1, Status.FAILED, Reason.OPERATION_ERROR, error="disk\nfull"))]
+        [vacuumed(), parent(child(1, Status.FAILED, Reason.OPERATION_ERROR, error="disk\nfull"))],
+        short=True,
     )
     assert heading.split() == ["JOB", "CREATED", "TARGET", "OPERATIONS", "STATUS", "TOOK", "EFFECT"]
     assert first.endswith("9.80 MB back")
@@ -405,7 +415,8 @@ def test_a_child_that_lost_its_process_waits_to_run_again() -> None:
     running = child(1, Status.RUNNING)
     back = replace(child(1, Status.PENDING), attempt=1)
     assert list(report.events({running.id: running}, parent(back))) == ["#42.1 sales.db vacuum waits for a worker"]
-    assert report.summary(parent(back)).endswith("  vacuum: waits for a worker")
+    assert report.summary(parent(back)) == "#42 sales.db interrupted  vacuum: waits for a worker"
+    assert "· interrupted " in report.history_table([parent(back)], short=True)[1]
     assert live_lines.frame([parent(back)], START, 79)[1][1].endswith("pending (waits for a worker)")
     known = parent(replace(back, attempts=rescued().attempts[:1]))
     assert "· #42.1 vacuum pending (worker died; waits for a worker)" in job_report.job_lines(known, START)

@@ -73,6 +73,17 @@ async def test_no_leaves_them_waiting_until_a_job_is_run_here(
         assert starts.times
 
 
+async def test_the_question_goes_away_when_another_worker_does_them(
+    store: SqliteStore, sales: Path, clock: Clock, starts: Starts
+) -> None:
+    await store.submit([new_job("app")], OnDuplicate.REFUSE)
+    async with open_console(store.path, entry(), clock=clock, ensure_worker=starts) as console:
+        await console.until(lambda: console.screen_name == "ConfirmScreen")
+        async with worker_process(store, clock, pid=4712):
+            await console.until(lambda: console.screen_name == "MainScreen")
+        assert not console.app.context.supervisor.no_worker
+
+
 async def test_what_a_living_process_works_on_is_not_left_over(
     store: SqliteStore, sales: Path, clock: Clock, starts: Starts
 ) -> None:
