@@ -99,6 +99,8 @@ COURSE: Final = "course"
 command."""
 WAITED_FOR: Final = "waited_for"
 """The fact of a step that gave up waiting, unless for a lock: what it waited for, a `WaitsFor`."""
+GAVE_WAY: Final = "gave_way"
+"""The fact of a step, and of a job: how often it stopped for sessions that waited behind it."""
 FOLLOWED: Final = "followed"
 """The fact of a step that completed, where a further step of its job does the rest of the work on its object."""
 MOVES_PAGES: Final = frozenset(

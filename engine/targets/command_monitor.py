@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from engine.domain.errors import TargetError
 from engine.domain.statuses import Reason, Status
+from engine.domain.steps import GAVE_WAY
 from engine.targets.catalog_reader import CatalogReader
 from engine.targets.step_execution import StepProgress, StepResult
 from engine.targets.stop_signal import StopSignal
@@ -95,6 +96,7 @@ class CommandMonitor(ABC, Generic[_W]):
 
 def gave_way(name: str, result: StepResult, times: int) -> StepResult:
     """The result of a step that stopped for others. `times`: how often by now."""
+    result = replace(result, effect={**(result.effect or {}), GAVE_WAY: 1})
     if times < MOST_ATTEMPTS:
         why = "sessions waited behind it, so it gave way; it runs again after the other steps"
         return replace(result, status=Status.SKIPPED, error=why, requeue=True)

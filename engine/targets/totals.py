@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from engine.domain.steps import Facts
+from engine.domain.steps import GAVE_WAY, Facts
 from engine.targets.step_execution import StepResult
 
 _SUMMED: Final = ("rows_removed", "rows_kept", "rows_lost", "pages_removed")
@@ -38,8 +38,12 @@ class Totals:
         self._left_out = left_out
 
     def add(self, result: StepResult, *, counts: bool = True) -> None:
-        """`counts`: whether it counts as a step."""
+        """Of a step that runs again only that it gave way. `counts`: whether it counts as a step."""
         effect = result.effect or {}
+        if GAVE_WAY in effect:
+            self._add(GAVE_WAY, 1)
+        if result.requeue:
+            return
         for name in _SUMMED:
             if isinstance(number := effect.get(name), int):
                 self._add(name, number)

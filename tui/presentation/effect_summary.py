@@ -14,6 +14,7 @@ from engine.domain.steps import (
     EXPECTED,
     FILE,
     FOLLOWED,
+    GAVE_WAY,
     MAX_FINDINGS,
     REPLACED_FILE,
     TIME_LEFT,
@@ -345,6 +346,7 @@ _NOT_SHOWN: Final = frozenset(
         TIME_LEFT,
         FILE,
         FOLLOWED,
+        GAVE_WAY,
         REPLACED_FILE,
         WAITS,
     }

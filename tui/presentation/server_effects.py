@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine import ChildJob, Facts, Operation
+from engine.domain.steps import GAVE_WAY
 from tui.presentation.fact_format import number, text, waited
 from tui.presentation.text import counted, size
 
@@ -50,6 +51,8 @@ def phrases(child: ChildJob) -> Sequence[str]:
         parts.append(f"{skipped:,.0f} skipped")
     if left_out := number(child.after, "left_out"):
         parts.append(f"{left_out:,.0f} left out")
+    if yields := number(child.after, GAVE_WAY):
+        parts.append("gave way once" if yields == 1 else f"gave way {yields:,.0f} times")
     back = number(child.after, "back_bytes") or 0
     if size(abs(back)) != size(0):
         parts.append(f"{size(back)} back" if back > 0 else f"grew by {size(-back)}")

@@ -152,6 +152,12 @@ def test_what_only_programs_use_is_not_shown(fact: str) -> None:
     assert step_effect({fact: 1, "rows": 2}) == "rows 2"
 
 
+@pytest.mark.parametrize(("times", "said"), [(1, "gave way once"), (3, "gave way 3 times")])
+def test_that_a_step_gave_way_is_told_in_the_result(times: int, said: str) -> None:
+    job = ended(Operation.REBUILD, {}, {"steps_completed": 1, "gave_way": times})
+    assert effect(job) == f"1 table rebuilt, {said}"
+
+
 def test_a_check_that_failed_without_a_finding_says_why() -> None:
     for reason in (Reason.SERVER_LOST, Reason.OPERATION_ERROR):
         failed = child(1, Status.FAILED, reason, operation=Operation.CHECK, error="no space left")

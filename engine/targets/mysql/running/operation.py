@@ -154,6 +154,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
 
     def _note(self, step: MySqlStep, result: StepResult) -> None:
         if result.requeue:
+            self._totals.add(result)
             return
         # The step of its table counts already.
         counts = step.method is not Method.HISTOGRAMS or result.status is not Status.COMPLETED

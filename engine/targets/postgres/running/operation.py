@@ -193,7 +193,9 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
                     self._renewed.add(subject.oid)
                 if step.operation is Operation.VACUUM:
                     self._vacuumed.add(subject.oid)
-        if not result.requeue and step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
+        if result.requeue:
+            self._totals.add(result)
+        elif step.method not in {Method.STATISTICS, Method.RECORD_VERSION}:
             counted = self._counted[step.operation]
             is_again = result.status is Status.COMPLETED and counted.issuperset(step.all_objects)
             if result.status is Status.COMPLETED:

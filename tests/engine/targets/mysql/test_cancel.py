@@ -8,7 +8,7 @@ import pytest
 
 from engine import Operation, Options, ServerOptions, Status
 from engine.domain.statuses import Reason
-from engine.domain.steps import WaitsFor
+from engine.domain.steps import GAVE_WAY, WaitsFor
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.running.operation import KILLED_CHECK
@@ -191,4 +191,5 @@ async def test_a_rebuild_that_others_wait_behind_gives_way_and_runs_again(
             result = await running
         assert (result.status, result.requeue) == (Status.SKIPPED, True)
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+        assert (await session.facts(Operation.REBUILD))[GAVE_WAY] == 1
     database(f"DROP DATABASE IF EXISTS {database.name}_views")

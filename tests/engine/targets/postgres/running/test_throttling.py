@@ -11,7 +11,7 @@ from engine import Engine
 from engine.domain.errors import TargetError
 from engine.domain.requests import Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
-from engine.domain.steps import PAUSED
+from engine.domain.steps import GAVE_WAY, PAUSED
 from engine.targets.command_monitor import MOST_ATTEMPTS
 from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.step_execution import StepContext
@@ -101,6 +101,7 @@ async def test_what_gave_way_comes_again_after_the_others_but_not_for_ever(
     sentences = [line.message for line in child.log if "public.slow_number" in line.message]
     comes_again = "public.slow_number: sessions waited behind it, so it gave way; it runs again after the other steps"
     assert child.status is Status.COMPLETED
+    assert (child.after or {})[GAVE_WAY] == turns - is_done
     if is_done:
         assert (slow.status, slow.error, child.warnings) == (Status.COMPLETED, None, ())
         assert sentences == [comes_again]
