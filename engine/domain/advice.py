@@ -293,10 +293,10 @@ class TargetHistory:
 
     def has_size_of_rebuild(self, name: str, size: int, rows: float) -> bool:
         """Whether an index or table has no more bytes a row than after its last rebuild: then an estimate of its dead
-        space is wrong. False where the rows of that time are not on record."""
+        space is wrong. False where the rows of that time are not known."""
         effect: Facts = self.rebuilt[name].effect if name in self.rebuilt else {}
         size_then, rows_then = effect.get("size"), effect.get("rows")
-        if not (isinstance(size_then, int) and isinstance(rows_then, int)):
+        if not (isinstance(size_then, int) and isinstance(rows_then, int) and rows_then > 0):
             return False
         return size * rows_then <= _AS_DENSE * size_then * rows
 

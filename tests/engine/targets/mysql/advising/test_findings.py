@@ -70,6 +70,12 @@ def test_a_table_that_a_rebuild_left_as_large_is_left_alone_until_rows_are_delet
     assert bool(needs(condition(TABLE), past).rebuild) == is_advised
 
 
+@pytest.mark.parametrize("rows_then", [0, -1])
+def test_a_rebuild_whose_rows_were_not_counted_yet_says_nothing_of_its_size(rows_then: int) -> None:
+    past = replace(NOTHING, rebuilt={"orders": CompletedStep(0, {"size": 99 * MB, "rows": rows_then})})
+    assert needs(condition(TABLE), past).rebuild
+
+
 def test_partitions_are_judged_one_by_one() -> None:
     sparse = Part(name="p0", rows=1_000, data_bytes=60 * MB)
     dense = Part(name="p1", rows=99_000, data_bytes=14 * MB)
