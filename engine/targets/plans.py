@@ -159,6 +159,8 @@ class OperationPlan:
     left_out: int = 0
     """How many tables or indexes are left out for lack of a privilege or of disk space, or although they, or what they
     belong to, were named; a warning names them."""
+    forbidden: tuple[str, ...] = ()
+    """The tables and indexes that it leaves out for lack of a privilege."""
 
     @property
     def lock(self) -> Lock:

@@ -151,6 +151,7 @@ def plan(plan: Plan) -> Json:
                 "needs_yes": operation.needs_confirmation or None,
                 **fields(operation, "parallel", "estimate"),
                 "estimated_from": operation.estimated_from or None,
+                "forbidden": list(operation.forbidden),
                 "steps": [_planned_step(step) for step in operation.steps],
             }
             for operation in plan.operations

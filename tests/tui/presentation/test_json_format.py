@@ -242,6 +242,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
         "parallel": 1,
         "estimate": 3.0,
         "estimated_from": None,
+        "forbidden": [],
         "steps": [
             {
                 "object": "main",

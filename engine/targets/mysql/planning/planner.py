@@ -109,6 +109,7 @@ async def plan_needed(
         steps=tuple(steps),
         warnings=tuple(warnings),
         left_out=sum(plan.left_out for plan in plans),
+        forbidden=tuple(dict.fromkeys(name for plan in plans for name in plan.forbidden)),
     )
     return await in_parallel(planned, options, partial(free_for_steps, reader))
 
@@ -154,8 +155,10 @@ async def plan_tables(
         left_out += len(steps) - len(fitting_steps)
         steps = fitting_steps
         warnings += problems
+    names = tuple(table.shown for table in forbidden)
     if not steps and warnings:
-        return OperationPlan(operation=operation, refused=". ".join(why.removeprefix("left out: ") for why in warnings))
+        refused = ". ".join(why.removeprefix("left out: ") for why in warnings)
+        return OperationPlan(operation=operation, refused=refused, forbidden=names)
     if not steps:
         return OperationPlan(operation=operation, not_needed=_NOTHING.get(operation, "no table to work on"))
     planned = OperationPlan(
@@ -163,6 +166,7 @@ async def plan_tables(
         steps=tuple(by_turn(steps, operation, turns)),
         warnings=(*_cluster_warnings(reader.server, operation, options), *warnings),
         left_out=left_out,
+        forbidden=names,
     )
     return await in_parallel(planned, options, partial(free_for_steps, reader))
 

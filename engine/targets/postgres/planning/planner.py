@@ -444,15 +444,17 @@ def plan_of(
         not_needed: why there is nothing to do, where there are no steps.
     """
     rights = missing_rights(forbidden, server)
+    names = tuple(one.shown for one in unprivileged(forbidden))
     if not steps and rights:
-        return OperationPlan(operation=operation, refused=". ".join([*rights, *warnings]))
+        return OperationPlan(operation=operation, refused=". ".join([*rights, *warnings]), forbidden=names)
     if not steps:
         return OperationPlan(operation=operation, not_needed=not_needed or "no table or index to work on")
     return OperationPlan(
         operation=operation,
         steps=tuple(by_turn(steps, operation, turns)),
         warnings=(*(f"left out: {right}" for right in rights), *warnings),
-        left_out=len(unprivileged(forbidden)) + others_left_out,
+        left_out=len(names) + others_left_out,
+        forbidden=names,
     )
 
 

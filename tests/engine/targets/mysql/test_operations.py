@@ -232,7 +232,9 @@ async def test_missing_rights_are_told_with_the_grant_to_copy(database: MySqlDat
     filled(database, "item")
     user = f"joe_{database.name}"
     database(f"CREATE USER {user}@localhost", f"GRANT SELECT ON {database.name}.* TO {user}@localhost")
-    refused = (await plan(database.as_user(user), Operation.REBUILD)).refused or ""
+    planned = await plan(database.as_user(user), Operation.REBUILD)
+    assert planned.forbidden == ("item",)
+    refused = planned.refused or ""
     grant = refused[refused.index("GRANT ") :].rstrip(".")
     database(grant.rstrip(";"))
     assert statuses(await run(database.as_user(user), Operation.REBUILD)) == {Status.COMPLETED}

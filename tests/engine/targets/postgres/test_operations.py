@@ -228,7 +228,7 @@ async def test_of_a_whole_database_what_the_role_may_not_do_is_left_out_and_told
     assert [step.object for step in planned.steps] == ["public.mine"]
     assert planned.warnings[0].startswith("left out: ")
     assert "public.item" in planned.warnings[0]
-    assert planned.left_out == 1
+    assert (planned.left_out, planned.forbidden) == (1, ("public.item",))
     async with connected(database.as_user("joe")) as session:
         await session.plan(Operation.VACUUM, Options())
         assert "left_out" not in await session.facts()
