@@ -71,7 +71,8 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     repairs = await newest(Operation.REPAIR) if tables_in_doubt else []
     repaired = tuple(repaired_since(tables_in_doubt, await with_steps(repairs, tables_in_doubt)))
     tables = tuple(name for name in tables_in_doubt if name not in repaired)
-    moved_at = pages_moved_at((*records.jobs, *vacuums))
+    moves = [job for operation in MOVES_PAGES for job in await newest(operation)] if checked.damaged_pages else []
+    moved_at = pages_moved_at(moves)
     return TargetHistory(
         now=now,
         checked_at=checked.clean_at,

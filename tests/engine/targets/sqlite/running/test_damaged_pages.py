@@ -16,6 +16,7 @@ from engine.domain.jobs import ParentJob
 from engine.domain.kept_page_map import kept_maps
 from engine.domain.page_map import DAMAGED
 from engine.domain.requests import CheckLevel
+from engine.history.target_history import LAST_JOBS
 from engine.inspection import inspector
 from engine.targets.sqlite.running import layout
 from engine.targets.sqlite.running.damage_location import Tree, locate, named_pages
@@ -216,6 +217,9 @@ async def test_the_map_shows_the_pages_that_the_last_check_names_until_they_are_
         maps = kept_maps(reindex.after)
         assert maps is not None
         assert [maps.before.owners.count(DAMAGED), maps.after.owners.count(DAMAGED)] == [1, 0]
+        assert (await engine.page_map(str(path))).named_by_check == ()
+        for _ in range(LAST_JOBS):
+            await run(engine, path, Operation.ANALYZE)
         assert (await engine.page_map(str(path))).named_by_check == ()
 
 
