@@ -26,6 +26,7 @@ from engine.domain.errors import (
 )
 from engine.domain.jobs import JobId
 from engine.store.not_found import no_such_batch, no_such_job
+from engine.store.postgres.leaving import leave
 from engine.store.postgres.refusals import namesake_error, refusal
 from engine.store.postgres.roles import SEARCH_PATH, missing_role
 
@@ -69,6 +70,8 @@ class Admitting(Protocol):
     async def rights(self) -> object: ...
 
 
+_NOT_REGISTERED: Final = "DT002"
+"""A worker that others found dead asks for work."""
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # who asks for a connection tells of it
 
 
@@ -205,6 +208,8 @@ class Pool:
                     if connection.broken:
                         self._broken.add(backend)
         except (psycopg.Error, PoolTimeout) as error:
+            if error.sqlstate == _NOT_REGISTERED:  # its session, which tells that too, may be slower
+                leave(f"{self._what}: this process was declared dead")
             raise self.error(error) from None
 
     async def _end_broken(self, connection: Connection) -> None:
@@ -262,8 +267,6 @@ def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
         return StoreUnreachableError(
             what, f"the server has given no connection for {ANSWERS_WITHIN:.0f} s", "see to the server"
         )
-    if error.sqlstate == "DT002":
-        return StoreError(what, "this process was declared dead", "others take over what it ran: start it again")
     if (own := _own_error(error)) is not None:
         return own
     state, text = error.sqlstate or "", _first_line(error)

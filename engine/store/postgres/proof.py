@@ -22,8 +22,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 from engine.domain.errors import StoreError
-from engine.domain.events import CUT_OFF
 from engine.store.postgres.connections import Connection, connect, heard, store_error
+from engine.store.postgres.leaving import leave
 from engine.system.background import in_background
 
 SERVER_KEEPALIVES: Final = """SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3;
@@ -46,12 +46,6 @@ log = logging.getLogger("dbtend")
 
 Register = Callable[[Connection], Awaitable[None]]
 Prove = Callable[[Connection], Awaitable[bool]]
-
-
-def leave(why: str) -> None:
-    """End this process at once: what it ran may be run by another."""
-    log.error("%s: this process ends, as others may take over what it ran", why)
-    os._exit(CUT_OFF)
 
 
 @asynccontextmanager

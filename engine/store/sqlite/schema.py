@@ -30,9 +30,10 @@ def migrations() -> Sequence[str]:
 def is_current(connection: sqlite3.Connection, path: str) -> bool:
     """Whether the file needs no migration. Raises StoreError if it is no store of dbtend, or of a newer version."""
     known = len(migrations())
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    # Another process may create the store between two of these: its tables come with its mark.
     has_tables = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
     if has_tables and application_id != APPLICATION_ID:
         raise StoreError(path, "is a database, but not a store of dbtend", "give another path with --store")
     if version > known:

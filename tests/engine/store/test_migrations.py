@@ -288,3 +288,22 @@ async def test_the_last_end_of_each_operation_is_found_in_the_history(
     assert last.ran_until == 3
     run = found["sqlite:///sales.db"]
     assert (run.status, run.finished_at, run.completed_at) == (Status.COMPLETED, 3, 3)
+
+
+@pytest.mark.parametrize("begun", [1, 2, 3])
+def test_a_store_that_another_process_creates_meanwhile_is_one(tmp_path: Path, begun: int) -> None:
+    path, asked = tmp_path / "jobs.db", 0
+
+    def create_at_that_one(_: str) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == begun:
+            with closing(sqlite3.connect(path)) as other, other:
+                other.execute("BEGIN")
+                schema.migrate(other, str(path))
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_trace_callback(create_at_that_one)
+        assert schema.is_current(connection, str(path)) in {True, False}
+        connection.set_trace_callback(None)
+        assert schema.is_current(connection, str(path))

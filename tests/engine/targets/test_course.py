@@ -63,7 +63,7 @@ def test_a_course_has_the_same_points_however_long_the_run_was() -> None:
 
 
 def test_a_run_that_was_short_or_not_counted_has_no_course() -> None:
-    assert recorded(evenly, 0.9) == ()
+    assert recorded(evenly, 0.2) == ()
     assert recorded(lambda _: 0.0, 10.0) == ()
 
 

@@ -76,6 +76,6 @@ def test_short_lines_are_as_if_they_had_been_wrapped(text: str, width: int) -> N
     pieces = [
         piece
         for paragraph in text.splitlines() or [""]
-        for piece in textwrap.wrap(plain(paragraph.expandtabs(4)), width) or [""]
+        for piece in textwrap.wrap(plain(paragraph.expandtabs(4)), width, break_on_hyphens=False) or [""]
     ]
     assert [line.text for line in wrapped(text, width)] == pieces

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.domain.errors import StoreError
 from engine.domain.statuses import Status
 from engine.execution.supervision import supervising
 from engine.store.postgres import ownership
@@ -91,14 +90,12 @@ async def test_a_worker_that_was_declared_dead_while_it_was_stopped_ends_when_it
         assert (child.status, child.attempt) == (Status.PENDING, 1)
 
 
-async def test_a_worker_that_was_declared_dead_is_told_so_when_it_asks_for_work(
-    store_url: str, store: PostgresStore
-) -> None:
-    async with store.hosting_workers() as owner:
-        with as_admin(store_url) as admin:
-            admin.execute("DELETE FROM dbtend.worker WHERE id = %s", (owner,))
-        with pytest.raises(StoreError):
-            await store.claim(owner)
+async def test_a_worker_that_was_declared_dead_ends_when_it_asks_for_work(store_url: str, store: PostgresStore) -> None:
+    with worker(store_url) as process, as_admin(store_url) as admin:
+        await process.says()
+        admin.execute("DELETE FROM dbtend.worker")
+        process.tell()
+        assert await process.ended() == DECLARED_DEAD
 
 
 async def test_a_stopped_worker_is_stalled_and_never_dead(store_url: str, store: PostgresStore) -> None:

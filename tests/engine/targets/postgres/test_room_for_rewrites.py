@@ -13,8 +13,10 @@ from engine.domain.errors import ServerUnavailableError
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets import disk_space
+from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import PlannedStep
 from engine.targets.postgres.planning.repack_steps import log_warnings
+from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading.repack import Surroundings
 from engine.targets.postgres.reading.server_disks import table_copies
 from engine.targets.step_execution import StepContext
@@ -166,10 +168,12 @@ async def test_fewer_run_at_once_where_the_copies_of_more_do_not_fit(
 
 def test_the_lag_of_the_slowest_replica_is_told() -> None:
     around = Surroundings([], 2, 3 * 1024**3, None, 5, None)
-    (warning,) = log_warnings([], around)
+    step = PgStep(object="public.item", command="REPACK public.item", reason="", lock=NO_LOCK, method=Method.REPACK)
+    (warning,) = log_warnings([step], around)
     assert warning.startswith("2 replicas will have to receive up to")
     assert "the slowest is 3.22 GB behind" in warning
-    assert "behind" not in log_warnings([], replace(around, lag=1000))[0]
+    assert "behind" not in log_warnings([step], replace(around, lag=1000))[0]
+    assert log_warnings([], around) == []
 
 
 async def test_what_does_not_fit_counts_as_left_out_named_or_not(

@@ -39,7 +39,7 @@ async def test_a_file_that_is_gone_fails_its_step_in_words(path: Path) -> None:
         path.unlink()
         result = await execute(session, step)
     assert (result.status, result.reason) == (Status.FAILED, TargetMissingError.reason)
-    assert str(result.error).endswith("no such file")
+    assert str(result.error).startswith("there is no such file")
 
 
 @pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.BACKUP])
