@@ -38,7 +38,7 @@ def member(flavor: Flavor, number: int = 1, ports: tuple[int, ...] = ()) -> tupl
 
     Args:
         number: from 1.
-        ports: by which the servers talk to each other.
+        ports: for the traffic between the servers.
     """
     ports = ports or (free_port(),)
     own = ports[number - 1]

@@ -235,6 +235,10 @@ class TargetRecords:
     """
 
 
+_AS_DENSE: Final = 1.2
+"""Up to this multiple of its bytes a row after its last rebuild an object counts as packed: rows are estimates."""
+
+
 @frozen(kw_only=True)
 class TargetHistory:
     """What the job history says of a database."""
@@ -320,8 +324,6 @@ def blocking_check(request: Request, advice: Sequence[Advice]) -> Advice | None:
 _OF_WHATEVER_OBJECTS: Final = frozenset({Operation.ANALYZE, Operation.FTS_OPTIMIZE})
 
 
-_AS_DENSE: Final = 1.2
-"""Up to this multiple of its bytes a row after its last rebuild an object counts as packed: rows are estimates."""
 NEEDS_SOUND_DATA: Final = frozenset(
     {Operation.VACUUM, Operation.ANALYZE, Operation.OPTIMIZE, Operation.INCREMENTAL_VACUUM, Operation.FTS_OPTIMIZE}
 )

@@ -13,7 +13,7 @@ _NUDGE_INTERVAL: Final = 0.02
 async def wait_uncancelled(future: asyncio.Future[T], nudge: Callable[[], Awaitable[None]] | None = None) -> T:
     """The result of `future`, which is waited for even when cancelled, with a `nudge` now and then.
 
-    Raises asyncio.CancelledError at the end if it was cancelled meanwhile.
+    Raises asyncio.CancelledError at the end if it was cancelled while it waited.
     """
     cancelled: asyncio.CancelledError | None = None
     while not future.done():

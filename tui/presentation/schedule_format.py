@@ -200,7 +200,7 @@ def result_text(night: Night) -> str:
 
 
 def nothing_ran(firing: Firing) -> str:
-    """Why a schedule that fired has no jobs; "" where that is not known."""
+    """Why a schedule that fired has no jobs; "" if unknown."""
     if firing.error:
         return f"nothing to run; by hand: {plain(firing.error)}"
     return REASONS[firing.reason] if firing.reason is FiringReason.NOT_NEEDED else ""

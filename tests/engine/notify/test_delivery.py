@@ -235,34 +235,25 @@ def is_running(pid: int) -> bool:
         return False
 
 
-async def test_a_cancel_kills_what_is_on_its_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cancels", [1, 2])
+async def test_a_cancel_kills_what_is_on_its_way_and_waits_until_what_sends_it_has_ended(
+    tmp_path: Path, cancels: int
+) -> None:
     code = (
         "import os, time, pathlib\n"
-        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+        f"pathlib.Path({str(tmp_path / 'pids')!r}).write_text(f'{{os.getpid()}} {{os.getppid()}}')\n"
         "time.sleep(600)\n"
     )
     task = asyncio.create_task(deliver(to_program(tmp_path, code), PARCEL))
-    await asyncio.to_thread(wait_until, lambda: has_text(tmp_path / "pid"))
-    task.cancel()
+    await asyncio.to_thread(wait_until, lambda: has_text(tmp_path / "pids"))
+    for _ in range(cancels):
+        task.cancel()
+        await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await task
-    await until_gone(int((tmp_path / "pid").read_text()))
-
-
-async def test_cancelled_twice_it_waits_until_what_sends_it_has_ended(tmp_path: Path) -> None:
-    code = (
-        "import os, time, pathlib\n"
-        f"pathlib.Path({str(tmp_path / 'sender')!r}).write_text(str(os.getppid()))\n"
-        "time.sleep(600)\n"
-    )
-    task = asyncio.create_task(deliver(to_program(tmp_path, code), PARCEL))
-    await asyncio.to_thread(wait_until, lambda: has_text(tmp_path / "sender"))
-    task.cancel()
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert not Path("/proc", (tmp_path / "sender").read_text()).exists()
+    program, sender = (tmp_path / "pids").read_text().split()
+    assert not Path("/proc", sender).exists()
+    await until_gone(int(program))
 
 
 async def test_a_mail_is_plain_text_with_a_subject_and_an_id_that_stays(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _after_cancel(operation: Operation, table: Table) -> str:
 
 
 def _binlog(options: Options, server: Server) -> str:
-    """In a Galera cluster all nodes would run it at once, and no transaction could commit meanwhile."""
+    """In a Galera cluster all nodes would run it at once, and no transaction could commit until it ends."""
     return "NO_WRITE_TO_BINLOG " if options.server.no_binlog or server.is_galera else ""
 
 

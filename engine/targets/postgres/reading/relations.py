@@ -187,13 +187,16 @@ SELECT i.oid::int8, n.nspname, i.relname, main.oid::int8, mn.nspname, main.relna
     mn.nspname IN ('pg_catalog', 'information_schema'), {may by name},
     x.indcollation[0] NOT IN (0, 'pg_catalog."C"'::regcollation, 'pg_catalog."POSIX"'::regcollation),
     t.relkind = 't' AND {may with table} AND NOT ({may by name}), x.indisunique, x.indisready,
-    CASE am.amname WHEN 'gin' THEN t.reltuples ELSE i.reltuples END::float8
+    ({rows of index})::float8
 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
 JOIN pg_class AS t ON t.oid = x.indrelid JOIN pg_am AS am ON am.oid = i.relam
 JOIN pg_class AS main ON {main} JOIN pg_namespace AS mn ON mn.oid = main.relnamespace
 WHERE i.relkind = 'i' AND i.relpersistence <> 't' AND mn.nspname !~ '^pg_temp' AND NOT {of pg_repack} AND {these}
     AND (x.indisvalid OR {not in work})
 """
+# After a rebuild a GIN index counts words.
+ROWS_OF_INDEX: Final = "CASE am.amname WHEN 'gin' THEN t.reltuples ELSE i.reltuples END"
+"""The rows in an index `i` of the kind `am`, on a table `t`, by the catalog."""
 _OF_TABLES: Final = "main.oid = t.oid AND t.relkind <> 't'"
 _OF_TOAST: Final = "main.reltoastrelid = t.oid AND t.relkind = 't'"
 
@@ -224,7 +227,9 @@ def indexes_query(version: int, *, some: bool = False, measured: bool = False) -
     by_name = f"{_may(version, 't')} AND (t.relkind <> 't' OR has_schema_privilege(n.oid, 'USAGE'))"
     query = query.replace("{may by name}", by_name).replace("{may with table}", _may(version, "main"))
     query = query.replace("{leftover}", LEFTOVER).replace("{these}", these).replace("{not in work}", NOT_IN_WORK)
-    query = query.replace("{of pg_repack}", _OF_PG_REPACK.format("mn", "main"))
+    query = query.replace("{of pg_repack}", _OF_PG_REPACK.format("mn", "main")).replace(
+        "{rows of index}", ROWS_OF_INDEX
+    )
     halves = (query.replace("{main}", main) for main in (_OF_TABLES, _OF_TOAST))
     return " UNION ALL ".join(halves) + " ORDER BY 5, 6, 12, 3"
 

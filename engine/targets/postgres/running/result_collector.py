@@ -19,6 +19,7 @@ from engine.targets.postgres.planning.operation_steps import PAGE
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.amcheck import truncated_files
+from engine.targets.postgres.reading.relations import ROWS_OF_INDEX
 from engine.targets.postgres.reading.shapes import LEAST_PAGES
 from engine.targets.postgres.running.checking import damaged_object, may_blame_table, with_truncated_files
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner, OperationParts
@@ -35,8 +36,8 @@ FEW_ROWS: Final = 50
 """Dead rows of any table that autovacuum leaves alone by default."""
 FEW_OF_TABLE: Final = 0.2
 """The share of the rows of a table that may be dead, besides `FEW_ROWS`, before autovacuum starts by default."""
-_REBUILT: Final = """
-SELECT pg_relation_filenode(i.oid)::int8, CASE am.amname WHEN 'gin' THEN t.reltuples ELSE i.reltuples END::int8
+_REBUILT: Final = f"""
+SELECT pg_relation_filenode(i.oid)::int8, ({ROWS_OF_INDEX})::int8
 FROM pg_class AS i JOIN pg_index AS x ON x.indexrelid = i.oid JOIN pg_class AS t ON t.oid = x.indrelid
 JOIN pg_am AS am ON am.oid = i.relam
 WHERE i.oid = to_regclass(%s)

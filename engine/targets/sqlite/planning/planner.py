@@ -95,7 +95,7 @@ async def plan(
         return OperationPlan(operation=operation, refused=f"{causes}. Use --force to go on")
     planning = _planned(reader, summary, operation, options, past, chosen, shared=shared)
     if options.sqlite is SqliteLibrary.BUNDLED and operation is Operation.REINDEX:
-        planned, library = await asyncio.gather(planning, asyncio.to_thread(_bundled_library))  # it starts meanwhile
+        planned, library = await asyncio.gather(planning, asyncio.to_thread(_bundled_library))  # side by side
     else:
         planned, library = await planning, None
     if causes and planned.steps:

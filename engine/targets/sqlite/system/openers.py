@@ -18,7 +18,7 @@ if sys.platform == "linux":
     import fcntl
 
 _FLOCK: Final = struct.Struct("hhqqi")
-"""`struct flock`: kind of lock, from where it is counted, first byte, length, process."""
+"""`struct flock`: kind of lock, origin of the offset, first byte, length, process."""
 _LOCK_BYTES: Final = 0x40000000, 512
 """The first of the bytes that SQLite locks in a database, and how many there are."""
 _FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"  # a constant of the kernel

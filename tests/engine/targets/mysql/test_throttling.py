@@ -160,7 +160,7 @@ async def test_who_may_not_see_the_replicas_is_refused_with_the_grant(database: 
 
 
 def sessions_of(database: MySqlDatabase) -> int:
-    """The connection of the user whom `a_user` made, so that it is opened again with the rights of now."""
+    """The id of the connection of the user of `a_user`: once it ends, the next one has the new rights."""
     return int(database.value(f"SELECT id FROM information_schema.processlist WHERE user = 'joe_{database.name}'"))
 
 
