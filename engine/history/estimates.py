@@ -57,7 +57,18 @@ def with_estimates(
         past_steps: by command, how it went.
     """
     steps = with_past_durations(plan.steps, past_steps)
-    return _estimated(replace(plan, steps=steps), expected_seconds(plan.operation, options, jobs, before))
+    seconds = expected_seconds(plan.operation, options, jobs, before)
+    if seconds is None or not steps:
+        return replace(plan, steps=steps)
+    given = _given(steps)
+    whole = max(sum(given) / plan.parallel, *given)
+    if len(steps) > 1 and all(step.command in past_steps for step in steps):
+        runs = islice(_comparable(plan.operation, options, jobs), RUNS)
+        scale = median([_growth(run, before) for run in runs])  # not by whole runs, which may have had other steps
+    else:
+        scale = seconds / whole if whole else 1.0
+    steps = tuple(replace(step, estimate=scale * one) for step, one in zip(steps, given, strict=True))
+    return replace(plan, steps=steps, estimated_from=EARLIER_RUNS)
 
 
 def first_guess(plan: OperationPlan, target: str, engine: EngineName, runs: Iterable[EstimatedRun]) -> OperationPlan:
@@ -140,10 +151,15 @@ def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob
 
 def _scale_to_size(child: ChildJob, before: Facts) -> float | None:
     seconds = _working_seconds(child)
+    return None if seconds is None else seconds * _growth(child, before)
+
+
+def _growth(child: ChildJob, before: Facts) -> float:
+    """How many times as large the database is now; 1.0 where that is not known."""
     now, then = before.get("size"), (child.before or {}).get("size")
-    if seconds is None or not isinstance(now, int | float) or not isinstance(then, int | float) or then <= 0:
-        return seconds
-    return seconds * now / then
+    if isinstance(now, int | float) and isinstance(then, int | float) and then > 0:
+        return now / then
+    return 1.0
 
 
 def _working_seconds(child: ChildJob) -> float | None:
@@ -152,21 +168,12 @@ def _working_seconds(child: ChildJob) -> float | None:
     return max(seconds - waited, 0.0) if seconds is not None and isinstance(waited, int | float) else seconds
 
 
-def _estimated(plan: OperationPlan, seconds: float | None) -> OperationPlan:
-    """The plan with its estimates scaled to `seconds` in total."""
-    if seconds is None or not plan.steps:
-        return plan
-    given = [step.weight if step.estimate is None else step.estimate for step in plan.steps]
+def _given(steps: Sequence[PlannedStep]) -> list[float]:
+    """The estimates or weights of the steps; a step with neither gets the average."""
+    given = [step.weight if step.estimate is None else step.estimate for step in steps]
     known = [share for share in given if share]
     usual = sum(known) / len(known) if known else 1.0
-    shares = [usual if share is None else share for share in given]
-    whole = max(sum(shares) / plan.parallel, *shares)
-    if not whole:
-        return plan
-    steps = tuple(
-        replace(step, estimate=seconds * share / whole) for step, share in zip(plan.steps, shares, strict=True)
-    )
-    return replace(plan, steps=steps, estimated_from=EARLIER_RUNS)
+    return [usual if share is None else share for share in given]
 
 
 def extent(operation: Operation, options: Options) -> tuple[object, ...]:

@@ -159,8 +159,15 @@ def test_a_step_takes_as_long_as_its_command_did_and_the_others_keep_their_share
 def test_a_plan_goes_by_what_each_step_took() -> None:
     past = {"REINDEX i0": PastStep(3.0), "REINDEX i1": PastStep(1.0)}
     before = {"size": 100 * MB}
-    operation = with_estimates(plan(1, 1), [job(8, operation=Operation.REINDEX)], Options(), before, past)
-    assert [step.estimate for step in operation.steps] == [6, 2]
+
+    def planned(*steps: float, size: int = 100 * MB) -> list[float | None]:
+        jobs = [job(8, size, operation=Operation.REINDEX)]
+        return [step.estimate for step in with_estimates(plan(*steps), jobs, Options(), before, past).steps]
+
+    assert planned(1) == [8]
+    assert planned(1, 1, 1) == [pytest.approx(4), pytest.approx(4 / 3), pytest.approx(8 / 3)]
+    assert planned(1, 1) == [3, 1], "a run with other steps says nothing of these"
+    assert planned(1, 1, size=50 * MB) == [6, 2]
 
 
 def elsewhere(by_size: float, seconds: float, target: str = "sqlite:///b.db", *, operation: Operation) -> EstimatedRun:
