@@ -155,7 +155,7 @@ def _scale_to_size(child: ChildJob, before: Facts) -> float | None:
 
 
 def _growth(child: ChildJob, before: Facts) -> float:
-    """How many times as large the database is now; 1.0 where that is not known."""
+    """The size of the database now as a multiple of that before the run; 1.0 if unknown."""
     now, then = before.get("size"), (child.before or {}).get("size")
     if isinstance(now, int | float) and isinstance(then, int | float) and then > 0:
         return now / then
