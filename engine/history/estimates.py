@@ -88,11 +88,14 @@ def first_guess(plan: OperationPlan, target: str, engine: EngineName, runs: Iter
 
 
 def _pace(operation: Operation, runs: Sequence[EstimatedRun]) -> float | None:
-    """How many times as long as by size runs took: those of the operation, else all. None without any."""
+    """How many times as long as by size runs took: those of the operation, else all. None without any.
+
+    Other operations may show that a machine is slow, but not that this operation is fast.
+    """
     long_enough = [run for run in runs if max(run.estimate, run.seconds) >= LONG_ENOUGH]
-    same = [run for run in long_enough if run.operation is operation] or long_enough
-    paces = sorted(run.seconds / max(run.estimate, SHORTEST) for run in same)
-    return max(paces[int(len(paces) * CAREFUL_SHARE)], SHORTEST) if paces else None
+    same = [run for run in long_enough if run.operation is operation]
+    paces = sorted(run.seconds / max(run.estimate, SHORTEST) for run in same or long_enough)
+    return max(paces[int(len(paces) * CAREFUL_SHARE)], SHORTEST if same else 1.0) if paces else None
 
 
 def _place(target: str) -> tuple[str, str]:
