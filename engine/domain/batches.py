@@ -9,7 +9,7 @@ from typing import Self
 
 from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
-from engine.domain.job_outcomes import JobOutcome
+from engine.domain.job_outcomes import OPEN, JobOutcome
 from engine.domain.jobs import JobId
 from engine.domain.requests import Request
 from engine.domain.steps import Micros
@@ -64,7 +64,7 @@ class Batch:
     @property
     def is_over(self) -> bool:
         """Whether all its jobs have ended."""
-        return not (self.counts.get(JobOutcome.RUNNING) or self.counts.get(JobOutcome.PENDING))
+        return OPEN.isdisjoint(self.counts)
 
 
 @frozen(order=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
-from engine.domain.jobs import ChildJob, ParentJob
+from engine.domain.jobs import ChildJob, ParentJob, is_interrupted
 from engine.domain.statuses import PARTIAL, Reason, Status, format_ending
 
 
@@ -18,7 +19,13 @@ class JobOutcome(StrEnum):
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
     RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    """An operation began, and waits for a worker while none runs."""
     PENDING = "pending"
+
+
+OPEN: Final = frozenset({JobOutcome.RUNNING, JobOutcome.INTERRUPTED, JobOutcome.PENDING})
+"""Those of jobs that have not ended."""
 
 
 def outcome_of(job: ParentJob) -> JobOutcome:
@@ -29,6 +36,8 @@ def outcome_of(job: ParentJob) -> JobOutcome:
     children = job.children
     if job.status is Status.FAILED and any(child.reason is Reason.UNREACHABLE for child in children):
         return JobOutcome.UNREACHABLE
+    if is_interrupted(job):
+        return JobOutcome.INTERRUPTED
     if job.status is not Status.COMPLETED:
         return JobOutcome(job.status.value)
     left = [child for child in children if child.is_left_out]

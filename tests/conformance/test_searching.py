@@ -72,6 +72,22 @@ async def test_history_filters(store: RescuingStore) -> None:
     assert await found(HistoryFilter(until=created[0] - 1)) == []
 
 
+async def test_a_job_that_no_process_runs_is_found_and_counted_as_interrupted(store: RescuingStore) -> None:
+    requests = [new_job(name, Operation.VACUUM, Operation.ANALYZE) for name in ("begun", "handed back", "waits")]
+    await store.submit(requests, OnDuplicate.REFUSE, NewBatch())
+    _, handed_back = [await store.claim("me", [parent_id]) for parent_id in (1, 2)]
+    assert handed_back is not None
+    await store.release(handed_back, Report())
+    everything = await store.history(HistoryFilter(), before=None, limit=9)
+    for outcome, parent_id in ((JobOutcome.RUNNING, 1), (JobOutcome.INTERRUPTED, 2), (JobOutcome.PENDING, 3)):
+        where = HistoryFilter(status=outcome)
+        assert await searched(store, where) == [parent_id]
+        assert await searched(store, HistoryFilter(status=outcome, batch=1)) == [parent_id]
+        assert [job.id for job in everything if where.matches(job)] == [parent_id]
+        assert (await store.batch(1)).counts[outcome] == 1
+    assert not (await store.batch(1)).is_over
+
+
 async def searched(store: RescuingStore, where: HistoryFilter) -> list[int]:
     return [parent_id async for ids in store.search(where) for parent_id in ids]
 

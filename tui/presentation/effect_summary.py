@@ -8,7 +8,6 @@ from typing import Final
 
 from engine import ChildJob, Facts, LogLine, Operation, ParentJob, Reason, Status, Step
 from engine.domain.job_outcomes import JobOutcome, outcome_of
-from engine.domain.jobs import is_interrupted
 from engine.domain.steps import (
     COURSE,
     EXPECTED,
@@ -30,6 +29,11 @@ from tui.presentation.text import before_and_after, cells, counted, path_of, pla
 Phrases = Sequence[str]
 SHORT_ERROR: Final = 60
 """Cells."""
+_SHOWN_AS: Final = {
+    JobOutcome.SKIPPED: Status.SKIPPED,
+    JobOutcome.PARTIAL: Status.SKIPPED,
+    JobOutcome.INTERRUPTED: Status.PENDING,
+}
 
 
 def effect(child: ChildJob, width: int | None = None) -> str:
@@ -45,9 +49,7 @@ def status_shown(job: ChildJob | ParentJob) -> Status:
     """The status whose glyph and colour a job gets: partly completed, and begun with nothing, look like skipped; what
     began and now waits for a worker is pending."""
     if isinstance(job, ParentJob):
-        if is_interrupted(job):
-            return Status.PENDING
-        return Status.SKIPPED if outcome_of(job) in {JobOutcome.SKIPPED, JobOutcome.PARTIAL} else job.status
+        return _SHOWN_AS.get(outcome_of(job), job.status)
     return Status.SKIPPED if job.is_partly_completed else job.status
 
 

@@ -16,8 +16,6 @@ from tui.presentation.text import cells, counted, percent, plain, precise_durati
 PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
 WAITS_FOR_WORKER: Final = "waits for a worker"
-INTERRUPTED: Final = "interrupted"
-"""The status of a job that began, while no process runs it."""
 _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, *LEFT_BY_WINDOW, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
 _SAID_BY_STATUS: Final = {Reason.CANCELLED_BY_USER, Reason.UNREACHABLE}
@@ -42,7 +40,7 @@ def status_text(job: ChildJob | ParentJob) -> str:
     if isinstance(job, ParentJob):
         if is_cancelling(job):
             return "cancelling"
-        return INTERRUPTED if is_interrupted(job) else outcome_of(job).value
+        return outcome_of(job).value
     if job.recovering and not job.status.is_final:
         doing = "recovering" if job.cancel_requested_at is None else "cancelling"
         return f"{doing} ({PROCESS_KILLED if job.force_requested_at else WORKER_DIED}; the database is checked first)"

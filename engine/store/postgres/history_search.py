@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from engine.domain.events import HistoryFilter, reasons_matching
-from engine.domain.job_outcomes import JobOutcome
+from engine.domain.job_outcomes import OPEN, JobOutcome
 from engine.domain.statuses import Status
 from engine.store.postgres.queries import JOB_OUTCOME
 
@@ -122,8 +122,8 @@ def _conditions(where: HistoryFilter, targets: Sequence[str] | None, values: dic
 def _status(outcome: JobOutcome, values: dict[str, Any]) -> str:
     """An index leads to the jobs that may have an outcome."""
     values["status"] = outcome
-    if outcome in {JobOutcome.PENDING, JobOutcome.RUNNING}:
-        return "p.status = %(status)s AND p.finished_at IS NULL"
+    if outcome in OPEN:
+        return f"p.finished_at IS NULL AND {JOB_OUTCOME} = %(status)s"
     if outcome in {JobOutcome.FAILED, JobOutcome.CANCELLED}:
         return "p.status = %(status)s AND p.finished_at IS NOT NULL"
     values["stored"] = Status.FAILED if outcome is JobOutcome.UNREACHABLE else Status.COMPLETED

@@ -84,8 +84,11 @@ _LEFT_OUT: Final = "(c.status = 'skipped' AND c.reason IS DISTINCT FROM 'not_nee
 BY_WINDOW: Final = ", ".join(f"'{reason}'" for reason in sorted(LEFT_BY_WINDOW))
 _IN_PART: Final = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason IN ({BY_WINDOW})))"
 _CHILD: Final = "SELECT FROM child_job AS c WHERE c.parent_id = p.id"
+_INTERRUPTED: Final = f"""p.finished_at IS NULL AND EXISTS ({_CHILD} AND c.status = 'pending' AND c.attempt > 0)
+    AND NOT EXISTS ({_CHILD} AND c.status = 'running')"""
 JOB_OUTCOME: Final = f"""CASE
     WHEN p.status = 'failed' AND EXISTS ({_CHILD} AND c.reason = 'unreachable') THEN 'unreachable'
+    WHEN {_INTERRUPTED} THEN 'interrupted'
     WHEN p.status <> 'completed' THEN p.status
     WHEN NOT EXISTS ({_CHILD} AND NOT {_LEFT_OUT}) THEN 'skipped'
     WHEN EXISTS ({_CHILD} AND {_IN_PART}) THEN 'partial'

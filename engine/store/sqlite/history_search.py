@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from engine.domain.events import HistoryFilter, reasons_matching
 from engine.domain.frozen import frozen
-from engine.domain.job_outcomes import JobOutcome
+from engine.domain.job_outcomes import OPEN, JobOutcome
 from engine.domain.statuses import Status
 from engine.store.sqlite.queries import JOB_OUTCOME
 
@@ -28,7 +28,6 @@ FOLDED: Final = f"""SELECT iif(batch_id IS NULL, id, -id) FROM parent_job AS p W
     AND (batch_id IS NULL
         OR batch_id IS NOT (SELECT batch_id FROM parent_job AS n WHERE n.id > p.id ORDER BY n.id LIMIT 1))"""
 """Single jobs, and of each batch the newest job, negative: the ids of a batch follow each other."""
-OPEN: Final = f"SELECT id FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL AND id {RANGE}"
 
 OLDEST_OF_BATCH: Final = "SELECT min(id) FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = :batch"
 NEWEST_OF_BATCH: Final = "SELECT max(id) FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = :batch"
@@ -163,12 +162,12 @@ def _error(words: Sequence[str], values: dict[str, Any]) -> _Condition:
 
 def _status(outcome: JobOutcome, values: dict[str, Any]) -> _Condition:
     values["status"] = outcome
-    is_stored = outcome in {JobOutcome.PENDING, JobOutcome.RUNNING, JobOutcome.FAILED, JobOutcome.CANCELLED}
+    is_stored = outcome in {JobOutcome.FAILED, JobOutcome.CANCELLED}
     has = f"p.id = found.id AND {'p.status' if is_stored else JOB_OUTCOME} = :status"
     asked = f"EXISTS (SELECT 1 FROM parent_job AS p WHERE {has})"
-    if outcome in {JobOutcome.PENDING, JobOutcome.RUNNING}:
-        return _Condition(f"{OPEN} AND status = :status", asked)
-    if outcome in {JobOutcome.SKIPPED, JobOutcome.PARTIAL}:
+    if outcome in OPEN:
+        ids = f"SELECT id FROM parent_job INDEXED BY parent_job_open WHERE finished_at IS NULL AND id {RANGE}"
+    elif outcome in {JobOutcome.SKIPPED, JobOutcome.PARTIAL}:
         ids = (
             "SELECT parent_id AS id FROM child_job INDEXED BY child_job_skipped"
             f" WHERE {LEFT_UNDONE} AND parent_id {RANGE}"

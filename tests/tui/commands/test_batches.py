@@ -75,6 +75,7 @@ def test_show_as_json_has_the_batch_and_whole_jobs(mixed: CommandLine) -> None:
         "cancelled": 0,
         "skipped": 0,
         "running": 0,
+        "interrupted": 0,
         "pending": 0,
     }
     assert [job["id"] for job in shown["jobs"]] == [1, 2, 3, 4]

@@ -275,6 +275,8 @@ def test_the_page_and_the_detail_of_a_job_on_a_target_that_could_not_be_opened_r
 def test_the_jobs_are_counted_by_their_outcome() -> None:
     jobs = [parent(over(1)), parent(over(1), LEFT_OUT), parent(over(1, Status.FAILED), LEFT_OUT)]
     assert summary(jobs, 50) == "1 failed, 1 partial, 1 completed"
+    back = replace(RUNNING, status=Status.PENDING, started_at=None)
+    assert summary([parent(back)], 50) == "1 interrupted"
 
 
 @pytest.mark.parametrize("width", [75, 115])

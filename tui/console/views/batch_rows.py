@@ -20,7 +20,11 @@ SHOWN: Final = 8
 _NAMED: Final = 20
 """Failed jobs that the detail names, at most."""
 _MORE: Final[Span] = (", …", Role.DIM)
-_ROLES: Final = {JobOutcome.UNREACHABLE: Role.FAILED, JobOutcome.PARTIAL: Role.COMPLETED}
+_ROLES: Final = {
+    JobOutcome.UNREACHABLE: Role.FAILED,
+    JobOutcome.PARTIAL: Role.COMPLETED,
+    JobOutcome.INTERRUPTED: Role.PENDING,
+}
 _WORDS: Final = {JobOutcome.PENDING: "waiting"}
 
 

@@ -47,7 +47,7 @@ AT_WIDTH = 14
 LEFT_WIDTH = 11
 """Cells of `23h59m left`."""
 _SUMMED: Final = (
-    *(JobOutcome.RUNNING, JobOutcome.PENDING, *TROUBLE),
+    *(JobOutcome.RUNNING, JobOutcome.INTERRUPTED, JobOutcome.PENDING, *TROUBLE),
     *(JobOutcome.CANCELLED, JobOutcome.SKIPPED, JobOutcome.PARTIAL, JobOutcome.COMPLETED),
 )
 """The order in which a tree counts its jobs."""
