@@ -208,12 +208,13 @@ def settle(bench: Bench) -> None:
             time.sleep(0.2)
 
 
-async def progress(bench: Bench, jobs: int, *, small: bool) -> None:
+async def progress(bench: Bench, jobs: int, names: Sequence[str], *, small: bool) -> None:
     sizes = [rows * bench.scale for rows in (SMALL_LARGE if small else LARGE)]
     with bench.server.admin(within=60) as admin, admin.cursor() as cursor:
         cursor.execute("CREATE DATABASE IF NOT EXISTS large")
     make_large(bench, sizes)
-    for name, (operation, watched) in WATCHED.items():
+    for name in names:
+        operation, watched = WATCHED[name]
         options = replace(watched, jobs=jobs)
         runs: list[list[PastJob]] = [[] for _ in range(EARLIER)]
         for _ in range(bench.rounds):
@@ -239,7 +240,9 @@ def _spread(found: Sequence[float], unit: str) -> str:
     return f"off by {median(found):.1f} {unit} ({found[0]:.1f} to {found[-1]:.1f})" if found else "not told"
 
 
-async def measure(bench: Bench, parts: Sequence[str], jobs: Sequence[int], *, small: bool) -> None:
+async def measure(
+    bench: Bench, parts: Sequence[str], jobs: Sequence[int], operations: Sequence[str], *, small: bool
+) -> None:
     known = cases(small=small)
     for part in parts:
         if part in known:
@@ -249,7 +252,7 @@ async def measure(bench: Bench, parts: Sequence[str], jobs: Sequence[int], *, sm
             await advice(bench, known["needed"].content)
         else:
             for number in jobs or (1,):
-                await progress(bench, number, small=small)
+                await progress(bench, number, operations, small=small)
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -261,6 +264,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all where none is named")
     parser.add_argument("--jobs", type=int, action="append", help="steps at once; may be repeated (1 2 4; progress 1)")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--op", choices=WATCHED, action="append", help="of progress; may be repeated (all)")
     parser.add_argument("--small", action="store_true", help="smaller tables, and fewer")
     parser.add_argument("--scale", type=int, default=1, help="of progress: so many times the rows")
     parser.add_argument("--mysql", action="store_true", help="on MySQL; advice and progress alone")
@@ -281,6 +285,7 @@ def main(arguments: Sequence[str] = ()) -> None:
                 bench,
                 options.parts or (["advice", "progress"] if options.mysql else parts),
                 options.jobs or (),
+                options.op or list(WATCHED),
                 small=options.small,
             )
         )

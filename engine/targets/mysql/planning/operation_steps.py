@@ -39,7 +39,6 @@ _SAMPLED: Final = 40 * 16_384
 """Bytes that ANALYZE of MySQL reads of a table."""
 _SECONDS_PER_BYTE: Final = {
     Method.ANALYZE: 12e-9,
-    Method.HISTOGRAMS: 12e-9,
     Method.REBUILD: 14e-9,
     Method.CHECK: 16e-9,
     Method.FOREIGN_KEY: 8e-9,
@@ -55,12 +54,12 @@ def _is_transactional(table: Table) -> bool:
     return table.engine in TRANSACTIONAL
 
 
-def _seconds(method: Method, table: Table, flavor: Flavor) -> float:
-    """How long a command is expected to take."""
+def _seconds(method: Method, table: Table, *, only_samples: bool) -> float:
+    """How long a command is expected to take. `only_samples`: see `_step`."""
     size = table.used_bytes
     if method not in {Method.REBUILD, Method.CHECK, Method.REPAIR}:
         size -= table.index_bytes
-    if method is Method.ANALYZE and flavor is Flavor.MYSQL:
+    if only_samples:
         size = min(size, _SAMPLED)
     return STEP_OVERHEAD + size * _SECONDS_PER_BYTE[method]
 
@@ -69,14 +68,19 @@ def _step(
     method: Method,
     operation: Operation,
     table: Table,
-    flavor: Flavor,
     command: str,
     reason: str,
     lock: Lock,
     part: str = "",
+    *,
+    only_samples: bool = False,
 ) -> MySqlStep:
-    """`part`: what of the table it works on, if that is not all."""
-    expected = _seconds(method, table, flavor)
+    """
+    Args:
+        part: what of the table it works on, if that is not all.
+        only_samples: whether it reads a few pages of the table, however large that is.
+    """
+    expected = _seconds(method, table, only_samples=only_samples)
     return MySqlStep(
         object=f"{table.shown} ({part})" if part else table.shown,
         operation=operation,
@@ -113,21 +117,27 @@ def analyze_steps(
     *,
     auto_update: bool = False,
 ) -> list[MySqlStep]:
-    """`histograms`: of MySQL, the columns that get one, by table. `auto_update`: whether the server then renews it."""
+    """
+    Args:
+        histograms: of MySQL, the columns that get one, by table; none: ANALYZE renews those that are there.
+        auto_update: whether it then renews the new ones, too.
+    """
     steps, word, renewed = [], _binlog(options, server), " AUTO UPDATE" if auto_update else ""
-    flavor = server.flavor
+    more = " PERSISTENT FOR ALL" if server.flavor is Flavor.MARIADB else ""
     for table in tables:
         lock = BLOCKS_MAINTENANCE if _is_transactional(table) else BLOCKS_WRITERS
         reason = reasons.get(table.name, "collects current statistics")
-        more = " PERSISTENT FOR ALL" if flavor is Flavor.MARIADB else ""
-        command = f"ANALYZE {word}TABLE {table.sql}{more}"
-        steps.append(_step(Method.ANALYZE, Operation.ANALYZE, table, flavor, command, reason, lock))
-        if columns := histograms.get(table.name):
+        analyze, columns = f"ANALYZE {word}TABLE {table.sql}", histograms.get(table.name)
+        commands = [f"{analyze}{more}"]
+        if columns:  # not before ANALYZE, which would renew them at once
+            reason = f"{reason}, and histograms of columns that lead no index"
             names = ", ".join(map(quote, columns))
-            command = f"ANALYZE {word}TABLE {table.sql} UPDATE HISTOGRAM ON {names} WITH {BUCKETS} BUCKETS{renewed}"
-            reason = "how the values of columns without an index are distributed"
-            part = "histograms"
-            steps.append(_step(Method.HISTOGRAMS, Operation.ANALYZE, table, flavor, command, reason, lock, part))
+            commands.append(f"{analyze} UPDATE HISTOGRAM ON {names} WITH {BUCKETS} BUCKETS{renewed}")
+        only_samples = server.flavor is Flavor.MYSQL and columns is None
+        step = _step(
+            Method.ANALYZE, Operation.ANALYZE, table, "; ".join(commands), reason, lock, only_samples=only_samples
+        )
+        steps.append(replace(step, commands=tuple(commands)))
     return longest_first(steps)
 
 
@@ -139,27 +149,25 @@ def rebuild_steps(tables: Iterable[Table], options: Options, server: Server, rea
         command = f"ALTER TABLE {table.sql} FORCE{how}"
         lock = BLOCKS_WRITERS if table.must_be_offline else BLOCKS_EVERYONE_BRIEFLY
         reason = reasons.get(table.name, "rebuilt because you asked")
-        step = _step(Method.REBUILD, Operation.REBUILD, table, server.flavor, command, reason, lock)
+        step = _step(Method.REBUILD, Operation.REBUILD, table, command, reason, lock)
         if in_total_order:
             step = replace(step, in_total_order=True, after_cancel="it is not stopped: Galera does not allow that")
         steps.append(step)
     return longest_first(steps)
 
 
-def check_steps(
-    tables: Iterable[Table], foreign_keys: Iterable[ForeignKey], flavor: Flavor, *, full: bool
-) -> list[MySqlStep]:
+def check_steps(tables: Iterable[Table], foreign_keys: Iterable[ForeignKey], *, full: bool) -> list[MySqlStep]:
     """`foreign_keys`: those whose rows are compared with those of their parent."""
     steps, by_name = [], {table.name: table for table in tables}
     for table in by_name.values():
         lock = BLOCKS_NOBODY if _is_transactional(table) else BLOCKS_WRITERS
         command = f"CHECK TABLE {table.sql} {'EXTENDED' if full else 'QUICK'}"
         reason = "every row and every index entry" if full else "without reading every row"
-        steps.append(_step(Method.CHECK, Operation.CHECK, table, flavor, command, reason, lock))
+        steps.append(_step(Method.CHECK, Operation.CHECK, table, command, reason, lock))
     for key in foreign_keys:
         if (child := by_name.get(key.table)) is not None:
             reason, part = f"rows without their parent in {key.parent_shown}", shown(key.name)
-            step = _step(Method.FOREIGN_KEY, Operation.CHECK, child, flavor, key.query, reason, BLOCKS_NOBODY, part)
+            step = _step(Method.FOREIGN_KEY, Operation.CHECK, child, key.query, reason, BLOCKS_NOBODY, part)
             parent = Table(database=key.parent_database, name=key.parent, engine="")
             steps.append(replace(step, parent=parent))
     return longest_first(steps)
@@ -171,7 +179,6 @@ def repair_steps(tables: Iterable[Table], options: Options, server: Server, reas
             Method.REPAIR,
             Operation.REPAIR,
             table,
-            server.flavor,
             f"REPAIR {_binlog(options, server)}TABLE {table.sql}",
             reasons.get(table.name, "repaired because you asked"),
             BLOCKS_EVERYONE,

@@ -247,4 +247,4 @@ async def _steps(
         case _:
             full = options.check_level is CheckLevel.FULL
             keys = await foreign_keys(reader, unopened) if full else []
-            return operation_steps.check_steps(tables, keys, server.flavor, full=full)
+            return operation_steps.check_steps(tables, keys, full=full)

@@ -13,8 +13,6 @@ class Method(StrEnum):
     """How a command works, and what remains where it does not complete."""
 
     ANALYZE = "analyze"
-    HISTOGRAMS = "histograms"
-    """ANALYZE TABLE ... UPDATE HISTOGRAM of MySQL."""
     REBUILD = "rebuild"
     """ALTER TABLE ... FORCE: it raises its errors, and is rolled back where it does not complete."""
     CHECK = "check"
@@ -27,7 +25,7 @@ class Method(StrEnum):
     @property
     def answers_with_verdict(self) -> bool:
         """Whether its rows are (table, operation, kind of message, message), and failures are among them."""
-        return self in {Method.ANALYZE, Method.HISTOGRAMS, Method.CHECK, Method.REPAIR}
+        return self in {Method.ANALYZE, Method.CHECK, Method.REPAIR}
 
 
 @frozen(kw_only=True)
@@ -37,6 +35,8 @@ class MySqlStep(PlannedStep):
     method: Method
     table: Table | None = None
     """None: the whole server."""
+    commands: tuple[str, ...] = ()
+    """Of ANALYZE: its commands one by one, where it has several; `command` shows them together."""
     parent: Table | None = None
     """The other table of a foreign key."""
     in_total_order: bool = False

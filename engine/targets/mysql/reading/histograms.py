@@ -36,11 +36,11 @@ def auto_update(server: Server) -> bool:
 
 
 async def histogram_columns(reader: Reader) -> dict[str, list[str]]:
-    """By table, without those that are renewed anyway. Raises TargetError."""
+    """By table, without those that are renewed anyway; none: all of the table's are. Raises TargetError."""
     done = set(await reader.rows(_LEADING, row=(str, str)))
-    if auto_update(reader.server):
-        done.update(await reader.rows(_RENEWED, row=(str, str)))
-    found: dict[str, list[str]] = {}
+    renewed = await reader.rows(_RENEWED, row=(str, str)) if auto_update(reader.server) else []
+    done.update(renewed)
+    found: dict[str, list[str]] = {table: [] for table, _ in renewed}
     for table, column in await reader.rows(_COLUMNS, row=(str, str)):
         if (table, column) not in done:
             found.setdefault(table, []).append(column)

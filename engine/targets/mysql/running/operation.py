@@ -22,7 +22,7 @@ from engine.targets.command_monitor import gave_way
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.course import Course
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import CONNECTION_LOST, lost_connection
+from engine.targets.mysql.connection.errors import CONNECTION_LOST, INTERRUPTED, lost_connection
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.planning.operation_specs import BLOCKS_NOBODY
@@ -37,13 +37,13 @@ from engine.targets.mysql.running.checking import Checks
 from engine.targets.mysql.running.monitor import Monitor, Watched
 from engine.targets.mysql.running.orphan_cleanup import end_lost, marked, recovery_data
 from engine.targets.mysql.running.progress import Progress
-from engine.targets.mysql.running.result import partial_effect, said_of_killed, step_result, was_interrupted
+from engine.targets.mysql.running.result import partial_effect, said_of_killed, step_result, verdict, was_interrupted
 from engine.targets.mysql.running.sizes import Sizes
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.server_operation import ServerOperation, facts_with
 from engine.targets.step_execution import StepContext, StepResult
-from engine.targets.stop_signal import StopSignals
+from engine.targets.stop_signal import StopSignal, StopSignals
 from engine.targets.totals import Totals, with_sizes
 
 CONNECTION_ENDED: Final = (
@@ -156,9 +156,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         if result.requeue:
             self._totals.add(result)
             return
-        # The step of its table counts already.
-        counts = step.method is not Method.HISTOGRAMS or result.status is not Status.COMPLETED
-        self._totals.add(result, counts=counts)
+        self._totals.add(result)
         if self._checks is not None:
             self._checks.add(step, result)
         if step.table is None or step.method not in {Method.CHECK, Method.REPAIR}:
@@ -206,8 +204,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             if step.method is Method.PURGE_UNDO:
                 answer = await undo.purge(self._reader, pooled.connection, step, context)
             else:
-                command = marked(self._name, step.command)
-                answer = await statement.run(pooled.connection, command, self._reader, *stops)
+                answer = await self._commands_of(step, pooled.connection, *stops)
         finally:
             self._monitor.unwatch(number)
             self._to_run.discard(step.command)
@@ -218,6 +215,19 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             answer = Answer(error=pymysql.OperationalError(CONNECTION_LOST, "the server ended the connection"))
         lost = answer.error is not None and not answer.was_asked_to_stop and lost_connection(answer.error)
         return Run(answer, watched, pooled.server, size_before, lost, kills_before, course)
+
+    async def _commands_of(self, step: MySqlStep, connection: Connection, *stops: StopSignal) -> Answer:
+        """How they ended, with the rows of all; after one that does not end well the others are not run."""
+        first, *others = [marked(self._name, command) for command in step.commands or (step.command,)]
+        answer = await statement.run(connection, first, self._reader, *stops)
+        for command in others:
+            if answer.error is not None or not verdict(answer.rows).is_well:
+                break
+            if answer.was_asked_to_stop:
+                return replace(answer, error=pymysql.OperationalError(INTERRUPTED, "there are more commands"))
+            rows, answer = answer.rows, await statement.run(connection, command, self._reader, *stops)
+            answer.rows = [*rows, *answer.rows]
+        return answer
 
     async def _result(self, step: MySqlStep, run: Run, context: StepContext) -> StepResult:
         effect = with_sizes({}, run.size_before, await self._size(step)) if run.answer.error is None else {}

@@ -229,8 +229,9 @@ def partial_effect(step: MySqlStep, reason: Reason | None, *, never_began: bool)
     match step.method:
         case Method.CHECK | Method.FOREIGN_KEY:
             return CHECK_UNFINISHED
-        case Method.ANALYZE | Method.HISTOGRAMS:
-            return "the old statistics stay, or there are new ones" if is_lost else "the old statistics stay"
+        case Method.ANALYZE:
+            is_open = (is_lost or len(step.commands) > 1) and not never_began
+            return "the old statistics stay, or there are new ones" if is_open else "the old statistics stay"
         case Method.REBUILD:
             return DONE_OR_UNCHANGED if is_lost else NOTHING_CHANGED
         case Method.REPAIR:

@@ -48,12 +48,26 @@ async def test_mysql_makes_histograms_once_and_renews_them_with_each_analyze(dat
         "SELECT JSON_LENGTH(histogram->'$.buckets') FROM information_schema.column_statistics"
         " WHERE schema_name = DATABASE()"
     )
-    assert "item (histograms)" in await run(database.url, Operation.ANALYZE)
+    (first,) = (await plan(database.url, Operation.ANALYZE)).steps
+    assert first.command.startswith("ANALYZE TABLE"), "histograms made before it would be made again"
+    assert statuses(await run(database.url, Operation.ANALYZE)) == {Status.COMPLETED}
     assert database.value(values) == 2
     database("INSERT INTO item VALUES (3, 3)")
-    results = await run(database.url, Operation.ANALYZE)
-    assert (list(results), statuses(results)) == (["item"], {Status.COMPLETED})
+    (later,) = (await plan(database.url, Operation.ANALYZE)).steps
+    assert ("HISTOGRAM" in first.command, "HISTOGRAM" in later.command) == (True, False)
+    assert later.command != first.command, "the one takes longer"
+    assert statuses(await run(database.url, Operation.ANALYZE)) == {Status.COMPLETED}
     assert database.value(values) == 3
+
+
+async def test_histograms_are_not_made_of_a_table_that_cannot_be_analyzed(database: MySqlDatabase) -> None:
+    database("CREATE TABLE item (id INT PRIMARY KEY, kind INT)", "INSERT INTO item VALUES (1, 1)")
+    async with connected(database.url) as session:
+        (step,) = (await session.plan(Operation.ANALYZE, Options())).steps
+        database("RENAME TABLE item TO other", "CREATE VIEW item AS SELECT * FROM other")
+        result = await session.execute(step, StepContext())
+    assert result.status is not Status.COMPLETED
+    assert (result.error or "").count("item") == 1
 
 
 async def test_an_encrypted_table_is_tended_like_others_and_stays_encrypted(

@@ -9,7 +9,6 @@ import pytest
 from engine.domain.requests import Options
 from engine.domain.steps import WaitsFor
 from engine.targets.course import Course
-from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.operation_steps import check_steps, rebuild_steps
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.reading.tables import Table
@@ -20,7 +19,7 @@ SIZE = 264_000_000
 ROWS = 2_000_000
 TABLE = Table(database="shop", name="item", engine="InnoDB", rows=ROWS, data_bytes=200_000_000, index_bytes=64_000_000)
 (STEP,) = rebuild_steps([TABLE], Options(), SERVER, {})
-(CHECK,) = check_steps([TABLE], [], Flavor.MARIADB, full=True)
+(CHECK,) = check_steps([TABLE], [], full=True)
 LASTS = 10.0
 POLLS = 50
 

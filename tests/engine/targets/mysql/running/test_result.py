@@ -8,7 +8,6 @@ import pytest
 from engine import Operation, Status
 from engine.domain.requests import Options
 from engine.domain.statuses import Reason
-from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.operation_steps import analyze_steps, check_steps, rebuild_steps, repair_steps
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.foreign_keys import ForeignKey
@@ -22,7 +21,7 @@ ITEM = Table(database="shop", name="item", engine="MyISAM")
 OPTIONS = Options()
 STEPS = {
     Operation.ANALYZE: analyze_steps([ITEM], OPTIONS, SERVER, {}, {})[0],
-    Operation.CHECK: check_steps([ITEM], [], Flavor.MARIADB, full=True)[0],
+    Operation.CHECK: check_steps([ITEM], [], full=True)[0],
     Operation.REPAIR: repair_steps([ITEM], OPTIONS, SERVER, {})[0],
 }
 INTERRUPTED = ("Error", "Query execution was interrupted")
@@ -46,7 +45,7 @@ def result_of(step: MySqlStep, *rows: tuple[str, str], stop: bool = False) -> St
 )
 def test_the_table_of_a_foreign_key_that_is_gone_or_forbidden_is_named(number: int, text: str, expected: str) -> None:
     key = ForeignKey("fk", "shop", "item", "crm", "buyer", (("a", "b"),))
-    (step,) = (one for one in check_steps([ITEM], [key], Flavor.MARIADB, full=True) if one.parent)
+    (step,) = (one for one in check_steps([ITEM], [key], full=True) if one.parent)
     result = step_result(step, Answer(error=pymysql.OperationalError(number, text)), {}, waited=5.0, user="joe@%")
     assert expected in (result.error or "")
 
@@ -113,7 +112,7 @@ def test_damage_is_a_finding_and_what_keeps_a_check_from_looking_is_none() -> No
 )  # fmt: skip
 def test_rows_without_their_parent_are_counted(number: int, said: str) -> None:
     key = ForeignKey("to_parent", "shop", "item", "shop", "parent", (("a", "id"),))
-    step = next(one for one in check_steps([ITEM], [key], Flavor.MYSQL, full=True) if one.method is Method.FOREIGN_KEY)
+    step = next(one for one in check_steps([ITEM], [key], full=True) if one.method is Method.FOREIGN_KEY)
     result = step_result(step, Answer([(str(number),)]), {}, waited=5.0)
     assert result.findings == (f"item (to_parent): {said}",)
 
