@@ -29,6 +29,7 @@ class PastStep:
     """On average, without waits."""
     course: tuple[int, ...] = ()
     """See `COURSE`; of the newest run. Empty: not known."""
+    object: str = ""
 
 
 @frozen

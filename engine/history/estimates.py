@@ -31,6 +31,8 @@ LONG_ENOUGH: Final = 0.1
 """Seconds: of shorter runs the time says little of larger ones."""
 MUCH_SMALLER: Final = 0.1
 """A run with a smaller share of the work does not count: most of its time is the same for any size."""
+KNOWN_LEAST: Final = 0.5
+"""The share of the work on objects that earlier runs worked on, from which on whole runs say how long it takes."""
 CAREFUL_SHARE: Final = 0.75
 """So many of the runs elsewhere were not slower than a first one is expected to be."""
 UNMEASURED: Final[Mapping[EngineName, float]] = {
@@ -61,6 +63,10 @@ def with_estimates(
     if seconds is None or not steps:
         return replace(plan, steps=steps)
     given = _given(steps)
+    known = {step.object for step in past_steps.values()}
+    done_before = sum(share for step, share in zip(steps, given, strict=True) if step.object in known)
+    if past_steps and done_before < KNOWN_LEAST * sum(given):
+        return replace(plan, steps=steps)
     whole = max(sum(given) / plan.parallel, *given)
     if len(steps) > 1 and all(step.command in past_steps for step in steps):
         runs = islice(_comparable(plan.operation, options, jobs), RUNS)

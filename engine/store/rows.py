@@ -280,7 +280,10 @@ def decode_estimated_run(row: Row) -> EstimatedRun:
 
 def decode_past_steps(rows: Iterable[Row]) -> dict[str, PastStep]:
     """The rows of `queries.PAST_STEPS`, by command. An invalid course counts as none."""
-    return {str(command): PastStep(float(seconds), _course(course)) for command, seconds, course, *_ in rows}
+    return {
+        str(command): PastStep(float(seconds), _course(course), str(name))
+        for command, seconds, course, name, *_ in rows
+    }
 
 
 def _course(value: object) -> tuple[int, ...]:

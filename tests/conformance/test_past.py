@@ -107,7 +107,7 @@ async def test_what_each_command_took(store: RescuingStore, clock: StoppedClock)
     waited = step(clock, 2, name="other", effect={"waited": 1.0})
     await run(store, clock, COMPLETED, step(clock), waited, step(clock, 3, name="third", status=Status.FAILED))
     found = await store.past_steps(SALES, Operation.VACUUM, speed=NO_SERVER_OPTIONS.speed, jobs=9, runs=9)
-    assert found == {"VACUUM main": PastStep(3.0), "VACUUM other": PastStep(2.0)}
+    assert found == {"VACUUM main": PastStep(3.0, object="main"), "VACUUM other": PastStep(2.0, object="other")}
     assert await store.past_steps(SALES, Operation.VACUUM, speed=Speed.GENTLE, jobs=9, runs=9) == {}
 
 

@@ -157,7 +157,7 @@ def test_a_step_takes_as_long_as_its_command_did_and_the_others_keep_their_share
 
 
 def test_a_plan_goes_by_what_each_step_took() -> None:
-    past = {"REINDEX i0": PastStep(3.0), "REINDEX i1": PastStep(1.0)}
+    past = {"REINDEX i0": PastStep(3.0, object="i0"), "REINDEX i1": PastStep(1.0, object="i1")}
     before = {"size": 100 * MB}
 
     def planned(*steps: float, size: int = 100 * MB) -> list[float | None]:
@@ -168,6 +168,18 @@ def test_a_plan_goes_by_what_each_step_took() -> None:
     assert planned(1, 1, 1) == [pytest.approx(4), pytest.approx(4 / 3), pytest.approx(8 / 3)]
     assert planned(1, 1) == [3, 1], "a run with other steps says nothing of these"
     assert planned(1, 1, size=50 * MB) == [6, 2]
+
+
+def test_runs_on_other_tables_say_nothing_of_these() -> None:
+    before = [job(8, operation=Operation.REINDEX)]
+    other = {"REINDEX gone": PastStep(8.0, object="gone")}
+    assert with_estimates(plan(1, 3), before, Options(), {}, other) == plan(1, 3)
+    small = other | {"REINDEX i0": PastStep(0.5, object="i0")}
+    assert not with_estimates(plan(1, 3), before, Options(), {}, small).estimated_from
+    large = other | {"REINDEX i1": PastStep(0.5, object="i1")}
+    assert with_estimates(plan(1, 3), before, Options(), {}, large).estimated_from == EARLIER_RUNS
+    same = {"REINDEX (VERBOSE) i0": PastStep(8.0, object="i0")}
+    assert with_estimates(plan(1), before, Options(), {}, same).estimate == 8
 
 
 def elsewhere(by_size: float, seconds: float, target: str = "sqlite:///b.db", *, operation: Operation) -> EstimatedRun:
