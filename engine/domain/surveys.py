@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -114,6 +114,8 @@ class Survey:
     """Whether it was checked, and no check on record was clean."""
     state: str = ""
     """A fingerprint that changes with every write to the file; "" where there is none."""
+    figures_at: Micros | None = None
+    """When an earlier survey took its figures, which stay while it cannot be inspected; None: they are of this one."""
 
     @property
     def reason(self) -> SurveyReason | None:
@@ -124,6 +126,21 @@ class Survey:
     def urgency(self) -> tuple[int, int]:
         """A sort key: the most urgent first, and in a level where most is to be gained."""
         return URGENCY[self.level], -self.reclaimable
+
+
+def with_figures_of(survey: Survey, earlier: Survey | None) -> Survey:
+    """A survey; one without a size, as its target could not be inspected, with the figures of an earlier one."""
+    if survey.size is not None or earlier is None or earlier.size is None:
+        return survey
+    return replace(
+        survey,
+        version=earlier.version,
+        size=earlier.size,
+        reclaimable=earlier.reclaimable,
+        checked_at=survey.checked_at or earlier.checked_at,
+        is_unclean=survey.is_unclean or earlier.is_unclean,
+        figures_at=earlier.figures_at or earlier.surveyed_at,
+    )
 
 
 @frozen

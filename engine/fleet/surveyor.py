@@ -23,7 +23,7 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
-from engine.domain.surveys import LastJob, Survey, SurveyCause
+from engine.domain.surveys import LastJob, Survey, SurveyCause, with_figures_of
 from engine.fleet.expansion import Unlisted
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never_surveyed, judge_silence
@@ -184,11 +184,11 @@ class Surveyor:
         if subject.is_elsewhere:
             inspector.fingerprint(subject.url)  # raises
         if subject.is_silent:
-            await self._save([self._survey(subject, judge_silence(self._time_limit))])
+            await self._keep([self._survey(subject, judge_silence(self._time_limit))])
             raise TargetUnavailableError(subject.url, f"its disk gave no answer in {self._time_limit:.0f} s")
         self._with_jobs |= set(await self._store.last_jobs([subject.url]))
         found = await self._inspect(subject, budget, lambda: None, recover=True)
-        await self._save([found.survey])
+        await self._keep([found.survey])
         if found.measured is not None and not self._read_only:
             with suppress(StoreError):  # then the next call measures again
                 await self._store.save_measurement(subject.url, found.measured)
@@ -218,8 +218,8 @@ class Surveyor:
         )
         async with aclosing(surveying):
             async for ended in surveying:
-                await self._save([survey for _, survey in ended])
-                for subject, survey in ended:
+                surveys = await self._keep([survey for _, survey in ended])
+                for (subject, _), survey in zip(ended, surveys, strict=True):
                     yield Surveyed(subject.entry, survey)
 
     def _judge_elsewhere(self, url: str) -> Judgement:
@@ -286,10 +286,15 @@ class Surveyor:
             and is_fresh(survey, last_jobs.get(subject.url), now)
         }
 
-    async def _save(self, surveys: Collection[Survey]) -> None:
-        if not self._read_only:
-            with suppress(StoreError):  # then the next call surveys again
+    async def _keep(self, surveys: Sequence[Survey]) -> Sequence[Survey]:
+        """Save surveys, each without an inspection with the figures of the one before; returns them so."""
+        with suppress(StoreError):  # then the next call surveys again
+            if without := [survey.target for survey in surveys if survey.size is None]:
+                earlier = await self._store.surveys(without)
+                surveys = [with_figures_of(one, earlier.get(one.target)) for one in surveys]
+            if not self._read_only:
                 await self._store.save_surveys(surveys)
+        return surveys
 
     async def _within_limit(self, subject: _Subject) -> Survey:
         if subject.is_silent or subject.host in self._silent:

@@ -24,6 +24,7 @@ def encode_survey(survey: Survey) -> tuple[Any, ...]:
         "version": survey.version,
         "state": survey.state,
         "is_unclean": survey.is_unclean,
+        "figures_at": survey.figures_at,
     }
     return (
         storable(survey.target),
@@ -69,6 +70,7 @@ def _decode(row: Row) -> Survey:
             checked_at=values["checked_at"],
             state=str(facts["state"]),
             is_unclean=facts.get("is_unclean") is True,
+            figures_at=checked({"figures_at": facts.get("figures_at")})["figures_at"],
         )
 
 

@@ -214,7 +214,7 @@ class TargetModel:
             self._update(number, is_inspecting=True)
 
     def set_info(self, number: int, info: TargetInfo) -> None:
-        self._update(number, info=info, error=None)
+        self._update(number, info=info, last_info=info, error=None)
 
     def set_advice(self, number: int, advice: tuple[Advice, ...]) -> None:
         """What a target needs; empty: unknown."""
@@ -229,8 +229,7 @@ class TargetModel:
 
     def set_error(self, number: int, error: DbtendError) -> None:
         if number in self._states:
-            was_available = self._states[number].was_available or self._states[number].info is not None
-            self._update(number, info=None, error=error, advice=None, is_inspecting=False, was_available=was_available)
+            self._update(number, info=None, error=error, advice=None, is_inspecting=False)
             self._to_retry.add(number)
 
     def set_survey(self, number: int, survey: Survey | None, last_job: LastJob | None) -> None:

@@ -143,8 +143,8 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     "target": record({
         "target": TEXT, "name": TEXT, "engine": one_of(EngineName), "groups": listed(TEXT), "label": or_null(TEXT),
         "level": one_of(FleetLevel), "reason": or_null(TEXT), "size": or_null(COUNT), "reclaimable": COUNT,
-        "checked_at": or_null(TIME), "surveyed_at": TIME, "last_job": or_null(COUNT), "next_due": or_null(TIME),
-        "reasons": listed(named("survey_reason")),
+        "checked_at": or_null(TIME), "surveyed_at": TIME, "figures_at": or_null(TIME),
+        "last_job": or_null(COUNT), "next_due": or_null(TIME), "reasons": listed(named("survey_reason")),
     }),
     "survey_reason": record({"level": one_of(FleetLevel), "cause": one_of(SurveyCause), "text": TEXT, "facts": FACTS}),
     "worker": record({

@@ -115,7 +115,12 @@ def why(survey: Survey) -> str:
 
 
 def why_or_why_not(entry: TargetEntry, survey: Survey) -> str:
-    """Why a target has its level; of a file that is ok despite many free pages: `74% reclaimable, below 16.0 MB`."""
+    """Why a target has its level; of a file that is ok despite many free pages: `74% reclaimable, below 16.0 MB`.
+
+    Of one that could not be inspected also how old its figures are: `no answer in 5 s; figures of 11-24 03:12`.
+    """
+    if survey.figures_at is not None:
+        return f"{why(survey)}; figures of {local_time(survey.figures_at)[5:16]}"
     limits = entry.thresholds
     if survey.level is not FleetLevel.OK or survey.engine is not EngineName.SQLITE or not survey.size:
         return why(survey)
@@ -248,7 +253,7 @@ def _row_json(row: FleetRow) -> dict[str, Any]:
         **fields(row.entry, "groups", "label"),
         "level": survey.level.value,
         "reason": why(survey) or None,
-        **fields(survey, "size", "reclaimable", "checked_at", "surveyed_at"),
+        **fields(survey, "size", "reclaimable", "checked_at", "surveyed_at", "figures_at"),
         "last_job": row.last_job.id if row.last_job else None,
         "next_due": rfc3339(row.next_due),
         "reasons": [

@@ -135,6 +135,29 @@ async def test_a_survey_is_not_kept_after_a_job_even_if_another_one_waits(tmp_pa
         assert (await surveys(engine, entries(path)))["sales"].checked_at is not None
 
 
+async def test_the_figures_of_a_database_stay_while_it_does_not_answer(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "jobs.db") as store:
+        (path,) = many_files(tmp_path / "tenants", 1)
+
+        async def survey(time_limit: float) -> Survey:
+            (found,) = [
+                one async for one in Surveyor(store, now, time_limit=time_limit).survey(entries(path), refresh=True)
+            ]
+            return found.survey
+
+        first = await survey(60)
+        assert (first.size, first.figures_at) == (path.stat().st_size, None)
+        for _ in range(2):
+            silent = await survey(0)
+            assert (silent.level, cause(silent)) == (FleetLevel.UNREACHABLE, SurveyCause.NO_ANSWER)
+            assert (silent.size, silent.figures_at) == (first.size, first.surveyed_at)
+            assert await store.surveys([silent.target]) == {silent.target: silent}
+        with transaction(path, "EXCLUSIVE"):
+            locked = await survey(60)
+        assert (cause(locked), locked.size, locked.figures_at) == (SurveyCause.LOCKED, first.size, first.surveyed_at)
+        assert (await survey(60)).figures_at is None
+
+
 async def test_a_survey_is_as_old_as_the_begin_of_its_inspection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from engine import (
     WorkerProcess,
 )
 from engine.config.model import TargetEntry
+from engine.domain.errors import TargetUnavailableError
 from engine.domain.steps import Facts
 from tests.tui.jobs import child, parent
 from tui.console.views.header import header_line, work
@@ -126,6 +127,17 @@ def test_nothing_at_the_left_moves_as_jobs_begin_and_end(width: int) -> None:
     said = [work(jobs, [WORKER], None) for jobs in ([], [RUNNING], [RUNNING, WAITING], several)]
     lefts = {header_line(state(label="PROD"), one, width).text.removesuffix(f"{one[0]} ").rstrip() for one in said}
     assert len(lefts) == 1
+
+
+def test_what_was_known_of_a_database_stays_while_it_cannot_be_opened() -> None:
+    gone = replace(state(), info=None, last_info=INFO, error=TargetUnavailableError("sales.db", "no answer in 5 s"))
+    idle = work([], [], None)
+    shown = [header_line(gone, idle, width).text.removesuffix("nothing running ").rstrip() for width in (120, 80, 55)]
+    assert shown == [
+        " dbtend  sales.db  last seen:  sqlite 3.46.0  528 kB  journal delete  29% empty",
+        " dbtend  sales.db  last seen:  528 kB",
+        " dbtend  sales.db",
+    ]
 
 
 def test_how_much_is_wasted_is_said_in_place_of_what_is_free_once_all_was_looked_at() -> None:

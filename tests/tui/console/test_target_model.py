@@ -167,4 +167,4 @@ def test_one_that_was_available_is_known_to_have_gone(model: TargetModel) -> Non
     model.add(TargetEntry(name="d", url="d.db"))
     for number in (0, 3, 0):
         model.set_error(number, TargetUnavailableError("x", "gone"))
-    assert [model.states[n].was_available for n in (0, 3)] == [True, False]
+    assert [model.states[n].last_info is not None for n in (0, 3)] == [True, False]

@@ -135,6 +135,15 @@ def test_a_target_that_needs_nothing_has_no_reason() -> None:
     assert [one["reason"] for one in fleet_json(ROWS)["targets"]][1:3] == ["1.00 GB in free pages", None]
 
 
+def test_the_figures_of_a_target_that_gave_no_answer_have_their_time() -> None:
+    silent = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.NO_ANSWER, {"seconds": 5.0})
+    old = row("t2", "unreachable", size=5_000_000, checked_at=NOW, reasons=(silent,), figures_at=NOW - DAY)
+    assert table([old], NOW, None)[1] == (
+        "t2      sqlite  5.00 MB        -  unreachable    today  -         no answer in 5 s; figures of 11-13 22:13"
+    )
+    assert fleet_json([old])["targets"][0]["figures_at"] == "2023-11-13T22:13:20.000000Z"
+
+
 def test_a_file_that_is_ok_although_much_of_it_is_free_says_why() -> None:
     tenant = TargetEntry(name="t1", url="/srv/t1.db")
     survey = Survey(

@@ -50,12 +50,20 @@ def _about_target(state: TargetState | None, dropped: int, room: int) -> tuple[S
     if state is not None:
         (name, role), *label = named(TargetName.of(state.entry), room - 2)
         spans |= {"name": (f" {name}", role), **({"label": label[0]} if label else {})}
-        if state.info is not None:
-            place = f"on {state.info.elsewhere}" if state.info.elsewhere else state.info.product
-            known = {"engine": place, **_facts(state.info.facts)}
-            known |= _wasted(state.advice or ())
-            spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}
+        known = {part: words for part, words in _known(state).items() if part not in _DROPPED_FIRST[:dropped]}
+        if known and state.info is None:
+            spans["age"] = ("  last seen:", Role.DIM)
+        spans |= {part: (f"  {plain(words)}", Role.DIM) for part, words in known.items()}
     return tuple(span for part, span in spans.items() if part not in _DROPPED_FIRST[:dropped])
+
+
+def _known(state: TargetState) -> dict[str, str]:
+    """What the last inspection found, also of a database that cannot be opened now."""
+    info = state.info or state.last_info
+    if info is None:
+        return {}
+    place = f"on {info.elsewhere}" if info.elsewhere else info.product
+    return {"engine": place, **_facts(info.facts), **_wasted(state.advice or ())}
 
 
 def format_facts(facts: Facts) -> list[str]:

@@ -60,7 +60,7 @@ def target_trouble(state: TargetState | None, width: int, *, read_only: bool = F
     if state.error is None:
         return wrapped("Inspecting ...", width, Role.DIM)
     error = state.error
-    is_gone = state.was_available and isinstance(error, TargetUnavailableError)
+    is_gone = state.last_info is not None and isinstance(error, TargetUnavailableError)
     can_roll_back = isinstance(error, HotJournalError) and not read_only
     return [
         *wrapped(f"{state.entry.name}: {error.why}", width, Role.FAILED),

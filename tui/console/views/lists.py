@@ -44,8 +44,8 @@ class TargetState:
     """What it needs; None: not known yet; empty: cannot be known."""
     is_inspecting: bool = False
     """Whether an inspection that the user asked for is going on."""
-    was_available: bool = False
-    """Whether an inspection has succeeded before."""
+    last_info: TargetInfo | None = None
+    """The result of the last inspection that succeeded; None: none has."""
     saved: bool = True
     """Whether it is in the config file, or nothing is saved in this session."""
     survey: Survey | None = None
@@ -91,9 +91,9 @@ _REASON_LEAST: Final = 8
 
 def valid_survey(state: TargetState) -> Survey | None:
     """The survey of a target, unless it could be opened then, and cannot any more."""
-    return (
-        None if state.error is not None and state.survey is not None and state.survey.size is not None else state.survey
-    )
+    survey = state.survey
+    was_inspected = survey is not None and survey.size is not None and survey.figures_at is None
+    return None if state.error is not None and was_inspected else survey
 
 
 def level_of(state: TargetState) -> FleetLevel | None:
