@@ -48,6 +48,12 @@ class Lock:
 
 
 NO_LOCK: Final = Lock(LockImpact.NONE)
+# On servers, of one table after another:
+BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
+BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
+BLOCKS_EVERYONE_BRIEFLY: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
+"""For a moment, mostly at the end, it needs the table alone."""
+BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
 _BY_IMPACT: Final = list(LockImpact)
 
 

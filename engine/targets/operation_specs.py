@@ -32,10 +32,16 @@ class OperationSpec:
     """Whether it works on several objects, so that their order counts."""
     needs_confirmation: str = ""
     """What a person must confirm before it runs; "" for nothing."""
+    needs_confirmation_offline: str = ""
+    """The same with `offline`; "" where that makes no difference."""
     spares_damage: bool = False
     """Whether it makes no known damage worse, although it writes: it leaves damaged tables out, or repairs them."""
     stands_for: tuple[Operation, ...] = ()
     """The operations of other engines that do the same; a request for one names this one."""
+
+    def confirmation(self, *, offline: bool) -> str:
+        """What a person must confirm before it runs; "" for nothing."""
+        return (self.needs_confirmation_offline if offline else "") or self.needs_confirmation
 
 
 def damage_warnings(

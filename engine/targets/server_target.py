@@ -141,6 +141,10 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
     def validate(self, request: Request) -> None:
         """All options go with each other."""
 
+    def needs_confirmation(self, operation: Operation, options: Options) -> str:
+        spec = self.operations.get(operation)
+        return spec.confirmation(offline=options.server.offline) if spec is not None else ""
+
     async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
         return self.operations[operation].in_turns
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from engine.domain.errors import TargetRefusedError
-from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.requests import EngineName
 from engine.targets import server_target
 from engine.targets.mysql.connection.address import Address, address
 from engine.targets.mysql.connection.connecting import connect
@@ -30,9 +30,6 @@ class MySqlTarget(server_target.ServerTarget[Connection, Server, MySqlSession]):
 
     def __init__(self, text: str) -> None:
         super().__init__(address(text))
-
-    def needs_confirmation(self, operation: Operation, options: Options) -> str:
-        return operation_specs.confirmation(operation, options)
 
     async def _connect(self, name: str, *, read_only: bool, before: Server | None) -> tuple[Connection, Server]:
         return await connect(

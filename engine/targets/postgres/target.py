@@ -49,9 +49,7 @@ class PostgresTarget(server_target.ServerTarget[Connection, Server, PostgresSess
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
         if operation in operation_specs.OF_CATALOGS and options.server.system:
             return operation_specs.LOCKS_CATALOG
-        if operation in {Operation.REINDEX, Operation.OPTIMIZE} and options.server.offline:
-            return operation_specs.OFFLINE_REINDEX
-        return operation_specs.SPECS[operation].needs_confirmation if operation in operation_specs.SPECS else ""
+        return super().needs_confirmation(operation, options)
 
     async def _connect(self, name: str, *, read_only: bool, before: Server | None) -> tuple[Connection, Server]:
         return await connect(

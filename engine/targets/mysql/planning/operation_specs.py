@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from engine.domain.requests import Operation, Options
-from engine.targets.lock_impact import Lock, LockImpact, LockScope
+from engine.domain.requests import Operation
+from engine.targets.lock_impact import (
+    BLOCKS_EVERYONE,
+    BLOCKS_EVERYONE_BRIEFLY,
+    BLOCKS_MAINTENANCE,
+    BLOCKS_NOBODY,
+    NO_LOCK,
+    Lock,
+    LockImpact,
+    LockScope,
+)
 from engine.targets.mysql.connection.server import RECOVERY
 from engine.targets.operation_specs import OperationSpec
 
-BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
-BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
-BLOCKS_EVERYONE_BRIEFLY: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
-"""Online DDL: at its beginning and end it needs the table alone."""
 BLOCKS_WRITERS: Final = Lock(LockImpact.WRITERS, LockScope.TABLE, momentary=LockImpact.EVERYONE)
-BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
-
-OFFLINE_REBUILD: Final = "with --offline blocks writers of each table that cannot be rebuilt online"
+_OFFLINE: Final = "with --offline blocks writers of each table that cannot be rebuilt online"
 
 SPECS: Final[Mapping[Operation, OperationSpec]] = {
     Operation.ANALYZE: OperationSpec(
@@ -29,12 +32,14 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         summary="does exactly what the advice calls for: ANALYZE and rebuilds",
         lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="completed steps stay",
+        needs_confirmation_offline=_OFFLINE,
         spares_damage=True,
     ),
     Operation.REBUILD: OperationSpec(
         summary="rebuilds tables with their indexes, online, and gives their free space back",
         lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="nothing changed",
+        needs_confirmation_offline=_OFFLINE,
         stands_for=(
             Operation.VACUUM,
             Operation.VACUUM_FULL,
@@ -60,7 +65,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
     ),
     Operation.PURGE_UNDO: OperationSpec(
         summary="MySQL only: empties undo tablespaces and gives their space back",
-        lock=Lock(LockImpact.NONE),
+        lock=NO_LOCK,
         after_cancel="the undo tablespaces stay unchanged",
         is_repeatable=False,
         by_object=False,
@@ -69,13 +74,6 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
     ),
 }
 DEFAULT_OPERATIONS: Final = (Operation.ANALYZE, Operation.CHECK, Operation.OPTIMIZE)
-
-
-def confirmation(operation: Operation, options: Options) -> str:
-    """What a person must confirm before it runs; "" for nothing."""
-    if operation in {Operation.REBUILD, Operation.OPTIMIZE} and options.server.offline:
-        return OFFLINE_REBUILD
-    return SPECS[operation].needs_confirmation if operation in SPECS else ""
 
 
 def recovery(engine: str, how: str) -> str:

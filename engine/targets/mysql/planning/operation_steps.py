@@ -7,17 +7,16 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.requests import Operation, Options
-from engine.targets.lock_impact import Lock
-from engine.targets.mysql.connection.names import quote, shown
-from engine.targets.mysql.connection.server import Flavor, Server
-from engine.targets.mysql.planning.operation_specs import (
+from engine.targets.lock_impact import (
     BLOCKS_EVERYONE,
     BLOCKS_EVERYONE_BRIEFLY,
     BLOCKS_MAINTENANCE,
     BLOCKS_NOBODY,
-    BLOCKS_WRITERS,
-    SPECS,
+    Lock,
 )
+from engine.targets.mysql.connection.names import quote, shown
+from engine.targets.mysql.connection.server import Flavor, Server
+from engine.targets.mysql.planning.operation_specs import BLOCKS_WRITERS, SPECS
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.foreign_keys import ForeignKey
 from engine.targets.mysql.reading.tables import TRANSACTIONAL, Table

@@ -21,11 +21,11 @@ from engine.system.local_servers import process_of_server
 from engine.targets.command_monitor import gave_way
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.course import Course
+from engine.targets.lock_impact import BLOCKS_NOBODY
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import CONNECTION_LOST, INTERRUPTED, lost_connection
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import operation_specs
-from engine.targets.mysql.planning.operation_specs import BLOCKS_NOBODY
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
 from engine.targets.mysql.reading.facts import facts

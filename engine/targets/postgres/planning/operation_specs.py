@@ -6,16 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from engine.domain.requests import Operation, ServerOptions
-from engine.targets.lock_impact import Lock, LockImpact, LockScope
+from engine.targets.lock_impact import (
+    BLOCKS_EVERYONE,
+    BLOCKS_EVERYONE_BRIEFLY,
+    BLOCKS_MAINTENANCE,
+    BLOCKS_NOBODY,
+    Lock,
+    LockImpact,
+    LockScope,
+)
 from engine.targets.operation_specs import OperationSpec, damage_warnings
 
-BLOCKS_NOBODY: Final = Lock(LockImpact.NONE, LockScope.TABLE)
-BLOCKS_MAINTENANCE: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE)
-BLOCKS_EVERYONE_BRIEFLY: Final = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
-"""VACUUM that gives back the empty pages at the end of a table; at the end of a rewrite of a table that is in use."""
 BLOCKS_WRITERS: Final = Lock(LockImpact.MOST_READERS, LockScope.TABLE)
-BLOCKS_EVERYONE: Final = Lock(LockImpact.EVERYONE, LockScope.TABLE)
-
+_OFFLINE: Final = "with --offline blocks writers, and nearly all readers, of each table"
 
 SPECS: Final[Mapping[Operation, OperationSpec]] = {
     Operation.VACUUM: OperationSpec(
@@ -32,11 +35,13 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         summary="rebuilds every index, one by one, concurrently",
         lock=BLOCKS_MAINTENANCE,
         after_cancel="the old index stays; the unfinished copy is dropped",
+        needs_confirmation_offline=_OFFLINE,
     ),
     Operation.OPTIMIZE: OperationSpec(
         summary="does exactly what the advice calls for: VACUUM, ANALYZE, REINDEX, leftovers",
         lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="completed steps stay",
+        needs_confirmation_offline=_OFFLINE,
         spares_damage=True,
     ),
     Operation.CHECK: OperationSpec(
@@ -73,7 +78,6 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
 }
 DEFAULT_OPERATIONS: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
 REWRITES: Final = frozenset({Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK})
-OFFLINE_REINDEX: Final = "with --offline blocks writers, and nearly all readers, of each table"
 OF_CATALOGS: Final = frozenset({Operation.REINDEX, Operation.VACUUM_FULL})
 """The operations that can work on the catalog itself."""
 LOCKS_CATALOG: Final = "with --system locks each table of the catalog: all sessions of the database may have to wait"

@@ -10,11 +10,11 @@ from typing import Final
 from engine.domain.humanize import counted
 from engine.domain.option_specs import BY_NAME
 from engine.domain.requests import IndexCleanup, Operation, Options, ServerOptions
-from engine.targets.lock_impact import Lock
+from engine.targets.lock_impact import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, Lock
 from engine.targets.plans import longest_first
 from engine.targets.postgres.connection.names import literal, quote
 from engine.targets.postgres.planning.costs import STEP_OVERHEAD, weight
-from engine.targets.postgres.planning.operation_specs import BLOCKS_MAINTENANCE, BLOCKS_NOBODY, BLOCKS_WRITERS, SPECS
+from engine.targets.postgres.planning.operation_specs import BLOCKS_WRITERS, SPECS
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, index_subject, table_subject
 from engine.targets.postgres.reading.ages import NOT_OLD, Old
 from engine.targets.postgres.reading.collations import CollationDrift, marks_of

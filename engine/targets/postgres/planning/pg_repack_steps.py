@@ -9,9 +9,9 @@ from typing import Final
 
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation
+from engine.targets.lock_impact import BLOCKS_EVERYONE_BRIEFLY
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning.costs import STEP_OVERHEAD, weight
-from engine.targets.postgres.planning.operation_specs import BLOCKS_EVERYONE_BRIEFLY
 from engine.targets.postgres.planning.repack_steps import repack_steps
 from engine.targets.postgres.planning.steps import Method, Model, PgStep, table_subject
 from engine.targets.postgres.reading.relations import Table
