@@ -39,9 +39,12 @@ NOT_THIS_DATABASE: Final = 1044
 OUT_OF_STEP: Final = 1047
 """The node of a Galera cluster takes no statements on tables: it is joining, or has lost the majority."""
 _ACCOUNT: Final = re.compile(r"'(.*)'@'([^']*)'")
-NO_RIGHT: Final = frozenset({NOT_THIS_DATABASE, 1095, 1142, 1143, 1227, 1370, 1698})
-NO_TABLE: Final = frozenset({1049, 1051, 1109, 1146})
-READ_ONLY: Final = frozenset({1290, 1792, 1836, 3989})
+DENIED: Final = 1142
+NO_RIGHT: Final = frozenset({NOT_THIS_DATABASE, 1095, DENIED, 1143, 1227, 1370, 1698})
+NO_SUCH_TABLE: Final = 1146
+NO_TABLE: Final = frozenset({1049, 1051, 1109, NO_SUCH_TABLE})
+IS_READ_ONLY: Final = 1290
+READ_ONLY: Final = frozenset({IS_READ_ONLY, 1792, 1836, 3989})
 NEEDS_KEY: Final = 3750
 DISK_FULL: Final = frozenset({1021, 1114, 1878, 3675})
 NOT_SUPPORTED: Final = frozenset({1178, 1235, 1286, 1845, 1846})

@@ -211,9 +211,11 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             if not self._to_run:
                 self._sizes.last_has_run.set()
         course = watched.progress.course(time.monotonic())
-        if was_interrupted(answer) and not await pooled.answers():  # MySQL, when it shuts down
-            answer = Answer(error=pymysql.OperationalError(CONNECTION_LOST, "the server ended the connection"))
-        lost = answer.error is not None and not answer.was_asked_to_stop and lost_connection(answer.error)
+        lost = False
+        if not answer.was_asked_to_stop:
+            if was_interrupted(answer) and not await pooled.answers():  # MySQL, when it shuts down
+                answer = Answer(error=pymysql.OperationalError(CONNECTION_LOST, "the server ended the connection"))
+            lost = answer.error is not None and lost_connection(answer.error)
         return Run(answer, watched, pooled.server, size_before, lost, kills_before, course)
 
     async def _commands_of(self, step: MySqlStep, connection: Connection, *stops: StopSignal) -> Answer:

@@ -17,10 +17,14 @@ from engine.domain.masking import masked
 from engine.domain.statuses import Reason, Status
 from engine.targets.check_results import CHECK_UNFINISHED, check_result
 from engine.targets.mysql.connection.errors import (
-    ALLOWS_NO_CHANGE,
     DAMAGED,
+    DEADLOCK,
+    DENIED,
     INTERRUPTED,
+    IS_READ_ONLY,
+    LOCK_TIMEOUT,
     NO_RIGHT,
+    NO_SUCH_TABLE,
     NO_TABLE,
     NOT_SUPPORTED,
     explain,
@@ -35,17 +39,19 @@ from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.step_execution import DONE_OR_UNCHANGED, NOTHING_CHANGED, StepResult
-from engine.targets.waits import no_lock
 
 Row = tuple[str | None, ...]
 
 # The session speaks English, and rows have no error numbers.
-_INTERRUPTED: Final = re.compile(r"^Query execution was interrupted|^Connection was killed")
-_LOCK_TIMEOUT: Final = re.compile(r"^Lock wait timeout exceeded")
-_DEADLOCK: Final = re.compile(r"^Deadlock found")
-_GONE: Final = re.compile(r"^Table '.*' doesn't exist$|^Unknown table ", re.DOTALL)
-_NO_RIGHT: Final = re.compile(r"command denied to user|^Access denied")
-_READ_ONLY: Final = re.compile(r"is running with the --(super-)?read-only option")
+_ERRORS: Final = {
+    INTERRUPTED: re.compile(r"^Query execution was interrupted|^Connection was killed"),
+    LOCK_TIMEOUT: re.compile(r"^Lock wait timeout exceeded"),
+    DEADLOCK: re.compile(r"^Deadlock found"),
+    NO_SUCH_TABLE: re.compile(r"^Table '.*' doesn't exist$|^Unknown table ", re.DOTALL),
+    DENIED: re.compile(r"command denied to user|^Access denied"),
+    IS_READ_ONLY: re.compile(r"is running with the --(super-)?read-only option"),
+}
+"""The messages that say the same as these errors."""
 _NOT_SUPPORTED: Final = re.compile(r"doesn't support (check|analyze|repair|optimize)")
 _DONE_OTHERWISE: Final = re.compile(r"doing recreate \+ analyze instead")
 _ROWS_CHANGED: Final = re.compile(r"^Number of rows changed from (\d{1,18}) to (\d{1,18})$")
@@ -108,13 +114,19 @@ def said_of_killed(rows: Sequence[Row], flavor: Flavor) -> str:
     return said[0] if said == ("Corrupt",) else ""
 
 
+def error_of(answer: Answer) -> pymysql.MySQLError | None:
+    """The error of a command, also where it is a row of its answer."""
+    if answer.error is not None or any(len(row) != 4 for row in answer.rows):
+        return answer.error
+    found = verdict(answer.rows)
+    said = ((number, found.says(text)) for number, text in _ERRORS.items())
+    return next((pymysql.OperationalError(number, message) for number, message in said if message), None)
+
+
 def was_interrupted(answer: Answer) -> bool:
-    """Whether the server says that it was ended there, and not by a cancel."""
-    if answer.was_asked_to_stop:
-        return False
-    if answer.error is not None:
-        return number_of(answer.error) == INTERRUPTED
-    return all(len(row) == 4 for row in answer.rows) and bool(verdict(answer.rows).says(_INTERRUPTED))
+    """Whether the server says that a command was ended there."""
+    error = error_of(answer)
+    return error is not None and number_of(error) == INTERRUPTED
 
 
 def step_result(
@@ -128,39 +140,27 @@ def step_result(
         user: who ran it, `ann@%`.
     """
     # MariaDB says OK of a check that was killed.
-    if answer.was_stopped or (answer.was_asked_to_stop and step.method is Method.CHECK):
-        return StepResult(status=Status.CANCELLED, effect=effect or None)
-    if answer.error is not None:
-        return _failed(step, answer, effect, waited=waited, blockers=blockers, user=user)
-    if step.method is Method.PURGE_UNDO and answer.was_asked_to_stop:
+    ends_as_ever = step.method in {Method.CHECK, Method.PURGE_UNDO}
+    if answer.was_asked_to_stop and (ends_as_ever or was_interrupted(answer)):
         return StepResult(status=Status.CANCELLED)
+    error = error_of(answer)
+    if error is not None and not (answer.error is None and _is_of_hidden(step, error)):
+        return _failed(step, error, waited=waited, blockers=blockers, user=user)
     if step.method is Method.FOREIGN_KEY:
         return _orphans(step, answer.rows)
     if not step.method.answers_with_verdict:
         return StepResult(status=Status.COMPLETED, effect=effect or None)
     if any(len(row) != 4 for row in answer.rows):
         return StepResult(status=Status.FAILED, error="the server answered with no verdict on the table")
-    return _judged(step, verdict(answer.rows), answer, effect, waited=waited, blockers=blockers)
+    return _judged(step, verdict(answer.rows), effect)
 
 
-def _judged(
-    step: MySqlStep, found: Verdict, answer: Answer, effect: Mapping[str, int], *, waited: float, blockers: str
-) -> StepResult:
-    if interrupted := found.says(_INTERRUPTED):  # a killed CHECK then goes on to say OK
-        if answer.was_asked_to_stop:
-            return StepResult(status=Status.CANCELLED, effect=effect or None)
-        return StepResult(status=Status.FAILED, error=f"another session cancelled it: {interrupted}")
-    if found.says(_LOCK_TIMEOUT):
-        return StepResult(status=Status.FAILED, error=no_lock(waited, blockers), reason=Reason.TARGET_BUSY)
-    if found.says(_DEADLOCK):
-        why = "the server ended it to resolve a deadlock with another session. Try again"
-        return StepResult(status=Status.FAILED, error=why, reason=Reason.TARGET_BUSY)
-    if found.says(_GONE) and step.table is not None and not step.table.comment:
-        return StepResult(status=Status.SKIPPED, error=GONE)
-    if denied := found.says(_NO_RIGHT):
-        return StepResult(status=Status.FAILED, error=denied, reason=Reason.REFUSED)
-    if found.says(_READ_ONLY):
-        return StepResult(status=Status.FAILED, error=ALLOWS_NO_CHANGE, reason=Reason.REFUSED)
+def _is_of_hidden(step: MySqlStep, error: pymysql.MySQLError) -> bool:
+    """Whether it says no more than that the server cannot open a table: a finding about that."""
+    return number_of(error) == NO_SUCH_TABLE and step.table is not None and bool(step.table.comment)
+
+
+def _judged(step: MySqlStep, found: Verdict, effect: Mapping[str, int]) -> StepResult:
     if (unsupported := found.says(_NOT_SUPPORTED)) and not (found.says(_DONE_OTHERWISE) or found.statuses):
         return StepResult(status=Status.SKIPPED, error=unsupported)
     if found.is_well or (unsupported and not found.errors):
@@ -199,25 +199,22 @@ def _names(error: pymysql.MySQLError, table: Table) -> bool:
     return re.search(rf"[`'.]{re.escape(table.name)}[`']", server_message(error)) is not None
 
 
-def _failed(
-    step: MySqlStep, answer: Answer, effect: Mapping[str, int], *, waited: float, blockers: str, user: str
-) -> StepResult:
-    assert answer.error is not None, "it failed"  # noqa: S101 - a bug
-    number, table = number_of(answer.error), step.table
-    if number in NO_TABLE and step.parent is not None and table is not None and not _names(answer.error, table):
+def _failed(step: MySqlStep, error: pymysql.MySQLError, *, waited: float, blockers: str, user: str) -> StepResult:
+    number, table = number_of(error), step.table
+    if number in NO_TABLE and step.parent is not None and table is not None and not _names(error, table):
         return check_result([f"{step.object}: the table of the parents does not exist"])
     if number in NO_TABLE:
         return StepResult(status=Status.SKIPPED, error=GONE)
     if step.method in {Method.CHECK, Method.FOREIGN_KEY} and number in DAMAGED:
-        return check_result([f"{step.object}: {server_message(answer.error)}"])
-    why = explain(answer.error, waited=waited, blockers=blockers)
+        return check_result([f"{step.object}: {server_message(error)}"])
+    why = explain(error, waited=waited, blockers=blockers)
     if number in NO_RIGHT and table is not None and step.operation is not None:
-        denied = step.parent if step.parent is not None and not _names(answer.error, table) else table
+        denied = step.parent if step.parent is not None and not _names(error, table) else table
         why = f"{why}. {to_grant(NEEDED[step.operation], [denied], user)}"
     if step.method is Method.REBUILD and number in NOT_SUPPORTED and step.lock != BLOCKS_WRITERS:
         why = f"it cannot be rebuilt online: {why}. rebuild --offline does it, and blocks writers"
         return StepResult(status=Status.FAILED, error=why, reason=Reason.REFUSED)
-    return StepResult(status=Status.FAILED, error=why, reason=reason_of(answer.error), effect=effect or None)
+    return StepResult(status=Status.FAILED, error=why, reason=reason_of(error))
 
 
 def partial_effect(step: MySqlStep, reason: Reason | None, *, never_began: bool) -> str:

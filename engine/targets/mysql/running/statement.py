@@ -11,7 +11,6 @@ import pymysql
 from engine.domain.errors import TargetError
 from engine.targets.mysql.connection.bounded import AnswerError
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import INTERRUPTED, number_of
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.stop_signal import CANCEL_TIMEOUT, StopSignal, until_over
 
@@ -24,11 +23,6 @@ class Answer:
     """The rows of the answer, each value as text."""
     error: pymysql.MySQLError | None = None
     was_asked_to_stop: bool = False
-
-    @property
-    def was_stopped(self) -> bool:
-        """Whether the cancel ended it, of a command that raises its errors; it may have completed before."""
-        return self.was_asked_to_stop and self.error is not None and number_of(self.error) == INTERRUPTED
 
 
 async def run(connection: Connection, command: str, reader: Reader, *stops: StopSignal) -> Answer:
