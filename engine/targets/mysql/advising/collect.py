@@ -44,7 +44,7 @@ async def collect_condition(
         try:
             changed = await changed_rows(reader, found, counted)
         except TargetBusyError:
-            changed, changes_are_locked = await least_changed_rows(reader, found), True
+            changed, changes_are_locked = least_changed_rows(reader.server, found, counted), True
     condition = Condition(
         tables=found,
         server=reader.server,

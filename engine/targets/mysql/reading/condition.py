@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.reading.files import (
+    Counted,
     PartName,
     changes,
-    counted_rows,
     part_name,
     rows_if_allowed,
     tablespaces,
@@ -80,8 +79,8 @@ class Condition:
     """Changed rows since InnoDB collected statistics; None if unknown."""
     changes_are_locked: bool = False
     """Whether these are only the least there can be, because another session has locked a table of the server."""
-    counted: Mapping[PartName, int] | None = None
-    """Tables with persistent statistics; when these were collected, in seconds since 1970."""
+    counted: Mapping[PartName, Counted] | None = None
+    """Tables with persistent statistics; None without the right to see them."""
     histograms: Mapping[str, Histograms] = field(default_factory=dict)
     """Histograms by table."""
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
@@ -134,7 +133,7 @@ async def undo(reader: Reader) -> Undo:
     spaces = [UndoSpace(*row) for row in rows or ()]
     return Undo(
         history=length[0][0] if length else None,
-        holder=await _holder(reader),
+        holder=await oldest_transaction(reader),
         bytes=sum(space.size for space in spaces) if rows is not None else None,
         files=len(spaces),
         truncation=await truncation(reader) if flavor is Flavor.MARIADB else None,
@@ -142,23 +141,19 @@ async def undo(reader: Reader) -> Undo:
     )
 
 
-async def _holder(reader: Reader) -> Holder | None:
-    return await oldest_transaction(partial(rows_if_allowed, reader))
-
-
-async def oldest_transaction(ask: Callable[..., Awaitable[list[tuple[Any, ...]] | None]]) -> Holder | None:
-    """`ask`: gives the rows of a query; None where the user has no right to run it. Raises what it raises."""
-    oldest = await ask(_OLDEST, row=(int, int | None))
+async def oldest_transaction(reader: Reader) -> Holder | None:
+    """None also where the user may not see it. Raises TargetError."""
+    oldest = await rows_if_allowed(reader, _OLDEST, row=(int, int | None))
     if not oldest:
         return None
     ((connection, seconds),) = oldest
-    who = await ask(_WHO, [connection], row=(str | None, str | None)) or []
+    who = await rows_if_allowed(reader, _WHO, [connection], row=(str | None, str | None)) or []
     names = [f"{user}@{(host or '').rpartition(':')[0] or host}" for user, host in who]
     return Holder(connection=connection, who=names[0] if names else "", seconds=max(seconds or 0, 0))
 
 
 async def changed_rows(
-    reader: Reader, found: Sequence[Table], counted: Mapping[PartName, int] | None
+    reader: Reader, found: Sequence[Table], counted: Mapping[PartName, Counted] | None
 ) -> Mapping[PartName, int] | None:
     """See `changes`. MySQL opens every table of the server to tell, so it is asked only if one has changed here.
 
@@ -166,22 +161,21 @@ async def changed_rows(
     """
     if counted is not None:
         oldest: dict[str, int] = {}
-        for (table, _), at in counted.items():
-            oldest[table] = min(at, oldest.get(table, at))
+        for (table, _), one in counted.items():
+            oldest[table] = min(one.at, oldest.get(table, one.at))
         updated = [table for table in found if table.engine == "InnoDB" and table.updated is not None]
         if not any((table.updated or 0) >= oldest.get(reader.server.file_name(table.name), 0) for table in updated):
             return {}
     return await changes(reader)
 
 
-async def least_changed_rows(reader: Reader, found: Sequence[Table]) -> Mapping[PartName, int]:
-    """How many more or fewer rows there are now, on MySQL: at least so many have changed. Needs no lock.
-
-    Raises TargetError.
-    """
-    before = await counted_rows(reader)
-    parts = [(part_name(reader.server, table.name, part.name), part) for table in found for part in table.parts]
-    return {name: abs(part.rows - before[name]) for name, part in parts if name in before}
+def least_changed_rows(
+    server: Server, found: Sequence[Table], counted: Mapping[PartName, Counted] | None
+) -> Mapping[PartName, int]:
+    """How many more or fewer rows there are now, on MySQL: at least so many have changed. Needs no lock."""
+    before = counted or {}
+    parts = [(part_name(server, table.name, part.name), part) for table in found for part in table.parts]
+    return {name: abs(part.rows - before[name].rows) for name, part in parts if name in before}
 
 
 async def histograms(reader: Reader) -> Mapping[str, Histograms]:

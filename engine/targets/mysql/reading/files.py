@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pymysql
 
+from engine.domain.frozen import frozen
 from engine.targets.answer_shapes import Shape
 from engine.targets.mysql.connection.errors import NO_RIGHT, number_of
 from engine.targets.mysql.connection.server import Flavor, Server
@@ -48,12 +49,19 @@ _WITH_SIGN: Final = """
 SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND LOWER(table_name) LIKE '%#p#%'
 """
 _STATISTICS: Final = """
-SELECT table_name, CAST(UNIX_TIMESTAMP(last_update) AS SIGNED) FROM mysql.innodb_table_stats
+SELECT table_name, CAST(UNIX_TIMESTAMP(last_update) AS SIGNED), CAST(n_rows AS SIGNED) FROM mysql.innodb_table_stats
 WHERE database_name = DATABASE()
 """
-_COUNTED_ROWS: Final = """
-SELECT table_name, CAST(n_rows AS SIGNED) FROM mysql.innodb_table_stats WHERE database_name = DATABASE()
-"""
+
+
+@frozen
+class Counted:
+    """Persistent statistics of a table."""
+
+    at: int
+    """When they were collected, in seconds since 1970."""
+    rows: int
+    """The rows that it had then."""
 
 
 async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
@@ -99,21 +107,10 @@ async def changes(reader: Reader) -> Mapping[PartName, int] | None:
     return await _by_part(reader, rows)
 
 
-async def with_statistics(reader: Reader) -> Mapping[PartName, int] | None:
-    """Tables with persistent statistics, and when these were collected, in seconds since 1970.
-
-    None without the right to see that. Raises TargetError.
-    """
-    rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int))
-    return None if rows is None else await _parsed(reader, rows)
-
-
-async def counted_rows(reader: Reader) -> Mapping[PartName, int]:
-    """The rows that each table had when its persistent statistics were collected; none without the right to see them.
-
-    Raises TargetError.
-    """
-    return await _parsed(reader, await rows_if_allowed(reader, _COUNTED_ROWS, row=(str, int)) or ())
+async def with_statistics(reader: Reader) -> Mapping[PartName, Counted] | None:
+    """Tables with persistent statistics; None without the right to see them. Raises TargetError."""
+    rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int, int))
+    return None if rows is None else await _parsed(reader, [(name, Counted(*counted)) for name, *counted in rows])
 
 
 async def tablespaces(reader: Reader, query: str, *, row: Shape) -> list[tuple[Any, ...]] | None:

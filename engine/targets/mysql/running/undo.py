@@ -37,11 +37,11 @@ async def purge(reader: Reader, connection: Connection, step: MySqlStep, context
         if step.with_helper:
             await connection.command(MAKE_HELPER)
         try:
-            is_empty = await _emptied(connection, step.object, context)
+            is_empty = await _emptied(reader, connection, step.object, context)
         finally:
             if step.with_helper:
                 within = EMPTY_WITHIN if is_empty else HELPER_EMPTY_WITHIN
-                await _emptied(connection, HELPER, context, within)
+                await _emptied(reader, connection, HELPER, context, within)
     except pymysql.MySQLError as error:
         return Answer(error=error)
     if not is_empty and not _is_ending(context):
@@ -54,7 +54,9 @@ def _is_ending(context: StepContext) -> bool:
     return context.cancel.is_set() or context.window.closed.is_set()
 
 
-async def _emptied(connection: Connection, name: str, context: StepContext, within: float = EMPTY_WITHIN) -> bool:
+async def _emptied(
+    reader: Reader, connection: Connection, name: str, context: StepContext, within: float = EMPTY_WITHIN
+) -> bool:
     """Whether it became empty within so many seconds. It is active then; the helper is dropped, if it is empty."""
     began = time.monotonic()
     await connection.command(inactivate(name))
@@ -65,7 +67,7 @@ async def _emptied(connection: Connection, name: str, context: StepContext, with
                 within = HELPER_EMPTY_WITHIN if name == HELPER else 0
             if time.monotonic() - began > within:
                 break
-            phase = f"waiting for transactions that need {name}{await _oldest(connection)}"
+            phase = f"waiting for transactions that need {name}{await _oldest(reader)}"
             context.report(StepProgress(phase=phase, waits_for=WaitsFor.TRANSACTIONS))
             await asyncio.sleep(POLL_EVERY)
     finally:
@@ -76,9 +78,9 @@ async def _emptied(connection: Connection, name: str, context: StepContext, with
     return is_empty
 
 
-async def _oldest(connection: Connection) -> str:
-    with contextlib.suppress(pymysql.MySQLError):  # the user may not see it
-        if (oldest := await oldest_transaction(connection.rows)) is not None:
+async def _oldest(reader: Reader) -> str:
+    with contextlib.suppress(TargetError):
+        if (oldest := await oldest_transaction(reader)) is not None:
             return f"; the oldest: {oldest.text}"
     return ""
 
@@ -95,7 +97,7 @@ async def put_right(reader: Reader, connection: Connection, name: str) -> tuple[
         if name != HELPER:
             await connection.command(activate(name))
         if any(space.name == HELPER for space in await undo_spaces(reader)):
-            await _emptied(connection, HELPER, StepContext(), HELPER_EMPTY_WITHIN)
+            await _emptied(reader, connection, HELPER, StepContext(), HELPER_EMPTY_WITHIN)
     except pymysql.MySQLError as error:
         return f"undo tablespace {name} cannot be put right: {server_message(error)}", False
     done = "dropped" if name == HELPER else "active again"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.targets.mysql.reading.condition import changed_rows
-from engine.targets.mysql.reading.files import changes, file_sizes, table_sizes, with_statistics
+from engine.targets.mysql.reading.files import Counted, changes, file_sizes, table_sizes, with_statistics
 from engine.targets.mysql.reading.tables import tables
 from tests.engine.targets.mysql.looking import looking
 from tests.mysql_databases import MySqlDatabase
@@ -46,8 +46,8 @@ async def test_changed_rows_are_counted(database: MySqlDatabase, name: str) -> N
         assert (name, "") in (await file_sizes(reader) or ())
         assert (name, "") in (await with_statistics(reader) or ())
         found = await tables(reader)
-        assert (await changed_rows(reader, found, {(name, ""): 0}) or {})[name, ""] == 3
-        assert await changed_rows(reader, found, {(name, ""): 2**40}) == {}
+        assert (await changed_rows(reader, found, {(name, ""): Counted(0, 0)}) or {})[name, ""] == 3
+        assert await changed_rows(reader, found, {(name, ""): Counted(2**40, 0)}) == {}
 
 
 async def test_names_with_the_sign_of_a_partition_are_names(database: MySqlDatabase) -> None:
