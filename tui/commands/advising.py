@@ -212,11 +212,8 @@ async def _only_needed(
             for one in by_hand:
                 output.notice(f"{named(request.target)}: by hand: {plain(one.reason)}")
         elif (error := needs_repair(request, advice)) is not None:
-            if len(asked) > 1:
-                failed.append(not_begun(request, error, args))
-            else:
-                output.error(error, as_json=False)
-                codes.add(REFUSED)
+            output.error(error, as_json=False)
+            codes.add(REFUSED)
         elif not left_out:
             idle.append((request, advice))
     return ToRun(requests=requests, failed=failed, code=weightiest(codes)), idle

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -57,6 +59,25 @@ def test_strict_refuses_all(dbtend: CommandLine, tenants: Path) -> None:
     assert result.code == 2
     assert "gone.db" in result.err
     assert not dbtend.store.exists() or "#" not in dbtend("history").out
+
+
+def test_where_only_a_person_can_help_needed_stores_no_failed_job_on_one_target_as_on_several(
+    dbtend: CommandLine, tmp_path: Path
+) -> None:
+    orphans, well = tmp_path / "orphans.db", tmp_path / "well.db"
+    for path, rows in ((orphans, "(1)"), (well, "(NULL)")):
+        with closing(sqlite3.connect(path)) as db:
+            db.executescript(
+                f"CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES {rows}"
+            )
+            db.execute("ANALYZE")
+    assert dbtend("run", tmp_path / "*.db", "--op", "check").code == 1
+    jobs = dbtend("history", "--json").json["jobs"]
+    for targets in ([orphans], [orphans, well]):
+        said = dbtend("run", *targets, "--needed")
+        assert said.code == 4
+        assert "orphans.db: nothing is done before what the check found is put right" in said.err
+        assert dbtend("history", "--json").json["jobs"] == jobs
 
 
 def test_quiet_prints_the_summary_only(dbtend: CommandLine, tenants: Path) -> None:
