@@ -61,12 +61,14 @@ class ParentJobOrchestrator:
 
     async def wait(self, parent_ids: Collection[int]) -> list[ParentJob]:
         """Wait until all these parents have ended; returns them with steps and logs."""
-        while True:
-            seen = self._store.last_change()
-            parents = await self._when_there(partial(self._store.jobs, parent_ids))
-            if all(parent.status.is_final for parent in parents):
-                return await self._when_there(partial(self._store.whole_jobs, parent_ids))
-            await self._store.next_change(seen)
+        for parent in await self._when_there(partial(self._store.jobs, parent_ids)):
+            is_open = not parent.status.is_final
+            while is_open:
+                seen = self._store.last_change()
+                (newest,) = await self._when_there(partial(self._store.jobs, [parent.id]))
+                if is_open := not newest.status.is_final:
+                    await self._store.next_change(seen)
+        return await self._when_there(partial(self._store.whole_jobs, parent_ids))
 
     async def _when_there(self, read: Callable[[], Awaitable[T]]) -> T:
         """The result of a read; of a shared store once its server can be reached."""

@@ -11,8 +11,10 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from engine import Engine
+from engine.domain.claims import Outcome, Report
 from engine.domain.events import Change
 from engine.domain.requests import OnDuplicate, Operation
+from engine.domain.statuses import Status
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
@@ -20,9 +22,12 @@ from tests.conformance.stores import until_somebody_waits
 from tests.conformance.test_changes import run_one_job, take
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     import pytest
+
+    from engine.domain.jobs import ParentJob
 
 
 async def test_r4_a_commit_of_this_process_is_heard_without_a_look(
@@ -35,6 +40,28 @@ async def test_r4_a_commit_of_this_process_is_heard_without_a_look(
         await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
         seen = await heard
     assert [str(c.job) for c in seen if isinstance(c, Change)] == ["1", "1.1"]
+
+
+async def test_to_wait_for_many_jobs_reads_each_a_few_times(store_path: Path) -> None:
+    class CountingStore(SqliteStore):
+        read = 0
+
+        async def jobs(self, ids: Collection[int]) -> list[ParentJob]:
+            self.read += len(ids)
+            return await super().jobs(ids)
+
+    many = 60
+    async with CountingStore.open(store_path) as store:
+        requests = [new_job(f"db{number}", Operation.VACUUM) for number in range(many)]
+        ids = await store.submit(requests, OnDuplicate.REFUSE)
+        waiting = asyncio.create_task(ParentJobOrchestrator(store).wait(ids))
+        for parent_id in reversed(ids):
+            await until_somebody_waits(store)
+            claim = await store.claim("me", [parent_id])
+            assert claim is not None
+            await store.finish(claim, Outcome(status=Status.COMPLETED), Report())
+        assert [job.id for job in await waiting] == ids
+    assert store.read < 10 * many
 
 
 async def test_r18_an_idle_engine_with_workers_writes_nothing(
