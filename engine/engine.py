@@ -333,7 +333,8 @@ class Engine:
             request, past, advice=advice, read_only=self.read_only, has_window=closes_at is not None
         )
         operations = [
-            await target_history.estimated(self._store, url, one, options, plan.before) for one in plan.operations
+            await target_history.estimated(self._store, url, one, options, plan.before, past.jobs)
+            for one in plan.operations
         ]
         return inspector.in_window(replace(plan, operations=tuple(operations)), wall_clock(self._clock)(), closes_at)
 

@@ -282,6 +282,8 @@ class TargetHistory:
     """The files that took the place of others by an exchange, each with that one; by their keys."""
     maintained_files: frozenset[str] | None = None
     """The paths of all files that are targets of the config file or of an open job; None if unknown."""
+    jobs: Sequence[ParentJob] | None = None
+    """All jobs of the target, newest first; None if they are many."""
     ran: Mapping[Operation, PastJob] = field(default_factory=dict)
     """By operation: the newest recent job in which it completed."""
     measured: Measurement | None = None

@@ -72,6 +72,8 @@ class KeptResults:
 
     def of_earlier(self, claim: Claim) -> KeptResult | None:
         """The result of the attempt before this one; None if none is kept, or it cannot be read."""
+        if claim.attempt == 1:
+            return None
         try:
             with os.fdopen(open_private(self._path(claim, claim.attempt - 1), os.O_RDONLY)) as file:
                 return _decoded(json.load(file))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -15,6 +15,7 @@ from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import ServerUnavailableError, StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
+from engine.domain.jobs import ParentJob
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
@@ -32,7 +33,7 @@ from engine.targets.step_execution import FilesLookup, unknown_files
 from engine.targets.waits import OthersLookup, first_of, no_others
 
 T = TypeVar("T")
-EstimateLookup = Callable[[str, OperationPlan, Options, Facts], Awaitable[OperationPlan]]
+EstimateLookup = Callable[[str, OperationPlan, Options, Facts, Sequence[ParentJob] | None], Awaitable[OperationPlan]]
 CheckJournal = Callable[[str], Coroutine[Any, Any, None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
@@ -72,7 +73,8 @@ class DatabaseMaintenanceWorker:
         Args:
             resolve: returns the target of a URL.
             store: marks the connections of this store on a server.
-            with_estimates: by target, plan, options and facts of the database: the plan with estimates.
+            with_estimates: by target, plan, options, facts of the database and the jobs that are known: the plan with
+                estimates.
             target_history: looks up the history of a target.
             turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
@@ -148,7 +150,7 @@ class DatabaseMaintenanceWorker:
                 if plan.not_needed is not None:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
                 doubts = await planned.damage_warnings(past) if past is not None and plan.steps else ()
-                plan = await self._with_estimates(claim.target, plan, options, before)
+                plan = await self._with_estimates(claim.target, plan, options, before, prepared.jobs)
                 plan = replace(plan, warnings=(*plan.warnings, *doubts))
                 reporter.begin(plan.steps, at_once=plan.parallel)
                 for remark in await session.remarks([plan]):
@@ -229,9 +231,10 @@ class DatabaseMaintenanceWorker:
         past = await self._past(claim.target, options)
         goes_by = past if needs_history else _known_damage(past)
         if goes_by is not None and await target.goes_in_turns(operation, options):
-            goes_by = replace(goes_by, turns=await self._turns(claim.target))
+            goes_by = replace(goes_by, turns=NO_TURNS if _is_first(claim, past) else await self._turns(claim.target))
         planned = await session.plan(operation, options, goes_by)
-        return _Prepared(planned, options, past if writes else None, await planned.facts())
+        jobs = past.jobs if past is not None else None
+        return _Prepared(planned, options, past if writes else None, jobs, await planned.facts())
 
     async def _past(self, target: str, options: Options) -> TargetHistory | None:
         past = None
@@ -246,10 +249,21 @@ class DatabaseMaintenanceWorker:
             return await self._turns_of(target) if self._turns_of is not None else NO_TURNS
         return NO_TURNS
 
-    async def _with_estimates(self, target: str, plan: OperationPlan, options: Options, before: Facts) -> OperationPlan:
+    async def _with_estimates(
+        self, target: str, plan: OperationPlan, options: Options, before: Facts, jobs: Sequence[ParentJob] | None
+    ) -> OperationPlan:
+        if self._estimates_of is None:
+            return plan
         with suppress(StoreError):
-            return await self._estimates_of(target, plan, options, before) if self._estimates_of is not None else plan
+            return await self._estimates_of(target, plan, options, before, jobs)
         return plan
+
+
+def _is_first(claim: Claim, past: TargetHistory | None) -> bool:
+    """Whether no other attempt has begun on its target so far."""
+    if past is None or past.jobs is None or claim.attempt > 1:
+        return False
+    return not any(child.attempt and child.id != claim.job for job in past.jobs for child in job.children)
 
 
 def _known_damage(past: TargetHistory | None) -> TargetHistory:
@@ -279,6 +293,8 @@ class _Prepared:
     options: Options
     past: TargetHistory | None
     """What may be wrong with a database that it writes."""
+    jobs: Sequence[ParentJob] | None
+    """As `TargetHistory.jobs`."""
     before: Facts
 
 

@@ -45,7 +45,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     since = now - HISTORY_WINDOW
     records = await store.records(target, _READ_ALWAYS, since=since, last=LAST_JOBS, limit=MAX_JOBS_READ)
     if not records.jobs:
-        return TargetHistory(now=now, measured=records.measured)
+        return TargetHistory(now=now, jobs=(), measured=records.measured)
 
     async def newest(operation: Operation) -> list[ParentJob]:
         where = HistoryFilter(target=target, operation=operation, since=since)
@@ -94,6 +94,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         replaced_files=replaced,
         backed_up_at=backed_up_at(records.newest[Operation.BACKUP], records.backups),
         backups=tuple(records.backups),
+        jobs=records.jobs if len(records.jobs) < LAST_JOBS else None,
         ran=ran(records.jobs),
         measured=records.measured,
         dead_rows_kept={
@@ -111,13 +112,21 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
 
 
 async def estimated(
-    store: JobReader, target: str, plan: OperationPlan, options: Options, before: Facts
+    store: JobReader,
+    target: str,
+    plan: OperationPlan,
+    options: Options,
+    before: Facts,
+    known: Sequence[ParentJob] | None = None,
 ) -> OperationPlan:
-    """The plan of an operation on this canonical URL, with estimates from earlier runs, there or elsewhere."""
+    """The plan of an operation on this canonical URL, with estimates from earlier runs, there or elsewhere.
+
+    `known`: as `TargetHistory.jobs`.
+    """
     plan = replace(plan, size_estimate=plan.estimate)
     where = HistoryFilter(target=target, operation=plan.operation)
-    jobs: list[ParentJob] = []
-    for limit in estimates.JOBS_READ:
+    jobs = [job for job in known or () if where.matches(job)]
+    for limit in estimates.JOBS_READ if known is None else ():
         jobs = await store.history(where, before=None, limit=limit)
         if len(jobs) < limit or estimates.suffice(plan.operation, options, jobs):
             break

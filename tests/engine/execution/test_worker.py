@@ -13,7 +13,7 @@ import pytest
 
 from engine.domain.claims import Claim
 from engine.domain.errors import StoreError, TargetError
-from engine.domain.jobs import JobId, JobType
+from engine.domain.jobs import JobId, JobType, ParentJob
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FINISHING, MAX_FINDINGS, LogLevel
@@ -123,7 +123,9 @@ async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
         weighed.extend(step.estimate for step in steps)
         begin(self, steps, **options)
 
-    async def with_estimates(target: str, plan: OperationPlan, options: Options, before: Facts) -> OperationPlan:
+    async def with_estimates(
+        target: str, plan: OperationPlan, options: Options, before: Facts, _: Sequence[ParentJob] | None
+    ) -> OperationPlan:
         if not is_readable:
             raise StoreError("the store of jobs", "cannot be read")
         assert (target, plan.operation, options) == (str(path), Operation.REINDEX, Options())

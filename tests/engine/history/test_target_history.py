@@ -15,17 +15,22 @@ from engine.domain.statuses import Status
 from engine.domain.steps import FILE, REPLACED_FILE, Facts, Step
 from engine.history.target_history import (
     HISTORY_WINDOW,
+    LAST_JOBS,
     MAX_JOBS_READ,
     backed_up_at,
     check_history,
     cleared_since,
+    estimated,
     replaced_files,
     still_damaged,
     target_history,
     vacuumed,
 )
 from engine.store.sqlite.store import SqliteStore
+from engine.system.clock import now
 from engine.targets.check_policy import due_check
+from engine.targets.lock_impact import NO_LOCK
+from engine.targets.plans import OperationPlan, PlannedStep
 from tests.building import new_job
 
 QUICK, FULL = CheckLevel.QUICK, CheckLevel.FULL
@@ -342,6 +347,27 @@ async def test_what_is_long_past_is_not_looked_for(store: SqliteStore) -> None:
     assert (await target_history(store, job.target, job.created_at)).rebuilt_indexes == ()
     assert (await target_history(store, job.target, job.created_at + HISTORY_WINDOW)).damaged_indexes == ("a",)
     assert (await target_history(store, job.target, job.created_at + HISTORY_WINDOW + 1)).damaged_indexes == ()
+
+
+@pytest.mark.parametrize(("completed", "are_known"), [(0, True), (3, True), (LAST_JOBS - 1, True), (LAST_JOBS, False)])
+async def test_estimates_read_no_jobs_again_that_are_all_known(
+    store: SqliteStore, completed: int, are_known: bool
+) -> None:
+    async with store.hosting_workers() as owner:
+        for number in range(completed):
+            operation = Operation.ANALYZE if number % 2 else Operation.REINDEX
+            await store.submit([new_job("sales", operation)], OnDuplicate.REFUSE)
+            claim = await store.claim(owner)
+            assert claim is not None
+            await store.finish(claim, Outcome(status=Status.COMPLETED, before={"size": 1}), Report())
+    target = new_job("sales", Operation.ANALYZE).request.target
+    past = await target_history(store, target, now())
+    assert (past.jobs is not None) is are_known
+    step = PlannedStep(object="main", command="ANALYZE", reason="", lock=NO_LOCK, estimate=5.0)
+    plan = OperationPlan(operation=Operation.ANALYZE, steps=(step,))
+    read = await estimated(store, target, plan, Options(), {"size": 2})
+    assert await estimated(store, target, plan, Options(), {"size": 2}, past.jobs) == read
+    assert read.is_first_guess is (completed == 0)
 
 
 def of_tables(
