@@ -16,6 +16,7 @@ from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.system.local_servers import milliseconds_of_thread
 from engine.targets.command_monitor import CommandMonitor, WatchedCommand
+from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import is_disk_full, lost_connection
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import Method, MySqlStep
@@ -66,12 +67,26 @@ WHERE m.object_type = 'TABLE' AND m.object_schema = DATABASE() AND m.object_name
 """
 
 
+@frozen
+class ThreadAtStart:
+    """The thread of a command as it was before, of a server that runs on this machine and is reached by its socket."""
+
+    process: int
+    number: int
+    used: int
+    """Milliseconds of a processor, for earlier commands."""
+
+    def used_since(self, number: int) -> int | None:
+        """Milliseconds. `number`: of the thread that runs the command now, which a pool of threads may change."""
+        used = milliseconds_of_thread(self.process, number) if number == self.number else None
+        return None if used is None else used - self.used
+
+
 @dataclass(slots=True, kw_only=True)
 class Watched(WatchedCommand):
     step: MySqlStep
     progress: Progress
-    server_process: int | None = None
-    """The server, where it runs on this machine and is reached by its socket."""
+    thread: ThreadAtStart | None = None
     sorted_bytes: float = 0.0
     """Of MySQL: see `shared`."""
     table_ids: Collection[int] | None = None
@@ -80,12 +95,6 @@ class Watched(WatchedCommand):
     """Who held the lock that it waited for last, as text."""
     waits_since: float | None = None
     """When it was first seen to wait for the lock that it waits for now; None: it does not wait."""
-
-    def used(self, thread: int) -> int | None:
-        """Milliseconds of a processor that its thread has used. `thread`: of the server; 0: not known."""
-        if self.server_process is None or thread <= 0:
-            return None
-        return milliseconds_of_thread(self.server_process, thread)
 
     @property
     def is_at_work(self) -> bool:
@@ -139,7 +148,15 @@ class Monitor(CommandMonitor[Watched]):
         seen |= await self._with_files(seen)
         for number, *_, thread in running:
             if (watched := self.watched.get(number)) is not None:
-                await self._update(watched, replace(seen[number], used=watched.used(thread)))
+                used = None if watched.thread is None else watched.thread.used_since(thread)
+                await self._update(watched, replace(seen[number], used=used))
+
+    async def thread_of(self, connection: Connection) -> int:
+        """The thread of the server that runs the commands of a connection; 0: not known."""
+        with contextlib.suppress(pymysql.MySQLError):
+            rows = await connection.rows(self._query.format(ids=connection.id), row=_ROW)
+            return int(rows[0][-1]) if rows else 0
+        return 0
 
     async def _poll_without_disk(self) -> None:
         """The server has no room for the temporary table that a query of the process list takes."""

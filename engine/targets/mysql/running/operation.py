@@ -17,7 +17,7 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import COURSE, Facts
-from engine.system.local_servers import process_of_server
+from engine.system.local_servers import milliseconds_of_thread, process_of_server
 from engine.targets.command_monitor import gave_way
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.course import Course
@@ -34,7 +34,7 @@ from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.reading.tables import TRANSACTIONAL, Table
 from engine.targets.mysql.running import statement, throttling, undo
 from engine.targets.mysql.running.checking import Checks
-from engine.targets.mysql.running.monitor import Monitor, Watched
+from engine.targets.mysql.running.monitor import Monitor, ThreadAtStart, Watched
 from engine.targets.mysql.running.orphan_cleanup import end_lost, marked, recovery_data
 from engine.targets.mysql.running.progress import Progress
 from engine.targets.mysql.running.result import partial_effect, said_of_killed, step_result, verdict, was_interrupted
@@ -59,6 +59,8 @@ class StepConnection(PooledConnection[Connection, Server]):
     """A connection on which steps run."""
 
     driver_error = pymysql.MySQLError
+    thread: int | None = None
+    """The thread of the server; 0: not known; None: not asked."""
 
     @property
     def has_heard_nothing(self) -> bool:
@@ -193,7 +195,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         watched = Watched(
             step=step,
             progress=Progress(step, began=time.monotonic(), seconds=step.estimate),
-            server_process=process_of_server(pooled.connection.line),
+            thread=await self._thread_at_start(step, pooled),
             report=context.report,
             yield_after=self._options.server.yield_after if step.stops_safely else None,
         )
@@ -217,6 +219,15 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
                 answer = Answer(error=pymysql.OperationalError(CONNECTION_LOST, "the server ended the connection"))
             lost = answer.error is not None and lost_connection(answer.error)
         return Run(answer, watched, pooled.server, size_before, lost, kills_before, course)
+
+    async def _thread_at_start(self, step: MySqlStep, pooled: StepConnection) -> ThreadAtStart | None:
+        process = process_of_server(pooled.connection.line)
+        if process is None or step.method is Method.REBUILD:  # the bytes that it writes tell more
+            return None
+        if pooled.thread is None:
+            pooled.thread = await self._monitor.thread_of(pooled.connection)
+        used = milliseconds_of_thread(process, pooled.thread)
+        return None if used is None else ThreadAtStart(process, pooled.thread, used)
 
     async def _commands_of(self, step: MySqlStep, connection: Connection, *stops: StopSignal) -> Answer:
         """How they ended, with the rows of all; after one that does not end well the others are not run."""

@@ -71,8 +71,6 @@ class Progress:
         self._seconds = seconds
         self._along = AlongCourse(step.past_course, seconds, rows) if step.past_course and seconds and rows else None
         self._recorder = CourseRecorder(rows)
-        self._before: int | None = None
-        """What its thread had used before it began."""
         self._at = began
         self._worked = 0.0
         """Seconds until then, without waits."""
@@ -99,10 +97,7 @@ class Progress:
         """Of its work so far; None: that is not seen."""
         if self._counts_bytes:
             return None if seen.new_file is None else seen.new_file + (seen.sorting or 0)
-        if seen.used is None:
-            return None
-        self._before = seen.used if self._before is None else self._before
-        return seen.used - self._before
+        return seen.used
 
     def _share(self, seen: Seen, count: int | None) -> float | None:
         if count is not None:

@@ -7,10 +7,12 @@ import asyncio
 import pytest
 
 from engine.domain.requests import Options
+from engine.system.local_servers import milliseconds_of_thread, process_of_server
 from engine.targets.mysql.planning.operation_steps import rebuild_steps
 from engine.targets.mysql.reading.tables import Table, tables
-from engine.targets.mysql.running.monitor import Monitor, Waiter, Watched, is_behind
+from engine.targets.mysql.running.monitor import Monitor, ThreadAtStart, Waiter, Watched, is_behind
 from engine.targets.mysql.running.progress import Progress, Seen
+from engine.targets.step_execution import StepProgress
 from tests.engine.targets.mysql.a_session import filled
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.mysql.running.test_progress import STEP
@@ -74,3 +76,41 @@ async def test_the_first_look_at_a_rebuild_sees_its_new_file(database: MySqlData
                 await monitor.poll()
                 await rebuilding
     assert told.all[0].fraction
+
+
+async def test_the_work_of_a_command_counts_from_its_beginning_however_late_it_is_looked_at(
+    database: MySqlDatabase,
+) -> None:
+    seen = []
+
+    class Seeing(Progress):
+        def update(self, of: Seen, now: float, blockers: str = "") -> StepProgress:
+            seen.append(of)
+            return super().update(of, now, blockers)
+
+    query = "SELECT BENCHMARK(20000000, 1 + 1)"
+    async with looking(database.url) as reader, looking(database.url) as other:
+        monitor, connection = Monitor(reader), other.connection
+        await connection.command(query)
+        process, thread = process_of_server(connection.line), await monitor.thread_of(connection)
+        assert process
+        assert thread
+        before = milliseconds_of_thread(process, thread)
+        assert before
+        while not seen:  # until it was still at work when it was looked at
+            before = milliseconds_of_thread(process, thread)
+            assert before is not None
+            running = asyncio.create_task(connection.command(query))
+            used = 0
+            while not running.done() and used < 50:
+                await asyncio.wait({running}, timeout=0.01)
+                used = (milliseconds_of_thread(process, thread) or 0) - before
+            monitor.watched[connection.id] = Watched(
+                step=STEP,
+                progress=Seeing(STEP, began=0.0, seconds=None),
+                report=Told(),
+                thread=ThreadAtStart(process, thread, before),
+            )
+            await monitor.poll()
+            await running
+    assert (seen[0].used or 0) >= 50
