@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from engine import Autovacuum, Engine, TargetInfo, WorkerProcess, store_admin
 from engine.config.model import Config, TargetEntry
-from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetError
+from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetError, UsageError
 from engine.domain.humanize import by_reason, listed
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName
+from engine.domain.requests import EngineName, Request
 from engine.fleet.expansion import expand, stands_for_many
 from engine.fleet.surveyed_elsewhere import is_file_elsewhere
 from engine.inspection import inspector
@@ -233,6 +233,8 @@ async def _targets(
     well = [entry for entry, one in zip(single, found, strict=True) if _has_autovacuum(one)]
     kept = await for_each([entry.url for entry in well], partial(inspector.autovacuum, read_only=settings.read_only))
     checks += _autovacuum([(entry.name, one) for entry, one in zip(well, kept, strict=True) if one is not None])
+    opened = [entry for entry, one in zip(single, found, strict=True) if isinstance(one, TargetInfo)]
+    checks += await _refused([entry for entry in opened if entry.settings or entry.operations])
     if has_store and of_each:
         checks += await estimate_checks.estimates(settings, [inspector.canonical_url(entry.url) for entry in single])
     return checks
@@ -254,6 +256,31 @@ async def _single_targets(entries: Sequence[TargetEntry]) -> tuple[list[TargetEn
             single += expansion.targets
             checks += [_problem(one.entry, one.error) for one in expansion.unlisted]
     return list({entry.url: entry for entry in single}.values()), checks
+
+
+async def _refused(entries: Sequence[TargetEntry]) -> list[Check]:
+    """A problem for each target whose operations and options, as the config file has them, would be refused."""
+    asked = {entry.url: entry for entry in entries}
+
+    async def why(target: str) -> str:
+        entry = asked[target]
+        operations = entry.operations or inspector.default_operations(target)
+        request = inspector.applicable(Request(target=target, operations=operations, options=entry.options))
+        try:
+            plan = await inspector.plan(request, read_only=True)
+        except UsageError as error:
+            return f"{error.what}: {error.why}"
+        refused = by_reason((one.operation.value, one.refused) for one in plan.operations if one.refused)
+        return "; ".join(f"{listed(names)}: {text}" for text, names in refused.items())
+
+    found = await for_each(list(asked), why)
+    return [
+        _problem(entry, text)
+        if isinstance(text, TargetError)
+        else Check(Level.PROBLEM, entry.name, f"refused, as the config file has it: {plain(text)}", is_target=True)
+        for entry, text in zip(entries, found, strict=True)
+        if text
+    ]
 
 
 def _problem(entry: TargetEntry, error: DbtendError) -> Check:

@@ -160,3 +160,21 @@ def test_a_role_that_lacks_rights_is_worth_a_word(dbtend: CommandLine, database:
     ((level, text),) = [(check["level"], check["found"]) for check in found if "can be maintained" in check["found"]]
     assert level == "warn"
     assert "can be maintained in part; ann_d may not maintain public.item" in text
+
+
+def test_a_target_whose_options_in_the_config_file_are_refused_is_a_problem(
+    dbtend: CommandLine, sales: Path, database: Database
+) -> None:
+    dbtend.configure(f"""
+        [targets.shop]
+        url = "{database.url}"
+        operations = ["vacuum"]
+        pause_while = "SELECT nonsense"
+        [targets.sales]
+        url = "{sales}"
+        jobs = 2
+    """)
+    code, found = checks(dbtend)
+    assert (code, [what for level, what in not_ok(found) if level == "problem"]) == (1, ["shop"])
+    (refused,) = [check["found"] for check in found if check["level"] == "problem"]
+    assert refused.startswith("refused, as the config file has it: vacuum: --pause-while failed: column")
