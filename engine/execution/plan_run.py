@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import TargetError
-from engine.domain.humanize import PAST_THE_LIMIT, counted
+from engine.domain.humanize import PAST_THE_LIMIT, counted, listed
 from engine.domain.requests import OnFailure, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import EXPECTED, TIME_LEFT, Facts, LogLevel, object_name
@@ -80,6 +80,8 @@ class PlanRun:
             self._reporter.log(LogLevel.INFO, self._plan.settings_reason, is_settings=True)
         for warning in self._plan.warnings:
             self._reporter.log(LogLevel.WARNING, warning)
+        if listed(self._plan.forbidden) != (names := ", ".join(self._plan.forbidden)):
+            self._reporter.log(LogLevel.INFO, f"left out for lack of a right: {names}")
         try:
             async with reporting_uninterruptible(self._reporter, self._cancel):
                 await self._run_steps()

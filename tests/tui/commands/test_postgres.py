@@ -53,6 +53,14 @@ def test_run_tells_what_was_done_and_show_tells_it_again(dbtend: CommandLine, sh
     assert f"{shop.name}" in dbtend("history").out
 
 
+def test_show_names_all_tables_that_were_left_out_for_lack_of_a_right(dbtend: CommandLine, database: Database) -> None:
+    names = [f"public.t{number}" for number in range(9)]
+    database(*(f"CREATE TABLE {name} (id int)" for name in names), "CREATE ROLE left_out LOGIN")
+    database("CREATE TABLE mine (id int)", "ALTER TABLE mine OWNER TO left_out")
+    assert dbtend("run", database.as_user("left_out"), "--op", "analyze").code == 3
+    assert f"left out for lack of a right: {', '.join(names)}\n" in dbtend("show", "1").out
+
+
 def test_run_needed_does_what_advise_calls_for(dbtend: CommandLine, shop: Database) -> None:
     advice = {one["operation"]: one for one in dbtend("advise", shop.url, "--json").json["advice"]}
     assert advice["vacuum"]["level"] == "soon"
