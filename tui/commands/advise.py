@@ -75,13 +75,14 @@ async def _advice(
     advice: list[tuple[TargetEntry, tuple[Advice, ...]]] = []
     errors: list[DbtendError] = []
     limits = {entry.url: entry.thresholds for entry in targets}
-    with ProgressLine(len(targets)) as progress:
-        async with adviser(settings) as looking:
+    async with adviser(settings) as looking:
+        with ProgressLine(len(targets)) as progress:
             advice_on = progress.counting(
                 lambda target: looking.advise(target, budget=budget, limits=limits[target]),
                 "looked at",
             )
             found = await for_each([entry.url for entry in targets], advice_on)
+        await looking.tell_interrupted([entry.url for entry in targets])
     for entry, result in zip(targets, found, strict=True):
         if isinstance(result, TargetError):
             errors.append(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -25,6 +25,7 @@ from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
+from tui.commands.waiting import interrupted
 from tui.presentation.exit_codes import OK, REFUSED, SKIPPED, weightiest
 from tui.presentation.text import plain
 
@@ -49,6 +50,12 @@ class Adviser:
                 target, past, budget=budget, limits=limits, read_only=read_only, recover=recover
             )
         return await self._engine.advise(target, budget=budget, limits=limits, recover=recover)
+
+    async def tell_interrupted(self, targets: Sequence[str]) -> None:
+        """Say which jobs on these targets were interrupted and left something."""
+        if self._engine is not None:
+            with suppress(StoreError):
+                output.notice(*await interrupted(self._engine, set(inspector.canonical_urls(targets).values())))
 
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""

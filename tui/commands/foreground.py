@@ -18,7 +18,7 @@ from tui.commands.ending import Announce, as_text, end_on_signal, hand_over, run
 from tui.commands.naming import tell_apart
 from tui.commands.run_async import run_async
 from tui.commands.views import View
-from tui.commands.waiting import Waiting
+from tui.commands.waiting import Waiting, interrupted
 from tui.presentation.exit_codes import CANCELLED, exit_code
 from tui.presentation.job_times import limit_of
 from tui.workers.run_workers import RunWorkers
@@ -161,6 +161,8 @@ async def _show_until_over(
     """`changes`: all since the submit."""
     ids, read = [job.id for job in submitted], [submitted]
     waiting = Waiting(engine, view.announce, max_running=max_running if view.reports_busy else None)
+    for sentence in await interrupted(engine, {job.target for job in submitted}, ids):
+        view.announce(sentence)
     wake = asyncio.Event()
     changed = set[int]()
 

@@ -79,7 +79,9 @@ def _text(plans: Sequence[Plan], at: Micros, closes: Micros | None, workers: int
 
 async def _plans(asked: Sequence[Request], settings: Settings) -> list[Plan | TargetError]:
     by_target = {request.target: request for request in asked}
-    with ProgressLine(len(by_target)) as progress:
-        async with adviser(settings) as looking:
+    async with adviser(settings) as looking:
+        with ProgressLine(len(by_target)) as progress:
             plan_of = progress.counting(lambda target: looking.plan(by_target[target]), "planned")
-            return await for_each(list(by_target), plan_of)
+            plans = await for_each(list(by_target), plan_of)
+        await looking.tell_interrupted(list(by_target))
+        return plans

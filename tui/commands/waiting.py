@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from engine import Engine, ParentJob, Pause, Status
 from engine.domain.humanize import listed
+from engine.domain.jobs import is_interrupted
 from engine.system.host import host_name
 from tui.commands.naming import named
 from tui.presentation.text import counted, plain, zoned_time
@@ -31,6 +32,23 @@ async def notices(engine: Engine, among: Collection[int] | None = None) -> list[
         engine.paused(), _without_worker(engine, among), unserved_jobs(engine, among)
     )
     return [nothing_starts(pause)] if pause else without_worker + unserved
+
+
+async def interrupted(engine: Engine, targets: Collection[str], others: Collection[int] = ()) -> list[str]:
+    """A line for each interrupted job on these targets while no worker goes on with it: what it left waits, too.
+
+    `targets`: canonical URLs. `others`: jobs of which nothing is said.
+    """
+    workers = await engine.workers()
+    if any(process.alive and process.serves_all for process in workers):
+        return []
+    lost = {job.parent for process in workers if not process.alive for job in process.running}
+    return [
+        f"{named(job.target)}: job #{job.id} ({listed(job.request.operations)}) was interrupted, and what it left stays"
+        " until it goes on: run the same again, or start dbtend worker"
+        for job in await engine.open_jobs()
+        if job.target in targets and job.id not in others and (job.id in lost or is_interrupted(job))
+    ]
 
 
 async def unserved_jobs(engine: Engine, among: Collection[int] | None = None) -> list[str]:

@@ -147,12 +147,19 @@ def test_cancel_of_what_waits_and_of_what_runs(dbtend: CommandLine, sales: Path)
         assert process.wait(timeout=30) == 130
 
 
-def test_cancel_of_what_lost_its_process_does_not_say_that_it_had_not_begun(dbtend: CommandLine, sales: Path) -> None:
+def test_what_lost_its_process_is_told_until_it_is_cancelled_which_does_not_say_that_it_had_not_begun(
+    dbtend: CommandLine, sales: Path
+) -> None:
     with write_locked(sales), dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600") as process:
         out_line(process)
         process.kill()
         process.wait(timeout=30)
         wait_until(lambda: not workers_of(dbtend.store))  # which die just after it
+    left = "sales.db: job #1 (vacuum) was interrupted, and what it left stays until it goes on"
+    for command in ("advise", "plan", "run"):
+        again = dbtend(command, sales, *(["--op", "analyze"] if command == "run" else []))
+        assert again.code == 0
+        assert left in again.err
     told = "its process died, and the database has not been recovered"
     assert dbtend("cancel", "1").out == f"#1.1 sales.db vacuum cancelled: {told}\n"
     for words in (("show", "1"), ("history",)):
