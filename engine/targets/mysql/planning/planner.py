@@ -137,14 +137,11 @@ async def plan_tables(
 ) -> OperationPlan:
     """The plan of an operation on these tables. `reasons`: why they need it, by name."""
     permitted, forbidden = allowed(operation, in_scope, await rights(reader))
-    possible = permitted
-    warnings = [f"left out: {grant(operation, forbidden, reader.server.user)}"] if forbidden else []
-    if operation is Operation.REBUILD and reader.server.requires_primary_key:
-        possible, why_others_stay = _with_primary_key(possible)
-        warnings += [f"left out: {why_others_stay}"] if why_others_stay else []
-    if operation is Operation.REBUILD and not options.server.offline:
-        possible, why_others_stay = _online(possible)
-        warnings += [f"left out: {why_others_stay}"] if why_others_stay else []
+    possible, reasons_to_stay = permitted, list[str]()
+    if operation is Operation.REBUILD:
+        possible, reasons_to_stay = _rebuildable(permitted, reader.server, options)
+    not_allowed = [grant(operation, forbidden, reader.server.user)] if forbidden else []
+    warnings = [f"left out: {why}" for why in (*not_allowed, *reasons_to_stay)]
     left_out = len(forbidden) + (len(permitted) - len(possible) if options.objects else 0)
     steps = await _steps(reader, operation, options, possible, reasons, unopened)
     if any(step.disk_needed for step in steps):
@@ -207,23 +204,23 @@ def _cluster_warnings(server: Server, operation: Operation, options: Options) ->
     return [f"{_ON_THIS_NODE}. Writers to any table of this node wait for the rebuild of each table"]
 
 
-def _with_primary_key(tables: Sequence[Table]) -> tuple[list[Table], str]:
-    """The tables that have a primary key, and why the others cannot be rebuilt; "" if all have one."""
-    keyless = [table.shown for table in tables if not table.has_primary_key]
-    if not keyless:
-        return list(tables), ""
-    why = f"the server rebuilds no table without a primary key (sql_require_primary_key): {listed(keyless, 3)}"
-    return [table for table in tables if table.has_primary_key], f"{why}. Add one"
-
-
-def _online(tables: Sequence[Table]) -> tuple[list[Table], str]:
-    """The tables that can be rebuilt online, and why the others cannot; "" if all can."""
-    offline = [table for table in tables if table.must_be_offline]
-    if not offline:
-        return list(tables), ""
-    names = listed([f"{table.shown} ({table.must_be_offline})" for table in offline], 3)
-    why = f"these cannot be rebuilt online: {names}. rebuild --offline does it, and blocks writers"
-    return [table for table in tables if not table.must_be_offline], why
+def _rebuildable(tables: Sequence[Table], server: Server, options: Options) -> tuple[list[Table], list[str]]:
+    """The tables that can be rebuilt, and why the others cannot."""
+    possible, keyless, offline, reasons = list[Table](), list[str](), list[str](), list[str]()
+    for table in tables:
+        if server.requires_primary_key and not table.has_primary_key:
+            keyless.append(table.shown)
+        elif table.must_be_offline and not options.server.offline:
+            offline.append(f"{table.shown} ({table.must_be_offline})")
+        else:
+            possible.append(table)
+    if keyless:
+        without_key = "the server rebuilds no table without a primary key (sql_require_primary_key)"
+        reasons.append(f"{without_key}: {listed(keyless, 3)}. Add one")
+    if offline:
+        names = listed(offline, 3)
+        reasons.append(f"these cannot be rebuilt online: {names}. rebuild --offline does it, and blocks writers")
+    return possible, reasons
 
 
 async def _steps(
