@@ -7,9 +7,9 @@ import hashlib
 import math
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import pymysql
 
@@ -41,6 +41,9 @@ _KEEPALIVE: Final = {
     socket.TCP_KEEPCNT: 3,
     socket.TCP_USER_TIMEOUT: 60_000,
 }
+_T = TypeVar("_T")
+_Reached = tuple[Address, Mapping[str, str], socket.socket]
+"""A server's complete address, what option files and the URL say of it, and a connected socket."""
 
 
 async def connect(
@@ -63,8 +66,16 @@ async def connect(
 
     Raises TargetError.
     """
-    connection = await _opened(address, name)
+    complete, options, sock = await _reached(address)
+    typed = typed_passwords.typed_for(address.url)
+    password = typed or options.get("password", "")
     try:
+        connection = Connection(_wire(complete, options, name, password, sock), sock)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        await connection.login(LOGIN_WITHIN)
         flavor, version = await _version(connection, address.url)
         await _set_up(
             connection, flavor, lock_timeout, statement_timeout, address.url, read_only=read_only, binlog=binlog
@@ -77,19 +88,23 @@ async def connect(
         if isinstance(error, AnswerError):
             raise reading_error(address.url, error) from None
         if isinstance(error, pymysql.MySQLError):
-            raise connecting_error(address.url, error) from None
+            problem = connecting_error(
+                address.url, error, database=address.database, password=password, typed=typed is not None
+            )
+            if isinstance(problem, PasswordNeededError):
+                typed_passwords.drop(address.url)
+            raise problem from None
         raise
     return connection, server
 
 
-async def _opened(address: Address, name: str) -> Connection:
-    """A logged in connection. Raises TargetError."""
+async def _reached(address: Address) -> _Reached:
+    """Raises TargetError."""
     what = address.url
-    typed = typed_passwords.typed_for(what)
-    reaching = asyncio.ensure_future(DaemonThreads(1).run(lambda: _reached(address)))
+    reaching = asyncio.ensure_future(DaemonThreads(1).run(lambda: _reach(address)))
     try:
         async with asyncio.timeout(LOGIN_WITHIN):
-            options, path, sock = await asyncio.shield(reaching)
+            return await asyncio.shield(reaching)
     except asyncio.CancelledError:
         reaching.add_done_callback(_close_late)
         raise
@@ -100,37 +115,17 @@ async def _opened(address: Address, name: str) -> Connection:
     except (OSError, TimeoutError) as error:
         reaching.add_done_callback(_close_late)
         raise connecting_error(what, error) from None
-    password = typed or options.get("password", "")
-    try:
-        connection = Connection(_wire(address.complete(options), options, name, password, is_local=bool(path)), sock)
-    except BaseException:
-        sock.close()
-        raise
-    try:
-        await connection.login(LOGIN_WITHIN)
-    except BaseException as error:
-        await connection.close()
-        if isinstance(error, AnswerError):
-            raise reading_error(what, error) from None
-        if isinstance(error, pymysql.MySQLError):
-            problem = connecting_error(
-                what, error, database=address.database, password=password, typed=typed is not None
-            )
-            if isinstance(problem, PasswordNeededError):
-                typed_passwords.drop(what)
-            raise problem from None
-        raise
-    return connection
 
 
-def _close_late(reaching: asyncio.Future[tuple[Mapping[str, str], str, socket.socket]]) -> None:
+def _close_late(reaching: asyncio.Future[_Reached]) -> None:
     """Close a socket that came too late."""
     if not reaching.cancelled() and reaching.exception() is None:
         reaching.result()[2].close()
 
 
-def _wire(address: Address, options: Mapping[str, str], name: str, password: str, *, is_local: bool) -> Wire:
+def _wire(address: Address, options: Mapping[str, str], name: str, password: str, sock: socket.socket) -> Wire:
     """Raises TargetUnavailableError."""
+    is_local = sock.family == socket.AF_UNIX
     mode = tls_mode(options, address.url)
     has_tls = not is_local and mode is not TlsMode.DISABLED
     return Wire(
@@ -146,17 +141,14 @@ def _wire(address: Address, options: Mapping[str, str], name: str, password: str
     )
 
 
-def _reached(address: Address) -> tuple[Mapping[str, str], str, socket.socket]:
-    """What option files and the URL say of it, the path of its socket, and a connected one.
-
-    Raises UsageError, OSError.
-    """
+def _reach(address: Address) -> _Reached:
+    """Raises UsageError, OSError."""
     found = address.options()
     complete = address.complete(found)
     path = complete.parameters.get("socket", "")
     if not complete.port and not path:
         path = next((place for place in SOCKETS if Path(place).exists()), "")
-    return {**found, **complete.parameters}, path, _connected(complete, path)
+    return complete, {**found, **complete.parameters}, _connected(complete, path)
 
 
 def _connected(address: Address, path: str) -> socket.socket:
@@ -333,25 +325,25 @@ async def _is_replica(connection: Connection, flavor: Flavor, version: tuple[int
     query = "SHOW ALL SLAVES STATUS" if flavor is Flavor.MARIADB else "SHOW REPLICA STATUS"
     if flavor is Flavor.MYSQL and version < (8, 0, 22):
         query = "SHOW SLAVE STATUS"
-    try:
-        return bool(await connection.short_command(query))
-    except pymysql.MySQLError:
-        if connection.closed:
-            raise
-        return False
+    return bool(await _unless_refused(connection, connection.short_command(query)))
 
 
 async def _members(connection: Connection, variables: Mapping[str, str]) -> int | None:
     """How many members its replication group has, as far as it knows; None where it may not say."""
     if not variables.get("group_replication_group_name"):
         return 0
+    found = await _unless_refused(connection, connection.row(_MEMBERS, row=(int,)))
+    return int(found[0]) if found is not None else None
+
+
+async def _unless_refused(connection: Connection, answer: Awaitable[_T]) -> _T | None:
+    """None where the server refuses it. Raises pymysql.MySQLError where the connection is lost."""
     try:
-        (members,) = await connection.row(_MEMBERS, row=(int,))
+        return await answer
     except pymysql.MySQLError:
         if connection.closed:
             raise
         return None
-    return int(members)
 
 
 _MEMBERS: Final = "SELECT COUNT(*) FROM performance_schema.replication_group_members WHERE member_state <> 'OFFLINE'"
