@@ -44,8 +44,10 @@ class MySqlTarget(server_target.ServerTarget[Connection, Server, MySqlSession]):
         if server.reads_only:
             why = f"{server.user} may only read there: the server is read-only"
             to_do = "give the source of the replica, or SET GLOBAL read_only = OFF"
-            if server.cluster is Cluster.GROUP_REPLICATION:  # which sets it, and writes would part the member from it
-                to_do = "give the primary of its replication group"
+            if server.has_group:  # which sets it, and writes would part the member from it
+                has_left = server.cluster is not Cluster.GROUP_REPLICATION
+                again = "; START GROUP_REPLICATION lets this server join it again" if has_left else ""
+                to_do = f"give the primary of its replication group{again}"
             if server.is_innodb_read_only:
                 to_do = (
                     "give the source of the replica, or restart it without innodb_read_only and innodb_force_recovery"

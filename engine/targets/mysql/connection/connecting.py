@@ -287,6 +287,7 @@ async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ..
         recovers=recovers(found),
         is_innodb_read_only=_is_innodb_read_only(found),
         requires_primary_key=_requires_primary_key(found),
+        has_group=bool(found.get("group_replication_group_name")),
         ignores_case=found.get("lower_case_table_names", "0") != "0",
     )
 

@@ -36,8 +36,8 @@ INTERRUPTED: Final = 1317
 TIMED_OUT: Final = frozenset({1969, 3024})
 """max_statement_time or max_execution_time ended the statement."""
 NOT_THIS_DATABASE: Final = 1044
-OUT_OF_STEP: Final = 1047
-"""The node of a Galera cluster takes no statements on tables: it is joining, or has lost the majority."""
+UNKNOWN_COMMAND: Final = 1047
+"""Also of the node of a Galera cluster that takes no statements on tables: it is joining, or has lost the majority."""
 _ACCOUNT: Final = re.compile(r"'(.*)'@'([^']*)'")
 DENIED: Final = 1142
 NO_RIGHT: Final = frozenset({NOT_THIS_DATABASE, 1095, DENIED, 1143, 1227, 1370, 1698})
@@ -151,7 +151,7 @@ def connecting_error(
         user = account(f"{named[1]}@{named[2]}") if named else "USER"
         hint = f"as an administrator: GRANT SELECT ON {quote(database)}.* TO {user};"
         return TargetUnavailableError(what, "the user has no right to this database", hint)
-    if number == OUT_OF_STEP:
+    if is_out_of_step(error):
         return out_of_step(what)
     if number in _REFUSALS:
         kind, why, hint = _REFUSALS[number]
@@ -162,6 +162,11 @@ def connecting_error(
         return ServerUnavailableError(what, "the server ended the connection", "check whether it runs")
     why = f"cannot be connected to: {server_message(error)}"
     return ServerUnavailableError(what, why, state="server cannot be connected to")
+
+
+def is_out_of_step(error: BaseException) -> bool:
+    """Whether Galera says it. Others, such as a proxy, have no text of Galera (WSREP)."""
+    return number_of(error) == UNKNOWN_COMMAND and server_message(error).startswith("WSREP")
 
 
 def out_of_step(what: str) -> ServerStartingError:
@@ -188,7 +193,7 @@ def reading_error(what: str, error: pymysql.MySQLError) -> TargetError:
         return TargetUnavailableError(what, server_message(error), hint)
     if lost_connection(error):
         return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
-    if number == OUT_OF_STEP:
+    if is_out_of_step(error):
         return out_of_step(what)
     if is_disk_full(error):
         return TargetError(what, "the disk of the server is full", "make room there, then try again")
@@ -207,7 +212,6 @@ _OUT_OF_STEP: Final = "the node is not in step with its Galera cluster: it is jo
 ALLOWS_NO_CHANGE: Final = "the server allows no change: it is read-only, such as a replica"
 _SENTENCES: Final[Mapping[int, str]] = {
     DEADLOCK: "the server ended it to resolve a deadlock with another session. Try again",
-    OUT_OF_STEP: f"{_OUT_OF_STEP}. Try again when wsrep_ready is ON there",
     1040: "the server has no connection left. End some, or use fewer --jobs",
     1053: "the server was shut down",
     1927: "an administrator ended the connection",
@@ -228,6 +232,8 @@ def explain(error: pymysql.MySQLError, *, waited: float, blockers: str = "") -> 
         return no_lock(waited, blockers)
     if number == INTERRUPTED:
         return f"another session cancelled it: {server_message(error)}"
+    if is_out_of_step(error):
+        return f"{_OUT_OF_STEP}. Try again when wsrep_ready is ON there"
     if number in _SENTENCES:
         return _SENTENCES[number]
     if lost_connection(error):
@@ -242,7 +248,7 @@ def explain(error: pymysql.MySQLError, *, waited: float, blockers: str = "") -> 
 def reason_of(error: pymysql.MySQLError) -> Reason | None:
     """The reason of a failure; None for an error of the operation."""
     number = number_of(error)
-    if number in {LOCK_TIMEOUT, DEADLOCK, OUT_OF_STEP, 1040, 1203}:
+    if number in {LOCK_TIMEOUT, DEADLOCK, 1040, 1203} or is_out_of_step(error):
         return Reason.TARGET_BUSY
     if number in NO_RIGHT | READ_ONLY | {NEEDS_KEY}:
         return Reason.REFUSED

@@ -54,6 +54,8 @@ class Server:
     """Whether InnoDB accepts no writes, from any user, until the server is restarted with other settings."""
     requires_primary_key: bool = False
     """Whether it refuses to rebuild a table without a primary key."""
+    has_group: bool = False
+    """Whether it is set up as a member of a replication group; one that left the group stays read-only."""
     ignores_case: bool = False
     """Whether names that differ only in case are the same (lower_case_table_names); its files are in lower case."""
 

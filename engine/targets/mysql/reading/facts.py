@@ -19,6 +19,10 @@ _SIZE: Final = """
 SELECT CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED) FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_name = %s
 """
+_ROWS: Final = """
+SELECT NULLIF(table_rows, 4294967295) FROM information_schema.tables
+WHERE table_schema = DATABASE() AND table_name = %s
+"""
 _STATUS: Final = "SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = %s"
 
 
@@ -37,6 +41,12 @@ async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
 async def size_of(reader: Reader, table: Table) -> int | None:
     """Bytes, by statistics; None if it is gone. Raises TargetError."""
     rows = await reader.rows(_SIZE, [table.name], row=(int | None,), most=1)
+    return rows[0][0] if rows else None
+
+
+async def rows_of(reader: Reader, table: Table) -> int | None:
+    """Estimated rows; None if it is gone. Raises TargetError."""
+    rows = await reader.rows(_ROWS, [table.name], row=(int | None,), most=1)
     return rows[0][0] if rows else None
 
 

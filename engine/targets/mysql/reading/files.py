@@ -85,13 +85,17 @@ async def file_paths(reader: Reader) -> Mapping[PartName, str] | None:
     return await _by_part(reader, await tablespaces(reader, _PATHS[reader.server.flavor], row=(str, str | None)))
 
 
-async def ids_of_table(reader: Reader, table: str) -> Collection[int]:
-    """The numbers that InnoDB of MySQL has for a table and its partitions; none without the right to see them.
+async def ids_of_tables(reader: Reader) -> Mapping[str, Collection[int]]:
+    """The numbers that InnoDB of MySQL has for each table and its partitions, by `Server.file_name`.
 
+    None without the right to see them. It opens every table of the server: that takes seconds where these are many.
     Raises TargetError.
     """
-    found = await _by_part(reader, await rows_if_allowed(reader, _IDS, row=(str, int))) or {}
-    return {number for (name, _), number in found.items() if name == reader.server.file_name(table)}
+    found: dict[str, set[int]] = {}
+    numbers = await _by_part(reader, await rows_if_allowed(reader, _IDS, row=(str, int)))
+    for (name, _), number in (numbers or {}).items():
+        found.setdefault(name, set()).add(number)
+    return found
 
 
 async def changes(reader: Reader) -> Mapping[PartName, int] | None:

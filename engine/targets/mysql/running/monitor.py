@@ -21,7 +21,7 @@ from engine.targets.mysql.connection.errors import is_disk_full, lost_connection
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
-from engine.targets.mysql.reading.files import ids_of_table
+from engine.targets.mysql.reading.files import ids_of_tables
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.progress import Progress, Seen, shared
@@ -90,7 +90,7 @@ class Watched(WatchedCommand):
     sorted_bytes: float = 0.0
     """Of MySQL: see `shared`."""
     table_ids: Collection[int] | None = None
-    """Of MySQL: see `ids_of_table`; None: not read yet."""
+    """Of MySQL: see `ids_of_tables`; None: not read yet."""
     blockers: str = ""
     """Who held the lock that it waited for last, as text."""
     waits_since: float | None = None
@@ -130,6 +130,8 @@ class Monitor(CommandMonitor[Watched]):
         self._sorted: int | None = None
         """Bytes that MySQL had read and written for sorting at the last look."""
         self._sees_locks = reader.server.flavor is Flavor.MYSQL
+        self._table_ids: Mapping[str, Collection[int]] | None = None
+        """See `ids_of_tables`; asked for once: no table is rebuilt twice."""
 
     async def poll(self) -> None:
         ids = ", ".join(map(str, self.watched))
@@ -204,7 +206,9 @@ class Monitor(CommandMonitor[Watched]):
             if new and table and watched.table_ids is None and not seen[number].waits_for_lock:
                 watched.table_ids = ()  # the server does not answer while another session has locked a table
                 with contextlib.suppress(TargetError):
-                    watched.table_ids = await ids_of_table(self._reader, table.name)
+                    if self._table_ids is None:
+                        self._table_ids = await ids_of_tables(self._reader)
+                    watched.table_ids = self._table_ids.get(self._reader.server.file_name(table.name), ())
         return {
             number: replace(
                 seen[number],

@@ -65,7 +65,7 @@ class Progress:
         table = step.table
         rows = 0 if table is None else sum(part.rows for part in table.parts)
         self._counts_bytes, self._is_check = step.method is Method.REBUILD, step.method is Method.CHECK
-        self._to_write = 0 if table is None else min(table.used_bytes, table.size - step.gain)
+        self._to_write = 0 if table is None else max(min(table.used_bytes, table.size - step.gain), 0)
         """Bytes of a rebuild, about; what it sorts comes on top."""
         self._to_sort = 0.0 if table is None else sorted_bytes(table.index_bytes)
         self._seconds = seconds

@@ -104,6 +104,13 @@ async def check_cluster(database: MySqlDatabase) -> None:
     for forced, operation in ((True, Operation.REBUILD), (False, Operation.ANALYZE)):
         results = await run(database.url, operation, force=forced)
         assert {result.status for result in results.values()} == {Status.COMPLETED}
+    if database.flavor is Flavor.MYSQL:
+        database("STOP GROUP_REPLICATION")
+        with pytest.raises(TargetRefusedError) as left:
+            await plan(database.url, Operation.ANALYZE)
+        assert "read_only = OFF" not in left.value.hint
+        assert "START GROUP_REPLICATION" in left.value.hint
+        database("SET GLOBAL super_read_only = OFF")
 
 
 async def test_steps_go_on_with_the_connections_that_the_server_gives(database: MySqlDatabase) -> None:

@@ -91,6 +91,20 @@ async def test_an_encrypted_table_is_tended_like_others_and_stays_encrypted(
     assert checksum(database, "secret") == before
 
 
+async def test_a_rebuild_tells_the_rows_of_the_new_table_not_those_that_old_statistics_said(
+    database: MySqlDatabase,
+) -> None:
+    filled(database, "item", 20_000, more="STATS_PERSISTENT=1 STATS_AUTO_RECALC=0")
+    database(
+        "ANALYZE TABLE item",
+        "UPDATE mysql.innodb_table_stats SET n_rows = 5 WHERE database_name = DATABASE() AND table_name = 'item'",
+        "FLUSH TABLE item",
+    )
+    effect = (await run(database.url, Operation.REBUILD))["item"].effect or {}
+    assert isinstance(effect["rows"], int)
+    assert effect["rows"] > 15_000
+
+
 async def test_rebuild_gives_space_back_online_and_changes_no_row(database: MySqlDatabase) -> None:
     filled(database, "item", 20_000)
     database("DELETE FROM item WHERE id % 10 > 0")

@@ -10,8 +10,9 @@ import pymysql
 import pytest
 
 from engine.domain.errors import UsageError
+from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.address import address
-from engine.targets.mysql.connection.errors import connecting_error, reading_error
+from engine.targets.mysql.connection.errors import connecting_error, explain, reading_error, reason_of
 
 HERE = "mysql://ann@db1:3306/shop"
 
@@ -65,3 +66,15 @@ def test_a_parameter_of_other_tools_names_the_one_that_is_meant() -> None:
     with pytest.raises(UsageError, match="there are socket, ") as error:
         address(f"{HERE}?h0rsebattery=1")
     assert "h0rse" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "is_of_galera"),
+    [("WSREP has not yet prepared node for application use", True), ("Unknown command", False)],
+)
+def test_an_unknown_command_is_said_to_be_of_galera_where_galera_says_it(message: str, *, is_of_galera: bool) -> None:
+    error = pymysql.OperationalError(1047, message)
+    told = [connecting_error(HERE, error).why, reading_error(HERE, error).why, explain(error, waited=1.0)]
+    assert ["Galera" in text for text in told] == [is_of_galera] * 3
+    assert all(message in text for text in told) is not is_of_galera
+    assert (reason_of(error) is Reason.TARGET_BUSY) is is_of_galera

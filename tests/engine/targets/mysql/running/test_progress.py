@@ -33,6 +33,11 @@ def test_a_check_of_mysql_shows_what_it_does_and_no_lock() -> None:
     assert Progress(CHECK, began=0.0, seconds=None).update(Seen("System lock"), 1.0).phase == "checking"
 
 
+def test_a_gain_of_more_than_the_table_has_is_no_progress_that_never_moves() -> None:
+    absurd = replace(STEP, gain=2 * SIZE)
+    assert mean_error(fractions(of_mariadb(), LASTS, absurd)) <= 0.05
+
+
 def course(of: list[Seen], step: MySqlStep = STEP) -> Course:
     progress = Progress(step, began=0.0, seconds=None)
     for number, seen in enumerate(of, 1):
