@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 
 from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
 from engine.domain.steps import WAITED_FOR, WaitsFor
-from engine.domain.time_limits import window
+from engine.domain.time_limits import Window
 from engine.targets.postgres.running.operation import PostgresOperation
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import until
@@ -147,8 +148,8 @@ async def test_the_wait_ends_with_the_time_limit_but_not_before_the_lock_timeout
     """What began just before the limit still gets as long as for any lock."""
     async with connected(shop.url, lock_timeout=1) as session:
         step = await rebuild_of(session)
-        with shop.session(REPEATABLE, "SELECT * FROM other"), window(0.2) as opened:
-            result = await session.execute(step, StepContext(window=opened))
+        with shop.session(REPEATABLE, "SELECT * FROM other"):
+            result = await session.execute(step, StepContext(window=Window(closes_at=time.monotonic())))
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert " transaction of pid " in str(result.error)
 
@@ -176,8 +177,8 @@ async def test_where_only_the_old_index_could_not_be_dropped_the_rebuild_has_wor
         step = await rebuild_of(session, snapshot_wait=0.5 if how == "limit" else None)
         with shop.session("SELECT count(*) FROM item"):
             running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
-            await until(shop, BEHIND_TRANSACTIONS)
             if how == "cancelled":
+                await until(shop, BEHIND_TRANSACTIONS)
                 cancel.set()
             result = await asyncio.wait_for(running, 30)
             assert await session.retry_cleanup(cancel) == []
@@ -205,9 +206,10 @@ async def test_where_no_connection_is_free_to_drop_the_old_index_the_rebuild_has
             async with planned._pool.connection(StepContext()):
                 await is_over.wait()
 
+        told = Told()
         with shop.session("SELECT count(*) FROM item"):
-            running = asyncio.create_task(session.execute(step, StepContext()))
-            await until(shop, BEHIND_TRANSACTIONS)
+            running = asyncio.create_task(session.execute(step, StepContext(report=told)))
+            await reported(told, WaitsFor.TRANSACTIONS)
             other = asyncio.create_task(use_the_connection())
             result = await running
         is_over.set()
@@ -222,7 +224,7 @@ async def test_where_no_connection_is_free_to_drop_the_old_index_the_rebuild_has
 
 async def test_the_old_index_is_dropped_at_the_end_of_the_operation(shop: Database, tmp_path: Path) -> None:
     server = ServerOptions(schemas=("public",), snapshot_wait=0.5)
-    options = Options(lock_timeout=3, objects=("item_name",), server=server)
+    options = Options(lock_timeout=60, objects=("item_name",), server=server)
     request = Request(target=shop.url, operations=(Operation.REINDEX,), options=options)
     async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
         with shop.session("SELECT count(*) FROM item"):
