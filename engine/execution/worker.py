@@ -226,7 +226,6 @@ class DatabaseMaintenanceWorker:
             if isinstance(chosen, Outcome):
                 return chosen
             options = chosen
-        writes = target.operations[operation].writes
         needs_history = operation in _NEEDS_HISTORY or options.keep is not None
         past = await self._past(claim.target, options)
         goes_by = past if needs_history else _known_damage(past)
@@ -234,7 +233,7 @@ class DatabaseMaintenanceWorker:
             goes_by = replace(goes_by, turns=NO_TURNS if _is_first(claim, past) else await self._turns(claim.target))
         planned = await session.plan(operation, options, goes_by)
         jobs = past.jobs if past is not None else None
-        return _Prepared(planned, options, past if writes else None, jobs, await planned.facts())
+        return _Prepared(planned, options, past, jobs, await planned.facts())
 
     async def _past(self, target: str, options: Options) -> TargetHistory | None:
         past = None
@@ -292,7 +291,7 @@ class _Prepared:
     planned: PlannedOperation
     options: Options
     past: TargetHistory | None
-    """What may be wrong with a database that it writes."""
+    """What may be wrong with its database."""
     jobs: Sequence[ParentJob] | None
     """As `TargetHistory.jobs`."""
     before: Facts

@@ -103,6 +103,7 @@ def lock_of(operation: Operation, *, wal: bool) -> Lock:
 
 _ON_DAMAGED_INDEXES: Final[Mapping[Operation, str]] = {
     Operation.VACUUM: "VACUUM copies the damage",
+    Operation.BACKUP: "the backup copies the damage",
     Operation.ANALYZE: "ANALYZE reads wrong entries",
     Operation.OPTIMIZE: "optimize reads wrong entries",
 }
@@ -110,9 +111,11 @@ _ON_DAMAGED_INDEXES: Final[Mapping[Operation, str]] = {
 
 def damage_warnings(operations: Sequence[Operation], found: str) -> tuple[str, ...]:
     """Warnings about damage beyond indexes; `found`: the finding."""
-    if any(SPECS[operation].writes for operation in operations):
-        return (f"{found}: writing to a damaged file can make it worse",)
-    return ()
+    writes = any(SPECS[operation].writes for operation in operations)
+    return (
+        *([f"{found}: writing to a damaged file can make it worse"] if writes else []),
+        *([f"{found}: the backup may copy the damage"] if Operation.BACKUP in operations else []),
+    )
 
 
 def remarks(operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:

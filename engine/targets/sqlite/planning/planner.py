@@ -428,6 +428,8 @@ async def _removal(
     if past is None or past.maintained_files is None:
         why = "there is no job history to go by" if past is None else "the config file cannot be read"
         return [], (f"{none_removed}: {why}",)
+    if past.damage is not None or past.damaged_indexes:
+        return [], (f"{none_removed}: the last check found the database damaged",)
     directory = str(Path(destination).parent)
     sources = frozenset(map(number_of, with_replaced(reader.opened.key, past.replaced_files)))
     series = BackupSeries(database=reader.path, sources=sources, directory=directory, recorded=past.backups)

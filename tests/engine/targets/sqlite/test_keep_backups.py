@@ -35,7 +35,7 @@ from tests.engine.processes import python
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.engine.targets.sqlite.small_disks import ROOT, can_mount, in_a_world_of_its_own
 from tests.engine.targets.stepwise import stepwise
-from tests.sqlite_files import content, integrity, make_database
+from tests.sqlite_files import content, integrity, make_database, remove_index_entries
 
 
 @pytest.fixture
@@ -516,6 +516,28 @@ async def test_a_backup_with_a_problem_removes_nothing_and_is_not_removed(engine
     child = await back_up(engine, path, keep=1)
     assert_stays(child.warnings, doubtful, Stays.UNCHECKED)
     assert backups_in(path.parent) == {doubtful, backup_of(child)}
+
+
+@pytest.mark.parametrize("damage", ["index", "table"])
+async def test_a_backup_of_a_database_known_to_be_damaged_warns_and_removes_nothing(
+    engine: Engine, path: Path, damage: str
+) -> None:
+    old = await made(engine, path, 2)
+    if damage == "index":
+        remove_index_entries(path, "order")
+    else:
+        with path.open("r+b") as file:
+            file.seek(36)
+            file.write((7).to_bytes(4))  # as if 7 pages were free
+    await engine.wait([job.id for job in await engine.submit([replace(request(path), operations=(Operation.CHECK,))])])
+    (*_, warning) = (await engine.plan(request(path, keep=1))).warnings
+    assert "the last check found" in warning
+    assert "the damage" in warning
+    plan = await planned(engine, path, keep=1)
+    assert plan.warnings == ("no old backup is removed: the last check found the database damaged",)
+    child = await back_up(engine, path, keep=1)
+    assert {*plan.warnings, warning} <= set(child.warnings)
+    assert backups_in(path.parent) == {backup_of(child), *old}
 
 
 async def test_a_backup_that_fails_removes_nothing(engine: Engine, path: Path) -> None:

@@ -261,7 +261,8 @@ def test_optimize_beside_analyze_is_said_to_repeat_work() -> None:
         ),
         ((Operation.OPTIMIZE,), ("a",), "a damaged: optimize reads wrong entries; run REINDEX first"),
         ((Operation.REINDEX, Operation.VACUUM, Operation.ANALYZE), ("a",), None),
-        ((Operation.CHECK, Operation.BACKUP), ("a",), None),
+        ((Operation.BACKUP,), ("a",), "a damaged: the backup copies the damage; run REINDEX first"),
+        ((Operation.CHECK, Operation.CHECKPOINT), ("a",), None),
     ],
 )
 def test_of_indexes_known_to_be_damaged_it_is_said_what_an_operation_makes_of_them(
