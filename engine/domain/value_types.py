@@ -6,6 +6,7 @@ None is a value of no type, unless a type says so. Numbers are in `number_types`
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -211,7 +212,8 @@ class FilePath(ValueType):
     def parse(self, typed: str) -> str:
         if "://" in typed:
             raise UsageError(repr(typed), "is a URL, and not the path of a file", "give a path")
-        return str(Path(Text().parse(typed)).expanduser().absolute())
+        path = Path(Text().parse(typed)).expanduser().absolute()
+        return os.path.join(path, "") if typed.endswith("/") else str(path)  # noqa: PTH118 - a directory stays one
 
     def value_of(self, text: str) -> str:
         if not PurePath(text).is_absolute() or "\0" in text:

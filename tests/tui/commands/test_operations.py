@@ -104,6 +104,18 @@ def test_a_backup_goes_where_it_is_told_to_as_seen_from_here(
     assert str(copy) in again.out
 
 
+def test_a_backup_into_a_directory_that_is_missing_makes_no_file_of_its_name(
+    dbtend: CommandLine, sales: Path, tmp_path: Path
+) -> None:
+    result = dbtend("run", sales, "--op", "backup", "--backup-to", f"{tmp_path}/copies/")
+    assert result.code == 4
+    assert f"there is no directory {tmp_path}/copies: make it" in result.out
+    (tmp_path / "copies").mkdir()
+    assert dbtend("run", sales, "--op", "backup", "--backup-to", f"{tmp_path}/copies/").code == 0
+    (copy,) = (tmp_path / "copies").iterdir()
+    assert integrity(copy) == []
+
+
 def test_pages_are_given_back_and_counted(dbtend: CommandLine, tmp_path: Path) -> None:
     path = make_database(tmp_path / "inc.db", auto_vacuum="incremental")
     result = dbtend("run", path, "--op", "incremental-vacuum")
