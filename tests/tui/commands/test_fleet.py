@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -156,6 +157,18 @@ def test_a_pattern_that_cannot_be_listed_is_one_of_several(dbtend: CommandLine, 
     assert result.out.startswith("2 targets: 1 ok, 1 unreachable\n")
     assert "matches no file" in result.out
     assert dbtend("fleet", tenants / "nothing-*.db").code == 2
+
+
+def test_a_file_whose_name_leaves_no_room_for_a_journal_keeps_no_other_from_being_shown(
+    dbtend: CommandLine, tenants: Path
+) -> None:
+    shutil.copy(tenants / "t1.db", tenants / f"{'x' * 250}.db")
+    result = dbtend("fleet", tenants, "--json")
+    levels = {Path(target["name"]).stem: target["level"] for target in json.loads(result.out)["targets"]}
+    assert result.code == 0
+    assert levels.pop("t2") == "critical"
+    assert set(levels.values()) == {"ok"}
+    assert len(levels) == 10
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
