@@ -132,8 +132,9 @@ class DatabaseMaintenanceWorker:
                         exchange=exchange,
                     )  # fmt: skip
                 await ownership.require()
-                for line in await session.cleanup_orphans(claim.earlier) if claim.deaths else ():
-                    reporter.log(LogLevel.WARNING, line)
+                if claim.deaths:
+                    for line in await _unless_cancelled(cancel, session.cleanup_orphans(claim.earlier)):
+                        reporter.log(LogLevel.WARNING, line)
                 try:
                     preparing = self._prepare(session, target, claim, operation, options, reporter)
                     prepared = await _unless_cancelled(cancel, preparing)

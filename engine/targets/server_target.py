@@ -41,6 +41,7 @@ class ServerSession(ABC, Generic[C, S]):
         self._reader = reader
         self._name = name
         self._lock_timeout = lock_timeout
+        self._waiting = waiting
         self._first_server = reader.server
         self._lock = self.lock_class(reader, lock_timeout, waiting)
         self._holds_lock = False

@@ -152,7 +152,7 @@ class MySqlSession(ServerSession[Connection, Server]):
         )
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
-        return tuple(await orphan_cleanup.end_orphans(self._reader, self._name))
+        return tuple(await orphan_cleanup.end_orphans(self._reader, self._name, self._waiting))
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
         unfinished = "was completed or ended on the server"

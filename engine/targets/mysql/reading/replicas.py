@@ -8,13 +8,15 @@ from typing import Final
 
 import pymysql
 
-from engine.domain.errors import TargetError, TargetRefusedError
+from engine.domain.errors import ServerTimeoutError, TargetError, TargetRefusedError
 from engine.domain.humanize import span
+from engine.targets.mysql.connection.bounded import AnswerError
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import NO_RIGHT, number_of, reading_error, server_message
 from engine.targets.mysql.connection.names import account
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.reading.reader import Reader
+from engine.targets.outage import TEMPORARY_ERRORS
 
 Connects = Callable[[str, int], Awaitable[tuple[Connection, Server]]]
 """To a host and port."""
@@ -39,9 +41,15 @@ class Replicas:
             await connection.close()
 
     async def late(self, limit: float) -> str:
-        """The first replica that is more seconds behind, as text; "" for none. Raises TargetError."""
+        """The first replica that is more seconds behind, as text; "" for none. Raises TargetError.
+
+        One that does not answer counts as such: it restarts, or the server soon forgets it.
+        """
         for host, port in await self._places():
-            delay = await self._delay(host, port)
+            try:
+                delay = await self._delay(host, port)
+            except TEMPORARY_ERRORS as error:
+                return f"replica {host}:{port} cannot be asked how far it is behind: {error.why}"
             if delay is None:
                 return f"replica {host}:{port} does not replicate"
             if delay > limit:
@@ -85,6 +93,8 @@ class Replicas:
             connection, server = self._open[place]
         try:
             rows = await connection.named("SHOW SLAVE STATUS" if _is_old(server) else "SHOW REPLICA STATUS")
+        except AnswerError as error:
+            raise ServerTimeoutError(f"replica {host}:{port}", server_message(error)) from None
         except pymysql.MySQLError as error:
             what = f"replica {host}:{port}"
             if number_of(error) in NO_RIGHT:

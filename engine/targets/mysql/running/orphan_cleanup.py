@@ -1,11 +1,10 @@
-"""After a worker process died: ends what still runs for it on the server, or waits for what must not be stopped; then
+"""After a worker process died: ends what still runs for it on the server, or waits for what is not to be stopped; then
 checks and repairs tables whose REPAIR was interrupted, and sees to undo tablespaces.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -16,18 +15,20 @@ from engine.domain.errors import ServerUnavailableError, TargetBusyError
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts, Step
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import server_message
+from engine.targets.mysql.connection.errors import NO_RIGHT, number_of, server_message
 from engine.targets.mysql.connection.names import qualified, shown
 from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.running import undo
 from engine.targets.mysql.running.result import verdict
+from engine.targets.protocol import Waiting
 
 ENDS_WITHIN: Final = 60.0
 """Seconds within which a killed command must be gone: it removes its new file first."""
-REPAIRS_WITHIN: Final = 3600.0
-"""Seconds that a REPAIR of a dead process is waited for: stopped, it would leave its table crashed."""
+WAITED_FOR: Final = 3600.0
+"""Seconds that others are waited for. A REPAIR must not be stopped: it would leave its table crashed. A rebuild on all
+nodes of a Galera cluster cannot be."""
 _OF_DEAD_PROCESSES: Final = """
 SELECT CAST(id AS SIGNED), LEFT(info, 200) FROM information_schema.processlist
 WHERE db = DATABASE() AND info LIKE %s AND info NOT LIKE %s AND id <> CONNECTION_ID()
@@ -44,14 +45,17 @@ def marked(name: str, command: str) -> str:
     return f"/* {name.replace('*', '')} */ {command}"
 
 
-async def end_orphans(reader: Reader, name: str) -> list[str]:
+async def end_orphans(reader: Reader, name: str, waiting: Waiting | None = None) -> list[str]:
     """End the commands of earlier, dead attempts. Returns a line for each.
 
-    `name`: that of this attempt; the part before its last space is the same for all. Raises TargetError if one does not
-    end.
+    Raises TargetError if one does not end.
+
+    Args:
+        name: that of this attempt; the part before its last space is the same for all.
+        waiting: called with the commands that are waited for.
     """
     patterns = [f"/* {_escaped(one)}%" for one in (f"{name.rpartition(' ')[0]} ", f"{name} ")]
-    found = await _end(reader, _OF_DEAD_PROCESSES, patterns)
+    found = await _end(reader, _OF_DEAD_PROCESSES, patterns, waiting)
     return [f"connection {number} of the dead process still ran {ended}" for number, ended in found.items()]
 
 
@@ -63,26 +67,35 @@ async def end_lost(reader: Reader, connection_id: int) -> None:
         await _end(reader, _ON_CONNECTION, [connection_id])
 
 
-async def _end(reader: Reader, query: str, args: Sequence[object]) -> dict[int, str]:
+async def _end(reader: Reader, query: str, args: Sequence[object], waiting: Waiting | None = None) -> dict[int, str]:
     """How the command of each connection ended, as text."""
-    began, done = time.monotonic(), dict[int, str]()
+    began, done, waited_for = time.monotonic(), dict[int, str](), dict[int, str]()
     while running := await reader.rows(query, args, row=(int, str)):
-        waits = False
         for number, info in running:
             command = info.partition("*/ ")[2]
-            is_repair = command.startswith("REPAIR ")
-            waits = waits or is_repair
             if number not in done:
-                done[number] = f"{'and was waited for' if is_repair else 'and was ended'}: {command}"
-                if not is_repair:
-                    with contextlib.suppress(pymysql.MySQLError):  # it has just ended
-                        await reader.rows_or_error(f"KILL {number}", row=())
-        if time.monotonic() - began > (REPAIRS_WITHIN if waits else ENDS_WITHIN):
+                is_stopped = not command.startswith("REPAIR ") and await _is_killed(reader, number)
+                done[number] = f"{'and was ended' if is_stopped else 'and was waited for'}: {command}"
+                if not is_stopped:
+                    waited_for[number] = command
+        commands = [waited_for[number] for number, _ in running if number in waited_for]
+        if commands and waiting is not None:
+            waiting(f"a command of an earlier attempt still runs on the server: {commands[0]}")
+        if time.monotonic() - began > (WAITED_FOR if commands else ENDS_WITHIN):
             numbers = ", ".join(str(number) for number, _ in running)
             why = f"a command of an earlier attempt still runs on the server and does not end: connection {numbers}"
             raise TargetBusyError(reader.what, why, "check SHOW PROCESSLIST, then try again")
         await asyncio.sleep(0.1)
     return done
+
+
+async def _is_killed(reader: Reader, number: int) -> bool:
+    """Whether a connection is ended, or has just ended by itself; False where the server refuses that."""
+    try:
+        await reader.rows_or_error(f"KILL {number}", row=())
+    except pymysql.MySQLError as error:
+        return number_of(error) not in NO_RIGHT
+    return True
 
 
 def _escaped(text: str) -> str:

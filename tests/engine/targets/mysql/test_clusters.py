@@ -12,8 +12,10 @@ from engine import Operation, Options, ServerOptions, Status
 from engine.domain.errors import ServerStartingError, TargetRefusedError
 from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.running.orphan_cleanup import end_orphans
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult
 from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.mysql.test_advice import advice_on, sparse
 from tests.engine.targets.server_session import connected, plan, run
 from tests.mysql_clusters import status, two_servers, wait_for_status
@@ -69,6 +71,7 @@ async def test_a_galera_cluster() -> None:
         await check_advice(database)
         await check_statistics_stay_on_the_node(database)
         await check_cancel(database)
+        await check_a_dead_attempt(database)
         await check_transactions_of_others(database)
         await check_a_node_that_lost_the_majority(database, second)
 
@@ -111,6 +114,19 @@ async def check_cancel(database: MySqlDatabase) -> None:
     assert (result.status, result.left) == (Status.CANCELLED, NOTHING_CHANGED)
     assert not list((database.server.data / database.name).glob("#sql*"))
     await asyncio.to_thread(wait_for_status, database.server, "wsrep_local_state_comment", "Synced")
+
+
+async def check_a_dead_attempt(database: MySqlDatabase) -> None:
+    """Its rebuild on all nodes cannot be stopped, and is waited for."""
+    rebuild, said = "ALTER TABLE item FORCE, ALGORITHM=INPLACE, LOCK=NONE", list[str]()
+    with database.session() as dead, dead.cursor() as cursor:
+        running = asyncio.create_task(asyncio.to_thread(cursor.execute, f"/* dbtend store 1.1/1 */ {rebuild}"))
+        await until(database, runs("ALTER", "altering table"))
+        async with looking(database.url) as reader:
+            (ended,) = await end_orphans(reader, "dbtend store 1.1/2", lambda why, *_: said.append(why))
+        await running
+    assert ended.endswith(f"was waited for: {rebuild}")
+    assert rebuild in said[0]
 
 
 async def check_transactions_of_others(database: MySqlDatabase) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,6 +139,10 @@ async def test_replicas_are_asked_for_their_delay_and_not_given_what_is_no_work_
             running = asyncio.create_task(session.execute(step, StepContext(report=told, cancel=cancel)))
             await told.something.wait()
             assert "does not replicate" in told.phases[0]
+            replica.stop(signal.SIGKILL)
+            while "cannot be asked" not in told.phases[-1]:
+                assert not running.done(), running
+                await asyncio.sleep(0.05)
             cancel.set()
             assert (await running).status is Status.CANCELLED
 
