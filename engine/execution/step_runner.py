@@ -12,6 +12,7 @@ from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
+from engine.system.background import in_background
 from engine.targets.step_execution import FilesLookup, StepContext, StepResult, unknown_files
 from engine.targets.waits import OthersLookup, no_others
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 STOPS_WITHIN = 0.3
 """Seconds in which an interruptible step stops."""
+WATCHED_AFTER = 0.05
+"""Seconds after which it is noticed that a step does not stop: most steps are over before."""
 
 
 async def run_step(
@@ -95,8 +98,5 @@ async def reporting_uninterruptible(reporter: Reporter, cancel: asyncio.Event) -
         await asyncio.sleep(STOPS_WITHIN)
         reporter.mark_uninterruptible()
 
-    watching = asyncio.create_task(watch())
-    try:
+    async with in_background(watch(), "the watch for a cancel", after=WATCHED_AFTER):
         yield
-    finally:
-        watching.cancel()

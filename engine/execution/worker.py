@@ -26,11 +26,12 @@ from engine.execution.ownership import Ownership, RequireOwned, never_lost
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import find_exchange, recover, recovery_outcome
 from engine.execution.reporter import Reporter
+from engine.system.background import in_background
 from engine.targets.check_results import CHECK_AGAIN, check_facts
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
 from engine.targets.step_execution import FilesLookup, unknown_files
-from engine.targets.waits import OthersLookup, first_of, no_others
+from engine.targets.waits import MOMENT, OthersLookup, no_others
 
 T = TypeVar("T")
 EstimateLookup = Callable[[str, OperationPlan, Options, Facts, Sequence[ParentJob] | None], Awaitable[OperationPlan]]
@@ -152,7 +153,7 @@ class DatabaseMaintenanceWorker:
                     return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
                 doubts = await planned.damage_warnings(past) if past is not None and plan.steps else ()
                 plan = await self._with_estimates(claim.target, plan, options, before, prepared.jobs)
-                plan = replace(plan, warnings=(*plan.warnings, *doubts))
+                plan = replace(plan, warnings=(*plan.warnings, *doubts)) if doubts else plan
                 reporter.begin(plan.steps, at_once=plan.parallel)
                 for remark in await session.remarks([plan]):
                     reporter.log(LogLevel.INFO, remark)
@@ -230,8 +231,8 @@ class DatabaseMaintenanceWorker:
         needs_history = operation in _NEEDS_HISTORY or options.keep is not None
         past = await self._past(claim.target, options)
         goes_by = past if needs_history else _known_damage(past)
-        if goes_by is not None and await target.goes_in_turns(operation, options):
-            goes_by = replace(goes_by, turns=NO_TURNS if _is_first(claim, past) else await self._turns(claim.target))
+        if goes_by is not None and not _is_first(claim, past) and await target.goes_in_turns(operation, options):
+            goes_by = replace(goes_by, turns=await self._turns(claim.target))
         planned = await session.plan(operation, options, goes_by)
         jobs = past.jobs if past is not None else None
         return _Prepared(planned, options, past, jobs, await planned.facts())
@@ -308,13 +309,19 @@ class _CancelledBeforeStartError(Exception):
 
 async def _unless_cancelled(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
     """The result of `look`, which may wait for a lock. Raises _CancelledBeforeStartError if `cancel` is set first."""
-    looking = asyncio.create_task(look)
-    try:
-        await first_of(cancel, task=looking)
-        if looking.done():
-            return looking.result()
+    if cancel.is_set():
+        look.close()
         raise _CancelledBeforeStartError
-    finally:
-        if not looking.done():
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+    limit = asyncio.timeout(None)
+
+    async def stop() -> None:
+        await cancel.wait()
+        limit.reschedule(0.0)
+
+    try:
+        async with limit, in_background(stop(), "the watch for a cancel", after=MOMENT):
+            return await look
+    except Exception:
+        if limit.expired():
+            raise _CancelledBeforeStartError from None
+        raise

@@ -150,12 +150,12 @@ def _known_seconds(operation: Operation, options: Options, jobs: Iterable[Parent
 
 def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> Iterator[ChildJob]:
     """The comparable completed runs, newest first."""
-    wanted = extent(operation, options)
+    wanted = None
     for job in jobs:
-        if extent(operation, job.request.options) == wanted:
-            for child in reversed(job.children):
-                if child.operation is operation and child.is_complete:
-                    yield child
+        runs = [child for child in reversed(job.children) if child.operation is operation and child.is_complete]
+        wanted = wanted or (extent(operation, options) if runs else None)
+        if runs and extent(operation, job.request.options) == wanted:
+            yield from runs
 
 
 def _scale_to_size(child: ChildJob, before: Facts) -> float | None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-_MOMENT: Final = 0.005
+MOMENT: Final = 0.005
 """Seconds in which most tasks are done: for these no event is waited for."""
 
 
@@ -28,7 +28,7 @@ async def first_of(
 ) -> None:
     """Wait until one of the events is set, the task is done, or `timeout` seconds have passed."""
     if task is not None and timeout is None and not any(event.is_set() for event in events):
-        await asyncio.wait({task}, timeout=_MOMENT)
+        await asyncio.wait({task}, timeout=MOMENT)
         if task.done():
             return
     waits = [asyncio.create_task(event.wait()) for event in events]

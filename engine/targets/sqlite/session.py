@@ -48,7 +48,9 @@ class SqliteSession(SqliteInspection):
         super().__init__(database)
         self._state_read = None if database.connection.takes_locks else last_change(self._path)
         self._operations = contextlib.AsyncExitStack()
-        self._lock = TargetLock(database.file)
+        self._lock = TargetLock(database.file, database.connection)
+        self._others: str | None = None
+        """Who else used the database when an operation was planned; None: not looked."""
 
     async def close(self) -> None:
         """Close the further connections of its operations, and let the lock go."""
@@ -74,13 +76,13 @@ class SqliteSession(SqliteInspection):
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> SqliteOperation:
         effects = Effects(Reader(self._database), operation)
 
-        def look(connection: sqlite3.Connection, summary: Summary) -> tuple[Facts, bool]:
+        def look(connection: sqlite3.Connection, summary: Summary) -> tuple[Facts, str, bool]:
             blocks = operation is Operation.CHECK and not summary.is_wal
             shared = blocks and contention(self._path) is Contention.OTHERS
-            return effects.measure(connection, summary), shared
+            return effects.measure(connection, summary), in_use(self._path), shared
 
         commands, with_tables = planner.needs(operation, options)
-        reader, summary, (measured, shared) = await self._reader.for_plan(
+        reader, summary, (measured, self._others, shared) = await self._reader.for_plan(
             look, commands=commands, with_tables=with_tables
         )
         effects.begin(summary, measured)
@@ -99,7 +101,7 @@ class SqliteSession(SqliteInspection):
         return operation
 
     async def remarks(self, plans: Sequence[OperationPlan], past: TargetHistory | None = None) -> tuple[str, ...]:
-        others = await self._reader.read(lambda _: in_use(self._path))
+        others = await self._reader.read(lambda _: in_use(self._path)) if self._others is None else self._others
         return (
             *self._as_opened,
             *await remarks_on(self._reader, [one.operation for one in plans], past),

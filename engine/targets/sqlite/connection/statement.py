@@ -131,10 +131,10 @@ async def read(connection: aiosqlite.Connection, sql: str, wait: LockWait) -> li
 
 async def read_by(connection: aiosqlite.Connection, look: Callable[[sqlite3.Connection], T], wait: LockWait) -> T:
     """Run `look` like `read`: it runs short statements in the thread of the connection. Returns what it returns."""
-    return await retry_while_locked(lambda: _at_once(connection, look), wait)
+    return await retry_while_locked(lambda: at_once(connection, look), wait)
 
 
-async def _at_once(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+async def at_once(connection: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
     """What `work` returns, which is over in a moment: when the task is cancelled, it is waited for."""
     try:
         return await _in_its_thread(connection, work)
@@ -152,13 +152,13 @@ async def _in_its_thread(connection: aiosqlite.Connection, work: Callable[[sqlit
 
 async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
     """All rows of a statement that is over in a moment: when the task is cancelled, it is waited for."""
-    return await _at_once(connection, lambda db: db.execute(sql).fetchall())
+    return await at_once(connection, lambda db: db.execute(sql).fetchall())
 
 
 async def compiled(connection: aiosqlite.Connection, sql: str) -> None:
     """Let SQLite compile `sql`, and not run it. Raises sqlite3.Error."""
     # Its rows are not fetched: there may be a million.
-    await _at_once(connection, lambda db: db.execute(f"EXPLAIN {sql}").close())
+    await at_once(connection, lambda db: db.execute(f"EXPLAIN {sql}").close())
 
 
 def error_of(connection: sqlite3.Connection, sql: str) -> sqlite3.Error | None:
@@ -178,7 +178,7 @@ def error_of(connection: sqlite3.Connection, sql: str) -> sqlite3.Error | None:
 
 async def run_all(connection: aiosqlite.Connection, commands: Sequence[str]) -> None:
     """Run short commands, one after the other. Raises sqlite3.Error."""
-    await _at_once(connection, lambda db: [db.execute(command).fetchall() for command in commands])
+    await at_once(connection, lambda db: [db.execute(command).fetchall() for command in commands])
 
 
 async def rows_of(connection: aiosqlite.Connection, sql: str) -> list[Any]:

@@ -18,7 +18,8 @@ from engine.domain.errors import TargetBusyError
 from engine.system.lock_holders import format_holder_names, whole_file_holders
 from engine.system.mounts import is_local
 from engine.system.sqlite_threads import opening
-from engine.system.uncancelled import wait_uncancelled
+from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.page_cache import descriptors_of
@@ -32,8 +33,9 @@ _MOST_KEPT: Final = 20
 class TargetLock:
     """The lock of one session, whose connection has the database open."""
 
-    def __init__(self, file: OpenedFile) -> None:
+    def __init__(self, file: OpenedFile, connection: MeteredConnection) -> None:
         self._file = file
+        self._connection = connection
         self._descriptor: int | None = None
         self._connections: list[sqlite3.Connection] = []
         """Of the lock alone, where the descriptor of the session's connection is not known."""
@@ -45,7 +47,7 @@ class TargetLock:
         """
         if self._descriptor is not None:
             return ()
-        await wait_uncancelled(asyncio.ensure_future(asyncio.to_thread(self._find_descriptor)))
+        await statement.at_once(self._connection.aio, lambda _: self._find_descriptor())
         give_up, pause = time.monotonic() + timeout, _FIRST_PAUSE
         try:
             while not self._try():
