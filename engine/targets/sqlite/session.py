@@ -79,7 +79,7 @@ class SqliteSession(SqliteInspection):
         def look(connection: sqlite3.Connection, summary: Summary) -> tuple[Facts, str, bool]:
             blocks = operation is Operation.CHECK and not summary.is_wal
             shared = blocks and contention(self._path) is Contention.OTHERS
-            return effects.measure(connection, summary), in_use(self._path), shared
+            return effects.measure(connection, summary), in_use(self._path, self._lock.descriptor), shared
 
         commands, with_tables = planner.needs(operation, options)
         reader, summary, (measured, self._others, shared) = await self._reader.for_plan(

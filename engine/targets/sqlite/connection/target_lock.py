@@ -36,7 +36,8 @@ class TargetLock:
     def __init__(self, file: OpenedFile, connection: MeteredConnection) -> None:
         self._file = file
         self._connection = connection
-        self._descriptor: int | None = None
+        self.descriptor: int | None = None
+        """Under which SQLite has the file open, while the lock is held."""
         self._connections: list[sqlite3.Connection] = []
         """Of the lock alone, where the descriptor of the session's connection is not known."""
 
@@ -45,7 +46,7 @@ class TargetLock:
 
         `waiting`: called with its holder, as text. Raises TargetBusyError.
         """
-        if self._descriptor is not None:
+        if self.descriptor is not None:
             return ()
         await statement.at_once(self._connection.aio, lambda _: self._find_descriptor())
         give_up, pause = time.monotonic() + timeout, _FIRST_PAUSE
@@ -60,7 +61,7 @@ class TargetLock:
         except BaseException:
             self.release()
             raise
-        return () if self._descriptor is not None else (NO_LOCK,)
+        return () if self.descriptor is not None else (NO_LOCK,)
 
     async def move_to(self, copy: OpenedFile) -> None:
         """Hold the lock at a copy that no other process knows: it will be the database. Holds none where none was held.
@@ -68,21 +69,19 @@ class TargetLock:
         The file itself stays locked for as long as its descriptor is open. Raises TargetBusyError where the copy cannot
         be locked.
         """
-        if self._descriptor is None:
+        if self.descriptor is None:
             return
         descriptor = await asyncio.to_thread(self._open, copy)
         if descriptor is None:
             raise TargetBusyError(self._file.path, "the lock of this job cannot be moved to the copy")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._descriptor = descriptor
+        self.descriptor = descriptor
 
     def release(self) -> None:
         """Give the lock up. Call this before the connection of the session is closed."""
-        if self._descriptor is not None:
-            fcntl.flock(
-                self._descriptor, fcntl.LOCK_UN
-            )  # SQLite may keep the descriptor of a connection that is closed
-            self._descriptor = None
+        if self.descriptor is not None:
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)  # SQLite may keep the descriptor of a connection that is closed
+            self.descriptor = None
         while self._connections:
             self._connections.pop().close()
 
@@ -92,9 +91,9 @@ class TargetLock:
             return
         known = descriptors_of(self._file.numbers)
         if len(known) == 1:
-            (self._descriptor,) = known
+            (self.descriptor,) = known
         elif known:
-            self._descriptor = self._open(self._file)
+            self.descriptor = self._open(self._file)
 
     def _open(self, file: OpenedFile) -> int | None:
         """The descriptor of one more connection to the file; None: it is not known.
@@ -119,14 +118,14 @@ class TargetLock:
 
     def _try(self) -> bool:
         """Whether the lock is taken, or there is none."""
-        if self._descriptor is None:
+        if self.descriptor is None:
             return True
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:
-            self._descriptor = None
+            self.descriptor = None
         return True
 
     def _holder(self) -> str:

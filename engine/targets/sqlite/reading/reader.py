@@ -6,8 +6,8 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -59,6 +59,17 @@ class _ForPlan:
     tables: _Tables | None
     errors: Mapping[str, sqlite3.Error | None]
     """The error of each compiled command; None: it has none."""
+
+
+@contextmanager
+def _one_transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Statements inside read the same state. To take the lock for each of them takes as long as most of them."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:  # some errors have rolled back already
+            connection.execute("ROLLBACK")
 
 
 def _no_texts(connection: sqlite3.Connection) -> frozenset[str]:
@@ -113,12 +124,15 @@ class Reader:
         """
         known = self._tables
 
-        def more(connection: sqlite3.Connection, summary: Summary) -> tuple[_ForPlan, T]:
-            tables = self._read_tables(connection, known) if with_tables(summary) else None
-            errors = {command: statement.error_of(connection, command) for command in commands}
-            return _ForPlan(_no_texts(connection), tables, errors), look(connection, summary)
+        def look_at_all(connection: sqlite3.Connection) -> tuple[Summary, _ForPlan, T]:
+            with _one_transaction(connection):
+                summary = self._summary(connection)
+                tables = self._read_tables(connection, known) if with_tables(summary) else None
+                errors = {command: statement.error_of(connection, command) for command in commands}
+                has_read = _ForPlan(_no_texts(connection), tables, errors)
+            return summary, has_read, look(connection, summary)
 
-        summary, (has_read, result) = await self.summary_and(more)
+        summary, has_read, result = await self.read(look_at_all)
         self._tables = has_read.tables or self._tables
         return PlanReader(self, self._database, has_read), summary, result
 

@@ -47,9 +47,12 @@ def contention(path: str) -> Contention:
     return Contention.OTHERS if others.pids else Contention.ALONE
 
 
-def in_use(path: str) -> str:
-    """The other processes that hold locks on the database, which this process has open, as text; "" if none."""
-    open_here = descriptors(path)
+def in_use(path: str, known: int | None = None) -> str:
+    """The other processes that hold locks on the database, which this process has open, as text; "" if none.
+
+    `known`: a descriptor under which it has it open.
+    """
+    open_here = descriptors(path) if known is None else (known,)
     if _is_alone(path, open_here) or not _others_hold_locks(path, open_here, frozenset()):
         return ""
     return format_holders(holders(path) or ())
