@@ -193,7 +193,8 @@ async def _show_until_over(
             jobs |= {job.id: job for job in await engine.jobs(moved)}
             if not any(job.status is Status.RUNNING for job in jobs.values()):
                 # Jobs that began since then are not among those that were read.
-                jobs |= {job.id: job for job in await engine.jobs(open_ids)}
+                begun = {job.parent for process in await engine.workers() for job in process.running}
+                jobs |= {job.id: job for job in await engine.jobs([one for one in open_ids if one in begun])}
 
     await first_of(wake_on_changes(), patiently(show))
 
