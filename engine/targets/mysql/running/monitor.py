@@ -260,9 +260,14 @@ def is_behind(waiter: Waiter, table: Table, waited: float | None, *, is_sure: bo
             counts that came after the command: it may read the table through a view.
     """
     query = waiter.query.lower()
-    if table.name.lower() in query and (waiter.is_here or table.database.lower() in query):
+    if _names(query, table.name) and (waiter.is_here or _names(query, table.database)):
         return True
     if waited is None:
         return False
     is_after = not is_sure and waiter.seconds <= waited and not query.startswith("/* dbtend ")
     return bool(waiter.is_here) or is_after
+
+
+def _names(query: str, name: str) -> bool:
+    """Whether a query has this name in it, and not only as a part of another one."""
+    return re.search(rf"(?<![\w$]){re.escape(name.lower())}(?![\w$])", query) is not None

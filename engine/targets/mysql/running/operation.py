@@ -14,7 +14,7 @@ import pymysql
 
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
-from engine.domain.requests import Operation, Options
+from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import COURSE, Facts
 from engine.system.local_servers import milliseconds_of_thread, process_of_server
@@ -158,6 +158,8 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         if result.requeue:
             self._totals.add(result)
             return
+        if result.status is Status.FAILED and self._options.on_step_failure is OnFailure.STOP:
+            self._sizes.last_has_run.set()
         self._totals.add(result)
         if self._checks is not None:
             self._checks.add(step, result)
@@ -243,6 +245,8 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         return answer
 
     async def _result(self, step: MySqlStep, run: Run, context: StepContext) -> StepResult:
+        if context.cancel.is_set() or context.window.closed.is_set():  # no other step begins
+            self._sizes.last_has_run.set()
         effect = with_sizes({}, run.size_before, await self._size(step)) if run.answer.error is None else {}
         if effect and step.method is Method.REBUILD and step.table is not None:
             with contextlib.suppress(TargetError):

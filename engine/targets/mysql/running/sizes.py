@@ -32,7 +32,7 @@ class Sizes:
         self._begins_at = 0.0
         """When the pause after the last query ends."""
         self.last_has_run = asyncio.Event()
-        """Set when the last step has run: there is no pause any more."""
+        """Set when the last step has run, and none begins any more: there is no pause then."""
         self._next: asyncio.Task[_Sizes] | None = None
         """A query that has not begun."""
         self._tasks: set[asyncio.Task[_Sizes]] = set()

@@ -29,6 +29,8 @@ HERE, ELSEWHERE = True, False
         (Waiter(HERE, "CALL nightly()", 9), 5.0, True),
         (Waiter(HERE, "CALL nightly()", 9), None, False),
         (Waiter(HERE, "SELECT * FROM item", 9), None, True),
+        (Waiter(HERE, "SELECT * FROM `Item`", 9), None, True),
+        (Waiter(HERE, "SELECT * FROM items", 9), None, False),
         (Waiter(ELSEWHERE, "SELECT * FROM shop.Item", 9), None, True),
         (Waiter(ELSEWHERE, "ALTER TABLE workshop.parts FORCE", 9), None, False),  # names the database, shop, by chance
         (Waiter(ELSEWHERE, "SELECT * FROM seen", 2), 5.0, True),  # perhaps a view of the table

@@ -8,12 +8,13 @@ import pytest
 
 from engine import Operation
 from engine.domain.requests import Options
+from engine.domain.time_limits import Window
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import tables
 from engine.targets.mysql.running import sizes as sizes_of_steps
 from engine.targets.mysql.running.sizes import Sizes
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.server_session import connected
 from tests.mysql_databases import MySqlDatabase
@@ -51,3 +52,20 @@ async def test_the_last_step_does_not_wait_for_the_pause_after_a_query(
         waits = asyncio.create_task(session.execute(second, StepContext()))
         results += [await session.execute(third, StepContext()), await waits]
     assert all("size" in (result.effect or {}) for result in results)
+
+
+async def test_no_pause_is_waited_for_where_no_other_step_begins(
+    database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes_of_steps, "_REST", 1e9)
+    for name in ("first", "second", "third"):
+        filled(database, name)
+    async with connected(database.url, lock_timeout=30) as session, asyncio.timeout(60):
+        first, second, _ = (await session.plan(Operation.REBUILD, Options())).steps
+        await session.execute(first, StepContext())
+        window = Window()
+        with database.session(f"SELECT * FROM {second.object} LIMIT 1"):
+            running = asyncio.create_task(session.execute(second, StepContext(window=window)))
+            await until(database, runs("ALTER", "Waiting for table metadata lock"))
+            window.closed.set()
+        assert "size" in ((await running).effect or {})
