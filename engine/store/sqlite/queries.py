@@ -103,6 +103,7 @@ WHERE id = (
 SUBMITTED = """SELECT 1 FROM parent_job
 WHERE id > (SELECT max(id) FROM parent_job) - 10000 AND submission = ? LIMIT 1"""
 
+NEWEST_OF_TARGET = "SELECT id FROM parent_job WHERE target = :target ORDER BY id DESC LIMIT :jobs"
 MEASURED = "SELECT state, found FROM measured WHERE target = :target"
 PAUSE = "SELECT at, by FROM pause"
 

@@ -21,7 +21,7 @@ from engine.domain.errors import ReadOnlyError, StoreBusyError, StoreError, Stor
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import OnDuplicate, Operation, Speed
+from engine.domain.requests import EngineName, OnDuplicate, Operation, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
@@ -720,25 +720,30 @@ class SqliteStore:
         filters = {one: HistoryFilter(target=target, operation=one, since=since) for one in operations}
 
         def look(read: Reading) -> TargetRecords:
-            newest = _newest_ids(read, HistoryFilter(target=target), limit=last)
+            newest = [id_ for (id_,) in read(queries.NEWEST_OF_TARGET, {"target": target, "jobs": last})]
             measured = _measured(read, target)
             if not newest:
                 return TargetRecords(jobs=[], measured=measured)
             if len(newest) < last:  # that is all of them
                 jobs = _jobs(read, newest)
                 of_each = {one: [job for job in jobs if where.matches(job)] for one, where in filters.items()}
+                had_backup = any(child.operation is Operation.BACKUP for job in jobs for child in job.children)
             else:
+                had_backup = True
                 ids = {one: _newest_ids(read, where, limit=limit) for one, where in filters.items()}
                 every = {*newest, *chain.from_iterable(ids.values())}
                 found = {job.id: job for job in _jobs(read, every)}  # most are several times among them
                 jobs = [found[id_] for id_ in newest if id_ in found]
                 of_each = {one: [found[id_] for id_ in of_it if id_ in found] for one, of_it in ids.items()}
+            backups = read(queries.BACKUPS, {"target": target}) if had_backup else ()
+            on_server = any(job.engine is not EngineName.SQLITE for job in jobs)
+            done = read(queries.LAST_DONE, {"target": target, "jobs": limit}) if on_server else ()
             return TargetRecords(
                 jobs=jobs,
                 newest=of_each,
                 measured=measured,
-                backups=[decode_backup(row) for row in read(queries.BACKUPS, {"target": target})],
-                last_done=decode_last_done(read(queries.LAST_DONE, {"target": target, "jobs": limit})),
+                backups=[decode_backup(row) for row in backups],
+                last_done=decode_last_done(done),
             )
 
         return await self._look(look)

@@ -57,9 +57,10 @@ def is_through_an_index(line: str) -> bool:
         (queries.OPEN_JOBS, {}),
         (queries.CHANGES, {"after": 3, "limit": 9}),
         (queries.CANCEL_REQUESTS, {"owner": "me"}),
+        (queries.NEWEST_OF_TARGET, {"target": "sqlite:///db1.db", "jobs": 10}),
         queries.jobs([1, 2, 3]),
     ],
-    ids=["one job", "open jobs", "changes", "cancel requests", "jobs"],
+    ids=["one job", "open jobs", "changes", "cancel requests", "newest of a target", "jobs"],
 )
 def test_what_the_console_asks_all_the_time_is_a_search(
     file: sqlite3.Connection, sql: str, values: dict[str, object]
