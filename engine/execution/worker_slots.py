@@ -26,6 +26,7 @@ class WorkerSlots:
         """Raises StoreError if no file can be created beside the store."""
         self.number = number
         self._directory = private_directory(store)
+        self._waiting = self._directory / "slot-waiting.lock"
 
     def take(self) -> int | None:
         """A descriptor that holds a slot until it is closed; None if all are taken. Raises StoreError."""
@@ -43,7 +44,3 @@ class WorkerSlots:
 
     def has_waiters(self) -> bool:
         return locks.is_held(self._waiting, shared=True)
-
-    @property
-    def _waiting(self) -> Path:
-        return self._directory / "slot-waiting.lock"

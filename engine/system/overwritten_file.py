@@ -28,12 +28,17 @@ def overwritten_hint(target: str) -> str:
 
 def leftover_journals(target: str, until: Micros | None = None) -> list[str]:
     """The names of its nonempty journals. `until`: only those not written since."""
-    path = target_path(target)
-    return [f"{path.name}{end}" for end in ("-journal", "-wal") if _holds(f"{path}{end}", until)]
+    path = _path(target)  # asked for each job: a Path would cost more than the disk
+    name = path.rpartition("/")[2]
+    return [f"{name}{end}" for end in ("-journal", "-wal") if _holds(f"{path}{end}", until)]
 
 
 def target_path(target: str) -> Path:
-    return Path(os.fsdecode(unquote_to_bytes(target.removeprefix("sqlite://"))))
+    return Path(_path(target))
+
+
+def _path(target: str) -> str:
+    return os.fsdecode(unquote_to_bytes(target.removeprefix("sqlite://")))
 
 
 def _holds(path: str, until: Micros | None) -> bool:

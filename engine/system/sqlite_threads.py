@@ -34,6 +34,8 @@ def as_it_is(_: sqlite3.Connection) -> None:
 class OpenedConnection(sqlite3.Connection):
     """A connection. `prepare`: called with it."""
 
+    _may_be_interrupted = False
+
     def __init__(self, file: str, prepare: Callable[[sqlite3.Connection], object], **how: Any) -> None:
         with opening(file):
             super().__init__(file, **how)
@@ -43,11 +45,16 @@ class OpenedConnection(sqlite3.Connection):
             self.close()
             raise
 
+    def interrupt(self) -> None:
+        self._may_be_interrupted = True
+        super().interrupt()
+
     def close(self) -> None:
         # An interrupt that came too late would make it skip its checkpoint and leave -wal and -shm behind;
         # any statement clears it.
-        with suppress(sqlite3.Error):
-            self.execute("SELECT 1").fetchall()
+        if self._may_be_interrupted:
+            with suppress(sqlite3.Error):
+                self.execute("SELECT 1").fetchall()
         super().close()
 
 

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -52,10 +52,11 @@ def opened(path: str) -> Iterator[Directory]:
 def is_ours(path: str) -> bool:
     """See `Directory`; False where there is none, or no way to it."""
     try:
-        with opened(path) as directory:
-            return directory.is_ours
+        directory = _walk(path)
     except OSError:
         return False
+    os.close(directory.descriptor)
+    return directory.is_ours
 
 
 def workshop(directory: str) -> str | None:
@@ -81,10 +82,10 @@ def _walk(path: str) -> Directory:
     here = os.open("/", _OPEN)
     try:
         ours, links = _is_ours(os.fstat(here)), 0
-        parts = [*reversed(Path.cwd().joinpath(path).parts)]
+        parts = _parts(path if path.startswith("/") else f"{Path.cwd()}/{path}")
         while parts:
             part = parts.pop()
-            if part.startswith("/"):
+            if part == "/":
                 following = os.open("/", _OPEN)
                 ours = True
             else:
@@ -100,7 +101,7 @@ def _walk(path: str) -> Directory:
                         raise PermissionError(errno.EPERM, why, path) from None
                     if links > _MOST_LINKS:
                         raise
-                    parts.extend(reversed(PurePosixPath(link).parts))
+                    parts.extend(_parts(link))
                     continue
             os.close(here)
             here = following
@@ -109,6 +110,12 @@ def _walk(path: str) -> Directory:
         os.close(here)
         raise
     return Directory(here, ours)
+
+
+def _parts(path: str) -> list[str]:
+    """The last one first. Asked for each job: a Path would cost more than the disk."""
+    parts = [part for part in reversed(path.split("/")) if part not in {"", "."}]
+    return [*parts, "/"] if path.startswith("/") else parts
 
 
 def _link(name: str, directory: int) -> str | None:
