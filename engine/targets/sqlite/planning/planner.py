@@ -398,7 +398,10 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
     today = datetime.now(UTC).date()
     destination = await asyncio.to_thread(copying.destination, reader.path, options.backup_to, today)
     numbered = destination != options.backup_to
+    renumbering = await reader.renumbering(into=True)
     problem = await cannot_be_copied(reader)
+    if problem is None and not options.force:
+        problem = preflight.rowids_in_use_of_copy(renumbering)
     if problem := problem or await asyncio.to_thread(copying.problem_with, destination, numbered=numbered):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
     place, written_twice = await asyncio.to_thread(copying.place_for, destination)
@@ -411,10 +414,11 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
         written_twice=written_twice,
         compared=options.verify,
     )
+    changed = preflight.rowids_changed(renumbering, rebuilds=False)
     if options.keep is None:
-        return _of(Operation.BACKUP, steps)
+        return replace(_of(Operation.BACKUP, steps), warnings=changed)
     removal, warnings = await _removal(reader, summary, destination, options.keep, past, numbered=numbered)
-    return replace(_of(Operation.BACKUP, [*steps, *removal]), warnings=warnings)
+    return replace(_of(Operation.BACKUP, [*steps, *removal]), warnings=(*changed, *warnings))
 
 
 async def _removal(

@@ -72,14 +72,24 @@ def rowids_in_use(found: Renumbering) -> str | None:
     )
 
 
+def rowids_in_use_of_copy(found: Renumbering) -> str | None:
+    """Why searches and views of a backup would be broken, and what to do."""
+    if not found.users:
+        return None
+    return (
+        f"{found.description}: in the copy {_names(found.users)} would point to wrong rows. "
+        "Run VACUUM with --force first, or use --force here"
+    )
+
+
 def _names(users: Sequence[RowidUser]) -> str:
     return listed(list(dict.fromkeys(user.name for user in users)))
 
 
-def rowids_changed(found: Renumbering) -> tuple[str, ...]:
-    """Warnings where VACUUM changes rowids."""
+def rowids_changed(found: Renumbering, *, rebuilds: bool = True) -> tuple[str, ...]:
+    """Warnings where VACUUM changes rowids. `rebuilds`: what can be rebuilt is rebuilt after it."""
     warnings: list[str] = []
-    stay_wrong = tuple(user for user in found.users if not user.rebuilt)
+    stay_wrong = tuple(user for user in found.users if not (rebuilds and user.rebuilt))
     if stay_wrong:
         description = replace(found, users=stay_wrong).description
         warnings.append(f"{description}: {_names(stay_wrong)} will point to wrong rows until you repair it")

@@ -72,17 +72,34 @@ BTREES: Final = "SELECT count(*) FROM main.sqlite_schema WHERE rootpage > 0"
 # VACUUM would silently drop these: of objects with pages of their own it copies only those whose SQL starts with CRE.
 LOST_BY_VACUUM: Final = "SELECT name FROM main.sqlite_schema WHERE rootpage > 0 AND sql NOT GLOB 'CRE*'"
 
-# VACUUM renumbers the rows of these, unless their rowids are 1, 2, 3, ...: each with its columns. A table with an index
-# keeps its numbers today, which SQLite does not promise.
-RENUMBERED_BY_VACUUM: Final = r"""
+# Before schema format 4 (2006; the default until 2012) an index ignored DESC. VACUUM makes it anew with another order,
+# and then copies the rows of its table one by one, with new rowids.
+_LOST_ORDER: Final = r"""
+t.name IN (
+    SELECT s.tbl_name FROM main.sqlite_schema AS s WHERE s.type IN ('table', 'index')
+        AND replace(replace(replace(lower(s.sql), char(10), ' '), char(9), ' '), ' )', ')') GLOB '*[^(, ] desc[,)]*')
+AND NOT EXISTS (
+    SELECT 1 FROM temp.pragma_index_list(t.name, 'main') AS i, temp.pragma_index_xinfo(i.name, 'main') AS c
+    WHERE c."desc")
+AND NOT EXISTS (
+    SELECT 1 FROM temp.pragma_index_list(t.name, 'main') AS i
+    WHERE i.origin = 'pk' AND i.name NOT IN (SELECT name FROM main.sqlite_schema WHERE type = 'index'))
+"""
+_RENUMBERED: Final = r"""
 SELECT t.name, x.name FROM main.sqlite_schema AS t, temp.pragma_table_xinfo(t.name, 'main') AS x
 WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
-    AND NOT EXISTS (SELECT 1 FROM temp.pragma_index_list(t.name, 'main'))
-    AND NOT EXISTS (
+    AND ({condition})
+    AND (EXISTS (SELECT 1 FROM temp.pragma_index_list(t.name, 'main') AS i WHERE i.origin = 'pk') OR NOT EXISTS (
         SELECT 1 FROM temp.pragma_table_info(t.name, 'main') AS c WHERE c.pk > 0
-        GROUP BY NULL HAVING count(*) = 1 AND upper(max(c.type)) = 'INTEGER')
+        GROUP BY NULL HAVING count(*) = 1 AND upper(max(c.type)) = 'INTEGER'))
 ORDER BY t.rowid
 """
+# VACUUM renumbers the rows of these, unless their rowids are 1, 2, 3, ...: each with its columns. Another table with an
+# index keeps its numbers today, which SQLite does not promise.
+RENUMBERED_BY_VACUUM: Final = _RENUMBERED.format(
+    condition=f"NOT EXISTS (SELECT 1 FROM temp.pragma_index_list(t.name, 'main')) OR {_LOST_ORDER}"
+)
+RENUMBERED_BY_VACUUM_INTO: Final = _RENUMBERED.format(condition=_LOST_ORDER)
 
 TABLE_NAMES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0"
 

@@ -334,9 +334,10 @@ class Reader:
         most = summary.size  # of a word there is a byte at least
         return await full_text.fts5_texts(lambda sql: statement.short(self.connection, sql), virtual_tables, most)
 
-    async def renumbering(self) -> Renumbering:
-        """The rowids that VACUUM would change, and the objects that use them."""
-        return await renumbering.find_renumbering(self.connection, self.rows)
+    async def renumbering(self, *, into: bool = False) -> Renumbering:
+        """The rowids that VACUUM would change, and the objects that use them. `into`: it writes another file."""
+        tables = catalog.RENUMBERED_BY_VACUUM_INTO if into else catalog.RENUMBERED_BY_VACUUM
+        return await renumbering.find_renumbering(self.connection, self.rows, tables)
 
     async def names_that_are_no_text(self) -> frozenset[str]:
         """Tables and indexes that no statement of Python can name, as text for screens."""

@@ -98,13 +98,15 @@ _ANY: Final = _Changes(-(2**63), 2**63 - 1)
 """All rowids: the time did not suffice to find out."""
 
 
-async def find_renumbering(connection: aiosqlite.Connection, read: Read) -> Renumbering:
+async def find_renumbering(
+    connection: aiosqlite.Connection, read: Read, query: str = catalog.RENUMBERED_BY_VACUUM
+) -> Renumbering:
     """What VACUUM would do to rowids, as the database is now.
 
-    `read`: gives the rows of a query that is over in a moment, and raises what it likes. What cannot be measured, or
-    not in time, counts as changed.
+    `query`: for the tables that it may renumber. `read`: gives the rows of a query that is over in a moment, and raises
+    what it likes. What cannot be measured, or not in time, counts as changed.
     """
-    candidates = await _candidates(read)
+    candidates = await _candidates(read, query)
     if not candidates:
         return Renumbering()
     texts = [schema_text(*row) for row in await read(catalog.VIEWS_AND_TRIGGERS)]
@@ -132,10 +134,10 @@ async def find_renumbering(connection: aiosqlite.Connection, read: Read) -> Renu
     )
 
 
-async def _candidates(read: Read) -> dict[str, frozenset[str]]:
-    """The tables without INTEGER PRIMARY KEY and without index, whose rowids can be read; each with its columns."""
+async def _candidates(read: Read, query: str) -> dict[str, frozenset[str]]:
+    """The tables of `query` whose rowids can be read; each with its columns."""
     columns: dict[str, set[str]] = {}
-    for table, column in await read(catalog.RENUMBERED_BY_VACUUM):
+    for table, column in await read(query):
         columns.setdefault(table, set()).add(folded(column))
     return {table: frozenset(names) for table, names in columns.items() if not set(ROWID_NAMES) <= names}
 

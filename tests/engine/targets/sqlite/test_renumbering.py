@@ -198,6 +198,57 @@ async def test_who_is_warned_is_who_is_renumbered(tmp_path: Path, declaration: s
             assert (db.execute("SELECT rowid FROM t").fetchall() != before) is warned
 
 
+def with_index_of_old_format(path: Path, index: str) -> None:
+    """Make an index as in a database of schema format 1, where DESC was ignored."""
+    with path.open("r+b") as file:
+        file.seek(44)
+        file.write((1).to_bytes(4))
+    execute(path, index)
+
+
+def rowids(path: Path) -> list[int]:
+    with closing(sqlite3.connect(path)) as db:
+        return [rowid for (rowid,) in db.execute("SELECT rowid FROM notes ORDER BY rowid")]
+
+
+@pytest.mark.parametrize(
+    ("index", "renumbered"),
+    [
+        ("CREATE INDEX i ON notes(body COLLATE NOCASE\tDESC\n)", True),
+        ("CREATE INDEX i ON notes(body, body DESC) WHERE body > ''", True),
+        ("CREATE INDEX i ON notes(body, desc)", False),
+        ("CREATE INDEX i ON notes(body) WHERE desc > 1", False),
+    ],
+)
+async def test_an_index_that_ignored_desc_lets_vacuum_renumber_its_table_also_in_a_copy(
+    tmp_path: Path, index: str, renumbered: bool
+) -> None:
+    path, copy = tmp_path / "old.db", tmp_path / "copy.db"
+    execute(path, "CREATE TABLE notes(body, desc); INSERT INTO notes VALUES ('a', 1), ('b', 2), ('c', 3)")
+    execute(path, "DELETE FROM notes WHERE body = 'a'")
+    with_index_of_old_format(path, index)
+    warnings = [(await plan(path, operation)).warnings for operation in (Operation.VACUUM, Operation.BACKUP)]
+    execute(path, f"VACUUM INTO '{copy}'")
+    assert (rowids(copy) != rowids(path)) is renumbered
+    assert [bool(warning) for warning in warnings] == [renumbered, renumbered]
+
+
+async def test_a_copy_in_which_a_full_text_index_would_be_wrong_is_refused(path: Path) -> None:
+    with_index_of_old_format(path, "CREATE INDEX i ON notes(body DESC)")
+    for operation in (Operation.VACUUM, Operation.BACKUP):
+        refused = (await plan(path, operation)).refused
+        assert refused is not None
+        assert refused.startswith("VACUUM renumbers the rowids of notes, which full-text index found uses")
+    (warning,) = (await plan(path, Operation.BACKUP, force=True)).warnings
+    assert "found will point to wrong rows" in warning
+    assert statuses(await run(path, Operation.VACUUM, force=True)) == {Status.COMPLETED}
+    assert search(path, "apples") == ["apples only"]
+    assert (await plan(path, Operation.BACKUP)).refused is None
+    assert statuses(await run(path, Operation.BACKUP)) == {Status.COMPLETED}
+    (copy,) = path.parent.glob("*.backup-*")
+    assert search(copy, "apples") == ["apples only"]
+
+
 def test_warnings_name_the_first_few_of_many() -> None:
     (warning,) = rowids_changed(Renumbering(tables=tuple(f"t{n}" for n in range(7))))
     assert ", t4 and 2 more, " in warning
