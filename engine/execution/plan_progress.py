@@ -35,7 +35,13 @@ class PlanProgress:
         self._whole = self._duration(self._weights)
 
     def snapshot(
-        self, over: Collection[int], running: Mapping[int, StepProgress], *, before: float = 0.0, worked: float = 0.0
+        self,
+        over: Collection[int],
+        running: Mapping[int, StepProgress],
+        *,
+        before: float = 0.0,
+        worked: float = 0.0,
+        ending: float = 0.0,
     ) -> Progress:
         """The progress now.
 
@@ -43,6 +49,7 @@ class PlanProgress:
             over: numbers of steps, from 1; those of `running`, too.
             before: seconds of work before the first step, for planning.
             worked: seconds of work since the first step.
+            ending: seconds that follow the last step.
         """
         is_known = bool(over) or any(progress.fraction is not None for progress in running.values())
         fraction = None
@@ -52,7 +59,7 @@ class PlanProgress:
                 if number in remaining:
                     remaining[number] *= 1.0 - (progress.fraction or 0.0)
             fraction = max(1.0 - self._duration(remaining) / self._whole, 0.0)
-            fraction = with_planning(fraction, before, worked, self._whole)
+            fraction = with_planning(fraction, before, worked, ending, self._whole)
         waiting = [number for number, progress in running.items() if progress.waits_for is not None]
         shown = min(waiting or running, default=max(over, default=1))  # show a blocked step first
         return Progress(
@@ -84,11 +91,7 @@ class PlanProgress:
         return max(*ends, longest)
 
 
-_ENDING: Final = 0.05
-"""Seconds after the last step, in which facts are read and stored; where planning took less, as long as that."""
-
-
-def with_planning(fraction: float, before: float, worked: float, expected: float) -> float:
+def with_planning(fraction: float, before: float, worked: float, ending: float, expected: float) -> float:
     """The share of all the time that is over, from the share of the steps.
 
     They take as long as they promise by now, and no less than expected: a first step that ends early tells little.
@@ -96,7 +99,7 @@ def with_planning(fraction: float, before: float, worked: float, expected: float
     if not REMAINING_FROM <= fraction < 1.0:
         return fraction
     steps = max(worked / fraction, expected)
-    return (before + fraction * steps) / (before + steps + min(before, _ENDING)) if steps else fraction
+    return (before + fraction * steps) / (before + steps + ending) if steps else fraction
 
 
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:

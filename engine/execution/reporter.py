@@ -62,6 +62,7 @@ class Reporter:
         """Microseconds of waits before the first step."""
         self._planned: Sequence[PlannedStep] = ()
         self._at_once = 1
+        self._ending = 0.0
         self._plan_progress: PlanProgress | None = None
         self._running: dict[int, StepProgress] = {}
         self._over: set[int] = set()
@@ -80,12 +81,13 @@ class Reporter:
             phase = f"{WAITING}: {why}" if waits_for is WaitsFor.LOCK else why
             self.report_progress(0, StepProgress(phase=phase, waits_for=waits_for))
 
-    def begin(self, steps: Sequence[PlannedStep], *, at_once: int = 1) -> None:
-        """Set the planned steps, numbered from 1; `at_once` run in parallel."""
+    def begin(self, steps: Sequence[PlannedStep], *, at_once: int = 1, ending: float = 0.0) -> None:
+        """Set the planned steps, numbered from 1; `at_once` run in parallel. `ending`: seconds that follow the last."""
         self._waits.stop(0)
         self._begun_at, self._waited_before = self._clock(), self._waits.total
         self._planned = steps
         self._at_once = at_once
+        self._ending = ending
         self._running.clear()
         self._plan_progress = None
 
@@ -242,6 +244,7 @@ class Reporter:
             self._running,
             before=max(self._begun_at - self._claimed_at - self._waited_before, 0) / 1e6,
             worked=max(self._clock() - self._begun_at - self._waits.total + self._waited_before, 0) / 1e6,
+            ending=self._ending,
         )
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         # A progress bar must not go back.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -154,7 +155,7 @@ class DatabaseMaintenanceWorker:
                 doubts = await planned.damage_warnings(past) if past is not None and plan.steps else ()
                 plan = await self._with_estimates(claim.target, plan, options, before, prepared.jobs)
                 plan = replace(plan, warnings=(*plan.warnings, *doubts)) if doubts else plan
-                reporter.begin(plan.steps, at_once=plan.parallel)
+                reporter.begin(plan.steps, at_once=plan.parallel, ending=prepared.reading)
                 for remark in await session.remarks([plan]):
                     reporter.log(LogLevel.INFO, remark)
                 run = PlanRun(
@@ -235,7 +236,9 @@ class DatabaseMaintenanceWorker:
             goes_by = replace(goes_by, turns=await self._turns(claim.target))
         planned = await session.plan(operation, options, goes_by)
         jobs = past.jobs if past is not None else None
-        return _Prepared(planned, options, past, jobs, await planned.facts())
+        begin = time.monotonic()
+        before = await planned.facts()
+        return _Prepared(planned, options, past, jobs, before, time.monotonic() - begin)
 
     async def _past(self, target: str, options: Options) -> TargetHistory | None:
         past = None
@@ -297,6 +300,8 @@ class _Prepared:
     jobs: Sequence[ParentJob] | None
     """As `TargetHistory.jobs`."""
     before: Facts
+    reading: float
+    """Seconds that reading these facts took: after the last step they are read again."""
 
 
 class _ServerLostBeforeStartError(Exception):

@@ -256,15 +256,15 @@ def test_each_step_weighs_as_much_as_the_seconds_it_is_expected_to_take() -> Non
 
 
 def test_the_time_that_planning_took_counts_and_leaves_the_rest_as_it_is() -> None:
-    def told(fraction: float, *, before: float, worked: float) -> float | None:
+    def told(fraction: float, *, before: float, worked: float, ending: float = 0.0) -> float | None:
+        progress = PlanProgress(estimated(8), at_once=1)
         running = {1: StepProgress(fraction=fraction)}
-        return PlanProgress(estimated(8), at_once=1).snapshot((), running, before=before, worked=worked).fraction
+        return progress.snapshot((), running, before=before, worked=worked, ending=ending).fraction
 
-    end = 0.05
-    assert told(0.5, before=2, worked=4) == pytest.approx(6 / (10 + end))
-    assert told(0.5, before=2, worked=8) == pytest.approx(10 / (18 + end)), "the steps take longer than expected"
-    assert told(0.25, before=2, worked=0.1) == pytest.approx(4 / (10 + end)), "a quick start promises nothing"
-    assert told(0.5, before=0.01, worked=4) == pytest.approx(4.01 / 8.02), "what is planned at once ends at once"
+    assert told(0.5, before=2, worked=4) == pytest.approx(6 / 10)
+    assert told(0.5, before=2, worked=8) == pytest.approx(10 / 18), "the steps take longer than expected"
+    assert told(0.25, before=2, worked=0.1) == pytest.approx(4 / 10), "a quick start promises nothing"
+    assert told(0.5, before=2, worked=4, ending=2) == pytest.approx(6 / 12), "what follows the steps takes time, too"
     assert told(1.0, before=2, worked=8) == 1
     assert told(0.5, before=0, worked=4) == pytest.approx(0.5)
     assert told(0.0, before=2, worked=4) == 0
