@@ -12,7 +12,7 @@ from engine.domain.humanize import counted, size
 from engine.domain.requests import Operation
 from engine.targets.disk_space import Need
 from engine.targets.sqlite.connection.names import literal
-from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.planning import copy_costs, costs
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_NOBODY
 from engine.targets.sqlite.planning.steps import Method, SqliteStep, step_of
 from engine.targets.sqlite.reading.catalog import Summary, Table
@@ -50,7 +50,7 @@ def backup_steps(
     copy = replace(
         step_of(Operation.BACKUP, summary, Method.COPY, command, reason),
         disk_needed=sum(need.bytes for need in needs),
-        estimate=costs.copy(summary.used, summary.tables + summary.indexes).seconds,
+        estimate=copy_costs.copy(summary.used, summary.tables + summary.indexes).seconds,
         needs=needs,
         volume=summary.used,
         destination=destination,

@@ -18,8 +18,9 @@ SHORTEST: Final = 0.001
 """Seconds: even nothing takes a transaction."""
 A_PAGE: Final = 2.9e-6
 """Seconds for looking at the structure of a page, which is one opcode."""
-_AN_EMPTY_PAGE: Final = 1.5e-6  # seconds for the structure of a page without anything on it
-_A_CELL: Final = 17e-9  # seconds for each row, or entry of an index, on a page
+_AN_EMPTY_PAGE: Final = 0.65e-6  # seconds for the structure of a page without anything on it
+_A_ROW: Final = 5e-9  # seconds for each row on a page, and for each entry of an index: these are not in order there
+_AN_ENTRY: Final = 30e-9
 _REINDEX: Final = 75e-9  # seconds for an opcode
 _READ_AND_SORTED: Final = 0.67  # the share of the time of the opcodes that is over before the new index is written
 _REINDEX_A_BYTE: Final = 7.5e-9  # seconds for a byte of the index and its table
@@ -28,27 +29,22 @@ _ROW_WRITTEN: Final = 20e-9
 _BYTE_WRITTEN: Final = 1.7e-9  # seconds for a byte of whole rows, and for removing and committing one, without opcodes
 _BYTE_REPLACED: Final = 6.2e-9
 _ANALYZE: Final = 8e-9
-_QUICK_CHECK: Final = 8e-9
+_QUICK_CHECK: Final = 17e-9
 _FULL_CHECK: Final = 100e-9
 _TEXT_ROW_OPCODES: Final = 13.4
 _A_WORD_READ: Final = 26e-9
 _A_WORD_FOUND: Final = 39e-9  # in the full-text index, almost without opcodes
 _FOREIGN_KEYS: Final = 90e-9
-_VACUUM: Final = 7e-9  # seconds for a byte
-_VACUUM_IN_MEMORY: Final = 5.5e-9
-_COPY: Final = 2.7e-9
-_AFTER_COPY: Final = 0.13  # seconds to check, sync and exchange a copy, for each second of copying
-_EXCHANGE: Final = 0.08  # seconds of an exchange, at least: its process starts meanwhile
 _COPY_CHECK: Final = 1.5e-9
 _COMPARISON: Final = 11e-9
 _CHECKPOINT: Final = 0.4e-9
+_IN_ORDER: Final = 3  # opcodes that look whether a row comes after the one before
 _EACH: Final = 20e-6  # seconds for an index that is rebuilt, however small
 _EACH_LOOKED_AT: Final = 6e-6  # seconds for a table that is analyzed or checked, however small
 _EACH_OPCODES: Final = 24
 _ANALYZE_A_BYTE: Final = 1e-9  # seconds for a byte of all tables together, at most
 _RELOADED: Final = 1.5e-6  # seconds for each table when all statistics are reloaded, after every ANALYZE
 _FOUND_IN_SCHEMA: Final = 5e-9  # seconds for each table or index that SQLite skips to find one
-_CREATED: Final = 18e-9  # a copy reads all of the schema there is by then, for each table or index that it creates
 
 
 @frozen
@@ -136,34 +132,6 @@ def foreign_keys(tables: Iterable[Table], keys: Mapping[str, int]) -> Cost:
     )
 
 
-def vacuum(volume: int, objects: int = 0, *, in_memory: bool) -> Cost:
-    """The cost of a VACUUM of `volume` bytes in pages that are not free, with so many tables and indexes.
-
-    `in_memory`: whether its temporary files are in memory.
-    """
-    return Cost(seconds=SHORTEST + volume * (_VACUUM_IN_MEMORY if in_memory else _VACUUM) + _creating(objects))
-
-
-def copy(volume: int, objects: int = 0) -> Cost:
-    return Cost(seconds=SHORTEST + volume * _COPY + _creating(objects))
-
-
-def exchange(volume: int, objects: int = 0, *, compared: bool) -> Cost:
-    """The cost of a copy that is checked, synced and put in the place of the database."""
-    copying = copy(volume, objects).seconds or 0.0
-    comparing = comparison(volume) if compared else 0.0
-    return Cost(seconds=max(copying * (1 + _AFTER_COPY), _EXCHANGE) + comparing)
-
-
-def copied_before_exchange(volume: int, *, compared: bool) -> float:
-    """The share of its time in which an exchange copies so many bytes."""
-    return (copy(volume).seconds or 0.0) / (exchange(volume, compared=compared).seconds or 1.0)
-
-
-def _creating(objects: int) -> float:
-    return objects * objects * _CREATED
-
-
 def copy_check(volume: int) -> Cost:
     """The cost of the quick check of a copy of `volume` bytes."""
     return Cost(seconds=SHORTEST + volume * _COPY_CHECK)
@@ -204,14 +172,19 @@ Part = tuple[float, float]
 
 
 def _structure(pages: int, tables: Iterable[Table]) -> Part | None:
-    cells = sum((table.rows or 0) * (1 + len(table.indexes)) for table in tables)
-    return (pages, pages * _AN_EMPTY_PAGE + cells * _A_CELL if cells else pages * A_PAGE) if pages else None
+    rows = sum(table.rows or 0 for table in tables)
+    entries = sum((table.rows or 0) * len(table.indexes) for table in tables)
+    seconds = pages * _AN_EMPTY_PAGE + rows * _A_ROW + entries * _AN_ENTRY if rows else pages * A_PAGE
+    return (pages, seconds) if pages else None
 
 
 def _checking(table: Table, *, compared: bool) -> Part | None:
-    """Row by row; if it is `compared` with its indexes, with a search in each of them."""
+    """Row by row; if it is `compared` with its indexes, with a search in each of them, and where it has no rowid, in
+    order."""
     opcodes = table.checked or _checked(table)
     searching = _compared(table) if table.compared is None else table.compared - opcodes
+    if compared and table.without_rowid:
+        opcodes, searching = opcodes + _IN_ORDER, searching - _IN_ORDER
     checked = _part(table.rows, opcodes, _QUICK_CHECK, _EACH_LOOKED_AT)
     searched = _part(table.rows, max(searching, 0), _FULL_CHECK) if compared else None
     return checked if checked is None or searched is None else (checked[0] + searched[0], checked[1] + searched[1])

@@ -16,7 +16,8 @@ from engine.targets.disk_space import Need
 from engine.targets.lock_impact import LockImpact
 from engine.targets.plans import by_turn
 from engine.targets.sqlite.connection.names import folded, literal, quote
-from engine.targets.sqlite.planning import costs, grouping
+from engine.targets.sqlite.planning import copy_costs, costs, grouping
+from engine.targets.sqlite.planning.copy_costs import Content
 from engine.targets.sqlite.planning.costs import Cost
 from engine.targets.sqlite.planning.grouping import Part
 from engine.targets.sqlite.planning.operation_specs import BLOCKS_WRITERS, SPECS, lock_of
@@ -71,20 +72,24 @@ def vacuum_steps(
     needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
     if temporary_directory is not None and not in_memory:
         needs.append(Need(temporary_directory, summary.used, "temporary files"))
+    content = content_of(summary, fill)
+    cost = copy_costs.vacuum(content, in_memory=in_memory)
     vacuum = replace(
         step_of(Operation.VACUUM, summary, Method.VACUUM, "VACUUM", _wasted(summary, fill)),
         by_advice=True,
         disk_needed=sum(need.bytes for need in needs),
         needs=tuple(needs),
-        estimate=costs.vacuum(summary.used, summary.tables + summary.indexes, in_memory=in_memory).seconds,
+        estimate=cost.seconds,
+        course=cost.course,
         volume=summary.used,
-        copied=0 if fill is None else round(summary.used * fill.packed),
-        cells=0 if fill is None else round(summary.used / summary.page_size * fill.cells),
+        copied=0 if fill is None else content.size,
         in_memory=in_memory,
         may_renumber=may_renumber,
     )
     if unfinished:
-        vacuum = _swap(vacuum, summary, path, unfinished, compared=compared)
+        vacuum = _swap(
+            vacuum, summary, path, unfinished, copy_costs.exchange(content, compared=compared), compared=compared
+        )
     rebuilds = [
         SqliteStep(
             method=Method.TRANSACTION,
@@ -103,7 +108,24 @@ def vacuum_steps(
     return [vacuum, *rebuilds, *log_written_back(summary, "in WAL mode the file shrinks when the log is written back")]
 
 
-def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str, *, compared: bool) -> SqliteStep:
+def content_of(summary: Summary, fill: PageFill | None) -> Content:
+    """What VACUUM copies, as far as that is known: the last page of each table and index is half full."""
+    objects = summary.tables + summary.indexes
+    if fill is None:
+        return Content.usual(summary.used, objects)
+    return Content(
+        size=min(round(summary.used * fill.packed) + objects * summary.page_size // 2, summary.used),
+        page_size=summary.page_size,
+        cells=round(summary.used / summary.page_size * fill.cells),
+        keyed=round(summary.used * fill.packed * fill.keyed),
+        values=round(summary.used * fill.values),
+        objects=objects,
+    )
+
+
+def _swap(
+    vacuum: SqliteStep, summary: Summary, path: str, unfinished: str, cost: Cost, *, compared: bool
+) -> SqliteStep:
     checked = "checked, compared by a SHA-256 of all contents" if compared else "checked"
     manner = (
         f"begins once no other process has the file open: a copy is made, {checked} and synced to the disk, and"
@@ -120,7 +142,8 @@ def _swap(vacuum: SqliteStep, summary: Summary, path: str, unfinished: str, *, c
         after_cancel=SPECS[Operation.VACUUM].after_cancel_of_swap,
         disk_needed=need.bytes,
         needs=(need,),
-        estimate=costs.exchange(summary.used, summary.tables + summary.indexes, compared=compared).seconds,
+        estimate=cost.seconds,
+        course=cost.course,
         unfinished=unfinished,
         compared=compared,
     )

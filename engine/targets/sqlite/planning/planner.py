@@ -22,12 +22,14 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import (
     backup_steps,
     check_steps,
+    copy_costs,
     costs,
     libraries,
     operation_specs,
     operation_steps,
     preflight,
 )
+from engine.targets.sqlite.planning.copy_costs import Content
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import REWRITING, against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
@@ -289,6 +291,7 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
             return OperationPlan(operation=Operation.VACUUM, refused=problem)
         if await asyncio.to_thread(swapping.keeps_journal, reader.opened):
             return OperationPlan(operation=Operation.VACUUM, refused=swapping.KEEPS_JOURNAL)
+    fill = await reader.page_fill(summary)
     steps = operation_steps.vacuum_steps(
         summary,
         reader.path,
@@ -296,13 +299,15 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         temporary_directory=temporary_directory(),
         fts_to_rebuild=obstacles.rebuild,
         may_renumber=options.force,
-        fill=await reader.page_fill(summary),
+        fill=fill,
         unfinished=directory_for(reader.path) if options.swap else "",
         compared=options.verify,
     )
     may_be_offered = not options.swap and summary.used >= WORTH_AN_EXCHANGE
     offer = (
-        await asyncio.to_thread(_offer_of_exchange, reader, summary, steps[0], compared=options.verify)
+        await asyncio.to_thread(
+            _offer_of_exchange, reader, operation_steps.content_of(summary, fill), steps[0], compared=options.verify
+        )
         if may_be_offered
         else ""
     )
@@ -312,14 +317,13 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
     return replace(_of(Operation.VACUUM, steps), warnings=warnings, offer=offer)
 
 
-def _offer_of_exchange(reader: Reader, summary: Summary, vacuum: SqliteStep, *, compared: bool) -> str:
+def _offer_of_exchange(reader: Reader, content: Content, vacuum: SqliteStep, *, compared: bool) -> str:
     """The gain of an exchange, if it is possible now; "" if not. `compared`: with its copy compared."""
     if swapping.problem_with(reader.path) is not None or swapping.lacks_file_system_journal(reader.path):
         return ""
     if swapping.who_else_has_it_open(reader.opened) or swapping.keeps_journal(reader.opened):
         return ""
-    objects = summary.tables + summary.indexes
-    usual, seconds = vacuum.estimate, costs.exchange(summary.used, objects, compared=compared).seconds
+    usual, seconds = vacuum.estimate, copy_costs.exchange(content, compared=compared).seconds
     if usual is None or seconds is None or seconds >= usual:
         return ""
     return (

@@ -89,13 +89,12 @@ class SqliteStep(PlannedStep):
     write_behind: bool = False
     """Whether to write changed pages to the disk while it runs."""
     course: tuple[tuple[float, float], ...] = ()
-    """Expected progress, as (opcodes, seconds); empty where opcodes do not measure its progress."""
+    """Expected progress, as (opcodes, seconds), of a VACUUM as (bytes, seconds): see `copy_costs`. Empty where neither
+    measures it."""
     volume: int = 0
     """Bytes that it copies or removes, or rows that it changes, where these measure its progress."""
     copied: int = 0
     """Bytes of the new database that it is expected to make; 0 if unknown."""
-    cells: int = 0
-    """Rows and entries of indexes that it copies; 0 if unknown."""
     in_memory: bool = False
     """Whether its temporary files are in memory."""
     may_renumber: bool = False

@@ -29,7 +29,8 @@ LONGEST: Final = 0.2
 """Seconds, for a file that is not in memory."""
 _LEAST: Final = 200
 """Pages: fewer say too little."""
-_LEAVES: Final = (0x0D, 0x0A)
+_KEYED_LEAF: Final = 0x0A
+_LEAVES: Final = (0x0D, _KEYED_LEAF)
 _INTERIOR: Final = (0x05, 0x02)
 _FEW: Final = 8
 """Rows on a page: of so large ones it matters which come after each other."""
@@ -78,6 +79,10 @@ class PageFill:
     """The share of their bytes that is unused."""
     cells: float
     """Rows and entries of indexes on a page, on average."""
+    keyed: float
+    """The share of them that holds entries of indexes, or rows without rowid."""
+    values: float
+    """The share of them that holds only parts of long values."""
 
 
 def fill_of(path: str) -> PageFill | None:
@@ -170,7 +175,7 @@ def _stretches(file: FilePages, free: bytearray, give_up: float, chance: random.
 
 def _fill(sample: Iterator[bytes], stretches: Iterator[bytes], usable: int) -> PageFill | None:
     """`stretches` is used only where rows are large."""
-    pages = interior = leaves = with_few = unused = number = 0
+    pages = interior = leaves = keyed = with_few = unused = number = 0
     packed, room = 0.0, usable - LEAF_HEADER
     for page in sample:
         pages += 1
@@ -179,6 +184,7 @@ def _fill(sample: Iterator[bytes], stretches: Iterator[bytes], usable: int) -> P
             interior += page[0] in _INTERIOR
             continue
         leaves += 1
+        keyed += page[0] == _KEYED_LEAF
         unused += room - sum(cells)
         number += len(cells)
         if len(cells) > _FEW:
@@ -191,7 +197,13 @@ def _fill(sample: Iterator[bytes], stretches: Iterator[bytes], usable: int) -> P
         packed += with_few * _large_packed(stretches, usable)
     others = pages - leaves - interior  # of long values, which are full but for the last of each
     left = packed + others + interior * (packed / leaves if leaves else 1.0)
-    return PageFill(packed=left / pages, unused=unused / pages / usable, cells=number / pages)
+    return PageFill(
+        packed=left / pages,
+        unused=unused / pages / usable,
+        cells=number / pages,
+        keyed=keyed / pages,
+        values=others / pages,
+    )
 
 
 def leaf_cells(page: bytes, usable: int) -> Sequence[int] | None:

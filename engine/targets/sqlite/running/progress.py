@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from math import sqrt
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -18,13 +17,7 @@ COPYING: Final = "copying"
 CHECKING_COPY: Final = "checking the copy"
 COMPARING_COPY: Final = "comparing the copy"
 _SYNCED_AFTER: Final = 0.83
-"""The share of its time in which a copy is written; then it is synced, which is told by its time."""
-_SYNCED_AFTER_VALUES: Final = 0.6
-"""The same where there are no rows and entries of indexes, but long values, which are quickly copied."""
-_SYNCED_AFTER_CELLS: Final = 200
-"""What this share grows by, with one cell for each byte that is written."""
-_SYNCED_AFTER_ALL: Final = 0.97
-"""The share with many cells: the disk keeps pace."""
+"""The share of its time in which a copy is written; then it is synced, and only the time tells how far that is."""
 _WRITTEN: Final = 0.97
 """The share of bytes from which they may be complete: how many they are is an estimate."""
 _ALMOST: Final = 0.9
@@ -171,21 +164,34 @@ class _Reindex:
         return ticks - reading if abs(ticks - reading) <= _FURTHER * reading else 0.0
 
 
-def of_copy(volume: int, copied: int = 0, cells: int = 0, *, share: float = 1.0) -> Model:
-    """The progress of a VACUUM INTO that reads `volume` bytes, writes about `copied`, 0 if unknown, and syncs them.
-
-    `cells`: rows and entries of indexes, 0 if unknown. `share`: its share of the time of its step.
-    """
-
-    known = min(_SYNCED_AFTER_VALUES + _SYNCED_AFTER_CELLS * cells / copied, _SYNCED_AFTER_ALL) if copied else None
-    synced_after = known or _SYNCED_AFTER
-    written = _Written([(1.0, synced_after, 1.0)])
+def of_copy(volume: int) -> Model:
+    """The progress of a VACUUM INTO that reads `volume` bytes, writes its used pages, and syncs them."""
+    written = _Written([(1.0, _SYNCED_AFTER, 1.0)])
 
     def done(sample: Sample) -> float | None:
-        now, whole = (sample.written, copied) if copied else (sample.read, volume)
-        return None if now is None else share * written(_share(now, whole), sample.elapsed)
+        return None if sample.read is None else written(_share(sample.read, volume), sample.elapsed)
 
     return _by_fraction(done, COPYING)
+
+
+def of_exchange(course: Curve) -> Model:
+    """The progress of the VACUUM INTO of an exchange: the course of written bytes ends with its sync, and then with
+    what follows it. See `copy_costs.exchange`."""
+    *writing, (_, synced), (_, _) = course
+    written = _Written([(1.0, writing[-1][1] / synced, 1.0)])
+    share = share_of_copying(course)
+
+    def done(sample: Sample) -> float | None:
+        if sample.written is None:
+            return None
+        return share * written(_on(writing, sample.written) / writing[-1][1], sample.elapsed)
+
+    return _by_fraction(done, COPYING)
+
+
+def share_of_copying(course: Curve) -> float:
+    """The share of its time in which an exchange copies."""
+    return course[-2][1] / course[-1][1]
 
 
 class _Written:
@@ -226,30 +232,24 @@ def of_checkpoint(volume: int) -> Model:
     return _by_fraction(lambda sample: None if sample.written is None else _share(sample.written, volume))
 
 
-def of_vacuum(volume: int, copied: int = 0, cells: int = 0, *, wal: bool, in_memory: bool) -> Model:
-    """The progress of a VACUUM of `volume` bytes in used pages, which hold `cells` rows and entries of indexes.
+def of_vacuum(course: Curve, volume: int, copied: int = 0, *, wal: bool, in_memory: bool) -> Model:
+    """The progress of a VACUUM of `volume` bytes in used pages; about `copied` bytes remain, 0 if unknown.
 
-    About `copied` bytes remain. `cells` and `copied` are 0 if unknown. `in_memory`: where its temporary files are.
+    `course`: see `copy_costs.vacuum`. `in_memory`: where its temporary files are.
     """
-    return Model(_Vacuum(volume, copied, cells, wal=wal, in_memory=in_memory))
+    return Model(_Vacuum(course, volume, copied, wal=wal, in_memory=in_memory))
 
 
-_COPYING_SHARE: Final = {
-    # (WAL mode, temporary files in memory): the share of its time in which a VACUUM copies
-    (False, False): 0.40,
-    (False, True): 0.43,
-    (True, False): 0.44,
-    (True, True): 0.46,
+_COPYING: Final = {
+    # (WAL mode, temporary files in memory): seconds of copying for each second of writing back, as a share of the usual
+    (False, False): 1.1,
+    (False, True): 1.0,
+    (True, False): 1.3,
+    (True, True): 1.35,
 }
-_USUAL_CELLS: Final = 0.02
-"""Cells for each byte that remains, where these shares hold."""
-_WITHOUT_CELLS: Final = 0.32
-"""What copying takes of that where there are none, but long values; the rest grows with the root of their number."""
 _TOUCHED_FOR_COPIED: Final = 1.15  # bytes of memory that are touched for a byte of a temporary database
-_USUALLY_COPIED: Final = 0.8  # of the bytes of pages that are not free: the rest is free space within them
 # The share of the time of writing back. In WAL mode all goes into the log, which is synced, and then, much faster, into
 # the file, which is synced, too.
-_WRITING_BACK_IN_PLACE: Final = ((1.0, 0.92, 1.0),)
 _WRITING_BACK_IN_WAL: Final = ((0.5, 0.49, 0.66), (1.0, 0.81, 1.0))
 _OBSERVED_FROM: Final = 0.25
 """The share of a phase from which its own speed alone tells how long it takes."""
@@ -260,13 +260,17 @@ class _Vacuum:
     the file, or into the log and from there into the file. How fast that is, is known only then.
     """
 
-    def __init__(self, volume: int, copied: int, cells: int, *, wal: bool, in_memory: bool) -> None:
+    def __init__(self, course: Curve, volume: int, copied: int, *, wal: bool, in_memory: bool) -> None:
+        *copying, (_, written), (_, end) = course
         self._volume = volume
         self._copied_in_all = copied
-        self._expected = copied or round(volume * _USUALLY_COPIED)
         self._in_memory = in_memory
-        self._copying_share = _copying_share(_COPYING_SHARE[wal, in_memory], cells / copied if copied else _USUAL_CELLS)
-        self._writing_back = _Written(_WRITING_BACK_IN_WAL if wal else _WRITING_BACK_IN_PLACE)
+        copied_after = copying[-1][1]
+        self._copying = [(size, seconds / copied_after) for size, seconds in copying]
+        ratio = _COPYING[wal, in_memory] * copied_after / (end - copied_after)
+        self._copying_share = ratio / (1 + ratio)
+        in_place = (1.0, (written - copied_after) / (end - copied_after), 1.0)
+        self._writing_back = _Written(_WRITING_BACK_IN_WAL if wal else [in_place])
         self._first: Sample | None = None
         self._turn: Sample | None = None
         self._to_write = 0
@@ -279,7 +283,7 @@ class _Vacuum:
             self._turn = sample
             self._to_write = 2 * (self._copied_in_all or self._plausible(self._copied(sample)))
         if self._turn is None:
-            copied = _share(self._copied(sample), self._expected)
+            copied = _on(self._copying, self._copied(sample))
             return StepProgress(fraction=self._copying_share * copied, phase=COPYING)
         written = _share(sample.written - (self._turn.written or 0), self._to_write)
         copying, writing_back = self._turn.elapsed, max(sample.elapsed - self._turn.elapsed, 0.0)
@@ -293,12 +297,6 @@ class _Vacuum:
     def _plausible(self, size: int) -> int:
         """Memory that was there already is not touched first, and then a copy seems smaller than it is."""
         return size if self._volume / 4 <= size <= self._volume else self._volume
-
-
-def _copying_share(usual: float, cells: float) -> float:
-    """The share of copying with this number of cells for a byte that remains; `usual`: with the usual number."""
-    ratio = usual / (1 - usual) * (_WITHOUT_CELLS + (1 - _WITHOUT_CELLS) * sqrt(cells / _USUAL_CELLS))
-    return ratio / (1 + ratio)
 
 
 def two_phases(share: float, first: float, second: float, done: float) -> float:

@@ -11,7 +11,6 @@ from typing import Final
 from engine.system.background import in_background
 from engine.targets.progress import ALMOST_ALL, approach_end
 from engine.targets.sqlite.connection.metered import MeteredConnection
-from engine.targets.sqlite.planning import costs
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.running.progress import (
     CHECKING_COPY,
@@ -22,6 +21,7 @@ from engine.targets.sqlite.running.progress import (
     has_moved,
     of_checkpoint,
     of_copy,
+    of_exchange,
     of_reindex,
     of_vacuum,
     report_age,
@@ -128,9 +128,9 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
     """The progress model of a step."""
     match step.method:
         case Method.VACUUM:
-            return of_vacuum(step.volume, step.copied, step.cells, wal=is_wal, in_memory=step.in_memory)
+            return of_vacuum(step.course, step.volume, step.copied, wal=is_wal, in_memory=step.in_memory)
         case Method.SWAP:
-            return of_copy(step.volume, step.copied, step.cells, share=share_before_exchange(step))
+            return of_exchange(step.course)
         case Method.COPY:
             return of_copy(step.volume)
         case Method.COMPARE:
@@ -143,8 +143,3 @@ def model_of(step: SqliteStep, *, is_wal: bool) -> Model:
             return of_reindex(step.course, step.volume)
         case _:
             return by_opcodes(step.course)
-
-
-def share_before_exchange(step: SqliteStep) -> float:
-    """The share of its time in which an exchange copies."""
-    return costs.copied_before_exchange(step.copied or step.volume, compared=step.compared)

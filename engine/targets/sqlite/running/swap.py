@@ -28,8 +28,8 @@ from engine.targets.sqlite.planning.operation_steps import CHECKPOINT
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.contents import contents_of, row_counts
 from engine.targets.sqlite.running.exchange_process import ExchangeProcess
-from engine.targets.sqlite.running.progress import CHECKING_COPY
-from engine.targets.sqlite.running.sampling import reports_by_time, share_before_exchange
+from engine.targets.sqlite.running.progress import CHECKING_COPY, share_of_copying
+from engine.targets.sqlite.running.sampling import reports_by_time
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying, exchange, swapping
 from engine.targets.sqlite.system.exchange import Answer, Order
@@ -88,7 +88,7 @@ async def swap(work: Work) -> StepResult:
             work.layout.before_exchange(work.connection.aio, old),
         ):
             await work.run_vacuum()
-        share = share_before_exchange(work.step)
+        share = share_of_copying(work.step.course)
         left = (time.monotonic() - begin) * (1 - share) / share
         async with reports_by_time(work.context, CHECKING_COPY, share, left):
             problem, warnings = await _difference(work, copy)

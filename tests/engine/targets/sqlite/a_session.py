@@ -44,10 +44,17 @@ def endless(method: Method, command: str = ENDLESS.command) -> SqliteStep:
 @asynccontextmanager
 async def connected(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[Stepwise, aiosqlite.Connection]]:
     """A session, with the connection that it has of its own."""
+    async with metered(path, lock_timeout) as (session, connection):
+        yield session, connection.aio
+
+
+@asynccontextmanager
+async def metered(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[Stepwise, MeteredConnection]]:
+    """The same, with the count of its opcodes."""
     connection = await MeteredConnection.open(connection_uri(str(path)), LockWait(lock_timeout))
     session = SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), lock_timeout, BlockerFinder(str(path))))
     try:
-        yield Stepwise(session), connection.aio
+        yield Stepwise(session), connection
     finally:
         await session.close()
         await connection.close()

@@ -18,8 +18,9 @@ from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning import grouping, operation_steps
+from engine.targets.sqlite.planning.steps import SqliteStep
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses, when_running
+from tests.engine.targets.sqlite.a_session import connected, execute, metered, plan, run, statuses, when_running
 from tests.engine.targets.stepwise import Stepwise
 from tests.sqlite_files import content, integrity, rename_in_schema, schema_surgery, set_schema_sql, transaction
 
@@ -397,6 +398,20 @@ async def test_a_large_database_is_checked_table_by_table_and_the_small_tables_o
     )
     assert (large.status, small.status) == (Status.COMPLETED, Status.FAILED)
     assert small.findings
+
+
+async def test_the_opcodes_of_small_tables_count_though_sqlite_does_not_tell_so_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.planning.operation_specs.CHECKED_IN_PARTS", 0)
+    path = make_many(tmp_path / "a.db", 30)
+    async with metered(path) as (session, connection):
+        planned = await session.plan(Operation.CHECK, Options(jobs=2))
+        (step,) = (step for step in planned.steps if step.object == "30 small tables")
+        assert isinstance(step, SqliteStep)
+        before = connection.opcodes
+        assert (await execute(session, step)).status is Status.COMPLETED
+        assert connection.opcodes - before == round(step.course[-1][0]) > 0
 
 
 async def test_a_check_that_would_look_at_the_schema_for_each_of_very_many_tables_is_one_of_the_whole(

@@ -26,7 +26,7 @@ from engine.system.mounts import is_local_and_unlayered
 from engine.targets import resolve
 from engine.targets.lock_impact import LockImpact
 from engine.targets.sqlite.connection.errors import sqlite_error
-from engine.targets.sqlite.planning import costs, planner
+from engine.targets.sqlite.planning import copy_costs, planner
 from engine.targets.sqlite.running import exchange_process, swap
 from engine.targets.sqlite.running.exchange_process import ExchangeProcess
 from engine.targets.sqlite.running.work import Work
@@ -174,11 +174,17 @@ async def test_who_has_it_open_keeps_it_from_being_exchanged(path: Path, mode: s
     assert (await exchanged(path)).status is Status.COMPLETED
 
 
+def takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the copying."""
+    for name in ("_EXCHANGE", "_EXCHANGED", "_SYNC", "_OBJECT_CHECKED"):
+        monkeypatch.setattr(copy_costs, name, 0.0)
+
+
 async def test_the_plan_offers_it_where_it_gains_something(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await plan(path, Operation.VACUUM)).offer == ""
     monkeypatch.setattr(planner, "WORTH_AN_EXCHANGE", 0)
     assert (await plan(path, Operation.VACUUM)).offer == ""  # it takes longer
-    monkeypatch.setattr(costs, "_EXCHANGE", -1.0)
+    takes_no_time(monkeypatch)
     assert (await plan(path, Operation.VACUUM)).offer.startswith("--swap takes ")
     with another_process(path, "SELECT count(*) FROM item"):
         assert (await plan(path, Operation.VACUUM)).offer == ""
@@ -652,7 +658,7 @@ async def test_where_the_file_system_has_no_journal_the_plan_says_so_and_none_of
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planner, "WORTH_AN_EXCHANGE", 0)
-    monkeypatch.setattr(costs, "_EXCHANGE", 0.0)
+    takes_no_time(monkeypatch)
     monkeypatch.setattr(swapping, "lacks_file_system_journal", lambda _: False)
     assert (await plan(path, Operation.VACUUM)).offer.startswith("--swap takes ")
     assert (await plan(path, Operation.VACUUM, swap=True)).warnings == ()

@@ -127,29 +127,16 @@ def test_an_analyze_with_a_limit_looks_at_no_more_rows_than_that() -> None:
     assert costs.analyze(USERS, 10 * ROWS) == costs.analyze(USERS)
 
 
-def test_what_copies_takes_as_long_as_it_copies_much_and_memory_is_faster() -> None:
-    volumes = (0, 10_000, 1 << 40)
-    for costs_of in zip(
-        map(costs.checkpoint, volumes),
-        map(costs.copy, volumes),
-        (costs.vacuum(volume, in_memory=True) for volume in volumes),
-        (costs.vacuum(volume, in_memory=False) for volume in volumes),
-        strict=True,
-    ):
-        seconds = [cost.seconds for cost in costs_of if cost.seconds is not None]
-        assert len(seconds) == 4
-        assert seconds[0] > 0
-        assert seconds == sorted(seconds)
+def test_a_full_check_looks_whether_rows_without_rowid_are_in_order_which_is_no_search() -> None:
+    table = Table(name="k", columns=4, rows=1_000_000, without_rowid=True, checked=11, compared=14)
+    quick, full = costs.quick_check([table]), costs.full_check([table])
+    assert opcodes(full) / opcodes(quick) == pytest.approx(14 / 11, rel=0.01)
+    assert (full.seconds or 0) / (quick.seconds or 1) == pytest.approx(14 / 11, rel=0.01)
+    searched = costs.full_check([replace(table, without_rowid=False)]).seconds or 0
+    assert searched > 2 * (full.seconds or 0)
 
 
-def test_an_exchange_pays_for_large_files_alone() -> None:
-    def share(volume: int) -> float:
-        in_place = costs.vacuum(volume, in_memory=True).seconds or 0.0
-        return (costs.exchange(volume, compared=False).seconds or 0.0) / in_place
-
-    assert share(1_000_000) > 10
-    assert 0.5 < share(50_000_000) < 1
-    assert 0.55 < share(1_500_000_000) < 0.65
-    assert costs.exchange(1_000_000, compared=True).seconds == pytest.approx(
-        (costs.exchange(1_000_000, compared=False).seconds or 0) + costs.comparison(1_000_000)
-    )
+def test_entries_of_indexes_take_longer_to_look_at_than_rows_in_their_order() -> None:
+    rows, entries = replace(LOG, rows=4_000_000), replace(USERS, rows=1_000_000)
+    by_rows, by_entries = (costs.quick_check([table], pages=1000).course[1] for table in (rows, entries))
+    assert by_rows[1] < by_entries[1]

@@ -100,6 +100,28 @@ def test_the_unused_bytes_are_those_that_sqlite_counts(tmp_path: Path) -> None:
     assert found.unused == pytest.approx(share, abs=POINTS)
 
 
+def test_what_lies_on_the_pages_is_told_as_dbstat_counts_it(tmp_path: Path) -> None:
+    def shares(path: Path) -> tuple[float, float]:
+        """Of pages that hold keys, and of those that hold only parts of long values."""
+        with closing(sqlite3.connect(path)) as db:
+            ((keyed, values, pages),) = db.execute(
+                "SELECT sum(pagetype = 'leaf' AND name <> 't'), sum(pagetype = 'overflow'), count(*) FROM dbstat"
+            )
+        return keyed / pages, values / pages
+
+    plain = filled(tmp_path / "plain.db", PLAIN, length=(50, 400))
+    long = filled(tmp_path / "long.db", PLAIN, length=(5_000, 9_000))
+    keyed = filled(tmp_path / "keyed.db", KEYED, length=(50, 200))
+    for path in (plain, long):
+        found = fill_of(path)
+        assert found is not None
+        assert (found.keyed, found.values) == pytest.approx(shares(path), abs=POINTS)
+    found = fill_of(keyed)
+    assert found is not None
+    assert found.keyed > 0.9
+    assert found.values == 0
+
+
 def test_nothing_is_told_of_few_pages_of_a_file_that_shrank_or_of_no_database(tmp_path: Path) -> None:
     path = filled(tmp_path / "a.db", PLAIN, length=(0, 300), then="DELETE FROM t WHERE id < 9000")
     small = tmp_path / "small.db"

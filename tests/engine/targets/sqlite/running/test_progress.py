@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.steps import WRITING_BACK
-from engine.targets.sqlite.planning import costs
+from engine.targets.sqlite.planning import copy_costs, costs
+from engine.targets.sqlite.planning.copy_costs import Content
 from engine.targets.sqlite.reading.catalog import Index
 from engine.targets.sqlite.running.progress import (
     COPYING,
@@ -20,8 +21,10 @@ from engine.targets.sqlite.running.progress import (
     has_moved,
     of_checkpoint,
     of_copy,
+    of_exchange,
     of_reindex,
     of_vacuum,
+    share_of_copying,
     two_phases,
 )
 from engine.targets.sqlite.running.sampling import reports_by_time
@@ -86,7 +89,11 @@ WITH_REAL_NUMBERS = (
 
 
 def vacuum(*, wal: bool = False, in_memory: bool = False) -> Model:
-    return of_vacuum(VOLUME, wal=wal, in_memory=in_memory)
+    return of_vacuum(course_of(Content.usual(VOLUME)), VOLUME, wal=wal, in_memory=in_memory)
+
+
+def course_of(content: Content) -> tuple[tuple[float, float], ...]:
+    return copy_costs.vacuum(content, in_memory=True).course
 
 
 def recorded(rows: Sequence[tuple[float, ...]]) -> list[Sample]:
@@ -133,16 +140,20 @@ def test_a_recorded_vacuum_is_told_within_some_points_of_its_time(
 
 
 @pytest.mark.parametrize(
-    ("rows", "volume", "cells"), [(LONG_VALUES, 203 * MB, 20_000), (SHORT_ROWS, 198 * MB, 11_000_000)]
+    ("rows", "content"),
+    [
+        (LONG_VALUES, Content(size=203 * MB, cells=20_000, values=200 * MB)),
+        (SHORT_ROWS, Content(size=198 * MB, cells=11_000_000)),
+    ],
 )
 def test_short_rows_take_longer_to_copy_and_long_values_less(
-    rows: Sequence[tuple[float, ...]], volume: int, cells: int
+    rows: Sequence[tuple[float, ...]], content: Content
 ) -> None:
-    def error_with(cells: int) -> float:
-        model = of_vacuum(volume, volume, cells, wal=False, in_memory=True)
+    def error_with(content: Content) -> float:
+        model = of_vacuum(course_of(content), content.size, content.size, wal=False, in_memory=True)
         return error(model, timed(rows), rows[-1][0])
 
-    assert error_with(cells) < min(5, error_with(round(0.02 * volume)))
+    assert error_with(content) < min(5, error_with(Content.usual(round(content.size / 0.8))))
 
 
 def test_when_it_writes_back_its_own_speed_says_more_and_more_how_long_that_takes() -> None:
@@ -157,7 +168,8 @@ def test_when_it_writes_back_its_own_speed_says_more_and_more_how_long_that_take
 
 
 def test_in_wal_mode_the_sync_of_the_log_is_told_by_its_time() -> None:
-    model = of_vacuum(100 * MB, 100 * MB, 2_000_000, wal=True, in_memory=False)
+    content = Content(size=100 * MB, cells=2_000_000, keyed=35 * MB)
+    model = of_vacuum(course_of(content), 100 * MB, 100 * MB, wal=True, in_memory=False)
     copied = replace(START, elapsed=450, written=100 * MB)
     log = [(0.1, 1), (1.35, 50), (2.7, 100), (3.1, 100), (3.5, 100), (3.7, 105)]
     samples = [
@@ -215,13 +227,14 @@ def test_a_log_that_is_there_already_is_no_writing_back() -> None:
 
 
 def test_a_temporary_database_of_no_plausible_size_is_taken_for_as_large_as_what_was_copied() -> None:
-    model = vacuum(in_memory=True)
+    course = ((0, 0), (120 * MB, 430), (360 * MB, 950), (360 * MB, 1000))
+    model = of_vacuum(course, VOLUME, wal=False, in_memory=True)
     model.update(replace(START, elapsed=0))
     turn = replace(START, elapsed=430, side_file=MB)  # in memory that was there already
-    half = replace(turn, elapsed=430 + 570 * 0.46, written=VOLUME)
+    half = replace(turn, elapsed=430 + 520 * 0.5, written=VOLUME)
     (begun, half_way) = fractions(told(model, [turn, half]))
     assert begun == pytest.approx(0.43, abs=0.001)
-    assert half_way == pytest.approx(430 / (430 + 570) + 0.57 * 0.46, abs=0.001)
+    assert half_way == pytest.approx(0.43 + 0.52 * 0.5, abs=0.001)
 
 
 def test_what_the_system_does_not_tell_is_not_made_up() -> None:
@@ -262,21 +275,24 @@ def test_a_copy_is_as_far_as_what_it_has_read_until_it_syncs_it() -> None:
     assert said == pytest.approx([0.0, 0.415, 0.83, 0.83])
 
 
-def test_a_copy_of_known_size_is_as_far_as_what_it_has_written() -> None:
-    model = of_copy(100 * MB, 80 * MB, 1_022_000, share=0.7)  # it may read the database before, to look whether it may
-    said = fractions(told(model, [replace(START, read=90 * MB, written=n * MB) for n in (0, 40, 80)]))
-    assert said == pytest.approx([0.0, 0.97 * 0.35, 0.97 * 0.7], abs=0.01)
+EXCHANGE = ((0, 0), (8 * MB, 10), (80 * MB, 60), (80 * MB, 70), (80 * MB, 100))
 
 
-@pytest.mark.parametrize(("cells", "written"), [(0, 60), (100_000, 80), (10_000_000, 97)])
-def test_the_fewer_the_rows_the_longer_a_copy_is_synced_which_is_told_by_its_time(cells: int, written: int) -> None:
-    model = of_copy(100 * MB, 100 * MB, cells)
-    at = [(0, 0), (10 * written, 100), (10 * written + 20, 100), (900, 100)]
+def test_an_exchange_is_as_far_as_what_it_has_written_and_then_as_its_sync() -> None:
+    at = [(100, 4), (100, 8), (600, 80), (650, 80), (700, 80)]
     samples = [replace(START, elapsed=seconds, written=done * MB) for seconds, done in at]
-    first, complete, later, last = fractions(told(model, samples))
-    assert [first, complete] == pytest.approx([0.0, written / 100], abs=0.01)
-    assert later == pytest.approx(complete + 0.02, abs=0.01)
-    assert later <= last < 1
+    said = fractions(told(of_exchange(EXCHANGE), samples))
+    assert said == pytest.approx([0.05, 0.1, 0.6, 0.65, 0.69], abs=0.01)
+
+
+def test_an_exchange_that_writes_less_than_expected_is_no_further_than_what_it_has_written() -> None:
+    samples = [replace(START, elapsed=seconds, written=44 * MB) for seconds in (350, 3_500)]
+    assert fractions(told(of_exchange(EXCHANGE), samples)) == pytest.approx([0.35, 0.35], abs=0.001)
+    assert of_exchange(EXCHANGE).update(replace(START, written=None)) == StepProgress(phase=COPYING)
+
+
+def test_what_follows_the_copy_of_an_exchange_is_the_last_part_of_its_course() -> None:
+    assert share_of_copying(EXCHANGE) == pytest.approx(0.7)
 
 
 def test_what_waits_for_a_lock_has_not_moved_though_it_touches_memory() -> None:
@@ -325,11 +341,14 @@ _volumes = st.integers(0, 1 << 44)
 _courses = st.lists(st.tuples(_volumes, _volumes), max_size=4).map(
     lambda steps: tuple(accumulate(steps, lambda sum_, step: (sum_[0] + step[0], sum_[1] + step[1]), initial=(0, 0)))
 )
+_objects = st.integers(0, 1 << 20)
+_contents = st.builds(Content, size=_volumes, cells=_volumes, keyed=_volumes, values=_volumes, objects=_objects)
 _models: st.SearchStrategy[Model] = st.one_of(
     st.builds(by_opcodes, _courses),
     st.builds(of_copy, _volumes),
     st.builds(of_checkpoint, _volumes),
-    st.builds(of_vacuum, _volumes, _volumes, _volumes, wal=st.booleans(), in_memory=st.booleans()),
+    st.builds(of_vacuum, _contents.map(course_of), _volumes, _volumes, wal=st.booleans(), in_memory=st.booleans()),
+    st.builds(lambda content: of_exchange(copy_costs.exchange(content, compared=False).course), _contents),
     st.builds(of_reindex, _courses, _volumes),
 )
 
