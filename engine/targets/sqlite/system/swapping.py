@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Final
@@ -36,11 +37,12 @@ def problem_with(path: str) -> str | None:
     """Why the database at the absolute `path` without links cannot be exchanged; None where it may be tried."""
     if why := _problem(path):
         return f"{why}: {_IN_PLACE}"
-    if directories.is_ours(str(Path(path).parent)):
+    directory = next((str(one) for one in reversed(Path(path).parents) if not directories.is_ours(str(one))), None)
+    if directory is None:
         return None
     if os.geteuid() != Path(path).stat().st_uid:
-        return f"others can change its directory: run dbtend as the owner of the database, or {_IN_PLACE}"
-    return f"others can change its directory or one above it: let only its owner write there, or {_IN_PLACE}"
+        return f"others can change {directory}: run dbtend as the owner of the database, or {_IN_PLACE}"
+    return f"others can change {directory}: let only its owner write there, or {_IN_PLACE}"
 
 
 def lacks_file_system_journal(path: str) -> bool:
@@ -106,11 +108,18 @@ def _problem(path: str) -> str | None:
         return f"the file has {status.st_nlink} names (hard links), and only one of them would lead to the new file"
     if os.geteuid() not in {0, status.st_uid}:
         return "only the owner of the file can prove that no other process has it open"
+    if os.geteuid() and status.st_gid not in {*os.getgroups(), _group_of_new_files(Path(path).parent)}:
+        return "only a member of its group can give a new file that group"
     if len(os.fsencode(Path(directory_for(path)).name)) > _LONGEST_NAME:
         return "the name of the file is too long for one with a copy beside it"
     if _is_exported(path):
         return "its directory is exported by NFS, and clients cannot be seen"
     return None
+
+
+def _group_of_new_files(directory: Path) -> int:
+    status = directory.stat()
+    return status.st_gid if status.st_mode & stat.S_ISGID else os.getegid()
 
 
 def _is_exported(path: str) -> bool:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from tests.engine.targets.sqlite.a_session import plan, run
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.sqlite_files import content, integrity, make_database, make_notes, rename_to_no_text
-from tests.two_users import needs_root, shared_directory
+from tests.two_users import NOBODY, as_nobody, needs_root, shared_directory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux proves that no process has a file open")
 
@@ -602,14 +603,34 @@ async def test_it_is_refused_where_the_system_cannot_exchange_files(
 @needs_root
 async def test_it_is_refused_where_others_can_change_the_directory() -> None:
     with shared_directory() as directory:
-        refusal = await _refusal(make_database(directory / "app.db", rows=10))
-    assert refusal.startswith("others can change its directory")
+        (below := directory / "below").mkdir()
+        refusal = await _refusal(make_database(below / "app.db", rows=10))
+    assert refusal.startswith(f"others can change {directory}: let only its owner write there, or")
+
+
+@needs_root
+def test_it_is_refused_where_a_new_file_cannot_get_the_group() -> None:
+    with shared_directory(0o755) as directory:
+        path = make_database(directory / "app.db", rows=10)
+        for group, mode, refusal in (
+            (0, 0o755, "only a member of its group can give a new file that group: use --no-swap"),
+            (0, 0o2755, None),
+            (NOBODY, 0o755, None),
+        ):
+            os.chown(path, NOBODY, group)
+            os.chown(directory, NOBODY, group)
+            directory.chmod(mode)
+            as_nobody(partial(_assert_refused, str(path), refusal))
+
+
+def _assert_refused(path: str, refusal: str | None) -> None:
+    assert swapping.problem_with(path) == refusal
 
 
 async def test_the_owner_is_told_that_others_can_change_the_directory(path: Path) -> None:
     path.parent.chmod(0o777)
     refusal = await _refusal(path)
-    assert refusal.startswith("others can change its directory or one above it: let only its owner write there, or")
+    assert refusal.startswith(f"others can change {path.parent}: let only its owner write there, or")
 
 
 async def test_it_is_refused_where_no_directory_beside_it_can_have_so_long_a_name(path: Path) -> None:
