@@ -244,10 +244,9 @@ def order(found: PageMap) -> str:
     most = max(found.objects, key=lambda one: one.jumps, default=None)
     if most is None or not most.jumps:
         return "All tables and indexes lie in the order of their rows and entries."
-    return (
-        f"{most.jumps:,} of {counted(most.pages, 'page')} of {plain(most.name)} do not follow the one before them in"
-        " the order of rows or entries."
-    )
+    follow = "does not follow the one before it" if most.jumps == 1 else "do not follow the one before them"
+    pages = f"{most.jumps:,} of {counted(most.pages, 'page')} of {plain(most.name)}"
+    return f"{pages} {follow} in the order of rows or entries."
 
 
 def read_times_lines(times: ReadTimes) -> list[str]:
