@@ -14,13 +14,17 @@ from engine.targets.attempt_lock import AttemptLock
 from engine.targets.catalog_reader import C, CatalogReader, S
 from engine.targets.operation_specs import OperationSpec
 from engine.targets.outage import connect_when_up
-from engine.targets.protocol import JournalCheck, Waiting
+from engine.targets.protocol import JournalCheck, Recovery, Waiting
 from engine.targets.waits import OthersLookup, no_others
 
 PROGRAM: Final = "dbtend"
 READING_TIMEOUT: Final = 60.0
 """Seconds that a query of the catalog may take."""
 READING_LOCK_TIMEOUT: Final = 1.0
+NOTHING_RUNS: Final = Recovery(
+    unfinished="was completed or ended on the server", found="nothing of it runs any more", is_well=True
+)
+"""What became of the work of a dead process, if it left nothing."""
 
 
 class ServerSession(ABC, Generic[C, S]):

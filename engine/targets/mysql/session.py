@@ -31,7 +31,7 @@ from engine.targets.mysql.running.target_lock import TargetLock
 from engine.targets.operation_specs import TargetInfo, damage_warnings, operation_infos
 from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.protocol import Recovery
-from engine.targets.server_target import ServerSession
+from engine.targets.server_target import NOTHING_RUNS, ServerSession
 from engine.targets.step_execution import StepContext
 
 NOTHING_KNOWN: Final = TargetHistory(now=0)
@@ -155,13 +155,11 @@ class MySqlSession(ServerSession[Connection, Server]):
         return tuple(await orphan_cleanup.end_orphans(self._reader, self._name, self._waiting))
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
-        unfinished = "was completed or ended on the server"
         repaired = await orphan_cleanup.put_right(self._reader, self._connect, *orphan_cleanup.interrupted(earlier))
-        if repaired:
-            found = "; ".join(text for text, _ in repaired)
-            is_well = all(is_well for _, is_well in repaired)
-            return Recovery(unfinished=unfinished, found=found, is_well=is_well, is_damaged=not is_well)
-        return Recovery(unfinished=unfinished, found="nothing of it runs any more", is_well=True)
+        if not repaired:
+            return NOTHING_RUNS
+        found, is_well = "; ".join(text for text, _ in repaired), all(is_well for _, is_well in repaired)
+        return replace(NOTHING_RUNS, found=found, is_well=is_well, is_damaged=not is_well)
 
 
 def _with_gain(step: PlannedStep, gains: Mapping[str, int]) -> PlannedStep:

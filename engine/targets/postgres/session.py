@@ -48,7 +48,7 @@ from engine.targets.postgres.running.operation import PlanAgain, PostgresOperati
 from engine.targets.postgres.running.pg_repack import PgRepack
 from engine.targets.postgres.running.target_lock import TargetLock
 from engine.targets.protocol import Recovery
-from engine.targets.server_target import ServerSession
+from engine.targets.server_target import NOTHING_RUNS, ServerSession
 from engine.targets.step_execution import StepContext
 
 _DROPS_LEFTOVERS: Final = frozenset({Operation.CLEAN_LEFTOVERS, Operation.OPTIMIZE, Operation.REPACK})
@@ -286,8 +286,7 @@ class PostgresSession(ServerSession[Connection, Server]):
         rewrites = await orphan_cleanup.outcomes_of_rewrites(self._reader, earlier)
         if rewrites:
             return Recovery(unfinished="does not run any more", found="; ".join(rewrites), is_well=True)
-        unfinished = "was completed or ended on the server"
-        return Recovery(unfinished=unfinished, found="nothing of it runs any more", is_well=True)
+        return NOTHING_RUNS
 
 
 async def _close_opening(opening: asyncio.Task[tuple[Connection, Server]]) -> None:
