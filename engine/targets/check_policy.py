@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.domain.advice import CheckCause, Level, TargetHistory
+from engine.domain.advice import CRITICAL, Advice, CheckCause, Level, TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, format_age, span
-from engine.domain.requests import CheckLevel
-from engine.domain.steps import Micros
+from engine.domain.requests import CheckLevel, Operation
+from engine.domain.steps import Facts, Micros
 from engine.domain.thresholds import DAY as SECONDS_A_DAY
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 
@@ -28,6 +28,30 @@ class DueCheck:
     @property
     def urgency(self) -> Level:
         return Level.NONE if self.level is None else Level.SOON
+
+    @property
+    def advice(self) -> Advice:
+        return Advice(
+            operation=Operation.CHECK,
+            level=self.urgency,
+            cause=self.cause or "",
+            reason=self.reason,
+            check=self.level,
+            inspection_can_tell=False,
+        )
+
+
+def damage_advice(reason: str, cause: str, facts: Facts) -> Advice:
+    """Where data are damaged: another check is of use once a person has done what `reason` says."""
+    return Advice(
+        operation=Operation.CHECK,
+        level=Level.NOW,
+        reason=reason,
+        facts={"severity": CRITICAL, **facts},
+        cause=cause,
+        check=CheckLevel.FULL,
+        needs_manual_fix=True,
+    )
 
 
 def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> DueCheck:

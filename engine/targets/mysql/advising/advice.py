@@ -11,7 +11,7 @@ from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.check_policy import due_check
+from engine.targets.check_policy import DueCheck, damage_advice, due_check
 from engine.targets.mysql.advising.findings import (
     AT_ITS_END,
     CHANGES_ARE_LOCKED,
@@ -120,45 +120,28 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
         return _with_damage(f"{what} ({past.damage})" if past.damage is not None else what, damaged)
     known = _with_findings(past)
     found = due_check(known, limits)
-    level, due, cause, reason = found.urgency, found.level, found.cause, found.reason
     unsafe = [table.shown for table in condition.tables if table.engine in _CRASH_UNSAFE]
     checked = max(known.checked_at.values(), default=0)
-    if level is Level.NONE and unsafe and condition.server.started * 1_000_000 > checked:
-        level, due, cause = Level.SOON, CheckLevel.QUICK, CheckCause.SERVER_STARTED
+    if found.level is None and unsafe and condition.server.started * 1_000_000 > checked:
         reason = f"the server started after the last check; a crash would have damaged {listed(unsafe, 3)}"
+        found = DueCheck(CheckLevel.QUICK, CheckCause.SERVER_STARTED, reason)
     if past.broken_rule is not None:
         job = f" (#{past.broken_rule_found.job})" if past.broken_rule_found is not None else ""
         to_do = "add the missing rows, or remove those that refer to them, then check again"
-        return Advice(
-            operation=Operation.CHECK,
+        return replace(
+            found.advice,
             level=Level.SOON,
             cause=Cause.BROKEN_RULE,
             reason=f"the last full check{job} found: {past.broken_rule}: {to_do}",
-            check=due or CheckLevel.FULL,
-            needs_manual_fix=due is None,
-            inspection_can_tell=False,
+            check=found.level or CheckLevel.FULL,
+            needs_manual_fix=found.level is None,
         )
-    return Advice(
-        operation=Operation.CHECK,
-        level=level,
-        cause=cause or "",
-        reason=reason,
-        check=due,
-        inspection_can_tell=False,
-    )
+    return found.advice
 
 
 def _with_damage(what: str, tables: Sequence[str]) -> Advice:
     to_do = "restore from a backup, or dump what can be read, drop the table and load it again; then check again"
-    return Advice(
-        operation=Operation.CHECK,
-        level=Level.NOW,
-        reason=f"{what}: {to_do}",
-        facts={"severity": CRITICAL, "damaged_tables": tuple(tables)},
-        cause=Cause.DAMAGE,
-        check=CheckLevel.FULL,
-        needs_manual_fix=True,
-    )
+    return damage_advice(f"{what}: {to_do}", Cause.DAMAGE, {"damaged_tables": tuple(tables)})
 
 
 def _with_findings(past: TargetHistory) -> TargetHistory:

@@ -17,10 +17,10 @@ from engine.domain.advice import (
     is_near_wraparound,
 )
 from engine.domain.humanize import by_reason, counted, listed, size
-from engine.domain.requests import CheckLevel, Operation
+from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.check_policy import due_check
+from engine.targets.check_policy import DueCheck, damage_advice, due_check
 from engine.targets.needs import Need, advice_on, most_urgent, optimize, without_damaged
 from engine.targets.postgres.advising import old_neighbors
 from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
@@ -303,28 +303,16 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str], li
         # Critical until the damage is repaired.
         texts = [_about_damage(damaged, past)] if damaged or not catalog else []
         texts += [f"{name} is damaged: as a superuser, REINDEX INDEX {name};" for name in catalog]
-        return Advice(
-            operation=Operation.CHECK,
-            level=Level.NOW,
-            reason="; ".join(texts),
-            facts={"severity": CRITICAL, "damaged_tables": tuple(damaged), "damaged_indexes": past.damaged_indexes},
-            cause=Cause.DAMAGE,
-            check=CheckLevel.FULL,
-            needs_manual_fix=True,
-        )
-    level, due, cause = Level.NONE, None, ""
+        facts: Facts = {"damaged_tables": tuple(damaged), "damaged_indexes": past.damaged_indexes}
+        return damage_advice("; ".join(texts), Cause.DAMAGE, facts)
     if past.damaged_tables or past.damaged_indexes:
         names = listed([*past.damaged_tables, *past.damaged_indexes, *past.rebuilt_indexes], 3)
         what = "reindex will rebuild it" if past.damaged_indexes else "dropped since"
         reason = f"the last check found damage in {names} ({what}): check again after that"
-    elif condition.check_obstacle:
-        level, reason = Level.UNKNOWN, condition.check_obstacle
-    else:
-        found = due_check(past, limits)
-        level, due, cause, reason = found.urgency, found.level, found.cause or "", found.reason
-    return Advice(
-        operation=Operation.CHECK, level=level, cause=cause, reason=reason, check=due, inspection_can_tell=False
-    )
+        return DueCheck(None, None, reason).advice
+    if condition.check_obstacle:
+        return _unknown(Operation.CHECK, condition.check_obstacle, {})
+    return due_check(past, limits).advice
 
 
 def _about_damage(damaged: Sequence[str], past: TargetHistory) -> str:
