@@ -111,39 +111,36 @@ def recovery_data(step: MySqlStep) -> Facts | None:
     return {"method": step.method, "table": step.table.name}
 
 
-def interrupted(earlier: Sequence[Step]) -> tuple[list[str], list[str]]:
-    """The tables whose REPAIR had not ended, and the undo tablespaces whose purge had not."""
-    unfinished = [step.effect or {} for step in earlier if step.status is not Status.COMPLETED]
-    tables = [str(effect["table"]) for effect in unfinished if effect.get("method") == Method.REPAIR]
-    return tables, [str(effect["tablespace"]) for effect in unfinished if effect.get("method") == Method.PURGE_UNDO]
-
-
 async def put_right(
-    reader: Reader,
-    connect: Callable[[], Awaitable[tuple[Connection, Server]]],
-    tables: Sequence[str],
-    tablespaces: Sequence[str],
+    reader: Reader, connect: Callable[[], Awaitable[tuple[Connection, Server]]], earlier: Sequence[Step]
 ) -> list[tuple[str, bool]]:
-    """Check and repair these tables, and empty these undo tablespaces.
+    """Check and repair the tables whose REPAIR had not ended, and empty the undo tablespaces whose purge had not.
 
     Returns what became of each, as text, and whether it is well now. Raises TargetError.
     """
-    if not (tables or tablespaces):
+    unfinished = [step.effect or {} for step in earlier if step.status is not Status.COMPLETED]
+    left = [data for data in unfinished if data.get("method") in {Method.REPAIR, Method.PURGE_UNDO}]
+    if not left:
         return []
     connection, server = await connect()
     try:
-        return [
-            *[await _put_right(connection, qualified(server.database, name), shown(name)) for name in tables],
-            *[await undo.put_right(reader, connection, name) for name in tablespaces],
-        ]
+        return [await _put_right(reader, connection, server.database, data) for data in left]
     finally:
         await connection.close()
+
+
+async def _put_right(reader: Reader, connection: Connection, database: str, data: Facts) -> tuple[str, bool]:
+    """`data`: see `recovery_data`."""
+    if data["method"] == Method.PURGE_UNDO:
+        return await undo.put_right(reader, connection, str(data["tablespace"]))
+    name = str(data["table"])
+    return await _repaired(connection, qualified(database, name), shown(name))
 
 
 _ROWS_MAY_BE_LOST: Final = "Rows that the repair could not read, if any, are gone; how many is not known"
 
 
-async def _put_right(connection: Connection, table: str, name: str) -> tuple[str, bool]:
+async def _repaired(connection: Connection, table: str, name: str) -> tuple[str, bool]:
     try:
         if verdict(await connection.command(f"CHECK TABLE {table}")).is_well:
             return f"a check of {name} found nothing wrong. {_ROWS_MAY_BE_LOST}", True
