@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.domain.errors import TargetBusyError, TargetError
@@ -12,7 +11,7 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.findings import may_have_space
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import Condition, changed_rows, histograms, least_changed_rows, undo
-from engine.targets.mysql.reading.files import changes, file_sizes, with_statistics
+from engine.targets.mysql.reading.files import PartName, changes, file_sizes, with_statistics
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample, sample
 from engine.targets.mysql.reading.tables import Table, tables
@@ -45,32 +44,33 @@ async def collect_condition(
             changed = await changed_rows(reader, found, counted)
         except TargetBusyError:
             changed, changes_are_locked = least_changed_rows(reader.server, found, counted), True
-    condition = Condition(
-        tables=found,
+    exact = await _exact(reader, found, files, limits)
+    large = [table for table in exact.values() if may_have_space(table, limits)]
+    samples = await _sampled(reader, sorted(large, key=lambda table: -table.size), budget)
+    return Condition(
+        tables=[exact.get(table.name, table) for table in found],
         server=reader.server,
-        files=files,
+        sees_files=files is not None,
         changes=changed,
         changes_are_locked=changes_are_locked,
         counted=counted,
         histograms=await histograms(reader),
+        samples=samples,
+        not_sampled=len(large) - len(samples),
         undo=await undo(reader),
     )
-    exact = await _exact(reader, condition, limits)
-    condition = replace(condition, tables=[exact.get(table.name, table) for table in condition.tables])
-    large = [table for table in exact.values() if may_have_space(table, condition, limits)]
-    samples = await _sampled(reader, sorted(large, key=lambda table: -table.size), budget)
-    return replace(condition, samples=samples, not_sampled=len(large) - len(samples))
 
 
-async def _exact(reader: Reader, condition: Condition, limits: Thresholds) -> dict[str, Table]:
+async def _exact(
+    reader: Reader, known: Sequence[Table], files: Mapping[PartName, int] | None, limits: Thresholds
+) -> dict[str, Table]:
     """The tables of which findings look at all indexes, by name."""
     looked_at = [
         table.name
-        for table in condition.tables
-        if not (table.is_unopened or table.is_locked)
-        and (table.engine != "InnoDB" or may_have_space(table, condition, limits))
+        for table in known
+        if not (table.is_unopened or table.is_locked) and (table.engine != "InnoDB" or may_have_space(table, limits))
     ]
-    found = await tables(reader, looked_at, files=condition.files) if looked_at else []
+    found = await tables(reader, looked_at, files=files) if looked_at else []
     return {table.name: table for table in found}
 
 

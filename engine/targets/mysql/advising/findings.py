@@ -129,7 +129,7 @@ def rebuild_need(
     table: Table, condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS
 ) -> Need | None:
     gains = {part.name: _gain(part, table, condition) for part in table.parts}
-    wasted, now = sum(gains.values()), sum(_bytes(part, table, condition) for part in table.parts)
+    wasted, now = sum(gains.values()), sum(part.allocated_bytes for part in table.parts)
     share = wasted / now if now else 0.0
     if wasted < limits.reclaim_soon or share < limits.reclaim_soon_share:
         return None
@@ -156,9 +156,9 @@ def _obstacle_to_rebuild(table: Table, server: Server) -> str:
     return in_cluster if server.cluster is not None else ""
 
 
-def may_have_space(table: Table, condition: Condition, limits: Thresholds = DEFAULT_THRESHOLDS) -> bool:
+def may_have_space(table: Table, limits: Thresholds = DEFAULT_THRESHOLDS) -> bool:
     """Whether sampling its rows is worth it."""
-    large = sum(_bytes(part, table, condition) for part in table.parts) >= limits.reclaim_soon
+    large = sum(part.allocated_bytes for part in table.parts) >= limits.reclaim_soon
     return table.engine == "InnoDB" and not table.is_sequence and large
 
 
@@ -191,20 +191,10 @@ def repair_need(table: Table, damaged: set[str], recovers: Collection[str] = ())
 def _gain(part: Part, table: Table, condition: Condition) -> int:
     if table.engine != "InnoDB":
         return part.free_bytes if table.engine in {"MyISAM", "Aria"} else 0
-    file = _file_bytes(part, table, condition)
-    is_in_shared_file = condition.files is not None and file is None  # which never shrinks
+    is_in_shared_file = condition.sees_files and part.file_bytes is None  # which never shrinks
     if table.name not in condition.samples or is_in_shared_file:
         return 0
-    return gain(part, table, condition.samples[table.name], condition.server.flavor, file)
-
-
-def _bytes(part: Part, table: Table, condition: Condition) -> int:
-    file = _file_bytes(part, table, condition)
-    return file if file is not None else part.size + part.free_bytes
-
-
-def _file_bytes(part: Part, table: Table, condition: Condition) -> int | None:
-    return (condition.files or {}).get(part_name(condition.server, table.name, part.name))
+    return gain(part, table, condition.samples[table.name], condition.server.flavor)
 
 
 def _notes(tables: Sequence[Table]) -> list[str]:

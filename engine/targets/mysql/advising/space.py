@@ -31,12 +31,11 @@ _KEPT_AHEAD: Final = {Flavor.MARIADB: 1024**2, Flavor.MYSQL: 6 * 1024**2}
 """Bytes without a page that a file has after a rebuild."""
 
 
-def gain(part: Part, table: Table, samples: Sequence[Sample], flavor: Flavor, file_bytes: int | None) -> int:
-    """Bytes that a rebuild of a table or partition gives back. `file_bytes`: the size of its file, if known."""
-    now = file_bytes if file_bytes is not None else part.size + part.free_bytes
+def gain(part: Part, table: Table, samples: Sequence[Sample], flavor: Flavor) -> int:
+    """Bytes that a rebuild of a table or partition gives back."""
     # How well pages compress is unknown.
     pages = part.used_bytes if table.row_format == "Compressed" else round(_SPARE * rebuilt_bytes(part, table, samples))
-    return max(now - pages - _KEPT_AHEAD[flavor], 0)
+    return max(part.allocated_bytes - pages - _KEPT_AHEAD[flavor], 0)
 
 
 def rebuilt_bytes(part: Part, table: Table, samples: Sequence[Sample]) -> int:

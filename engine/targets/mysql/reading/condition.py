@@ -73,8 +73,8 @@ class Histograms:
 class Condition:
     tables: Sequence[Table]
     server: Server
-    files: Mapping[PartName, int] | None = None
-    """Bytes of files; None without the right to see them."""
+    sees_files: bool = False
+    """Whether the user may see the sizes of files."""
     changes: Mapping[PartName, int] | None = None
     """Changed rows since InnoDB collected statistics; None if unknown."""
     changes_are_locked: bool = False

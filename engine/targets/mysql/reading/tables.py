@@ -64,6 +64,11 @@ class Part:
         """Bytes on disk without extents that have no page: a rebuild needs as much, at most."""
         return max(self.data_bytes + self.index_bytes, (self.file_bytes or 0) - self.free_bytes)
 
+    @property
+    def allocated_bytes(self) -> int:
+        """Bytes on disk with extents that have no page."""
+        return self.file_bytes if self.file_bytes is not None else self.size + self.free_bytes
+
 
 @frozen
 class AutoIncrement:

@@ -55,9 +55,8 @@ async def test_the_estimate_is_near_the_truth(numbers: MySqlDatabase, shape: str
     )
     before = size_of_file(numbers)
     async with looking(numbers.url) as reader:
-        (table,) = [table for table in await tables(reader) if table.name == "t"]
-        files = await file_sizes(reader) or {}
-        expected = gain(table.parts[0], table, await sample(reader, table), reader.server.flavor, files.get(("t", "")))
+        (table,) = await tables(reader, ["t"], files=await file_sizes(reader))
+        expected = gain(table.parts[0], table, await sample(reader, table), reader.server.flavor)
     numbers("ALTER TABLE t FORCE")
     truth = before - size_of_file(numbers)
     assert abs(expected - truth) <= ALLOWED * before, (expected, truth, before)
