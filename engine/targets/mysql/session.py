@@ -145,7 +145,7 @@ class MySqlSession(ServerSession[Connection, Server]):
     async def remarks(self, plans: Sequence[OperationPlan], past: TargetHistory | None = None) -> tuple[str, ...]:
         operations = [one.operation for one in plans]
         checks = [step for one in plans if one.operation is Operation.CHECK for step in one.steps]
-        checked = {step.table.engine for step in checks if isinstance(step, MySqlStep) and step.table is not None}
+        checked = {step.table.engine for step in checks if isinstance(step, MySqlStep)}
         return (
             *damage_warnings(operation_specs.SPECS, operations, past.damaged_tables if past is not None else ()),
             *operation_specs.recovery_remarks(checked, self._reader.server.recovers),
@@ -164,7 +164,7 @@ class MySqlSession(ServerSession[Connection, Server]):
 
 def _with_gain(step: PlannedStep, gains: Mapping[str, int]) -> PlannedStep:
     """`gains`: of rebuilds, by the name of the table."""
-    if isinstance(step, MySqlStep) and step.method is Method.REBUILD and step.table is not None:
+    if isinstance(step, MySqlStep) and step.method is Method.REBUILD:
         return replace(step, gain=gains.get(step.table.name, 0))
     return step
 

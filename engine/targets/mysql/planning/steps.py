@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from engine.domain.frozen import frozen
-from engine.targets.mysql.reading.tables import Table
+from engine.targets.mysql.reading.tables import NO_TABLE, Table
 from engine.targets.plans import PlannedStep
 
 
@@ -33,8 +33,7 @@ class MySqlStep(PlannedStep):
     """A planned step of MariaDB or MySQL."""
 
     method: Method
-    table: Table | None = None
-    """None: the whole server."""
+    table: Table = NO_TABLE
     commands: tuple[str, ...] = ()
     """Of ANALYZE: its commands one by one, where it has several; `command` shows them together."""
     parent: Table | None = None
@@ -48,7 +47,7 @@ class MySqlStep(PlannedStep):
 
     @property
     def tables(self) -> tuple[str, ...]:
-        return (self.table.shown,) if self.table is not None else ()
+        return (self.table.shown,) if self.table is not NO_TABLE else ()
 
     @property
     def is_repeatable(self) -> bool:
@@ -57,5 +56,5 @@ class MySqlStep(PlannedStep):
 
     @property
     def stops_safely(self) -> bool:
-        """Whether a cancel while it runs ends it, and leaves its table unchanged."""
-        return self.method is not Method.REPAIR and not self.in_total_order
+        """Whether the server can end it while it runs, and its table is unchanged then."""
+        return self.is_repeatable and not self.in_total_order

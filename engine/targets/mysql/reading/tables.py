@@ -170,6 +170,9 @@ class Table:
         return tuple(name for name, _ in key.columns) if key else ()
 
 
+NO_TABLE: Final = Table(database="", name="", engine="")
+"""Instead of a table, where it is about the whole server."""
+
 # MySQL says 4294967295 in the first of the numbers of a table that another session has locked.
 TABLES: Final = """
 SELECT table_name, table_type, engine, row_format, NULLIF(table_rows, 4294967295), data_length, index_length, data_free,

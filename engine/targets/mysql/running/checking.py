@@ -34,7 +34,7 @@ class Checks:
         # A dropped table is skipped, and counts as checked.
         self._through += result.status in {Status.COMPLETED, Status.SKIPPED} or bool(result.findings)
         self._findings += len(result.findings)
-        if not result.findings or step.table is None:
+        if not result.findings:
             return
         if step.method is Method.FOREIGN_KEY:
             self._broken_keys[step.object] = result.findings[0]

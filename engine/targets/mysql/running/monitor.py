@@ -198,17 +198,16 @@ class Monitor(CommandMonitor[Watched]):
         sorted_now = sum(size for name, size in rows if not name.startswith("#sql-ib"))
         since = max(sorted_now - self._sorted, 0) if self._sorted is not None else 0
         self._sorted = sorted_now
-        at_work = {number: one.step.table for number, one in rebuilding.items() if one.step.table and one.is_at_work}
+        at_work = {number: one.step.table for number, one in rebuilding.items() if one.is_at_work}
         for number, share in shared(since, at_work).items():
             rebuilding[number].sorted_bytes += share
         for number, watched in rebuilding.items():
-            table = watched.step.table
-            if new and table and watched.table_ids is None and not seen[number].waits_for_lock:
+            if new and watched.table_ids is None and not seen[number].waits_for_lock:
                 watched.table_ids = ()  # the server does not answer while another session has locked a table
                 with contextlib.suppress(TargetError):
                     if self._table_ids is None:
                         self._table_ids = await ids_of_tables(self._reader)
-                    watched.table_ids = self._table_ids.get(self._reader.server.file_name(table.name), ())
+                    watched.table_ids = self._table_ids.get(self._reader.server.file_name(watched.step.table.name), ())
         return {
             number: replace(
                 seen[number],
@@ -219,14 +218,14 @@ class Monitor(CommandMonitor[Watched]):
         }
 
     async def _update(self, watched: Watched, seen: Seen) -> None:
-        if seen.waits_for_lock and watched.step.table is not None:
+        if seen.waits_for_lock and watched.step.tables:
             tables, unknown = [watched.step.table], locks.UNKNOWN_HOLDER
             found = await locks.holders(self._reader, tables, self.watched, unknown=unknown)
             watched.blockers = found or watched.blockers
         now = time.monotonic()
         watched.note(seen, now)
         watched.report(watched.progress.update(seen, now, watched.blockers))
-        if watched.yield_after is not None and watched.step.table is not None:
+        if watched.yield_after is not None:
             waits = await self._others_wait(watched, watched.step.table, now)
             watched.wait_behind(now, waits=waits)
 

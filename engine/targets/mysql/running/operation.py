@@ -21,7 +21,7 @@ from engine.system.local_servers import milliseconds_of_thread, process_of_serve
 from engine.targets.command_monitor import gave_way
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.course import Course
-from engine.targets.lock_impact import BLOCKS_NOBODY
+from engine.targets.lock_impact import LockImpact
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import CONNECTION_LOST, INTERRUPTED, lost_connection
 from engine.targets.mysql.connection.server import Flavor, Server
@@ -138,9 +138,10 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         return await facts_with(facts(self._reader, list(self._unopened.values())), self._totals.facts())
 
     async def find_blockers(self, *, has_window: bool) -> str:
-        steps = [step for step in self.plan.steps if isinstance(step, MySqlStep) and step.lock != BLOCKS_NOBODY]
+        steps = [step for step in self.plan.steps if isinstance(step, MySqlStep)]
+        steps = [step for step in steps if step.lock.impact is not LockImpact.NONE]
         steps = [step for step in steps if not step.in_total_order]  # transactions are rolled back for them
-        tables = [step.table for step in steps if step.table is not None and step.method is not Method.ANALYZE]
+        tables = [step.table for step in steps if step.method is not Method.ANALYZE]
         blocking = await locks.holders(self._reader, tables) if tables else ""
         if not blocking:
             return ""
@@ -163,7 +164,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         self._totals.add(result)
         if self._checks is not None:
             self._checks.add(step, result)
-        if step.table is None or step.method not in {Method.CHECK, Method.REPAIR}:
+        if step.method not in {Method.CHECK, Method.REPAIR}:
             return
         if result.findings and step.table.engine in self._reader.server.recovers:
             self._unopened[step.table.name] = step.table
@@ -248,7 +249,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         if context.cancel.is_set() or context.window.closed.is_set():  # no other step begins
             self._sizes.last_has_run.set()
         effect = with_sizes({}, run.size_before, await self._size(step)) if run.answer.error is None else {}
-        if effect and step.method is Method.REBUILD and step.table is not None:
+        if effect and step.method is Method.REBUILD:
             with contextlib.suppress(TargetError):
                 effect["rows"] = await rows_of(self._reader, step.table) or 0
         result = step_result(
@@ -299,7 +300,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
 
     async def _kills(self, step: MySqlStep) -> int | None:
         """How many KILL statements the server has had, where it does not say of a check that it was killed."""
-        of_innodb = step.table is not None and step.table.engine in TRANSACTIONAL
+        of_innodb = step.table.engine in TRANSACTIONAL
         if step.method is Method.CHECK and not (of_innodb and self._reader.server.flavor is Flavor.MYSQL):
             with contextlib.suppress(TargetError, ValueError):
                 # MySQL does not have it in a table.
@@ -311,13 +312,13 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         """That of the table is known from the plan: asking again would delay the command."""
         if step.method is Method.PURGE_UNDO:
             return await undo.size(self._reader, step.object)
-        return None if step.table is None or step.table.name in self._unopened else step.table.measured_bytes
+        return None if step.table.name in self._unopened else step.table.measured_bytes
 
     async def _size(self, step: MySqlStep) -> int | None:
         """The size of the table or tablespace of a step; None if it cannot be measured."""
         if step.method is Method.PURGE_UNDO:
             return await undo.size(self._reader, step.object)
-        if step.table is None or step.method not in {Method.REBUILD, Method.REPAIR}:
+        if step.method not in {Method.REBUILD, Method.REPAIR}:
             return None
         with contextlib.suppress(TargetError):
             return await self._sizes.of(step.table)

@@ -106,7 +106,7 @@ def recovery_data(step: MySqlStep) -> Facts | None:
     """What recovery needs of a step that may leave a crashed table, or an inactive tablespace; None for others."""
     if step.method is Method.PURGE_UNDO:
         return {"method": step.method, "tablespace": step.object}
-    if step.method is not Method.REPAIR or step.table is None:
+    if step.method is not Method.REPAIR:
         return None
     return {"method": step.method, "table": step.table.name}
 

@@ -157,7 +157,7 @@ def step_result(
 
 def _is_of_hidden(step: MySqlStep, error: pymysql.MySQLError) -> bool:
     """Whether it says no more than that the server cannot open a table: a finding about that."""
-    return number_of(error) == NO_SUCH_TABLE and step.table is not None and bool(step.table.comment)
+    return number_of(error) == NO_SUCH_TABLE and bool(step.table.comment)
 
 
 def _judged(step: MySqlStep, found: Verdict, effect: Mapping[str, int]) -> StepResult:
@@ -201,14 +201,14 @@ def _names(error: pymysql.MySQLError, table: Table) -> bool:
 
 def _failed(step: MySqlStep, error: pymysql.MySQLError, *, waited: float, blockers: str, user: str) -> StepResult:
     number, table = number_of(error), step.table
-    if number in NO_TABLE and step.parent is not None and table is not None and not _names(error, table):
+    if number in NO_TABLE and step.parent is not None and not _names(error, table):
         return check_result([f"{step.object}: the table of the parents does not exist"])
     if number in NO_TABLE:
         return StepResult(status=Status.SKIPPED, error=GONE)
     if step.method in {Method.CHECK, Method.FOREIGN_KEY} and number in DAMAGED:
         return check_result([f"{step.object}: {server_message(error)}"])
     why = explain(error, waited=waited, blockers=blockers)
-    if number in NO_RIGHT and table is not None and step.operation is not None:
+    if number in NO_RIGHT and step.operation is not None:
         denied = step.parent if step.parent is not None and not _names(error, table) else table
         why = f"{why}. {to_grant(NEEDED[step.operation], [denied], user)}"
     if step.method is Method.REBUILD and number in NOT_SUPPORTED and step.lock != BLOCKS_WRITERS:
