@@ -90,7 +90,7 @@ def locked_text(condition: Condition) -> str:
     return f"locked by another session, not looked at: {listed(locked, 3)}" if locked else ""
 
 
-def analyze_need(table: Table, condition: Condition, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:
+def analyze_need(table: Table, condition: Condition, limits: Thresholds) -> Need | None:
     if table.is_sequence or not table.rows:
         return None
     if table.engine != "InnoDB":
@@ -125,9 +125,7 @@ def _histogram_need(table: Table, condition: Condition) -> Need | None:
     return None
 
 
-def rebuild_need(
-    table: Table, condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS
-) -> Need | None:
+def rebuild_need(table: Table, condition: Condition, past: TargetHistory, limits: Thresholds) -> Need | None:
     gains = {part.name: _gain(part, table, condition) for part in table.parts}
     wasted, now = sum(gains.values()), sum(part.allocated_bytes for part in table.parts)
     share = wasted / now if now else 0.0
@@ -156,7 +154,7 @@ def _obstacle_to_rebuild(table: Table, server: Server) -> str:
     return in_cluster if server.cluster is not None else ""
 
 
-def may_have_space(table: Table, limits: Thresholds = DEFAULT_THRESHOLDS) -> bool:
+def may_have_space(table: Table, limits: Thresholds) -> bool:
     """Whether sampling its rows is worth it."""
     large = sum(part.allocated_bytes for part in table.parts) >= limits.reclaim_soon
     return table.engine == "InnoDB" and not table.is_sequence and large
@@ -178,7 +176,7 @@ def used_percent(table: Table) -> int:
     return min(100 * (found.next - 1) // found.most, 100) if found is not None else 0
 
 
-def repair_need(table: Table, damaged: set[str], recovers: Collection[str] = ()) -> Need | None:
+def repair_need(table: Table, damaged: set[str], recovers: Collection[str]) -> Need | None:
     """`recovers`: the storage engines whose crashed tables the server repairs when it opens them."""
     if table.engine in REPAIRABLE and table.comment:
         return Need(Level.NOW, f"the server cannot open it: {table.comment}", Cause.CRASHED)

@@ -42,7 +42,6 @@ _SECONDS_PER_BYTE: Final = {
     Method.CHECK: 16e-9,
     Method.FOREIGN_KEY: 8e-9,
     Method.REPAIR: 14e-9,
-    Method.PURGE_UNDO: 0.0,
 }
 
 Reasons = Mapping[str, str]

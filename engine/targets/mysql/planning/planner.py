@@ -78,7 +78,7 @@ async def plan_needed(
     all_tables: Sequence[Table],
     reasons: Mapping[Operation, Mapping[str, str]],
     turns: Turns,
-    unknown: Sequence[str] = (),
+    unknown: Sequence[str],
 ) -> OperationPlan:
     """The plan of `optimize`: the work that advice asks for.
 

@@ -16,11 +16,9 @@ from engine.targets.mysql.reading.tables import Table
 
 NEEDED: Final = {
     Operation.ANALYZE: ("SELECT", "INSERT"),
-    Operation.OPTIMIZE: ("SELECT", "INSERT", "ALTER", "CREATE"),
     Operation.REBUILD: ("ALTER", "CREATE", "INSERT"),
     Operation.CHECK: ("SELECT",),
     Operation.REPAIR: ("SELECT", "INSERT"),
-    Operation.PURGE_UNDO: (),
 }
 """The privileges on a table that each operation needs."""
 TO_PURGE: Final = ("PROCESS", "CREATE TABLESPACE")
