@@ -22,8 +22,8 @@ from engine.domain.errors import (
     TargetUnavailableError,
     TooManyConnectionsError,
 )
-from engine.domain.masking import masked
 from engine.domain.statuses import Reason
+from engine.targets import server_errors
 from engine.targets.mysql.connection.bounded import AnswerError
 from engine.targets.mysql.connection.names import account, quote
 from engine.targets.mysql.connection.option_files import Password, unsafe_files
@@ -64,15 +64,13 @@ NEEDS_TLS: Final = 2061
 """A login would send a password that others on the network can read."""
 _OTHER_NAME: Final = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
-LONGEST_SENTENCE: Final = 1_000
-"""Characters of a server message that are read."""
 
 WHERE_PASSWORDS_ARE: Final = (
     "put it into ~/.my.cnf (mode 0600), below [client]; a typed password is known only to the process that asked for it"
 )
-NONE_FOUND: Final = "it asks for a password, and none was found"
 
 _REFUSALS: Final[Mapping[int, tuple[type[TargetError], str, str]]] = {
+    **dict.fromkeys(LOST, (ServerUnavailableError, *server_errors.ENDED)),
     1040: (TooManyConnectionsError, "the server has no connection left", "end some, or raise max_connections"),
     1203: (TooManyConnectionsError, "the user has no connection left", "end some, or raise max_user_connections"),
     1226: (TooManyConnectionsError, "the user has reached a limit of its account", "wait, or ALTER USER ... WITH ..."),
@@ -93,7 +91,7 @@ _REFUSALS: Final[Mapping[int, tuple[type[TargetError], str, str]]] = {
     3118: (TargetUnavailableError, "the user's account is locked", "ALTER USER ... ACCOUNT UNLOCK"),
     3159: (TargetUnavailableError, "the server allows only connections with TLS", "leave out ssl-mode=DISABLED"),
     4151: (TargetUnavailableError, "the user's account is locked", "ALTER USER ... ACCOUNT UNLOCK"),
-    1053: (ServerUnavailableError, "the server is shutting down", "try again when it is up"),
+    1053: (ServerUnavailableError, *server_errors.SHUTTING_DOWN),
     3032: (ServerUnavailableError, "the server is in offline mode", "SET GLOBAL offline_mode = OFF there"),
 }
 
@@ -105,8 +103,7 @@ def number_of(error: BaseException) -> int:
 
 def server_message(error: BaseException) -> str:
     """The first line of an error message, redacted."""
-    lines = str(error.args[-1] if error.args else error)[:LONGEST_SENTENCE].strip().splitlines()
-    return masked("".join(filter(str.isprintable, lines[0])) if lines else "no reason given")
+    return server_errors.first_line(str(error.args[-1] if error.args else error))
 
 
 def connecting_error(
@@ -130,7 +127,7 @@ def connecting_error(
     if isinstance(cause, ssl.SSLError):
         return TargetUnavailableError(what, f"TLS fails: {cause.reason}", "check its TLS, or give ?ssl-mode=DISABLED")
     if isinstance(cause, TimeoutError):
-        return ServerTimeoutError(what, "the server does not answer", "check host and network")
+        return ServerTimeoutError(what, *server_errors.SILENT)
     if isinstance(cause, socket.gaierror):
         return ServerUnavailableError(what, "its host name cannot be resolved", "check its spelling, and the DNS")
     if isinstance(cause, OSError):
@@ -139,10 +136,10 @@ def connecting_error(
         )
     if number in ACCESS_DENIED:
         if typed:
-            return PasswordNeededError(what, "the password that was typed is wrong", WHERE_PASSWORDS_ARE)
+            return PasswordNeededError(what, server_errors.TYPED_IS_WRONG, WHERE_PASSWORDS_ARE)
         if not password:
             ignored = [f"{file} is ignored, as everybody may change it: chmod o-w it" for file in unsafe_files()]
-            return PasswordNeededError(what, NONE_FOUND, ignored[0] if ignored else WHERE_PASSWORDS_ARE)
+            return PasswordNeededError(what, server_errors.NONE_FOUND, ignored[0] if ignored else WHERE_PASSWORDS_ARE)
         why = "the password is wrong, or the user does not exist"
         hint = f"correct it in {password.file}" if isinstance(password, Password) else WHERE_PASSWORDS_ARE
         return TargetUnavailableError(what, why, hint)
@@ -158,10 +155,7 @@ def connecting_error(
         if number in OF_ACCOUNT:
             return TooManyConnectionsError(what, why, hint, state="account has no connection left")
         return kind(what, why, hint)
-    if isinstance(error, pymysql.MySQLError) and lost_connection(error):
-        return ServerUnavailableError(what, "the server ended the connection", "check whether it runs")
-    why = f"cannot be connected to: {server_message(error)}"
-    return ServerUnavailableError(what, why, state="server cannot be connected to")
+    return server_errors.not_connected(what, server_message(error))
 
 
 def is_out_of_step(error: BaseException) -> bool:
@@ -192,7 +186,7 @@ def reading_error(what: str, error: pymysql.MySQLError) -> TargetError:
         hint = "check that it is a MariaDB or MySQL server, and the network"
         return TargetUnavailableError(what, server_message(error), hint)
     if lost_connection(error):
-        return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
+        return server_errors.lost(what)
     if is_out_of_step(error):
         return out_of_step(what)
     if is_disk_full(error):
@@ -205,14 +199,14 @@ def reading_error(what: str, error: pymysql.MySQLError) -> TargetError:
         return TargetRefusedError(what, server_message(error), "grant the user the missing right")
     if number in DAMAGED:
         return TargetDamagedError(what, f"its catalog is damaged: {server_message(error)}", "restore a backup")
-    return TargetError(what, f"cannot be inspected: {server_message(error)}", "")
+    return server_errors.not_read(what, server_message(error))
 
 
 _OUT_OF_STEP: Final = "the node is not in step with its Galera cluster: it is joining, or has lost the majority"
 ALLOWS_NO_CHANGE: Final = "the server allows no change: it is read-only, such as a replica"
 _SENTENCES: Final[Mapping[int, str]] = {
-    DEADLOCK: "the server ended it to resolve a deadlock with another session. Try again",
-    1040: "the server has no connection left. End some, or use fewer --jobs",
+    DEADLOCK: server_errors.DEADLOCKED,
+    1040: server_errors.NO_CONNECTION_LEFT,
     1053: "the server was shut down",
     1927: "an administrator ended the connection",
     1037: "the server is out of memory",
@@ -231,7 +225,7 @@ def explain(error: pymysql.MySQLError, *, waited: float, blockers: str = "") -> 
     if number == LOCK_TIMEOUT:
         return no_lock(waited, blockers)
     if number == INTERRUPTED:
-        return f"another session cancelled it: {server_message(error)}"
+        return server_errors.cancelled(server_message(error))
     if is_out_of_step(error):
         return f"{_OUT_OF_STEP}. Try again when wsrep_ready is ON there"
     if number in _SENTENCES:

@@ -22,6 +22,7 @@ from engine.domain.errors import (
 )
 from engine.domain.masking import masked
 from engine.domain.statuses import Reason
+from engine.targets import server_errors
 from engine.targets.postgres.connection.bounded import AnswerError
 from engine.targets.waits import no_lock
 
@@ -46,8 +47,6 @@ _LOADING: Final = "dfmgr.c"
 """Where the server loads the library of an extension."""
 
 LONGEST_DETAIL: Final = 200
-LONGEST_SENTENCE: Final = 1_000
-"""Characters of a server message that are read."""
 
 
 def reports_damage(error: psycopg.Error) -> bool:
@@ -59,8 +58,7 @@ def reports_damage(error: psycopg.Error) -> bool:
 def server_message(error: BaseException) -> str:
     """The first line of an error message, redacted."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    lines = (primary or str(error))[:LONGEST_SENTENCE].strip().splitlines()
-    return masked("".join(filter(str.isprintable, lines[0])) if lines else "no reason given")
+    return server_errors.first_line(primary or str(error))
 
 
 def message_with_detail(error: psycopg.Error) -> str:
@@ -72,7 +70,6 @@ def message_with_detail(error: psycopg.Error) -> str:
     return f"{server_message(error)}: {short}" if short else server_message(error)
 
 
-NONE_FOUND: Final = "it asks for a password, and none was found"
 WHERE_PASSWORDS_ARE: Final = (
     "put it into ~/.pgpass (mode 0600) or a service file;"
     " a typed password is known only to the process that asked for it"
@@ -93,7 +90,7 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         TooManyConnectionsError, "its pooler has no connection left",
         "end some connections, or raise the size of the pool",
     ),
-    (r"no password supplied|fe_sendauth", PasswordNeededError, NONE_FOUND, WHERE_PASSWORDS_ARE),
+    (r"no password supplied|fe_sendauth", PasswordNeededError, server_errors.NONE_FOUND, WHERE_PASSWORDS_ARE),
     (
         r"password authentication failed", TargetUnavailableError, "the password is wrong", WHERE_PASSWORDS_ARE,
     ),
@@ -117,9 +114,7 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         r"definition of service .* not found|service file .* not found", TargetUnavailableError,
         "the service does not exist", "name it in ~/.pg_service.conf, or in the file that PGSERVICEFILE names",
     ),
-    (
-        r"shutting down", ServerUnavailableError, "the server is shutting down", "try again when it is up",
-    ),
+    (r"shutting down", ServerUnavailableError, *server_errors.SHUTTING_DOWN),
     (
         r"starting up|recovery mode|not yet accepting|read-only|hot standby mode", ServerStartingError,
         "the server is not up yet", "try again in a moment",
@@ -128,10 +123,10 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
         r"Connection refused|No such file or directory|could not translate host|Name or service|No route to host",
         ServerUnavailableError, "no server answers there", "check host and port, and whether it runs",
     ),
-    (r"timeout expired|timed out", ServerTimeoutError, "the server does not answer", "check host and network"),
+    (r"timeout expired|timed out", ServerTimeoutError, *server_errors.SILENT),
     (
         r"closed the connection unexpectedly|terminating connection|reset by peer|Broken pipe",
-        ServerUnavailableError, "the server ended the connection", "check whether it runs",
+        ServerUnavailableError, *server_errors.ENDED,
     ),
     (
         r"permission denied for database", TargetUnavailableError, "the role has no CONNECT privilege on it",
@@ -142,16 +137,15 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
 
 def connecting_error(what: str, error: BaseException, *, typed: bool = False) -> TargetError:
     """The error of a failed connection. `typed`: whether it used a password typed by the user."""
-    words = str(error)[:LONGEST_SENTENCE]
+    words = str(error)[: server_errors.LONGEST_SENTENCE]
     if isinstance(error, psycopg.Error) and error.pgconn is not None and error.pgconn.needs_password:
-        return PasswordNeededError(what, NONE_FOUND, WHERE_PASSWORDS_ARE)
+        return PasswordNeededError(what, server_errors.NONE_FOUND, WHERE_PASSWORDS_ARE)
     if typed and "password authentication failed" in words:
-        return PasswordNeededError(what, "the password that was typed is wrong", WHERE_PASSWORDS_ARE)
+        return PasswordNeededError(what, server_errors.TYPED_IS_WRONG, WHERE_PASSWORDS_ARE)
     for pattern, kind, why, hint in _REFUSALS:
         if re.search(pattern, words):
             return kind(what, why, hint)
-    why = f"cannot be connected to: {server_message(error)}"
-    return ServerUnavailableError(what, why, state="server cannot be connected to")
+    return server_errors.not_connected(what, server_message(error))
 
 
 def lost_connection(error: psycopg.Error) -> bool:
@@ -168,13 +162,13 @@ def reading_error(what: str, error: psycopg.Error) -> TargetError:
     if state == LOCK_TIMEOUT:
         return TargetBusyError(what, "its catalog is locked by another session", "try again later")
     if lost_connection(error):
-        return ServerUnavailableError(what, "the connection was lost", "check the server, then try again")
+        return server_errors.lost(what)
     if state == NO_RIGHT:
         return TargetRefusedError(what, server_message(error), "connect as a role that may read the catalog")
     if state != INTERNAL and reports_damage(error):
         hint = "restore a backup of the database, or ask for help before anything is written to it"
         return TargetDamagedError(what, f"its catalog is damaged: {message_with_detail(error)}", hint)
-    return TargetError(what, f"cannot be inspected: {server_message(error)}", "")
+    return server_errors.not_read(what, server_message(error))
 
 
 def setting_error(what: str, error: psycopg.Error) -> TargetError:
@@ -185,10 +179,10 @@ def setting_error(what: str, error: psycopg.Error) -> TargetError:
 
 
 _SENTENCES: Final[Mapping[str, str]] = {
-    DEADLOCK: "the server ended it to resolve a deadlock with another session. Try again",
+    DEADLOCK: server_errors.DEADLOCKED,
     READ_ONLY: "the server or the role allows no change: it is a standby, or default_transaction_read_only is on",
     DISK_FULL: "the disk of the server is full: the space that this step took is free again. Make room, then try again",
-    "53300": "the server has no connection left. End some, or use fewer --jobs",
+    "53300": server_errors.NO_CONNECTION_LEFT,
     "53200": "the server is out of memory. Lower maintenance_work_mem, or use fewer --jobs",
     TERMINATED: "an administrator ended the connection, or the server was shut down",
     CRASHED: "another process of the server crashed, and the server restarts. Unfinished work is rolled back",
@@ -207,7 +201,7 @@ def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: s
     if state == LOCK_TIMEOUT:
         return no_lock(waited, blockers)
     if state == CANCELLED:
-        return f"another session cancelled it: {server_message(error)}"
+        return server_errors.cancelled(server_message(error))
     if state in _SENTENCES:
         return _SENTENCES[state or ""]
     if state is None and is_closed:
