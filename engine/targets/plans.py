@@ -96,14 +96,14 @@ def with_free_space(step: _Step) -> _Step:
     return step
 
 
-def fitting(steps: Iterable[_Step], hint: str, *, force: bool) -> tuple[list[_Step], list[str]]:
-    """The steps for which the disk has room, and why the others are left out. With force that is a warning."""
+def fitting(steps: Iterable[_Step], hint: str, *, force: bool) -> tuple[list[_Step], list[str], list[str]]:
+    """The steps for which the disk has room, why the others are left out, and what to warn of where force keeps all."""
     placed = [with_free_space(step) for step in steps]
     problems = {step.object: "; ".join(problems_now(step.needs)) for step in placed}
     texts = [f"{name}: {problem}" for name, problem in problems.items() if problem]
     if force or not texts:
-        return placed, texts
-    return [step for step in placed if not problems[step.object]], [f"left out: {listed(texts, 3)}. {hint}"]
+        return placed, [], texts
+    return [step for step in placed if not problems[step.object]], [f"{listed(texts, 3)}. {hint}"], []
 
 
 def longest_first(steps: Iterable[_Step]) -> list[_Step]:
@@ -178,6 +178,36 @@ class OperationPlan:
         if self.refused is not None:
             return Verdict.REFUSE
         return Verdict.WARN if self.warnings else Verdict.OK
+
+
+def plan_of(
+    operation: Operation,
+    steps: Sequence[PlannedStep],
+    turns: Turns,
+    *,
+    why_left_out: Sequence[str],
+    left_out: int,
+    forbidden: tuple[str, ...],
+    warnings: Sequence[str],
+    not_needed: str,
+) -> OperationPlan:
+    """The plan with these steps, in turn. Without steps it is refused where something is left out, else not needed.
+
+    Args:
+        why_left_out: a sentence for each reason. `left_out`, `forbidden`: see `OperationPlan`.
+        not_needed: why there is nothing to do, where there are no steps.
+    """
+    if not steps and why_left_out:
+        return OperationPlan(operation=operation, refused=". ".join([*why_left_out, *warnings]), forbidden=forbidden)
+    if not steps:
+        return OperationPlan(operation=operation, not_needed=not_needed)
+    return OperationPlan(
+        operation=operation,
+        steps=tuple(by_turn(steps, operation, turns)),
+        warnings=(*(f"left out: {why}" for why in why_left_out), *warnings),
+        left_out=left_out,
+        forbidden=forbidden,
+    )
 
 
 async def in_parallel(

@@ -27,7 +27,7 @@ from engine.targets.mysql.reading.histograms import auto_update, histogram_colum
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, known_tables, tables
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
-from engine.targets.plans import OperationPlan, by_turn, fitting, in_parallel
+from engine.targets.plans import OperationPlan, fitting, in_parallel, plan_of
 
 _VIEWS: Final = "SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE()"
 _CLUSTERS: Final = {
@@ -137,33 +137,30 @@ async def plan_tables(
 ) -> OperationPlan:
     """The plan of an operation on these tables. `reasons`: why they need it, by name."""
     permitted, forbidden = allowed(operation, in_scope, await rights(reader))
-    possible, reasons_to_stay = permitted, list[str]()
+    why_left_out = [grant(operation, forbidden, reader.server.user)] if forbidden else []
+    possible, forced = permitted, list[str]()
     if operation is Operation.REBUILD:
-        possible, reasons_to_stay = _rebuildable(permitted, reader.server, options)
-    not_allowed = [grant(operation, forbidden, reader.server.user)] if forbidden else []
-    warnings = [f"left out: {why}" for why in (*not_allowed, *reasons_to_stay)]
+        possible, why_others_stay = _rebuildable(permitted, reader.server, options)
+        why_left_out += why_others_stay
     left_out = len(forbidden) + (len(permitted) - len(possible) if options.objects else 0)
     steps = await _steps(reader, operation, options, possible, reasons, unopened)
     if any(step.disk_needed for step in steps):
         needs = await disk_needs(reader, possible)  # by table, which is what steps conflict by
         steps = [replace(step, needs=needs.get(step.conflict, ())) for step in steps]
         what_to_do = _NO_ROOM_TO_REPAIR if operation is Operation.REPAIR else _NO_ROOM
-        fitting_steps, problems = fitting(steps, what_to_do, force=options.force)
+        fitting_steps, no_room, forced = fitting(steps, what_to_do, force=options.force)
         left_out += len(steps) - len(fitting_steps)
         steps = fitting_steps
-        warnings += problems
-    names = tuple(table.shown for table in forbidden)
-    if not steps and warnings:
-        refused = ". ".join(why.removeprefix("left out: ") for why in warnings)
-        return OperationPlan(operation=operation, refused=refused, forbidden=names)
-    if not steps:
-        return OperationPlan(operation=operation, not_needed=_NOTHING.get(operation, "no table to work on"))
-    planned = OperationPlan(
-        operation=operation,
-        steps=tuple(by_turn(steps, operation, turns)),
-        warnings=(*_cluster_warnings(reader.server, operation, options), *warnings),
+        why_left_out += no_room
+    planned = plan_of(
+        operation,
+        steps,
+        turns,
+        why_left_out=why_left_out,
         left_out=left_out,
-        forbidden=names,
+        forbidden=tuple(table.shown for table in forbidden),
+        warnings=[*_cluster_warnings(reader.server, operation, options), *forced] if steps else [],
+        not_needed=_NOTHING.get(operation, "no table to work on"),
     )
     return await in_parallel(planned, options, partial(free_for_steps, reader))
 

@@ -14,7 +14,8 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.turns import NO_TURNS, Turns
-from engine.targets.plans import KEPT_FREE, OperationPlan, by_turn, fitting, in_parallel
+from engine.targets import plans
+from engine.targets.plans import KEPT_FREE, OperationPlan, fitting, in_parallel
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import check_steps, operation_steps, pg_repack_steps, repack_steps
 from engine.targets.postgres.planning.collation_steps import recording
@@ -304,9 +305,7 @@ async def _rewrite(
     steps = operation_steps.rewrite_steps(operation, permitted, options, server.version)
     not_needed = "no table is clustered on an index" if operation is Operation.CLUSTER else _too_young(options)
     replication_state = await repack.surroundings(reader)
-    fitting_steps, problems = await _with_room(reader, steps, permitted, replication_state, options, dead_by_oid)
-    if steps and not fitting_steps:
-        return _without_room(operation, problems)
+    fitting_steps, no_room, forced = await _with_room(reader, steps, permitted, replication_state, options, dead_by_oid)
     return plan_of(
         operation,
         fitting_steps,
@@ -314,7 +313,8 @@ async def _rewrite(
         turns,
         forbidden=forbidden,
         others_left_out=len(steps) - len(fitting_steps),
-        warnings=[*problems, *repack_steps.log_warnings(fitting_steps, replication_state)],
+        why_others=no_room,
+        warnings=[*forced, *repack_steps.log_warnings(fitting_steps, replication_state)],
         not_needed=not_needed,
     )
 
@@ -326,10 +326,10 @@ async def _with_room(
     replication_state: Surroundings,
     options: Options,
     dead_by_oid: Mapping[int, int],
-) -> tuple[list[PgStep], list[str]]:
-    """The rewrites whose copies fit on the disk of the server, or may fit, and why the others are left out."""
+) -> tuple[list[PgStep], list[str], list[str]]:
+    """The rewrites whose copies fit on the disk of the server, or may fit; the rest as of `fitting`."""
     if not steps:
-        return [], []
+        return [], [], []
     log_kept = None
     if replication_state.idle_slots:
         log_kept = sys.maxsize if replication_state.kept_at_most is None else replication_state.kept_at_most
@@ -341,10 +341,6 @@ async def _with_room(
 def _with_copy(step: PgStep, copies: Mapping[int, TableCopy]) -> PgStep:
     copy = copies.get(step.subject.oid) if step.subject is not None else None
     return step if copy is None else replace(step, disk_needed=copy.bytes, needs=copy.needs)
-
-
-def _without_room(operation: Operation, problems: Sequence[str]) -> OperationPlan:
-    return OperationPlan(operation=operation, refused=". ".join(why.removeprefix("left out: ") for why in problems))
 
 
 async def can_repack(reader: Reader) -> bool:
@@ -385,12 +381,10 @@ async def _repack(
         steps = repack_steps.repack_steps(permitted)
     else:
         steps = pg_repack_steps.pg_repack_steps(permitted, client, leftovers, server.database)
-    fitting_steps, problems = await _with_room(reader, steps, permitted, replication_state, options, dead_by_oid)
-    if steps and not fitting_steps:
-        return _without_room(operation, problems)
+    fitting_steps, no_room, forced = await _with_room(reader, steps, permitted, replication_state, options, dead_by_oid)
     warnings = [
         *(f"left out: {why}" for why in refusals),
-        *problems,
+        *forced,
         *repack_steps.log_warnings(fitting_steps, replication_state),
     ]
     if leftovers and not in_scope.is_named:
@@ -403,6 +397,7 @@ async def _repack(
         turns,
         forbidden=forbidden,
         others_left_out=len(steps) - len(fitting_steps) + (impossible if in_scope.is_named else 0),
+        why_others=no_room,
         warnings=warnings,
         not_needed=". ".join(refusals),
     )
@@ -433,28 +428,27 @@ def plan_of(
     *,
     forbidden: Sequence[Table | Index] = (),
     others_left_out: int = 0,
+    why_others: Sequence[str] = (),
     warnings: Sequence[str] = (),
     not_needed: str = "",
 ) -> OperationPlan:
-    """The plan with these steps, in turn. Without steps it is refused where rights are missing, else not needed.
+    """See `plans.plan_of`.
 
     Args:
         forbidden: what the role may not maintain.
         others_left_out: how many tables or indexes are left out for lack of disk space, or although they were named.
-        not_needed: why there is nothing to do, where there are no steps.
+        why_others: why some are left out for lack of disk space.
     """
-    rights = missing_rights(forbidden, server)
     names = tuple(one.shown for one in unprivileged(forbidden))
-    if not steps and rights:
-        return OperationPlan(operation=operation, refused=". ".join([*rights, *warnings]), forbidden=names)
-    if not steps:
-        return OperationPlan(operation=operation, not_needed=not_needed or "no table or index to work on")
-    return OperationPlan(
-        operation=operation,
-        steps=tuple(by_turn(steps, operation, turns)),
-        warnings=(*(f"left out: {right}" for right in rights), *warnings),
+    return plans.plan_of(
+        operation,
+        steps,
+        turns,
+        why_left_out=[*missing_rights(forbidden, server), *why_others],
         left_out=len(names) + others_left_out,
         forbidden=names,
+        warnings=warnings,
+        not_needed=not_needed or "no table or index to work on",
     )
 
 
