@@ -69,9 +69,7 @@ class Connection:
             row: the types of the columns. Times and dates are text.
             most: how many rows there may be; None: as many as memory has room for.
         """
-        async with self._turn:
-            self._check_open()
-            found = await self._answer(lambda: self._wire.ask(query, args, is_query=True), ANSWER_WITHIN)
+        found = await self._asked(lambda: self._wire.ask(query, args, is_query=True))
         if (
             len(found) > (MOST_ROWS if most is None else most)
             or (found and len(found[0]) != width(row))
@@ -91,9 +89,7 @@ class Connection:
 
     async def named(self, query: str) -> list[dict[str, str | None]]:
         """The rows of a query whose columns differ between versions, as text by name. Raises as `rows`."""
-        async with self._turn:
-            self._check_open()
-            found = await self._answer(lambda: self._wire.ask_named(query), ANSWER_WITHIN)
+        found = await self._asked(lambda: self._wire.ask_named(query))
         return [{name: _text(value) for name, value in row.items()} for row in found]
 
     async def command(self, sql: str) -> list[tuple[str | None, ...]]:
@@ -111,10 +107,12 @@ class Connection:
 
     async def short_command(self, sql: str) -> list[tuple[str | None, ...]]:
         """Run a statement that the server answers at once. Raises AnswerError where it does not."""
+        return [tuple(map(_text, row)) for row in await self._asked(lambda: self._wire.ask(sql))]
+
+    async def _asked(self, call: Callable[[], _T]) -> _T:
         async with self._turn:
             self._check_open()
-            found = await self._answer(lambda: self._wire.ask(sql), ANSWER_WITHIN)
-        return [tuple(map(_text, row)) for row in found]
+            return await self._answer(call, ANSWER_WITHIN)
 
     def _check_open(self) -> None:
         if self.closed:
