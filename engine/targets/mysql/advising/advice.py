@@ -15,7 +15,6 @@ from engine.targets.check_policy import DueCheck, damage_advice, due_check
 from engine.targets.mysql.advising.findings import (
     AT_ITS_END,
     CHANGES_ARE_LOCKED,
-    FIRST_SIZE,
     LONG_HISTORY,
     Cause,
     TableFindings,
@@ -25,6 +24,7 @@ from engine.targets.mysql.advising.findings import (
 from engine.targets.mysql.connection.names import account, shown
 from engine.targets.mysql.reading.condition import Condition
 from engine.targets.mysql.reading.tables import TRANSACTIONAL
+from engine.targets.mysql.reading.undo import FIRST_SIZE
 from engine.targets.needs import Need, advice_on, most_urgent, optimize, ranked, urgency, without_damaged
 
 COVERED: Final = (Operation.ANALYZE, Operation.REBUILD)

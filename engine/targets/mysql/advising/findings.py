@@ -30,8 +30,6 @@ AT_ITS_END: Final = 95
 """Percent of its values that an AUTO_INCREMENT column has used when inserts will soon fail."""
 LONG_HISTORY: Final = 1_000_000
 """Transactions that are not purged; every read has to pass by them."""
-FIRST_SIZE: Final = 16 * 1024**2
-"""Bytes that each undo tablespace keeps."""
 _OLD_ENGINES: Final = {
     "MyISAM": "which a crash of the server may damage",
     "MRG_MyISAM": "made of tables of MyISAM",

@@ -11,11 +11,9 @@ from engine.targets.lock_impact import NO_LOCK
 from engine.targets.mysql.connection.names import quote
 from engine.targets.mysql.planning.operation_specs import SPECS
 from engine.targets.mysql.planning.steps import Method, MySqlStep
-from engine.targets.mysql.reading.undo import HELPER, Truncation, UndoSpace
+from engine.targets.mysql.reading.undo import FIRST_SIZE, HELPER, Truncation, UndoSpace
 from engine.targets.plans import OperationPlan
 
-SMALL: Final = 16 * 1024**2
-"""Bytes of an undo tablespace that was just made."""
 KEPT_ACTIVE: Final = 2
 """The server needs so many."""
 
@@ -34,9 +32,9 @@ def plan_of_mariadb(found: Truncation) -> OperationPlan:
 def plan_purge(spaces: Sequence[UndoSpace]) -> OperationPlan:
     """Puts right what an interrupted purge left, then empties the large ones one by one."""
     left = sorted((space for space in spaces if space.is_left), key=lambda space: space.name == HELPER)
-    large = [space for space in spaces if space.size > SMALL and not space.is_left]
+    large = [space for space in spaces if space.size > FIRST_SIZE and not space.is_left]
     if not left and not large:
-        not_needed = f"no undo tablespace is larger than {size(SMALL)}"
+        not_needed = f"no undo tablespace is larger than {size(FIRST_SIZE)}"
         return OperationPlan(operation=Operation.PURGE_UNDO, not_needed=not_needed)
     others = sum(space.name != HELPER for space in spaces) - 1
     steps = [

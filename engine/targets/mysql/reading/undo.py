@@ -11,6 +11,8 @@ HELPER: Final = "dbtend_undo"
 """The undo tablespace that transactions use while one of only two is purged."""
 ACTIVE: Final = "active"
 EMPTY: Final = "empty"
+FIRST_SIZE: Final = 16 * 1024**2
+"""Bytes of an undo tablespace that was just made."""
 ADDED_SINCE: Final = (11, 0)
 """An older MariaDB that is set to have more undo tablespaces than when it was initialized does not start."""
 SPACES: Final = """
