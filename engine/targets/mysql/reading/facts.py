@@ -15,13 +15,9 @@ _FACTS: Final = """
 SELECT table_name, CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED), CAST(data_free AS SIGNED)
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
 """
-_SIZE: Final = """
-SELECT CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED) FROM information_schema.tables
-WHERE table_schema = DATABASE() AND table_name = %s
-"""
-_ROWS: Final = """
-SELECT NULLIF(table_rows, 4294967295) FROM information_schema.tables
-WHERE table_schema = DATABASE() AND table_name = %s
+_TABLE: Final = """
+SELECT CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED), NULLIF(table_rows, 4294967295)
+FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s
 """
 _STATUS: Final = "SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = %s"
 
@@ -38,16 +34,10 @@ async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
     }
 
 
-async def size_of(reader: Reader, table: Table) -> int | None:
-    """Bytes, by statistics; None if it is gone. Raises TargetError."""
-    rows = await reader.rows(_SIZE, [table.name], row=(int | None,), most=1)
-    return rows[0][0] if rows else None
-
-
-async def rows_of(reader: Reader, table: Table) -> int | None:
-    """Estimated rows; None if it is gone. Raises TargetError."""
-    rows = await reader.rows(_ROWS, [table.name], row=(int | None,), most=1)
-    return rows[0][0] if rows else None
+async def size_and_rows(reader: Reader, table: Table) -> tuple[int | None, int | None]:
+    """Bytes and rows, by statistics; None if it is gone. Raises TargetError."""
+    rows = await reader.rows(_TABLE, [table.name], row=(int | None, int | None), most=1)
+    return (rows[0][0], rows[0][1]) if rows else (None, None)
 
 
 async def status(reader: Reader, name: str) -> int:

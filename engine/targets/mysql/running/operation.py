@@ -28,7 +28,7 @@ from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading import locks
-from engine.targets.mysql.reading.facts import facts, rows_of
+from engine.targets.mysql.reading.facts import facts, size_and_rows
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.replicas import Replicas
 from engine.targets.mysql.reading.tables import TRANSACTIONAL, Table
@@ -251,7 +251,8 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         effect = with_sizes({}, run.size_before, await self._size(step)) if run.answer.error is None else {}
         if effect and step.method is Method.REBUILD:
             with contextlib.suppress(TargetError):
-                effect["rows"] = await rows_of(self._reader, step.table) or 0
+                _, rows = await size_and_rows(self._reader, step.table)
+                effect["rows"] = rows or 0
         result = step_result(
             step,
             run.answer,

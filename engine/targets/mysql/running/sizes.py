@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from engine.targets.mysql.reading.facts import size_of
+from engine.targets.mysql.reading.facts import size_and_rows
 from engine.targets.mysql.reading.files import table_sizes
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
@@ -41,7 +41,8 @@ class Sizes:
         """Bytes now; None if it is gone, or has no file of its own. Raises TargetError."""
         if table.engine == "InnoDB" and (files := await self._files()) is not None:
             return files.get(self._reader.server.file_name(table.name))
-        return await size_of(self._reader, table)
+        size, _ = await size_and_rows(self._reader, table)
+        return size
 
     async def _files(self) -> _Sizes:
         """See `table_sizes`."""
