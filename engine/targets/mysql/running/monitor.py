@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import pymysql
 
@@ -35,11 +35,6 @@ _MYSQL: Final = """
 SELECT CAST(processlist_id AS SIGNED), COALESCE(processlist_command, ''), COALESCE(processlist_state, ''), 0, 0.0e0,
     CAST(COALESCE(thread_os_id, 0) AS SIGNED)
 FROM performance_schema.threads WHERE processlist_id IN ({ids})
-"""
-# For users without the right to read performance_schema.
-_PLAIN: Final = """
-SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), 0, 0.0e0, 0
-FROM information_schema.processlist WHERE id IN ({ids})
 """
 _ROW: Final = (int, str, str, int, float, int)
 # The name ends with the connection in hexadecimal digits.
@@ -126,6 +121,7 @@ class Monitor(CommandMonitor[Watched]):
         super().__init__(reader)
         self._reader = reader
         self._query = _MARIADB if reader.server.flavor is Flavor.MARIADB else _MYSQL
+        self._sees_threads = True
         self._sees_files = True
         self._sorted: int | None = None
         """Bytes that MySQL had read and written for sorting at the last look."""
@@ -134,18 +130,7 @@ class Monitor(CommandMonitor[Watched]):
         """See `ids_of_tables`; asked for once: no table is rebuilt twice."""
 
     async def poll(self) -> None:
-        ids = ", ".join(map(str, self.watched))
-        try:
-            rows = await self._reader.rows_or_error(self._query.format(ids=ids), row=_ROW)
-        except pymysql.MySQLError as error:
-            if is_disk_full(error):
-                await self._poll_without_disk()
-                return
-            if lost_connection(error) or self._query is _PLAIN:
-                raise
-            self._query = _PLAIN
-            return
-        running = [row for row in rows if row[0] in self.watched and row[1] in {"Query", "Execute"}]
+        running = [row for row in await self._processes() if row[0] in self.watched and row[1] in {"Query", "Execute"}]
         seen = {number: Seen(*shown) for number, _, *shown, _ in running}
         seen |= await self._with_files(seen)
         for number, *_, thread in running:
@@ -153,23 +138,24 @@ class Monitor(CommandMonitor[Watched]):
                 used = None if watched.thread is None else watched.thread.used_since(thread)
                 await self._update(watched, replace(seen[number], used=used))
 
+    async def _processes(self) -> list[tuple[Any, ...]]:
+        """Rows as of `_ROW`; of all processes, and without their stages and threads, where the server tells no more."""
+        if self._sees_threads:
+            ids = ", ".join(map(str, self.watched))
+            try:
+                return await self._reader.rows_or_error(self._query.format(ids=ids), row=_ROW)
+            except pymysql.MySQLError as error:
+                self._sees_threads = _may_succeed_later(error)
+        async with self._reader.alone() as connection:
+            rows = await connection.named("SHOW PROCESSLIST")
+        return [(int(row.get("Id") or 0), row.get("Command"), row.get("State") or "", 0, 0.0, 0) for row in rows]
+
     async def thread_of(self, connection: Connection) -> int:
         """The thread of the server that runs the commands of a connection; 0: not known."""
         with contextlib.suppress(pymysql.MySQLError):
             rows = await connection.rows(self._query.format(ids=connection.id), row=_ROW)
             return int(rows[0][-1]) if rows else 0
         return 0
-
-    async def _poll_without_disk(self) -> None:
-        """The server has no room for the temporary table that a query of the process list takes."""
-        async with self._reader.alone() as connection:
-            rows = await connection.named("SHOW PROCESSLIST")
-        now = time.monotonic()
-        for row in rows:
-            if (watched := self.watched.get(int(row.get("Id") or 0))) is not None:
-                seen = Seen(state=row.get("State") or "")
-                watched.note(seen, now)
-                watched.report(watched.progress.update(seen, now))
 
     async def _with_files(self, seen: Mapping[int, Seen]) -> Mapping[int, Seen]:
         """Those that rebuild, with the bytes of the new files, and of MySQL those of its files for sorting."""
@@ -184,9 +170,7 @@ class Monitor(CommandMonitor[Watched]):
                 return {number: replace(seen[number], new_file=sizes.get(number)) for number in rebuilding}
             return await self._written(rebuilding, seen)
         except pymysql.MySQLError as error:
-            if lost_connection(error):
-                raise
-            self._sees_files = False  # the user may not read them
+            self._sees_files = _may_succeed_later(error)
             return {}
 
     async def _written(self, rebuilding: Mapping[int, Watched], seen: Mapping[int, Seen]) -> Mapping[int, Seen]:
@@ -243,11 +227,19 @@ class Monitor(CommandMonitor[Watched]):
         try:
             ((number,),) = await self._reader.rows_or_error(_PENDING.format(ids=ids), [table.name], row=(int,))
         except pymysql.MySQLError as error:
-            if lost_connection(error):
-                raise
-            self._sees_locks = False  # the user may not read them
+            self._sees_locks = _may_succeed_later(error)
             return False
         return bool(number)
+
+
+def _may_succeed_later(error: pymysql.MySQLError) -> bool:
+    """Whether a query may: on a full disk it finds no room for its temporary table; else the user has no right to it.
+
+    Raises the error where the connection is lost.
+    """
+    if lost_connection(error):
+        raise error
+    return is_disk_full(error)
 
 
 def is_behind(waiter: Waiter, table: Table, waited: float | None, *, is_sure: bool) -> bool:

@@ -13,7 +13,7 @@ from engine.targets.mysql.reading.tables import Table, tables
 from engine.targets.mysql.running.monitor import Monitor, ThreadAtStart, Waiter, Watched, is_behind
 from engine.targets.mysql.running.progress import Progress, Seen
 from engine.targets.step_execution import StepProgress
-from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.mysql.a_session import a_user, filled, until
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.mysql.running.test_progress import STEP
 from tests.engine.targets.server_session import Told
@@ -78,6 +78,23 @@ async def test_the_first_look_at_a_rebuild_sees_its_new_file(database: MySqlData
                 await monitor.poll()
                 await rebuilding
     assert told.all[0].fraction
+
+
+async def test_without_a_right_to_see_its_threads_the_server_still_shows_what_a_command_does(
+    database: MySqlDatabase,
+) -> None:
+    with a_user(database, "SELECT") as url:
+        async with looking(url) as reader, looking(url) as other:
+            told, monitor, number = Told(), Monitor(reader), other.connection.id
+            running = asyncio.create_task(other.connection.command("SELECT SLEEP(60)"))
+            shown = f"FROM information_schema.processlist WHERE id = {number} AND state = 'User sleep'"
+            await until(database, f"SELECT COUNT(*) {shown}")
+            progress = Progress(STEP, began=0.0, seconds=None)
+            monitor.watched[number] = Watched(step=STEP, progress=progress, report=told)
+            await monitor.poll()
+            database(f"KILL QUERY {number}")
+            await asyncio.wait({running})
+    assert told.phases == ["user sleep"]
 
 
 async def test_the_work_of_a_command_counts_from_its_beginning_however_late_it_is_looked_at(
