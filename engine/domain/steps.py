@@ -111,6 +111,8 @@ PAGES_BEFORE: Final = "pages_before"
 """The fact of an operation on a file: the map of its pages before the operation."""
 PAGES_AFTER: Final = "pages_after"
 """The fact of an operation on a file: the map of its pages after the operation."""
+FREED_PAGES: Final = "freed_pages"
+"""The fact of an INCREMENTAL VACUUM, also of one that was cancelled: how many pages it gave back."""
 NOT_MAPPED: Final = "pages_not_mapped"
 """The fact of an operation on a file: why there is no map of its pages."""
 

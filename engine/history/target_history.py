@@ -15,7 +15,16 @@ from engine.domain.option_specs import covers_whole_database
 from engine.domain.past_runs import PastStep, RecordedBackup
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import DAMAGED_PAGES, FILE, MAX_FINDINGS, MOVES_PAGES, REPLACED_FILE, Facts, Micros
+from engine.domain.steps import (
+    DAMAGED_PAGES,
+    FILE,
+    FREED_PAGES,
+    MAX_FINDINGS,
+    MOVES_PAGES,
+    REPLACED_FILE,
+    Facts,
+    Micros,
+)
 from engine.domain.turns import Turns
 from engine.history import estimates
 from engine.targets import engine_named
@@ -363,9 +372,11 @@ def replaced_files(jobs: Iterable[ParentJob]) -> dict[str, str]:
 
 
 def pages_moved_at(jobs: Iterable[ParentJob]) -> Micros:
-    """When an operation that moves the pages of a file last completed in one of these jobs; 0 if it never did."""
+    """When an operation last moved the pages of a file in one of these jobs; 0 if none did. One that frees pages moves
+    them, too, if it does not complete."""
     children = (child for job in jobs for child in job.children if child.operation in MOVES_PAGES)
-    return max((child.finished_at or 0 for child in children if child.status is Status.COMPLETED), default=0)
+    moved = (child for child in children if child.status is Status.COMPLETED or (child.after or {}).get(FREED_PAGES))
+    return max((child.finished_at or 0 for child in moved), default=0)
 
 
 def ran(jobs: Iterable[ParentJob]) -> dict[Operation, PastJob]:

@@ -13,6 +13,7 @@ from engine.domain.steps import (
     EXPECTED,
     FILE,
     FOLLOWED,
+    FREED_PAGES,
     GAVE_WAY,
     MAX_FINDINGS,
     REPLACED_FILE,
@@ -250,7 +251,7 @@ def _checkpoint(child: ChildJob) -> Phrases:
 
 
 def _incremental_vacuum(child: ChildJob) -> Phrases:
-    pages, back = number(child.after, "freed_pages"), _decrease(child, "size")
+    pages, back = number(child.after, FREED_PAGES), _decrease(child, "size")
     if pages is None:  # jobs of old versions
         pages = _decrease(child, "free_pages")
     freed = f"{counted(int(pages), 'page')} freed" if pages is not None else ""
@@ -358,7 +359,7 @@ _NOT_SHOWN: Final = frozenset(
 
 def _step_fact(name: str, facts: Facts) -> str:
     value = number(facts, name)
-    if value is not None and name == "freed_pages":
+    if value is not None and name == FREED_PAGES:
         return f"freed {counted(int(value), 'page')}"
     if value is not None and name == "findings":
         return _findings_count(int(value))

@@ -12,7 +12,7 @@ from engine.domain.claims import Outcome, Report
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import CheckLevel, EngineName, OnDuplicate, Operation, Options, Request
 from engine.domain.statuses import Status
-from engine.domain.steps import FILE, REPLACED_FILE, Facts, Step
+from engine.domain.steps import FILE, FREED_PAGES, REPLACED_FILE, Facts, Step
 from engine.history.target_history import (
     HISTORY_WINDOW,
     LAST_JOBS,
@@ -21,6 +21,7 @@ from engine.history.target_history import (
     check_history,
     cleared_since,
     estimated,
+    pages_moved_at,
     replaced_files,
     still_damaged,
     target_history,
@@ -413,3 +414,13 @@ def test_a_check_looks_at_everything_whatever_other_operations_of_its_job_leave_
     clean, *before = history.jobs
     request = replace(clean.request, options=Options(leave_out=("public.orders",)))
     assert check_history([replace(clean, request=request), *before]).damaged_tables == {}
+
+
+def test_pages_that_were_freed_have_moved_others_even_if_not_all_of_them_were() -> None:
+    cancelled = History().add(Operation.REINDEX)
+    cancelled.add(Operation.INCREMENTAL_VACUUM, {FREED_PAGES: 0}, status=Status.CANCELLED)
+    assert pages_moved_at(cancelled.jobs) == 1
+    cancelled.add(Operation.INCREMENTAL_VACUUM, {FREED_PAGES: 8}, status=Status.CANCELLED)
+    assert pages_moved_at(cancelled.jobs) == 3
+    assert pages_moved_at(cancelled.add(Operation.REINDEX, status=Status.FAILED).jobs) == 3
+    assert pages_moved_at(History().add(Operation.ANALYZE).jobs) == 0

@@ -7,6 +7,7 @@ from typing import Final
 
 from engine.domain.humanize import counted
 from engine.domain.statuses import Status
+from engine.domain.steps import FREED_PAGES
 from engine.system.uncancelled import wait_uncancelled
 from engine.targets.progress import ALMOST_ALL
 from engine.targets.sqlite.planning import operation_steps
@@ -38,7 +39,7 @@ async def incremental_vacuum(work: Work) -> StepResult:
     warning = f"{counted(free, 'free page')} left: other connections free pages as fast as this step removes them"
     return StepResult(
         status=status,
-        effect={"freed_pages": max(at_start - free, 0)},
+        effect={FREED_PAGES: max(at_start - free, 0)},
         warnings=(warning,) if free and status is Status.COMPLETED else (),
     )
 

@@ -14,12 +14,14 @@ from engine.domain.errors import TargetError
 from engine.domain.kept_page_map import packed
 from engine.domain.page_map import DAMAGED, UNSEEN, NotMapped, PageMap, with_named
 from engine.domain.requests import Operation
-from engine.domain.steps import MOVES_PAGES, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
+from engine.domain.statuses import Status
+from engine.domain.steps import FREED_PAGES, MOVES_PAGES, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
 from engine.system.uncancelled import wait_uncancelled
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.reading import page_map
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.system.files import file_size
+from engine.targets.step_execution import StepResult
 
 LEAST: Final = 2_000_000
 """Bytes: the operation on a smaller file is over before its map would be drawn."""
@@ -32,11 +34,15 @@ class Layout:
     """Takes the map before the first step, and the one after it when the facts are read. No operation waits for a lock,
     or fails, because of it. An exchange maps the file while it is copied, and the copy while it is checked."""
 
-    def __init__(self, reader: Reader, operation: Operation, named_by_check: Collection[int] = ()) -> None:
-        """`reader`: used by nothing else; from now on it waits for no lock. `named_by_check`: damaged pages."""
+    def __init__(
+        self, reader: Reader, operation: Operation, named_by_check: Collection[int] = (), *, steps: int = 0
+    ) -> None:
+        """`reader`: used by nothing else; from now on it waits for no lock. `named_by_check`: damaged pages, until all
+        `steps` are done."""
         self._reader = reader
         self._reader.lock_timeout = 0.0
         self._named = named_by_check
+        self._steps_left = steps
         self._is_due = operation in MOVES_PAGES
         self._before: str | NotMapped | None = None
         self._of_copy: str | NotMapped | None = None
@@ -76,14 +82,24 @@ class Layout:
         is_due, self._is_due = self._is_due, False
         return is_due and file_size(self._reader.path) >= LEAST
 
+    def step_over(self, result: StepResult) -> None:
+        """Call this after each step. Once pages were freed, others have their numbers."""
+        if (result.effect or {}).get(FREED_PAGES):
+            self._steps_left = 0
+        elif result.status in {Status.COMPLETED, Status.SKIPPED}:
+            self._steps_left -= 1
+
     async def facts(self) -> Facts:
         """The maps before and now, if they differ, or why there are none."""
         if self._before is None:
             return {}
-        after = self._before if isinstance(self._before, NotMapped) else self._after or await self._map()
+        after = self._before if isinstance(self._before, NotMapped) else self._after or await self._map_after()
         if isinstance(after, NotMapped):
             return {NOT_MAPPED: after.value}
         return {} if after == self._before else {PAGES_BEFORE: self._before, PAGES_AFTER: after}
+
+    async def _map_after(self) -> str | NotMapped:
+        return await self._map(self._named if self._steps_left > 0 else ())
 
     async def _map(self, named: Collection[int] = ()) -> str | NotMapped:
         try:

@@ -85,7 +85,7 @@ class SqliteOperation:
         self._lock = lock
         self._reader = effects.reader
         self._effects = effects
-        self._layout = Layout(Reader(database), plan.operation, damaged_pages)
+        self._layout = Layout(Reader(database), plan.operation, damaged_pages, steps=len(plan.steps))
         self._throttle = Throttle(self._path)
         self._ahead = Readahead(self._path)
         self._idle = {SqliteLibrary.SYSTEM: [database.connection], SqliteLibrary.BUNDLED: []}
@@ -165,6 +165,7 @@ class SqliteOperation:
             result = failed_by(error)
         except sqlite3.Error as error:
             result = await self._failure(error, step, context, timeout)
+        self._layout.step_over(result)
         return await self._with_partial_effect(result, step, work)
 
     async def _with_partial_effect(self, result: StepResult, step: SqliteStep, work: Work | None) -> StepResult:

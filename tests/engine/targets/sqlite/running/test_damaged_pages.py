@@ -21,7 +21,7 @@ from engine.inspection import inspector
 from engine.targets.sqlite.running import layout
 from engine.targets.sqlite.running.damage_location import Tree, locate, named_pages
 from tests.building import SQLITE_OPERATIONS
-from tests.sqlite_files import content, integrity, make_database
+from tests.sqlite_files import content, integrity, make_database, set_schema_sql
 
 PAGE = 1024
 
@@ -221,6 +221,27 @@ async def test_the_map_shows_the_pages_that_the_last_check_names_until_they_are_
         for _ in range(LAST_JOBS):
             await run(engine, path, Operation.ANALYZE)
         assert (await engine.page_map(str(path))).named_by_check == ()
+
+
+async def test_a_reindex_that_fails_leaves_the_marks_of_damaged_pages(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "LEAST", 0)
+    monkeypatch.setattr(layout, "LONGEST", 600.0)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE twice(a)")
+        db.execute("INSERT INTO twice VALUES (1), (1)")
+        db.execute("CREATE INDEX of_twice ON twice(a)")
+        set_schema_sql(db, "of_twice", b"CREATE UNIQUE INDEX of_twice ON twice(a)")
+        db.commit()
+    page = pages_of(path, "words")[3]
+    fragments(path, "words")
+    async with Engine.open(tmp_path / "state" / "jobs.db", workers=1) as engine:
+        await run(engine, path, Operation.CHECK)
+        (reindex,) = (await run(engine, path, Operation.REINDEX, objects=("of_twice",))).children
+        assert reindex.status is Status.FAILED
+        assert kept_maps(reindex.after) is None, "nothing has changed"
+        assert (await engine.page_map(str(path))).named_by_check == (page,)
 
 
 def test_the_pages_that_findings_name_are_known() -> None:
