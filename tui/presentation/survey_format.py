@@ -76,7 +76,7 @@ def phrase(reason: SurveyReason) -> str:
             wasted = number(facts, "wasted_bytes")
             return f"{_counted(facts, 'indexes', 'index')} to rebuild" + (f", {size(wasted)} back" if wasted else "")
         case SurveyCause.STATISTICS:
-            return "statistics are missing or out of date"
+            return "old or no statistics"
         case SurveyCause.LONG_LOG:
             return f"write-ahead log of {size(number(facts, 'wal_size'))}"
         case SurveyCause.SEGMENTS:
@@ -114,8 +114,10 @@ def why(survey: Survey) -> str:
     return phrase(reason) if reason is not None and is_told else ""
 
 
-def why_or_why_not(entry: TargetEntry, survey: Survey) -> str:
+def why_or_why_not(entry: TargetEntry, survey: Survey, width: int | None = None) -> str:
     """Why a target has its level; of a file that is ok despite many free pages: `74% reclaimable, below 16.0 MB`.
+
+    In fewer cells (`width`) that is `74%, below 16.0 MB`.
 
     Of one that could not be inspected also how old its figures are: `no answer in 5 s; figures of 11-24 03:12`.
     """
@@ -126,7 +128,11 @@ def why_or_why_not(entry: TargetEntry, survey: Survey) -> str:
         return why(survey)
     share = survey.reclaimable / survey.size
     is_much = share >= limits.reclaim_soon_share and survey.reclaimable < limits.reclaim_soon
-    return f"{percent(share)} reclaimable, below {size(limits.reclaim_soon)}" if is_much else ""
+    if not is_much:
+        return ""
+    below = f", below {size(limits.reclaim_soon)}"
+    whole = f"{percent(share)} reclaimable{below}"
+    return whole if width is None or cells(whole) <= width else percent(share) + below
 
 
 def counts_line(levels: Iterable[FleetLevel]) -> str:

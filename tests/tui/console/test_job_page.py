@@ -174,6 +174,13 @@ def test_what_was_left_out_of_a_long_log_is_counted() -> None:
     ]
 
 
+@pytest.mark.parametrize("width", range(40, 130, 7))
+def test_no_time_and_no_option_of_a_job_is_torn(width: int) -> None:
+    rows = page(replace(parent(child()), batch=17, pinned=True), width)
+    for part in ("batch b17", "pinned", "on failure continue"):
+        assert any(part in row for row in rows)
+
+
 def test_a_job_that_is_pinned_says_so() -> None:
     assert "pinned" in " ".join(page(replace(parent(child()), pinned=True)))
     assert "pinned" not in " ".join(page(parent(child())))

@@ -17,6 +17,7 @@ from engine.domain.errors import (
     TargetMissingError,
     TargetUnavailableError,
 )
+from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from tests.building import SQLITE_OPERATIONS
 from tui.commands.advise import advice_lines
 from tui.console.views.hints import why_nothing
@@ -66,6 +67,26 @@ def test_damage_is_worse_than_any_level() -> None:
     damaged = Advice(operation=Operation.CHECK, level=Level.NOW, reason="damaged", facts={"severity": "critical"})
     state = TargetState(entry=TargetEntry(name="sales", url="sales.db"), info=INFO, advice=(damaged,))
     assert word_of(state) == ("critical", Role.FAILED)
+
+
+def test_no_operation_is_ok_on_a_damaged_database() -> None:
+    found = Advice(operation=Operation.CHECK, level=Level.NOW, reason="damaged", facts={"severity": "critical"})
+    rows = operation_rows(OFFERED, [*ADVICE, found], (), Operation.CHECK, width=32, height=100)
+    shown = [row.text.rstrip() for row in rows]
+    assert "[ ] check               critical" in shown
+    assert "[ ] analyze                    -" in shown
+    assert "[ ] reindex                  now" in shown
+
+
+def test_what_a_survey_could_not_measure_is_told_by_the_advice() -> None:
+    reason = SurveyReason(FleetLevel.UNKNOWN, SurveyCause.NOT_MEASURED, {"operations": ["vacuum"]})
+    survey = Survey(
+        target="sqlite:///sales.db", engine=EngineName.SQLITE, surveyed_at=0, level=reason.level, reasons=(reason,)
+    )
+    state = TargetState(entry=TargetEntry(name="sales", url="sales.db"), info=INFO, survey=survey)
+    assert word_of(state)[0] == "unknown"
+    assert word_of(replace(state, advice=ADVICE))[0] == "now"
+    assert word_of(replace(state, advice=()))[0] == "unknown"
 
 
 def test_that_no_backup_is_advised_is_not_taken_for_its_being_there() -> None:

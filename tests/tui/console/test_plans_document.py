@@ -50,6 +50,11 @@ def test_the_top_says_what_all_of_it_comes_to() -> None:
     assert disk_needed(both[0].plan) == 3_000_000  # its steps come one after another
 
 
+def test_where_nothing_runs_that_is_all_that_the_top_says() -> None:
+    idle = PlannedTarget(PlanRequest(TargetName("a"), None, "nothing is needed"))
+    assert texts(idle)[:4] == ["Nothing to run on 1 target.", "", "a  skipped", "  nothing is needed"]
+
+
 def test_the_worst_is_told() -> None:
     warned = looked("a", operation(warnings=("odd",)))
     assert texts(warned)[1] == "with warnings, see below"

@@ -572,7 +572,7 @@ async def test_marked_targets_are_run_in_one_go(three: list[TargetEntry], clock:
     async with open_console(STORE, *three, entry("gone.db"), clock=clock, workers=2) as console:
         await console.press("1", "down", "space", "space", "space")
         assert [line[:3] for line in console.lines("#targets")] == ["  a", " ●g", "  t", " ●s", ">●w"]
-        assert console.app.screen.query_one("#targets").border_title == "1 Targets 4 (3 marked)"
+        assert console.app.screen.query_one("#targets").border_title == "1 Targets 4, 3 marked"
         await console.press("r")
         assert console.screen_name == "PlansScreen"
         page = console.lines("#page")

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
 from engine.domain.statuses import format_ending
-from tui.console.views.line import Line, Role, Span, fit, line, span_cells, wrapped
+from tui.console.views.line import Line, Role, Span, filled, fit, line, span_cells, wrapped
 from tui.console.views.remarks import failure_lines, instructions, remarks
 from tui.console.views.status import child_of, head_of, operations, short_times, status_beside, time_taken
 from tui.presentation.effect_summary import effect, steps_taken
@@ -35,7 +35,7 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     while beside < len(parts) and cell_len("  ".join(parts[: beside + 1])) <= room:
         beside += 1
     lines = [line(*head, fit("  ".join(parts[:beside]), room)), *remarks(parent, child, width)]
-    lines += wrapped("  ".join(parts[beside:]), width) if parts[beside:] else []
+    lines += filled(parts[beside:], width)
     if child.reason is Reason.OPERATION_ERROR:
         lines += wrapped(advice_to_open(child, instructions()), width)
     if again := earlier_attempt(child, now):
@@ -89,7 +89,7 @@ def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Li
     lines = head_of(parent, name, now, width)
     for child in parent.children:
         if child.status is Status.RUNNING:
-            lines += wrapped("  ".join([child.operation.value, *progress_parts(child, now)]), width)
+            lines += filled([child.operation.value, *progress_parts(child, now)], width)
             lines += remarks(parent, child, width)
     lines += failure_lines(parent, width)
     lines += wrapped(f"{operations(parent, width - len(counts) - 2)}: {counts}", width)

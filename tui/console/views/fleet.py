@@ -102,7 +102,7 @@ def fleet_row(
     mark: Span = (MARK, Role.WARNING) if is_marked else (">" if is_current else " ", Role.STRONG)
     spans: list[Span] = [mark, *named_column(TargetName.of(state.entry), has.name)]
     for column, cells in has.others.items():
-        text, role = _cell(column, state, now)
+        text, role = _cell(column, cells, state, now)
         spans += [_GAP, (right(text, cells) if column in _NUMBERS else fit(text, cells), role)]
     return Line(tuple(spans), number)
 
@@ -110,7 +110,7 @@ def fleet_row(
 _GAP: Final[Span] = (" " * GAP, Role.TEXT)
 
 
-def _cell(column: str, state: TargetState, now: int) -> Span:
+def _cell(column: str, width: int, state: TargetState, now: int) -> Span:
     survey, job = state.survey, state.last_job
     if column == "level":
         return _level(state)
@@ -127,7 +127,7 @@ def _cell(column: str, state: TargetState, now: int) -> Span:
     match column:
         case "why":
             is_ok = survey.level is FleetLevel.OK
-            return why_or_why_not(state.entry, survey), Role.DIM if is_ok else Role.TEXT
+            return why_or_why_not(state.entry, survey, width), Role.DIM if is_ok else Role.TEXT
         case "size":
             return size(survey.size) if survey.size is not None else "", Role.DIM
         case "reclaim":

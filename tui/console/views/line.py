@@ -95,6 +95,18 @@ def _pieces(text: str, width: int) -> tuple[str, ...]:
     )
 
 
+def filled(parts: Iterable[str], width: int, role: Role = Role.TEXT) -> list[Line]:
+    """Untrusted texts beside each other, as many as fit into each line; only one that is longer is wrapped."""
+    rows: list[str] = []
+    for part in filter(None, parts):
+        longer = f"{rows[-1]}  {part}" if rows else part
+        if rows and (not width or cell_len(longer) <= width):
+            rows[-1] = longer
+        else:
+            rows.append(part)
+    return [one for row in rows for one in wrapped(row, width, role)]
+
+
 def hanging(head: Sequence[Span], text: str, width: int) -> list[Line]:
     """Untrusted text beside a head; its further lines stand below its beginning."""
     indent = span_cells(head)

@@ -120,12 +120,18 @@ def target_rows(
         if at in marked:
             left[:1] = [(">" if here else " ", Role.STRONG), (MARK, Role.WARNING)]
         free = room - span_cells(name)
-        if state.error is None and state.survey is not None and free >= _REASON_LEAST + 2:
-            left.append((f"  {shortened(why(state.survey), free - 2)}", Role.DIM))
+        survey = None if state.error is not None or _is_known_better(state) else state.survey
+        if survey is not None and free >= _REASON_LEAST + 2:
+            left.append((f"  {shortened(why(survey), free - 2)}", Role.DIM))
         rows.append(Line(both_ends(tuple(left), word, width).spans, at))
         if state.error:
             rows += [Line(((fit(f"  {plain(state.error.why)}", width), Role.DIM),), at)]
     return rows
+
+
+def _is_known_better(state: TargetState) -> bool:
+    """Whether the advice tells what the survey had not the time to measure."""
+    return state.survey is not None and state.survey.level is FleetLevel.UNKNOWN and bool(state.advice)
 
 
 def _target_word(state: TargetState) -> tuple[Span, ...]:
@@ -135,7 +141,7 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
         return ((f" {error_word(state.error)}", Role.WARNING),)
     if state.error is not None:
         return ((f" {GLYPH[Status.FAILED]} {error_word(state.error)}", Role.FAILED),)
-    if state.survey is not None:
+    if state.survey is not None and not _is_known_better(state):
         return ((f" {state.survey.level}", LEVEL_ROLES[state.survey.level]),)
     if state.info is None:
         return ((" …", Role.DIM),)
@@ -152,14 +158,16 @@ def error_word(error: DbtendError) -> str:
     return next((word for kind, word in _ERROR_WORDS.items() if isinstance(error, kind)), "unavailable")
 
 
-def _verdict(advice: Advice) -> tuple[Span, ...]:
+def _verdict(advice: Advice, *, is_damaged: bool) -> tuple[Span, ...]:
+    """`is_damaged`: nothing about the database is ok."""
     if _is_by_hand(advice) and advice.by_hand is not None:
         return ((" by hand", _role_by_hand(advice.by_hand)),)
     if advice.is_for_primary and advice.urgency == advice.level:
         return ((" primary", Role.TEXT),)
     if advice.level is Level.NONE and advice.dead_space:  # nothing is to be done, but "ok" would hide it
         return ((f" {size(sum(one.wasted for one in advice.dead_space))}", Role.TEXT),)
-    return _critical(advice) or ((f" {_WORDS[advice.level]}", _ROLES[advice.level]),)
+    word = "-" if is_damaged and advice.level is Level.NONE else _WORDS[advice.level]
+    return _critical(advice) or ((f" {word}", _ROLES[advice.level]),)
 
 
 def _is_by_hand(advice: Advice) -> bool:
@@ -201,7 +209,11 @@ def operation_rows(
     if not offered:
         return []
     advised = {item.operation: item for item in advice}
-    boxes = {info.operation: _checkbox(info, check, advised.get(info.operation), chosen, width) for info in offered}
+    is_damaged = any(item.operation is Operation.CHECK and _critical(item) for item in advised.values())
+    boxes = {
+        info.operation: _checkbox(info, check, advised.get(info.operation), chosen, width, is_damaged=is_damaged)
+        for info in offered
+    }
     whys = {name: _why(one, width, indent=4) for name, one in advised.items()}
     all_of_it = [
         row
@@ -235,12 +247,18 @@ def _in_room(why: list[Line], described: list[Line], width: int, room: int) -> l
 
 
 def _checkbox(
-    info: OperationInfo, check: CheckLevel | None, advice: Advice | None, chosen: Collection[Operation], width: int
+    info: OperationInfo,
+    check: CheckLevel | None,
+    advice: Advice | None,
+    chosen: Collection[Operation],
+    width: int,
+    *,
+    is_damaged: bool = False,
 ) -> Line:
     name = info.operation
     # No advice for a backup does not mean that there is one.
     silent = advice is None or (name is Operation.BACKUP and not advice.is_needed)
-    verdict = () if silent or advice is None else _verdict(advice)
+    verdict = () if silent or advice is None else _verdict(advice, is_damaged=is_damaged)
     if info.by_server and (advice is None or advice.level is Level.NONE):
         verdict = ((" none", Role.DIM),)
     box = "    " if info.by_server else "[x] " if name in chosen else "[ ] "

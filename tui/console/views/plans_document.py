@@ -183,6 +183,8 @@ def _summary(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
         duration_in_all(operations),
     )
     words, role = _WORDS[worst]
+    if not plans and not any(one.is_open for one in planned):
+        return [*wrapped(f"Nothing to run on {counted(len(planned), 'target')}.", width, Role.STRONG), line()]
     return [
         *wrapped(f"{', '.join(filter(None, counts))}; nothing has run yet.", width, Role.STRONG),
         line((words, role)) if plans else line(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Status
-from tui.console.views.line import Line, Role, Span, fit, line, named, wrapped
+from tui.console.views.line import Line, Role, Span, filled, fit, line, named
 from tui.presentation.job_status import format_status
 from tui.presentation.job_times import format_elapsed, limit_of, moment, origin_parts, time_parts
 from tui.presentation.text import GLYPH, cells, format_options, plain, shortened, unusual_options
@@ -81,7 +81,7 @@ def times(parent: ParentJob, width: int) -> list[Line]:
     """Its times, its options and its time limit."""
     options = ", ".join(format_options(parent.request.options))
     parts = [*time_parts(parent), *origin_parts(parent), options, limit_of(parent)]
-    return wrapped("  ".join(filter(None, parts)), width, Role.DIM)
+    return filled(parts, width, Role.DIM)
 
 
 def short_times(parent: ParentJob, now: int, width: int) -> list[Line]:

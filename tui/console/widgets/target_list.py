@@ -194,7 +194,7 @@ class TargetList(ModelList):
     def _title(self) -> str:
         count, marked = len(self.model.states), self.model.marked_count
         of = f"{len(self.shown):,} of {count:,}" if self.where is not None else f"{count:,}" if count > 1 else ""
-        marks = f" ({marked:,} marked)" if marked else ""
+        marks = f", {marked:,} marked" if marked else ""
         return " ".join(filter(None, ("1 Targets", of))) + marks
 
     def _subtitle_of_sort(self) -> str:
