@@ -278,7 +278,7 @@ async def test_the_key_for_an_exchange_says_where_none_is_offered(sales: Path, s
         await console.press("r")
         assert "x swap" not in console.text("#footer")
         await console.press("x")
-        assert console.message == "Nothing can be exchanged here."
+        assert console.message == "This plan has no VACUUM that --swap would make faster."
 
 
 @pytest.mark.parametrize("marked", [1, 2])

@@ -67,7 +67,7 @@ class PlanScreen(SubmittingScreen):
     def action_exchange(self) -> None:
         """Plan VACUUM by exchange where the plan offers it, or in place again."""
         if not self._may_change_exchange:
-            self.say("Nothing can be exchanged here.", Role.WARNING)
+            self.say("This plan has no VACUUM that --swap would make faster.", Role.WARNING)
             return
         options = replace(self._request.options, swap=not self._request.options.swap)
         self._request = replace(self._request, options=options)
