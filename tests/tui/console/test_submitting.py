@@ -14,7 +14,7 @@ import pytest
 from textual.app import App
 
 from engine import Operation, Plan, Request
-from engine.targets.sqlite.planning import costs, planner
+from engine.targets.sqlite.planning import copy_costs, planner
 from tests.sqlite_files import transaction
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, entry, open_console
@@ -258,7 +258,8 @@ async def test_an_exchange_that_the_plan_offers_is_chosen_by_a_key(
     sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planner, "WORTH_AN_EXCHANGE", 0)
-    monkeypatch.setattr(costs, "_EXCHANGE", -1.0)
+    for name in ("_EXCHANGE", "_EXCHANGED", "_SYNC", "_OBJECT_CHECKED"):
+        monkeypatch.setattr(copy_costs, name, -1.0)
     async with open_console(seeded.path, entry(operations=VACUUM), clock=clock) as console:
         await console.press("r")
         assert "x swap" in console.text("#footer")
