@@ -12,6 +12,11 @@ _HISTORY_WEIGHT: Final = 2 / 3
 """The weight of the earlier duration against the observed progress."""
 
 
+def report_age(elapsed: float) -> float:
+    """Seconds from a look at a server until its report is read, on average: at first reports are sent at once."""
+    return min(0.1 + 0.04 * elapsed, 0.2)
+
+
 def look_ahead(fraction: float, elapsed: float, age: float) -> float:
     """The fraction when the report is read. `age`: of a report when it is read, in seconds, on average."""
     return fraction * (1 + age / max(elapsed, age))

@@ -17,11 +17,9 @@ from engine.domain.steps import WAITING, WaitsFor
 from engine.targets.course import AlongCourse, Course, CourseRecorder
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.progress import ReportedFraction, approach_end, look_ahead, with_history
+from engine.targets.progress import ReportedFraction, approach_end, look_ahead, report_age, with_history
 from engine.targets.step_execution import StepProgress
 
-REPORT_AGE: Final = 0.2
-"""Seconds."""
 DISK_IS_FULL: Final = "the disk of the server is full, and the server waits for space: free some there"
 _LOCKED_TABLES: Final = "System lock"
 """The state of MySQL while it checks a table: it has the lock since."""
@@ -100,11 +98,12 @@ class Progress:
         return seen.used
 
     def _share(self, seen: Seen, count: int | None) -> float | None:
+        age = report_age(self._worked)
         if count is not None:
             self._recorder.add(self._worked, count)
             if self._along is not None:
-                return look_ahead(self._along.share(count, self._worked), self._worked, REPORT_AGE)
-        return with_history(self._modelled(seen, count), self._worked, REPORT_AGE, self._seconds)
+                return look_ahead(self._along.share(count, self._worked), self._worked, age)
+        return with_history(self._modelled(seen, count), self._worked, age, self._seconds)
 
     def _modelled(self, seen: Seen, count: int | None) -> float | None:
         if self._counts_bytes and count is not None and self._to_write:

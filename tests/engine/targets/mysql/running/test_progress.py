@@ -8,11 +8,13 @@ import pytest
 
 from engine.domain.requests import Options
 from engine.domain.steps import WaitsFor
+from engine.targets.command_monitor import FIRST_POLL_AFTER, INTERVAL
 from engine.targets.course import Course
 from engine.targets.mysql.planning.operation_steps import check_steps, rebuild_steps
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.running.progress import DISK_IS_FULL, REPORT_AGE, Progress, Seen, shared
+from engine.targets.mysql.running.progress import DISK_IS_FULL, Progress, Seen, shared
+from engine.targets.progress import report_age
 from tests.engine.targets.mysql.flavors import SERVER
 
 SIZE = 264_000_000
@@ -135,8 +137,25 @@ def test_a_run_of_less_than_a_second_helps_the_next_one() -> None:
             progress = Progress(with_past, began=0.0, seconds=before)
             for at, size in sizes.items():
                 told = progress.update(Seen(state="altering table", new_file=size * MB), at).fraction or 0.0
-                errors.append(abs(told - min((at + REPORT_AGE) / lasts, 1.0)))
+                errors.append(abs(told - min((at + report_age(at)) / lasts, 1.0)))
     assert sum(errors) / len(errors) <= 0.1
+
+
+@pytest.mark.parametrize("lasts", [0.7, 1.0, 1.5, 4.0])
+def test_the_percent_of_a_short_run_is_close_whenever_it_is_read(lasts: float) -> None:
+    """Reports stand until the next poll."""
+    even = [Seen(state="altering table", new_file=SIZE * number // POLLS) for number in range(1, POLLS + 1)]
+    progress = Progress(replace(STEP, past_course=course(even)), began=0.0, seconds=lasts)
+    polls = [FIRST_POLL_AFTER + INTERVAL * number for number in range(int((lasts - FIRST_POLL_AFTER) / INTERVAL) + 1)]
+    errors = []
+    for at in polls:
+        told = progress.update(Seen(state="altering table", new_file=round(SIZE * at / lasts)), at).fraction or 0.0
+        errors += [
+            abs(told - (at + share * INTERVAL / 10) / lasts)
+            for share in range(10)
+            if at + share * INTERVAL / 10 < lasts
+        ]
+    assert sum(errors) / len(errors) <= 0.08
 
 
 def test_a_rebuild_writes_less_by_what_it_gives_back() -> None:
@@ -182,4 +201,4 @@ def test_the_time_of_a_wait_is_no_work() -> None:
     waits, works = Seen(state="Waiting for table metadata lock"), Seen(state="executing")
     progress = Progress(CHECK, began=0.0, seconds=LASTS)
     progress.update(waits, LASTS)
-    assert progress.update(works, LASTS + 1.0).fraction == pytest.approx(0.12)
+    assert progress.update(works, LASTS + 1.0).fraction == pytest.approx((1.0 + report_age(1.0)) / LASTS)
