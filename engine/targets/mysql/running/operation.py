@@ -252,7 +252,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         if effect and step.method is Method.REBUILD:
             with contextlib.suppress(TargetError):
                 _, rows = await size_and_rows(self._reader, step.table)
-                effect["rows"] = rows or 0
+                effect |= {} if rows is None else {"rows": rows}
         result = step_result(
             step,
             run.answer,
