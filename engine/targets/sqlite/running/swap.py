@@ -79,7 +79,7 @@ async def swap(work: Work) -> StepResult:
         process = ExchangeProcess.start()  # in this thread: between here and `finally` no cancel comes
     except OSError as error:
         copy.discard()
-        return _busy(f"no process can be started ({error.strerror})")
+        return _failed(f"no process can be started ({error.strerror})")
     try:
         begin = time.monotonic()
         async with (
@@ -122,7 +122,11 @@ def _refused(problem: str) -> StepResult:
 
 
 def _busy(problem: str) -> StepResult:
-    return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=f"{problem}: nothing changed")
+    return replace(_failed(problem), reason=Reason.TARGET_BUSY)
+
+
+def _failed(problem: str) -> StepResult:
+    return StepResult(status=Status.FAILED, error=f"{problem}: nothing changed")
 
 
 async def _only_descriptor(work: Work) -> int | str:
@@ -264,7 +268,8 @@ async def _exchanged(
 
 
 def _not_exchanged(answer: Answer | None) -> StepResult:
-    why = "the process that exchanges it was killed" if answer is None else answer["refused"]
-    if why == exchange.CANCELLED:
+    if answer is None:
+        return _failed("the process that exchanges it was killed")
+    if answer["refused"] == exchange.CANCELLED:
         return StepResult(status=Status.CANCELLED)
-    return _busy(why)
+    return _busy(answer["refused"])
