@@ -17,7 +17,7 @@ from tui.commands.targets import target_entries
 from tui.presentation import json_format
 from tui.presentation.canonical_urls import canonical
 from tui.presentation.exit_codes import OK
-from tui.presentation.page_map import TOO_SMALL, page_map_rows, read_times_lines
+from tui.presentation.page_map import NOTHING_MEASURED, page_map_rows, read_times_lines
 
 _WIDTH, _HEIGHT = 80, 24
 
@@ -35,7 +35,7 @@ def map(args: argparse.Namespace, settings: Settings) -> int:  # noqa: A001 - th
     for row in _lines(found, width, height):
         output.line(row)
     if args.read_times:
-        for text in [TOO_SMALL] if times is None else read_times_lines(times):
+        for text in [NOTHING_MEASURED] if times is None else read_times_lines(times):
             output.line(textwrap.fill(text, width))
     return OK
 

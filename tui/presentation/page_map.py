@@ -268,7 +268,7 @@ def read_times_lines(times: ReadTimes) -> list[str]:
     return lines
 
 
-TOO_SMALL: Final = "All tables and indexes are too small to measure what the order of their pages costs."
+NOTHING_MEASURED: Final = "Nothing was measured: no large table or index is out of order, or none was found in time."
 
 
 def _reading(one: Reading) -> str:

@@ -16,7 +16,7 @@ from tui.console.screens.entry import TYPING
 from tui.console.screens.page import ON_A_PAGE, PageScreen
 from tui.console.views.line import Line, Role, wrapped
 from tui.console.views.page_map import page_map_document
-from tui.presentation.page_map import TOO_SMALL, read_times_lines
+from tui.presentation.page_map import NOTHING_MEASURED, read_times_lines
 from tui.presentation.target_names import TargetName
 
 
@@ -58,7 +58,7 @@ class PageMapScreen(PageScreen[None]):
     async def _measure(self) -> None:
         try:
             times = await self.context.engine.read_times(self._url)
-            self._measured = [TOO_SMALL] if times is None else read_times_lines(times)
+            self._measured = [NOTHING_MEASURED] if times is None else read_times_lines(times)
         except DbtendError as error:
             self._measured = [str(error)]
         self.refresh_page()
