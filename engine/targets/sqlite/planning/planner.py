@@ -418,7 +418,7 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
         written_twice=written_twice,
         compared=options.verify,
     )
-    changed = preflight.rowids_changed(renumbering, rebuilds=False)
+    changed = preflight.rowids_changed(renumbering, in_copy=True)
     if options.keep is None:
         return replace(_of(Operation.BACKUP, steps), warnings=changed)
     removal, warnings = await _removal(reader, summary, destination, options.keep, past, numbered=numbered)

@@ -86,13 +86,14 @@ def _names(users: Sequence[RowidUser]) -> str:
     return listed(list(dict.fromkeys(user.name for user in users)))
 
 
-def rowids_changed(found: Renumbering, *, rebuilds: bool = True) -> tuple[str, ...]:
-    """Warnings where VACUUM changes rowids. `rebuilds`: what can be rebuilt is rebuilt after it."""
+def rowids_changed(found: Renumbering, *, in_copy: bool = False) -> tuple[str, ...]:
+    """Warnings where VACUUM changes rowids. `in_copy`: of a backup, where nothing is rebuilt after it."""
     warnings: list[str] = []
-    stay_wrong = tuple(user for user in found.users if not (rebuilds and user.rebuilt))
+    stay_wrong = tuple(user for user in found.users if in_copy or not user.rebuilt)
     if stay_wrong:
         description = replace(found, users=stay_wrong).description
-        warnings.append(f"{description}: {_names(stay_wrong)} will point to wrong rows until you repair it")
+        where = "in the copy " if in_copy else ""
+        warnings.append(f"{description}: {where}{_names(stay_wrong)} will point to wrong rows until you repair it")
     used = {user.table for user in found.users}
     if unused := [table for table in found.tables if table not in used]:
         has = "has" if len(unused) == 1 else "have"

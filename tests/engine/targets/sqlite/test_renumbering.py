@@ -240,7 +240,7 @@ async def test_a_copy_in_which_a_full_text_index_would_be_wrong_is_refused(path:
         assert refused is not None
         assert refused.startswith("VACUUM renumbers the rowids of notes, which full-text index found uses")
     (warning,) = (await plan(path, Operation.BACKUP, force=True)).warnings
-    assert "found will point to wrong rows" in warning
+    assert "in the copy found will point to wrong rows" in warning
     assert statuses(await run(path, Operation.VACUUM, force=True)) == {Status.COMPLETED}
     assert search(path, "apples") == ["apples only"]
     assert (await plan(path, Operation.BACKUP)).refused is None
