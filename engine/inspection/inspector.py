@@ -202,10 +202,10 @@ async def _plan(
     ) as session:
         operations = [
             replace(
-                await _planned(session, operation, request.options, past, has_window),
+                await _planned(session, operation, request.options, _then(past, request.children[:at]), has_window),
                 needs_confirmation=target.needs_confirmation(operation, request.options),
             )
-            for operation in request.children
+            for at, operation in enumerate(request.children)
         ]
         if not advice and any(step.by_advice for operation in operations for step in operation.steps):
             with suppress(TargetError):  # plan without advice
@@ -224,6 +224,11 @@ def _of_these(past: TargetHistory, operations: Sequence[OperationPlan]) -> Targe
     """Without the damage of tables that no step works on."""
     tables = {name for one in operations for step in one.steps for name in step.tables}
     return replace(past, damaged_tables=tuple(name for name in past.damaged_tables if name in tables))
+
+
+def _then(past: TargetHistory | None, done: Sequence[Operation]) -> TargetHistory | None:
+    """What the history says once these operations have completed."""
+    return replace(past, damaged_indexes=()) if past is not None and Operation.REINDEX in done else past
 
 
 async def _planned(

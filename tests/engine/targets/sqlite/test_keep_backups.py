@@ -540,6 +540,21 @@ async def test_a_backup_of_a_database_known_to_be_damaged_warns_and_removes_noth
     assert backups_in(path.parent) == {backup_of(child), *old}
 
 
+async def test_a_backup_after_the_rebuild_of_a_damaged_index_removes_what_its_plan_names(
+    engine: Engine, path: Path
+) -> None:
+    old = await made(engine, path, 2)
+    remove_index_entries(path, "order")
+    await engine.wait([job.id for job in await engine.submit([replace(request(path), operations=(Operation.CHECK,))])])
+    both = replace(request(path, keep=1), operations=(Operation.REINDEX, Operation.BACKUP))
+    plan = await engine.plan(both)
+    *_, step = plan.operations[1].steps
+    assert step.objects == tuple(file.name for file in old)
+    assert (plan.warnings, plan.operations[1].warnings) == ((), ())
+    (job,) = await engine.wait([job.id for job in await engine.submit([both])])
+    assert removed(job.children[1]) == [*step.objects]
+
+
 async def test_a_backup_that_fails_removes_nothing(engine: Engine, path: Path) -> None:
     old = await made(engine, path, 2)
     data = bytearray(path.read_bytes())
