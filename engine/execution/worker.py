@@ -40,7 +40,7 @@ CheckJournal = Callable[[str], Coroutine[Any, Any, None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
 OthersWork = Callable[[Claim], Awaitable[bool]]
-_NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR})
+_NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR, Operation.BACKUP})
 
 
 class JobWorker(Protocol):
@@ -229,9 +229,8 @@ class DatabaseMaintenanceWorker:
             if isinstance(chosen, Outcome):
                 return chosen
             options = chosen
-        needs_history = operation in _NEEDS_HISTORY or options.keep is not None
         past = await self._past(claim.target, options)
-        goes_by = past if needs_history else _known_damage(past)
+        goes_by = past if operation in _NEEDS_HISTORY else _known_damage(past)
         if goes_by is not None and not _is_first(claim, past) and await target.goes_in_turns(operation, options):
             goes_by = replace(goes_by, turns=await self._turns(claim.target))
         planned = await session.plan(operation, options, goes_by)

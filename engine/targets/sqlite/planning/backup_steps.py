@@ -34,10 +34,11 @@ def backup_steps(
     tables: Sequence[Table] = (),
     written_twice: bool = False,
     compared: bool = False,
+    is_known_damaged: bool = False,
 ) -> list[SqliteStep]:
     """`unfinished`: the directory of the copy until it is checked. `numbered`: use the next free number if
     `destination` is taken by then. `written_twice`: that directory is on another file system than `destination`.
-    `compared`: the copy is compared with the database."""
+    `compared`: the copy is compared with the database. `is_known_damaged`: the last check of it found damage."""
     directory, place = str(Path(destination).parent), str(Path(unfinished).parent)
     made = "" if place == directory else f", in {place} until it is complete, because others can change {directory}"
     needs = (
@@ -58,6 +59,7 @@ def backup_steps(
         unfinished=unfinished,
         lost_without_next=True,
         compared=compared,
+        is_known_damaged=is_known_damaged,
     )
     compare = replace(
         copy,

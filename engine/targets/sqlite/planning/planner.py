@@ -46,6 +46,7 @@ from engine.targets.sqlite.system.opened_file import number_of
 from engine.targets.sqlite.system.replicators import described, replicators
 from engine.targets.sqlite.system.unfinished_backup import directory_for
 
+_NONE_REMOVED: Final = "no old backup is removed"
 WORTH_AN_EXCHANGE: Final = 50_000_000
 """Bytes in use: below that VACUUM in place is over in a moment."""
 
@@ -409,6 +410,7 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
     if problem := problem or await asyncio.to_thread(copying.problem_with, destination, numbered=numbered):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
     place, written_twice = await asyncio.to_thread(copying.place_for, destination)
+    is_known_damaged = past is not None and (past.damage is not None or bool(past.damaged_indexes))
     steps = backup_steps.backup_steps(
         summary,
         destination,
@@ -417,10 +419,14 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
         tables=await reader.tables(counting=False),
         written_twice=written_twice,
         compared=options.verify,
+        is_known_damaged=is_known_damaged,
     )
     changed = preflight.rowids_changed(renumbering, in_copy=True)
     if options.keep is None:
         return replace(_of(Operation.BACKUP, steps), warnings=changed)
+    if is_known_damaged:
+        kept = f"{_NONE_REMOVED}: the last check found the database damaged"
+        return replace(_of(Operation.BACKUP, steps), warnings=(*changed, kept))
     removal, warnings = await _removal(reader, summary, destination, options.keep, past, numbered=numbered)
     return replace(_of(Operation.BACKUP, [*steps, *removal]), warnings=(*changed, *warnings))
 
@@ -429,22 +435,19 @@ async def _removal(
     reader: Reader, summary: Summary, destination: str, keep: int, past: TargetHistory | None, *, numbered: bool
 ) -> tuple[list[SqliteStep], tuple[str, ...]]:
     """The step that removes the oldest backups, if there are more than `keep`; and warnings of those that stay."""
-    none_removed = "no old backup is removed"
     if not numbered:
         hint = "give a directory, or leave out --keep"
-        return [], (f"{none_removed}: --backup-to names a file, and only names that dbtend chooses count ({hint})",)
+        return [], (f"{_NONE_REMOVED}: --backup-to names a file, and only names that dbtend chooses count ({hint})",)
     if past is None or past.maintained_files is None:
         why = "there is no job history to go by" if past is None else "the config file cannot be read"
-        return [], (f"{none_removed}: {why}",)
-    if past.damage is not None or past.damaged_indexes:
-        return [], (f"{none_removed}: the last check found the database damaged",)
+        return [], (f"{_NONE_REMOVED}: {why}",)
     directory = str(Path(destination).parent)
     sources = frozenset(map(number_of, with_replaced(reader.opened.key, past.replaced_files)))
     series = BackupSeries(database=reader.path, sources=sources, directory=directory, recorded=past.backups)
     try:
         old = await asyncio.to_thread(find, series, keep, past.maintained_files)
     except OSError as error:
-        return [], (f"{none_removed}: {directory} cannot be read ({error.strerror or error})",)
+        return [], (f"{_NONE_REMOVED}: {directory} cannot be read ({error.strerror or error})",)
     step = backup_steps.removal_step(summary, series, old, keep)
     told = {name: reason for name, reason in old.staying.items() if reason != Stays.UNKNOWN}
     return [] if step is None else [step], describe_staying(told)

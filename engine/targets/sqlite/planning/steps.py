@@ -107,6 +107,8 @@ class SqliteStep(PlannedStep):
     """The directory of the unfinished copy: of a backup, or of the file that will replace this one."""
     compared: bool = False
     """Whether the copy is compared with the database."""
+    is_known_damaged: bool = False
+    """Whether the last check found the copied database damaged: a quick check of the copy may miss that."""
     series: BackupSeries | None = None
     """The backups; the oldest are removed."""
     keep: int = 0

@@ -78,7 +78,7 @@ async def copy_check(work: Work) -> StepResult:
         naming = asyncio.to_thread(
             copying.complete, copied, work.opened.source, work.step.destination, lambda: _current_name(work)
         )
-        is_checked = not warnings
+        is_checked = not (warnings or work.step.is_known_damaged)
         name, status = await wait_uncancelled(asyncio.ensure_future(naming))
     except FileExistsError as error:
         refusal = copying.problem_with(_current_name(work)) or str(error)

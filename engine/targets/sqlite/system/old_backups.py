@@ -33,7 +33,7 @@ class Stays(StrEnum):
     """Why a file that is named like a backup of the database stays."""
 
     UNKNOWN = "the job history does not know it as a backup of this database"
-    UNCHECKED = "its check did not find it sound"
+    UNCHECKED = "a check of it, or of its database, did not find it sound"
     OTHER_SOURCE = "it is a copy of another file that was at the path of the database"
     NO_FILE = "it is not a regular file"
     CHANGED = "it changed since dbtend made it"
