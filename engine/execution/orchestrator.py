@@ -65,8 +65,8 @@ class ParentJobOrchestrator:
             is_open = not parent.status.is_final
             while is_open:
                 seen = self._store.last_change()
-                (newest,) = await self._when_there(partial(self._store.jobs, [parent.id]))
-                if is_open := not newest.status.is_final:
+                newest = await self._when_there(partial(self._store.jobs, [parent.id]))  # none: removed since
+                if is_open := any(not one.status.is_final for one in newest):
                     await self._store.next_change(seen)
         return await self._when_there(partial(self._store.whole_jobs, parent_ids))
 

@@ -64,6 +64,20 @@ async def test_to_wait_for_many_jobs_reads_each_a_few_times(store_path: Path) ->
     assert store.read < 10 * many
 
 
+async def test_jobs_that_are_removed_while_another_is_waited_for_are_not_waited_for(store_path: Path) -> None:
+    async with SqliteStore.open(store_path) as store:
+        first, second = await store.submit([new_job(name, Operation.VACUUM) for name in ("a", "b")], OnDuplicate.REFUSE)
+        waiting = asyncio.create_task(ParentJobOrchestrator(store).wait([first, second]))
+        for parent_id in (second, first):
+            await until_somebody_waits(store)
+            claim = await store.claim("me", [parent_id])
+            assert claim is not None
+            await store.finish(claim, Outcome(status=Status.COMPLETED), Report())
+            if parent_id == second:
+                assert await store.prune([second]) == 1
+        assert [job.id for job in await waiting] == [first]
+
+
 async def test_r18_an_idle_engine_with_workers_writes_nothing(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
