@@ -102,7 +102,7 @@ def exchange(content: Content, *, compared: bool) -> Cost:
     The course is one of written bytes: first those of empty tables and indexes. The last two parts, a sync and all that
     follows the copy, write none.
     """
-    filled = _creating(content.objects) + content.copying(_PAGE_COPIED, _BYTE_COPIED)
+    filled = SHORTEST + _creating(content.objects) + content.copying(_PAGE_COPIED, _BYTE_COPIED)
     after = (
         (content.size - content.values) * _BYTE_CHECKED
         + content.values * _VALUE_CHECKED
@@ -113,7 +113,7 @@ def exchange(content: Content, *, compared: bool) -> Cost:
     copied = filled + _SYNC
     written = content.empty + content.size
     return Cost(
-        seconds=max(SHORTEST + copied + after, _EXCHANGE) + comparing,
+        seconds=max(copied + after, _EXCHANGE) + comparing,
         course=(
             (0.0, 0.0),
             *_created(content),

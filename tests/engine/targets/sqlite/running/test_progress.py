@@ -291,6 +291,11 @@ def test_an_exchange_that_writes_less_than_expected_is_no_further_than_what_it_h
     assert of_exchange(EXCHANGE).update(replace(START, written=None)) == StepProgress(phase=COPYING)
 
 
+def test_an_exchange_of_a_database_without_anything_in_it_has_progress() -> None:
+    nothing = copy_costs.exchange(Content.usual(0), compared=False).course
+    assert fractions(told(of_exchange(nothing), [replace(START, elapsed=0.01, written=512)]))[0] > 0
+
+
 def test_what_follows_the_copy_of_an_exchange_is_the_last_part_of_its_course() -> None:
     assert share_of_copying(EXCHANGE) == pytest.approx(0.7)
 
