@@ -29,7 +29,8 @@ class PastStep:
     """On average, without waits."""
     course: tuple[int, ...] = ()
     """See `COURSE`; of the newest run. Empty: not known."""
-    object: str = ""
+    objects: tuple[str, ...] = ()
+    """What it worked on in the newest run."""
 
 
 @frozen

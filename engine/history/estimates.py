@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from types import MappingProxyType
@@ -63,8 +63,8 @@ def with_estimates(
     if seconds is None or not steps:
         return replace(plan, steps=steps)
     given = _given(steps)
-    known = {step.object for step in past_steps.values()}
-    done_before = sum(share for step, share in zip(steps, given, strict=True) if step.object in known)
+    known = {name for step in past_steps.values() for name in step.objects}
+    done_before = sum(share * _share_of(known, step) for step, share in zip(steps, given, strict=True))
     if past_steps and done_before < KNOWN_LEAST * sum(given):
         return replace(plan, steps=steps)
     whole = max(sum(given) / plan.parallel, *given)
@@ -75,6 +75,11 @@ def with_estimates(
         scale = seconds / whole if whole else 1.0
     steps = tuple(replace(step, estimate=scale * one) for step, one in zip(steps, given, strict=True))
     return replace(plan, steps=steps, estimated_from=EARLIER_RUNS)
+
+
+def _share_of(known: Container[str], step: PlannedStep) -> float:
+    names = step.all_objects
+    return sum(name in known for name in names) / len(names)
 
 
 def first_guess(plan: OperationPlan, target: str, engine: EngineName, runs: Iterable[EstimatedRun]) -> OperationPlan:

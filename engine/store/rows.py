@@ -279,21 +279,24 @@ def decode_estimated_run(row: Row) -> EstimatedRun:
 
 
 def decode_past_steps(rows: Iterable[Row]) -> dict[str, PastStep]:
-    """The rows of `queries.PAST_STEPS`, by command. An invalid course counts as none."""
+    """The rows of `queries.PAST_STEPS`, by command. An invalid course counts as none, and so do invalid objects."""
     return {
-        str(command): PastStep(float(seconds), _course(course), str(name))
-        for command, seconds, course, name, *_ in rows
+        str(command): PastStep(float(seconds), _course(course), tuple(map(str, _list(objects))))
+        for command, seconds, course, objects, *_ in rows
     }
 
 
 def _course(value: object) -> tuple[int, ...]:
+    found = _list(value)
+    return tuple(found) if all(type(one) is int and 0 <= one < 2**63 for one in found) else ()
+
+
+def _list(value: object) -> list[Any]:
     try:
         found = json.loads(value) if isinstance(value, str) else None
     except (RecursionError, ValueError):
-        return ()
-    if not isinstance(found, list) or not all(type(one) is int and 0 <= one < 2**63 for one in found):
-        return ()
-    return tuple(found)
+        return []
+    return found if isinstance(found, list) else []
 
 
 @sound("a batch")

@@ -105,9 +105,15 @@ async def test_runs_with_estimates(store: RescuingStore, clock: StoppedClock) ->
 
 async def test_what_each_command_took(store: RescuingStore, clock: StoppedClock) -> None:
     waited = step(clock, 2, name="other", effect={"waited": 1.0})
-    await run(store, clock, COMPLETED, step(clock), waited, step(clock, 3, name="third", status=Status.FAILED))
+    failed = step(clock, 3, name="third", status=Status.FAILED)
+    several = step(clock, 4, name="2 small tables", effect={"objects": ["a", "b"]})
+    await run(store, clock, COMPLETED, step(clock), waited, failed, several)
     found = await store.past_steps(SALES, Operation.VACUUM, speed=NO_SERVER_OPTIONS.speed, jobs=9, runs=9)
-    assert found == {"VACUUM main": PastStep(3.0, object="main"), "VACUUM other": PastStep(2.0, object="other")}
+    assert found == {
+        "VACUUM main": PastStep(3.0, objects=("main",)),
+        "VACUUM other": PastStep(2.0, objects=("other",)),
+        "VACUUM 2 small tables": PastStep(3.0, objects=("a", "b")),
+    }
     assert await store.past_steps(SALES, Operation.VACUUM, speed=Speed.GENTLE, jobs=9, runs=9) == {}
 
 

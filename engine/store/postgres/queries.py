@@ -143,11 +143,11 @@ PAST_STEPS: Final = f"""WITH run AS (
     JOIN child_job AS c ON (c.parent_id, c.ordinal) = (r.parent_id, r.ordinal))
 SELECT s.command, avg({_AT_WORK.format("s", "effect")}),
     (array_agg(s.effect::jsonb ->> '{COURSE}' ORDER BY s.started_at DESC))[1],
-    (array_agg(s.object ORDER BY s.started_at DESC))[1]
+    (array_agg(coalesce(s.effect::jsonb ->> 'objects', json_build_array(s.object)::text) ORDER BY s.started_at DESC))[1]
 FROM run JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
 WHERE s.status = 'completed' GROUP BY s.command"""
 """How many seconds each command took on average, without its waits, in the steps that completed in these runs at this
-speed; and the course and the object of the newest of them."""
+speed; and the course and the objects of the newest of them."""
 
 LAST_DONE: Final = """SELECT kind, object, finished_at, effect FROM (
     SELECT DISTINCT ON (kind, s.object) kind, s.object, s.finished_at, s.effect

@@ -156,11 +156,11 @@ PAST_STEPS = f"""WITH run AS (
     SELECT c.parent_id, c.ordinal, c.attempt FROM ({_RUNS.format(only=_AT_THIS_SPEED)}) AS r
     JOIN child_job AS c ON (c.parent_id, c.ordinal) = (r.parent_id, r.ordinal))
 SELECT s.command, avg({_AT_WORK.format("s", "effect")}), json_extract(s.effect, '$.{COURSE}'),
-    s.object, max(s.started_at)
+    coalesce(json_extract(s.effect, '$.objects'), json_array(s.object)), max(s.started_at)
 FROM run CROSS JOIN step AS s ON (s.parent_id, s.ordinal, s.attempt) = (run.parent_id, run.ordinal, run.attempt)
 WHERE s.status = 'completed' GROUP BY s.command"""
 """How many seconds each command took on average, without its waits, in the steps that completed in these runs at this
-speed; and the course and the object of the newest of them. (With max() the other columns are of the same row.)"""
+speed; and the course and the objects of the newest of them. (With max() the other columns are of the same row.)"""
 
 
 LAST_DONE = """SELECT operation, object, at, effect FROM (

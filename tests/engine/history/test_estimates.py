@@ -157,7 +157,7 @@ def test_a_step_takes_as_long_as_its_command_did_and_the_others_keep_their_share
 
 
 def test_a_plan_goes_by_what_each_step_took() -> None:
-    past = {"REINDEX i0": PastStep(3.0, object="i0"), "REINDEX i1": PastStep(1.0, object="i1")}
+    past = {"REINDEX i0": PastStep(3.0, objects=("i0",)), "REINDEX i1": PastStep(1.0, objects=("i1",))}
     before = {"size": 100 * MB}
 
     def planned(*steps: float, size: int = 100 * MB) -> list[float | None]:
@@ -172,14 +172,28 @@ def test_a_plan_goes_by_what_each_step_took() -> None:
 
 def test_runs_on_other_tables_say_nothing_of_these() -> None:
     before = [job(8, operation=Operation.REINDEX)]
-    other = {"REINDEX gone": PastStep(8.0, object="gone")}
+    other = {"REINDEX gone": PastStep(8.0, objects=("gone",))}
     assert with_estimates(plan(1, 3), before, Options(), {}, other) == plan(1, 3)
-    small = other | {"REINDEX i0": PastStep(0.5, object="i0")}
+    small = other | {"REINDEX i0": PastStep(0.5, objects=("i0",))}
     assert not with_estimates(plan(1, 3), before, Options(), {}, small).estimated_from
-    large = other | {"REINDEX i1": PastStep(0.5, object="i1")}
+    large = other | {"REINDEX i1": PastStep(0.5, objects=("i1",))}
     assert with_estimates(plan(1, 3), before, Options(), {}, large).estimated_from == EARLIER_RUNS
-    same = {"REINDEX (VERBOSE) i0": PastStep(8.0, object="i0")}
+    same = {"REINDEX (VERBOSE) i0": PastStep(8.0, objects=("i0",))}
     assert with_estimates(plan(1), before, Options(), {}, same).estimate == 8
+
+
+def test_runs_on_most_tables_of_a_step_say_how_long_it_takes_with_a_new_one() -> None:
+    before = [job(8, operation=Operation.REINDEX)]
+    names = tuple(f"i{n}" for n in range(30))
+    past = {"REINDEX i0 -- and 29 more": PastStep(8.0, objects=names)}
+    (step,) = plan(1).steps
+
+    def planned(*objects: str) -> OperationPlan:
+        group = replace(step, object=f"{len(objects)} small indexes", objects=objects, command="REINDEX i0 -- and more")
+        return with_estimates(replace(plan(1), steps=(group,)), before, Options(), {}, past)
+
+    assert planned(*names, "new").estimate == 8
+    assert not planned("i0", "new", "other").estimated_from
 
 
 def elsewhere(by_size: float, seconds: float, target: str = "sqlite:///b.db", *, operation: Operation) -> EstimatedRun:
