@@ -171,7 +171,8 @@ def _fullness(found: PageMap) -> float | None:
 
 
 def _free(found: PageMap) -> str:
-    return f"{percent(found.free_pages / found.pages)} free"
+    share = found.free_pages / found.pages
+    return "<1% free" if 0 < share < 0.01 else f"{percent(share)} free"
 
 
 def legend(maps: Sequence[PageMap], width: int) -> list[Row]:

@@ -162,7 +162,9 @@ def test_a_pattern_that_cannot_be_listed_is_one_of_several(dbtend: CommandLine, 
 def test_a_file_whose_name_leaves_no_room_for_a_journal_keeps_no_other_from_being_shown(
     dbtend: CommandLine, tenants: Path
 ) -> None:
-    shutil.copy(tenants / "t1.db", tenants / f"{'x' * 250}.db")
+    long = tenants / f"{'x' * 250}.db"
+    shutil.copy(tenants / "t1.db", long)
+    assert "the length of the name" in dbtend("run", long, "--op", "vacuum").out
     result = dbtend("fleet", tenants, "--json")
     levels = {Path(target["name"]).stem: target["level"] for target in json.loads(result.out)["targets"]}
     assert result.code == 0

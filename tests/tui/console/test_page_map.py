@@ -109,6 +109,8 @@ def test_the_map_fits_into_the_window(width: int, height: int) -> None:
 def test_it_shows_what_is_free_what_lies_where_and_in_what_order() -> None:
     text = [one.text.rstrip() for one in page_map_document(example(), 76, 22)]
     assert text[0].startswith("168 MB in 40,960 pages, 25% free; pages of rows and entries are")
+    few = page_map_document(replace(example(), free_pages=400), 76, 22)
+    assert few[0].text.startswith("168 MB in 40,960 pages, <1% free; ")
     picture = [one for one in text if set(one) <= set("░▒▓█-+x#·~") and one]
     assert len(picture) >= 5
     assert set(picture[0]) == {"·"}

@@ -26,7 +26,8 @@ _SENTENCES: Final = {
     "Free some space for the database and for temporary files",
     "SQLITE_IOERR_SHMSIZE": "the disk is full: the index of the log has no room. Free some space beside the database",
     "SQLITE_NOTADB": "this is not a SQLite database, or it is encrypted",
-    "SQLITE_CANTOPEN": "the file, or its journal beside it, cannot be opened. Check paths and permissions",
+    "SQLITE_CANTOPEN": "the file, or its journal beside it, cannot be opened. "
+    "Check the path, the permissions and the length of the name",
     "SQLITE_INTERRUPT": "the statement was interrupted",
     "SQLITE_NOMEM": "there is not enough memory",
 }
