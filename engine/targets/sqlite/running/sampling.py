@@ -33,7 +33,10 @@ from engine.targets.step_execution import StepContext, StepProgress
 INTERVAL: Final = 0.1
 """Seconds between two samples; each costs some 0.1 ms."""
 FIRST_INTERVAL: Final = 0.05
-"""Seconds before the second sample; the interval grows from here."""
+"""Seconds before the second sample."""
+_SHORTEST_INTERVAL: Final = 0.02
+"""Seconds before the third; the interval grows from here. It is shorter than that of reports, which else would tell the
+sample before the last."""
 COPYING: Final = frozenset({Method.VACUUM, Method.SWAP, Method.COPY, Method.CHECKPOINT})
 """Methods whose progress is measured by bytes, not by opcodes."""
 
@@ -64,7 +67,7 @@ async def _report_samples(
 ) -> None:
     """`syncs`: what does not move, once it has begun, is synced; anything else waits for a lock."""
     model.update(last)
-    pause, waited, has_begun = FIRST_INTERVAL, 0.0, False
+    pause, waited, has_begun = _SHORTEST_INTERVAL, 0.0, False
     while True:
         before, last = last, sample()
         if has_moved(before, last) or (has_begun and syncs):
