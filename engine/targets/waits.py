@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-MOMENT: Final = 0.005
+MOMENT: Final = 0.03
 """Seconds in which most tasks are done: for these no event is waited for."""
 
 

@@ -354,7 +354,7 @@ class SqliteStore:
     async def owner_died(self) -> None:
         while True:
             seen = self.last_change()
-            owners = set(await self._read(queries.OWNERS_OF_RUNNING))  # one may run a thousand
+            owners = set(await self._read_few(queries.OWNERS_OF_RUNNING, {}))
             while all(liveness.is_alive(self.path, *owner) for owner in owners):
                 if not owners:
                     await self.next_change(seen)
@@ -795,17 +795,13 @@ class SqliteStore:
         return int(number)
 
     async def _read(self, sql: str, values: Values = None) -> Iterable[Row]:
-        rows = await self._look(lambda read: read(sql, values))
-        if names := queries.COLUMNS.get(sql):
-            for row in rows:
-                checked(dict(zip(names, row, strict=False)))
-        return rows
+        return _checked(sql, await self._look(lambda read: read(sql, values)))
 
     async def _read_few(self, sql: str, values: Mapping[str, Any]) -> Iterable[Row]:
         """The rows of a query that finds a few in an index: on the event loop, as a change of thread takes longer."""
         if self._watch.lost is None:
             with suppress(sqlite3.Error):  # the other connection waits, or says what is wrong
-                return self._watch.rows(sql, values)
+                return _checked(sql, self._watch.rows(sql, values))
         return await self._read(sql, values)
 
     async def _look(self, look: Callable[[Reading], T]) -> T:
@@ -820,6 +816,14 @@ class SqliteStore:
             return await in_its_thread(self._reader, in_thread)
         except sqlite3.Error as error:
             raise connections.format_read_error(self.path, error) from error
+
+
+def _checked(sql: str, rows: Iterable[Row]) -> Iterable[Row]:
+    """Raises UnsoundRowError."""
+    if names := queries.COLUMNS.get(sql):
+        for row in rows:
+            checked(dict(zip(names, row, strict=False)))
+    return rows
 
 
 def _search(read: Reading, where: HistoryFilter, *, before: int | None, folded: bool = False) -> Iterator[array[int]]:

@@ -179,7 +179,7 @@ class SqliteTarget:
         blockers = BlockerFinder(self.path, waiting)
         async with nullcontext() if writing or exposed else _leaving_no_traces(self.path):
             try:
-                connection = await self._open(lock_timeout, blockers, writing=writing, counts=counts)
+                connection = await self._open(lock_timeout, blockers, seen.file, writing=writing, counts=counts)
             except sqlite3.Error as error:
                 if needs_rollback(error):
                     await asyncio.to_thread(hot_journal.require_harmless, self.path)
@@ -226,12 +226,12 @@ class SqliteTarget:
             raise TargetRefusedError(error.what, error.why, f"{error.hint}; without it only {alone} can run") from None
 
     async def _open(
-        self, lock_timeout: float, blockers: BlockerFinder, *, writing: bool, counts: bool
+        self, lock_timeout: float, blockers: BlockerFinder, file: OpenedFile, *, writing: bool, counts: bool
     ) -> MeteredConnection:
         wait = statement.LockWait(lock_timeout, waiting=blockers.describe)
         uri = connection_uri(self.path, writing=writing)
         try:
-            return await MeteredConnection.open(uri, wait, counts=counts)
+            return await MeteredConnection.open(uri, wait, file, counts=counts)
         except sqlite3.Error as error:
             if writing or not is_nothing_beside(error):
                 raise
@@ -241,7 +241,7 @@ class SqliteTarget:
             why = "its write-ahead log cannot be read: its directory is not writable"
             raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
         uri = connection_uri(self.path, writing=False, immutable=True)
-        return await MeteredConnection.open(uri, statement.LockWait(lock_timeout), counts=counts)
+        return await MeteredConnection.open(uri, statement.LockWait(lock_timeout), file, counts=counts)
 
     async def preflight(
         self,

@@ -15,6 +15,7 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.statement import LockWait
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile
+from engine.targets.sqlite.system.page_cache import descriptors_of
 
 OPCODES_A_TICK: Final = 10_000
 """About a millisecond of work; a tick costs 0.2 microseconds."""
@@ -25,8 +26,11 @@ class MeteredConnection:
 
     aio: aiosqlite.Connection
 
-    def __init__(self, uri: str, *, counts: bool) -> None:
+    def __init__(self, uri: str, file: OpenedFile | None, *, counts: bool) -> None:
         self.uri = uri
+        self._file = file
+        self.descriptors: tuple[int, ...] = ()
+        """Under which this process had `file` open, just after this connection had opened it."""
         self.takes_locks = "immutable=1" not in uri
         self.opcodes = 0
         self.thread: int = 0
@@ -35,10 +39,12 @@ class MeteredConnection:
         self._settings: tuple[str, ...] = ()
 
     @classmethod
-    async def open(cls, uri: str, wait: LockWait, *, counts: bool = True, **how: Any) -> MeteredConnection:
+    async def open(
+        cls, uri: str, wait: LockWait, file: OpenedFile | None = None, *, counts: bool = True, **how: Any
+    ) -> MeteredConnection:
         """`statement.open_connection` says what it raises, and what `how` is. `counts`: whether opcodes are counted; an
-        inspection runs none that take long."""
-        metered = cls(uri, counts=counts)
+        inspection runs none that take long, and locks nothing."""
+        metered = cls(uri, file, counts=counts)
         metered.aio = await statement.open_connection(uri, wait, metered._prepare, **how)
         return metered
 
@@ -68,6 +74,7 @@ class MeteredConnection:
         if not self._counts:
             return
         self.thread = threading.get_native_id()
+        self.descriptors = () if self._file is None else descriptors_of(self._file.numbers)
         connection.set_progress_handler(self._count, OPCODES_A_TICK)
 
     def _count(self) -> int:

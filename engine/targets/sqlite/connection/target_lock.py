@@ -48,7 +48,7 @@ class TargetLock:
         """
         if self.descriptor is not None:
             return ()
-        await statement.at_once(self._connection.aio, lambda _: self._find_descriptor())
+        await self._find_descriptor()
         give_up, pause = time.monotonic() + timeout, _FIRST_PAUSE
         try:
             while not self._try():
@@ -85,15 +85,15 @@ class TargetLock:
         while self._connections:
             self._connections.pop().close()
 
-    def _find_descriptor(self) -> None:
+    async def _find_descriptor(self) -> None:
         # A file system of another machine makes of an flock a lock on the whole file, of the kind that SQLite takes.
         if not is_local(self._file.path):
             return
-        known = descriptors_of(self._file.numbers)
+        known = self._connection.descriptors
         if len(known) == 1:
             (self.descriptor,) = known
         elif known:
-            self.descriptor = self._open(self._file)
+            self.descriptor = await statement.at_once(self._connection.aio, lambda _: self._open(self._file))
 
     def _open(self, file: OpenedFile) -> int | None:
         """The descriptor of one more connection to the file; None: it is not known.

@@ -79,7 +79,8 @@ async def plan(
     shared: bool = False,
 ) -> OperationPlan:
     """See `Session.plan`. `shared`: there are others who cannot write while a check reads."""
-    options = replace(options, objects=options.objects_for(operation))
+    if (objects := options.objects_for(operation)) != options.objects:
+        options = replace(options, objects=objects)
     exchanges = operation is Operation.VACUUM and options.swap
     chosen = tuning(
         operation,
@@ -492,7 +493,8 @@ def _with_settings(plan: OperationPlan, chosen: Tuning, summary: Summary, option
         for number, step in enumerate(plan.steps)
         if isinstance(step, SqliteStep)
     ]
-    chosen = replace(chosen, parallel=plan.parallel)
+    if plan.parallel != chosen.parallel:
+        chosen = replace(chosen, parallel=plan.parallel)
     return replace(
         plan,
         steps=tuple(steps),
