@@ -250,7 +250,7 @@ _COPYING: Final = {
 _TOUCHED_FOR_COPIED: Final = 1.15  # bytes of memory that are touched for a byte of a temporary database
 # The share of the time of writing back. In WAL mode all goes into the log, which is synced, and then, much faster, into
 # the file, which is synced, too.
-_WRITING_BACK_IN_WAL: Final = ((0.5, 0.49, 0.66), (1.0, 0.81, 1.0))
+_WRITING_BACK_IN_WAL: Final = ((0.5, 0.66, 0.74), (1.0, 0.97, 1.0))
 _OBSERVED_FROM: Final = 0.25
 """The share of a phase from which its own speed alone tells how long it takes."""
 
