@@ -61,11 +61,11 @@ class Progress:
     def __init__(self, step: MySqlStep, *, began: float, seconds: float | None) -> None:
         """`began`: by the clock of `update`. `seconds`: that it took before."""
         table = step.table
-        rows = 0 if table is None else sum(part.rows for part in table.parts)
+        rows = sum(part.rows for part in table.parts)
         self._counts_bytes, self._is_check = step.method is Method.REBUILD, step.method is Method.CHECK
-        self._to_write = 0 if table is None else max(min(table.used_bytes, table.size - step.gain), 0)
+        self._to_write = max(min(table.used_bytes, table.size - step.gain), 0)
         """Bytes of a rebuild, about; what it sorts comes on top."""
-        self._to_sort = 0.0 if table is None else sorted_bytes(table.index_bytes)
+        self._to_sort = sorted_bytes(table.index_bytes)
         self._seconds = seconds
         self._along = AlongCourse(step.past_course, seconds, rows) if step.past_course and seconds and rows else None
         self._recorder = CourseRecorder(rows)

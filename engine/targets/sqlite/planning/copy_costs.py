@@ -53,10 +53,11 @@ class Content:
     """Tables and indexes."""
 
     @classmethod
-    def usual(cls, volume: int, objects: int = 0) -> Content:
+    def usual(cls, volume: int, objects: int = 0, page_size: int = 4096) -> Content:
         """That of a database with `volume` bytes in pages that are not free, of which nothing else is known."""
         size = round(_PACKED * volume)
-        return cls(size=size, cells=round(_USUAL_CELLS * size), keyed=round(_USUALLY_KEYED * size), objects=objects)
+        cells, keyed = round(_USUAL_CELLS * size), round(_USUALLY_KEYED * size)
+        return cls(size=size, page_size=page_size, cells=cells, keyed=keyed, objects=objects)
 
     @property
     def empty(self) -> int:

@@ -112,7 +112,7 @@ def content_of(summary: Summary, fill: PageFill | None) -> Content:
     """What VACUUM copies, as far as that is known: the last page of each table and index is half full."""
     objects = summary.tables + summary.indexes
     if fill is None:
-        return Content.usual(summary.used, objects)
+        return Content.usual(summary.used, objects, summary.page_size)
     return Content(
         size=min(round(summary.used * fill.packed) + objects * summary.page_size // 2, summary.used),
         page_size=summary.page_size,

@@ -67,6 +67,14 @@ def test_vacuum_needs_space_beside_the_database_and_for_temporary_files() -> Non
     assert (in_memory.in_memory, without_directory.in_memory) == (True, False)
 
 
+def test_where_nothing_else_is_known_of_a_database_the_size_of_its_pages_still_counts() -> None:
+    small = replace(
+        SUMMARY, page_size=SUMMARY.page_size // 8, pages=8 * SUMMARY.pages, free_pages=8 * SUMMARY.free_pages
+    )
+    large, of_small = (operation_steps.content_of(summary, None) for summary in (SUMMARY, small))
+    assert of_small == replace(large, page_size=small.page_size)
+
+
 def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:
     vacuum = operation_steps.vacuum_steps(IN_WAL_MODE, "/srv/a.db", in_memory=True, fts_to_rebuild=['f"t'])
     assert [step.command for step in vacuum] == [
