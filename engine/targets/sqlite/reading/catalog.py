@@ -72,12 +72,30 @@ BTREES: Final = "SELECT count(*) FROM main.sqlite_schema WHERE rootpage > 0"
 # VACUUM would silently drop these: of objects with pages of their own it copies only those whose SQL starts with CRE.
 LOST_BY_VACUUM: Final = "SELECT name FROM main.sqlite_schema WHERE rootpage > 0 AND sql NOT GLOB 'CRE*'"
 
+
+def _plain_text(sql: str) -> str:
+    """SQL for the text of a statement in lower case, where a single space is all between words, and a comment ends as a
+    list does."""
+    found = f"lower({sql})"
+    for sign in ("char(9)", "char(10)", "char(12)", "char(13)", "'*/'"):
+        found = f"replace({found}, {sign}, ' ')"
+    for sign in ("'--'", "'/*'"):
+        found = f"replace({found}, {sign}, ')')"
+    for quote in ("'\"'", "'`'", "']'"):  # after these no space is needed
+        found = f"replace({found}, {quote}, {quote} || ' ')"
+    for before, after in (("' '", "' ' || char(1)"), ("char(1) || ' '", "''"), ("' ' || char(1)", "' '")):
+        found = f"replace({found}, {before}, {after})"
+    for end in ("')'", "','"):
+        found = f"replace({found}, ' ' || {end}, {end})"
+    return found
+
+
 # Before schema format 4 (2006; the default until 2012) an index ignored DESC. VACUUM makes it anew with another order,
 # and then copies the rows of its table one by one, with new rowids.
-_LOST_ORDER: Final = r"""
+_LOST_ORDER: Final = f"""
 t.name IN (
     SELECT s.tbl_name FROM main.sqlite_schema AS s WHERE s.type IN ('table', 'index')
-        AND replace(replace(replace(lower(s.sql), char(10), ' '), char(9), ' '), ' )', ')') GLOB '*[^(, ] desc[,)]*')
+        AND s.sql LIKE '%desc%' AND {_plain_text("s.sql")} GLOB '*[^(, ] desc[,)]*')
 AND NOT EXISTS (
     SELECT 1 FROM temp.pragma_index_list(t.name, 'main') AS i, temp.pragma_index_xinfo(i.name, 'main') AS c
     WHERE c."desc")

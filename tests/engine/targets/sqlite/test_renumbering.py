@@ -216,7 +216,12 @@ def rowids(path: Path) -> list[int]:
     [
         ("CREATE INDEX i ON notes(body COLLATE NOCASE\tDESC\n)", True),
         ("CREATE INDEX i ON notes(body, body DESC) WHERE body > ''", True),
+        ("CREATE INDEX i ON notes(\r\n\tbody DESC\r\n\t)", True),
+        ('CREATE INDEX i ON notes("body"DESC , desc)', True),
+        ("CREATE INDEX i ON notes(body/* a */DESC -- b\n)", True),
         ("CREATE INDEX i ON notes(body, desc)", False),
+        ('CREATE INDEX i ON notes(body , "desc" )', False),
+        ("CREATE INDEX i ON notes(body,\n  [desc]\n)", False),
         ("CREATE INDEX i ON notes(body) WHERE desc > 1", False),
     ],
 )
