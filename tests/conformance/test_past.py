@@ -12,12 +12,12 @@ from engine.domain.advice import CompletedStep, Measurement, TargetRecords
 from engine.domain.claims import Outcome, Report
 from engine.domain.events import HistoryFilter
 from engine.domain.past_runs import EstimatedRun, PastRun, PastStep, RecordedBackup
-from engine.domain.requests import NO_SERVER_OPTIONS, EngineName, OnDuplicate, Operation, Speed
+from engine.domain.requests import NO_SERVER_OPTIONS, EngineName, OnDuplicate, Operation, Options, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import COURSE, Facts, Step
 from engine.domain.turns import Turns
-from engine.history.estimates import JOBS_READ
-from engine.history.target_history import estimated
+from engine.history.estimates import EARLIER_RUNS, JOBS_READ
+from engine.history.target_history import estimated, target_history
 from engine.store.protocol import NewBatch
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import OperationPlan, PlannedStep
@@ -288,3 +288,16 @@ async def test_one_process_has_a_role(stores: Stores, store: RescuingStore) -> N
 
         await until(is_free)
         assert await store.fingerprint() == await other.fingerprint()
+
+
+async def test_the_known_jobs_of_a_target_tell_what_the_store_would_tell(
+    store: RescuingStore, clock: StoppedClock
+) -> None:
+    await run(store, clock, replace(COMPLETED, before={"size": 1}), step(clock))
+    await run(store, clock, operation=Operation.ANALYZE)
+    plan = OperationPlan(operation=Operation.VACUUM, steps=(replace(A_STEP, estimate=5.0),))
+    known = (await target_history(store, SALES, clock.at)).jobs
+    read = await estimated(store, SALES, plan, Options(), {"size": 2})
+    assert read.estimated_from == EARLIER_RUNS
+    assert known is not None
+    assert await estimated(store, SALES, plan, Options(), {"size": 2}, known) == read
