@@ -20,6 +20,7 @@ from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.statement import LockWait
+from engine.targets.sqlite.planning.copy_costs import Content, vacuum
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.sqlite.system.blockers import BlockerFinder
@@ -38,7 +39,8 @@ ENDLESS: Final = SqliteStep(
 
 def endless(method: Method, command: str = ENDLESS.command) -> SqliteStep:
     """A step that goes on until it is stopped."""
-    return replace(ENDLESS, method=method, command=command)
+    course = vacuum(Content.usual(1), in_memory=False).course if method is Method.VACUUM else ()
+    return replace(ENDLESS, method=method, command=command, course=course)
 
 
 @asynccontextmanager
