@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.domain.events import HistoryFilter
-from engine.domain.job_outcomes import JobOutcome
+from engine.domain.job_outcomes import OPEN, JobOutcome
 from engine.domain.requests import Operation
 from engine.store.sqlite import history_search
 from tests.engine.store.test_queries import any_store as any_store
@@ -55,7 +55,7 @@ def test_r18_a_range_of_the_history_is_read_from_one_index_and_each_of_its_ids_i
         targets = None if where.target is None else [where.target, "sqlite:///app.db"]
         plan = plan_of(any_store, *history_search.ids_in_range(where, targets, low=100, high=150))
         first, *others = [line for line in plan if not re.fullmatch(WORDS, line)]
-        if where.status in {JobOutcome.RUNNING, JobOutcome.PENDING} and not where.error_words and where.batch is None:
+        if where.status in OPEN and not where.error_words and where.batch is None:
             assert "parent_job_open" in first, where  # those that are open are few
         else:
             assert first.removeprefix("SEARCH ") in LEADING.values(), (where, plan)

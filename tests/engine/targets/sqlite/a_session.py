@@ -53,8 +53,9 @@ async def connected(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[
 @asynccontextmanager
 async def metered(path: Path, lock_timeout: float = 1) -> AsyncIterator[tuple[Stepwise, MeteredConnection]]:
     """The same, with the count of its opcodes."""
-    connection = await MeteredConnection.open(connection_uri(str(path)), LockWait(lock_timeout))
-    session = SqliteSession(OpenDatabase(connection, OpenedFile(str(path)), lock_timeout, BlockerFinder(str(path))))
+    file = OpenedFile(str(path))
+    connection = await MeteredConnection.open(connection_uri(str(path)), LockWait(lock_timeout), file)
+    session = SqliteSession(OpenDatabase(connection, file, lock_timeout, BlockerFinder(str(path))))
     try:
         yield Stepwise(session), connection
     finally:
