@@ -33,7 +33,7 @@ class OperationSpec:
     needs_confirmation: str = ""
     """What a person must confirm before it runs; "" for nothing."""
     needs_confirmation_offline: str = ""
-    """The same with `offline`; "" where that makes no difference."""
+    """The same with `offline`; "" if that makes no difference."""
     spares_damage: bool = False
     """Whether it makes no known damage worse, although it writes: it leaves damaged tables out, or repairs them."""
     stands_for: tuple[Operation, ...] = ()

@@ -37,7 +37,7 @@ async def notices(engine: Engine, among: Collection[int] | None = None) -> list[
 async def interrupted(engine: Engine, targets: Collection[str], others: Collection[int] = ()) -> list[str]:
     """A line for each interrupted job on these targets while no worker goes on with it: what it left waits, too.
 
-    `targets`: canonical URLs. `others`: jobs of which nothing is said.
+    `targets`: canonical URLs. `others`: jobs that are not named.
     """
     workers = await engine.workers()
     if any(process.alive and process.serves_all for process in workers):

@@ -11,7 +11,7 @@ from engine import BatchId
 from engine.domain.due_times import closes_at, next_due, window_after_until
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
-from engine.domain.job_outcomes import OPEN, JobOutcome
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.schedules import (
     NEEDED,
     Firing,
@@ -220,7 +220,7 @@ def status_of(night: Night) -> Status:
     counts = night.batch.counts if night.batch is not None else {}
     if counts.get(JobOutcome.FAILED) or counts.get(JobOutcome.UNREACHABLE):
         return Status.FAILED
-    if any(map(counts.get, OPEN)):
+    if night.batch is not None and not night.batch.is_over:
         return Status.RUNNING
     if counts.get(JobOutcome.CANCELLED):
         return Status.CANCELLED

@@ -117,7 +117,7 @@ def analyze_steps(
 ) -> list[MySqlStep]:
     """
     Args:
-        histograms: of MySQL, the columns that get one, by table; none: ANALYZE renews those that are there.
+        histograms: of MySQL, the columns that get one, by table; an empty list: ANALYZE renews those of the table.
         auto_update: whether it then renews the new ones, too.
     """
     steps, word, renewed = [], _binlog(options, server), " AUTO UPDATE" if auto_update else ""

@@ -36,7 +36,7 @@ def auto_update(server: Server) -> bool:
 
 
 async def histogram_columns(reader: Reader) -> dict[str, list[str]]:
-    """By table, without those that are renewed anyway; none: all of the table's are. Raises TargetError."""
+    """By table, without those that ANALYZE renews; an empty list: it renews all of them. Raises TargetError."""
     done = set(await reader.rows(_LEADING, row=(str, str)))
     renewed = await reader.rows(_RENEWED, row=(str, str)) if auto_update(reader.server) else []
     done.update(renewed)

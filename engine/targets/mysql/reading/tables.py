@@ -171,7 +171,7 @@ class Table:
 
 
 NO_TABLE: Final = Table(database="", name="", engine="")
-"""Instead of a table, where it is about the whole server."""
+"""The table of a step that works on the whole server."""
 
 # MySQL says 4294967295 in the first of the numbers of a table that another session has locked.
 TABLES: Final = """

@@ -64,7 +64,7 @@ WHERE m.object_type = 'TABLE' AND m.object_schema = DATABASE() AND m.object_name
 
 @frozen
 class ThreadAtStart:
-    """The thread of a command as it was before, of a server that runs on this machine and is reached by its socket."""
+    """The thread of a command before it began. The server runs on this machine and is reached by its socket."""
 
     process: int
     number: int

@@ -1,4 +1,4 @@
-"""After a worker process died: ends what still runs for it on the server, or waits for what is not to be stopped; then
+"""After a worker process died: ends its commands on the server, or waits for those that must not be stopped; then
 checks and repairs tables whose REPAIR was interrupted, and sees to undo tablespaces.
 """
 

@@ -115,7 +115,7 @@ def said_of_killed(rows: Sequence[Row], flavor: Flavor) -> str:
 
 
 def error_of(answer: Answer) -> pymysql.MySQLError | None:
-    """The error of a command, also where it is a row of its answer."""
+    """The error of a command. The server may tell it in a row of its answer."""
     if answer.error is not None or any(len(row) != 4 for row in answer.rows):
         return answer.error
     found = verdict(answer.rows)

@@ -18,18 +18,18 @@ _PAGE_TO_MEMORY: Final = 2.5e-6  # seconds for a page that VACUUM copies to a te
 _BYTE_TO_MEMORY: Final = 0.75e-9
 _PAGE_BACK: Final = 6e-6  # seconds for a page that it writes back into the file, and for a byte
 _BYTE_BACK: Final = 2.4e-9
-_ENDING: Final = 0.04  # seconds at most to sync what was written just before, and those to end for each second before
+_ENDING: Final = 0.04  # seconds at most to sync the last pages, and seconds to end for each second of writing back
 _ENDING_AFTER: Final = 0.08
 _IN_A_FILE: Final = 1.27  # seconds with a temporary database in a file, for each with one in memory
 _COPY: Final = 2.7e-9  # seconds for a byte
 _PAGE_COPIED: Final = 3.7e-6  # seconds for a page of a copy that is exchanged, and for a byte
 _BYTE_COPIED: Final = 0.8e-9
-_SYNC: Final = 0.025  # seconds to sync what was written just before: all else is on the disk already
+_SYNC: Final = 0.025  # seconds to sync the last pages: the others are on the disk already
 _BYTE_CHECKED: Final = 0.36e-9  # seconds for a byte of a copy whose pages are looked at, and of a long value
 _VALUE_CHECKED: Final = 0.12e-9
 _OBJECT_CHECKED: Final = 40e-6  # seconds to read its schema and count its rows, for a table or an index
 _EXCHANGED: Final = 0.025  # seconds to complete a copy, and to put it in its place
-_EXCHANGE: Final = 0.08  # seconds of an exchange, at least: its process starts meanwhile
+_EXCHANGE: Final = 0.08  # seconds of an exchange, at least: its process has to start
 _CREATED: Final = 60e-6  # seconds for a table or an index, and for each other one that is there by then
 _SCHEMA_READ: Final = 18e-9
 _PACKED: Final = 0.8  # of the bytes of pages that are not free: the rest is free space within them
@@ -54,7 +54,7 @@ class Content:
 
     @classmethod
     def usual(cls, volume: int, objects: int = 0, page_size: int = 4096) -> Content:
-        """That of a database with `volume` bytes in pages that are not free, of which nothing else is known."""
+        """That of a database with `volume` bytes in pages that are not free, if nothing else is known."""
         size = round(_PACKED * volume)
         cells, keyed = round(_USUAL_CELLS * size), round(_USUALLY_KEYED * size)
         return cls(size=size, page_size=page_size, cells=cells, keyed=keyed, objects=objects)

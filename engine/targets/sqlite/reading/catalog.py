@@ -90,7 +90,7 @@ def _plain_text(sql: str) -> str:
     return found
 
 
-# Before schema format 4 (2006; the default until 2012) an index ignored DESC. VACUUM makes it anew with another order,
+# Before schema format 4 (2006; the default until 2012) an index ignored DESC. VACUUM makes it again in another order,
 # and then copies the rows of its table one by one, with new rowids.
 _LOST_ORDER: Final = f"""
 t.name IN (

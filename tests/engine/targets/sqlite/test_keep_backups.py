@@ -540,7 +540,7 @@ async def test_a_backup_of_a_database_known_to_be_damaged_warns_and_removes_noth
     assert backups_in(path.parent) == {backup_of(child), *old}
     for one in (child, await back_up(engine, path)):
         assert one.after is not None
-        assert one.after["backup_checked"] is False  # so that it does not count once the damage is mended
+        assert one.after["backup_checked"] is False  # so that it does not count once the damage is repaired
 
 
 async def test_a_backup_after_the_rebuild_of_a_damaged_index_removes_what_its_plan_names(
