@@ -46,7 +46,10 @@ _T = TypeVar("_T")
 
 
 async def wait_ignoring_cancel(running: Coroutine[Any, Any, _T]) -> _T:
-    """The result of `running`, even if the awaiting task is cancelled."""
+    """The result of `running`, even if the awaiting task is cancelled.
+
+    That cancel is never raised: a loop that waits here ends by `Task.cancelling`.
+    """
     task = asyncio.ensure_future(running)
     while not task.done():
         with suppress(asyncio.CancelledError):

@@ -150,7 +150,9 @@ class Pool:
         await self._pool.resize(1, self._pool.max_size)
 
     async def close(self) -> None:
+        cancels = cancels_so_far()
         await self._pool.close(timeout=1)
+        heed_cancel(cancels)
 
     async def rows(self, query: str, values: Mapping[str, Any] | Sequence[Any] | None = ()) -> list[TupleRow]:
         """What one statement reads. Raises StoreError."""
