@@ -48,6 +48,11 @@ CASES: Final[list[tuple[str, Series, Expected]]] = [
         {"1h": True, "3h": False},
     ),
     (
+        "NotInspectedForAWeek",
+        {f"dbtend_target_figures_timestamp_seconds{TARGET}}}": f"0x170 {170 * 3600}x9"},
+        {"7d": False, "7d1h": True, "7d4h": False},
+    ),
+    (
         "NightMissed",
         {
             "dbtend_schedule_last_missed_timestamp_seconds": "3600x9",

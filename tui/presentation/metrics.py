@@ -82,8 +82,11 @@ def _targets(overview: Overview, names: Name) -> Iterator[Metric]:
     of_levels = [((*of(url, inspector.engine_named_by(url)), level.value), 1.0) for url, level in levels.items()]
     yield "dbtend_target_level", "1 for its level", (*labels, "level"), of_levels
     yield "dbtend_target_size_bytes", "Size of the database", labels, samples(lambda one: one.size)
-    reclaimable = samples(lambda one: one.reclaimable)
+    reclaimable = samples(lambda one: None if one.size is None else one.reclaimable)
     yield "dbtend_target_reclaimable_bytes", "Bytes that maintenance would give back", labels, reclaimable
+    figures = samples(lambda one: None if one.size is None else (one.figures_at or one.surveyed_at) / 1e6)
+    meaning = "When these bytes were measured; they stay while it cannot be inspected"
+    yield "dbtend_target_figures_timestamp_seconds", meaning, labels, figures
     surveyed = samples(lambda one: one.surveyed_at / 1e6)
     yield "dbtend_target_surveyed_timestamp_seconds", "When it was surveyed last", labels, surveyed
     age = samples(lambda one: max(overview.at - one.surveyed_at, 0) / 1e6)

@@ -84,6 +84,25 @@ def test_targets_operations_and_their_ages(dbtend: CommandLine, sales: Path) -> 
     assert 0 <= age < 600
 
 
+def test_figures_of_a_database_that_cannot_be_inspected_any_more_have_their_own_time(
+    dbtend: CommandLine, sales: Path
+) -> None:
+    dbtend("fleet", sales)
+    first = dbtend("metrics").out
+    figures = value(first, "dbtend_target_figures_timestamp_seconds", name="sales.db")
+    assert figures is not None
+    assert figures == value(first, "dbtend_target_surveyed_timestamp_seconds", name="sales.db")
+    sales.rename(sales.with_name("away.db"))
+    dbtend("fleet", sales, sales.with_name("missing.db"))
+    text = dbtend("metrics").out
+    assert value(text, "dbtend_target_size_bytes", name="sales.db") is not None
+    assert value(text, "dbtend_target_figures_timestamp_seconds", name="sales.db") == figures
+    surveyed = value(text, "dbtend_target_surveyed_timestamp_seconds", name="sales.db")
+    assert surveyed is not None
+    assert surveyed > figures
+    assert value(text, "dbtend_target_figures_timestamp_seconds", name="missing.db") is None
+
+
 def test_a_failure_after_a_success_keeps_the_time_of_the_success(dbtend: CommandLine, sales: Path) -> None:
     assert dbtend("run", sales, "--op", "analyze").code == OK
     completed = value(dbtend("metrics").out, "dbtend_operation_last_completed_timestamp_seconds", operation="analyze")
