@@ -18,7 +18,7 @@ NONE_FOUND: Final = "it asks for a password, and none was found"
 TYPED_IS_WRONG: Final = "the password that was typed is wrong"
 
 # Why a step failed:
-DEADLOCKED: Final = "the server ended it to resolve a deadlock with another session. Try again"
+DEADLOCKED: Final = "the server ended it to resolve a deadlock with another session"
 NO_CONNECTION_LEFT: Final = "the server has no connection left. End some, or use fewer --jobs"
 
 

@@ -212,7 +212,7 @@ def explain(error: psycopg.Error, *, is_closed: bool, waited: float, blockers: s
 def reason_of(error: psycopg.Error) -> Reason | None:
     """The reason of a failure; None for an error of the operation."""
     match error.sqlstate:
-        case "55P03" | "55006":
+        case "55P03" | "55006" | "40P01":
             return Reason.TARGET_BUSY
         case "42501" | "25006":
             return Reason.REFUSED

@@ -27,7 +27,7 @@ def partial_effect(step: PgStep, reason: Reason | None, removals: Sequence[Remov
     if only_waited:
         return NOTHING_CHANGED
     match step.method:
-        case Method.VACUUM if reason in {Reason.TARGET_BUSY, Reason.REFUSED}:
+        case Method.VACUUM if reason is Reason.REFUSED:
             return NOTHING_CHANGED
         case Method.VACUUM if step.model is Model.ANALYZE:
             return "the old statistics stay"

@@ -89,7 +89,7 @@ def test_cancelled_is_only_what_was_asked_to_stop() -> None:
     ("error", "closed", "reason", "said"),
     [
         (errors.LockNotAvailable("x"), False, Reason.TARGET_BUSY, "it waited 5 s for its lock: pid 4711 (psql)"),
-        (errors.DeadlockDetected("x"), False, None, "deadlock"),
+        (errors.DeadlockDetected("x"), False, Reason.TARGET_BUSY, "deadlock"),
         (errors.ReadOnlySqlTransaction("x"), False, Reason.REFUSED, "it is a standby, or default_transaction"),
         (errors.DiskFull("x"), False, None, "the disk of the server is full"),
         (errors.TooManyConnections("x"), False, None, "no connection left"),
