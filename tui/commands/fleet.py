@@ -13,31 +13,38 @@ from typing import Final
 from engine.config.model import TargetEntry
 from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import counted, listed
+from engine.domain.server_names import names_server
 from engine.domain.surveys import FleetLevel
 from engine.fleet.expansion import Expansion
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
 from engine.fleet.surveyor import Surveyed, survey_of_unlisted
 from engine.fleet.target_words import configured_entries
+from engine.fleet.vanished import vanished
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
+from tui.commands.naming import name_of
 from tui.commands.passwords import ask_for_missing
 from tui.commands.progress_line import ProgressLine
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.targets import expanded, target_entries
+from tui.presentation.canonical_urls import canonical
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.survey_format import FleetRow, counts_line, fleet_json, sorted_rows, table
 from tui.presentation.text import plain, size
 
 _OLD: Final = 60.0
 """Seconds from which on the age of a survey is shown."""
+_MOST_GONE: Final = 5
+"""Databases that are no longer there, by name; of more their number."""
 
 
 def fleet(args: argparse.Namespace, settings: Settings) -> int:
     words = [word for word in args.words if not is_filter_word(word)]
     meant = fleet_filter([*filter(is_filter_word, args.words), *(f"level:{level}" for level in args.only or ())])
-    found = expanded(_entries(words, settings), args, settings.store)
+    entries = _entries(words, settings)
+    found = expanded(entries, args, settings.store)
     with suppress(TargetError):  # the survey says why
         ask_for_missing([entry.url for entry in found.targets])
     rows = run_async(_rows(found, settings, refresh=args.refresh))
@@ -46,6 +53,8 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
         output.document(fleet_json(shown))
     else:
         output.line("\n".join(_lines(rows, shown, meant)))
+    if gone := run_async(_vanished(found, args.exclude or (), settings)):
+        output.notice(f"no longer there: {listed([plain(name_of(url)) for url in gone], _MOST_GONE)}")
     return FAILED if any(row.survey.level is FleetLevel.UNREACHABLE for row in rows) else OK
 
 
@@ -72,6 +81,27 @@ async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[
     return sorted_rows(
         FleetRow(one.entry, one.survey, last_jobs.get(one.survey.target), next_due.get(one.survey.target))
         for one in surveyed
+    )
+
+
+async def _vanished(found: Expansion, exclude: Sequence[str], settings: Settings) -> list[str]:
+    """The URLs of databases that patterns found lately, and not now. What other hosts have is left out."""
+    listed_now = {target.pattern: target for target in found.targets if target.pattern is not None}
+    own = [
+        url for url in listed_now if not (settings.store.is_shared and (names_server(url) or inspector.elsewhere(url)))
+    ]
+    if not own:
+        return []
+    async with settings.engine() as engine:
+        surveys = (await engine.overview()).surveys
+    left_out = [place for places in found.left_out.values() for place in places]
+    there = inspector.canonical_urls([*(target.url for target in found.targets), *left_out])
+    return vanished(
+        surveys,
+        [(canonical(url), (*exclude, *listed_now[url].exclude)) for url in own],
+        {*there.values()},
+        [canonical(one.entry.url) for one in found.unlisted],
+        now(),
     )
 
 

@@ -159,6 +159,20 @@ def test_a_pattern_that_cannot_be_listed_is_one_of_several(dbtend: CommandLine, 
     assert dbtend("fleet", tenants / "nothing-*.db").code == 2
 
 
+def test_a_database_that_a_pattern_no_longer_finds_is_named_for_a_week(dbtend: CommandLine, tenants: Path) -> None:
+    pattern = tenants / "t*.db"
+    assert "no longer there" not in dbtend("fleet", pattern).err
+    (tenants / "t3.db").unlink()
+    (tenants / "t4.db").write_bytes(b"")  # this is no target any more, but it is there
+    for words in ([pattern], [tenants], [pattern, "--json"], [pattern, "--only", "critical"]):
+        assert "no longer there: t3.db\n" in dbtend("fleet", *words).err
+    for words in ([tenants / "t1.db"], [tenants / "t1*.db"], [pattern, "--exclude", "t3*"]):
+        assert "no longer there" not in dbtend("fleet", *words).err
+    with closing(sqlite3.connect(dbtend.store)) as store, store:
+        store.execute("UPDATE survey SET surveyed_at = surveyed_at - 7 * 86400000000")
+    assert "no longer there" not in dbtend("fleet", pattern).err
+
+
 def test_a_file_whose_name_leaves_no_room_for_a_journal_keeps_no_other_from_being_shown(
     dbtend: CommandLine, tenants: Path
 ) -> None:
