@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.jobs import REMAINING_FROM
 from engine.domain.steps import Progress
+from engine.targets.progress import ALMOST_ALL
 
 if TYPE_CHECKING:
     from engine.targets.plans import PlannedStep
     from engine.targets.step_execution import StepProgress
 
+_OLDEST: Final = 0.5
+"""Seconds: after a longer silence a step may stand."""
 ONE_BY_ONE: Final = 500
 """Above this many steps, estimate by average throughput instead of simulating each start."""
 
@@ -100,6 +103,19 @@ def with_planning(fraction: float, before: float, worked: float, ending: float, 
         return fraction
     steps = max(worked / fraction, expected)
     return (before + fraction * steps) / (before + steps + ending) if steps else fraction
+
+
+def look_ahead(fraction: float | None, worked: float, age: float) -> float | None:
+    """The fraction when its report is read, on average.
+
+    Args:
+        worked: seconds after which it was known.
+        age: seconds since, until it is read.
+    """
+    if fraction is None or fraction >= ALMOST_ALL:
+        return fraction
+    age = min(max(age, 0.0), _OLDEST)
+    return min(fraction * (1 + age / max(worked, age)), ALMOST_ALL) if age else fraction
 
 
 def _weights(steps: Sequence[PlannedStep]) -> list[float]:

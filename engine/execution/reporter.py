@@ -29,7 +29,7 @@ from engine.domain.steps import (
     WaitsFor,
 )
 from engine.execution.lock_wait_timer import LockWaitTimer, wait_facts
-from engine.execution.plan_progress import PlanProgress
+from engine.execution.plan_progress import PlanProgress, look_ahead
 from engine.targets.plans import PlannedStep
 from engine.targets.step_execution import StepProgress, StepResult
 
@@ -65,6 +65,9 @@ class Reporter:
         self._ending = 0.0
         self._plan_progress: PlanProgress | None = None
         self._running: dict[int, StepProgress] = {}
+        self._known_at = self._claimed_at
+        """When the last news of a step came."""
+        self._pause = min(FIRST_INTERVAL, INTERVAL)
         self._over: set[int] = set()
         self._finished_since: dict[int, Micros] = {}
         """When the command of a step ended that is still verified."""
@@ -114,6 +117,7 @@ class Reporter:
         """Record the progress of a running step."""
         if self._running.get(number) != progress:
             self._running[number] = progress
+            self._known_at = self._clock()
             if self._waits.update(number, waits=progress.waits_for is not None) and number in self._begun:
                 self._keep(number, self._begun[number].effect or {})
             self._notify()
@@ -158,6 +162,7 @@ class Reporter:
         self._running.pop(number, None)
         if not result.never_began:
             self._over.add(number)
+        self._known_at = self._clock()
         self._notify()
 
     def skip_step(self, number: int, result: StepResult) -> None:
@@ -239,13 +244,14 @@ class Reporter:
     def _progress_now(self) -> Progress:
         """Computed per report only: it walks all steps, and thousands may end between two reports."""
         self._plan_progress = self._plan_progress or PlanProgress(self._planned, at_once=self._at_once)
+        before = max(self._begun_at - self._claimed_at - self._waited_before, 0) / 1e6
+        worked = max(self._known_at - self._begun_at - self._waits.total + self._waited_before, 0) / 1e6
         progress = self._plan_progress.snapshot(
-            self._over,
-            self._running,
-            before=max(self._begun_at - self._claimed_at - self._waited_before, 0) / 1e6,
-            worked=max(self._clock() - self._begun_at - self._waits.total + self._waited_before, 0) / 1e6,
-            ending=self._ending,
+            self._over, self._running, before=before, worked=worked, ending=self._ending
         )
+        if progress.waits_for is None:
+            age = (self._clock() - self._known_at) / 1e6 + self._pause / 2
+            progress = replace(progress, fraction=look_ahead(progress.fraction, before + worked, age))
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         # A progress bar must not go back.
         progress = replace(progress, fraction=max(known, default=None), waited=self._waits.total)
@@ -255,15 +261,13 @@ class Reporter:
     def _notify(self) -> None:
         self._changed.set()
         if self._first is None:
-            pause = min(FIRST_INTERVAL, INTERVAL)
-            self._first = asyncio.get_running_loop().call_later(pause, self._begin_sending)
+            self._first = asyncio.get_running_loop().call_later(self._pause, self._begin_sending)
 
     def _begin_sending(self) -> None:
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_reports(), name=f"report {self._claim.job}")
 
     async def _send_reports(self) -> None:
-        pause = min(FIRST_INTERVAL, INTERVAL)
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -272,8 +276,8 @@ class Reporter:
             with suppress(StoreError):
                 await self._send(report)
                 self._drop_sent(report)
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.1, INTERVAL)
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 1.1, INTERVAL)
 
     def _drop_sent(self, sent: Report) -> None:
         for step in sent.steps:

@@ -12,16 +12,6 @@ _HISTORY_WEIGHT: Final = 2 / 3
 """The weight of the earlier duration against the observed progress."""
 
 
-def report_age(elapsed: float) -> float:
-    """Seconds from a look at a server until its report is read, on average: at first reports are sent at once."""
-    return min(0.1 + 0.04 * elapsed, 0.2)
-
-
-def look_ahead(fraction: float, elapsed: float, age: float) -> float:
-    """The fraction when the report is read. `age`: of a report when it is read, in seconds, on average."""
-    return fraction * (1 + age / max(elapsed, age))
-
-
 def approach_end(share: float) -> float:
     """Slow an estimate down near its end, since the step may take longer than expected."""
     return (
@@ -31,19 +21,16 @@ def approach_end(share: float) -> float:
     )
 
 
-def with_history(modelled: float | None, elapsed: float, age: float, seconds: float | None) -> float | None:
-    """The fraction from what the server says and an earlier duration, at the time of reading; None if neither is known.
+def with_history(modelled: float | None, elapsed: float, seconds: float | None) -> float | None:
+    """The fraction from what the server says and an earlier duration; None if neither is known.
 
     Args:
         modelled: by what the server says.
-        age: see `look_ahead`.
         seconds: how long it took before.
     """
-    if modelled is not None:
-        modelled = min(look_ahead(modelled, elapsed, age), (1 + modelled) / 2)
     if not seconds:
         return modelled
-    by_time = approach_end((elapsed + age) / seconds)
+    by_time = approach_end(elapsed / seconds)
     return by_time if modelled is None else _HISTORY_WEIGHT * by_time + (1 - _HISTORY_WEIGHT) * modelled
 
 

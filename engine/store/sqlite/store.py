@@ -303,8 +303,8 @@ class SqliteStore:
         transactions.require_owned(is_owned, claim)
 
     async def report(self, claim: Claim, report: Report) -> None:
-        is_progress = not (report.steps or report.log)  # the next report replaces it
-        await self._writer.run(lambda c: transactions.write_report(c, claim, report), synced=not is_progress)
+        is_needed = any(step.effect for step in report.steps)  # by recovery, even after a power failure
+        await self._writer.run(lambda c: transactions.write_report(c, claim, report), synced=is_needed)
 
     async def request_cancel(self, job: JobId, reason: Reason = Reason.CANCELLED_BY_USER) -> None:
         await self._writer.run(lambda c: cancel_and_rescue.request_cancel(c, job, reason, self._clock()))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tempfile
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,12 +32,13 @@ from engine.domain.steps import (
     WaitsFor,
 )
 from engine.execution.plan_progress import ONE_BY_ONE, PlanProgress
-from engine.execution.reporter import Reporter
+from engine.execution.reporter import FIRST_INTERVAL, Reporter
 from engine.store.sqlite import connections, transactions
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import PlannedStep
+from engine.targets.progress import ALMOST_ALL
 from engine.targets.step_execution import StepProgress, StepResult
-from tests.building import COMPLETED, new_job, ticking_clock
+from tests.building import COMPLETED, StoppedClock, new_job, ticking_clock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -127,6 +130,32 @@ async def test_what_recovery_needs_is_sent_at_once(monkeypatch: pytest.MonkeyPat
     reporter.note(1, {"left": "a copy"})
     assert [step.effect for step in (await sent).steps] == [{"left": "a copy"}]
     await reporter.stop()
+
+
+async def test_only_what_recovery_needs_waits_for_the_disk(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[int] = []
+    write = transactions.write_report
+
+    def noticed(db: sqlite3.Connection, claim: Claim, report: Report) -> None:
+        levels.extend(level for (level,) in db.execute("PRAGMA synchronous"))
+        write(db, claim, report)
+
+    monkeypatch.setattr(transactions, "write_report", noticed)
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    claim = await claimed(store)
+    reporter = Reporter(claim, partial(store.report, claim), ticking_clock())
+    reporter.begin([STEP, STEP])
+    reporter.begin_step(1)
+    reporter.log(LogLevel.INFO, "it begins")
+    assert await reporter.flush()
+    reporter.end_step(1, DONE)
+    assert await reporter.flush()
+    reporter.begin_step(2)
+    reporter.note(2, {"file": 7})
+    assert await reporter.flush()
+    await reporter.stop()
+    normal, full = 1, 2
+    assert (levels[:2], set(levels[2:])) == ([normal, normal], {full})
 
 
 async def test_r21_each_attempt_has_a_log_of_its_own(store: SqliteStore) -> None:
@@ -336,17 +365,43 @@ def test_the_whole_is_never_less_than_nothing_nor_more_than_all(
     assert not running or progress.object in {planned[n - 1].object for n in running}
 
 
+async def test_a_report_says_how_far_the_job_will_be_when_it_is_read_also_in_the_next_step() -> None:
+    clock = StoppedClock()
+    begun = clock.at
+
+    async def told(after: float) -> float | None:
+        clock.at = begun + round(1e6 * after)
+        return (await reporter.stop()).progress.fraction
+
+    reporter = Reporter(CLAIM, refuse, clock)
+    reporter.begin(estimated(1, 1, 2))
+    reporter.begin_step(1)
+    clock.at = begun + 1_000_000
+    reporter.end_step(1, DONE)
+    reporter.begin_step(2)
+    age = FIRST_INTERVAL / 2
+    assert await told(1.0) == pytest.approx(0.25 * (1 + age))
+    assert await told(1.2) == pytest.approx(0.25 * (1.2 + age))
+    clock.at = begun + 2_000_000
+    reporter.report_progress(2, StepProgress(fraction=0.9, waits_for=WaitsFor.LOCK))
+    assert await told(2.2) == pytest.approx(1.9 / 4)  # which stands
+    reporter.report_progress(2, StepProgress(fraction=1.0))
+    reporter.begin_step(3)
+    reporter.report_progress(3, StepProgress(fraction=0.98))
+    assert await told(4.0) == pytest.approx(ALMOST_ALL)
+
+
 async def test_of_a_plan_that_has_grown_the_percent_is_that_of_all_steps() -> None:
     reporter = Reporter(CLAIM, refuse, ticking_clock())
     reporter.begin([STEP])
     reporter.begin_step(1)
     reporter.end_step(1, DONE)
     assert (await reporter.stop()).progress.fraction == 1.0
-    reporter.extend([STEP, STEP, STEP], at_once=1)
+    reporter.extend([STEP] * 4, at_once=1)
     reporter.begin_step(2)
     progress = (await reporter.stop()).progress
     assert progress.fraction is not None
-    assert (progress.fraction < 0.5, progress.steps_done, progress.steps_total) == (True, 1, 4)
+    assert (progress.fraction < 0.5, progress.steps_done, progress.steps_total) == (True, 1, 5)
 
 
 @given(

@@ -17,7 +17,7 @@ from engine.domain.steps import WAITING, WaitsFor
 from engine.targets.course import AlongCourse, Course, CourseRecorder
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.progress import ReportedFraction, approach_end, look_ahead, report_age, with_history
+from engine.targets.progress import ReportedFraction, approach_end, with_history
 from engine.targets.step_execution import StepProgress
 
 DISK_IS_FULL: Final = "the disk of the server is full, and the server waits for space: free some there"
@@ -98,12 +98,11 @@ class Progress:
         return seen.used
 
     def _share(self, seen: Seen, count: int | None) -> float | None:
-        age = report_age(self._worked)
         if count is not None:
             self._recorder.add(self._worked, count)
             if self._along is not None:
-                return look_ahead(self._along.share(count, self._worked), self._worked, age)
-        return with_history(self._modelled(seen, count), self._worked, age, self._seconds)
+                return self._along.share(count, self._worked)
+        return with_history(self._modelled(seen, count), self._worked, self._seconds)
 
     def _modelled(self, seen: Seen, count: int | None) -> float | None:
         if self._counts_bytes and count is not None and self._to_write:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from engine.domain.steps import WAITING, WaitsFor
 from engine.targets.postgres.planning import costs
 from engine.targets.postgres.planning.steps import Model, Subject
-from engine.targets.progress import ReportedFraction, approach_end, report_age, with_history
+from engine.targets.progress import ReportedFraction, approach_end, with_history
 from engine.targets.step_execution import StepProgress
 
 Row = Mapping[str, Any]
@@ -68,8 +68,7 @@ class Progress:
         if row.get("wait_event_type") == "Lock" or _waits_for_writers(row):
             waits_for, phase = _waiting(row)
         else:
-            elapsed = now - self._began
-            self._fraction.update(with_history(self._modelled, elapsed, report_age(elapsed), self._seconds))
+            self._fraction.update(with_history(self._modelled, now - self._began, self._seconds))
         return StepProgress(fraction=self._fraction.value, phase=phase or None, waits_for=waits_for)
 
     @property

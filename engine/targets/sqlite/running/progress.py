@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.steps import WRITING_BACK
-from engine.targets.progress import ReportedFraction, approach_end, look_ahead
+from engine.targets.progress import ReportedFraction, approach_end
 from engine.targets.step_execution import StepProgress
 
 Curve = Sequence[tuple[float, float]]
@@ -70,14 +70,8 @@ class Model:
 
     def update(self, sample: Sample) -> StepProgress:
         estimate = self._look(sample)
-        if estimate.fraction is not None:
-            self._fraction.update(look_ahead(estimate.fraction, sample.elapsed, report_age(sample.elapsed)))
+        self._fraction.update(estimate.fraction)
         return StepProgress(fraction=self._fraction.value, phase=estimate.phase)
-
-
-def report_age(elapsed: float) -> float:
-    """Seconds from a sample until its report is read, on average: at the beginning there are more of both."""
-    return min(0.06 + 0.1 * elapsed, 0.15)
 
 
 def _by_fraction(fraction: Callable[[Sample], float | None], phase: str | None = None) -> Model:

@@ -24,7 +24,6 @@ from engine.targets.sqlite.running.progress import (
     of_exchange,
     of_reindex,
     of_vacuum,
-    report_age,
 )
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import memory_touched, thread_io
@@ -85,10 +84,9 @@ async def reports_by_time(context: StepContext, phase: str, begin: float, second
     clock = asyncio.get_running_loop().time
 
     async def report() -> None:
-        since, before = clock(), seconds * begin / (1 - begin)
+        since = clock()
         while True:
-            elapsed = clock() - since
-            share = approach_end((elapsed + report_age(before + elapsed)) / seconds) if seconds else 0.0
+            share = approach_end((clock() - since) / seconds) if seconds else 0.0
             fraction = min(begin + (1 - begin) * share, ALMOST_ALL)
             context.report(StepProgress(fraction=fraction, phase=phase))
             await asyncio.sleep(FIRST_INTERVAL)
