@@ -14,7 +14,7 @@ from tests.chaos.trace import Trace, What
 from tests.conformance.stores import until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from tests.conformance.stores import RescuingStore, Stores
@@ -84,10 +84,10 @@ class Workers:
             self._trace.tell(What.KILLED, pid=process.pid)
         self._stack.close()
 
-    async def kill_at_random(self, times: int) -> None:
-        """Each time some process has got on with something, one is killed."""
+    async def kill_at_random(self, times: int, is_over: Callable[[], Awaitable[bool]]) -> None:
+        """Each time some process has got on with something, or nothing is left to do, one is killed."""
         for _ in range(times):
-            await something_happens(self._trace, self._chance.randrange(1, 8))
+            await something_happens(self._trace, self._chance.randrange(1, 8), is_over)
             process = self._chance.choice(self._running)
             self._trace.tell(What.KILLED, pid=process.pid)
             process.kill()
@@ -95,10 +95,10 @@ class Workers:
             self._running.append(self._started())
 
 
-async def something_happens(trace: Trace, lines: int) -> None:
+async def something_happens(trace: Trace, lines: int, is_over: Callable[[], Awaitable[bool]]) -> None:
     seen = len(trace.told())
     async with asyncio.timeout(60):
-        while len(trace.told()) < seen + lines:  # noqa: ASYNC110 - other processes do it
+        while len(trace.told()) < seen + lines and not await is_over():  # noqa: ASYNC110 - other processes do it
             await asyncio.sleep(0.005)
 
 
@@ -119,7 +119,7 @@ async def test_r7_r8_workers_killed_at_random_lose_nothing(
     with Workers(stores, trace, random.Random(SEED)) as workers:
         for _ in range(4):
             await submit(trace, store, targets * 4)
-            await workers.kill_at_random(4)
+            await workers.kill_at_random(4, is_over)
         await until(is_over)
     record = await record_of(store)
     assert judge(record, trace.told()) == []
