@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
 import os
@@ -9,12 +10,14 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import HealthCheck, settings
 
 from engine.store.sqlite import connections
@@ -42,6 +45,8 @@ settings.register_profile("dbtend", deadline=None, suppress_health_check=[Health
 settings.load_profile("dbtend")
 
 SCRATCH = make_scratch()
+CLEANED_UP_WITHIN = 300.0
+"""Seconds that a test has to clean up after it has failed; then its process ends."""
 tempfile.tempdir = str(SCRATCH)
 os.environ.setdefault(server_templates.PLACE, str(SCRATCH))  # that of the first process, for all
 
@@ -74,6 +79,32 @@ def pytest_collection(session: pytest.Session) -> None:
         # What cannot be imported is told when it is collected.
         with suppress(Exception, pytest.skip.Exception):
             importlib.import_module(".".join(path.relative_to(TESTS.parent).with_suffix("").parts))
+
+
+_cleaning_up: list[threading.Timer] = []
+
+
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """A test that hung is failed by its time limit, but what it leaves may hang, too: a task that ignores a cancel."""
+    if not isinstance(node, pytest.Item):
+        return
+    pytest_runtest_logfinish()
+    limit = threading.Timer(CLEANED_UP_WITHIN, _end, [node])
+    limit.daemon = True
+    limit.start()
+    _cleaning_up.append(limit)
+
+
+def pytest_runtest_logfinish() -> None:
+    while _cleaning_up:
+        _cleaning_up.pop().cancel()
+
+
+def _end(node: pytest.Item) -> None:
+    errors = node.config.stash[fault_handler_stderr_fd_key]
+    os.write(errors, f"\n{node.nodeid} failed, and its cleanup hangs\n".encode())
+    faulthandler.dump_traceback(errors)
+    os._exit(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
