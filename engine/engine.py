@@ -30,7 +30,7 @@ from engine.store.location import StoreLocation
 from engine.store.opening import opened
 from engine.store.sqlite.connections import OPEN_TIMEOUT
 from engine.store.sqlite.writer import BUSY_TIMEOUT
-from engine.system.background import wait_ignoring_cancel
+from engine.system.background import wait_postponing_cancel
 from engine.system.clock import now, wall_clock
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ class Engine:
             DuplicateRequestError: an open parent already does the same, and `on_duplicate` is REFUSE;
                 with MERGE that parent is returned instead of a new one, and does not belong to the batch.
 
-        A cancel before the commit stores nothing; a later one has no effect.
+        A cancel before the commit stores nothing; a later one is raised at the next wait of the task, after this.
         """
         self._must_write("submit")
         ids = await self._manager().submit(
@@ -315,7 +315,7 @@ class Engine:
             closes_at=closes_at,
         )
         self._adopt(ids)
-        return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
+        return tuple(await wait_postponing_cancel(self._store.jobs(ids)))
 
     async def plan(self, request: Request, *, advice: Sequence[Advice] = (), closes_at: Micros | None = None) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
@@ -476,7 +476,7 @@ class Engine:
         parent = await self.job(parent_id)
         new_id = await self._manager().retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt([new_id])
-        return await wait_ignoring_cancel(self.job(new_id))
+        return await wait_postponing_cancel(self.job(new_id))
 
     async def retry_batch(
         self, batch_id: int, *, only_incomplete: bool = False, confirmed: bool = False
@@ -494,7 +494,7 @@ class Engine:
             repeated = await self.whole_jobs([parent.id for parent in repeated])
         ids = await self._manager().retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
         self._adopt(ids)
-        return tuple(await wait_ignoring_cancel(self._store.jobs(ids)))
+        return tuple(await wait_postponing_cancel(self._store.jobs(ids)))
 
     async def schedule_states(self) -> Mapping[str, ScheduleState]:
         """What workers have read of schedules, and which are disabled, by name."""
@@ -605,7 +605,7 @@ class Engine:
     async def _fired_jobs(self, fired: Firing) -> tuple[ParentJob, ...]:
         if fired.batch is None:
             return ()
-        jobs = await wait_ignoring_cancel(self._store.batch_jobs(fired.batch))
+        jobs = await wait_postponing_cancel(self._store.batch_jobs(fired.batch))
         self._adopt([job.id for job in jobs])
         return tuple(jobs)
 

@@ -28,7 +28,7 @@ from engine.execution.reporter import Reporter
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
 from engine.store.protocol import HintSource, Store
-from engine.system.background import in_background, wait_ignoring_cancel
+from engine.system.background import in_background, wait_postponing_cancel
 from engine.system.clock import SteadyClock, held_steady
 
 P = ParamSpec("P")
@@ -331,7 +331,7 @@ class JobProcessor:
         async def keep() -> None:
             nonlocal is_kept
             is_kept = True
-            await wait_ignoring_cancel(asyncio.to_thread(results.keep, claim, outcome, unsent()))  # before `drop`
+            await wait_postponing_cancel(asyncio.to_thread(results.keep, claim, outcome, unsent()))  # before `drop`
 
         after = 0.0 if self._refusal else KEEP_AFTER
         async with in_background(keep(), f"dbtend-keep-{claim.job}", after=after):

@@ -30,7 +30,7 @@ from engine.store.protocol import Failure, NewBatch, NewJob, Store
 from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
-from engine.system.background import wait_ignoring_cancel
+from engine.system.background import wait_postponing_cancel
 from engine.system.clock import now
 from engine.system.overwritten_file import leftover_journals
 from engine.targets.host_queue import found_at_once, open_each
@@ -119,7 +119,7 @@ class DatabaseMaintenanceManager:
             for job in self._with_deadlines(distinct, closes_at)
         ]
         new_batch = NewBatch(options=batch, schedule=firing.schedule)
-        return await wait_ignoring_cancel(self._store.fire(firing, jobs, new_batch))
+        return await wait_postponing_cancel(self._store.fire(firing, jobs, new_batch))
 
     async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
         """Submit a finished parent's request again, see `retry_request`; returns the new parent's id."""
@@ -164,7 +164,7 @@ class DatabaseMaintenanceManager:
             if distinct[0].error is not None:
                 raise distinct[0].error
         jobs = self._with_deadlines(distinct, closes_at)
-        return await wait_ignoring_cancel(self._store.submit(jobs, on_duplicate, batch if is_batch else None))
+        return await wait_postponing_cancel(self._store.submit(jobs, on_duplicate, batch if is_batch else None))
 
     async def _prepare(
         self, asked: Sequence[_Asked], failed: Sequence[FailedRequest], *, closes: bool

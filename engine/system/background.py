@@ -1,11 +1,11 @@
-"""Tasks that run beside a block and log their errors, and tasks that no cancel stops."""
+"""Tasks that run beside a block and log their errors, and work that a cancel does not stop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 log = logging.getLogger("dbtend")
@@ -45,13 +45,23 @@ def _log_error(task: asyncio.Task[None]) -> None:
 _T = TypeVar("_T")
 
 
-async def wait_ignoring_cancel(running: Coroutine[Any, Any, _T]) -> _T:
-    """The result of `running`, even if the awaiting task is cancelled.
-
-    That cancel is never raised: a loop that waits here ends by `Task.cancelling`.
-    """
-    task = asyncio.ensure_future(running)
+async def wait_postponing_cancel(running: Coroutine[Any, Any, _T]) -> _T:
+    """The result of `running`, even if the awaiting task is cancelled: that is raised at the next wait of the task."""
+    task, waiting = asyncio.ensure_future(running), asyncio.current_task()
+    was_cancelled = False
     while not task.done():
-        with suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait({task})
+        except asyncio.CancelledError:
+            was_cancelled = True
+    if was_cancelled and waiting is not None:
+        # Once it waits again, if it does: where it ends now, its result is not lost.
+        asyncio.get_running_loop().call_soon(_cancel_again, waiting)
     return task.result()
+
+
+def _cancel_again(task: asyncio.Task[Any]) -> None:
+    """Raise a cancel that was swallowed, unless who asked for it has withdrawn it since, as `asyncio.timeout` does."""
+    if task.cancelling() and not task.done():
+        task.uncancel()  # it counts once
+        task.cancel()

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from engine.domain.errors import TargetError, TooManyConnectionsError
 from engine.domain.requests import SERVER_WAIT
 from engine.domain.steps import WaitsFor
-from engine.system.background import wait_ignoring_cancel
+from engine.system.background import wait_postponing_cancel
 from engine.targets.catalog_reader import C, S
 from engine.targets.outage import Outage
 from engine.targets.step_execution import StepContext, StepProgress
@@ -208,7 +208,7 @@ class ConnectionPool(Generic[_P]):
                 raise NotBegunError
             return opening.result()
         except (NotBegunError, asyncio.CancelledError):
-            await wait_ignoring_cancel(_undone(opening))
+            await wait_postponing_cancel(_undone(opening))
             raise
 
     async def _wait_for_change(self, context: StepContext) -> None:

@@ -19,7 +19,6 @@ import psycopg
 
 from engine.domain.errors import StoreError
 from engine.domain.requests import OnDuplicate, Operation, Request
-from engine.store.postgres.connections import cancels_so_far, heed_cancel
 from engine.store.postgres.store import PostgresStore
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.system.clock import now
@@ -165,15 +164,14 @@ def _database(server: PostgresServer, name: str) -> str:
 async def _submit(
     url: str, files: Mapping[str, Sequence[Path]], databases: Sequence[str], trace: Trace, seed: int
 ) -> None:
-    """From one host after the other, until cancelled, which a submit ignores; what fails is tried again."""
+    """From one host after the other, until cancelled; what fails is tried again."""
     chance = random.Random(seed)
-    while not cancels_so_far():
+    while True:
         with suppress(StoreError):
             host = chance.choice([*files])
             async with PostgresStore.open(url, what="the store", host=host) as store:
                 for _ in range(10):
                     await _submit_one(store, files[host], databases, trace, chance)
-                    heed_cancel(0)
         await asyncio.sleep(0.1)
 
 

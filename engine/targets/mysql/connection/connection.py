@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import pymysql
 
-from engine.system.background import wait_ignoring_cancel
+from engine.system.background import wait_postponing_cancel
 from engine.system.daemon_threads import DaemonThreads
 from engine.targets.answer_shapes import Shape, fits, width
 from engine.targets.mysql.connection.bounded import STRANGE, AnswerError, Wire
@@ -103,7 +103,7 @@ class Connection:
                 self._check_open()
                 return await self._threads.run(lambda: self._wire.ask(sql))
 
-        return [tuple(map(_text, row)) for row in await wait_ignoring_cancel(run())]
+        return [tuple(map(_text, row)) for row in await wait_postponing_cancel(run())]
 
     async def short_command(self, sql: str) -> list[tuple[str | None, ...]]:
         """Run a statement that the server answers at once. Raises AnswerError where it does not."""

@@ -12,7 +12,7 @@ import pytest
 from engine import Operation, Options, ServerOptions, Status
 from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import Window
-from engine.system.background import wait_ignoring_cancel
+from engine.system.background import wait_postponing_cancel
 from engine.system.dsn import address
 from engine.targets import connection_pool
 from engine.targets.connection_pool import NotBegunError
@@ -82,7 +82,7 @@ async def test_a_connection_whose_step_was_cancelled_meanwhile_is_closed(
         async def opened() -> tuple[Connection, Server]:
             if ignores_cancel:
                 beginning.cancel()
-            one = await wait_ignoring_cancel(connect(where, name="test 1/1", lock_timeout=1))
+            one = await wait_postponing_cancel(connect(where, name="test 1/1", lock_timeout=1))
             given.append(one[0])
             beginning.cancel()
             return one
