@@ -12,7 +12,7 @@ from engine.domain.median import median
 from engine.domain.notifications import Event, EventKind, Recipient
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import Operation
-from engine.domain.schedules import Firing, Schedule
+from engine.domain.schedules import Firing, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, Micros
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause
@@ -99,10 +99,11 @@ def critical(survey: Survey) -> Event | None:
     return Event(kind=EventKind.CRITICAL, at=survey.surveyed_at, target=survey.target, facts=facts)
 
 
-def not_fired(firing: Firing) -> Event:
-    """The event of a due time that was missed, or skipped."""
+def of_firing(firing: Firing) -> Event:
+    """The event of a due time that was missed or skipped, or that fired with something to put right by hand."""
+    kind = EventKind.FAILED if firing.status is FiringStatus.FIRED else EventKind(firing.status.value)
     facts = {"reason": firing.reason.value if firing.reason else None, "error": firing.error}
-    return Event(kind=EventKind(firing.status.value), at=firing.due_at, schedule=firing.schedule, facts=facts)
+    return Event(kind=kind, at=firing.due_at, schedule=firing.schedule, facts=facts)
 
 
 def fired_after_all(firing: Firing) -> Event:

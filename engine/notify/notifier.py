@@ -247,8 +247,8 @@ class Notifier:
             seen = page[-1].seq
             await self._store.collect_events(recipient.name, found, seen=seen)
         calm = await self._store.no_longer_critical(recipient.name)
-        not_fired = map(job_events.not_fired, await self._store.newly_not_fired(recipient.name))
-        found = self._told([*await self._critical(recipient), *not_fired], recipient)
+        of_firings = map(job_events.of_firing, await self._store.firings_to_tell(recipient.name))
+        found = self._told([*await self._critical(recipient), *of_firings], recipient)
         # A recipient that was told of the miss is told of this, too, whatever other events it has asked for.
         found += map(job_events.fired_after_all, await self._store.newly_fired_after_all(recipient.name))
         if calm or found:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.config.model import Config, TargetEntry
-from engine.domain.advice import Advice, Level, blocking_check, if_needed, needed
+from engine.domain.advice import Advice, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest, Order
 from engine.domain.errors import DbtendError, TargetError, TargetRefusedError, UsageError
 from engine.domain.frozen import frozen
@@ -38,7 +38,7 @@ log = logging.getLogger("dbtend")
 class Work:
     requests: Sequence[Request] = ()
     failed: Sequence[FailedRequest] = ()
-    """Targets that cannot be inspected or listed, or that are damaged."""
+    """Targets that cannot be inspected or listed."""
     by_hand: Sequence[FailedRequest] = ()
     """Targets where nothing can run before a person has put right what a check found; they count as idle."""
     idle: int = 0
@@ -170,7 +170,7 @@ async def _needed(
             requests.append(inspector.applicable(narrowed))
         elif (check := blocking_check(request, advice)) is not None:
             error = TargetRefusedError(request.target, check.reason)
-            (failed if check.level is Level.NOW else by_hand).append(FailedRequest(_only_check(request), error))
+            by_hand.append(FailedRequest(_only_check(request), error))
     return Work(requests=requests, failed=failed, by_hand=by_hand, idle=len(asked) - len(requests) - len(failed))
 
 

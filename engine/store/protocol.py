@@ -485,9 +485,9 @@ class NotificationStore(Protocol):
     async def no_longer_critical(self, recipient: str) -> list[str]:
         """The targets that it heard of and that a later survey found better."""
 
-    async def newly_not_fired(self, recipient: str) -> list[Firing]:
-        """The due times that were missed since the recipient was registered, or skipped as the last one was still
-        running, that it has not heard of."""
+    async def firings_to_tell(self, recipient: str) -> list[Firing]:
+        """The due times since the recipient was registered that it has not heard of: missed, skipped as the last one
+        was still running, or fired with something that a person must put right first."""
 
     async def newly_fired_after_all(self, recipient: str) -> list[Firing]:
         """The due times that fired after the recipient heard that they were missed, as the clock was ahead; those of

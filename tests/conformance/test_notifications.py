@@ -45,7 +45,7 @@ def survey(clock: StoppedClock, target: str, level: FleetLevel = FleetLevel.CRIT
     return Survey(target=target, engine=EngineName.SQLITE, surveyed_at=clock.at, level=level)
 
 
-def firing(due_at: int, status: FiringStatus, reason: FiringReason, schedule: str = "nightly") -> Firing:
+def firing(due_at: int, status: FiringStatus, reason: FiringReason | None, schedule: str = "nightly") -> Firing:
     return Firing(schedule=schedule, due_at=due_at, status=status, reason=reason, recorded_at=due_at)
 
 
@@ -200,22 +200,24 @@ async def test_damage_that_makes_a_target_critical_is_no_failure_as_well(store: 
     assert [one.kind for one in message.events] == [EventKind.CRITICAL, EventKind.FAILED]
 
 
-async def test_due_times_that_did_not_fire_are_told_once(store: RescuingStore, clock: StoppedClock) -> None:
+async def test_due_times_with_a_problem_are_told_once(store: RescuingStore, clock: StoppedClock) -> None:
     missed, still = FiringReason.NO_WORKER, FiringReason.STILL_RUNNING
     await store.record_firings([firing(clock.at - 60, FiringStatus.MISSED, missed)])
     await store.register_recipients(["ops"])
     clock.at += 60
     told = [firing(clock.at, FiringStatus.MISSED, missed), firing(clock.at + 1, FiringStatus.SKIPPED, still)]
+    told.append(replace(firing(clock.at + 2, FiringStatus.FIRED, None), error="sales.db: the last check found damage"))
+    plain = firing(clock.at + 3, FiringStatus.FIRED, None)
     old = replace(firing(clock.at - 9 * DAY, FiringStatus.MISSED, missed), recorded_at=clock.at)
-    await store.record_firings([old, *told])
-    assert await store.newly_not_fired("ops") == told
-    kinds = (EventKind.MISSED, EventKind.SKIPPED)
+    await store.record_firings([old, *told, plain])
+    assert await store.firings_to_tell("ops") == told
+    kinds = (EventKind.MISSED, EventKind.SKIPPED, EventKind.FAILED)
     for kind, one in zip(kinds, told, strict=True):
         what = Event(kind=kind, at=one.due_at, schedule=one.schedule)
         await store.collect_events("ops", [what, what], seen=1)
-    assert await store.newly_not_fired("ops") == []
+    assert await store.firings_to_tell("ops") == []
     (state,) = await store.recipient_states(["ops"])
-    assert state.collected == 2
+    assert state.collected == 3
 
 
 async def test_how_an_operation_ended_the_last_time_before_a_job(store: RescuingStore) -> None:

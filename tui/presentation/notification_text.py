@@ -98,6 +98,8 @@ def event_phrase(event: Event, zones: Mapping[str, str] = MappingProxyType({})) 
         case EventKind.CRITICAL:
             found = _error(event) if "operation" in facts else ""
             return found or _phrase(event)
+        case EventKind.FAILED if not event.target:
+            return f"to put right by hand first: {text(facts, 'error')}"
         case EventKind.FAILED:
             error = _error(event) or text(facts, "reason")
             if facts.get("outcome") == JobOutcome.UNREACHABLE:

@@ -192,7 +192,8 @@ def result_text(night: Night) -> str:
     firing = night.firing
     if night.batch is not None:
         counts = night.batch.counts
-        return ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in JobOutcome if counts.get(outcome))
+        by_hand = f"; by hand: {plain(firing.error)}" if firing.error else ""
+        return ", ".join(f"{counts[outcome]:,} {outcome}" for outcome in JobOutcome if counts.get(outcome)) + by_hand
     if firing.status is FiringStatus.FIRED:
         return nothing_ran(firing) or "its jobs were removed"
     why = plain(firing.error or "") or (REASONS[firing.reason] if firing.reason else "")
@@ -218,7 +219,7 @@ def status_of(night: Night) -> Status:
     if night.firing.status is FiringStatus.SKIPPED:
         return Status.SKIPPED
     counts = night.batch.counts if night.batch is not None else {}
-    if counts.get(JobOutcome.FAILED) or counts.get(JobOutcome.UNREACHABLE):
+    if counts.get(JobOutcome.FAILED) or counts.get(JobOutcome.UNREACHABLE) or night.firing.error:
         return Status.FAILED
     if night.batch is not None and not night.batch.is_over:
         return Status.RUNNING

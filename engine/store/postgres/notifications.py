@@ -38,16 +38,17 @@ _NEWLY_CRITICAL: Final = """SELECT target FROM survey WHERE level = 'critical' A
     SELECT FROM told_critical AS t WHERE t.recipient = %(recipient)s AND t.target = survey.target)"""
 _NO_LONGER_CRITICAL: Final = """SELECT t.target FROM told_critical AS t JOIN survey AS s ON s.target = t.target
 WHERE t.recipient = %(recipient)s AND s.level <> 'critical' AND s.surveyed_at > t.at"""
-_NEWLY_NOT_FIRED: Final = f"""SELECT {", ".join(FIRING)} FROM firing AS f
-WHERE f.due_at >= %(since)s AND (f.status = 'missed' OR (f.status = 'skipped' AND f.reason = 'still_running'))
+_FIRINGS_TO_TELL: Final = f"""SELECT {", ".join(FIRING)} FROM firing AS f
+WHERE f.due_at >= %(since)s AND (f.status = 'missed' OR (f.status = 'skipped' AND f.reason = 'still_running')
+        OR (f.status = 'fired' AND f.error IS NOT NULL))
     AND f.recorded_at >= (SELECT registered_at FROM recipient WHERE name = %(recipient)s)
     AND NOT EXISTS (SELECT FROM notification AS n WHERE n.recipient = %(recipient)s AND n.schedule = f.schedule
-        AND n.at = f.due_at AND n.kind = f.status AND n.kind IN ('missed', 'skipped'))
+        AND n.at = f.due_at AND n.target = '' AND n.kind = CASE f.status WHEN 'fired' THEN 'failed' ELSE f.status END)
 ORDER BY f.due_at"""
 _FIRED_AFTER_ALL: Final = f"""SELECT {", ".join(f"f.{name}" for name in FIRING)} FROM firing AS f
 WHERE f.due_at >= %(since)s AND f.status = 'fired'
     AND EXISTS (SELECT FROM notification AS n WHERE n.recipient = %(recipient)s AND n.schedule = f.schedule
-        AND n.at = f.due_at AND n.kind = 'missed')
+        AND n.at = f.due_at AND n.kind = 'missed' AND n.target = '')
     AND NOT EXISTS (SELECT FROM notification AS n WHERE n.recipient = %(recipient)s AND n.schedule = f.schedule
         AND n.at = f.due_at AND n.kind = 'recovered' AND n.target = '')
 ORDER BY f.due_at"""
@@ -100,9 +101,9 @@ class Notifications(StoreBase):
         rows = await self._pool.rows(_NO_LONGER_CRITICAL, {"recipient": values.clean(recipient)})
         return [self._targets_here.here(target) for (target,) in rows]
 
-    async def newly_not_fired(self, recipient: str) -> list[Firing]:
+    async def firings_to_tell(self, recipient: str) -> list[Firing]:
         asked = {"recipient": values.clean(recipient), "since": await self._now() - MISSED_TOLD}
-        return [decode_firing(row) for row in await self._pool.rows(_NEWLY_NOT_FIRED, asked)]
+        return [decode_firing(row) for row in await self._pool.rows(_FIRINGS_TO_TELL, asked)]
 
     async def newly_fired_after_all(self, recipient: str) -> list[Firing]:
         asked = {"recipient": values.clean(recipient), "since": await self._now() - MISSED_TOLD}

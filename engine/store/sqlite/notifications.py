@@ -38,19 +38,20 @@ NEWLY_CRITICAL: Final = """SELECT target FROM survey INDEXED BY survey_critical 
     AND NOT EXISTS (SELECT 1 FROM told_critical AS t WHERE t.recipient = :recipient AND t.target = survey.target)"""
 NO_LONGER_CRITICAL: Final = """SELECT t.target FROM told_critical AS t JOIN survey AS s ON s.target = t.target
 WHERE t.recipient = :recipient AND s.level <> 'critical' AND s.surveyed_at > t.at"""
-NEWLY_NOT_FIRED: Final = f"""SELECT {", ".join(FIRING)} FROM firing AS f INDEXED BY firing_due_at
-WHERE f.due_at >= :since AND (f.status = 'missed' OR (f.status = 'skipped' AND f.reason = 'still_running'))
+FIRINGS_TO_TELL: Final = f"""SELECT {", ".join(FIRING)} FROM firing AS f INDEXED BY firing_due_at
+WHERE f.due_at >= :since AND (f.status = 'missed' OR (f.status = 'skipped' AND f.reason = 'still_running')
+        OR (f.status = 'fired' AND f.error IS NOT NULL))
     AND f.recorded_at >= (SELECT registered_at FROM recipient WHERE name = :recipient)
     AND NOT EXISTS (SELECT 1 FROM notification AS n WHERE n.recipient = :recipient AND n.schedule = f.schedule
-        AND n.at = f.due_at AND n.kind = f.status AND (n.kind = 'missed' OR n.kind = 'skipped'))
+        AND n.at = f.due_at AND n.target = '' AND n.kind = CASE f.status WHEN 'fired' THEN 'failed' ELSE f.status END)
 ORDER BY f.due_at"""
 FIRED_AFTER_ALL: Final = f"""SELECT {", ".join(f"f.{name}" for name in FIRING)}
 FROM firing AS f INDEXED BY firing_due_at
 WHERE f.due_at >= :since AND f.status = 'fired'
     AND EXISTS (SELECT 1 FROM notification AS n WHERE n.recipient = :recipient AND n.schedule = f.schedule
-        AND n.at = f.due_at AND n.kind = 'missed' AND (n.kind = 'missed' OR n.kind = 'skipped'))
-    AND NOT EXISTS (SELECT 1 FROM notification AS n INDEXED BY notification_fired WHERE n.recipient = :recipient
-        AND n.schedule = f.schedule AND n.at = f.due_at AND n.kind = 'recovered' AND n.target = '')
+        AND n.at = f.due_at AND n.kind = 'missed' AND n.target = '')
+    AND NOT EXISTS (SELECT 1 FROM notification AS n WHERE n.recipient = :recipient AND n.schedule = f.schedule
+        AND n.at = f.due_at AND n.kind = 'recovered' AND n.target = '')
 ORDER BY f.due_at"""
 LAST_OUTCOME: Final = """SELECT c.status, p.id FROM parent_job AS p INDEXED BY parent_job_target
 CROSS JOIN child_job AS c INDEXED BY child_job_operation ON c.operation = :operation AND c.parent_id = p.id

@@ -584,9 +584,9 @@ class SqliteStore:
         rows = await self._read(notifications.NO_LONGER_CRITICAL, {"recipient": storable(recipient)})
         return [str(target) for (target,) in rows]
 
-    async def newly_not_fired(self, recipient: str) -> list[Firing]:
+    async def firings_to_tell(self, recipient: str) -> list[Firing]:
         values = {"recipient": storable(recipient), "since": self._clock() - notification_rows.MISSED_TOLD}
-        return list(map(schedule_rows.decode_firing, await self._read(notifications.NEWLY_NOT_FIRED, values)))
+        return list(map(schedule_rows.decode_firing, await self._read(notifications.FIRINGS_TO_TELL, values)))
 
     async def newly_fired_after_all(self, recipient: str) -> list[Firing]:
         values = {"recipient": storable(recipient), "since": self._clock() - notification_rows.MISSED_TOLD}

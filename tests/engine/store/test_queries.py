@@ -194,7 +194,7 @@ def test_the_messages_of_a_recipient_are_counted_in_an_index(any_store: sqlite3.
     assert len(counted) == 4, plan
 
 
-@pytest.mark.parametrize("sql", [notifications.NEWLY_NOT_FIRED, notifications.FIRED_AFTER_ALL])
+@pytest.mark.parametrize("sql", [notifications.FIRINGS_TO_TELL, notifications.FIRED_AFTER_ALL])
 def test_what_became_of_due_times_is_compared_with_what_was_told_through_indexes(
     any_store: sqlite3.Connection, sql: str
 ) -> None:

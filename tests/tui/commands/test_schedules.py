@@ -128,6 +128,30 @@ def test_what_only_a_person_can_put_right_is_told_as_run_does(nightly: CommandLi
     assert "nothing to run; by hand: " in nightly("schedules", "monthly").out
 
 
+def test_a_damaged_database_is_told_each_night_and_has_no_failed_job(nightly: CommandLine, tmp_path: Path) -> None:
+    nightly.configure(
+        f'[targets.tenants]\nurl = "{tmp_path}/*.db"\n'
+        '[schedules.nightly]\ntargets = ["tenants"]\nstart = "0 4 * * *"\ntimezone = "UTC"\n'
+    )
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db:
+        query = "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'group'"
+        ((root, size),) = db.execute(query)
+    with (tmp_path / "a.db").open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(bytes(size))
+    assert nightly("run", tmp_path / "a.db", "--op", "check").code == 1
+    jobs = nightly("history", "--json").json["jobs"]
+    for _ in range(2):
+        said = nightly("schedules", "--run", "nightly")
+        assert said.code == 4
+        assert re.search(r"^dbtend: nightly: .*by hand: \S+/a.db: found damage ", said.err)
+    ended = [job for job in nightly("history", "--json").json["jobs"] if job not in jobs]
+    assert {(job["target"], job["status"]) for job in ended} == {(f"sqlite://{tmp_path}/b.db", "completed")}
+    nights = [line for line in nightly("schedules", "nightly").out.splitlines() if "by hand: " in line]
+    assert ["b1  1 completed; by hand: " in line for line in nights] == [False, True]
+    assert all(line.startswith("×") for line in nights)
+
+
 def test_missed_and_skipped_nights_are_listed_with_the_reason(nightly: CommandLine) -> None:
     record(
         nightly,

@@ -52,6 +52,14 @@ def test_one_that_a_person_started_says_so() -> None:
     assert "nightly b12, run by hand 2023-11-15" in text
 
 
+def test_a_schedule_that_leaves_a_database_to_a_person_is_told_with_what_it_found() -> None:
+    error = "/srv/a.db: found damage (#18)"
+    one = Event(kind=EventKind.FAILED, at=AT, schedule="nightly", facts={"reason": None, "error": error})
+    subject, text = text_of(one)
+    assert subject.endswith(f": schedule nightly failed: to put right by hand first: {error}")
+    assert "dbtend schedules nightly" in text
+
+
 def test_a_batch_without_a_schedule_is_named() -> None:
     subject, text = text_of(FAILED, FAILED, batches=(night(7, None),))
     assert subject.endswith(": b7: 2 failed")
