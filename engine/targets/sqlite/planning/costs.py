@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.targets.sqlite.planning.tuning import MOST_CHANGES
 from engine.targets.sqlite.reading.catalog import Index, Table, Texts
 
 SHORTEST: Final = 0.001
@@ -21,13 +22,18 @@ A_PAGE: Final = 2.9e-6
 _AN_EMPTY_PAGE: Final = 0.65e-6  # seconds for the structure of a page without anything on it
 _A_ROW: Final = 5e-9  # seconds for each row on a page, and for each entry of an index: these are not in order there
 _AN_ENTRY: Final = 30e-9
-_REINDEX: Final = 75e-9  # seconds for an opcode
-_READ_AND_SORTED: Final = 0.67  # the share of the time of the opcodes that is over before the new index is written
+_ENTRY_READ: Final = 38e-9  # seconds for an opcode that reads and sorts entries, and whole rows, which are in order
+_ROW_READ: Final = 30e-9
+_BYTE_SORTED: Final = 20e-9  # seconds for a byte that is sorted at once, beyond what the processor keeps close
+_KEPT_CLOSE: Final = 2 << 20
+_PAGES_SORTED: Final = 250  # that many are sorted at once
+_ENTRY_WRITTEN: Final = 12e-9  # seconds for an opcode that writes entries, and for a byte
+_BYTE_WRITTEN: Final = 2e-9
+_PAGE_REMOVED: Final = 6e-6  # seconds for a page of the old index, which goes into the journal, and for a byte
+_BYTE_REMOVED: Final = 2.7e-9
+_PAGE_COMMITTED: Final = 8e-6  # seconds for a page that is written at the end, and for a byte
+_BYTE_COMMITTED: Final = 2.2e-9
 _REINDEX_A_BYTE: Final = 7.5e-9  # seconds for a byte of the index and its table
-_ROW_READ: Final = 45e-9  # seconds for an opcode that reads or sorts whole rows, and for one that writes them
-_ROW_WRITTEN: Final = 20e-9
-_BYTE_WRITTEN: Final = 1.7e-9  # seconds for a byte of whole rows, and for removing and committing one, without opcodes
-_BYTE_REPLACED: Final = 6.2e-9
 _ANALYZE: Final = 8e-9
 _QUICK_CHECK: Final = 17e-9
 _FULL_CHECK: Final = 100e-9
@@ -56,28 +62,24 @@ class Cost:
     its progress."""
 
 
-def reindex(index: Index) -> Cost:
-    """A partial index is taken to hold next to nothing: how much it does hold is not known."""
+def reindex(index: Index, volume: int, page_size: int) -> Cost:
+    """The cost of a REINDEX of an index of `volume` bytes, or of a table without rowid.
+
+    The last three points of its course are without opcodes: between reading and writing, the old pages are removed,
+    and what was read last is sorted; at the end it is committed. A partial index is taken to hold next to nothing: how
+    much it does hold is not known.
+    """
     if index.partial or index.rows is None:
-        return _cost([_part(index.rows, 3, _REINDEX, _EACH)])
-    reading = index.rows * (index.columns + 3)
-    whole = reading + index.rows * (6 if index.unique else 4) + _EACH_OPCODES
-    seconds = whole * _REINDEX + _EACH
-    course = ((0.0, 0.0), (reading, _READ_AND_SORTED * seconds), (whole, seconds)) if reading else ()
-    return Cost(seconds=SHORTEST + seconds, course=course)
-
-
-def reindex_table(index: Index, volume: int) -> Cost:
-    """The cost of a REINDEX of a table without rowid of `volume` bytes: its bytes count more than its rows."""
-    if index.rows is None:
-        return reindex_of(volume)
-    reading, writing = index.rows * (index.columns + 3), index.rows * 6 + _EACH_OPCODES
-    read = reading * _ROW_READ
-    written = read + writing * _ROW_WRITTEN + volume * _BYTE_WRITTEN
-    whole = written + volume * _BYTE_REPLACED
-    opcodes = float(reading + writing)
-    course = ((0.0, 0.0), (float(reading), read), (opcodes, written), (opcodes, whole)) if reading else ()
-    return Cost(seconds=SHORTEST + _EACH + whole, course=course)
+        return _cost([_part(index.rows, 3, _ENTRY_READ, _EACH)])
+    reading, writing = index.rows * (index.columns + 3), index.rows * (6 if index.unique else 4) + _EACH_OPCODES
+    sorted_at_once = min(volume, max(_PAGES_SORTED * page_size, _KEPT_CLOSE))
+    read = reading * (_ROW_READ if index.is_table else _ENTRY_READ)
+    written = read + writing * _ENTRY_WRITTEN + volume * _BYTE_WRITTEN
+    removed = written + volume * (_PAGE_REMOVED / page_size + _BYTE_REMOVED)
+    in_order = removed + max(sorted_at_once - _KEPT_CLOSE, 0) * _BYTE_SORTED
+    whole = in_order + min(volume, MOST_CHANGES) * (_PAGE_COMMITTED / page_size + _BYTE_COMMITTED)
+    silent = ((reading + writing, seconds) for seconds in (written, removed, in_order, whole))
+    return Cost(seconds=SHORTEST + _EACH + whole, course=((0.0, 0.0), (reading, read), *silent) if reading else ())
 
 
 def reindex_of(volume: int) -> Cost:

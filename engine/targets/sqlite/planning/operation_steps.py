@@ -308,7 +308,9 @@ def reindex_steps(
 def _cost_of_rebuilding(index: Index, size: int, summary: Summary) -> Cost:
     if index.rows is None and are_rebuilt_soon(summary):
         return costs.reindex_of(size)
-    return costs.reindex_table(index, size) if index.is_table else costs.reindex(index)
+    if index.is_table and index.rows is None:
+        return costs.reindex_of(size)
+    return costs.reindex(index, size, summary.page_size)
 
 
 def are_rebuilt_soon(summary: Summary) -> bool:

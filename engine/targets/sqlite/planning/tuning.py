@@ -18,7 +18,7 @@ MEMORY_FOR_TEMPORARY: Final = 1.1
 """Bytes of memory that a temporary database takes for each byte on disk."""
 _SHARE_FOR_TEMPORARY: Final = 0.4  # of the memory available: two at once still leave some to others
 _SHARE_FOR_CHANGES: Final = 1 / 16
-_MOST_CHANGES: Final = 16 << 20  # more would be written at the end, when there is nothing else left to do
+MOST_CHANGES: Final = 16 << 20  # more would be written at the end, when there is nothing else left to do
 _PARTS: Final = 8  # a database is written back in: with fewer, progress would jump
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
 _SORTERS: Final = 3  # helper threads; more of them made nothing faster
@@ -74,7 +74,7 @@ def tuning(
     be mapped. `whole`: the operation reads the whole file, and not only named tables or a few rows of each. `in_place`:
     it changes the file itself.
     """
-    changes = min(_MOST_CHANGES, used_bytes // _PARTS) if operation in _WRITE_MUCH and in_place else 0
+    changes = min(MOST_CHANGES, used_bytes // _PARTS) if operation in _WRITE_MUCH and in_place else 0
     return Tuning(
         temporary=_temporary(used_bytes, memory) if operation is Operation.VACUUM and in_place else 0,
         changes=_changes(changes, memory),

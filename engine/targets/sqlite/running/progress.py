@@ -24,14 +24,9 @@ _ALMOST: Final = 0.9
 """The share of opcodes from which the part without any may have begun."""
 _AS_FAST: Final = 0.25
 """The share of their usual pace up to which opcodes belong to the part that executes them."""
-_EXECUTING: Final = 0.67
-"""The share of its time in which a REINDEX executes opcodes."""
-_CLEARING: Final = 0.25
-"""The share of its time in which a REINDEX removes the old index; the rest is its COMMIT."""
-_CLEARING_OF_WHOLE_ROWS: Final = 0.7
-"""The same, as a share of the time without opcodes, if the course includes that time."""
-_READ_BEFORE: Final = 0.7
-"""The share of these opcodes after which nothing is read any more."""
+_POINTS_OF_REINDEX: Final = 6
+_WRITTEN_BY_THEN: Final = 0.35
+"""The share of opcodes that write, after which nothing is read any more, however many opcodes have read."""
 _FURTHER: Final = 0.25
 """How many more or fewer opcodes may read than expected, as a share."""
 _TOUCHED_BY_WORK: Final = 262_144  # bytes
@@ -117,40 +112,49 @@ class _ByOpcodes:
 def of_reindex(course: Curve, volume: int) -> Model:
     """The progress of a REINDEX of an index of about `volume` bytes.
 
-    Between reading and writing, it puts the whole old index into the journal, or into the log. `course`: may end with
-    the seconds of that and of its COMMIT, which execute no opcodes.
+    Between reading and writing, it puts the whole old index into the journal, or into the log. `course`: see
+    `costs.reindex`.
     """
-    return _by_fraction(_Reindex(course, volume)) if course and course[-1][1] and volume else by_opcodes(course)
+    is_known = len(course) == _POINTS_OF_REINDEX and volume
+    return _by_fraction(_Reindex(course, volume)) if is_known else by_opcodes(course)
 
 
 class _Reindex:
     def __init__(self, course: Curve, volume: int) -> None:
-        is_known = len(course) > 1 and course[-2][0] == course[-1][0] and course[-2][1] > 0
-        self._course = course[:-1] if is_known else course
-        self._executing = self._course[-1][1] / course[-1][1] if is_known else _EXECUTING
-        self._clearing = (1 - self._executing) * _CLEARING_OF_WHOLE_ROWS if is_known else _CLEARING
+        *self._course, (_, removed), (_, in_order), (_, whole) = course
+        executed = self._course[-1][1]
+        self._executing, self._removing, self._sorting = (
+            seconds / whole for seconds in (executed, removed - executed, in_order - removed)
+        )
+        read = self._course[-2][1] / executed
+        self._surely_writes = read + _WRITTEN_BY_THEN * (1 - read)
+        self._writes = False
         self._volume = volume
         self._first: int | None = None
         self._last: Sample | None = None
         self._further = 0.0
-        self._executed_until = 0.0
+        self._moved_at = 0.0
 
     def __call__(self, sample: Sample) -> float:
         first = self._first = sample.side_file if self._first is None else self._first
         last, self._last = self._last or sample, sample
-        stands = sample.ticks == last.ticks
-        if stands and sample.side_file > max(last.side_file, first + _HEADERS):  # it removes the old index
+        executes, grows = sample.ticks != last.ticks, sample.side_file > last.side_file
+        has_grown = sample.side_file > first + _HEADERS
+        if grows and has_grown and not executes:  # it removes the old index
             self._further = self._further or self._more_than_expected(sample.ticks)
         executed = _on(self._course, sample.ticks - self._further) / self._course[-1][1]
-        is_cleared = executed > _READ_BEFORE and sample.side_file <= last.side_file
-        cleared = 1.0 if is_cleared else _share(sample.side_file - first, self._volume)
-        done = self._executing * executed + self._clearing * cleared
-        if not (stands and is_cleared and executed > _ALMOST):
-            self._executed_until = sample.elapsed
-            return done
-        committing = self._executed_until * (1 - done) / done
-        committed = approach_end((sample.elapsed - self._executed_until) / committing) if committing else 0.0
-        return done + (1 - done) * committed
+        if not grows and ((executes and has_grown) or executed > self._surely_writes):
+            self._writes = True
+        removed = 1.0 if self._writes else _share(sample.side_file - first, self._volume)
+        done = self._executing * executed + self._removing * removed + (self._sorting if self._writes else 0.0)
+        if executes or grows:
+            self._moved_at = sample.elapsed
+        if self._writes:
+            silent = 1 - done if executed > _ALMOST else 0.0
+        else:
+            silent = self._sorting if removed > _WRITTEN else 0.0
+        expected = self._moved_at * silent / done if done else 0.0
+        return done + (silent * approach_end((sample.elapsed - self._moved_at) / expected) if expected else 0.0)
 
     def _more_than_expected(self, ticks: int) -> float:
         """The opcodes of reading, which is over, beyond those expected: a real number takes one more in each row."""

@@ -38,6 +38,10 @@ def opcodes(cost: Cost) -> float:
     return cost.course[-1][0]
 
 
+def seconds(cost: Cost) -> float:
+    return cost.course[-1][1]
+
+
 @pytest.fixture(scope="module")
 def db() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
@@ -62,7 +66,34 @@ def db() -> Iterator[sqlite3.Connection]:
 
 @pytest.mark.parametrize("index", [index for table in TABLES for index in table.indexes], ids=lambda index: index.name)
 def test_the_opcodes_of_a_reindex_are_known(db: sqlite3.Connection, index: Index) -> None:
-    assert opcodes(costs.reindex(index)) == pytest.approx(executed_opcodes(db, f"REINDEX main.{index.name}"), rel=0.05)
+    expected = opcodes(costs.reindex(index, 0, 4096))
+    assert expected == pytest.approx(executed_opcodes(db, f"REINDEX main.{index.name}"), rel=0.05)
+
+
+def test_the_more_bytes_an_old_index_has_for_its_rows_the_more_of_the_time_is_without_opcodes() -> None:
+    index = replace(USERS.indexes[0], rows=1_000_000)
+
+    def silent(volume: int, page_size: int = 4096) -> float:
+        *_, (_, written), (_, _), (_, _), (_, whole) = costs.reindex(index, volume, page_size).course
+        return (whole - written) / whole
+
+    assert 0.2 < silent(10_000_000) < silent(40_000_000) < silent(40_000_000, 1024) < 0.8
+    table = replace(index, is_table=True, columns=4)
+    assert seconds(costs.reindex(table, 150_000_000, 4096)) > 1.8 * seconds(costs.reindex(table, 50_000_000, 4096))
+    assert costs.reindex(replace(index, partial=True), 10_000_000, 4096) == costs.reindex(
+        replace(index, partial=True), 0, 4096
+    )
+
+
+def test_of_large_pages_sqlite_sorts_much_at_once_after_the_old_index_is_removed() -> None:
+    index = replace(USERS.indexes[0], rows=1_000_000)
+
+    def sorting(page_size: int) -> float:
+        *_, (_, removed), (_, in_order), (_, whole) = costs.reindex(index, 15_000_000, page_size).course
+        return (in_order - removed) / whole
+
+    assert sorting(4096) == 0
+    assert 0.2 < sorting(65_536) < 0.6
 
 
 @pytest.mark.parametrize("table", [USERS, ENTRIES], ids=lambda table: table.name)
@@ -95,7 +126,7 @@ def test_the_opcodes_of_a_look_at_foreign_keys_are_known_roughly(db: sqlite3.Con
 
 def test_of_a_table_whose_rows_nobody_has_counted_nothing_is_known() -> None:
     unknown = Table(name="huge", columns=2)
-    assert costs.reindex(Index(name="i", table="huge")) == Cost()
+    assert costs.reindex(Index(name="i", table="huge"), 10_000_000, 4096) == Cost()
     assert costs.analyze(unknown) == costs.full_check([unknown]) == costs.quick_check([unknown]) == Cost()
 
 

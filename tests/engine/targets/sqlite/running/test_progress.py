@@ -62,18 +62,26 @@ SHORT_ROWS = (
 )  # fmt: skip
 # Seconds, millions of opcodes and megabytes in the journal of a REINDEX.
 REINDEX = (
-    (0.06, 0.28, 0), (0.12, 0.51, 0), (0.25, 0.92, 0), (0.42, 1.14, 0), (0.53, 1.28, 0), (0.70, 1.36, 0),
-    (0.82, 1.68, 1.9), (0.93, 1.68, 7.4), (1.03, 1.68, 12.4), (1.14, 1.68, 16.0), (1.24, 1.68, 17.6),
-    (1.35, 1.68, 17.6), (1.47, 2.15, 17.6), (1.59, 2.94, 17.6), (1.69, 3.02, 17.6), (1.77, 3.02, 0),
+    (0.007, 0.25, 0), (0.038, 0.91, 0), (0.067, 1.68, 3.8), (0.084, 1.68, 8.3), (0.097, 1.68, 10.1),
+    (0.110, 1.68, 13.9), (0.123, 1.68, 16.7), (0.135, 1.68, 17.7), (0.144, 1.68, 17.7), (0.159, 2.10, 17.7),
+    (0.169, 2.52, 17.7), (0.180, 2.94, 17.7), (0.193, 3.02, 17.7), (0.206, 3.02, 17.7), (0.219, 3.02, 17.7),
+    (0.233, 3.02, 0), (0.237, 3.02, 0),
 )  # fmt: skip
 
-# Of a table without rowid, of 267 MB.
+# The same with pages of 64 KB.
+REINDEX_OF_LARGE_PAGES = (
+    (0.027, 1.43, 0), (0.053, 2.78, 0), (0.167, 3.56, 14.6), (0.193, 3.56, 14.6), (0.246, 3.56, 14.6),
+    (0.298, 3.56, 14.6), (0.351, 3.56, 14.6), (0.403, 3.56, 14.6), (0.454, 3.56, 14.6), (0.509, 3.56, 14.6),
+    (0.535, 3.56, 14.6), (0.561, 4.76, 14.6), (0.588, 5.62, 14.6), (0.614, 6.42, 14.6), (0.622, 6.42, 0),
+)  # fmt: skip
+
+# Of a table without rowid, of 151 MB.
 REINDEX_TABLE = (
-    (0.1, 2.73, 0), (0.2, 6.0, 0), (0.3, 7.71, 16), (0.4, 7.71, 48), (0.5, 7.71, 79), (0.6, 7.71, 110),
-    (0.7, 7.71, 139), (0.8, 7.71, 146), (0.9, 7.71, 178), (1.0, 7.71, 205), (1.11, 7.71, 230), (1.21, 7.71, 259),
-    (1.31, 8.22, 267), (1.41, 9.37, 267), (1.51, 10.53, 267), (1.61, 11.69, 267), (1.71, 12.81, 267),
-    (1.81, 13.97, 267), (1.91, 14.31, 267), (2.11, 14.31, 267), (2.31, 14.31, 267), (2.51, 14.31, 267),
-    (2.61, 14.31, 0),
+    (0.083, 2.24, 0), (0.172, 4.71, 0), (0.266, 7.19, 0), (0.323, 7.52, 13.7), (0.376, 7.52, 25.1),
+    (0.428, 7.52, 39.7), (0.480, 7.52, 55.9), (0.533, 7.52, 72.0), (0.587, 7.52, 88.7), (0.638, 7.52, 101.4),
+    (0.692, 7.52, 118.8), (0.744, 7.52, 134.7), (0.798, 7.52, 149.8), (0.877, 8.43, 151.4), (0.965, 9.77, 151.4),
+    (1.054, 11.18, 151.4), (1.139, 12.51, 151.4), (1.202, 13.16, 151.4), (1.256, 13.16, 151.4), (1.314, 13.16, 0),
+    (1.338, 13.16, 0),
 )  # fmt: skip
 
 # Of one of 1.1 GB with a column of real numbers, on a machine whose disk was busy.
@@ -181,38 +189,38 @@ def test_in_wal_mode_the_sync_of_the_log_is_told_by_its_time() -> None:
     assert [half, complete, longer, after] == pytest.approx([0.63, 0.82, 0.85, 0.86], abs=0.02)
 
 
-def test_a_reindex_is_as_far_as_its_opcodes_and_its_journal_say() -> None:
-    index = Index(name="i", table="t", rows=336_000)
-    samples = [
+def reindexed(rows: Sequence[tuple[float, float, float]]) -> list[Sample]:
+    """With ten times the seconds."""
+    return [
         replace(START, elapsed=10 * seconds, ticks=round(ticks * MB), side_file=round(side * MB))
-        for seconds, ticks, side in REINDEX
+        for seconds, ticks, side in rows
     ]
-    model = of_reindex(costs.reindex(index).course, 24 * MB)
-    whole = samples[-1].elapsed
-    assert error(model, samples, whole) < 6 < error(by_opcodes(costs.reindex(index).course), samples, whole)
+
+
+@pytest.mark.parametrize(
+    ("rows", "number", "volume", "page_size"),
+    [(REINDEX, 333_565, 17_625_088, 4096), (REINDEX_OF_LARGE_PAGES, 699_729, 14_417_920, 65_536)],
+)
+def test_a_reindex_is_as_far_as_its_opcodes_and_its_journal_say(
+    rows: Sequence[tuple[float, float, float]], number: int, volume: int, page_size: int
+) -> None:
+    samples, whole = reindexed(rows), 10 * rows[-1][0]
+    course = costs.reindex(Index(name="i", table="t", rows=number), volume, page_size).course
+    assert error(of_reindex(course, volume), samples, whole) < 8 < 12 < error(by_opcodes(course), samples, whole)
 
 
 @pytest.mark.parametrize(
     ("recorded_counters", "rows", "volume"),
-    [(REINDEX_TABLE, 1_101_493, 267 * MB), (WITH_REAL_NUMBERS, 7_054_234, 1_137 * MB)],
+    [(REINDEX_TABLE, 940_000, 151 * MB), (WITH_REAL_NUMBERS, 7_054_234, 1_137 * MB)],
 )
 def test_a_reindex_of_a_table_without_rowid_is_as_far_as_its_bytes_say(
-    recorded_counters: Sequence[tuple[float, ...]], rows: int, volume: int
+    recorded_counters: Sequence[tuple[float, float, float]], rows: int, volume: int
 ) -> None:
     index = Index(name="k", table="t", unique=True, columns=4, rows=rows, is_table=True)
-    samples = [
-        replace(START, elapsed=10 * seconds, ticks=round(ticks * MB), side_file=round(side * MB))
-        for seconds, ticks, side in recorded_counters
-    ]
-    cost, whole = costs.reindex_table(index, volume), samples[-1].elapsed
-    as_of_an_index = of_reindex(costs.reindex(index).course, volume)
-    assert error(of_reindex(cost.course, volume), samples, whole) < 8.5 < 11 < error(as_of_an_index, samples, whole)
-    assert costs.reindex_table(replace(index, rows=None), volume) == costs.reindex_of(volume)
-
-
-def test_a_reindex_of_a_table_without_rowid_is_estimated_by_its_bytes() -> None:
-    index = Index(name="k", table="t", unique=True, columns=4, rows=1_101_493, is_table=True)
-    assert costs.reindex_table(index, 267 * MB).seconds == pytest.approx(2.6, rel=0.05)
+    samples = reindexed(recorded_counters)
+    course, whole = costs.reindex(index, volume, 4096).course, samples[-1].elapsed
+    as_of_short_rows = of_reindex(costs.reindex(index, volume // 8, 4096).course, volume)
+    assert error(of_reindex(course, volume), samples, whole) < 8.5 < error(as_of_short_rows, samples, whole)
 
 
 def test_a_vacuum_copies_first_and_then_writes_back() -> None:
