@@ -59,7 +59,7 @@ SMALL_FILE: Final = 16_000_000
 BUDGET_OF_SMALL: Final = 1.0
 """Seconds for expensive measurements of a small file."""
 BUDGET: Final = 0.1
-"""Seconds for expensive measurements of a file that is not small: its free pages are enough."""
+"""Seconds for expensive measurements of a file that is not small: a sample of its pages is enough."""
 FRESH: Final = 3_600 * 1_000_000
 """Microseconds for which a survey is not repeated, unless its target has changed."""
 _NOT_INSPECTED: Final = {

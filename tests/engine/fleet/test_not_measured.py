@@ -1,4 +1,4 @@
-"""A file too large to be measured in the time of a survey is unknown: half of it may be reclaimable, or nothing."""
+"""A file of which no page was read is unknown: half of it may be reclaimable, or nothing."""
 
 from __future__ import annotations
 
@@ -55,6 +55,16 @@ async def test_what_free_pages_do_not_show_is_unknown_until_it_is_measured(tmp_p
         assert seen(found) == (FleetLevel.SOON, SurveyCause.RECLAIMABLE)
         assert found.reclaimable > 800_000
         assert seen(await survey_of(engine, well_filled)) == (FleetLevel.OK, SurveyCause.NEVER_CHECKED)
+
+
+async def test_a_survey_samples_the_pages_of_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.targets.sqlite.advising.collect.WORTH_FROM", 0)
+    monkeypatch.setattr("engine.targets.sqlite.reading.page_fill.LONGEST", 600.0)
+    half_empty = make_file(tmp_path / "a.db", keep_each=2)
+    async with Engine.open(tmp_path / "store" / "jobs.db") as engine:
+        found = await survey_of(engine, half_empty)
+    assert seen(found) == (FleetLevel.SOON, SurveyCause.RECLAIMABLE)
+    assert found.reclaimable > 700_000
 
 
 async def test_after_a_vacuum_it_is_known_without_a_measurement(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
-from engine.targets.sqlite.reading.page_fill import LONGEST, PageFill, fill_of
+from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.shape import few_rows, set_after
 from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
@@ -82,7 +82,7 @@ async def survey(
                 await _leaves(queries, pages * page_size, wait.timeout) if catalog.has_dbstat() else (None, NO_DBSTAT)
             )
     packing = None if kept is None else kept.packing
-    if kept is None and leaves is None and (budget is None or budget >= LONGEST) and pages * page_size >= WORTH_FROM:
+    if kept is None and leaves is None and pages * page_size >= WORTH_FROM:
         fill = await statement.read_by(connection, lambda _: fill_of(path), wait)
         packing = None if fill is None else _packing(fill, (pages - free_pages) * page_size)
     wal_size, of_file, *changed = await asyncio.to_thread(

@@ -173,7 +173,6 @@ async def test_advice_goes_by_a_sample_where_no_time_is_left_to_look_at_all_page
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.targets.sqlite.advising.collect.WORTH_FROM", 0)
-    monkeypatch.setattr("engine.targets.sqlite.advising.collect.LONGEST", 0.0)
     path = filled(tmp_path / "a.db", PLAIN, length=(0, 300), then="DELETE FROM t WHERE id % 5 < 2")
     async with SqliteTarget(str(path)).look(lock_timeout=1) as look:
         advice, measured = await look.advise(TargetHistory(now=0), budget=0.0)
