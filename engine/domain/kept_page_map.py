@@ -1,4 +1,4 @@
-"""A page map as a short text, as it is kept with a job."""
+"""A page map as a short text, which is kept with a job."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Reading:
     pages: int
     seconds: float
     from_disk: int | None
-    """Bytes that the disk delivered meanwhile; None if unknown. The others were in memory."""
+    """Bytes that the disk delivered for it; None if unknown. The others were in memory."""
 
 
 @frozen(kw_only=True)

@@ -91,7 +91,7 @@ def _abort_reason(results: Sequence[StepOutcome]) -> Reason:
 
 
 def _describe_abort(results: Sequence[StepOutcome], planned: int, stop_reason: str) -> str:
-    """The error of an operation that could not continue: what is done, what is unknown, what was not begun."""
+    """The error of an operation that could not continue: the steps done, those in doubt, those not begun."""
     done = sum(result.status is Status.COMPLETED for _, result in results)
     failed = [outcome for outcome in results if outcome[1].status is Status.FAILED]
     lost = [step for step, result in failed if result.reason is Reason.SERVER_LOST]

@@ -77,7 +77,7 @@ class PlanProgress:
     def _duration(self, remaining: Mapping[int, float]) -> float:
         """The time until all steps end, `at_once` at a time and none beside another of the same `conflict`.
 
-        `remaining`: what is left of the weights, by number of the step.
+        `remaining`: the weights that are left, by number of the step.
         """
         if not remaining:
             return 0.0

@@ -20,9 +20,9 @@ from engine.execution.reporter import Reporter
 from engine.execution.step_runner import reporting_uninterruptible, run_step, skip_step
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.protocol import PlannedOperation
-from engine.targets.step_execution import FilesLookup, StepResult, unknown_files
+from engine.targets.step_execution import FilesLookup, StepResult
 from engine.targets.step_scheduler import StepScheduler
-from engine.targets.waits import OthersLookup, no_others
+from engine.targets.waits import OthersLookup
 from engine.targets.window_fit import needed_seconds, reason_not_to_begin
 
 
@@ -39,8 +39,8 @@ class PlanRun:
         cancel: asyncio.Event,
         window: Window,
         ownership: Ownership,
-        maintained_files: FilesLookup = unknown_files,
-        others_work: OthersLookup = no_others,
+        maintained_files: FilesLookup,
+        others_work: OthersLookup,
     ) -> None:
         """
         Args:

@@ -35,7 +35,7 @@ async def run_step(
     cancel: asyncio.Event,
     *,
     window: Window | None = None,
-    done: Sequence[str] = (),
+    done: Sequence[str],
     on_command_finished: Callable[[], None] = lambda: None,
     maintained_files: FilesLookup = unknown_files,
     others_work: OthersLookup = no_others,

@@ -209,7 +209,7 @@ async def expand(
         confirm_many: called with the first entry and the number of targets if that is more than `MANY`; it raises
             UsageError unless they are meant.
         hosts: gives those of a shared store, which knows files of other hosts, and databases that only they reach. It
-            is asked where nobody else can say what an entry stands for.
+            is asked only where this host cannot tell what an entry stands for.
 
     Raises:
         UsageError: the only entry is a pattern that matches nothing, or is malformed; or there are too many targets.
@@ -265,7 +265,7 @@ def _without_server(entry: TargetEntry) -> _Result | None:
 
 
 async def _known_elsewhere(entry: TargetEntry, listed_there: _Result | None, hosts: KnowsHosts | None) -> _Result:
-    """What an entry stands for, as its server lists it; where that cannot be asked, by what other hosts have surveyed.
+    """What an entry stands for, as its server lists it; if that does not answer, by the surveys of other hosts.
 
     Raises StoreError.
     """

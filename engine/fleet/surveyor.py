@@ -122,12 +122,10 @@ class Surveyor:
         clock: Callable[[], Micros],
         *,
         read_only: bool = False,
-        at_once: int = AT_ONCE,
-        per_host: int = PER_HOST,
         time_limit: float = TIME_LIMIT,
     ) -> None:
         self._store, self._clock, self._read_only = store, clock, read_only
-        self._at_once, self._per_host, self._time_limit = at_once, per_host, time_limit
+        self._time_limit = time_limit
         self._disks_at_once, self._threads = asyncio.Semaphore(DISKS_AT_ONCE), DaemonThreads(HANGING)
         self._asked: dict[Path, asyncio.Task[bool | None]] = {}
         """The directories of files; where one gives no answer, its files are not waited for."""
@@ -213,8 +211,8 @@ class Surveyor:
             missing,
             lambda subject: subject.host,
             self._within_limit,
-            at_once=self._at_once,
-            per_host=self._per_host,
+            at_once=AT_ONCE,
+            per_host=PER_HOST,
         )
         async with aclosing(surveying):
             async for ended in surveying:

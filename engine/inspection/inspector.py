@@ -401,9 +401,9 @@ async def advise_and_measure(
     past: TargetHistory,
     *,
     budget: float | None,
-    limits: Thresholds = DEFAULT_THRESHOLDS,
-    read_only: bool = False,
-    recover: bool = False,
+    limits: Thresholds,
+    read_only: bool,
+    recover: bool,
 ) -> tuple[tuple[Advice, ...], Measurement | None]:
     """Advise as `advise`; also returns the measurement to keep for the next call."""
     with _as_target_error(target):
@@ -416,10 +416,10 @@ async def inspect_and_advise(
     past: TargetHistory,
     *,
     budget: float | None,
-    limits: Thresholds = DEFAULT_THRESHOLDS,
-    read_only: bool = False,
-    recover: bool = False,
-    opened: Callable[[], object] = lambda: None,
+    limits: Thresholds,
+    read_only: bool,
+    recover: bool,
+    opened: Callable[[], object],
 ) -> tuple[TargetInfo, tuple[Advice, ...], Measurement | None]:
     """`inspect` and `advise_and_measure` by one connection. `opened`: called once it is open."""
     with _as_target_error(target):

@@ -34,7 +34,7 @@ class Overlap:
     """When both are open first."""
 
 
-def overlaps(config: Config, now: Micros, *, disabled: Collection[str] = ()) -> list[Overlap]:
+def overlaps(config: Config, now: Micros, *, disabled: Collection[str]) -> list[Overlap]:
     """The overlaps of the next weeks, by the words of the config file: no target is opened. Reads the disk."""
     enabled = [schedule for schedule in config.schedules if schedule.name not in disabled]
     places = {schedule.name: list(_places(schedule, config)) for schedule in enabled}

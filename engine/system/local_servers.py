@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 NO_HOST_NAME: Final = "no host can have this name"
-"""Why a connection fails where Python raises UnicodeError for the name: a part of it is empty or too long."""
+"""Why a connection fails where Python raises UnicodeError for the name: it has an empty or too long part."""
 
 
 def host_spelling(host: str) -> str:
@@ -66,7 +66,7 @@ def is_loopback(line: socket.socket) -> bool:
 
 
 def owner(directory: Path) -> int | None:
-    """The owner of a directory; None where it cannot be seen. A container has other directories, and users, than we."""
+    """The owner of a directory; None if it cannot be seen. A container has other directories, and users, than we."""
     try:
         return directory.stat().st_uid
     except (OSError, ValueError):  # a name with a zero byte is a ValueError

@@ -30,7 +30,7 @@ class Mount:
 
 
 def mounts() -> tuple[Mount, ...]:
-    """All mounts, as they were at most a second ago; later ones hide earlier ones.
+    """All mounts, read at most a second ago; later ones hide earlier ones.
 
     Raises OSError on other systems than Linux.
     """

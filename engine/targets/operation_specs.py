@@ -21,7 +21,7 @@ class OperationSpec:
     after_cancel: str
     """What remains after a cancel while it runs, as text: `nothing changed`."""
     after_cancel_of_swap: str = ""
-    """The same with `swap`; "" where that makes no difference."""
+    """The same with `swap`; "" for the same text."""
     writes: bool = True
     """Whether it needs a writable database."""
     is_repeatable: bool = True

@@ -13,7 +13,7 @@ from engine.domain.errors import ServerStartingError, ServerUnavailableError, Ta
 from engine.domain.humanize import span
 from engine.domain.steps import WaitsFor
 from engine.targets.step_execution import StepContext, StepProgress
-from engine.targets.waits import OthersLookup, first_of, no_others
+from engine.targets.waits import OthersLookup, first_of
 
 _T = TypeVar("_T")
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -116,7 +116,7 @@ async def connect_when_up(
     connect: Callable[[], Awaitable[_T]],
     server_wait: float,
     waiting: Callable[[str, WaitsFor], None] | None,
-    others_work: OthersLookup = no_others,
+    others_work: OthersLookup,
 ) -> _T:
     """What `connect` gives, once the server is there. Raises TargetError."""
     try:

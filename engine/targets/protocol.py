@@ -244,7 +244,7 @@ class Target(Protocol):
     ) -> AbstractAsyncContextManager[Inspection]:
         """Open a session only to inspect, like `connect(writing=False)`: no plan, no step.
 
-        recover: May roll back what a crash left in a file; else HotJournalError says that it has to be.
+        recover: May roll back what a crash left in a file; else HotJournalError is raised.
         """
 
     def key_at_once(self, *, writing: bool) -> str | None:

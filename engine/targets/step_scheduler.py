@@ -55,7 +55,7 @@ class StepScheduler:
             self._put_behind(number, new, one)
 
     def extend(self, steps: Mapping[int, PlannedStep], *, at_once: int) -> None:
-        """Add steps behind all others, of which none is left."""
+        """Add steps once all others have ended."""
         self._waiting.update(steps)
         self._at_once = at_once
 

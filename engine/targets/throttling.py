@@ -28,7 +28,7 @@ async def wait_while_throttled(throttled_by: Callable[[], Awaitable[str]], conte
 
 
 def exceeded(load: float | Decimal | None) -> str:
-    """What a load query returned, as text, where that stops steps from beginning; else ""."""
+    """What a load query returned, as text, if it stops steps from beginning; else ""."""
     return f"the load query returned {answer_text(load)}" if load is not None and load > 0 else ""
 
 

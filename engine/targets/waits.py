@@ -18,7 +18,7 @@ async def no_others() -> bool:
     return False
 
 
-def no_lock(waited: float, holders: str = "") -> str:
+def no_lock(waited: float, holders: str) -> str:
     """Why a step failed that did not get its lock in `waited` seconds. `holders`: who held it, as text."""
     return f"it waited {waited:g} s for its lock: {holders or 'held by another session'}"
 

@@ -136,7 +136,7 @@ def _config(settings: Settings) -> tuple[Config, Check]:
     return config, Check(Level.OK, "config", f"{path}: {counted(len(config.targets), 'target')}")
 
 
-def store_files(store: Path, *, read_only: bool = False) -> Iterator[Check]:
+def store_files(store: Path, *, read_only: bool) -> Iterator[Check]:
     """Checks paths and permissions: the store must be writable, unless it is read-only, and private."""
     directory = next(place for place in (store.parent, *store.parent.parents) if place.exists())
     if not directory.is_dir() or not (read_only or os.access(directory, os.W_OK | os.X_OK)):

@@ -145,7 +145,7 @@ async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[P
         return await engine.batch(wanted.number), await engine.batch_jobs(wanted.number)
 
 
-def run_requests(store: StoreLocation, asked: Sequence[Request], *, as_json: bool = False) -> int:
+def run_requests(store: StoreLocation, asked: Sequence[Request], *, as_json: bool) -> int:
     """Submit, watch, and print the result; the exit code. An open job that does the same is joined."""
     return in_foreground(Foreground(store=store), _submitting(asked), printing(as_json=as_json), Config())
 

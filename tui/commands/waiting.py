@@ -51,7 +51,7 @@ async def interrupted(engine: Engine, targets: Collection[str], others: Collecti
     ]
 
 
-async def unserved_jobs(engine: Engine, among: Collection[int] | None = None) -> list[str]:
+async def unserved_jobs(engine: Engine, among: Collection[int] | None) -> list[str]:
     """A line for each queue that no worker serves, with how many of these jobs wait in it. None: all jobs."""
     found = []
     unserved = await engine.unserved()

@@ -44,7 +44,7 @@ def consequence_phrases(child: ChildJob, request: Request, at: int, *, by_force:
         yield second
 
 
-def consequence_text(child: ChildJob, request: Request, at: int, *, by_force: str, name: str = "") -> str:
+def consequence_text(child: ChildJob, request: Request, at: int, *, by_force: str, name: str) -> str:
     """What a cancel leads to, as sentences. `name`: the operation, as it is spelled. `by_force`: a sentence."""
     first = after_request(child, at, name) if name else capitalized(after_request(child, at))
     second = by_force if cannot_stop(child) else capitalized(_left_behind(child, request))

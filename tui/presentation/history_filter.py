@@ -88,7 +88,7 @@ def history_filter(words: Iterable[Word], *, called: Callable[[str], frozenset[s
 
 
 def rather(words: Iterable[Word], called: Callable[[str], frozenset[str]]) -> str:
-    """The words that name a status, an operation or a target, with the prefix by which they are looked for as that."""
+    """The words that name a status, an operation or a target, with the prefix that looks for them as that."""
     named = [(_kind(word.text, called), word.text) for word in words if not word.quoted]
     return " ".join(f"{kind}:{text}" for kind, text in named if kind)
 

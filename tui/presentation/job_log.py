@@ -75,7 +75,7 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
     return f"attempt {current}: attempt {earlier} ended at {moment(lost.finished_at, now)} ({_end(child, lost)})"
 
 
-def shown_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool = False) -> tuple[list[Step], list[Step]]:
+def shown_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool) -> tuple[list[Step], list[Step]]:
     """The steps of an attempt that are shown, and the others: of many that completed those that took longest count."""
     steps = [step for step in child.steps if step.attempt == attempt]
     quiet = _quiet_steps(child, attempt)
@@ -87,7 +87,7 @@ def shown_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool = 
 
 
 def _quiet_steps(child: ChildJob, attempt: int) -> list[Step]:
-    """The steps of an attempt of which there is nothing to say."""
+    """The completed steps of an attempt that have no error."""
     steps = (step for step in child.steps if step.attempt == attempt)
     return [step for step in steps if step.status is Status.COMPLETED and step.error is None]
 
@@ -113,7 +113,7 @@ def is_shortened(parent: ParentJob) -> bool:
 
 
 def step_text(
-    child: ChildJob, step: Step, target: str, now: int, told: Collection[str] = (), *, with_command: bool = False
+    child: ChildJob, step: Step, target: str, now: int, told: Collection[str], *, with_command: bool
 ) -> StepText:
     """The texts of a step of `child`.
 

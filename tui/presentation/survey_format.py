@@ -221,7 +221,7 @@ def due_time(at: Micros | None, now: Micros) -> str:
 
 
 def check_age(survey: Survey, now: int) -> str:
-    """How long ago a check was last clean; `-` where nobody could look."""
+    """How long ago a check was last clean; `-` if the database could not be read."""
     if survey.checked_at is None:
         was_seen = survey.reason is None or survey.reason.cause not in {SurveyCause.UNAVAILABLE, SurveyCause.NO_ANSWER}
         return "not ok" if survey.is_unclean else "never" if was_seen else "-"

@@ -31,7 +31,7 @@ def version() -> str:
     return metadata.version("dbtend")
 
 
-def refuse_password(word: str, *, names_store: bool = False) -> None:
+def refuse_password(word: str, *, names_store: bool) -> None:
     """Whatever the word is meant as, and without repeating it: who lists the processes here has seen it by now."""
     if holds_password(word):
         scheme = re.search(r"\w+:/{1,2}", word)

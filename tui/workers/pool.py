@@ -127,7 +127,7 @@ class WorkerPool:
             doing: what it does, for the log, such as `serving jobs.db`.
             identify: makes the identity of a process that is to be started; may raise StoreError.
             leash: a file descriptor that becomes readable when the pool is no longer needed: then all are killed.
-            helper: runs in one more process, from a moment after the others on and until none of them is left; it gets
+            helper: runs in one more process, from a moment after the others on until all of those have ended; it gets
                 the lifeline.
             is_permanent: whether it goes on trying, with pauses, once one of its processes was able to work.
         """

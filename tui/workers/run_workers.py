@@ -68,7 +68,7 @@ class RunWorkers:
     Only a process in between has them as its children: it can replace one that dies, as it opens nothing itself.
     """
 
-    def __init__(self, store: StoreLocation, *, workers: int, max_running: int, config: Path | None = None) -> None:
+    def __init__(self, store: StoreLocation, *, workers: int, max_running: int, config: Path | None) -> None:
         """
         Args:
             workers: how many processes there are at most, each with one job at a time.

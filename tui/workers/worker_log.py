@@ -83,7 +83,7 @@ def _opened(descriptor: int) -> tuple[int, Callable[[int, bytes], int]]:
     """A new descriptor of the same file, and a function that writes to it: BlockingIOError instead of a wait.
 
     Whether an open file makes its writers wait is one setting for all that share it, such as the shell: so it is
-    opened again where that is possible.
+    opened again if possible.
     """
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(mode):

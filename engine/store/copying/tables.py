@@ -62,7 +62,7 @@ class Source(Protocol):
 
 
 def order_of(table: str) -> Sequence[str]:
-    """The columns by which the rows of a table are ordered."""
+    """The columns that order the rows of a table."""
     if table in JOB_TABLES:
         return JOB_TABLES[table]
     return ("seq",) if table == EVENTS else ("id",) if table in NUMBERED else ()

@@ -22,8 +22,8 @@ PACE: Final = 0.02
 """The least seconds from one look to the next: while many jobs end, a look tells of several changes."""
 RECONNECT_AFTER: Final = 0.5
 LAST_CHANGE: Final = "SELECT coalesce(max(seq), 0), now_micros() FROM event"
-# A commit tells of its change only where somebody holds this lock: else each would wake all processes while jobs end.
-# It takes the lock itself until it is over, so that who begins to wait then sees the change.
+# A commit notifies of its change only while a process holds this lock: else each would wake all while jobs end.
+# It takes the lock itself until its end, so that a process that begins to wait then sees the change.
 BEGIN_WAIT: Final = f"SELECT pg_advisory_lock_shared({LOCKS['LISTENERS']})"
 END_WAIT: Final = f"SELECT pg_advisory_unlock_shared({LOCKS['LISTENERS']})"
 

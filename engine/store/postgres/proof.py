@@ -52,7 +52,7 @@ Prove = Callable[[Connection], Awaitable[bool]]
 async def proving(url: str, what: str, *, register: Register, prove_again: Prove) -> AsyncIterator[None]:
     """Hold a lock in a session of its own while inside, and take it again where the session ends.
 
-    Where it can no longer be held, this process ends.
+    This process ends if the lock is lost.
 
     Args:
         register: takes the lock the first time.

@@ -46,7 +46,7 @@ def as_jsonb(value: Any) -> Jsonb:
 
 
 def _dumped(value: Any) -> str:
-    """JSON, cleaned only where that is needed."""
+    """JSON, cleaned only where needed."""
     try:
         text = json.dumps(value, allow_nan=False)
     except ValueError:

@@ -800,7 +800,7 @@ class SqliteStore:
     async def _read_few(self, sql: str, values: Mapping[str, Any]) -> Iterable[Row]:
         """The rows of a query that finds a few in an index: on the event loop, as a change of thread takes longer."""
         if self._watch.lost is None:
-            with suppress(sqlite3.Error):  # the other connection waits, or says what is wrong
+            with suppress(sqlite3.Error):  # the other connection waits, or raises a StoreError
                 return _checked(sql, self._watch.rows(sql, values))
         return await self._read(sql, values)
 

@@ -270,7 +270,7 @@ def claim(
 ) -> Claim | None:
     """The next pending child whose target is free: oldest parent first, in the order of its request.
 
-    `wall`: the wall-clock time, by which windows open and close.
+    `wall`: the wall-clock time, for windows.
     """
     enforce_time_limits(connection, wall)
     found = _next_to_run(connection, parents, run)

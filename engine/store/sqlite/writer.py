@@ -186,7 +186,7 @@ def begin_immediate(connection: sqlite3.Connection, timeout: float | None = None
     retry_while_busy(lambda: connection.execute("BEGIN IMMEDIATE"), timeout)
 
 
-def retry_while_busy(attempt: Callable[[], object], timeout: float | None = None) -> None:
+def retry_while_busy(attempt: Callable[[], object], timeout: float | None) -> None:
     """Call `attempt` until SQLite no longer answers BUSY, for so many seconds at most; None: BUSY_TIMEOUT."""
     give_up = time.monotonic() + (BUSY_TIMEOUT if timeout is None else timeout)
     pause = FIRST_PAUSE
@@ -201,7 +201,7 @@ def retry_while_busy(attempt: Callable[[], object], timeout: float | None = None
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _as_store_error(error: Exception, *, is_undone: bool = True) -> Exception:
+def _as_store_error(error: Exception, *, is_undone: bool) -> Exception:
     """The StoreError of a failed write; other exceptions are the transaction's own."""
     if not isinstance(error, sqlite3.Error):
         return error

@@ -24,7 +24,7 @@ class ConfirmScreen(ModalScreen[bool]):
     CSS_PATH = "../styles/confirm.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("yes", "no")
 
-    def __init__(self, question: str, consequence: str, *, tags: frozenset[str] = frozenset()) -> None:
+    def __init__(self, question: str, consequence: str, *, tags: frozenset[str]) -> None:
         """`tags`: labels of targets in the question, to be coloured."""
         super().__init__()
         self._tags = tags

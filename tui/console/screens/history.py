@@ -43,7 +43,7 @@ class HistoryScreen(EntryScreen[None]):
     PLACEHOLDER = "target: status: op: since: until: or error text"
     FOOTER = (*TYPING, "open", "fold", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
-    def __init__(self, context: ConsoleContext, *, filtering: bool = False, words: str = "") -> None:
+    def __init__(self, context: ConsoleContext, *, filtering: bool, words: str) -> None:
         """
         Args:
             filtering: open with the filter line.

@@ -32,7 +32,7 @@ class PaletteScreen(ModalScreen[Command | None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("do-command", "close-commands")
     AUTO_FOCUS = "#typed"
 
-    def __init__(self, known: Sequence[Command], targets: Mapping[int, str], typed: str = "") -> None:
+    def __init__(self, known: Sequence[Command], targets: Mapping[int, str], typed: str) -> None:
         """
         Args:
             targets: the names of the targets to go to, by number.

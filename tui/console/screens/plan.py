@@ -32,9 +32,9 @@ class PlanScreen(SubmittingScreen):
         context: ConsoleContext,
         request: Request,
         name: TargetName,
-        advice: Sequence[Advice] = (),
+        advice: Sequence[Advice],
         *,
-        runs: bool = True,
+        runs: bool,
     ) -> None:
         """`name`: of the target; `advice`: its advice, if known; `runs`: see `SubmittingScreen`."""
         super().__init__(context, runs=runs)

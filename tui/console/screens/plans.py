@@ -38,7 +38,7 @@ class PlansScreen(SubmittingScreen):
     PAGE_TITLE = "Plans"
     FOOTER = (*TYPING, "submit", "fold", "look-again", *ON_A_PAGE)
 
-    def __init__(self, context: ConsoleContext, wanted: Sequence[PlanRequest], *, runs: bool = True) -> None:
+    def __init__(self, context: ConsoleContext, wanted: Sequence[PlanRequest], *, runs: bool) -> None:
         """`runs`: see `SubmittingScreen`."""
         self._wanted = wanted
         super().__init__(context, runs=runs)

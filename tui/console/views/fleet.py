@@ -181,7 +181,7 @@ def fleet_header(
     width: int,
     *,
     now: int,
-    read_only: bool = False,
+    read_only: bool,
 ) -> Line:
     """How many targets have each level; at the right how old that is.
 

@@ -29,7 +29,7 @@ MOST_REASONS: Final = 2
 NO_SCHEDULES: Final = "There are no schedules: add a section [schedules.NAME] to the config file."
 
 
-def no_target(width: int, *, filtered: bool = False) -> list[Line]:
+def no_target(width: int, *, filtered: bool) -> list[Line]:
     """In place of an empty list of targets; `filtered`: there are some."""
     return wrapped("No target matches." if filtered else "No targets yet.", width, Role.DIM) if width else []
 
@@ -53,7 +53,7 @@ def building(path: str, width: int) -> list[Line]:
     return [*wrapped("Building a sample database ...", width), Line(), *wrapped(path, width, Role.DIM)]
 
 
-def target_trouble(state: TargetState | None, width: int, *, read_only: bool = False) -> list[Line]:
+def target_trouble(state: TargetState | None, width: int, *, read_only: bool) -> list[Line]:
     """In place of the operations of a target that is missing, not inspected yet, or cannot be opened."""
     if state is None:
         return []

@@ -253,7 +253,7 @@ def _checkbox(
     chosen: Collection[Operation],
     width: int,
     *,
-    is_damaged: bool = False,
+    is_damaged: bool,
 ) -> Line:
     name = info.operation
     # No advice for a backup does not mean that there is one.

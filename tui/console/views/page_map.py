@@ -24,7 +24,7 @@ _INDENT: Final = 4
 
 def page_map_document(found: PageMap, width: int, height: int, measured: Sequence[str] = ()) -> list[Line]:
     """The map in so many rows, if they are enough for all of it. `measured`: stands in place of its last sentence, so
-    that the map stays as it is."""
+    that the map keeps its place."""
     if width <= 0:  # before the first layout
         return []
     rows = page_map_rows(found, width, height)

@@ -50,7 +50,7 @@ class JobTree(ItemList):
         clock: Callable[[], int],
         name_of: Callable[[str], str],
         *,
-        read_only: bool = False,
+        read_only: bool,
         id: str | None = None,  # noqa: A002 - Textual's name
     ) -> None:
         """

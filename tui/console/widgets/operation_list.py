@@ -18,7 +18,7 @@ class OperationList(ItemList):
     BINDINGS = bindings("choose")
     KEEPS_HEIGHT = True
 
-    def __init__(self, model: TargetModel, *, read_only: bool = False, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, model: TargetModel, *, read_only: bool, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         """`read_only`: no job can be run here."""
         super().__init__(id=id)
         self._model = model

@@ -175,7 +175,7 @@ class TargetList(ModelList):
         model: TargetModel,
         clock: Callable[[], int],
         *,
-        read_only: bool = False,
+        read_only: bool,
         id: str | None = None,  # noqa: A002 - Textual's name
     ) -> None:
         """`read_only`: no target can be saved here."""

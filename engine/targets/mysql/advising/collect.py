@@ -64,7 +64,7 @@ async def collect_condition(
 async def _exact(
     reader: Reader, known: Sequence[Table], files: Mapping[PartName, int] | None, limits: Thresholds
 ) -> dict[str, Table]:
-    """The tables of which findings look at all indexes, by name."""
+    """The tables whose indexes all count for findings, by name."""
     looked_at = [
         table.name
         for table in known

@@ -43,7 +43,7 @@ class Server:
     reads_only: bool
     """Whether the server refuses changes of this user."""
     is_read_only: bool
-    """Whether it is meant to be changed by nobody; a user with all rights can."""
+    """Whether read_only is on; a user with all rights can still write."""
     is_replica: bool
     cluster: Cluster | None
     started: int

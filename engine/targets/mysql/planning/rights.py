@@ -88,7 +88,7 @@ def to_grant(privileges: Collection[str], tables: Sequence[Table], user: str) ->
 
 
 async def sees_all_sessions(reader: Reader) -> bool:
-    """Whether the server shows the sessions of other users; True where that is not known. Raises TargetError."""
+    """Whether the server shows the sessions of other users; True if unknown. Raises TargetError."""
     found = await rights(reader)
     return found is None or "PROCESS" in found.everywhere
 

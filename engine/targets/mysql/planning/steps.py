@@ -43,7 +43,7 @@ class MySqlStep(PlannedStep):
     gain: int = 0
     """Of REBUILD: bytes that it is expected to give back, if the advice asks for it."""
     with_helper: bool = False
-    """Of PURGE_UNDO: whether it makes a tablespace that transactions use meanwhile, and drops it."""
+    """Of PURGE_UNDO: whether it makes a tablespace for transactions while it runs, and drops it then."""
 
     @property
     def tables(self) -> tuple[str, ...]:

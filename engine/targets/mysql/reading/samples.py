@@ -20,7 +20,7 @@ _OF_A_LONG_VALUE: Final = PAGE - 54
 _ROWS: Final = 100
 """Rows that are sampled at each end of the table."""
 _BYTES: Final = 1024**2
-"""Bytes of a sample: where rows are long, fewer of them are read."""
+"""Bytes of a sample: of long rows, fewer are read."""
 
 _TYPE: Final = re.compile(r"(\w+)(?:\((\d+)(?:,\s*(\d+))?\))?")
 _WIDTHS: Final = {

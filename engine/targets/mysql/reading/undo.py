@@ -60,7 +60,7 @@ class Truncation:
 
     @property
     def to_set(self) -> str:
-        """What is to be set for it, as text; "" if it truncates them."""
+        """The settings that make it truncate them, as text; "" if it does already."""
         turn_on = "SET GLOBAL innodb_undo_log_truncate = ON, and set it in the option file of the server, too"
         if self.tablespaces < 2:
             how = _ADD_TABLESPACES if self.version >= ADDED_SINCE else _CANNOT_ADD

@@ -103,7 +103,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         name: str,
         lock_timeout: float,
         replicas: Replicas,
-        unopened: Sequence[Table] = (),
+        unopened: Sequence[Table],
     ) -> None:
         """
         Args:

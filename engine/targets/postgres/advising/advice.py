@@ -350,7 +350,7 @@ def _vacuum_full(needs: TableFindings, names: Mapping[int, str], limits: Thresho
     )
 
 
-def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str, forbidden: Set[int] = frozenset()) -> str:
+def _reason(needs: Mapping[int, Need], names: Mapping[int, str], noun: str, forbidden: Set[int]) -> str:
     """The most urgent need in full, and the number of others. `forbidden`: oids that the role may not maintain."""
     urgent = most_urgent(needs, names.__getitem__, noun)
     return "; ".join([urgent, *_obstacles(needs, names, forbidden)]) if needs else ""

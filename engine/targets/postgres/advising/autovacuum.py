@@ -57,7 +57,7 @@ def verdict(state: Autovacuum, horizon: XminHorizon, overdue: Mapping[str, bool]
 
     Args:
         overdue: names of the tables that it should have vacuumed long ago, and whether it is on for each.
-        unknown: why more of them are unknown; "" if all are known.
+        unknown: why not all of them are known, as text; "" if they are.
     """
     reasons = behind(state, horizon)
     if overdue:

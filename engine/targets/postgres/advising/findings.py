@@ -138,7 +138,7 @@ def needs(
     )
 
 
-def may_need_something(table: Activity, limits: Thresholds = DEFAULT_THRESHOLDS) -> bool:
+def may_need_something(table: Activity, limits: Thresholds) -> bool:
     """Whether VACUUM or ANALYZE may be needed, whatever the kind of table."""
     return any((vacuum_need(table, limits), analyze_need(table, "r", limits), analyze_need(table, "p", limits)))
 
@@ -185,7 +185,7 @@ def _bytes(table: Activity) -> int:
 _AGES: Final = {Cause.XID_AGE: Counter.XID, Cause.MULTIXACT_AGE: Counter.MULTIXACT}
 
 
-def age_need(cause: Cause, age: int, limit: int, limits: Thresholds = DEFAULT_THRESHOLDS) -> Need | None:
+def age_need(cause: Cause, age: int, limit: int, limits: Thresholds) -> Need | None:
     if not is_old(age, limit):
         return None
     level = Level.NOW if age > limits.age_now * limit or age > DANGER else Level.SOON

@@ -89,7 +89,7 @@ def _check_step(
     subject: Subject,
     uncompared_command: str = "",
     reads_whole_table: bool = False,
-    is_compared_with: bool = False,
+    is_compared_with: bool,
 ) -> PgStep:
     spec = SPECS[Operation.CHECK]
     return PgStep(

@@ -42,7 +42,7 @@ class PlannedWork:
     reindex: Mapping[int, str]
     tend: Mapping[int, str] = field(default_factory=dict)
     expected: Collection[int] = ()
-    """The oids of the indexes in `reindex` of which only the VACUUM before will show whether they are bloated."""
+    """The oids of the indexes in `reindex` that may be bloated: only the VACUUM before will show it."""
     table_pages: Mapping[int, int] = field(default_factory=dict)
     """Pages of the tables of the indexes in `tend`, by oid."""
     left_by_pg_repack: Collection[int] = ()

@@ -135,7 +135,7 @@ def _line(connection: Connection) -> tuple[int | None, bool]:
 
 
 def _is_of(directory: Path, system: str) -> bool | None:
-    """Whether this is the data directory of the cluster with that identifier; None where it cannot be read."""
+    """Whether this is the data directory of the cluster with that identifier; None if it cannot be read."""
     try:
         (identifier,) = struct.unpack("Q", (directory / "global" / "pg_control").read_bytes()[:8])
     except PermissionError:

@@ -52,7 +52,7 @@ class CommandRun:
     cleanup: CleanupResult | None = None
     """What became of its leftovers, if they were cleaned up after its connection was lost."""
     dropped: str = ""
-    """What was dropped of what it had left, as text."""
+    """Which of its leftovers were dropped, as text."""
 
     @property
     def is_lost(self) -> bool:

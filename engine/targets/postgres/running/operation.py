@@ -58,9 +58,9 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         lock_timeout: float,
         pg_repack: PgRepack,
         *,
-        invalid_before: Collection[int] | None = None,
-        plan_again: PlanAgain | None = None,
-        before: Awaitable[Facts] | None = None,
+        invalid_before: Collection[int] | None,
+        plan_again: PlanAgain | None,
+        before: Awaitable[Facts] | None,
     ) -> None:
         """
         Args:
@@ -100,7 +100,7 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         self._begun: defaultdict[Operation | None, set[str]] = defaultdict(set)
         """The objects of the steps so far, by kind."""
         self._renewed: set[int] = set()
-        """Oids of the tables of which VACUUM or ANALYZE may have shown more since the last plan."""
+        """Oids of the tables that VACUUM or ANALYZE has processed since the last plan."""
         self._counted: defaultdict[Operation | None, set[str]] = defaultdict(set)
         """The objects of the completed steps, by kind: one that is analyzed in stages counts once."""
         self._vacuumed: set[int] = set()

@@ -46,7 +46,7 @@ FROM unnest(%s::text[]) AS name JOIN {_BRIEFLY} ON briefly.set <> ''
 class SizeTracker:
     """Sizes with TOAST and indexes. Objects locked by others are not measured."""
 
-    def __init__(self, reader: Reader, steps: Sequence[PgStep] = ()) -> None:
+    def __init__(self, reader: Reader, steps: Sequence[PgStep]) -> None:
         """`steps`: those that will run, in about their order."""
         self._reader = reader
         self._upcoming: list[int] = []

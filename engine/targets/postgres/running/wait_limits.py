@@ -24,7 +24,7 @@ CONCURRENT: Final = frozenset({Method.REINDEX_CONCURRENTLY, Method.DROP_LEFTOVER
 class WaitLimits:
     """How long one step may wait: in seconds, by any clock."""
 
-    def __init__(self, lock_timeout: float, snapshot_wait: float | None = None, closes_at: float | None = None) -> None:
+    def __init__(self, lock_timeout: float, snapshot_wait: float | None, closes_at: float | None) -> None:
         """`closes_at`: when its time limit passes. A wait for transactions may take until then, and as long as one for
         a lock in any case."""
         self._lock_timeout = lock_timeout

@@ -82,7 +82,7 @@ class Condition:
 
     @property
     def only_in_log(self) -> int:
-        """The bytes by which the file grows when the log is written back."""
+        """Bytes that the file grows by when the log is written back."""
         return 0 if self.file_size is None else max(self.size - self.file_size, 0)
 
     @property

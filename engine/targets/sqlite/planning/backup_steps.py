@@ -31,7 +31,7 @@ def backup_steps(
     unfinished: str,
     *,
     numbered: bool = False,
-    tables: Sequence[Table] = (),
+    tables: Sequence[Table],
     written_twice: bool = False,
     compared: bool = False,
     is_known_damaged: bool = False,

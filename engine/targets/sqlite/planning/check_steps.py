@@ -57,7 +57,7 @@ class Part:
 
 
 def steps_of_parts(
-    parts: Sequence[Part], summary: Summary, *, foreign_keys: bool, keys: Mapping[str, int] = MappingProxyType({})
+    parts: Sequence[Part], summary: Summary, *, foreign_keys: bool, keys: Mapping[str, int]
 ) -> list[SqliteStep]:
     """The checks of what can be checked, and of foreign keys."""
     step = _step(summary)

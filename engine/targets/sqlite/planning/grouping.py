@@ -54,7 +54,7 @@ def divided(
     """The parts that stay alone, and groups of the tiny ones.
 
     Args:
-        usual: seconds of a part of which nothing is known.
+        usual: seconds of a part without an estimate.
         tiny: seconds of a part that goes into a group, at most.
         most: seconds of a group, at most.
     """

@@ -54,7 +54,7 @@ class Contents:
 
 
 def contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Contents:
-    """Raises sqlite3.Error: SQLITE_INTERRUPT also where it is cancelled.
+    """Raises sqlite3.Error; SQLITE_INTERRUPT also for a cancel.
 
     It keeps one batch of rows in memory, or one part of a long value; for a table without rowids, a whole row.
     """

@@ -228,7 +228,7 @@ def leaf_cells(page: bytes, usable: int) -> Sequence[int] | None:
     return lengths if sum(lengths) <= usable - LEAF_HEADER else None
 
 
-def unused_bytes(page: bytes, usable: int, start: int = 0) -> int | None:
+def unused_bytes(page: bytes, usable: int, start: int) -> int | None:
     """The bytes of a leaf page that no row or entry takes; None for any other page. `start`: of its header.
 
     Raises as in DAMAGED.

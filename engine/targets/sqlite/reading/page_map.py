@@ -1,6 +1,6 @@
 """What the pages of a database file hold, without reading most of them: the pages that lead to others name them.
 
-`page_fill.py` says how pages are read. A page may change meanwhile.
+`page_fill.py` says how pages are read. Pages may change while they are read.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ class Reader:
             found = page_map.map_of(file, roots, log=log, most_places=most_places, in_all=in_all)
             if isinstance(found, page_maps.NotMapped) or page_maps.DAMAGED not in found.owners:
                 return found
-            connection.execute("BEGIN")  # a page that is written meanwhile looks damaged
+            connection.execute("BEGIN")  # a page that is written during the read looks damaged
             try:
                 roots = page_map.roots_of(connection)
                 return page_map.map_of(file, roots, log=log, most_places=most_places, in_all=in_all)

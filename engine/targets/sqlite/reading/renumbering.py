@@ -187,7 +187,7 @@ async def _rows(connection: aiosqlite.Connection, sql: str, no_time: asyncio.Eve
 
 
 def _rowid_of(columns: Collection[str]) -> str:
-    """The name by which the rowid can be read: columns may have the other names."""
+    """The name that reads the rowid: columns may have the other names."""
     return next(name for name in ROWID_NAMES if name not in columns)
 
 

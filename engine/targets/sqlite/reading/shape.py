@@ -84,7 +84,7 @@ def known_rows(read: Read) -> dict[str, int]:
 
 
 async def with_rows(
-    connection: aiosqlite.Connection, tables: Sequence[Table], *, counting: float = COUNTING, sampling: float = SAMPLING
+    connection: aiosqlite.Connection, tables: Sequence[Table], *, counting: float, sampling: float = SAMPLING
 ) -> list[Table]:
     """The tables with their approximate numbers of rows, from a few samples.
 
@@ -201,7 +201,7 @@ async def _rows(
 
 
 async def _rowid_of(connection: aiosqlite.Connection, table: Table, no_time: asyncio.Event) -> str | None:
-    """The name by which samples can be looked up quickly; None where there is none."""
+    """The name that looks up samples quickly; None if there is none."""
     if table.without_rowid:
         return None
     columns = await fetch_all(

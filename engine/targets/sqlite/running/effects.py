@@ -113,7 +113,7 @@ class Effects:
 
 
 def _index_size(connection: sqlite3.Connection, summary: Summary) -> Facts:
-    """The bytes of all indexes, where it is quick to find out."""
+    """The bytes of all indexes, if they are quick to find."""
     if summary.size > ALWAYS_MEASURED or not catalog.has_dbstat():
         return {}
     try:

@@ -1,4 +1,4 @@
-"""The page map of a file before and after an operation that moves its pages, where it is cheap."""
+"""The page map of a file before and after an operation that moves its pages, if it is cheap."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Layout:
     async def _map_after(self) -> str | NotMapped:
         return await self._map(self._named if self._steps_left > 0 else ())
 
-    async def _map(self, named: Collection[int] = ()) -> str | NotMapped:
+    async def _map(self, named: Collection[int]) -> str | NotMapped:
         try:
             return _kept(await self._reader.page_map(PLACES, LONGEST), named)
         except TargetError:

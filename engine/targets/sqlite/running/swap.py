@@ -1,6 +1,6 @@
 """VACUUM by exchange: a compact copy is made beside the database, checked, and put in its place.
 
-What is killed before the exchange runs again and removes the copy; after it, `execution/recovery.py` ends the job.
+A job that is killed before the exchange runs again and removes the copy; after it, `execution/recovery.py` ends it.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _settled(file: int) -> list[int] | None:
 
 
 async def _difference(work: Work, copy: UnfinishedCopy) -> tuple[str, tuple[str, ...]]:
-    """Returns why the copy differs or is damaged, "" if it is sound, and warnings about what is not compared."""
+    """Returns why the copy differs or is damaged, "" if it is sound, and warnings about parts that are not compared."""
     copy.require()
     uri = connection_uri(copy.path, writing=False)
     connection = await MeteredConnection.open(uri, statement.LockWait(work.lock_timeout, work.cancel), counts=False)
@@ -206,7 +206,7 @@ async def _unsound(connection: MeteredConnection, work: Work) -> str:
 
 
 def _completed(copy: UnfinishedCopy, old: int, header: bytes) -> str:
-    """Give the copy all that the database has besides its content, and sync it. Returns what is missing, as text.
+    """Give the copy all that the database has besides its content, and sync it. Returns the missing parts, as text.
 
     Raises OSError.
     """

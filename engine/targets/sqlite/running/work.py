@@ -47,9 +47,9 @@ class Work:
     copy: UnfinishedCopy | None = None
     """The copy of a backup, before its check."""
     as_copied: MeteredConnection | None = None
-    """Reads the database as it was copied, until both are compared."""
+    """Reads the state of the database that was copied, until both are compared."""
     contents: str = ""
-    """The hash of the copied contents, once all of them are compared."""
+    """The hash of the copied contents, once they are compared."""
     new_backup: NewBackup | None = None
     """The backup, once it has its name."""
     copy_begun: bool = False

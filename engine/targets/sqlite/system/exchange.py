@@ -31,7 +31,7 @@ CANCELLED: Final = "cancelled"
 COPY: Final = "copy"
 BESIDE: Final = ("-journal", "-wal", "-shm")
 
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)  # looked up here: who opens the file meanwhile may get the old one
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)  # not later: another process may open the old file then
 _EXCHANGE: Final = 2
 _LOCKS: Final = (0x40000000, 512)  # the bytes that SQLite locks
 _PAUSE: Final = 0.005
@@ -192,8 +192,8 @@ def _lock(descriptor: int, kind: int) -> None:
 
 
 def _linger(old: int, seconds: float, channel: socket.socket) -> None:
-    """Keep the old file locked for so long, and then until no other process has it open. Meanwhile it is cut, once it
-    has no name any more: that takes a while, in which it could not be removed."""
+    """Keep the old file locked for so long, and then until no other process has it open. It is cut as soon as
+    it has no name any more: that takes a while, in which it could not be removed."""
     until, has_told = time.monotonic() + seconds, False
     while True:
         with suppress(BlockingIOError):

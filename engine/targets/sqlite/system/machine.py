@@ -23,7 +23,7 @@ _FAULTS: Final = 7  # its place among the numbers behind the name
 def available_memory() -> int | None:
     """Bytes that may be used now without harm to others: what the system has, and what our control groups allow.
 
-    Asked anew once a second: that takes a hundred times as long as many a step of a plan.
+    Read at most once a second: that takes a hundred times as long as many a step of a plan.
     """
     return _available_memory(int(time.monotonic()))
 
