@@ -335,6 +335,8 @@ class Inspected:
         self.all_ended = asyncio.Event()
         self.hangs_after: int | None = None
         """How many inspections end; those after them never do."""
+        self.together: asyncio.Barrier | None = None
+        """Each waits until so many have begun."""
 
     async def __call__(self, *args: object, **how: object) -> object:
         self.running += 1
@@ -345,6 +347,8 @@ class Inspected:
                 self.hangs_after -= 1
                 if self.hangs_after < 0:
                     await asyncio.Event().wait()
+            if self.together is not None:
+                await self.together.wait()
             return await self._real(*args, **how)
         finally:
             self.running -= 1
@@ -353,7 +357,8 @@ class Inspected:
 
 
 async def test_no_more_than_a_few_are_surveyed_at_once(engine: Engine, tmp_path: Path, inspected: Inspected) -> None:
-    await surveys(engine, entries(*many_files(tmp_path / "tenants", 20)))
+    inspected.together = asyncio.Barrier(surveyor.AT_ONCE)
+    await surveys(engine, entries(*many_files(tmp_path / "tenants", 5 * surveyor.AT_ONCE)))
     assert inspected.most == surveyor.AT_ONCE
 
 

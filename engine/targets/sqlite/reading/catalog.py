@@ -8,6 +8,7 @@ used at all: it compiles every view of the database, and a dozen views that stan
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import fields
 from functools import cache
@@ -72,37 +73,18 @@ BTREES: Final = "SELECT count(*) FROM main.sqlite_schema WHERE rootpage > 0"
 # VACUUM would silently drop these: of objects with pages of their own it copies only those whose SQL starts with CRE.
 LOST_BY_VACUUM: Final = "SELECT name FROM main.sqlite_schema WHERE rootpage > 0 AND sql NOT GLOB 'CRE*'"
 
-
-def _plain_text(sql: str) -> str:
-    """SQL for the text of a statement in lower case, where a single space is all between words, and a comment ends as a
-    list does."""
-    found = f"lower({sql})"
-    for sign in ("char(9)", "char(10)", "char(12)", "char(13)", "'*/'"):
-        found = f"replace({found}, {sign}, ' ')"
-    for sign in ("'--'", "'/*'"):
-        found = f"replace({found}, {sign}, ')')"
-    for quote in ("'\"'", "'`'", "']'"):  # after these no space is needed
-        found = f"replace({found}, {quote}, {quote} || ' ')"
-    for before, after in (("' '", "' ' || char(1)"), ("char(1) || ' '", "''"), ("' ' || char(1)", "' '")):
-        found = f"replace({found}, {before}, {after})"
-    for end in ("')'", "','"):
-        found = f"replace({found}, ' ' || {end}, {end})"
-    return found
-
-
 # Before schema format 4 (2006; the default until 2012) an index ignored DESC. VACUUM makes it again in another order,
 # and then copies the rows of its table one by one, with new rowids.
-_LOST_ORDER: Final = f"""
-t.name IN (
-    SELECT s.tbl_name FROM main.sqlite_schema AS s WHERE s.type IN ('table', 'index')
-        AND s.sql LIKE '%desc%' AND {_plain_text("s.sql")} GLOB '*[^(, ] desc[,)]*')
-AND NOT EXISTS (
-    SELECT 1 FROM temp.pragma_index_list(t.name, 'main') AS i, temp.pragma_index_xinfo(i.name, 'main') AS c
-    WHERE c."desc")
-AND NOT EXISTS (
-    SELECT 1 FROM temp.pragma_index_list(t.name, 'main') AS i
-    WHERE i.origin = 'pk' AND i.name NOT IN (SELECT name FROM main.sqlite_schema WHERE type = 'index'))
+MAY_HAVE_IGNORED_DESC: Final = """
+SELECT tbl_name, name, sql FROM main.sqlite_schema AS s
+WHERE type IN ('table', 'index') AND rootpage > 0 AND sql IS NOT NULL
+    AND tbl_name IN (SELECT tbl_name FROM main.sqlite_schema WHERE type IN ('table', 'index') AND sql LIKE '%desc%')
+    AND NOT EXISTS (
+        SELECT 1 FROM temp.pragma_index_list(tbl_name, 'main') AS i, temp.pragma_index_xinfo(i.name, 'main') AS c
+        WHERE c."desc")
+ORDER BY type = 'index'
 """
+"""The SQL of tables and then of their indexes, if it says `desc` anywhere and no index of the table descends."""
 _RENUMBERED: Final = r"""
 SELECT t.name, x.name FROM main.sqlite_schema AS t, temp.pragma_table_xinfo(t.name, 'main') AS x
 WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
@@ -110,14 +92,23 @@ WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE
     AND (EXISTS (SELECT 1 FROM temp.pragma_index_list(t.name, 'main') AS i WHERE i.origin = 'pk') OR NOT EXISTS (
         SELECT 1 FROM temp.pragma_table_info(t.name, 'main') AS c WHERE c.pk > 0
         GROUP BY NULL HAVING count(*) = 1 AND upper(max(c.type)) = 'INTEGER'))
+    AND NOT EXISTS (
+        SELECT 1 FROM temp.pragma_index_list(t.name, 'main') AS i
+        WHERE i.origin = 'pk' AND i.name NOT IN (SELECT name FROM main.sqlite_schema WHERE type = 'index'))
 ORDER BY t.rowid
 """
-# VACUUM renumbers the rows of these, unless their rowids are 1, 2, 3, ...: each with its columns. Another table with an
-# index keeps its numbers today, which SQLite does not promise.
-RENUMBERED_BY_VACUUM: Final = _RENUMBERED.format(
-    condition=f"NOT EXISTS (SELECT 1 FROM temp.pragma_index_list(t.name, 'main')) OR {_LOST_ORDER}"
-)
-RENUMBERED_BY_VACUUM_INTO: Final = _RENUMBERED.format(condition=_LOST_ORDER)
+# Another table with an index keeps its numbers today, which SQLite does not promise.
+_HAS_NO_INDEX: Final = "NOT EXISTS (SELECT 1 FROM temp.pragma_index_list(t.name, 'main'))"
+
+
+def renumbered_by_vacuum(disordered: Iterable[str], *, into: bool) -> str:
+    """The query for the tables that VACUUM renumbers, unless their rowids are 1, 2, 3, ...: each with its columns.
+
+    `disordered`: the tables with an index that ignored its DESC. `into`: it writes another file.
+    """
+    is_disordered = f"t.name IN ({', '.join(map(literal, disordered))})"
+    return _RENUMBERED.format(condition=is_disordered if into else f"{_HAS_NO_INDEX} OR {is_disordered}")
+
 
 TABLE_NAMES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0"
 

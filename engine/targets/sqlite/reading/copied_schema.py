@@ -1,4 +1,6 @@
-"""Finds the parts of a schema that this process cannot recreate, as VACUUM must. Uses empty databases."""
+"""What becomes of a schema that is made again, as VACUUM must: what this process cannot make, and what differs. Uses
+empty databases.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,12 @@ _MOST_OPCODES: Final = 1_000_000
 _MAY_CALL: Final = re.compile(r"\b(check|as|where|collate)\b|\(.*\(", re.IGNORECASE | re.DOTALL)
 """What may call code: a constraint, generated column or collation of a table, an expression of an index."""
 
+_DESCENDS: Final = """
+SELECT EXISTS (
+    SELECT 1 FROM sqlite_schema AS t, pragma_index_list(t.name) AS i, pragma_index_xinfo(i.name) AS c
+    WHERE t.type = 'table' AND c."desc")
+"""
+
 
 def may_call_code(schema: Iterable[tuple[str, str, str]]) -> bool:
     """Whether anything of it may need code that only its application has."""
@@ -26,18 +34,31 @@ def cannot_be_made(schema: Iterable[tuple[str, str, str]]) -> list[tuple[str, st
 
     `schema`: tables, and then indexes, with the table of each, and its SQL.
     """
-    by_table: dict[str, list[tuple[str, str]]] = {}
-    for table, name, sql in schema:
-        by_table.setdefault(table, []).append((name, sql))
     return [
-        problem
-        for statements in by_table.values()
+        (name, str(error))
+        for statements in _by_table(schema).values()
         if any(_MAY_CALL.search(sql) for _, sql in statements)
-        for problem in _problems(statements)
+        for name, error in _made(statements)[0]
+        if isinstance(error, sqlite3.Error) and is_missing_code(error)
     ]
 
 
-def _problems(statements: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+def with_descending_index(schema: Iterable[tuple[str, str, str]]) -> list[str]:
+    """The tables of a schema with an index that descends, and those that cannot be made. `schema`: see above."""
+    made = {table: _made(statements) for table, statements in _by_table(schema).items()}
+    return [table for table, (errors, descends) in made.items() if errors or descends]
+
+
+def _by_table(schema: Iterable[tuple[str, str, str]]) -> dict[str, list[tuple[str, str]]]:
+    by_table: dict[str, list[tuple[str, str]]] = {}
+    for table, name, sql in schema:
+        by_table.setdefault(table, []).append((name, sql))
+    return by_table
+
+
+def _made(statements: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, Exception]], bool]:
+    """Make a table and its indexes. Returns what cannot be made, and whether one of the indexes descends."""
+    errors: list[tuple[str, Exception]] = []
     # Another database for each table: making a table takes longer the more there are.
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as scratch:
         scratch.execute("PRAGMA trusted_schema = OFF")
@@ -46,5 +67,5 @@ def _problems(statements: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]
             try:
                 scratch.execute(sql)
             except (sqlite3.Error, ValueError, UnicodeError) as error:
-                if isinstance(error, sqlite3.Error) and is_missing_code(error):
-                    yield name, str(error)
+                errors.append((name, error))
+        return errors, bool(scratch.execute(_DESCENDS).fetchone()[0])

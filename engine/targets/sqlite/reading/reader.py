@@ -336,8 +336,7 @@ class Reader:
 
     async def renumbering(self, *, into: bool = False) -> Renumbering:
         """The rowids that VACUUM would change, and the objects that use them. `into`: it writes another file."""
-        tables = catalog.RENUMBERED_BY_VACUUM_INTO if into else catalog.RENUMBERED_BY_VACUUM
-        return await renumbering.find_renumbering(self.connection, self.rows, tables)
+        return await renumbering.find_renumbering(self.connection, self.rows, into=into)
 
     async def names_that_are_no_text(self) -> frozenset[str]:
         """Tables and indexes that no statement of Python can name, as text for screens."""

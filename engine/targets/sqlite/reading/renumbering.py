@@ -15,6 +15,7 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import ROWID_NAMES
+from engine.targets.sqlite.reading.copied_schema import with_descending_index
 from engine.targets.sqlite.reading.rowid_users import (
     Kind,
     SchemaText,
@@ -98,15 +99,13 @@ _ANY: Final = _Changes(-(2**63), 2**63 - 1)
 """All rowids: the time did not suffice to find out."""
 
 
-async def find_renumbering(
-    connection: aiosqlite.Connection, read: Read, query: str = catalog.RENUMBERED_BY_VACUUM
-) -> Renumbering:
-    """What VACUUM would do to rowids, as the database is now.
+async def find_renumbering(connection: aiosqlite.Connection, read: Read, *, into: bool = False) -> Renumbering:
+    """What VACUUM would do to rowids, as the database is now. `into`: it writes another file.
 
-    `query`: for the tables that it may renumber. `read`: gives the rows of a query that is over in a moment, and raises
-    what it likes. What cannot be measured, or not in time, counts as changed.
+    `read`: gives the rows of a query that is over in a moment, and raises what it likes. What cannot be measured, or
+    not in time, counts as changed.
     """
-    candidates = await _candidates(read, query)
+    candidates = await _candidates(read, into=into)
     if not candidates:
         return Renumbering()
     texts = [schema_text(*row) for row in await read(catalog.VIEWS_AND_TRIGGERS)]
@@ -134,10 +133,12 @@ async def find_renumbering(
     )
 
 
-async def _candidates(read: Read, query: str) -> dict[str, frozenset[str]]:
-    """The tables of `query` whose rowids can be read; each with its columns."""
+async def _candidates(read: Read, *, into: bool) -> dict[str, frozenset[str]]:
+    """The tables that VACUUM may renumber and whose rowids can be read; each with its columns."""
+    schema = await read(catalog.MAY_HAVE_IGNORED_DESC)
+    disordered = await asyncio.to_thread(with_descending_index, schema) if schema else []
     columns: dict[str, set[str]] = {}
-    for table, column in await read(query):
+    for table, column in await read(catalog.renumbered_by_vacuum(disordered, into=into)):
         columns.setdefault(table, set()).add(folded(column))
     return {table: frozenset(names) for table, names in columns.items() if not set(ROWID_NAMES) <= names}
 

@@ -131,7 +131,8 @@ def _before_vacuum(connection: sqlite3.Connection) -> tuple[list[str], int, bool
     """What VACUUM would lose, the version of the schema, and whether there are tables whose rows it may renumber."""
     lost = [name for (name,) in connection.execute(catalog.LOST_BY_VACUUM)]
     ((version,),) = connection.execute("PRAGMA main.schema_version")
-    return lost, version, bool(connection.execute(catalog.RENUMBERED_BY_VACUUM).fetchall())
+    queries = catalog.renumbered_by_vacuum((), into=False), catalog.MAY_HAVE_IGNORED_DESC
+    return lost, version, any(connection.execute(query).fetchone() for query in queries)
 
 
 def runs_beside_readers(step: SqliteStep) -> bool:
