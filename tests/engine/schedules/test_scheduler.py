@@ -449,7 +449,7 @@ async def test_each_mistake_of_a_config_that_is_broken_again_is_logged(
     await world.look(scheduler)
     mistakes = ["[schedules.nightly]\nstart = 1\n", "[schedules.nightly]\nstrat = 1\n", "[schedules\n"]
     for mistake in mistakes:
-        world.config.write_text(mistake)
+        world.configure(mistake)
         await world.look(scheduler)
         await world.look(scheduler)
     told = [one.message for one in caplog.records if "the schedules read last stay in force" in one.message]

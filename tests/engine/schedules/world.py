@@ -41,7 +41,10 @@ class World:
     def configure(self, *schedules: str, config: Path | None = None) -> None:
         """Each a body of `[schedules.NAME]`; `*` in it stands for all databases."""
         text = "\n".join(schedules).replace('"*"', f'"{self.databases}/*.db"')
-        (config or self.config).write_text(text)
+        path = config or self.config
+        new = path.with_suffix(".new")
+        new.write_text(text)
+        new.replace(path)
 
     def scheduler(self, config: Path | None = None) -> Scheduler:
         manager = DatabaseMaintenanceManager(self.store, resolve, clock=self.clock)
