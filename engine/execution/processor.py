@@ -20,7 +20,7 @@ from engine.domain.errors import (
     StoreUnreachableError,
     SystemLimitError,
 )
-from engine.domain.jobs import JobId
+from engine.domain.jobs import JobId, ParentJob
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LogLevel, LogLine, Micros
 from engine.execution.kept_results import KeptResult, KeptResults
@@ -248,7 +248,7 @@ class JobProcessor:
         kept = self._results.of_earlier(claim) if self._results is not None else None
         if kept is None:
             return None
-        parent = await until_answered(self._store.job, claim.job.parent)
+        parent = await self._parent_of(claim)
         child = next(child for child in parent.children if child.id == claim.job)
         earlier = claim.attempt - 1
         if (earlier, kept.started_at) not in {(one.number, one.started_at) for one in child.attempts}:
@@ -263,6 +263,14 @@ class JobProcessor:
         )
         report = replace(kept.report, log=(*kept.report.log, told))
         return replace(kept, outcome=replace(kept.outcome, attempt=earlier), report=report)
+
+    async def _parent_of(self, claim: Claim) -> ParentJob:
+        refused = 0
+        while True:
+            try:
+                return await self._store.job(claim.job.parent)
+            except StoreError as error:
+                refused = await self._wait_before_retry(error, refused)
 
     async def _execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         worker = self._workers.get(claim.type)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, JobId, OnDuplicate, Operation, Options, Reason, Request, Status
-from engine.domain.errors import StoreError
+from engine.domain.claims import Report
+from engine.domain.errors import StoreError, StoreUnreachableError
+from engine.execution.kept_results import KeptResults
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, new_job
 from tests.engine.working import FunctionWorker, completes, over, processing, stops_when_asked
@@ -217,6 +219,30 @@ async def test_r14_a_store_that_stays_locked_does_not_keep_a_process_from_ending
                 await locked.wait()
         assert [worker.alive for worker in await store.workers()] == [False]
     await is_taken_over(store)
+
+
+async def test_r14_a_server_that_is_away_does_not_keep_a_process_from_ending(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is away when the process asks what became of a result that an earlier one has kept."""
+    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
+    results, asked = KeptResults(store.path), asyncio.Event()
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with store.hosting_workers() as owner:
+        claim = await store.claim(owner)
+        assert claim is not None
+        results.keep(claim, COMPLETED, Report())
+        await store.release(claim, Report())
+
+    async def is_away(parent: int) -> ParentJob:
+        asked.set()
+        raise StoreUnreachableError("the store", "the server does not answer", "see to the server")
+
+    with monkeypatch.context() as away, pytest.raises(StoreUnreachableError):  # noqa: PT012
+        away.setattr(store, "job", is_away)
+        async with asyncio.timeout(30), processing(store, FunctionWorker(completes), results=results):
+            await asked.wait()
+    assert await store.rescue() == [JobId(1, 1)]
 
 
 async def test_r14_who_is_told_twice_leaves_at_once_and_others_take_over(store: SqliteStore) -> None:
