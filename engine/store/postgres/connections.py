@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from engine.domain.errors import (
     DbtendError,
@@ -26,6 +26,7 @@ from engine.domain.errors import (
 )
 from engine.domain.jobs import JobId
 from engine.store.not_found import no_such_batch, no_such_job
+from engine.store.postgres.cancellable_pool import CancellablePool
 from engine.store.postgres.leaving import leave
 from engine.store.postgres.refusals import namesake_error, refusal
 from engine.store.postgres.roles import SEARCH_PATH, missing_role
@@ -135,7 +136,7 @@ class Pool:
         """Processes of the server whose connection broke during a statement."""
         given = parameters(url, program, read_only=read_only)
         given["options"] += f" {END_IDLE_TRANSACTIONS}"
-        self._pool = AsyncConnectionPool(
+        self._pool = CancellablePool(
             kwargs={**given, "autocommit": True},
             min_size=at_once,
             max_size=size,
@@ -150,9 +151,7 @@ class Pool:
         await self._pool.resize(1, self._pool.max_size)
 
     async def close(self) -> None:
-        cancels = cancels_so_far()
         await self._pool.close(timeout=1)
-        heed_cancel(cancels)
 
     async def rows(self, query: str, values: Mapping[str, Any] | Sequence[Any] | None = ()) -> list[TupleRow]:
         """What one statement reads. Raises StoreError."""
@@ -198,10 +197,8 @@ class Pool:
         return found
 
     async def _on_connection(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
-        cancels = cancels_so_far()
         try:
             async with self._pool.connection() as connection:
-                heed_cancel(cancels)
                 await self._end_broken(connection)
                 backend = connection.info.backend_pid
                 try:
@@ -240,21 +237,6 @@ class Pool:
         if self._is_read_only and error.sqlstate == READS_ONLY:
             return ReadOnlyError(self._what, "was opened to be looked at only", "open it without --read-only")
         return store_error(self._what, error)
-
-
-def cancels_so_far() -> int:
-    """How often the current task was asked to end."""
-    task = asyncio.current_task()
-    return task.cancelling() if task is not None else 0
-
-
-def heed_cancel(before: int) -> None:
-    """Raise CancelledError if the current task was asked to end more than `before` times.
-
-    psycopg_pool uses `asyncio.wait_for`, which with Python 3.11 loses a cancel that comes with the result.
-    """
-    if cancels_so_far() > before:
-        raise asyncio.CancelledError
 
 
 async def _still_there(connection: Connection) -> None:

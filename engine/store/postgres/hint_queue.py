@@ -17,8 +17,9 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Status
 
 from engine.domain.errors import StoreBusyError
+from engine.store.postgres.cancellable_pool import CancellablePool
 from engine.store.postgres.change_watch import ChangeWatch
-from engine.store.postgres.connections import Pool, heed_cancel, parameters
+from engine.store.postgres.connections import Pool, parameters
 
 SWEEP_EVERY: Final = 5.0
 """Seconds between two looks at what waits without a hint, while something does."""
@@ -138,7 +139,9 @@ async def _serve_once(
     asked = parameters(url, "dbtend queue")
     asked["options"] += " -c synchronous_commit=off"  # a hint that a crash loses is given again
     # With a least number of connections it would wait half a minute for a server that is away, and fail.
-    connector = procrastinate.PsycopgConnector(kwargs=asked, min_size=0, max_size=2, timeout=CONNECTS_WITHIN)
+    connector = procrastinate.PsycopgConnector(
+        kwargs=asked, min_size=0, max_size=2, timeout=CONNECTS_WITHIN, pool_factory=CancellablePool
+    )
     app = procrastinate.App(connector=connector)
     app.task(name="work")(work)
     # Without any periodic task the watch over its listener ends at once, and a lost one would mean endless polling.
@@ -165,7 +168,6 @@ async def _nothing(timestamp: int) -> None:
 async def _forget_dead(app: procrastinate.App) -> None:
     """Remove what dead workers left."""
     while True:
-        heed_cancel(0)
         await asyncio.sleep(FORGET_EVERY)
         await app.job_manager.prune_stalled_workers(_STALLED)
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED):
