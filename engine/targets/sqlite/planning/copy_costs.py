@@ -6,6 +6,7 @@ with a warm page cache; what counts is how they relate to each other.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Final
 
 from engine.domain.frozen import frozen
@@ -51,6 +52,8 @@ class Content:
     """Bytes of pages that hold only parts of long values."""
     objects: int = 0
     """Tables and indexes."""
+    parts: tuple[Content, ...] = ()
+    """The contents of all of them in the order in which they are copied, about; empty if unknown."""
 
     @classmethod
     def usual(cls, volume: int, objects: int = 0, page_size: int = 4096) -> Content:
@@ -79,14 +82,15 @@ def vacuum(content: Content, *, in_memory: bool) -> Cost:
 
     `in_memory`: whether its temporary files are in memory.
     """
-    copied = SHORTEST + _creating(content.objects) + content.copying(_PAGE_TO_MEMORY, _BYTE_TO_MEMORY)
+    size = max(content.size, content.empty)
+    filling = _filling(content, _PAGE_TO_MEMORY, _BYTE_TO_MEMORY, size)
+    copied = filling[-1][1]
     writing_back = SHORTEST + content.seconds(_PAGE_BACK, _BYTE_BACK)
     written = copied + writing_back
-    size = max(content.size, content.empty)
     course = (
         (0.0, 0.0),
         *_created(content),
-        (size, copied),
+        *filling,
         (3 * size, written),
         (3 * size, written + min(_ENDING, writing_back / 3) + _ENDING_AFTER * writing_back),
     )
@@ -103,7 +107,8 @@ def exchange(content: Content, *, compared: bool) -> Cost:
     The course is one of written bytes: first those of empty tables and indexes. The last two parts, a sync and all that
     follows the copy, write none.
     """
-    filled = SHORTEST + _creating(content.objects) + content.copying(_PAGE_COPIED, _BYTE_COPIED)
+    written = content.empty + content.size
+    filling = _filling(content, _PAGE_COPIED, _BYTE_COPIED, written)
     after = (
         (content.size - content.values) * _BYTE_CHECKED
         + content.values * _VALUE_CHECKED
@@ -111,14 +116,13 @@ def exchange(content: Content, *, compared: bool) -> Cost:
         + _EXCHANGED
     )
     comparing = comparison(content.size) if compared else 0.0
-    copied = filled + _SYNC
-    written = content.empty + content.size
+    copied = filling[-1][1] + _SYNC
     return Cost(
         seconds=max(copied + after, _EXCHANGE) + comparing,
         course=(
             (0.0, 0.0),
             *_created(content),
-            (written, filled),
+            *filling,
             (written, copied),
             (written, copied + after + comparing),
         ),
@@ -128,6 +132,20 @@ def exchange(content: Content, *, compared: bool) -> Cost:
 def _creating(objects: float) -> float:
     """A copy reads all of the schema there is by then, for each table or index that it creates."""
     return objects * _CREATED + objects * objects * _SCHEMA_READ
+
+
+def _filling(content: Content, page: float, byte: float, end: int) -> list[tuple[float, float]]:
+    """The course of filling its tables and indexes, once they are created. `end`: the bytes then."""
+    parts = content.parts or (content,)
+    written = list(accumulate(part.size for part in parts))
+    filled = list(accumulate(part.copying(page, byte) for part in parts))
+    each_byte = (end - content.empty) / (written[-1] or 1)
+    each_second = content.copying(page, byte) / (filled[-1] or 1)
+    created = SHORTEST + _creating(content.objects)
+    return [
+        (content.empty + size * each_byte, created + seconds * each_second)
+        for size, seconds in zip(written, filled, strict=True)
+    ]
 
 
 def _created(content: Content) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import Operation
@@ -26,6 +26,9 @@ from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Tabl
 from engine.targets.sqlite.reading.page_fill import PageFill
 from engine.targets.sqlite.system.page_cache import WORTH_FROM
 from engine.targets.sqlite.system.unfinished_backup import copy_in
+
+if TYPE_CHECKING:
+    from engine.targets.sqlite.reading.page_map import TreeSize
 
 CHECKPOINT: Final = "PRAGMA main.wal_checkpoint(TRUNCATE)"
 # All tables, analysed with a limit so that it stays short on big ones.
@@ -62,17 +65,18 @@ def vacuum_steps(
     fts_to_rebuild: Sequence[str] = (),
     may_renumber: bool = False,
     fill: PageFill | None = None,
+    content: Content | None = None,
     unfinished: str = "",
     compared: bool = False,
 ) -> list[SqliteStep]:
     """`in_memory`: the copy goes there first, or into `temporary_directory`; None where there is none that can be used,
     which SQLite will find out. `fts_to_rebuild`: full-text indexes on tables whose rowids change. `may_renumber`: also
-    rowids that are in use. `fill`: how full the pages are, if that is known. `unfinished`: the directory of a copy that
-    replaces the file; "" for none. `compared`: that copy is compared with the database."""
+    rowids that are in use. `fill`: how full the pages are, if that is known. `content`: see `content_of`. `unfinished`:
+    the directory of a copy that replaces the file; "" for none. `compared`: that copy is compared with the database."""
     needs = [Need(str(Path(path).parent), summary.used, "the write-ahead log" if summary.is_wal else "the journal")]
     if temporary_directory is not None and not in_memory:
         needs.append(Need(temporary_directory, summary.used, "temporary files"))
-    content = content_of(summary, fill)
+    content = content or content_of(summary, fill)
     cost = copy_costs.vacuum(content, in_memory=in_memory)
     vacuum = replace(
         step_of(Operation.VACUUM, summary, Method.VACUUM, "VACUUM", _wasted(summary, fill)),
@@ -108,8 +112,11 @@ def vacuum_steps(
     return [vacuum, *rebuilds, *log_written_back(summary, "in WAL mode the file shrinks when the log is written back")]
 
 
-def content_of(summary: Summary, fill: PageFill | None) -> Content:
-    """What VACUUM copies, as far as that is known: the last page of each table and index is half full."""
+def content_of(summary: Summary, fill: PageFill | None, trees: Sequence[TreeSize] = ()) -> Content:
+    """What VACUUM copies, as far as that is known: the last page of each table and index is half full.
+
+    `trees`: all tables and indexes in the order in which it copies them, if that is known.
+    """
     objects = summary.tables + summary.indexes
     if fill is None:
         return Content.usual(summary.used, objects, summary.page_size)
@@ -120,7 +127,22 @@ def content_of(summary: Summary, fill: PageFill | None) -> Content:
         keyed=round(summary.used * fill.packed * fill.keyed),
         values=round(summary.used * fill.values),
         objects=objects,
+        parts=_parts(summary, fill, trees),
     )
+
+
+def _parts(summary: Summary, fill: PageFill, trees: Sequence[TreeSize]) -> tuple[Content, ...]:
+    """The contents of tables and indexes. Long values are taken to belong to all tables with rowids alike."""
+    rows = sum(tree.pages for tree in trees if not tree.is_keyed)
+    parts = []
+    for tree in trees:
+        size = round(tree.pages * summary.page_size * fill.packed)
+        values = 0 if tree.is_keyed else round(summary.used * fill.values * tree.pages / rows)
+        keyed = size if tree.is_keyed else 0
+        parts.append(
+            Content(size=size + values, page_size=summary.page_size, cells=tree.cells, keyed=keyed, values=values)
+        )
+    return tuple(parts)
 
 
 def _swap(

@@ -294,6 +294,7 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         if await asyncio.to_thread(swapping.keeps_journal, reader.opened):
             return OperationPlan(operation=Operation.VACUUM, refused=swapping.KEEPS_JOURNAL)
     fill = await reader.page_fill(summary)
+    content = operation_steps.content_of(summary, fill, () if fill is None else await reader.copied_trees(summary))
     steps = operation_steps.vacuum_steps(
         summary,
         reader.path,
@@ -302,14 +303,13 @@ async def _vacuum(reader: Reader, summary: Summary, options: Options, chosen: Tu
         fts_to_rebuild=obstacles.rebuild,
         may_renumber=options.force,
         fill=fill,
+        content=content,
         unfinished=directory_for(reader.path) if options.swap else "",
         compared=options.verify,
     )
     may_be_offered = not options.swap and summary.used >= WORTH_AN_EXCHANGE
     offer = (
-        await asyncio.to_thread(
-            _offer_of_exchange, reader, operation_steps.content_of(summary, fill), steps[0], compared=options.verify
-        )
+        await asyncio.to_thread(_offer_of_exchange, reader, content, steps[0], compared=options.verify)
         if may_be_offered
         else ""
     )

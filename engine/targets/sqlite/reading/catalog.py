@@ -126,6 +126,12 @@ SELECT name, rootpage, type = 'index' FROM main.sqlite_schema WHERE rootpage > 0
 UNION ALL SELECT 'sqlite_schema', 1, 0
 """
 """Every table and index, and where it begins."""
+COPIED: Final = """
+SELECT own.name, own.rootpage, own.type = 'index' FROM main.sqlite_schema AS own
+LEFT JOIN main.sqlite_schema AS whose ON whose.type = 'table' AND whose.name = own.tbl_name
+WHERE own.rootpage > 0 ORDER BY whose.rowid, own.type = 'index', own.rowid
+"""
+"""The same in the order in which VACUUM copies them: each table, and then its indexes."""
 NAMES: Final = """
 SELECT CAST(name AS BLOB) FROM main.sqlite_schema
 WHERE type IN ('table', 'index') AND (SELECT encoding FROM temp.pragma_encoding) = 'UTF-8'

@@ -25,9 +25,13 @@ FEWER: Final = 1_000
 """The fewest pages of a sample, which are enough for a small file: its VACUUM is soon over."""
 SHARE: Final = 50
 """One page in so many is sampled."""
+_USUAL: Final = 4096
+"""Bytes of a page; of larger ones fewer are sampled, because each holds more rows."""
+FEWEST: Final = 250
+"""Pages of a sample, however large they are."""
 LONGEST: Final = 0.2
 """Seconds, for a file that is not in memory."""
-_LEAST: Final = 200
+_LEAST: Final = 100
 """Pages: fewer say too little."""
 _KEYED_LEAF: Final = 0x0A
 _LEAVES: Final = (0x0D, _KEYED_LEAF)
@@ -152,7 +156,8 @@ def free_pages(file: FilePages, give_up: float) -> bytearray | None:
 
 def _sample(file: FilePages, free: bytearray, give_up: float, chance: random.Random) -> Iterator[bytes]:
     """Pages that are in use, evenly spread; all in random order, so that the first ones are a sample, too."""
-    number = min(max(file.number // SHARE, FEWER), SAMPLED, file.number - 1)
+    number = min(max(file.number // SHARE, FEWER), SAMPLED)
+    number = min(max(round(number * min(_USUAL / file.size, 1)), FEWEST), file.number - 1)
     places = [2 + int((place + chance.random()) * (file.number - 1) / number) for place in range(number)]
     chance.shuffle(places)
     for place in places:

@@ -59,7 +59,16 @@ class Root:
 
 def roots_of(db: sqlite3.Connection) -> list[Root]:
     """All tables and indexes. Raises sqlite3.Error."""
-    rows = db.execute(catalog.ROOTS).fetchall()
+    return _roots(db, catalog.ROOTS)
+
+
+def copied_roots(db: sqlite3.Connection) -> list[Root]:
+    """The same in the order in which VACUUM copies them. Raises sqlite3.Error."""
+    return _roots(db, catalog.COPIED)
+
+
+def _roots(db: sqlite3.Connection, sql: str) -> list[Root]:
+    rows = db.execute(sql).fetchall()
     return [Root(name, page, is_index=bool(index)) for name, page, index in rows]
 
 
@@ -122,19 +131,26 @@ class TreeSize:
     pages: int
     cells: int
     """Rows or entries, about."""
+    is_keyed: bool
+    """Whether it is an index, or a table without rowid."""
 
 
-def sizes_of(descriptor: int, roots: Sequence[Root], *, log: int | None = None, in_all: float) -> dict[str, TreeSize]:
-    """About the sizes of tables and indexes by their names, as far as there are `in_all` seconds for that."""
+def sizes_of(
+    descriptor: int, roots: Sequence[Root], *, log: int | None = None, in_all: float, sampled: int = _SAMPLED_OF_A_LEVEL
+) -> dict[str, TreeSize]:
+    """About the sizes of tables and indexes by their names, as far as there are `in_all` seconds for that.
+
+    `sampled`: pages of a level that are looked at.
+    """
     give_up = time.monotonic() + in_all
     file = opened_pages(descriptor, log, give_up)
     if file is None:
         return {}
-    found = ((root.name, _size_of(file, root.page, give_up)) for root in roots)
+    found = ((root.name, _size_of(file, root.page, sampled, give_up)) for root in roots)
     return {name: size for name, size in found if size is not None}
 
 
-def _size_of(file: FilePages, root: int, give_up: float) -> TreeSize | None:
+def _size_of(file: FilePages, root: int, sampled: int, give_up: float) -> TreeSize | None:
     """From level to level by a sample: large rows in a table without rowid make very many pages that lead to others."""
     chance = random.Random(root)  # noqa: S311 - no secret: the same sample each time
     pages, level, sample = 0.0, 1.0, [root]
@@ -145,15 +161,16 @@ def _size_of(file: FilePages, root: int, give_up: float) -> TreeSize | None:
             break
         children = [child for page in sample for child in _children(file, page)]
         pages, level = pages + level, level * len(children) / len(sample)
-        sample = chance.sample(children, min(len(children), _SAMPLED_OF_A_LEVEL))
+        sample = chance.sample(children, min(len(children), sampled))
     found = [_kind_and_cells(file, leaf) for leaf in sample]
     known = [one for one in found if one is not None]
     if not known:
         return None
     cells = level * sum(cells for _, cells in known) / len(known)
     # Of an index, also those between its leaves are entries.
-    between = 0 if known[0][0] == _TABLE_LEAF else level - 1
-    return TreeSize(pages=round(pages + level), cells=round(cells + between))
+    is_keyed = known[0][0] != _TABLE_LEAF
+    between = level - 1 if is_keyed else 0
+    return TreeSize(pages=round(pages + level), cells=round(cells + between), is_keyed=is_keyed)
 
 
 def _kind_and_cells(file: FilePages, number: int) -> tuple[int, int] | None:

@@ -45,6 +45,10 @@ else:
 T = TypeVar("T")
 MOST_COMPILED: Final = 200
 """Tables whose check is compiled to see what it executes, which takes some 0.2 milliseconds for each."""
+_MOST_TREES: Final = 64
+"""Tables and indexes whose sizes are looked at one by one."""
+_SAMPLED_OF_TREES: Final = 16
+"""Pages of a level, where it matters only how they relate to each other."""
 
 
 _Tables = tuple[int, "list[Table]"]
@@ -237,6 +241,24 @@ class Reader:
             file, log = self._descriptors()
             roots = [root for root in page_map.roots_of(connection) if root.name in names]
             return {} if file is None else page_map.sizes_of(file, roots, log=log, in_all=shape.COUNTING)
+
+        return await self.read(look)
+
+    async def copied_trees(self, summary: Summary) -> list[TreeSize]:
+        """The sizes of all tables and indexes in the order in which VACUUM copies them.
+
+        Empty if that is not found out quickly, and where they are many, or the file is small: then it matters little.
+        """
+        if summary.size < WORTH_FROM or summary.tables + summary.indexes > _MOST_TREES:
+            return []
+
+        def look(connection: sqlite3.Connection) -> list[TreeSize]:
+            file, log = self._descriptors()
+            if file is None:
+                return []
+            roots, few = page_map.copied_roots(connection), _SAMPLED_OF_TREES
+            sizes = page_map.sizes_of(file, roots, log=log, in_all=shape.COUNTING, sampled=few)
+            return list(sizes.values()) if len(sizes) == len(roots) else []
 
         return await self.read(look)
 

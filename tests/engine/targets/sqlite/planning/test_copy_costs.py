@@ -15,6 +15,14 @@ ROWS = Content(size=200 * MB, cells=1_400_000, objects=2)
 VALUES = replace(ROWS, cells=2_000, values=195 * MB)
 KEYED = replace(ROWS, keyed=200 * MB)
 MANY = replace(ROWS, objects=4_000)
+ORDERED = replace(
+    ROWS,
+    keyed=50 * MB,
+    parts=(
+        Content(size=300 * MB, cells=1_000_000),  # before they are packed
+        Content(size=100 * MB, cells=1_000_000, keyed=100 * MB),
+    ),
+)
 
 
 def exchange(content: Content) -> Cost:
@@ -59,7 +67,9 @@ def test_an_exchange_pays_for_large_files_alone() -> None:
 
 
 @pytest.mark.parametrize("cost_of", [exchange, vacuum])
-@pytest.mark.parametrize("content", [ROWS, VALUES, KEYED, MANY, Content.usual(0), Content.usual(MB, objects=40)])
+@pytest.mark.parametrize(
+    "content", [ROWS, VALUES, KEYED, MANY, ORDERED, Content.usual(0), Content.usual(MB, objects=40)]
+)
 def test_a_course_goes_on_from_nothing_to_all_of_its_time(cost_of: Callable[[Content], Cost], content: Content) -> None:
     course = cost_of(content).course
     assert sum(course[0]) == 0
@@ -75,6 +85,17 @@ def test_pages_that_are_balanced_take_longer_to_fill_and_long_values_less() -> N
 
 def copying(cost: Cost) -> float:
     return cost.course[3][1]
+
+
+@pytest.mark.parametrize("cost_of", [exchange, vacuum])
+def test_what_takes_longest_comes_in_its_turn(cost_of: Callable[[Content], Cost]) -> None:
+    unordered, course = cost_of(replace(ORDERED, parts=())).course, cost_of(ORDERED).course
+    table, index = course[3:5]
+    rows_in, all_in = table[0] - ORDERED.empty, index[0] - ORDERED.empty
+    assert rows_in / all_in == pytest.approx(0.75)
+    assert 0.4 < table[1] / index[1] < 0.7
+    assert course[:3] == unordered[:3]
+    assert sum(course[4:], ()) == pytest.approx(sum(unordered[3:], ()))
 
 
 def test_a_copy_of_long_values_is_soon_checked() -> None:

@@ -21,6 +21,8 @@ from engine.targets.sqlite.planning import backup_steps, check_steps, costs, ope
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import shape
 from engine.targets.sqlite.reading.catalog import Index, Segments, Summary, Table
+from engine.targets.sqlite.reading.page_fill import PageFill
+from engine.targets.sqlite.reading.page_map import TreeSize
 from engine.targets.sqlite.target import SqliteTarget
 from tests.engine.targets.sqlite.a_session import plan, run
 from tests.sqlite_files import integrity, make_database
@@ -73,6 +75,21 @@ def test_where_nothing_else_is_known_of_a_database_the_size_of_its_pages_still_c
     )
     large, of_small = (operation_steps.content_of(summary, None) for summary in (SUMMARY, small))
     assert of_small == replace(large, page_size=small.page_size)
+
+
+def test_the_contents_of_a_database_are_those_of_its_trees_in_their_order() -> None:
+    fill = PageFill(packed=0.8, unused=0.2, cells=50, keyed=0.3, values=0.2)
+    trees = (
+        TreeSize(pages=300, cells=9_000, is_keyed=False),
+        TreeSize(pages=150, cells=9_000, is_keyed=True),
+        TreeSize(pages=100, cells=7_000, is_keyed=False),
+    )
+    content = operation_steps.content_of(SUMMARY, fill, trees)
+    assert replace(content, parts=()) == operation_steps.content_of(SUMMARY, fill)
+    assert [part.cells for part in content.parts] == [9_000, 9_000, 7_000]
+    assert [part.keyed for part in content.parts] == [0, round(150 * 4096 * 0.8), 0]
+    assert sum(part.values for part in content.parts) == pytest.approx(content.values, abs=2)
+    assert content.parts[0].values == pytest.approx(3 * content.parts[2].values, abs=3)
 
 
 def test_what_fills_the_write_ahead_log_writes_it_back_in_the_end() -> None:

@@ -75,6 +75,7 @@ def pages_in_use(path: Path) -> int:
         (PLAIN, (0, 300), 4096, "UPDATE t SET b = b || b || b WHERE id % 3 = 0"),
         (PLAIN, (300, 1500), 2048, "DELETE FROM t WHERE a % 4 = 0"),
         (PLAIN, (300, 900), 1024, "DELETE FROM t WHERE a % 4 = 0"),
+        (PLAIN, (300, 1500), 32768, "DELETE FROM t WHERE id % 5 < 2"),
         (KEYED, (0, 300), 4096, ""),
         (KEYED, (0, 300), 4096, "DELETE FROM t WHERE a % 2 = 0"),
         ("PRAGMA auto_vacuum = 1; " + PLAIN, (0, 300), 4096, ""),

@@ -294,6 +294,27 @@ def test_sizes_of_trees_are_about_what_sqlite_counts(tmp_path: Path, page_size: 
     )
 
 
+def test_trees_come_in_the_order_in_which_vacuum_copies_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for command in (
+            "CREATE TABLE a(id INTEGER PRIMARY KEY, v UNIQUE)",
+            "CREATE TABLE b(k TEXT PRIMARY KEY, v) WITHOUT ROWID",
+            "CREATE INDEX of_b ON b(v)",
+            "CREATE INDEX of_a ON A(v)",
+        ):
+            db.execute(command)
+        roots = page_map.copied_roots(db)
+        assert sorted(roots, key=lambda root: root.page) == sorted(
+            (root for root in page_map.roots_of(db) if root.page > 1), key=lambda root: root.page
+        )
+        db.executemany("INSERT INTO a VALUES (?, ?)", [(number, number) for number in range(500)])
+        with path.open("rb") as file:
+            sizes = page_map.sizes_of(file.fileno(), roots, in_all=600)
+    assert list(sizes) == ["a", "sqlite_autoindex_a_1", "of_a", "b", "of_b"]
+    assert [size.is_keyed for size in sizes.values()] == [False, True, True, True, True]
+
+
 def test_a_tree_that_cannot_be_read_in_time_has_no_size(tmp_path: Path) -> None:
     path = filled(tmp_path / "a.db")
     with closing(sqlite3.connect(path)) as db, path.open("rb") as file:

@@ -293,6 +293,27 @@ def test_an_exchange_is_as_far_as_what_it_has_written_and_then_as_its_sync() -> 
     assert said == pytest.approx([0.05, 0.1, 0.6, 0.65, 0.69], abs=0.01)
 
 
+# Seconds and megabytes, written and in memory, of an exchange of a database with pages of 64 KB.
+EXCHANGE_OF_LARGE_PAGES = (
+    (0.05, 0.2, 12.3), (0.07, 0.2, 25.6), (0.1, 8.1, 33.3), (0.13, 24.9, 33.3), (0.16, 44.1, 33.3), (0.19, 53.2, 33.5),
+    (0.23, 60.2, 33.5), (0.27, 71.9, 33.5),
+)  # fmt: skip
+
+
+def test_what_an_exchange_has_filled_and_not_written_counts() -> None:
+    course = ((0, 0), (72.5 * MB, 96), (94.7 * MB, 180), (105 * MB, 227), (105 * MB, 252), (105 * MB, 315))
+    model = of_exchange(course)
+    samples = [
+        replace(START, elapsed=seconds, written=round(written * MB), touched=round(kept * MB))
+        for seconds, written, kept in EXCHANGE_OF_LARGE_PAGES
+    ]
+    errors = [
+        abs(100 * fraction - 72 * sample.elapsed / 0.27)
+        for sample, fraction in zip(samples, fractions(told(model, samples)), strict=True)
+    ]
+    assert sum(errors) / len(errors) < 8
+
+
 def test_an_exchange_that_writes_less_than_expected_is_no_further_than_what_it_has_written() -> None:
     samples = [replace(START, elapsed=seconds, written=44 * MB) for seconds in (350, 3_500)]
     assert fractions(told(of_exchange(EXCHANGE), samples)) == pytest.approx([0.35, 0.35], abs=0.001)
