@@ -37,7 +37,12 @@ def entries_named(words: Iterable[str], config: Config, *, name_of: Callable[[st
 
 
 def configured_entries(config: Config) -> list[TargetEntry]:
-    """The targets of the config file, with the defaults: its entries, then those that only its schedules name."""
+    """The targets of the config file, with the defaults, each once; see `all_configured_entries`."""
+    return list({(entry.url, entry.exclude): entry for entry in all_configured_entries(config)}.values())
+
+
+def all_configured_entries(config: Config) -> list[TargetEntry]:
+    """The entries of the config file, which may name a target twice, then those that only its schedules name."""
     entries = [entry.with_defaults(config.defaults) for entry in config.targets]
     named = {entry.url for entry in config.targets}
     for schedule in config.schedules:
@@ -46,7 +51,7 @@ def configured_entries(config: Config) -> list[TargetEntry]:
         except UsageError:  # to fire it says why
             continue
         entries += [replace(one, exclude=(*one.exclude, *schedule.exclude)) for one in found if one.url not in named]
-    return list({(entry.url, entry.exclude): entry for entry in entries}.values())
+    return entries
 
 
 def _member(word: str, config: Config) -> TargetEntry | None:

@@ -255,32 +255,38 @@ async def _single_targets(entries: Sequence[TargetEntry]) -> tuple[list[TargetEn
         else:
             single += expansion.targets
             checks += [_problem(one.entry, one.error) for one in expansion.unlisted]
-    return list({entry.url: entry for entry in single}.values()), checks
+    return list({(entry.url, entry.name): entry for entry in single}.values()), checks
 
 
 async def _refused(entries: Sequence[TargetEntry]) -> list[Check]:
     """A problem for each target whose operations and options, as the config file has them, would be refused."""
-    asked = {entry.url: entry for entry in entries}
+    by_url: dict[str, list[TargetEntry]] = {}
+    for entry in entries:
+        by_url.setdefault(entry.url, []).append(entry)
 
-    async def why(target: str) -> str:
-        entry = asked[target]
-        operations = entry.operations or inspector.default_operations(target)
-        request = inspector.applicable(Request(target=target, operations=operations, options=entry.options))
-        try:
-            plan = await inspector.plan(request, read_only=True)
-        except UsageError as error:
-            return f"{error.what}: {error.why}"
-        refused = by_reason((one.operation.value, one.refused) for one in plan.operations if one.refused)
-        return "; ".join(f"{listed(names)}: {text}" for text, names in refused.items())
+    async def examined(url: str) -> list[Check]:
+        found = [(entry, await _why_refused(entry)) for entry in by_url[url]]
+        return [
+            Check(Level.PROBLEM, entry.name, f"refused, as the config file has it: {plain(why)}", is_target=True)
+            for entry, why in found
+            if why
+        ]
 
-    found = await for_each(list(asked), why)
-    return [
-        _problem(entry, text)
-        if isinstance(text, TargetError)
-        else Check(Level.PROBLEM, entry.name, f"refused, as the config file has it: {plain(text)}", is_target=True)
-        for entry, text in zip(entries, found, strict=True)
-        if text
-    ]
+    checks: list[Check] = []
+    for same, found in zip(by_url.values(), await for_each(list(by_url), examined), strict=True):
+        checks += [_problem(same[0], found)] if isinstance(found, TargetError) else found
+    return checks
+
+
+async def _why_refused(entry: TargetEntry) -> str:
+    operations = entry.operations or inspector.default_operations(entry.url)
+    request = inspector.applicable(Request(target=entry.url, operations=operations, options=entry.options))
+    try:
+        plan = await inspector.plan(request, read_only=True)
+    except UsageError as error:
+        return f"{error.what}: {error.why}"
+    refused = by_reason((one.operation.value, one.refused) for one in plan.operations if one.refused)
+    return "; ".join(f"{listed(names)}: {text}" for text, names in refused.items())
 
 
 def _problem(entry: TargetEntry, error: DbtendError) -> Check:

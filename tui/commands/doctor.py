@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from engine.config.model import Config, TargetEntry
-from engine.fleet.target_words import configured_entries
+from engine.fleet.target_words import all_configured_entries
 from tui.commands.check_report import print_checks
 from tui.commands.diagnostics import examine
 from tui.commands.run_async import run_async
@@ -21,4 +21,4 @@ def doctor(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _targets(words: Sequence[str], config: Config) -> Sequence[TargetEntry]:
-    return target_entries(words, config) if words else configured_entries(config)
+    return target_entries(words, config) if words else all_configured_entries(config)

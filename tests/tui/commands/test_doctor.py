@@ -178,3 +178,17 @@ def test_a_target_whose_options_in_the_config_file_are_refused_is_a_problem(
     assert (code, [what for level, what in not_ok(found) if level == "problem"]) == (1, ["shop"])
     (refused,) = [check["found"] for check in found if check["level"] == "problem"]
     assert refused.startswith("refused, as the config file has it: vacuum: --pause-while failed: column")
+
+
+def test_each_name_of_a_database_is_examined_with_its_own_options(dbtend: CommandLine, database: Database) -> None:
+    dbtend.configure(f"""
+        [targets.refused]
+        url = "{database.url}"
+        operations = ["vacuum"]
+        pause_while = "SELECT nonsense"
+        [targets.well]
+        url = "{database.url}"
+        operations = ["analyze"]
+    """)
+    code, found = checks(dbtend)
+    assert (code, [what for level, what in not_ok(found) if level == "problem"]) == (1, ["refused"])
