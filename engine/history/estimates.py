@@ -59,8 +59,8 @@ def with_estimates(
         past_steps: by command, how it went.
     """
     steps = with_past_durations(plan.steps, past_steps)
-    seconds = expected_seconds(plan.operation, options, jobs, before)
-    if seconds is None or not steps:
+    runs = _runs_that_count(plan.operation, options, jobs)
+    if not (runs and steps):
         return replace(plan, steps=steps)
     given = _given(steps)
     known = {name for step in past_steps.values() for name in step.objects}
@@ -69,10 +69,9 @@ def with_estimates(
         return replace(plan, steps=steps)
     whole = max(sum(given) / plan.parallel, *given)
     if len(steps) > 1 and all(step.command in past_steps for step in steps):
-        runs = islice(_comparable(plan.operation, options, jobs), RUNS)
-        scale = median([_growth(run, before) for run in runs])  # not by whole runs, which may have had other steps
+        scale = median([_growth(run, before) for run, _ in runs])  # not by whole runs, which may have had other steps
     else:
-        scale = seconds / whole if whole else 1.0
+        scale = _usual_seconds(runs, before) / whole if whole else 1.0
     steps = tuple(replace(step, estimate=scale * one) for step, one in zip(steps, given, strict=True))
     return replace(plan, steps=steps, estimated_from=EARLIER_RUNS)
 
@@ -138,19 +137,24 @@ def with_past_durations(steps: Sequence[PlannedStep], past: Mapping[str, PastSte
 
 def expected_seconds(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> float | None:
     """The median duration, scaled to the current size of the database; None if it never completed."""
-    known = _known_seconds(operation, options, jobs, before)
-    return median(known) if known else None
+    runs = _runs_that_count(operation, options, jobs)
+    return _usual_seconds(runs, before) if runs else None
 
 
 def suffice(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> bool:
     """Whether these jobs have as many runs as count."""
-    return len(_known_seconds(operation, options, jobs, {})) == RUNS
+    return len(_runs_that_count(operation, options, jobs)) == RUNS
 
 
-def _known_seconds(operation: Operation, options: Options, jobs: Iterable[ParentJob], before: Facts) -> list[float]:
-    """The durations that count, newest first."""
-    runs = (_scale_to_size(child, before) for child in _comparable(operation, options, jobs))
-    return list(islice((seconds for seconds in runs if seconds is not None), RUNS))
+def _runs_that_count(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> list[tuple[ChildJob, float]]:
+    """The newest comparable runs whose seconds are known, with these."""
+    runs = ((run, _working_seconds(run)) for run in _comparable(operation, options, jobs))
+    return list(islice(((run, seconds) for run, seconds in runs if seconds is not None), RUNS))
+
+
+def _usual_seconds(runs: Iterable[tuple[ChildJob, float]], before: Facts) -> float:
+    """The median duration, scaled to the current size of the database."""
+    return median([seconds * _growth(run, before) for run, seconds in runs])
 
 
 def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> Iterator[ChildJob]:
@@ -161,11 +165,6 @@ def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob
         wanted = wanted or (extent(operation, options) if runs else None)
         if runs and extent(operation, job.request.options) == wanted:
             yield from runs
-
-
-def _scale_to_size(child: ChildJob, before: Facts) -> float | None:
-    seconds = _working_seconds(child)
-    return None if seconds is None else seconds * _growth(child, before)
 
 
 def _growth(child: ChildJob, before: Facts) -> float:
