@@ -115,7 +115,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         *recorded,
     ]
     emergency_warnings = operation_steps.emergency(to_vacuum, old)
-    left_out = [f"left out: {why}" for why in (why_others_stay, *refused) if why]
+    left_out = [f"left out: {why_others_stay}"] if why_others_stay else []
     damaged = sorted({*needed.damaged, *options.leave_out})
     if in_scope.is_named:
         named = scope(Operation.OPTIMIZE, replace(options, leave_out=()), tables, indexes, partitions, also)
@@ -130,7 +130,9 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         # In the order of the kinds of work, but first what the last run did not begin.
         NO_TURNS if emergency_warnings else replace(needed.turns, done={}),
         forbidden=[*forbidden_tables, *forbidden_indexes],
-        others_left_out=len(permitted_indexes) - len(to_rebuild) if in_scope.is_named else 0,
+        others_left_out=(len(permitted_indexes) - len(to_rebuild) if in_scope.is_named else 0)
+        + (len(repacked) if refused else 0),
+        why_others=refused,
         warnings=[*emergency_warnings, *left_out, *not_recorded],
         not_needed=". ".join(left_out) or "nothing is needed",
     )

@@ -195,10 +195,17 @@ async def _clean_leftovers(reader: Reader, in_scope: Scope, turns: Turns) -> Ope
     gone = [] if in_scope.is_named else pg_repack_steps.of_dropped_tables(left, await reader.tables())
     pg_repack_drops, refused = pg_repack_steps.drop_steps(repacked, server)
     steps = [*pg_repack_drops, *operation_steps.drop_steps(permitted)]
-    if refused and not steps:
-        return OperationPlan(operation=operation, refused=". ".join([*refused, *gone]))
-    warnings, not_needed = [*(f"left out: {why}" for why in refused), *gone], ". ".join(gone) or "no leftover index"
-    return plan_of(operation, steps, server, turns, forbidden=forbidden, warnings=warnings, not_needed=not_needed)
+    return plan_of(
+        operation,
+        steps,
+        server,
+        turns,
+        forbidden=forbidden,
+        others_left_out=len(repacked) if refused else 0,
+        why_others=refused,
+        warnings=gone,
+        not_needed=". ".join(gone) or "no leftover index",
+    )
 
 
 async def _analyze(
@@ -436,8 +443,8 @@ def plan_of(
 
     Args:
         forbidden: what the role may not maintain.
-        others_left_out: how many tables or indexes are left out for lack of disk space, or although they were named.
-        why_others: why some are left out for lack of disk space.
+        others_left_out: how many other tables or indexes are left out, such as for lack of disk space.
+        why_others: why some of these are.
     """
     names = tuple(one.shown for one in unprivileged(forbidden))
     return plans.plan_of(

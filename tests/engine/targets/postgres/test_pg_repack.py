@@ -427,6 +427,12 @@ async def test_only_a_superuser_drops_what_pg_repack_left(database: Database) ->
     database("CREATE ROLE joe_l LOGIN", "ALTER TABLE item OWNER TO joe_l")
     refused = str((await plan(database.as_user("joe_l"), Operation.CLEAN_LEFTOVERS)).refused)
     assert refused == "what pg_repack left at public.item: joe_l may not drop it, a superuser may"
+    needed = await plan(database.as_user("joe_l"), Operation.OPTIMIZE)
+    assert ({step.object for step in needed.steps}, needed.left_out) == ({"public.item"}, 1)
+    assert f"left out: {refused}" in needed.warnings
+    database("VACUUM (ANALYZE) item")
+    needed = await plan(database.as_user("joe_l"), Operation.OPTIMIZE)
+    assert ([step.object for step in needed.steps], needed.refused) == ([], refused)
 
 
 async def test_a_pg_repack_that_works_is_no_leftover_and_its_own_tables_are_in_no_plan(database: Database) -> None:
