@@ -15,6 +15,7 @@ from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import backup, checks, chunks, compared_copy, grouped_steps, swap
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system.files import file_size
+from engine.targets.sqlite.system.machine import give_back_memory
 from engine.targets.step_execution import StepResult
 
 
@@ -25,8 +26,12 @@ async def transaction(work: Work) -> StepResult:
 
 
 async def vacuum(work: Work) -> StepResult:
-    async with work.progress_reports():
-        await work.run_vacuum()
+    try:
+        async with work.progress_reports():
+            await work.run_vacuum()
+    finally:
+        if work.step.in_memory:  # the next VACUUM of this process tells its progress by the memory that it takes anew
+            await asyncio.to_thread(give_back_memory)
     return StepResult(status=Status.COMPLETED)
 
 

@@ -13,9 +13,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from engine.domain.lazy_import import lazy
 from engine.system.mounts import Mount, mounts
+
+if TYPE_CHECKING:
+    import ctypes
+else:
+    ctypes = lazy("ctypes", "only VACUUM needs it here")
 
 _FAULTS: Final = 7  # its place among the numbers behind the name
 
@@ -66,6 +72,13 @@ def memory_touched(thread: int) -> int | None:
     """
     _, named, numbers = _text(f"/proc/self/task/{thread}/stat").rpartition(")")  # a name may hold spaces
     return int(numbers.split()[_FAULTS]) * os.sysconf("SC_PAGE_SIZE") if named else None
+
+
+def give_back_memory() -> None:
+    """Give memory that is free back to the system: glibc keeps what was taken in small pieces, however much it is."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def field(text: str, name: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import sqlite3
 import struct
 import sys
@@ -22,6 +23,7 @@ from engine.targets import resolve
 from engine.targets.disk_space import Need
 from engine.targets.plans import Verdict
 from engine.targets.sqlite.planning.steps import SqliteStep
+from engine.targets.sqlite.system.machine import field
 from engine.targets.step_execution import StepContext, StepProgress
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import connected, execute, plan, run, statuses
@@ -47,6 +49,29 @@ async def at_second(connection: aiosqlite.Connection, beginning: str, do: Callab
             loop.call_soon_threadsafe(do)
 
     await connection.set_trace_callback(note)
+
+
+# VACUUM
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps the memory")
+async def test_vacuum_gives_the_memory_of_its_temporary_database_back(tmp_path: Path) -> None:
+    def own_memory() -> int:
+        return 1024 * (field(Path("/proc/self/status").read_text(), "RssAnon") or 0)
+
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE t(a, b)")
+        db.execute("CREATE INDEX i ON t(b)")
+        db.executemany("INSERT INTO t VALUES (?, ?)", ((bytes(100), 7919 * n % 200_000) for n in range(200_000)))
+        db.commit()
+    async with connected(path) as (session, _):
+        (step,) = (await session.plan(Operation.VACUUM, Options())).steps
+        assert isinstance(step, SqliteStep)
+        assert step.in_memory
+        before = own_memory()
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+        assert own_memory() - before < path.stat().st_size / 4
 
 
 # Incremental vacuum
