@@ -37,6 +37,8 @@ class Claim:
     """Seconds from the claim until the time limit, after which no step begins; None without one."""
     forced: bool = False
     """Whether the process was killed on request."""
+    is_first: bool = False
+    """Whether nothing else has begun on its target so far, by the store: there is no history. False: not known."""
 
 
 @frozen(kw_only=True)

@@ -127,7 +127,7 @@ class DatabaseMaintenanceWorker:
                 session = await (opening if claim.recovering else _unless_cancelled(cancel, opening))
                 exchange = await find_exchange(target, claim.earlier)
                 if claim.recovering is not None or exchange is not None:
-                    damage = _known_damage(await self._past(claim.target, options))
+                    damage = _known_damage(await self._past(claim, options))
                     writes = target.operations[operation].writes
                     return await recover(
                         session, claim, options, reporter, cancel, ownership, past=damage, writes=writes,
@@ -229,7 +229,7 @@ class DatabaseMaintenanceWorker:
             if isinstance(chosen, Outcome):
                 return chosen
             options = chosen
-        past = await self._past(claim.target, options)
+        past = await self._past(claim, options)
         goes_by = past if operation in _NEEDS_HISTORY else _known_damage(past)
         if goes_by is not None and not _is_first(claim, past) and await target.goes_in_turns(operation, options):
             goes_by = replace(goes_by, turns=await self._turns(claim.target))
@@ -239,10 +239,11 @@ class DatabaseMaintenanceWorker:
         before = await planned.facts()
         return _Prepared(planned, options, past, jobs, before, time.monotonic() - begin)
 
-    async def _past(self, target: str, options: Options) -> TargetHistory | None:
-        past = None
-        with suppress(StoreError):
-            past = await self._history_of(target) if self._history_of is not None else None
+    async def _past(self, claim: Claim, options: Options) -> TargetHistory | None:
+        past = TargetHistory(now=claim.started_at, jobs=()) if claim.is_first else None
+        if past is None and self._history_of is not None:
+            with suppress(StoreError):
+                past = await self._history_of(claim.target)
         if past is None or options.keep is None:
             return past
         return replace(past, maintained_files=await self._maintained_files())

@@ -102,6 +102,10 @@ RETURNING type, attempt, operation,
     force_requested_at IS NOT NULL, (SELECT deadline_at FROM parent_job WHERE id = child_job.parent_id),
     started_at
 """
+IS_FIRST = """
+SELECT NOT EXISTS (SELECT 1 FROM child_job WHERE parent_id = ?1 AND attempt > iif(ordinal = ?2, 1, 0))
+    AND NOT EXISTS (SELECT 1 FROM parent_job WHERE target = ?3 AND id <> ?1)
+"""
 BEFORE = f"""
 SELECT (SELECT count(*) FROM attempt AS a
         WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'),
@@ -282,6 +286,7 @@ def claim(
     ).fetchone()
     set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
     deaths, signal, earlier = (0, None, ()) if attempt == 1 else _earlier_attempts(connection, found)
+    (is_first,) = connection.execute(IS_FIRST, (*found, target)).fetchone()
     return claims.Claim(
         job=JobId(parent_id, ordinal),
         type=job_type,
@@ -297,6 +302,7 @@ def claim(
         earlier=earlier,
         time_left=None if deadline_at is None else (deadline_at - wall) / 1e6,
         forced=bool(forced),
+        is_first=bool(is_first),
     )
 
 

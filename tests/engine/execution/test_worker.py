@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from engine.domain.advice import TargetHistory
 from engine.domain.claims import Claim
 from engine.domain.errors import StoreError, TargetError
 from engine.domain.jobs import JobId, JobType, ParentJob
@@ -484,3 +485,19 @@ async def test_each_check_says_how_thorough_it_was(tmp_path: Path) -> None:
         outcome, _ = await carried_out(path, Operation.CHECK, **options)
         assert outcome.after is not None
         assert outcome.after["level"] == level
+
+
+async def test_what_is_first_on_its_target_asks_for_no_history(tmp_path: Path) -> None:
+    asked = list[str]()
+
+    async def history(target: str) -> TargetHistory:
+        asked.append(target)
+        return TargetHistory(now=0, jobs=())
+
+    path = make_database(tmp_path / "sales.db")
+    worker = DatabaseMaintenanceWorker(resolve, target_history=history)
+    for is_first in (True, False):
+        claim = replace(claim_of(path, Operation.ANALYZE), is_first=is_first)
+        outcome = await worker.execute(claim, Reporter(claim, forget, now), asyncio.Event())
+        assert outcome.status is Status.COMPLETED
+        assert asked == ([] if is_first else [str(path)])

@@ -21,6 +21,8 @@ _SHARE_FOR_CHANGES: Final = 1 / 16
 MOST_CHANGES: Final = 16 << 20  # more would be written at the end, when there is nothing else left to do
 _PARTS: Final = 8  # a database is written back in: with fewer, progress would jump
 _FEWEST_CHANGES: Final = 8 << 20  # below that SQLite's own cache does as well
+_FITS_IN_CACHE: Final = 2_000_000
+"""Bytes: the own cache of SQLite holds a file that is smaller, and no setting makes it faster."""
 _SORTERS: Final = 3  # helper threads; more of them made nothing faster
 _MOST_AT_ONCE: Final = 4
 _MAPPED: Final = frozenset({Operation.CHECK, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM})
@@ -75,13 +77,14 @@ def tuning(
     it changes the file itself.
     """
     changes = min(MOST_CHANGES, used_bytes // _PARTS) if operation in _WRITE_MUCH and in_place else 0
+    fits = size < _FITS_IN_CACHE
     return Tuning(
         temporary=_temporary(used_bytes, memory) if operation is Operation.VACUUM and in_place else 0,
         changes=_changes(changes, memory),
-        threads=_SORTERS if operation is Operation.REINDEX and processors > 1 else 0,
-        mapped=size if local and operation in _MAPPED and in_place else 0,
+        threads=_SORTERS if operation is Operation.REINDEX and processors > 1 and not fits else 0,
+        mapped=size if local and operation in _MAPPED and in_place and not fits else 0,
         read_ahead=whole and operation in _READ_AHEAD and size >= WORTH_FROM,
-        write_behind=local and operation in _WRITE_MUCH,
+        write_behind=local and operation in _WRITE_MUCH and not fits,
         parallel=min(_MOST_AT_ONCE, processors) if operation is Operation.CHECK else 1,
         memory=memory,
     )

@@ -42,10 +42,12 @@ def descriptors_of(file: tuple[int, int]) -> tuple[int, ...]:
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
         for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - a fifth of the time
-            with suppress(OSError):  # closed since, like the one of the listing itself
-                status = os.stat(descriptor)  # noqa: PTH116 - a number, not a path
-                if (status.st_dev, status.st_ino) == file:
-                    found.append(descriptor)
+            try:
+                status = os.fstat(descriptor)
+            except OSError:  # closed since, like the one of the listing itself
+                continue
+            if (status.st_dev, status.st_ino) == file:
+                found.append(descriptor)
     return tuple(sorted(found))
 
 

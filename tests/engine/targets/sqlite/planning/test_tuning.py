@@ -95,6 +95,15 @@ def test_a_small_file_is_not_read_ahead() -> None:
     assert not small.read_ahead
 
 
+@pytest.mark.parametrize("operation", [Operation.CHECK, Operation.ANALYZE, Operation.REINDEX])
+def test_a_file_that_fits_into_the_cache_of_sqlite_needs_no_settings(operation: Operation) -> None:
+    def chosen(size: int) -> tuple[str, ...]:
+        return pragmas(tuning(operation, used_bytes=size, size=size, memory=GB, processors=4, local=True))
+
+    assert chosen(1_500_000) == ()
+    assert chosen(2_500_000) != ()
+
+
 def test_what_writes_much_writes_to_a_disk_of_this_machine_meanwhile() -> None:
     assert {o for o in Operation if choose(o).write_behind} == {Operation.VACUUM, Operation.REINDEX}
     assert not any(choose(operation, local=False).write_behind for operation in Operation)

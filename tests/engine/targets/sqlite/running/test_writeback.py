@@ -20,7 +20,7 @@ from tests.sqlite_files import make_database
 async def test_it_goes_on_for_as_long_as_the_step_and_no_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, behind: bool
 ) -> None:
-    path = make_database(tmp_path / "a.db", rows=200)
+    path = make_database(tmp_path / "a.db", rows=12_000)
     told: list[list[str]] = []
 
     def until_stopped(paths: list[str], stop: Event) -> None:
