@@ -132,13 +132,14 @@ def with_figures_of(survey: Survey, earlier: Survey | None) -> Survey:
     """A survey; one without a size, as its target could not be inspected, with the figures of an earlier one."""
     if survey.size is not None or earlier is None or earlier.size is None:
         return survey
+    checks = survey if survey.checked_at is not None or survey.is_unclean else earlier
     return replace(
         survey,
         version=earlier.version,
         size=earlier.size,
         reclaimable=earlier.reclaimable,
-        checked_at=survey.checked_at or earlier.checked_at,
-        is_unclean=survey.is_unclean or earlier.is_unclean,
+        checked_at=checks.checked_at,
+        is_unclean=checks.is_unclean,
         figures_at=earlier.figures_at or earlier.surveyed_at,
     )
 
