@@ -238,6 +238,15 @@ async def test_an_error_goes_when_the_store_can_be_read_again(
         assert "cannot be read" not in " ".join(rows(console))
 
 
+async def test_the_result_of_a_night_is_told_in_full(tenants: Path, seeded: Seeded, clock: Clock) -> None:
+    error = f"/srv/{'x' * 40}.db: found damage: restore a backup, then check again"
+    at = last_due(clock)
+    night = Firing(schedule="nightly", due_at=at, status=FiringStatus.FIRED, recorded_at=at, error=error)
+    await seeded.store.record_firings([night])
+    async with console_on(seeded.path, clock) as console:
+        await console.until(lambda: "then check again" in " ".join(page(console).split()))
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 async def test_snapshot(
     size: tuple[int, int], tenants: Path, seeded: Seeded, clock: Clock, looks_right: Callable[[App[None]], bool]

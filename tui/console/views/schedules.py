@@ -14,7 +14,7 @@ from engine.domain.schedules import Night, Schedule
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from tui.console.views.job_picture import row_line
-from tui.console.views.line import Line, Role, fit, hanging, line, right, wrapped
+from tui.console.views.line import Line, Role, both_ends, fit, hanging, line, right, wrapped
 from tui.presentation import schedule_format
 from tui.presentation.night_picture import planned_picture, real_picture
 from tui.presentation.schedule_format import ScheduleRow
@@ -97,8 +97,10 @@ def schedule_document(selected: SelectedSchedule, now: int, width: int, named: C
     due_width = max([17, *(cell_len(due) for due, *_ in texts)])
     for night, (due, batch, result, took) in zip(row.nights, texts, strict=True):
         status = schedule_format.status_of(night)
-        text = f" {fit(due, due_width)} {fit(batch, 6)} {result}"
-        yield line((GLYPH[status], Role(status.value)), f"{fit(text, width - TOOK - 2)} {right(took, TOOK)}")
+        head = [(GLYPH[status], Role(status.value)), (f" {fit(due, due_width)} {fit(batch, 6)} ", Role.TEXT)]
+        first, *more = hanging(head, result, width - TOOK - 1)
+        yield both_ends(first.spans, ((f" {right(took, TOOK)}", Role.TEXT),), width)
+        yield from more
 
 
 def _last_night(selected: SelectedSchedule, now: int, width: int, named: Callable[[str], str]) -> Iterator[Line]:
