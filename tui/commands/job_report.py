@@ -145,7 +145,7 @@ def follow_up_lines(job: ParentJob) -> Iterator[str]:
     for child in job.children:
         yield from finding_lines(child, most=FIRST_FINDINGS)
         is_failed = child.status is Status.FAILED
-        what_to_do = plain(advice(child, instructions(child.id)) if is_failed else remedy(child))
+        what_to_do = plain(advice(job, child, instructions(child.id)) if is_failed else remedy(child))
         if what_to_do and what_to_do not in shown_hints:
             yield what_to_do
         shown_hints.add(what_to_do)

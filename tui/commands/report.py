@@ -10,7 +10,7 @@ from engine.domain.jobs import format_child_reason, never_began
 from tui.commands.naming import named, tell_apart
 from tui.presentation.cancel_consequences import consequence_phrases
 from tui.presentation.effect_summary import first_error, job_effect, status_shown
-from tui.presentation.job_notes import Instructions
+from tui.presentation.job_notes import Instructions, advice, is_unrecovered
 from tui.presentation.job_status import WAITS_FOR_WORKER, ending, interruption, progress_parts, status_text
 from tui.presentation.text import GLYPH, cells, counted, duration, local_time, padded, plain, precise_duration
 
@@ -117,6 +117,8 @@ def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId, at: int) -> 
         elif child.status.is_final:
             why = NOT_BEGUN if never_began(child) else plain(child.error or "")
             yield f"{name} {child.status}" + (f": {why}" if why else "")
+            if is_unrecovered(child):
+                yield f"  {plain(advice(after, child, instructions(child.id)))}"
         else:
             still_runs = True
             if was.cancel_requested_at:

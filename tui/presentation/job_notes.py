@@ -5,6 +5,7 @@ The command line and the console say the same; they differ in how a person acts,
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final
@@ -13,12 +14,13 @@ from engine import ChildJob, ParentJob, Reason, Status
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, span
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
+from engine.domain.requests import EngineName, Operation
 from engine.domain.steps import FINISHING, WaitsFor
 from tui.presentation.cancel_consequences import cannot_stop, will_complete
 from tui.presentation.effect_summary import error_of, found_damage, is_cut_short, remedy
 from tui.presentation.force_kill import recovery_text
 from tui.presentation.job_status import is_waiting
-from tui.presentation.text import capitalized
+from tui.presentation.text import capitalized, path_of
 
 
 @frozen
@@ -75,12 +77,14 @@ _ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
 }
 
 
-def advice(child: ChildJob, how: Instructions) -> str:
+def advice(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
     """What to do about how a child ended; "" where nothing is to be done, or its error says it."""
     if is_overwritten(child):
         return ""
-    if _is_unrecovered(child):
-        return f"A check of the database says whether it is sound. {capitalized(how.retry)} to do the operation again."
+    if is_unrecovered(child):
+        sound = "A check of the database says whether it is sound."
+        again = f"{capitalized(how.retry)} to do the operation again."
+        return " ".join(filter(None, (_left_by_dead_process(parent, child.operation), sound, again)))
     if child.reason is not None and child.reason in _ADVICE:
         return _advice_of(child, child.reason, how)
     began = child.attempt > 1 or child.progress.steps_total or child.steps or child.after
@@ -89,10 +93,29 @@ def advice(child: ChildJob, how: Instructions) -> str:
     return remedy(child)
 
 
-def _is_unrecovered(child: ChildJob) -> bool:
+def is_unrecovered(child: ChildJob) -> bool:
     """Whether it was cancelled after its process died and before its database was recovered."""
     ended_waiting = child.status is Status.CANCELLED and child.started_at is None
     return ended_waiting and any(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts[-1:])
+
+
+def _left_by_dead_process(parent: ParentJob, operation: Operation) -> str:
+    """What may be left where the database was not recovered, and what removes it; "" for nothing."""
+    target = path_of(parent.target) if parent.engine is EngineName.SQLITE else parent.target
+    command = f"dbtend run {shlex.quote(target)} --op"
+    match parent.engine, operation:
+        case EngineName.SQLITE, Operation.BACKUP:
+            return f"Its unfinished copy may be left: {command} backup removes it."
+        case EngineName.SQLITE, Operation.VACUUM if parent.request.options.swap:
+            return f"Its unfinished copy may be left: {command} vacuum --swap removes it."
+        case EngineName.POSTGRESQL, Operation.REINDEX | Operation.OPTIMIZE | Operation.REPACK:
+            return f"An index or a copy that is not complete may be left: {command} clean-leftovers drops it."
+        case EngineName.MYSQL, Operation.REPAIR:
+            return f"A table may be crashed, or its repair may still run on the server: then {command} repair again."
+        case EngineName.MYSQL, _:
+            return "Its command may still run on the server: SHOW PROCESSLIST names it, and KILL ends it."
+        case _:
+            return ""
 
 
 def advice_to_open(child: ChildJob, how: Instructions) -> str:
@@ -121,7 +144,7 @@ def notes(parent: ParentJob, child: ChildJob, how: Instructions) -> Iterator[Not
             yield Note(NoteKind.WAIT_LIMIT, limit)
     if cancel := _cancel_note(parent, child, how):
         yield Note(NoteKind.CANCEL, cancel)
-    if what_to_do := advice(child, how):
+    if what_to_do := advice(parent, child, how):
         yield Note(NoteKind.ADVICE, what_to_do)
     elif never_began(child):
         yield Note(NoteKind.CANCEL, NOT_BEGUN)

@@ -161,7 +161,8 @@ def test_what_lost_its_process_is_told_until_it_is_cancelled_which_does_not_say_
         assert again.code == 0
         assert left in again.err
     told = "its process died, and the database has not been recovered"
-    assert dbtend("cancel", "1").out == f"#1.1 sales.db vacuum cancelled: {told}\n"
+    to_do = "A check of the database says whether it is sound. Run dbtend retry 1 to do the operation again."
+    assert dbtend("cancel", "1").out == f"#1.1 sales.db vacuum cancelled: {told}\n  {to_do}\n"
     for words in (("show", "1"), ("history",)):
         said = dbtend(*words).out
         assert "not been rec" in said
