@@ -10,8 +10,9 @@ from engine.targets.sqlite.connection.names import folded
 
 FULL_TEXT: Final = frozenset({"fts3", "fts4", "fts5"})
 _GAP: Final = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
-_NAME: Final = r"""(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:[\w$]|[^\0-\x7f])+)"""
-_OPTION: Final = r"""[,(]\s*{}\s*=\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]|(?:\w|[^\0-\x7f])*)"""
+_QUOTED: Final = r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]"""
+_NAME: Final = rf"(?:{_QUOTED}|(?:[\w$]|[^\0-\x7f])+)"
+_PIECE: Final = rf"(?P<gap>\s+|/\*.*?(?:\*/|\Z)|--[^\n]*)|{_QUOTED}|."
 _DEFINITION: Final = (
     rf"create{_GAP}virtual{_GAP}table{_GAP}(?:if{_GAP}not{_GAP}exists{_GAP})?{_NAME}{_GAP}(?:\.{_GAP}{_NAME}{_GAP})?"
     rf"using{_GAP}(?P<module>{_NAME})"
@@ -49,13 +50,30 @@ def content_rowid(sql: str) -> str:
 
 
 def _option(sql: str, name: str) -> str | None:
-    found = re.search(_OPTION.format(name), sql, re.IGNORECASE)
-    if found is None:
-        return None
-    value, mark = found[1], found[1][:1]
-    if mark == "[":
-        return value[1:-1]
-    return value[1:-1].replace(mark * 2, mark) if mark and mark in "'\"`" else value
+    for argument in _arguments(sql):
+        if found := re.match(rf"{name}\s*=\s*(.*)", argument, re.IGNORECASE | re.DOTALL):
+            value, mark = found[1], found[1][:1]
+            if mark == "[":
+                return value[1:-1]
+            return value[1:-1].replace(mark * 2, mark) if mark and mark in "'\"`" else value
+    return None
+
+
+def _arguments(sql: str) -> list[str]:
+    """The arguments of a virtual table as its module gets them: without the spaces and comments around each."""
+    definition = re.match(_DEFINITION, sql, re.IGNORECASE | re.DOTALL)
+    arguments: list[str] = []
+    depth = begin = end = 0
+    for piece in re.compile(_PIECE, re.DOTALL).finditer(sql, definition.end()) if definition else ():
+        if piece["gap"]:
+            continue
+        if depth == 1 and piece[0] in {",", ")"}:
+            arguments.append(sql[begin:end])
+            begin = 0
+        elif depth:
+            begin, end = begin or piece.start(), piece.end()
+        depth += {"(": 1, ")": -1}.get(piece[0], 0)
+    return arguments
 
 
 MOST_VIEWS: Final = 1_000

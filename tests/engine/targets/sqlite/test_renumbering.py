@@ -321,6 +321,10 @@ def test_the_content_table_of_a_full_text_index_is_read_whatever_its_name(
         ("a, content = notes , tokenize = 'porter'", "notes"),
         ("a, content=[my notes]", "my notes"),
         ("a, content=größe", "größe"),
+        ("a, -- the text\n content=notes", "notes"),
+        ("a, /* it stays, as it is, (there) */ content=notes /* by rowid */", "notes"),
+        ("/* , content=x, */ a, content=notes", "notes"),
+        ("a, tokenize=\"unicode61 separators '(content=x'\", content=notes", "notes"),
         ("a, content=''", None),
         ("a, content = '' , contentless_delete=1", None),
         ("content, a", None),
@@ -334,3 +338,13 @@ def test_the_content_table_as_it_is_usually_written(db: sqlite3.Connection, argu
     db.execute("DROP TABLE f")
     assert content_table(sql) == table
     assert is_contentless(sql) is ("''" in arguments)
+
+
+def test_a_full_text_index_of_fts4_names_its_content_table_also_without_quotes(db: sqlite3.Connection) -> None:
+    db.execute('CREATE TABLE "my notes"(a)')
+    db.execute("INSERT INTO \"my notes\" VALUES ('apples')")
+    sql = "CREATE VIRTUAL TABLE f USING fts4(a, content=my notes )"
+    db.execute(sql)
+    db.execute("INSERT INTO f(f) VALUES ('rebuild')")
+    assert db.execute("SELECT a FROM f WHERE f MATCH 'apples'").fetchall() == [("apples",)]
+    assert content_table(sql) == "my notes"
