@@ -22,6 +22,7 @@ from engine.domain.steps import (
     MAX_FINDINGS,
     MOVES_PAGES,
     REPLACED_FILE,
+    REWRITTEN,
     Facts,
     Micros,
 )
@@ -44,6 +45,8 @@ TURN_JOBS_READ: Final = 1_000
 TURN_STEPS_READ: Final = 100_000
 """The newest steps that give objects their turn: those of many nights, if each completes few objects."""
 _READ_ALWAYS: Final = (Operation.CHECK, Operation.VACUUM, Operation.BACKUP)
+_MOVED: Final = frozenset({FREED_PAGES, REWRITTEN, REPLACED_FILE})
+"""Facts of an operation that moved pages."""
 LAST_JOBS: Final = 10
 """The newest jobs whose completed operations are reported."""
 
@@ -372,11 +375,15 @@ def replaced_files(jobs: Iterable[ParentJob]) -> dict[str, str]:
 
 
 def pages_moved_at(jobs: Iterable[ParentJob]) -> Micros:
-    """When an operation last moved the pages of a file in one of these jobs; 0 if none did. One that frees pages moves
-    them, too, if it does not complete."""
+    """When an operation last moved the pages of a file in one of these jobs; 0 if none did. It may have done so and
+    not have completed."""
     children = (child for job in jobs for child in job.children if child.operation in MOVES_PAGES)
-    moved = (child for child in children if child.status is Status.COMPLETED or (child.after or {}).get(FREED_PAGES))
-    return max((child.finished_at or 0 for child in moved), default=0)
+    return max((child.finished_at or 0 for child in children if _has_moved_pages(child)), default=0)
+
+
+def _has_moved_pages(child: ChildJob) -> bool:
+    after = child.after or {}
+    return child.status is Status.COMPLETED or any(after.get(fact) for fact in _MOVED)
 
 
 def ran(jobs: Iterable[ParentJob]) -> dict[Operation, PastJob]:

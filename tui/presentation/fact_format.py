@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine import Facts
 from engine.domain.frozen import frozen
-from engine.domain.steps import GAVE_WAY, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE
+from engine.domain.steps import GAVE_WAY, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, REWRITTEN
 from tui.presentation.text import cells, padded, plain, precise_duration, size
 
 Value = int | float | str | Sequence[str] | Sequence[int] | None
@@ -26,7 +26,7 @@ _IN_EFFECT = frozenset({"backup", "backup_journal_mode", "backup_size", "changed
         "file_overwritten",
     ),
     *("steps_completed", "steps_failed", "steps_cancelled", "steps_skipped"),
-    *(PAGES_BEFORE, PAGES_AFTER, NOT_MAPPED),
+    *(PAGES_BEFORE, PAGES_AFTER, NOT_MAPPED, REWRITTEN),
     *("rows_lost", "rows_removed", "rows_kept", "pages_removed", "back_bytes", "waited", GAVE_WAY),
 }
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Status
-from engine.domain.steps import DAMAGED_PAGES, FILE, MOST_DAMAGED_PAGES, SIZE_BEFORE, Facts
+from engine.domain.steps import DAMAGED_PAGES, FILE, MOST_DAMAGED_PAGES, REWRITTEN, SIZE_BEFORE, Facts
 from engine.targets.check_results import check_facts
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
@@ -32,7 +32,7 @@ class Effects:
         self._checks_left = 0
         self._backup: Facts = {}
         self._freed: Facts = {}
-        self._exchanged: Facts = {}
+        self._of_vacuum: Facts = {}
         self._before: Facts | None = None
 
     def record(self, step: SqliteStep, result: StepResult, findings: Findings | None) -> None:
@@ -48,8 +48,10 @@ class Effects:
             self._backup = {**self._backup, **(result.effect or {})}
         if step.method is Method.INCREMENTAL:
             self._freed = result.effect or {}
+        if step.method is Method.VACUUM and result.status is Status.COMPLETED:
+            self._of_vacuum = {REWRITTEN: True}
         if step.method is Method.SWAP:
-            self._exchanged = {name: fact for name, fact in (result.effect or {}).items() if name != SIZE_BEFORE}
+            self._of_vacuum = {name: fact for name, fact in (result.effect or {}).items() if name != SIZE_BEFORE}
 
     def begin(self, summary: Summary, measured: Facts) -> None:
         """Start with the facts that `measure` read with the plan. They hold until a step begins."""
@@ -78,7 +80,7 @@ class Effects:
     async def _of_operation(self) -> Facts:
         match self._operation:
             case Operation.VACUUM:
-                return self._exchanged
+                return self._of_vacuum
             case Operation.CHECK if self._findings is not None:
                 return self._check_facts(self._findings)
             case Operation.FTS_OPTIMIZE:

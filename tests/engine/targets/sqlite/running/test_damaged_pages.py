@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,8 @@ from engine.inspection import inspector
 from engine.targets.sqlite.running import layout
 from engine.targets.sqlite.running.damage_location import Tree, locate, named_pages
 from tests.building import SQLITE_OPERATIONS
+from tests.engine.execution.test_recovery import TO_BE_REBUILT, when_vacuum_is_done
+from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, integrity, make_database, set_schema_sql
 
 PAGE = 1024
@@ -242,6 +244,26 @@ async def test_a_reindex_that_fails_leaves_the_marks_of_damaged_pages(
         assert reindex.status is Status.FAILED
         assert kept_maps(reindex.after) is None, "nothing has changed"
         assert (await engine.page_map(str(path))).named_by_check == (page,)
+
+
+async def test_a_vacuum_whose_follow_up_fails_has_written_the_damaged_pages_anew(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "LEAST", 0)
+    monkeypatch.setattr(layout, "LONGEST", 600.0)
+    monkeypatch.setattr("engine.targets.sqlite.running.operation.FOLLOW_UP_LOCK_TIMEOUT", 0.1)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(TO_BE_REBUILT)
+    page = pages_of(path, "words")[3]
+    fragments(path, "words")
+    async with Engine.open(tmp_path / "state" / "jobs.db", workers=1) as engine:
+        await run(engine, path, Operation.CHECK)
+        assert (await engine.page_map(str(path))).named_by_check == (page,)
+        with ExitStack() as other:
+            when_vacuum_is_done(monkeypatch, lambda: other.enter_context(another_process(path, "BEGIN IMMEDIATE")))
+            (vacuum,) = (await run(engine, path, Operation.VACUUM, force=True, lock_timeout=0.1)).children
+        assert [step.status for step in vacuum.steps] == [Status.COMPLETED, Status.FAILED]
+        assert (await engine.page_map(str(path))).named_by_check == ()
 
 
 def test_the_pages_that_findings_name_are_known() -> None:
