@@ -28,7 +28,7 @@ from tui.workers.tasks import first_of, patiently
 _ENDED: Final = StoreError("worker processes", "ended before the jobs were over", "see what ended them")
 _ENDING_SECONDS: Final = 5.0
 """Seconds in which worker processes end that have nothing to do any more."""
-_FEW: Final = 10
+_FEW: Final = 50
 """More open jobs than this are not read at every change."""
 _PAUSE: Final = 0.2
 """Seconds between two reads of many open jobs."""

@@ -169,20 +169,23 @@ class Reader:
         return statement.LockWait(self.lock_timeout, cancel, self.blockers.describe)
 
     async def summary(self) -> Summary:
-        return await self.read(self._summary)
+        summary, _ = await self.summary_and(lambda connection, summary: None)
+        return summary
 
     async def summary_and(self, look: Callable[[sqlite3.Connection, Summary], T]) -> tuple[Summary, T]:
         """Also what `look` returns, which is called as by `read`."""
 
         def both(connection: sqlite3.Connection) -> tuple[Summary, T]:
-            summary = self._summary(connection)
+            with _one_transaction(connection):
+                summary = self._summary(connection)
             return summary, look(connection, summary)
 
         return await self.read(both)
 
     def _summary(self, connection: sqlite3.Connection) -> Summary:
-        (row,) = connection.execute(catalog.SUMMARY).fetchall()
-        pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes = row
+        pages, page_size, free_pages, journal_mode, auto_vacuum, tables, indexes = (
+            value for command in catalog.SUMMARY for ((value,),) in [connection.execute(command).fetchall()]
+        )
         size, wal_size = self._sizes()
         if not self._metered.takes_locks and self._is_wal_by_header():
             journal_mode = "wal"  # which SQLite does not say of a file that it takes for one that cannot change

@@ -127,5 +127,5 @@ async def test_the_look_afterwards_does_not_wait_again_for_one_who_was_waited_fo
             await connection.set_trace_callback(tried.append)
             with pytest.raises(TargetBusyError, match="no lock"):
                 await session.facts(Operation.VACUUM)
-        assert tried == [catalog.SUMMARY]
+        assert tried.count(catalog.SUMMARY[0]) == 1
         assert await session.facts(Operation.VACUUM)
