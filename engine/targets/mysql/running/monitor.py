@@ -130,13 +130,14 @@ class Monitor(CommandMonitor[Watched]):
         """See `ids_of_tables`; asked for once: no table is rebuilt twice."""
 
     async def poll(self) -> None:
+        asked = dict(self.watched)
         running = [row for row in await self._processes() if row[0] in self.watched and row[1] in {"Query", "Execute"}]
         seen = {number: Seen(*shown) for number, _, *shown, _ in running}
         seen |= await self._with_files(seen)
         for number, *_, thread in running:
-            if (watched := self.watched.get(number)) is not None:
+            if (watched := asked.get(number)) is not None:
                 used = None if watched.thread is None else watched.thread.used_since(thread)
-                await self._update(watched, replace(seen[number], used=used))
+                await self._update(number, watched, replace(seen[number], used=used))
 
     async def _processes(self) -> list[tuple[Any, ...]]:
         """Rows as of `_ROW`; of all processes, and without their stages and threads, where the server tells no more."""
@@ -201,11 +202,13 @@ class Monitor(CommandMonitor[Watched]):
             for number, one in rebuilding.items()
         }
 
-    async def _update(self, watched: Watched, seen: Seen) -> None:
+    async def _update(self, number: int, watched: Watched, seen: Seen) -> None:
         if seen.waits_for_lock and watched.step.tables:
             tables, unknown = [watched.step.table], locks.UNKNOWN_HOLDER
             found = await locks.holders(self._reader, tables, self.watched, unknown=unknown)
             watched.blockers = found or watched.blockers
+        if self.watched.get(number) is not watched:  # its command has ended since it was looked at
+            return
         now = time.monotonic()
         watched.note(seen, now)
         watched.report(watched.progress.update(seen, now, watched.blockers))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from engine.domain.requests import Options
 from engine.system.local_servers import milliseconds_of_thread, process_of_server
 from engine.targets.mysql.planning.operation_steps import rebuild_steps
+from engine.targets.mysql.reading import locks
 from engine.targets.mysql.reading.tables import Table, tables
 from engine.targets.mysql.running.monitor import Monitor, ThreadAtStart, Waiter, Watched, is_behind
 from engine.targets.mysql.running.progress import Progress, Seen
@@ -78,6 +80,36 @@ async def test_the_first_look_at_a_rebuild_sees_its_new_file(database: MySqlData
                 await monitor.poll()
                 await rebuilding
     assert told.all[0].fraction
+
+
+async def test_a_command_that_ended_while_the_holder_of_its_lock_was_asked_for_is_not_shown_as_waiting(
+    database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(database, "item", 10)
+    holders = locks.holders
+    async with looking(database.url) as reader, looking(database.url) as other:
+        (step,) = rebuild_steps(await tables(reader), Options(), reader.server, {})
+        told, monitor, number = Told(), Monitor(reader), other.connection.id
+
+        async def ended(*args: Any, **more: Any) -> str:
+            found = await holders(*args, **more)
+            monitor.unwatch(number)
+            return found
+
+        with database.session() as holder, holder.cursor() as cursor:
+            cursor.execute("LOCK TABLES item WRITE")
+            running = asyncio.create_task(other.connection.command(step.command))
+            shown = f"FROM information_schema.processlist WHERE id = {number} AND state LIKE 'Waiting for table%'"
+            await until(database, f"SELECT COUNT(*) {shown}")
+            progress = Progress(step, began=0.0, seconds=None)
+            monitor.watched[number] = Watched(step=step, progress=progress, report=told)
+            await monitor.poll()
+            assert len(told.all) == 1
+            monkeypatch.setattr(locks, "holders", ended)
+            await monitor.poll()
+            cursor.execute("UNLOCK TABLES")
+            await asyncio.wait({running})
+    assert len(told.all) == 1
 
 
 async def test_without_a_right_to_see_its_threads_the_server_still_shows_what_a_command_does(
