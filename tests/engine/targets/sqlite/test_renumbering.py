@@ -221,6 +221,7 @@ def rowids(path: Path) -> list[int]:
         ("CREATE INDEX i ON notes(body/* a */DESC -- b\n)", True),
         ("CREATE INDEX i ON notes(abs(desc)DESC)", True),
         ("CREATE INDEX i ON notes(body -- , desc)\n DESC)", True),
+        ("CREATE INDEX i ON notes(body) -- (a desc)\n", False),
         ("CREATE INDEX i ON notes(body, desc)", False),
         ("CREATE INDEX i ON notes(body) WHERE body <> 'a desc)'", False),
         ('CREATE INDEX i ON notes(body , "desc" )', False),
