@@ -86,7 +86,7 @@ _cleaning_up: list[threading.Timer] = []
 
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
     """A test that hung is failed by its time limit, but what it leaves may hang, too: a task that ignores a cancel."""
-    if not isinstance(node, pytest.Item):
+    if not isinstance(node, pytest.Item) or node.config.option.usepdb:
         return
     pytest_runtest_logfinish()
     limit = threading.Timer(CLEANED_UP_WITHIN, _end, [node])
