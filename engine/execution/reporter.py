@@ -68,6 +68,9 @@ class Reporter:
         self._known_at = self._claimed_at
         """When the last news of a step came."""
         self._pause = min(FIRST_INTERVAL, INTERVAL)
+        self._sent_at = self._claimed_at
+        self._stands = self._pause
+        """Seconds for which a report stands, by those before: the next one waits for news, too."""
         self._over: set[int] = set()
         self._finished_since: dict[int, Micros] = {}
         """When the command of a step ended that is still verified."""
@@ -250,7 +253,7 @@ class Reporter:
             self._over, self._running, before=before, worked=worked, ending=self._ending
         )
         if progress.waits_for is None:
-            age = (self._clock() - self._known_at) / 1e6 + self._pause / 2
+            age = (self._clock() - self._known_at) / 1e6 + self._stands / 2
             progress = replace(progress, fraction=look_ahead(progress.fraction, before + worked, age))
         known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
         # A progress bar must not go back.
@@ -271,6 +274,8 @@ class Reporter:
         while True:
             await self._changed.wait()
             self._changed.clear()
+            before, self._sent_at = self._sent_at, self._clock()
+            self._stands = min(max((self._sent_at - before) / 1e6, self._pause), 2 * self._pause)
             report = self.unsent()
             # If the store cannot be written, the next report or the end of the child carries it.
             with suppress(StoreError):

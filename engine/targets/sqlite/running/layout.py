@@ -49,7 +49,7 @@ class Layout:
         self._after: str | NotMapped | None = None
 
     async def before_step(self) -> None:
-        """Call this before each step, but for an exchange."""
+        """Call this before the first step or earlier, and before each other one, but for an exchange."""
         self._after = None
         if self._begins():
             self._before = await self._map(self._named)

@@ -109,7 +109,14 @@ class SqliteOperation:
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
         self._reader.lock_timeout = self._throttle.timeout(self._lock_timeout)
         self._reader.cancel = cancel or asyncio.Event()
-        return {**await self._effects.facts(), **await self._layout.facts()}
+        facts = {**await self._effects.facts(), **await self._layout.facts()}
+        if not self._is_exchange:
+            await self._layout.before_step()  # here, so that it counts as planning, and not as the work of a step
+        return facts
+
+    @property
+    def _is_exchange(self) -> bool:
+        return any(isinstance(step, SqliteStep) and step.method is Method.SWAP for step in self.plan.steps)
 
     async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
         return await remarks_on(self._planned_by, [self.plan.operation], past)
@@ -117,7 +124,7 @@ class SqliteOperation:
     async def find_blockers(self, *, has_window: bool) -> str:
         if not operation_specs.SPECS[self.plan.operation].writes:
             return ""
-        if any(isinstance(step, SqliteStep) and step.method is Method.SWAP for step in self.plan.steps):
+        if self._is_exchange:
             who = await asyncio.to_thread(swapping.who_else_has_it_open, self._opened)
             return f"it would have to wait: {who}" if who else ""
         is_wal = (await self._reader.summary()).is_wal
