@@ -285,27 +285,27 @@ def reindex_steps(
     whole: str = "",
     failing: Collection[str] = (),
     turns: Turns = NO_TURNS,
-    pages: Mapping[str, int] = MappingProxyType({}),
+    sizes: Mapping[str, TreeSize] = MappingProxyType({}),
 ) -> list[SqliteStep]:
     """One step per index, so that each has its own outcome, or for many small ones. The schema is named because a bare
     `REINDEX "nocase"` would rebuild by collation and leave an index of that name alone. `tables`: with all indexes.
-    `whole`: why no index is rebuilt on its own, if so. `failing`: the indexes that cannot be rebuilt. `pages`: how many
-    an index, or a table without rowid, is known to have."""
+    `whole`: why no index is rebuilt on its own, if so. `failing`: the indexes that cannot be rebuilt. `sizes`: of
+    indexes, and tables without rowid, as far as they are known."""
     reason = "there is no index, so there is nothing to rebuild"
     step = step_of(Operation.REINDEX, summary, Method.TRANSACTION, "REINDEX", reason)
     step = replace(step, operation=Operation.REINDEX)
     if not indexes:
         return [step]
-    sizes = _index_sizes(indexes, tables, summary, pages)
+    volumes = _index_sizes(indexes, tables, summary, sizes)
     parts = [
         Part(
             index.name,
             f"REINDEX main.{quote(index.name)}",
             f"{'PRIMARY KEY or UNIQUE' if index.automatic else 'index'} of table {index.table}",
-            _cost_of_rebuilding(index, size, summary),
-            size,
+            _cost_of_rebuilding(index, volume, summary, sizes.get(index.name)),
+            volume,
         )
-        for index, size in zip(indexes, sizes, strict=True)
+        for index, volume in zip(indexes, volumes, strict=True)
     ]
 
     def needing(step: SqliteStep, size: int) -> SqliteStep:
@@ -314,7 +314,7 @@ def reindex_steps(
 
     if whole:
         step = replace(step, reason=whole, estimate=_sum(part.cost.seconds for part in parts))
-        steps = [needing(step, sum(sizes))]
+        steps = [needing(step, sum(volumes))]
     else:
         usual, why = costs.reindex_of(_usual_size(summary)).seconds or 0.0, "small indexes in one transaction"
         alone, groups = grouping.divided([part for part in parts if part.object not in failing], usual=usual)
@@ -327,12 +327,12 @@ def reindex_steps(
     return [*steps, *log_written_back(summary, "in WAL mode the new indexes are in the log until it is written back")]
 
 
-def _cost_of_rebuilding(index: Index, size: int, summary: Summary) -> Cost:
+def _cost_of_rebuilding(index: Index, size: int, summary: Summary, known: TreeSize | None) -> Cost:
     if index.rows is None and are_rebuilt_soon(summary):
         return costs.reindex_of(size)
     if index.is_table and index.rows is None:
         return costs.reindex_of(size)
-    return costs.reindex(index, size, summary.page_size)
+    return costs.reindex(index, size, summary.page_size, in_order=0.0 if known is None else known.in_order)
 
 
 def are_rebuilt_soon(summary: Summary) -> bool:
@@ -344,7 +344,7 @@ def are_rebuilt_soon(summary: Summary) -> bool:
 
 
 def _index_sizes(
-    indexes: Iterable[Index], tables: Sequence[Table], summary: Summary, pages: Mapping[str, int]
+    indexes: Iterable[Index], tables: Sequence[Table], summary: Summary, sizes: Mapping[str, TreeSize]
 ) -> list[int]:
     """How big each index is; where its pages are unknown, by its share of the entries of all.
 
@@ -363,10 +363,10 @@ def _index_sizes(
             return 1 / max(summary.tables + summary.indexes, 1)
         return SHARE_OF_INDEXES * (index.rows * index.columns / entries if entries else 0.0)
 
-    known = [pages.get(index.table if index.is_table else index.name) for index in indexes]
+    known = [sizes.get(index.table if index.is_table else index.name) for index in indexes]
     return [
-        round(summary.used * share(index)) if number is None else number * summary.page_size
-        for index, number in zip(indexes, known, strict=True)
+        round(summary.used * share(index)) if size is None else size.pages * summary.page_size
+        for index, size in zip(indexes, known, strict=True)
     ]
 
 

@@ -229,7 +229,7 @@ async def _reindex(reader: Reader, summary: Summary, options: Options, turns: Tu
         whole=whole,
         failing=problems.keys(),
         turns=turns,
-        pages={name: size.pages for name, size in sizes.items()},
+        sizes=sizes,
     )
     return replace(_of(Operation.REINDEX, steps), warnings=preflight.certain_to_fail(problems.items()))
 

@@ -43,6 +43,15 @@ _DEEPEST: Final = 20
 _LEAF, _LEADS = 1, 2
 """What a page is; a free page is as a leaf of another table, and 0 is a page of a long value, or unknown."""
 _TABLE_LEAF: Final = 0x0D
+_INDEX_LEAF: Final = 0x0A
+_LEAF_HEADER: Final = 8
+_WHOLE_NUMBERS: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
+"""Bytes of a column, by its type in a record."""
+_ORDERED: Final = 16
+"""Leaves of an index, and entries of each, whose order is looked at."""
+_ENTRIES: Final = 9
+_NEAR: Final = 4
+"""How far the row of the next entry is at most, if the entries are in the order of their rows: some are deleted."""
 _SAMPLED: Final = 20
 """Gaps between leaf pages of a table that are looked at."""
 _SAMPLED_OF_A_LEVEL: Final = 64
@@ -133,6 +142,8 @@ class TreeSize:
     """Rows or entries, about."""
     is_keyed: bool
     """Whether it is an index, or a table without rowid."""
+    in_order: float = 0.0
+    """The share of the entries of an index that follow each other as their rows do."""
 
 
 def sizes_of(
@@ -162,7 +173,7 @@ def _size_of(file: FilePages, root: int, sampled: int, give_up: float) -> TreeSi
         children = [child for page in sample for child in _children(file, page)]
         pages, level = pages + level, level * len(children) / len(sample)
         sample = chance.sample(children, min(len(children), sampled))
-    found = [_kind_and_cells(file, leaf) for leaf in sample]
+    found, order = [_kind_and_cells(file, leaf) for leaf in sample], [_order(file, leaf) for leaf in sample[:_ORDERED]]
     known = [one for one in found if one is not None]
     if not known:
         return None
@@ -170,7 +181,13 @@ def _size_of(file: FilePages, root: int, sampled: int, give_up: float) -> TreeSi
     # Of an index, also those between its leaves are entries.
     is_keyed = known[0][0] != _TABLE_LEAF
     between = level - 1 if is_keyed else 0
-    return TreeSize(pages=round(pages + level), cells=round(cells + between), is_keyed=is_keyed)
+    follows = [gap for gaps in order for gap in gaps]
+    return TreeSize(
+        pages=round(pages + level),
+        cells=round(cells + between),
+        is_keyed=is_keyed,
+        in_order=sum(0 < gap <= _NEAR for gap in follows) / len(follows) if follows else 0.0,
+    )
 
 
 def _kind_and_cells(file: FilePages, number: int) -> tuple[int, int] | None:
@@ -180,6 +197,30 @@ def _kind_and_cells(file: FilePages, number: int) -> tuple[int, int] | None:
         return page[start], struct.unpack_from(">H", page, start + 3)[0]
     except ERRORS_OF_DAMAGE:
         return None
+
+
+def _order(file: FilePages, number: int) -> list[int]:
+    """How far the rows of the first entries of a leaf of an index are from each other; none of another page."""
+    try:
+        page = file.read(number)
+        if page[0] != _INDEX_LEAF:
+            return []
+        entries = min(struct.unpack_from(">H", page, 3)[0], _ENTRIES)
+        rows = [_rowid(page, at) for at in struct.unpack_from(f">{entries}H", page, _LEAF_HEADER)]
+    except ERRORS_OF_DAMAGE:
+        return []
+    return [after - before for before, after in pairwise(rows) if before is not None and after is not None]
+
+
+def _rowid(page: bytes, at: int) -> int | None:
+    """That of an entry of an index, its last column; None where it is none, or not on this page."""
+    length, record = _varint(page, at)
+    header, at = _varint(page, record)
+    kind = 0
+    while at < record + header:
+        kind, at = _varint(page, at)
+    size, end = _WHOLE_NUMBERS.get(kind), record + length
+    return None if size is None or end > len(page) else int.from_bytes(page[end - size : end], "big", signed=True)
 
 
 def opened_pages(descriptor: int, log: int | None, give_up: float) -> FilePages | None:

@@ -85,6 +85,13 @@ def test_the_more_bytes_an_old_index_has_for_its_rows_the_more_of_the_time_is_wi
     )
 
 
+def test_entries_in_the_order_of_their_rows_are_sorted_sooner() -> None:
+    index = replace(USERS.indexes[0], rows=1_000_000)
+    read = [costs.reindex(index, 15_000_000, 4096, in_order=share).course[1][1] for share in (0.0, 0.5, 1.0)]
+    assert read[1] == pytest.approx((read[0] + read[2]) / 2)
+    assert 1.5 * read[2] < read[0]
+
+
 def test_of_large_pages_sqlite_sorts_much_at_once_after_the_old_index_is_removed() -> None:
     index = replace(USERS.indexes[0], rows=1_000_000)
 

@@ -183,11 +183,12 @@ def test_a_table_without_rowid_is_planned_with_what_it_takes_to_rebuild() -> Non
 
 
 def test_an_index_whose_pages_are_known_needs_room_for_these_and_no_more() -> None:
-    pages = {'a"i': 7}
-    (step,) = operation_steps.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None, pages=pages)
+    sizes = {'a"i': TreeSize(pages=7, cells=900, is_keyed=True)}
+    (step,) = operation_steps.reindex_steps(A.indexes, [A], SUMMARY, "/srv/a.db", None, sizes=sizes)
     assert [need.bytes for need in step.needs] == [7 * SUMMARY.page_size]
     key = Index(name="key", table="k", automatic=True, unique=True, columns=4, is_table=True)
-    (step,) = operation_steps.reindex_steps([key], [Table(name="k")], SUMMARY, "/srv/a.db", None, pages={"k": 9})
+    sizes = {"k": TreeSize(pages=9, cells=900, is_keyed=True)}
+    (step,) = operation_steps.reindex_steps([key], [Table(name="k")], SUMMARY, "/srv/a.db", None, sizes=sizes)
     assert [need.bytes for need in step.needs] == [9 * SUMMARY.page_size]
 
 

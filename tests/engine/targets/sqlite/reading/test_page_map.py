@@ -315,6 +315,26 @@ def test_trees_come_in_the_order_in_which_vacuum_copies_them(tmp_path: Path) -> 
     assert [size.is_keyed for size in sizes.values()] == [False, True, True, True, True]
 
 
+def test_it_is_known_whether_the_entries_of_an_index_are_in_the_order_of_their_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, at, key, note); CREATE INDEX ordered ON t(at);"
+            "CREATE INDEX random ON t(key); CREATE INDEX long ON t(note);"
+            "CREATE TABLE w(k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE INDEX of_keys ON w(v)"
+        )
+        db.executemany(
+            "INSERT INTO t VALUES (?, ?, ?, ?)",
+            ((n, 7 * n, f"{7919 * n % 5000:05}", f"{n:05}" * 900) for n in range(1, 5000) if n % 5),
+        )
+        db.execute("INSERT INTO w SELECT key, at FROM t")
+        with path.open("rb") as file:
+            sizes = page_map.sizes_of(file.fileno(), page_map.roots_of(db), in_all=600)
+    assert sizes["ordered"].in_order > 0.95
+    assert sizes["random"].in_order < 0.05
+    assert {sizes[name].in_order for name in ("t", "long", "w", "of_keys")} == {0}
+
+
 def test_a_tree_that_cannot_be_read_in_time_has_no_size(tmp_path: Path) -> None:
     path = filled(tmp_path / "a.db")
     with closing(sqlite3.connect(path)) as db, path.open("rb") as file:
