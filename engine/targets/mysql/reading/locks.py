@@ -33,12 +33,12 @@ WHERE lock_type = 'Table metadata lock' AND table_schema = DATABASE() AND table_
 _TRANSACTIONS: Final = "SELECT CAST(trx_mysql_thread_id AS SIGNED) FROM information_schema.innodb_trx"
 _SESSIONS: Final = """
 SELECT CAST(p.id AS SIGNED), p.user, p.host, p.command, CAST(p.time AS SIGNED), COALESCE(p.db, ''),
-    COALESCE(p.info, ''), COALESCE(p.state, ''),
+    COALESCE(p.state, ''),
     CAST(TIMESTAMPDIFF(SECOND, x.trx_started, NOW()) AS SIGNED)
 FROM information_schema.processlist AS p LEFT JOIN information_schema.innodb_trx AS x ON x.trx_mysql_thread_id = p.id
 WHERE p.id IN ({ids})
 """
-_ROW: Final = (int, str, str, str, int | None, str, str, str, int | None)
+_ROW: Final = (int, str, str, str, int | None, str, str, int | None)
 
 
 _INSTALL: Final = "INSTALL SONAME 'metadata_lock_info'"
@@ -101,7 +101,7 @@ async def _described(reader: Reader, held: Mapping[int, Sequence[str]], *, sure:
     texts = [
         session_text(number, user, host, command, seconds, open_for)
         + (f" on {listed(sorted(held[number]), 3)}" if many and held[number] else "")
-        for number, user, host, command, seconds, used, _, state, open_for in rows
+        for number, user, host, command, seconds, used, state, open_for in rows
         if (sure or used in {database, ""}) and not state.startswith("Waiting for table metadata lock")
     ]
     more = f" and {len(texts) - MOST} more" if len(texts) > MOST else ""
