@@ -79,13 +79,15 @@ LOST_BY_VACUUM: Final = "SELECT name FROM main.sqlite_schema WHERE rootpage > 0 
 MAY_HAVE_IGNORED_DESC: Final = """
 SELECT tbl_name, name, sql FROM main.sqlite_schema AS s
 WHERE type IN ('table', 'index') AND rootpage > 0 AND sql IS NOT NULL
-    AND tbl_name IN (SELECT tbl_name FROM main.sqlite_schema WHERE type IN ('table', 'index') AND sql LIKE '%desc%')
+    AND tbl_name IN (
+        SELECT tbl_name FROM main.sqlite_schema
+        WHERE type IN ('table', 'index') AND lower(sql) GLOB '*[^a-z0-9_]desc[^a-z0-9_]*')
     AND NOT EXISTS (
         SELECT 1 FROM temp.pragma_index_list(tbl_name, 'main') AS i, temp.pragma_index_xinfo(i.name, 'main') AS c
         WHERE c."desc")
 ORDER BY type = 'index'
 """
-"""The SQL of tables and then of their indexes, if it says `desc` anywhere and no index of the table descends."""
+"""The SQL of tables and then of their indexes, if it has the word `desc` and no index of the table descends."""
 _RENUMBERED: Final = r"""
 SELECT t.name, x.name FROM main.sqlite_schema AS t, temp.pragma_table_xinfo(t.name, 'main') AS x
 WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
