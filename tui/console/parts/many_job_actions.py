@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from engine import JobId, ParentJob
@@ -99,62 +100,58 @@ class ManyJobActions:
             return
         again = [*parents.values(), *(job for repeat in repeats for job in repeat.jobs)]
         needed = {job.id: confirmation_of(job) for job in again}
-
-        async def retry() -> None:
-            refused: list[DbtendError] = []
-            joined: list[ParentJob] = []
-            for repeat in repeats:
-                try:
-                    joined += await self._retry_batch(repeat, confirmed=any(needed[job.id] for job in repeat.jobs))
-                except DbtendError as error:
-                    refused.append(error)
-            for parent_id in sorted(parents):
-                try:
-                    self._context.supervisor.check_worker_can_connect([parents[parent_id].target])
-                    again_job = await self._context.engine.retry(
-                        parent_id,
-                        only_incomplete=parents[parent_id].is_left_by_window,
-                        confirmed=bool(needed[parent_id]),
-                    )
-                    self._show(again_job)
-                except DbtendError as error:  # for example an identical job is open
-                    refused.append(error)
-            self._clear_marks()
-            self._context.supervisor.start_worker()
-            if refused:
-                why = self._context.format_error(refused[0])
-                number = len(parents) + len(repeats)
-                of = f"{len(refused)} of {number} not started: " if number > 1 else ""
-                self._context.tell(f"{of}{why}", Role.FAILED)
-            elif joined:
-                names = listed([f"#{job.id}" for job in joined])
-                self._context.tell(f"Joined, as they already do exactly this: {names}.", Role.WARNING)
-
-        one = _is_one(jobs, batches)
+        confirmed = {id_ for id_, reasons in needed.items() if reasons}
         marked = [(parent, JobId(parent.id)) for parent in parents.values()]
         lines = [repeat.what for repeat in repeats]
         question = (
             f"Run {format_marked(len(marked), len(repeats))} again?\n{named(marked, self._context.names.of, lines)}"
         )
+        one = _is_one(jobs, batches)
         patterns = sum(repeat.patterns for repeat in repeats)
+        consequences = (
+            "Each becomes a new job." if marked else "",
+            "They become a new batch." if one else "Each batch becomes a new batch." if repeats else "",
+            f"Not {counted(patterns, 'pattern')} that could not be listed." if patterns else "",
+        )
         ask_about(
             self._context,
             f"Run {lines[0]} again?" if one else question,
-            " ".join(
-                filter(
-                    None,
-                    (
-                        "Each becomes a new job." if marked else "",
-                        "They become a new batch." if one else "Each batch becomes a new batch." if repeats else "",
-                        f"Not {counted(patterns, 'pattern')} that could not be listed." if patterns else "",
-                    ),
-                )
-            )
+            " ".join(filter(None, consequences))
             + left_out(len({p.id for p, _ in jobs}) + len(batches), len(marked) + len(repeats), "have not ended"),
-            retry,
+            partial(self._retry_all, parents.values(), repeats, confirmed),
             again,
             list(dict.fromkeys(why for reasons in needed.values() for why in reasons)),
         )
+
+    async def _retry_all(
+        self, parents: Collection[ParentJob], repeats: Sequence[_BatchRetry], confirmed: Collection[int]
+    ) -> None:
+        """`confirmed`: the ids of the jobs that a person has confirmed."""
+        refused: list[DbtendError] = []
+        joined: list[ParentJob] = []
+        for repeat in repeats:
+            try:
+                joined += await self._retry_batch(repeat, confirmed=any(job.id in confirmed for job in repeat.jobs))
+            except DbtendError as error:
+                refused.append(error)
+        for parent in sorted(parents, key=lambda parent: parent.id):
+            try:
+                self._context.supervisor.check_worker_can_connect([parent.target])
+                again = await self._context.engine.retry(
+                    parent.id, only_incomplete=parent.is_left_by_window, confirmed=parent.id in confirmed
+                )
+                self._show(again)
+            except DbtendError as error:  # for example an identical job is open
+                refused.append(error)
+        self._clear_marks()
+        self._context.supervisor.start_worker()
+        if refused:
+            number = len(parents) + len(repeats)
+            of = f"{len(refused)} of {number} not started: " if number > 1 else ""
+            self._context.tell(f"{of}{self._context.format_error(refused[0])}", Role.FAILED)
+        elif joined:
+            names = listed([f"#{job.id}" for job in joined])
+            self._context.tell(f"Joined, as they already do exactly this: {names}.", Role.WARNING)
 
     async def _repeat_of(self, batch: Batch) -> _BatchRetry:
         """Raises UsageError if nothing of it can be repeated."""
