@@ -19,7 +19,7 @@ from engine.targets.disk_space import problems_now
 from engine.targets.operation_specs import OperationSpec, damage_warnings
 from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.step_execution import StepContext, StepResult, failed_by, without_room
+from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, without_room
 from engine.targets.throttling import wait_while_throttled
 
 
@@ -149,6 +149,8 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         if run.answer.error is None:
             context.command_finished()
             await asyncio.sleep(0)  # let the next step begin before this one is measured
+        else:
+            context.report(StepProgress())  # it waits for its lock no more
         return run
 
 

@@ -12,7 +12,7 @@ from engine.domain.steps import GAVE_WAY, WaitsFor
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.running.operation import KILLED_CHECK
-from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepResult
+from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress, StepResult
 from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected
@@ -144,16 +144,19 @@ async def test_a_step_that_gets_no_lock_says_who_has_it(database: MySqlDatabase,
         told = Told()
         with database.session(holds) as other:
             number = other.thread_id()  # type: ignore[no-untyped-call]
-            result = await session.execute(step, StepContext(report=told))
+            result = await session.execute(
+                step, StepContext(report=told, command_finished=lambda: told(StepProgress()))
+            )
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     if operation is Operation.REBUILD:  # of LOCK TABLES without a transaction only MySQL knows
         assert f"connection {number} " in (result.error or "")
         assert any(f"connection {number} " in phase for phase in told.phases)
     elif database.flavor is Flavor.MARIADB:
         assert "names after INSTALL SONAME 'metadata_lock_info'" in (result.error or "")
-    waits = [progress.waits_for for progress in told.all]
+    *waits, last = [progress.waits_for for progress in told.all]
     assert WaitsFor.LOCK in waits
     assert set(waits[waits.index(WaitsFor.LOCK) :]) == {WaitsFor.LOCK}  # it may be seen before it has come that far
+    assert last is None, "its result is not known yet, but it waits no more"
 
 
 async def test_a_plan_warns_of_who_holds_its_tables(database: MySqlDatabase) -> None:

@@ -123,6 +123,7 @@ async def _a_prepared_transaction_is_named(database: Database) -> None:
                 step = await first_step(session, Operation.VACUUM_FULL, "item")
                 result = await session.execute(step, StepContext(report=told))
             assert re.fullmatch(f"{WAITING}: {whom}", told.phases[-1])
+            assert told.all[-1].waits_for is None, "its result is not known yet, but it waits no more"
             assert re.search(f"its lock: {whom}$", str(result.error))
             assert result.reason is Reason.TARGET_BUSY
             await asyncio.to_thread(database.server.stop)
