@@ -23,6 +23,14 @@ from benchmarks.sqlite_runs import PastJob, by_dbtend
 
 _WORK: Final = ("vacuum", "exchange", "reindex", "check", "quick")
 _INSERT: Final = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows) INSERT INTO t SELECT "
+_LINES: Final = (
+    "CREATE TABLE t(id INTEGER PRIMARY KEY, key TEXT, number INTEGER, note TEXT)",
+    "CREATE INDEX by_key ON t(key)",
+    "CREATE INDEX by_number ON t(number)",
+)
+_FILLED: Final = f"{_INSERT} i, hex(randomblob(8)), abs(random()) % 100000, hex(randomblob(abs(random()) % 80)) FROM n"
+_DELETED: Final = "DELETE FROM t WHERE id % 40 < 9 OR id < (SELECT max(id) / 5 FROM t)"
+_TABLES: Final = 2_000
 _MANY: Final = ("a", "b", "d, a", "e", "f, b", "b, c", "a, e, d", "e, f")
 # By shape: the rows of a megabyte, and the commands that make them.
 _SHAPES: Final[dict[str, tuple[float, tuple[str, ...]]]] = {
@@ -72,6 +80,42 @@ _SHAPES: Final[dict[str, tuple[float, tuple[str, ...]]]] = {
             f"{_INSERT} words(6), words(abs(random()) % 300) FROM n",
         ),
     ),
+    **{
+        f"pages of {size} KB": (5_750, (f"PRAGMA page_size = {1024 * size}", *_LINES, _FILLED, _DELETED))
+        for size in (1, 16, 64)
+    },
+    "auto_vacuum": (5_750, ("PRAGMA auto_vacuum = FULL", *_LINES, _FILLED, _DELETED)),
+    "half free": (6_500, (*_LINES, _FILLED, "DELETE FROM t WHERE id > :rows / 2")),
+    "import": (5_750, (_LINES[0], _FILLED, *_LINES[1:])),
+    "one index": (
+        9_500,
+        (
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, at INTEGER, a TEXT, b REAL, c INTEGER, d TEXT)",
+            "CREATE INDEX by_time ON t(at)",
+            f"{_INSERT} i, 1700000000 + i * 3, hex(randomblob(16)), i / 3.0, i % 17, hex(randomblob(10)) FROM n",
+        ),
+    ),
+    "long values": (
+        1,
+        (
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, body BLOB)",
+            f"{_INSERT} i, 'file ' || i, randomblob(1000000) FROM n",
+            "DELETE FROM t WHERE id % 7 = 0",
+        ),
+    ),
+    "many tables": (
+        6_000,
+        tuple(
+            command
+            for number in range(_TABLES)
+            for command in (
+                f"CREATE TABLE t{number}(id INTEGER PRIMARY KEY, key TEXT, note TEXT)",
+                f"CREATE INDEX i{number} ON t{number}(key)",
+                f"{_INSERT.replace(':rows', f':rows / {_TABLES}').replace('INTO t ', f'INTO t{number} ')}"
+                " i, hex(randomblob(8)), hex(randomblob(40)) FROM n",
+            )
+        ),
+    ),
 }
 
 
@@ -84,11 +128,13 @@ def shaped(shape: str, size: Size, directory: Path) -> Path:
         unfinished.unlink(missing_ok=True)
         a_megabyte, commands = _SHAPES[shape]
         with closing(sqlite3.connect(unfinished, isolation_level=None)) as db:
-            for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -2000000"):
-                db.execute(f"PRAGMA {setting}")
+            settings = [command for command in commands if command.startswith("PRAGMA")]
+            fast = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -2000000")
+            for setting in (*settings, *fast):
+                db.execute(setting)
             db.create_function("words", 1, _words())
             db.execute("BEGIN")
-            for command in commands:
+            for command in commands[len(settings) :]:
                 db.execute(command, {"rows": round(a_megabyte * size.megabytes)} if ":rows" in command else {})
             db.execute("COMMIT")
         unfinished.rename(path)
