@@ -68,8 +68,8 @@ def reindex(index: Index, volume: int, page_size: int, *, in_order: float = 0.0)
     entries that are in the order of their rows, and need less sorting.
 
     The last three points of its course are without opcodes: between reading and writing, the old pages are removed,
-    and what was read last is sorted; at the end it is committed. A partial index is taken to hold next to nothing: how
-    much it does hold is not known.
+    and the entries read last are sorted; at the end it is committed. A partial index is taken to hold next to nothing:
+    how much it does hold is not known.
     """
     if index.partial or index.rows is None:
         return _cost([_part(index.rows, 3, _ENTRY_READ, _EACH)])

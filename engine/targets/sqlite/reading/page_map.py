@@ -213,7 +213,7 @@ def _order(file: FilePages, number: int) -> list[int]:
 
 
 def _rowid(page: bytes, at: int) -> int | None:
-    """That of an entry of an index, its last column; None where it is none, or not on this page."""
+    """That of an entry of an index, its last column; None for any other column, and if it is not on this page."""
     length, record = _varint(page, at)
     header, at = _varint(page, record)
     kind = 0

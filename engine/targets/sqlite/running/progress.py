@@ -174,8 +174,8 @@ def of_copy(volume: int) -> Model:
 
 def of_exchange(course: Curve) -> Model:
     """The progress of the VACUUM INTO of an exchange: the course of written bytes ends with its sync, and then with
-    what follows it. See `copy_costs.exchange`. What is filled but not written yet is in memory, which matters where
-    pages are large: SQLite keeps a number of them."""
+    what follows it. See `copy_costs.exchange`. Pages that are filled and not written yet are in memory, which
+    matters where they are large: SQLite keeps a number of them."""
     *writing, (_, synced), (_, _) = course
     written = _Written([(1.0, writing[-1][1] / synced, 1.0)])
     share = share_of_copying(course)
