@@ -86,7 +86,7 @@ async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[
 
 async def _vanished(found: Expansion, exclude: Sequence[str], settings: Settings) -> list[str]:
     """The URLs of databases that patterns found lately, and not now. What other hosts have is left out."""
-    listed_now = {target.pattern: target for target in found.targets if target.pattern is not None}
+    listed_now = {target.pattern: target for target in found.targets if target.pattern}
     own = [
         url for url in listed_now if not (settings.store.is_shared and (names_server(url) or inspector.elsewhere(url)))
     ]

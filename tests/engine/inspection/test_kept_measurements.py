@@ -45,6 +45,11 @@ async def told(engine: Engine, path: Path, *, budget: float | None = 0.0) -> dic
     return {one.operation: (one.level, one.reason) for one in advice if one.operation in {"vacuum", "analyze"}}
 
 
+async def levels_told(engine: Engine, path: Path) -> dict[Operation, Level]:
+    """Of a look without any time: what it says of bytes is from a sample, and differs a little each time."""
+    return {operation: level for operation, (level, _) in (await told(engine, path)).items()}
+
+
 def levels(advice: dict[Operation, tuple[Level, str]]) -> set[Level]:
     return {level for level, _ in advice.values()}
 
@@ -96,10 +101,10 @@ def replaced(path: Path) -> None:
 async def test_of_a_database_that_has_changed_nothing_is_known(
     engine: Engine, path: Path, change: Callable[[Path], None]
 ) -> None:
-    before = await told(engine, path)
+    before = await levels_told(engine, path)
     await told(engine, path, budget=None)
     change(path)
-    assert await told(engine, path) == before
+    assert await levels_told(engine, path) == before
     assert levels(await told(engine, path, budget=None)) == {Level.SOON}
 
 
@@ -115,13 +120,13 @@ async def test_what_is_only_in_the_log_is_a_change_too(engine: Engine, path: Pat
 async def test_what_was_changed_by_hand_in_the_store_is_looked_for_again(
     engine: Engine, store: Path, path: Path
 ) -> None:
-    before = await told(engine, path)
+    before = await levels_told(engine, path)
     for found in ("", "[]", "{}", '{"packable": "x", "unused": 1, "tables": []}', '{"tables": 3}', "[" * 5000):
         await told(engine, path, budget=None)
         with closing(sqlite3.connect(store)) as db:
             assert db.execute("UPDATE measured SET found = ?", (found,)).rowcount == 1
             db.commit()
-        assert await told(engine, path) == before
+        assert await levels_told(engine, path) == before
 
 
 async def test_without_a_store_a_look_only_keeps_nothing(tmp_path: Path, path: Path) -> None:
