@@ -1,8 +1,8 @@
 """How far off percent and time left are on SQLite files that dbtend has not seen: python -m benchmarks.sqlite_progress
 
 Each run has a fresh copy, synced to the disk, and a store of its own, so that nothing is known from earlier runs.
-Percent is compared with the elapsed share of the time, four times a second, and the time left with the real one at half
-time. The files differ in shape; --file adds others, which are only read.
+Percent is compared with the elapsed share of the time, sixteen times a second, and the time left with the real one at
+half time. The files differ in shape; --file adds others, which are only read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 from benchmarks.sqlite import Measurement, measured
 from benchmarks.sqlite_databases import SIZES, Size, database, default_directory
-from benchmarks.sqlite_runs import PastJob, by_dbtend
+from benchmarks.sqlite_runs import PastJob, by_dbtend_watched_closely
 
 _WORK: Final = ("vacuum", "exchange", "reindex", "check", "quick")
 _INSERT: Final = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows) INSERT INTO t SELECT "
@@ -167,7 +167,7 @@ def _run(copy: Path, store: Path, work: str, *, wal: bool) -> PastJob:
     if wal:
         with closing(sqlite3.connect(copy)) as db:
             db.execute("PRAGMA journal_mode = WAL")
-    return by_dbtend(copy, store, work)
+    return by_dbtend_watched_closely(copy, store, work)
 
 
 def report(name: str, work: str, found: Sequence[Measurement]) -> float | None:
