@@ -79,9 +79,9 @@ def reindex(index: Index, volume: int, page_size: int, *, in_order: float = 0.0)
     read = reading * (_ROW_READ if index.is_table else of_an_index)
     written = read + writing * _ENTRY_WRITTEN + volume * _BYTE_WRITTEN
     removed = written + volume * (_PAGE_REMOVED / page_size + _BYTE_REMOVED)
-    in_order = removed + max(sorted_at_once - _KEPT_CLOSE, 0) * _BYTE_SORTED
-    whole = in_order + min(volume, MOST_CHANGES) * (_PAGE_COMMITTED / page_size + _BYTE_COMMITTED)
-    silent = ((reading + writing, seconds) for seconds in (written, removed, in_order, whole))
+    sorted_last = removed + max(sorted_at_once - _KEPT_CLOSE, 0) * _BYTE_SORTED
+    whole = sorted_last + min(volume, MOST_CHANGES) * (_PAGE_COMMITTED / page_size + _BYTE_COMMITTED)
+    silent = ((reading + writing, seconds) for seconds in (written, removed, sorted_last, whole))
     return Cost(seconds=SHORTEST + _EACH + whole, course=((0.0, 0.0), (reading, read), *silent) if reading else ())
 
 
