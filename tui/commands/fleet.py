@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from engine import Engine
 from engine.config.model import TargetEntry
 from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import counted, listed
@@ -47,13 +48,13 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
     found = expanded(entries, args, settings.store)
     with suppress(TargetError):  # the survey says why
         ask_for_missing([entry.url for entry in found.targets])
-    rows = run_async(_rows(found, settings, refresh=args.refresh))
+    rows, gone = run_async(_rows(found, args.exclude or (), settings, refresh=args.refresh))
     shown = [row for row in rows if meant.matches(row.entry, row.survey, now())]
     if args.json:
         output.document(fleet_json(shown))
     else:
         output.line("\n".join(_lines(rows, shown, meant)))
-    if gone := run_async(_vanished(found, args.exclude or (), settings)):
+    if gone:
         output.notice(f"no longer there: {listed([plain(name_of(url)) for url in gone], _MOST_GONE)}")
     return FAILED if any(row.survey.level is FleetLevel.UNREACHABLE for row in rows) else OK
 
@@ -68,7 +69,10 @@ def _entries(words: Sequence[str], settings: Settings) -> Sequence[TargetEntry]:
     return entries
 
 
-async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[FleetRow]:
+async def _rows(
+    found: Expansion, exclude: Sequence[str], settings: Settings, *, refresh: bool
+) -> tuple[list[FleetRow], list[str]]:
+    """The most urgent first, and the URLs of those that are no longer there."""
     total = len(found.targets)
     surveyed: list[Surveyed] = [survey_of_unlisted(one, now()) for one in found.unlisted]
     async with settings.engine() as engine:
@@ -78,26 +82,24 @@ async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[
                 progress.show(lambda: _so_far(surveyed, total))
         urls = [one.survey.target for one in surveyed]
         last_jobs, next_due = await engine.last_jobs(urls), await engine.next_due(urls, settings.config())
-    return sorted_rows(
+        gone = await _vanished(engine, found, exclude, is_shared=settings.store.is_shared)
+    rows = sorted_rows(
         FleetRow(one.entry, one.survey, last_jobs.get(one.survey.target), next_due.get(one.survey.target))
         for one in surveyed
     )
+    return rows, gone
 
 
-async def _vanished(found: Expansion, exclude: Sequence[str], settings: Settings) -> list[str]:
+async def _vanished(engine: Engine, found: Expansion, exclude: Sequence[str], *, is_shared: bool) -> list[str]:
     """The URLs of databases that patterns found lately, and not now. What other hosts have is left out."""
     listed_now = {target.pattern: target for target in found.targets if target.pattern}
-    own = [
-        url for url in listed_now if not (settings.store.is_shared and (names_server(url) or inspector.elsewhere(url)))
-    ]
+    own = [url for url in listed_now if not (is_shared and (names_server(url) or inspector.elsewhere(url)))]
     if not own:
         return []
-    async with settings.engine() as engine:
-        surveys = (await engine.overview()).surveys
     left_out = [place for places in found.left_out.values() for place in places]
     there = inspector.canonical_urls([*(target.url for target in found.targets), *left_out])
     return vanished(
-        surveys,
+        (await engine.overview()).surveys,
         [(canonical(url), (*exclude, *listed_now[url].exclude)) for url in own],
         {*there.values()},
         [canonical(one.entry.url) for one in found.unlisted],
