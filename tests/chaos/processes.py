@@ -74,11 +74,13 @@ class Processes:
     def go_on(self, pid: int) -> None:
         _send(pid, signal.SIGCONT)
 
-    def kill_all(self) -> None:
-        """Leave none alive, nor any that one of them has just started."""
+    def kill_all(self, first: int = 0) -> None:
+        """Leave none alive, nor any that one of them has just started. `first`: the process that is killed first."""
         while pids := self.living():
-            for pid in pids:
-                self.kill(pid)
+            for pid in pids:  # before the first is killed: the workers of a run end with it
+                self.trace.tell(What.KILLED, pid=pid)
+            for pid in sorted(pids, key=lambda pid: pid != first):
+                _send(pid, signal.SIGKILL)
             time.sleep(0.01)
         for process in self._started:
             process.wait()
