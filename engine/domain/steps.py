@@ -114,7 +114,7 @@ PAGES_AFTER: Final = "pages_after"
 FREED_PAGES: Final = "freed_pages"
 """The fact of an INCREMENTAL VACUUM, also of one that was cancelled: how many pages it gave back."""
 REWRITTEN: Final = "rewritten"
-"""The fact of a VACUUM that wrote the whole file anew, also of one whose follow-up failed."""
+"""The fact of a VACUUM that rewrote the whole file, also of one whose follow-up failed."""
 NOT_MAPPED: Final = "pages_not_mapped"
 """The fact of an operation on a file: why there is no map of its pages."""
 

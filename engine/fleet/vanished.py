@@ -10,7 +10,7 @@ from engine.domain.surveys import Survey
 from engine.fleet.patterns import member_name
 
 LATELY: Final = 7 * 86_400 * 1_000_000
-"""Microseconds since its last survey for which a database that is gone is told."""
+"""Microseconds: a database that is gone is named for so long after its last survey."""
 
 
 def vanished(
@@ -26,7 +26,7 @@ def vanished(
         surveys: those on record, whatever of.
         patterns: those that were listed, as canonical URLs, each with what it excludes.
         there: the canonical URLs of all that they found, targets or not.
-        unlisted: directories that could not be read: what is below them may still be there.
+        unlisted: directories that could not be read. Databases below them may still be there.
     """
     known = {one.target for one in surveys if one.surveyed_at >= now - LATELY and one.target not in there}
     return sorted(

@@ -91,7 +91,7 @@ async def _rows(
 
 
 async def _vanished(engine: Engine, found: Expansion, exclude: Sequence[str], *, is_shared: bool) -> list[str]:
-    """The URLs of databases that patterns found lately, and not now. What other hosts have is left out."""
+    """The URLs of databases that patterns found lately, and not now. Databases of other hosts are left out."""
     listed_now = {target.pattern: target for target in found.targets if target.pattern}
     own = [url for url in listed_now if not (is_shared and (names_server(url) or inspector.elsewhere(url)))]
     if not own:

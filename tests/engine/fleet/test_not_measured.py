@@ -1,4 +1,4 @@
-"""A file of which no page was read is unknown: half of it may be reclaimable, or nothing."""
+"""A file is unknown while no page of it was read: half of it may be reclaimable, or nothing."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ async def vacuum(work: Work) -> StepResult:
         async with work.progress_reports():
             await work.run_vacuum()
     finally:
-        if work.step.in_memory:  # the next VACUUM of this process tells its progress by the memory that it takes anew
+        if work.step.in_memory:  # the next VACUUM of this process tells its progress by the memory that it takes
             await asyncio.to_thread(give_back_memory)
     return StepResult(status=Status.COMPLETED)
 

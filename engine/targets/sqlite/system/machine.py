@@ -75,7 +75,7 @@ def memory_touched(thread: int) -> int | None:
 
 
 def give_back_memory() -> None:
-    """Give memory that is free back to the system: glibc keeps what was taken in small pieces, however much it is."""
+    """Give free memory back to the system: glibc keeps all of it that was taken in small pieces."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
