@@ -11,6 +11,7 @@ import pytest
 from engine.targets.mysql.connection.server import Flavor
 from tests import mysql_server
 from tests.postgres_server import NO_SERVER, servers_found
+from tests.two_users import needs_root
 
 pytestmark = pytest.mark.long
 
@@ -28,6 +29,7 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
         ("stores", 2),
         ("command-lines", 20),
         ("configs", 6),
+        pytest.param("owners", 40, marks=needs_root),
         ("limits", 6),
         ("rowids", 8),
         ("batches", 2),

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.config.model import Config
-from engine.config.reader import load_config, read_config
+from engine.config.reader import exposed, load_config, read_config
 from engine.domain.errors import ConfigError
 from engine.domain.lazy_import import lazy
-from engine.system.private_files import make_directories
+from engine.system.private_files import exposure, make_directories
 
 if TYPE_CHECKING:
     from engine.config import parser
@@ -44,6 +44,8 @@ class ConfigFile:
         real = Path(os.path.realpath(self.path))
         try:
             make_directories(real.parent)
+            if found := exposure(self.path):
+                raise exposed(found)
             with _locked(real.parent):
                 for _ in range(ATTEMPTS):
                     before = _read(real)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
-import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +13,7 @@ from engine.domain.errors import ConfigError
 from engine.domain.humanize import size
 from engine.domain.lazy_import import lazy
 from engine.system.clock import now
+from engine.system.private_files import ExposedError, Exposure, read_private
 
 if TYPE_CHECKING:
     from engine.config import parser
@@ -61,15 +60,16 @@ def load_store(path: Path) -> StoreConfig:
 
 
 def read_config(path: Path) -> bytes:
-    """The content of the file. Raises OSError, also if it is not a regular file or too large."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "It is not a regular file")
-        content = file.read(MOST_BYTES + 1)
+    """The content of the file. Raises ConfigError if another user could change it, as it names programs that are run;
+    OSError, also if it is not a regular file or too large."""
+    try:
+        content = read_private(path, MOST_BYTES + 1)
+    except ExposedError as error:
+        raise exposed(error.exposure) from None
     if len(content) > MOST_BYTES:
         raise OSError(errno.EFBIG, f"It is larger than {size(MOST_BYTES)}")
     return content
+
+
+def exposed(exposure: Exposure) -> ConfigError:
+    return ConfigError(exposure.path, exposure.why, exposure.fix)

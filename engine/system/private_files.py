@@ -2,6 +2,7 @@
 
 As OpenSSH does with StrictModes, all directories above a file are verified, too: write access to a directory allows
 replacing its files. A sticky directory such as /tmp is safe: other users cannot remove or rename files there.
+The rule is the same for the store, the config file, option files, secrets and programs.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,11 +24,15 @@ from engine.domain.lazy_import import lazy
 
 if TYPE_CHECKING:
     import shlex
+    import shutil
 else:
+    shutil = lazy("shutil", "only a program that is to be run needs it")
     shlex = lazy("shlex", "only a file that others can change needs it")
 
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite writes, and reads, beside its file."""
+_MOST_LINKS: Final = 40
+_EVERY_USER: Final = 2**32 - 1  # ids, in a namespace that has all of them
 
 
 def require_private_store(store: Path) -> None:
@@ -131,14 +137,67 @@ class Exposure:
         return f"{self.path} {self.why}"
 
 
-def exposure(path: Path) -> Exposure | None:
-    """The exposure of a file or a directory above it; None if no other user can change it. Raises OSError."""
-    real = Path(os.path.realpath(path))
-    for place in (real, *real.parents):
+class ExposedError(Exception):
+    """Another user could change a file that was to be trusted."""
+
+    def __init__(self, exposure: Exposure) -> None:
+        super().__init__(str(exposure))
+        self.exposure: Final = exposure
+
+
+def exposure(path: str | Path) -> Exposure | None:
+    """The exposure of a file, or of a directory or symbolic link that leads to it; None if no other user can change
+    it. Raises OSError."""
+    way = list(_way(Path.cwd() / path))
+    for place in way:
         with suppress(FileNotFoundError, NotADirectoryError):
-            if found := _exposed(place, place.lstat(), is_above=place != real):
+            if found := _exposed(place, place.lstat(), is_above=place != way[-1]):
                 return found
     return None
+
+
+def program_exposure(command: Sequence[str]) -> Exposure | None:
+    """The exposure of a program, or of a script that it is given by its full path. Raises OSError."""
+    scripts = [word for word in command[1:] if word.startswith("/") and Path(word).is_file()]
+    program = shutil.which(command[0])
+    return next(filter(None, map(exposure, [program, *scripts] if program else scripts)), None)
+
+
+def read_private(path: str | Path, most: int) -> bytes:
+    """The content of a regular file, cut after `most` bytes.
+
+    Raises OSError; ExposedError if another user could change it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "It is not a regular file")
+        if found := exposure(path) or _exposed(path, status, is_above=False):
+            raise ExposedError(found)
+        return file.read(most)
+
+
+def is_private_directory(status: os.stat_result) -> bool:
+    """Whether no other user can replace the files of a directory with this status."""
+    return _exposed("", status, is_above=True) is None
+
+
+def _way(path: Path) -> Iterator[Path]:
+    """Each directory and symbolic link that leads to a file, and the file at the end. Raises OSError."""
+    here, parts, links = Path("/"), [*reversed(path.parts)], 0
+    while parts:
+        part = parts.pop()
+        place = here.parent if part == ".." else here / part
+        yield place
+        if part != ".." and place.is_symlink():
+            if (links := links + 1) > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            parts += reversed(place.readlink().parts)
+        else:
+            here = place
 
 
 def _require_file(path: Path, fix: str) -> None:
@@ -179,15 +238,26 @@ def _is_a_link(path: str | Path) -> StoreError:
 
 
 def _exposed(path: str | Path, status: os.stat_result, *, is_above: bool) -> Exposure | None:
-    if status.st_uid not in {0, os.geteuid()}:
+    if status.st_uid not in _trusted(os.geteuid()):
         owner = _user(status.st_uid)
         return Exposure(str(path), f"belongs to {owner}, who could change what dbtend runs", f"run dbtend as {owner}")
-    if is_above and status.st_mode & stat.S_ISVTX:
+    if stat.S_ISLNK(status.st_mode) or (is_above and status.st_mode & stat.S_ISVTX):
         return None
     if others := _possible_writers(status):
         why = f"can be written by {' and '.join(others.values())}, who could change what dbtend runs"
         return Exposure(str(path), why, f"chmod {''.join(others)}-w {shlex.quote(str(path))}")
     return None
+
+
+@lru_cache(maxsize=2)
+def _trusted(user: int) -> frozenset[int]:
+    """`user` and root; in a user namespace also the overflow user: no process there can become that one."""
+    trusted = {0, user}
+    with suppress(OSError, ValueError):
+        first, _, number = map(int, Path("/proc/self/uid_map").read_text().split("\n", 1)[0].split())
+        if (first, number) != (0, _EVERY_USER):
+            trusted.add(int(Path("/proc/sys/kernel/overflowuid").read_text()))
+    return frozenset(trusted)
 
 
 def _possible_writers(status: os.stat_result) -> dict[str, str]:

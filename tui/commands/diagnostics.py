@@ -25,7 +25,7 @@ from engine.fleet.expansion import expand, stands_for_many
 from engine.fleet.surveyed_elsewhere import is_file_elsewhere
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
-from engine.system.private_files import exposure, require_private_store
+from engine.system.private_files import require_private_store
 from tui.commands import estimate_checks, notify_checks
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
@@ -62,7 +62,6 @@ async def examine(
     return [
         *_versions(),
         config_check,
-        *_exposed_config(settings.config_path),
         *exposed,
         *(_files(settings) if not (exposed or settings.store.is_shared) else []),
         *(await _store(settings, config.defaults.workers) if has_store else []),
@@ -80,13 +79,6 @@ def _exposed_store(store: Path) -> Iterator[Check]:
         require_private_store(Path(os.path.realpath(store)))
     except StoreError as error:
         yield Check(Level.PROBLEM, "store", f"{error.what} {error.why}", error.hint)
-
-
-def _exposed_config(path: Path) -> Iterator[Check]:
-    """Warns where others can read the config file: it names databases, and queries that are run on them."""
-    with suppress(OSError):
-        if path.exists() and (found := exposure(path)) is not None:
-            yield Check(Level.WARN, "permissions", f"config: {found}", found.fix)
 
 
 def _files(settings: Settings) -> list[Check]:

@@ -15,6 +15,7 @@ from engine import Engine
 from engine.domain.errors import StoreError
 from engine.domain.notifications import Method, Recipient, RecipientState, Secret
 from engine.system.clock import now
+from engine.system.private_files import exposure, program_exposure
 from tui.commands.notify import NO_SENDER
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
@@ -31,10 +32,13 @@ def secrets(recipients: Sequence[Recipient]) -> Iterator[Check]:
         if recipient.method is Method.APPRISE and find_spec("apprise") is None:
             fix = "pip install '.[notify]' in the directory of its source"
             yield Check(Level.PROBLEM, what, "apprise is not installed", fix)
-        programs = [secret.command[0] for secret in _secrets_of(recipient) if secret.command]
-        for program in [*programs, *recipient.command[:1]]:
-            if shutil.which(program) is None:
-                yield Check(Level.PROBLEM, what, f"{program} is no program", "give the path of one that can be run")
+        commands = [secret.command for secret in _secrets_of(recipient)] + [recipient.command]
+        for command in filter(None, commands):
+            if shutil.which(command[0]) is None:
+                yield Check(Level.PROBLEM, what, f"{command[0]} is no program", "give the path of one that can be run")
+            with suppress(OSError):
+                if (found := program_exposure(command)) is not None:
+                    yield Check(Level.PROBLEM, what, str(found), found.fix)
         for path in [Path(secret.file) for secret in _secrets_of(recipient) if secret.file is not None]:
             yield from _file(what, path)
 
@@ -49,7 +53,9 @@ def _file(what: str, path: Path) -> Iterator[Check]:
         yield Check(Level.PROBLEM, what, f"{path} cannot be read", "it must be a file that this user can read")
         return
     with suppress(OSError):
-        if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+        if (found := exposure(path)) is not None:
+            yield Check(Level.PROBLEM, what, str(found), found.fix)
+        elif (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
             yield Check(Level.WARN, what, f"{path} is open to others ({mode:04o})", f"chmod 600 {path}")
 
 

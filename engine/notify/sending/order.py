@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from engine.domain.notifications import Method, Secret
+from engine.system.private_files import ExposedError, program_exposure, read_private
 
 _MOST_BYTES: Final = 65_536
 """The most bytes of a file or an answer with a secret."""
@@ -135,15 +135,27 @@ def _read(secret: Secret) -> str:
 
 def _file(path: str) -> bytes:
     try:
-        with Path(path).open("rb") as file:
-            return file.read(_MOST_BYTES)
+        return read_private(path, _MOST_BYTES)
+    except ExposedError as error:
+        raise DeliveryError(f"{error}: {error.exposure.fix}") from None
     except OSError as error:
         raise DeliveryError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def require_private_program(command: Sequence[str]) -> None:
+    """Raise DeliveryError if another user could change what the command runs."""
+    try:
+        found = program_exposure(command)
+    except OSError as error:
+        raise DeliveryError(f"{command[0]} cannot be verified: {error.strerror}") from None
+    if found is not None:
+        raise DeliveryError(f"{found}: {found.fix}")
 
 
 def _printed(command: tuple[str, ...]) -> bytes:
     """The output of a program. Its errors are dropped: they might hold the secret."""
     what = f"{command[0]}, which is to print a secret,"
+    require_private_program(command)
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError as error:

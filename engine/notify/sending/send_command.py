@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from typing import Final
 
-from engine.notify.sending.order import DeliveryError, Order, Result
+from engine.notify.sending.order import DeliveryError, Order, Result, require_private_program
 
 _END: Final = 1_000
 """Bytes at the end of its errors that are read."""
@@ -18,6 +18,7 @@ def send(order: Order) -> Result:
     """Raises DeliveryError."""
     command = order.settings["command"]
     order.waits_for = command[0]
+    require_private_program(command)
     given = json.dumps(order.document, indent=2) if order.settings["json"] else order.text
     environment = {**os.environ, "DBTEND_SUBJECT": order.subject, "DBTEND_MESSAGE": order.key}
     with tempfile.TemporaryFile() as errors:  # what a pipe stays open for may go on in the background

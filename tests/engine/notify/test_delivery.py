@@ -427,7 +427,7 @@ async def test_a_url_that_apprise_does_not_know_is_not_repeated(tmp_path: Path) 
         (Secret(command=("/no/such/program",)), "/no/such/program cannot be started: No such file or directory"),
         (Secret(command=("false",)), "false, which is to print a secret, ended with exit code 1"),
         (Secret(command=("true",)), "true gives nothing"),
-        (Secret(file="/dev/null"), "/dev/null gives nothing"),
+        (Secret(file="/dev/null"), "/dev/null cannot be read: It is not a regular file"),
     ],
 )
 async def test_a_secret_that_cannot_be_read_is_a_failure(secret: Secret, why: str) -> None:

@@ -26,7 +26,7 @@ from engine.domain.statuses import Reason
 from engine.targets import server_errors
 from engine.targets.mysql.connection.bounded import AnswerError
 from engine.targets.mysql.connection.names import account, quote
-from engine.targets.mysql.connection.option_files import Password, unsafe_files
+from engine.targets.mysql.connection.option_files import Password, exposed_files
 from engine.targets.waits import no_lock
 
 LOCK_TIMEOUT: Final = 1205
@@ -138,7 +138,7 @@ def connecting_error(
         if typed:
             return PasswordNeededError(what, server_errors.TYPED_IS_WRONG, WHERE_PASSWORDS_ARE)
         if not password:
-            ignored = [f"{file} is ignored, as everybody may change it: chmod o-w it" for file in unsafe_files()]
+            ignored = [f"{file} is ignored: {exposed}; {exposed.fix}" for file, exposed in exposed_files().items()]
             return PasswordNeededError(what, server_errors.NONE_FOUND, ignored[0] if ignored else WHERE_PASSWORDS_ARE)
         why = "the password is wrong, or the user does not exist"
         hint = f"correct it in {password.file}" if isinstance(password, Password) else WHERE_PASSWORDS_ARE

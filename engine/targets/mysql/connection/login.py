@@ -15,6 +15,7 @@ from nacl.signing import SigningKey
 from pymysql import _auth
 
 from engine.domain.errors import TargetUnavailableError
+from engine.system.private_files import exposure
 from engine.targets.mysql.connection.errors import NEEDS_TLS
 
 
@@ -65,10 +66,10 @@ def tls_context(options: Mapping[str, str], mode: TlsMode, what: str) -> ssl.SSL
         elif mode.is_verified:
             context.load_default_certs()
         if certificate:
-            key = options.get("ssl-key")
-            context.load_cert_chain(
-                Path(certificate).expanduser(), Path(key).expanduser() if key else None, _no_password
-            )
+            key = Path(options["ssl-key"]).expanduser() if options.get("ssl-key") else None
+            if key and (found := exposure(key)):
+                raise TargetUnavailableError(what, f"its ssl-key {found}", found.fix)
+            context.load_cert_chain(Path(certificate).expanduser(), key, _no_password)
     except (OSError, ValueError) as error:
         why = f"a file of its TLS cannot be read: {getattr(error, 'strerror', None) or error}"
         raise TargetUnavailableError(what, why, "check ssl-ca, ssl-cert and ssl-key") from None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from engine.domain.errors import UsageError
 from engine.domain.typed_passwords import Secret
+from engine.system.private_files import ExposedError, Exposure, exposure, read_private
 
 GROUPS: Final = frozenset({"client", "client-server", "client-mariadb", "dbtend"})
 """Groups that are read; of an option that is there several times the last counts, as for the servers' own tools."""
@@ -64,13 +64,13 @@ def _usual_files() -> list[Path]:
     return [Path("/etc/my.cnf"), Path("/etc/mysql/my.cnf"), *own, Path.home() / ".my.cnf"]
 
 
-def unsafe_files() -> list[Path]:
-    """The usual option files that are ignored, as everybody may write them. Reads the disk."""
-    found = []
+def exposed_files() -> Mapping[Path, Exposure]:
+    """The usual option files that are ignored, as another user could change them. Reads the disk."""
+    found = {}
     for path in _usual_files():
         with contextlib.suppress(OSError):
-            mode = path.stat().st_mode
-            found += [path] if stat.S_ISREG(mode) and mode & stat.S_IWOTH else []  # it may be /dev/null
+            if path.is_file() and (exposed := exposure(path)):  # it may be /dev/null
+                found[path] = exposed
     return found
 
 
@@ -93,18 +93,20 @@ def _settings(path: Path, depth: int, *, required: bool = False) -> Iterator[tup
 
 
 def _lines(path: Path, *, required: bool) -> list[str]:
-    """The lines with a setting. A file that everybody may write has none, as for the servers' own tools."""
+    """The lines with a setting; none of a file that is not `required` and cannot be read, or that others could change.
+
+    Raises UsageError.
+    """
+    text = ""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_mode & stat.S_IWOTH:
-            problem = "everybody may change it" if stat.S_ISREG(status.st_mode) else "it is no file"
-            text = ""
-        else:
-            problem, text = "", path.read_bytes()[:_LARGEST].decode(errors="replace")
+        text = read_private(path, _LARGEST).decode(errors="replace")
+    except ExposedError as error:
+        if required:
+            raise UsageError(error.exposure.path, error.exposure.why, error.exposure.fix) from None
     except OSError as error:
-        problem, text = error.strerror or "it cannot be read", ""
-    if problem and required:
-        raise UsageError(f"option file {path}", problem, "check its path and its rights: chmod 600")
+        if required:
+            why = error.strerror or "it cannot be read"
+            raise UsageError(f"option file {path}", why, "check its path and its rights: chmod 600") from None
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and line[0] not in "#;"]
 

@@ -6,23 +6,19 @@ So a file is made in a private place, and moved to its directory by descriptors.
 from __future__ import annotations
 
 import errno
-import grp
 import os
-import pwd
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.system.paths import real_path
+from engine.system.private_files import is_private_directory
 from engine.targets.sqlite.system.files import temporary_directories
 
 _OPEN: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
 _MOST_LINKS: Final = 40
-_EVERY_USER: Final = 2**32 - 1  # ids, in a namespace that has all of them
 
 
 @frozen
@@ -81,7 +77,7 @@ def on_one_file_system(one: str, other: str) -> bool:
 def _walk(path: str) -> Directory:
     here = os.open("/", _OPEN)
     try:
-        ours, links = _is_ours(os.fstat(here)), 0
+        ours, links = is_private_directory(os.fstat(here)), 0
         parts = _parts(path if path.startswith("/") else f"{Path.cwd()}/{path}")
         while parts:
             part = parts.pop()
@@ -105,7 +101,7 @@ def _walk(path: str) -> Directory:
                     continue
             os.close(here)
             here = following
-            ours = ours and _is_ours(os.fstat(here))
+            ours = ours and is_private_directory(os.fstat(here))
     except BaseException:
         os.close(here)
         raise
@@ -124,34 +120,3 @@ def _link(name: str, directory: int) -> str | None:
         return os.readlink(name, dir_fd=directory)
     except OSError:
         return None
-
-
-def _is_ours(status: os.stat_result) -> bool:
-    if status.st_uid not in _trusted(os.geteuid()):
-        return False
-    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if others == stat.S_IWGRP and _is_private(status.st_gid):
-        return True
-    return not others or bool(status.st_mode & stat.S_ISVTX)
-
-
-@lru_cache(maxsize=2)
-def _trusted(user: int) -> frozenset[int]:
-    """`user` and root; in a user namespace also the overflow user: no process there can become that one."""
-    trusted = {0, user}
-    with suppress(OSError, ValueError):
-        first, _, number = map(int, Path("/proc/self/uid_map").read_text().split("\n", 1)[0].split())
-        if (first, number) != (0, _EVERY_USER):
-            trusted.add(int(Path("/proc/sys/kernel/overflowuid").read_text()))
-    return frozenset(trusted)
-
-
-def _is_private(group: int) -> bool:
-    """Whether a group is ours alone, as many systems give one to each user."""
-    if not os.geteuid():
-        return False
-    try:
-        us, found = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
-    except KeyError:
-        return False
-    return us.pw_gid == group and us.pw_name == found.gr_name and not set(found.gr_mem) - {us.pw_name}

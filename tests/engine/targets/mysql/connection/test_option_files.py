@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from engine.domain.errors import UsageError
-from engine.targets.mysql.connection.option_files import options, unsafe_files
+from engine.targets.mysql.connection.option_files import exposed_files, options
+from tests.two_users import NOBODY, needs_root
 
 
 @pytest.fixture(autouse=True)
@@ -66,12 +68,27 @@ def test_a_file_that_everybody_may_change_says_nothing(home: Path) -> None:
     assert options()["host"] == "h"
     file.chmod(0o666)
     assert "host" not in options()
-    with pytest.raises(UsageError, match="everybody may change it"):
+    with pytest.raises(UsageError, match="can be written by everybody"):
         options(str(file))
-    assert unsafe_files() == [file]
+    assert list(exposed_files()) == [file]
     file.unlink()
     file.symlink_to("/dev/null")  # so that no tool reads one
-    assert unsafe_files() == []
+    assert exposed_files() == {}
+
+
+@needs_root
+def test_a_file_of_another_user_says_nothing(home: Path) -> None:
+    file = home / ".my.cnf"
+    written(file, f"!includedir {home}/conf.d\n")
+    (home / "conf.d").mkdir()
+    written(home / "conf.d/a.cnf", "[client]\nhost=h\n")
+    assert options()["host"] == "h"
+    os.chown(home / "conf.d/a.cnf", NOBODY, NOBODY)
+    assert "host" not in options()
+    os.chown(file, NOBODY, NOBODY)
+    with pytest.raises(UsageError, match="belongs to nobody"):
+        options(str(file))
+    assert list(exposed_files()) == [file]
 
 
 def test_a_file_or_a_group_that_is_not_there(home: Path) -> None:

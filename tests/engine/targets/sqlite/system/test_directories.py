@@ -42,6 +42,7 @@ def owned(tmp_path: Path) -> Path:
 @by_root
 def test_a_directory_that_others_can_write_to_is_not_ours(tmp_path: Path, mode: int, ours: bool) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
+    os.chown(tmp_path / "a", 0, SOMEBODY)
     (tmp_path / "a").chmod(mode)
     assert directories.is_ours(str(tmp_path / "a")) is ours
     assert directories.is_ours(str(tmp_path / "a" / "b")) is ours
