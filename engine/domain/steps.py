@@ -78,7 +78,7 @@ WRITING_BACK = "writing back"
 UNINTERRUPTIBLE_PHASES = frozenset({FINISHING, WRITING_BACK})
 """The phases in which a step ignores a cancel."""
 FILE: Final = "file"
-"""The fact of an operation on a file: the key of this file, or of the one that has taken its place."""
+"""The fact of an operation on a file, before and after it: the key of the file that was measured."""
 REPLACED_FILE: Final = "replaced_file"
 """The fact of an operation that exchanged a file: the key of the file that was replaced."""
 SIZE_BEFORE: Final = "size_before"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Final
 
@@ -23,7 +24,7 @@ from engine.domain.steps import (
     format_findings,
     object_name,
 )
-from tui.presentation.fact_format import number, stated, text, waited
+from tui.presentation.fact_format import is_of_another_file, number, stated, text, waited
 from tui.presentation.server_effects import is_of_a_server, phrases, step_phrase
 from tui.presentation.text import before_and_after, cells, counted, path_of, plain, shortened, size, size_change
 
@@ -75,9 +76,7 @@ def job_effect(job: ParentJob, width: int | None = None, *, short: bool = False)
 
 
 def _whole_effect(job: ParentJob, width: int | None) -> str:
-    before = [taken for child in job.children if (taken := number(child.before, "size")) is not None]
-    after = [taken for child in job.children if (taken := number(child.after, "size")) is not None]
-    sizes = (before[0], after[-1]) if before and after else (None, None)
+    sizes = _sizes([child for child in job.children if child.operation is not Operation.BACKUP])
     forms: Phrases = (size_change(*sizes), before_and_after(*sizes))
     if copied := [form for child in job.children if _has_backup(child) for form in _phrases(child)]:
         is_resized = size(sizes[0]) != size(sizes[1])
@@ -102,6 +101,22 @@ def _whole_effect(job: ParentJob, width: int | None) -> str:
             *effects[:1],
         )
     return next((form for form in forms if width is None or cells(form) <= width), forms[-1])
+
+
+def _sizes(children: Sequence[ChildJob]) -> tuple[float, float] | tuple[None, None]:
+    """The size of a database before and after operations, if all of them measured the same file."""
+    sides = [facts for child in children for facts in (child.before, child.after)]
+    before = [taken for child in children if (taken := number(child.before, "size")) is not None]
+    after = [taken for child in children if (taken := number(child.after, "size")) is not None]
+    is_one_file = not any(is_of_another_file(*pair) for pair in pairwise(filter(None, sides)))
+    return (before[0], after[-1]) if before and after and is_one_file else (None, None)
+
+
+def _before(child: ChildJob) -> Facts | None:
+    """The facts before its operation, if those after it are of the same file."""
+    if child.before is None or child.after is None or is_of_another_file(child.before, child.after):
+        return None
+    return child.before
 
 
 def first_error(job: ParentJob, *, short: bool = True) -> str:
@@ -201,7 +216,7 @@ def findings(child: ChildJob) -> tuple[str, ...]:
 
 
 def _vacuum(child: ChildJob) -> Phrases:
-    before, after = number(child.before, "size"), number(child.after, "size")
+    before, after = number(_before(child), "size"), number(child.after, "size")
     is_done = child.status is Status.COMPLETED or any(step.operation is Operation.VACUUM for step in _steps_done(child))
     if before is None or after is None or not is_done:
         return ()
@@ -216,7 +231,7 @@ def _vacuum(child: ChildJob) -> Phrases:
 def _reindex(child: ChildJob) -> Phrases:
     steps = [step for step in child.steps if step.attempt == child.attempt and step.operation is Operation.REINDEX]
     rebuilt = list(filter(object_name, (name for step in steps for name in step.done)))
-    change = _growth(number(child.before, "index_size"), number(child.after, "index_size"))
+    change = _growth(number(_before(child), "index_size"), number(child.after, "index_size"))
     if not rebuilt:
         return (f"indexes {change}", change) if change and child.status is Status.COMPLETED else ()
     return *_shortened_forms(f"{counted(len(rebuilt), 'index')} rebuilt", change), f"{len(rebuilt):,} rebuilt"
@@ -245,7 +260,7 @@ def _checkpoint(child: ChildJob) -> Phrases:
     written = _decrease(child, "wal_size")
     if written is None or child.status is not Status.COMPLETED:  # its error says how far it got
         return ()
-    if not number(child.before, "wal_size"):
+    if not number(_before(child), "wal_size"):
         return "the log was empty", "log was empty"
     return f"{size(written)} of log written back", f"{size(written)} written back", f"{size(written)} back"
 
@@ -260,7 +275,7 @@ def _incremental_vacuum(child: ChildJob) -> Phrases:
 
 
 def _fts_optimize(child: ChildJob) -> Phrases:
-    before, after = number(child.before, "fts_segments"), number(child.after, "fts_segments")
+    before, after = number(_before(child), "fts_segments"), number(child.after, "fts_segments")
     if before is None or after is None:
         return ()
     if before == after:
@@ -315,7 +330,7 @@ def _steps_done(child: ChildJob) -> list[Step]:
 
 def _decrease(child: ChildJob, name: str) -> float | None:
     """How much a fact shrank; None if that is unknown or it grew."""
-    before, after = number(child.before, name), number(child.after, name)
+    before, after = number(_before(child), name), number(child.after, name)
     return before - after if before is not None and after is not None and before >= after else None
 
 

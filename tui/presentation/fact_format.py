@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine import Facts
 from engine.domain.frozen import frozen
-from engine.domain.steps import GAVE_WAY, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, REWRITTEN
+from engine.domain.steps import FILE, GAVE_WAY, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, REPLACED_FILE, REWRITTEN
 from tui.presentation.text import cells, padded, plain, precise_duration, size
 
 Value = int | float | str | Sequence[str] | Sequence[int] | None
@@ -20,8 +20,8 @@ _IN_EFFECT = frozenset({"backup", "backup_journal_mode", "backup_size", "changed
         "orphans",
         "remedy",
         "level",
-        "file",
-        "replaced_file",
+        FILE,
+        REPLACED_FILE,
         "complete",
         "file_overwritten",
     ),
@@ -52,12 +52,17 @@ def text(facts: Facts | None, name: str) -> str:
     return plain(value) if isinstance(value, str) else ""
 
 
+def is_of_another_file(before: Facts, after: Facts) -> bool:
+    """Whether `after` was measured in another file than `before`, which no operation had put in its place."""
+    return FILE in before and FILE in after and before[FILE] not in {after[FILE], after.get(REPLACED_FILE)}
+
+
 def changes(before: Facts | None, after: Facts | None) -> list[Change]:
-    """The facts that differ after rounding; none while one side is unknown.
+    """The facts that differ after rounding; none while one side is unknown, or of another file.
 
     Facts that the effect of an operation states are left out.
     """
-    if before is None or after is None:
+    if before is None or after is None or is_of_another_file(before, after):
         return []
     names = [name for name in {**before, **after} if name in before or name not in _IN_EFFECT]
     if "size" in before and "size" not in after:  # it could not be inspected afterwards

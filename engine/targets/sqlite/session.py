@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.advice import TargetHistory
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import Operation, Options
-from engine.domain.steps import Facts, Step
+from engine.domain.steps import FILE, Facts, Step
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import Recovery
 from engine.targets.sqlite.connection import statement
@@ -63,7 +63,7 @@ class SqliteSession(SqliteInspection):
         return await self._lock.take(self._database.lock_timeout, self._database.blockers.report)
 
     async def facts(self, past: TargetHistory | None = None) -> Facts:
-        return (await self._reader.summary()).facts
+        return {**(await self._reader.summary()).facts, FILE: self._database.file.key}
 
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         """Raise UsageError for a name that is no table or index, or that an operation cannot work on."""

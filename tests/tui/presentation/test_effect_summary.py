@@ -207,6 +207,37 @@ def test_a_job_with_other_operations_names_its_backup() -> None:
     assert job_effect(parent(backup, broken)) == f"check: stopped; {whole}"
 
 
+def test_no_effect_is_reckoned_across_two_files() -> None:
+    old: Facts = {"size": 51 * MB, "free_pages": 9, "file": "sqlite:1:7"}
+    new: Facts = {"size": 10 * MB, "free_pages": 0, "file": "sqlite:1:8"}
+    before, backup, after = (
+        ended(Operation.CHECK, old, old),
+        ended(Operation.BACKUP, old, None),
+        ended(Operation.CHECK, new, new),
+    )
+    assert job_effect(parent(before, backup, after)) == ""
+    assert effect(ended(Operation.VACUUM, old, new)) == ""
+    assert effect(ended(Operation.INCREMENTAL_VACUUM, old, {**new, "freed_pages": 9})) == "9 pages freed"
+    assert changes(old, new) == []
+
+
+def test_a_file_that_vacuum_replaced_is_the_same_database() -> None:
+    old: Facts = {"size": 51 * MB, "file": "sqlite:1:7"}
+    new: Facts = {"size": 10 * MB, "file": "sqlite:1:8"}
+    vacuum = ended(Operation.VACUUM, old, {**new, "replaced_file": "sqlite:1:7"})
+    assert effect(vacuum) == "51.0 MB -> 10.0 MB, 41.0 MB back"
+    job = parent(ended(Operation.CHECK, old, old), vacuum, ended(Operation.CHECK, new, new))
+    assert job_effect(job) == "51.0 MB -> 10.0 MB, 41.0 MB back"
+
+
+def test_a_backup_changes_no_size() -> None:
+    """Its application wrote meanwhile."""
+    backup = ended(Operation.BACKUP, {"size": 51 * MB}, {"size": 10 * MB}, Status.CANCELLED)
+    assert job_effect(parent(backup)) == ""
+    check = ended(Operation.CHECK, {"size": 10 * MB}, {"size": 10 * MB})
+    assert job_effect(parent(backup, check)) == "10.0 MB"
+
+
 def test_a_write_back_of_the_log_is_no_rebuilt_index() -> None:
     written_back = replace(rebuilt(3), object="main", operation=Operation.CHECKPOINT)
     steps = rebuilt(1), rebuilt(2), written_back

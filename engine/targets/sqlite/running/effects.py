@@ -66,7 +66,7 @@ class Effects:
         if before is None:
             summary, measured = await self.reader.summary_and(self.measure)
             before = {**summary.facts, **measured}
-        return {**before, **await self._of_operation()}
+        return {**before, FILE: self.reader.opened.key, **await self._of_operation()}
 
     def measure(self, connection: sqlite3.Connection, summary: Summary) -> Facts:
         match self._operation:
@@ -104,7 +104,7 @@ class Effects:
         )
         about_rows = {"broken_rule": found.broken_rule, "orphans": found.orphans}
         pages: Facts = {DAMAGED_PAGES: list(found.pages[:MOST_DAMAGED_PAGES])} if found.pages else {}
-        return {**facts, **about_rows, **pages, FILE: self.reader.opened.key}
+        return {**facts, **about_rows, **pages}
 
     def _statistics_facts(self, connection: sqlite3.Connection) -> Facts:
         has_any = connection.execute(catalog.HAS_STATISTICS).fetchall()

@@ -14,6 +14,7 @@ from engine.domain.errors import TargetUnavailableError
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
+from engine.targets import resolve
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import methods
@@ -177,6 +178,17 @@ async def test_a_backup_of_what_does_not_lie_there_any_more_is_kept_and_says_of_
     assert f": {copy} is a copy " in warning
     assert content(copy) == before
     assert stat.S_IMODE(copy.stat().st_mode) == 0o640
+
+
+async def test_facts_say_which_file_they_are_of(path: Path) -> None:
+    old, new = [await resolve(str(file)).identify() for file in (path, path.with_name("other.db"))]
+    for operation in (Operation.BACKUP, Operation.CHECK):
+        options: dict[str, Any] = {"backup_to": str(path.with_name("copy.db"))} if operation is Operation.BACKUP else {}
+        outcome, _ = await carried_out(path, operation, **options)
+        assert {(outcome.before or {})["file"], (outcome.after or {})["file"]} == {old}
+    replaced(path)
+    outcome, _ = await carried_out(path, Operation.CHECK)
+    assert {(outcome.before or {})["file"], (outcome.after or {})["file"]} == {new}
 
 
 async def test_a_file_that_is_gone_when_its_vacuum_is_over_is_warned_of(
