@@ -16,6 +16,19 @@ _VERSION: Final = "PRAGMA main.data_version"
 _PIN: Final = "SELECT count(*) FROM main.sqlite_schema"
 
 
+def begin_reading(connection: sqlite3.Connection) -> None:
+    """Read the state that there is now, until the transaction ends. Raises sqlite3.Error."""
+    end_reading(connection)
+    connection.execute("BEGIN")
+    connection.execute(_PIN).fetchall()
+
+
+def end_reading(connection: sqlite3.Connection) -> None:
+    """Let the lock go, so that a writer that waits for it can commit. Raises sqlite3.Error."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
 class SameSnapshot:
     """The authorizer of a connection that runs one VACUUM INTO, which it refuses where the states may differ."""
 
@@ -46,16 +59,12 @@ class SameSnapshot:
 
     def begin(self) -> None:
         """Let the reader read the state that there is now. Raises sqlite3.Error."""
-        self.release()
         self.error, self._selects = None, 0
         self._version = self._watcher.execute(_VERSION).fetchall()
-        self._reader.execute("BEGIN")
-        self._reader.execute(_PIN).fetchall()
+        begin_reading(self._reader)
 
     def release(self) -> None:
-        """Let the reader's lock go, so that a writer that waits for it can commit. Raises sqlite3.Error."""
-        if self._reader.in_transaction:
-            self._reader.execute("ROLLBACK")
+        end_reading(self._reader)
 
     def compare(self) -> None:
         """Call this once VACUUM reads. Raises sqlite3.Error: SQLITE_BUSY if VACUUM may read another state."""

@@ -35,25 +35,32 @@ def backup_steps(
     written_twice: bool = False,
     compared: bool = False,
     is_known_damaged: bool = False,
+    by_pages: str | None = None,
 ) -> list[SqliteStep]:
     """`unfinished`: the directory of the copy until it is checked. `numbered`: use the next free number if
     `destination` is taken by then. `written_twice`: that directory is on another file system than `destination`.
-    `compared`: the copy is compared with the database. `is_known_damaged`: the last check of it found damage."""
+    `compared`: the copy is compared with the database. `is_known_damaged`: the last check of it found damage.
+    `by_pages`: why VACUUM cannot make the copy, if so."""
     directory, place = str(Path(destination).parent), str(Path(unfinished).parent)
     made = "" if place == directory else f", in {place} until it is complete, because others can change {directory}"
+    total = summary.pages * summary.page_size if by_pages else summary.used
     needs = (
-        Need(place, summary.used, "the copy"),
-        *([Need(directory, summary.used, "the copy at its destination")] if written_twice else []),
+        Need(place, total, "the copy"),
+        *([Need(directory, total, "the copy at its destination")] if written_twice else []),
     )
     sets_wal = ", sets its journal mode to wal" if summary.is_wal else ""
     command = f"VACUUM main INTO {literal(copy_in(unfinished))}"
-    reason = f"copies {size(summary.used)}, without free pages{made}"
+    reason = f"copies {size(total)}, without free pages{made}"
+    if by_pages:
+        command = f".backup main {literal(copy_in(unfinished))}"
+        reason = f"copies {size(total)} page by page{made}; VACUUM cannot copy it: {by_pages}"
     copy = replace(
         step_of(Operation.BACKUP, summary, Method.COPY, command, reason),
         disk_needed=sum(need.bytes for need in needs),
-        estimate=copy_costs.copy(summary.used, summary.tables + summary.indexes).seconds,
+        estimate=copy_costs.copy(total, summary.tables + summary.indexes).seconds,
         needs=needs,
-        volume=summary.used,
+        volume=total,
+        by_pages=bool(by_pages),
         destination=destination,
         numbered=numbered,
         unfinished=unfinished,

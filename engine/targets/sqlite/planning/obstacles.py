@@ -14,6 +14,7 @@ from engine.domain.requests import CheckLevel, Operation
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import operation_specs, preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check
+from engine.targets.sqlite.planning.preflight import CopyObstacle
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.copied_schema import cannot_be_made, may_call_code
 from engine.targets.sqlite.reading.obstacles import Obstacles
@@ -93,9 +94,8 @@ class AgainstVacuum:
 
 
 async def against_vacuum(reader: Reader, *, force: bool) -> AgainstVacuum:
-    refused = await cannot_be_copied(reader)
-    if refused is not None:
-        return AgainstVacuum(refused=refused)
+    if (obstacle := await cannot_be_copied(reader)) is not None:
+        return AgainstVacuum(refused=obstacle.refusal)
     renumbering = await reader.renumbering()
     problems = await _rebuild_problems(reader, renumbering.built_on)
     broken = {user.name for user in renumbering.users}
@@ -109,7 +109,7 @@ async def against_vacuum(reader: Reader, *, force: bool) -> AgainstVacuum:
     return AgainstVacuum(rebuild=rebuild, renumbering=renumbering)
 
 
-async def cannot_be_copied(reader: Reader) -> str | None:
+async def cannot_be_copied(reader: Reader) -> CopyObstacle | None:
     """Why the database must not be copied by VACUUM, in place or into a file."""
     lost, collations, schema = await reader.read(_copied)
     return (
@@ -126,7 +126,7 @@ def _copied(connection: sqlite3.Connection) -> tuple[list[Any], list[Any], list[
     return lost, collations, schema if may_call_code(schema) else []
 
 
-async def _missing_collations(reader: Reader, used: Sequence[tuple[str, str]]) -> str | None:
+async def _missing_collations(reader: Reader, used: Sequence[tuple[str, str]]) -> CopyObstacle | None:
     """Why the indexes of a copy could not be filled here."""
     missing = {
         collation
@@ -136,7 +136,7 @@ async def _missing_collations(reader: Reader, used: Sequence[tuple[str, str]]) -
     return preflight.missing_collations([(index, collation) for index, collation in used if collation in missing])
 
 
-async def _missing_functions(schema: Sequence[tuple[str, str, str]]) -> str | None:
+async def _missing_functions(schema: Sequence[tuple[str, str, str]]) -> CopyObstacle | None:
     """Why tables or indexes of a copy could not be made here."""
     if not schema:
         return None

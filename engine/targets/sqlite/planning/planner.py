@@ -405,11 +405,10 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
     destination = await asyncio.to_thread(copying.destination, reader.path, options.backup_to, today)
     numbered = destination != options.backup_to
     renumbering = await reader.renumbering(into=True)
-    problem = await cannot_be_copied(reader)
-    if problem is None and not options.force:
-        problem = preflight.rowids_in_use_of_copy(renumbering)
-    if problem := problem or await asyncio.to_thread(copying.problem_with, destination, numbered=numbered):
+    if problem := await asyncio.to_thread(copying.problem_with, destination, numbered=numbered):
         return OperationPlan(operation=Operation.BACKUP, refused=problem)
+    obstacle = await cannot_be_copied(reader)
+    by_pages = preflight.rowids_in_use_of_copy(renumbering) if obstacle is None else obstacle.why
     place, written_twice = await asyncio.to_thread(copying.place_for, destination)
     is_known_damaged = past is not None and (past.damage is not None or bool(past.damaged_indexes))
     steps = backup_steps.backup_steps(
@@ -421,8 +420,9 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
         written_twice=written_twice,
         compared=options.verify,
         is_known_damaged=is_known_damaged,
+        by_pages=by_pages,
     )
-    changed = preflight.rowids_changed(renumbering, in_copy=True)
+    changed = () if by_pages else preflight.rowids_changed(renumbering)
     if options.keep is None:
         return replace(_of(Operation.BACKUP, steps), warnings=changed)
     if is_known_damaged:

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from engine.domain.frozen import frozen
 from engine.domain.humanize import by_reason, listed
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.reading.renumbering import Renumbering, RowidUser
 
 
-def lossy_schema(names: Sequence[str]) -> str | None:
+@frozen
+class CopyObstacle:
+    """Why VACUUM must not copy a database, and who can change that."""
+
+    why: str
+    remedy: str
+
+    @property
+    def refusal(self) -> str:
+        return f"{self.why}. {self.remedy}"
+
+
+_BY_ITS_APPLICATION: Final = "Only the application can maintain it"
+
+
+def lossy_schema(names: Sequence[str]) -> CopyObstacle | None:
     """`names`: schema entries whose text VACUUM does not copy."""
     if not names:
         return None
-    return (
-        f"VACUUM would silently drop {listed([*map(repr, names)])}: the schema entry does not start with CREATE. "
-        "Recreate it with an ordinary CREATE statement first"
+    return CopyObstacle(
+        f"VACUUM would silently drop {listed([*map(repr, names)])}: the schema entry does not start with CREATE",
+        "Recreate it with an ordinary CREATE statement first",
     )
 
 
@@ -27,21 +43,20 @@ def no_text(names: Sequence[str]) -> str:
     return f"the name of {listed(names)} is not valid UTF-8, so SQL cannot name it"
 
 
-def missing_collations(found: Iterable[tuple[str, str]]) -> str | None:
+def missing_collations(found: Iterable[tuple[str, str]]) -> CopyObstacle | None:
     """`found`: indexes, each with a collation that SQLite does not know here."""
     collations = by_reason(found)
     if not collations:
         return None
     details = "; ".join(f"{name!r} of {listed(indexes)}" for name, indexes in collations.items())
-    return f"it needs a collation that only its application has: {details}. Only the application can maintain it"
+    return CopyObstacle(f"it needs a collation that only its application has: {details}", _BY_ITS_APPLICATION)
 
 
-def missing_code(found: Iterable[tuple[str, str]]) -> str | None:
+def missing_code(found: Iterable[tuple[str, str]]) -> CopyObstacle | None:
     """`found`: tables and indexes, each with the code that is missing here."""
     details = "; ".join(f"{why} (for {listed(names)})" for why, names in by_reason(found).items())
-    return (
-        f"it needs what only its application has: {details}. Only the application can maintain it" if details else None
-    )
+    why = f"it needs what only its application has: {details}"
+    return CopyObstacle(why, _BY_ITS_APPLICATION) if details else None
 
 
 def certain_to_fail(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -73,27 +88,21 @@ def rowids_in_use(found: Renumbering) -> str | None:
 
 
 def rowids_in_use_of_copy(found: Renumbering) -> str | None:
-    """Why searches and views of a backup would be broken, and what to do."""
-    if not found.users:
-        return None
-    return (
-        f"{found.description}: in the copy {_names(found.users)} would point to wrong rows. "
-        "Run VACUUM with --force first, or use --force here"
-    )
+    """Why searches and views of a backup by VACUUM would be broken."""
+    return f"{found.description}: {_names(found.users)} would point to wrong rows" if found.users else None
 
 
 def _names(users: Sequence[RowidUser]) -> str:
     return listed(list(dict.fromkeys(user.name for user in users)))
 
 
-def rowids_changed(found: Renumbering, *, in_copy: bool = False) -> tuple[str, ...]:
-    """Warnings where VACUUM changes rowids. `in_copy`: of a backup, where nothing is rebuilt after it."""
+def rowids_changed(found: Renumbering) -> tuple[str, ...]:
+    """Warnings where VACUUM changes rowids."""
     warnings: list[str] = []
-    stay_wrong = tuple(user for user in found.users if in_copy or not user.rebuilt)
+    stay_wrong = tuple(user for user in found.users if not user.rebuilt)
     if stay_wrong:
         description = replace(found, users=stay_wrong).description
-        where = "in the copy " if in_copy else ""
-        warnings.append(f"{description}: {where}{_names(stay_wrong)} will point to wrong rows until you repair it")
+        warnings.append(f"{description}: {_names(stay_wrong)} will point to wrong rows until you repair it")
     used = {user.table for user in found.users}
     if unused := [table for table in found.tables if table not in used]:
         has = "has" if len(unused) == 1 else "have"
@@ -110,4 +119,4 @@ def cannot_be_rebuilt(problems: Iterable[tuple[str, str]]) -> str | None:
         f"VACUUM renumbers rowids that the full-text index {name} uses, and {name} cannot be rebuilt here: {problem}"
         for name, problem in problems
     )
-    return f"{details}. Only the application can maintain it" if details else None
+    return f"{details}. {_BY_ITS_APPLICATION}" if details else None

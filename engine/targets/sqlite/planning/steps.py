@@ -107,6 +107,8 @@ class SqliteStep(PlannedStep):
     """The directory of the unfinished copy: of a backup, or of the file that will replace this one."""
     compared: bool = False
     """Whether the copy is compared with the database."""
+    by_pages: bool = False
+    """Whether the copy is made page by page, and not by VACUUM."""
     is_known_damaged: bool = False
     """Whether the last check found the copied database damaged: a quick check of the copy may miss that."""
     series: BackupSeries | None = None

@@ -8,11 +8,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import field
 from typing import Any, Final
 
 from engine.domain.frozen import frozen
-from engine.targets.sqlite.connection.errors import sqlite_error
+from engine.targets.sqlite.connection.errors import is_missing_code, sqlite_error
 from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.connection.statement import error_of
 from engine.targets.sqlite.reading.catalog import ROWID_NAMES
 
 SCHEMA: Final = "schema"
@@ -22,6 +24,7 @@ _SCHEMA_ROWS: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema 
 _TABLES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
 _COLUMNS: Final = "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')"
 _COMPUTED: Final = 2  # a generated column that is not stored
+_NO_TEXT: Final = "its name, or that of a column, is not valid UTF-8"
 _VALUES_AT_ONCE: Final = 512
 _LONG: Final = 1 << 16
 """Bytes: a table with a longer value is read value by value, and long ones in parts."""
@@ -33,14 +36,13 @@ class Contents:
     """A hash of each part of a database, or its number of rows."""
 
     hashes: Mapping[str, str]
-    unreadable: tuple[str, ...] = ()
-    """Tables whose rows are left out: no statement of Python can name them, or their computed columns."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Tables whose rows are left out, each with why they cannot be read here."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a comparison leaves out, as text."""
-        why = "its name, or that of a column, is not valid UTF-8"
-        return tuple(f"the rows of {name} are not compared: {why}" for name in self.unreadable)
+        return tuple(f"the rows of {name} are not compared: {why}" for name, why in self.unreadable.items())
 
     @property
     def hash(self) -> str:
@@ -89,16 +91,20 @@ def _all_texts(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Contents:
-    hashes, unreadable = {}, []
+    hashes, unreadable = {}, {}
     for (table,) in db.execute(_TABLES).fetchall():
         try:
             hashes[_rows_of(table)] = _hash_of_rows(db, table, is_cancelled)
         except ValueError:  # of a name that is no text
-            unreadable.append(os.fsencode(table).decode(errors="backslashreplace"))
+            unreadable[os.fsencode(table).decode(errors="backslashreplace")] = _NO_TEXT
+        except sqlite3.OperationalError as error:
+            if not is_missing_code(error):
+                raise
+            unreadable[table] = f"{error}, which only its application has"
     settings = [(name, db.execute(f"PRAGMA main.{name}").fetchall()) for name in _SETTINGS]
     hashes[SETTINGS] = hashlib.sha256(_bytes(settings)).hexdigest()
     hashes[SCHEMA] = hashlib.sha256(_bytes(db.execute(_SCHEMA_ROWS).fetchall())).hexdigest()
-    return Contents(hashes, tuple(unreadable))
+    return Contents(hashes, unreadable)
 
 
 def _bytes(values: Any) -> bytes:
@@ -118,7 +124,13 @@ def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[],
     selected = "*" if len(stored) == len(columns) else ", ".join(stored)
     source = f"main.{quote(table)} NOT INDEXED"
     numbered = ", ".join(f"c{number}" for number in range(len(stored)))
-    whole_rows = f"WITH stored({numbered}) AS (SELECT {selected} FROM {source}) SELECT * FROM stored"
+    begin, end = f"WITH stored({numbered}) AS (SELECT ", f" FROM {source}) SELECT * FROM stored"
+    whole_rows = begin + selected + end
+    error = error_of(db, whole_rows)
+    if error is not None and is_missing_code(error):  # a collation of a column, although nothing is compared here
+        whole_rows = begin + ", ".join(f"{column} COLLATE BINARY" for column in stored) + end
+        if error_of(db, whole_rows) is not None:  # a key without rowid
+            raise error
     before = db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONG)
     try:
         rows = db.execute(whole_rows)

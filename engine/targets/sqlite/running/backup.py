@@ -6,25 +6,30 @@ import asyncio
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from engine.domain.humanize import by_reason, listed
+from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.system.uncancelled import wait_uncancelled
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import explain, is_missing_code
+from engine.targets.sqlite.connection.errors import is_missing_code
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.backup_steps import CHECK, KEEP_WAL
-from engine.targets.sqlite.running.check_findings import Findings, parse_findings
+from engine.targets.sqlite.planning.check_steps import check_command
+from engine.targets.sqlite.running.check_findings import FOUND_NOTHING, parse_findings
 from engine.targets.sqlite.running.checks import without_contentless
-from engine.targets.sqlite.running.compared_copy import copy_with_reader
+from engine.targets.sqlite.running.compared_copy import copy_pages, copy_with_reader
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying, old_backups
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import StepResult
+
+_TABLES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table'"
 
 
 async def copy(work: Work) -> StepResult:
@@ -41,12 +46,21 @@ async def copy(work: Work) -> StepResult:
     work.copy_begun = True
     try:
         async with work.progress_reports():
-            await (copy_with_reader(work) if step.compared else work.run_vacuum())
+            await _make(work)
     except BaseException:
         unfinished.discard()
         raise
     work.copy = unfinished
     return StepResult(status=Status.COMPLETED, effect={"backup_size": file_size(unfinished.path)})
+
+
+async def _make(work: Work) -> None:
+    if work.step.by_pages:
+        await copy_pages(work)
+    elif work.step.compared:
+        await copy_with_reader(work)
+    else:
+        await work.run_vacuum()
 
 
 def _current_name(work: Work) -> str:
@@ -64,17 +78,12 @@ async def copy_check(work: Work) -> StepResult:
         return StepResult(status=Status.SKIPPED, error="there is no copy to check")
     try:
         copied.require()
-        warnings: tuple[str, ...] = ()
-        try:
-            found = parse_findings(await without_contentless(work.rows, await _check_rows(work, copied.path)))
-        except sqlite3.Error as error:
-            if not is_missing_code(error):
-                raise
-            found, warnings = Findings(), (f"the copy could not be checked: {explain(error, work.lock_timeout)}",)
+        rows, warnings = await _check_rows(work, copied.path)
+        found = parse_findings(await without_contentless(work.rows, rows))
         if found.damage is not None:
             return StepResult(status=Status.FAILED, error=f"the copy is damaged: {found.damage}")
         if found.sentences:  # the database has the same problem: keep the backup
-            warnings = (f"the copy is complete, with a problem that the database has too: {found.sentences[0]}",)
+            warnings += (f"the copy is complete, with a problem that the database has too: {found.sentences[0]}",)
         naming = asyncio.to_thread(
             copying.complete, copied, work.opened.source, work.step.destination, lambda: _current_name(work)
         )
@@ -138,15 +147,39 @@ def _none_removed(why: str) -> StepResult:
     return StepResult(status=Status.SKIPPED, error=text, warnings=(text,))
 
 
-async def _check_rows(work: Work, path: str) -> list[Any]:
-    """The rows of a check of the copy. Also sets its journal mode to WAL if the database has it: VACUUM drops that."""
+async def _check_rows(work: Work, path: str) -> tuple[list[Any], tuple[str, ...]]:
+    """The rows of a check of the copy, and warnings of what cannot be checked here. Also sets its journal mode to WAL
+    if the database has it: the copy begins without."""
     connection = await MeteredConnection.open(connection_uri(path), statement.LockWait(work.lock_timeout, work.cancel))
     try:
         async with progress_reports(connection, path, work.step, work.context, is_wal=False):
             try:
-                return await statement.fetch_all(connection.aio, CHECK, work.cancel)
+                return await statement.fetch_all(connection.aio, CHECK, work.cancel), ()
+            except sqlite3.Error as error:
+                if not is_missing_code(error):
+                    raise
+                return await _check_tables(connection, work.cancel)
             finally:
                 if work.step.is_wal and not work.cancel.is_set():
                     await statement.short(connection.aio, KEEP_WAL)
     finally:
         await connection.close()
+
+
+async def _check_tables(connection: MeteredConnection, cancel: asyncio.Event) -> tuple[list[Any], tuple[str, ...]]:
+    """The same, of one table after the other: one that needs code of its application keeps no other from its check."""
+    found: list[Any] = []
+    left_out: list[tuple[str, str]] = []
+    for (name,) in await statement.fetch_all(connection.aio, _TABLES, cancel):
+        try:
+            found += await statement.fetch_all(connection.aio, check_command(CheckLevel.QUICK, name), cancel)
+        except sqlite3.Error as error:
+            if not is_missing_code(error):
+                raise
+            left_out.append((name, str(error)))
+    warnings = tuple(
+        f"the copy has every page, but {listed(names)} in it cannot be checked here: {why}, which only its"
+        " application has"
+        for why, names in by_reason(left_out).items()
+    )
+    return [row for row in found if row != (FOUND_NOTHING,)] or [(FOUND_NOTHING,)], warnings

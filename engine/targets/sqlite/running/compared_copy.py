@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AsyncExitStack, closing
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from engine.domain.humanize import listed
 from engine.domain.statuses import Status
 from engine.targets.sqlite.connection import statement
-from engine.targets.sqlite.connection.errors import is_denied
+from engine.targets.sqlite.connection.errors import is_denied, sqlite_error
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
-from engine.targets.sqlite.connection.same_snapshot import SameSnapshot
+from engine.targets.sqlite.connection.same_snapshot import SameSnapshot, begin_reading
 from engine.targets.sqlite.reading.contents import Contents, contents_of
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.running.work import Work
+from engine.targets.sqlite.system.unfinished_backup import copy_in
 from engine.targets.step_execution import StepResult
+
+_PAGES_AT_ONCE: Final = 1_000
+"""Between them a cancel is noticed."""
 
 
 async def copy_with_reader(work: Work) -> None:
@@ -35,6 +40,33 @@ async def copy_with_reader(work: Work) -> None:
             await watcher.close()
         stack.pop_all()
     work.as_copied = reader
+
+
+async def copy_pages(work: Work) -> None:
+    """Copy each page of one state, as SQLite's backup does: nothing is computed, so that no code of the application is
+    missing, and no rowid changes. Where the copy is compared, the connection that reads this state is kept."""
+    wait = work.lock_wait
+    async with AsyncExitStack() as stack:
+        reader = await MeteredConnection.open(work.connection.uri, wait, check_same_thread=False)
+        stack.push_async_callback(reader.close)
+        await statement.read_by(reader.aio, begin_reading, wait)
+        source = await _raw_connection(reader, wait)
+        # In the thread whose work is reported as progress.
+        copying = partial(_copy_pages, source, connection_uri(copy_in(work.step.unfinished)), work.cancel.is_set)
+        await statement.run_by(work.connection.aio, lambda _: copying(), work.cancel)
+        if work.step.compared:
+            stack.pop_all()
+            work.as_copied = reader
+
+
+def _copy_pages(source: sqlite3.Connection, copy_uri: str, is_cancelled: Callable[[], bool]) -> None:
+    def stop_if_cancelled(*_: int) -> None:
+        if is_cancelled():
+            raise sqlite_error(sqlite3.SQLITE_INTERRUPT, "SQLITE_INTERRUPT", "interrupted")
+
+    with closing(sqlite3.connect(copy_uri, uri=True, isolation_level=None)) as copy:
+        source.backup(copy, pages=_PAGES_AT_ONCE, progress=stop_if_cancelled)
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, also while it is read and named
 
 
 async def _copy_same_snapshot(work: Work, snapshot: SameSnapshot) -> None:

@@ -106,7 +106,7 @@ class Work:
         names, schema_version, may_renumber = await statement.run_by(self.connection.aio, _before_vacuum, self.cancel)
         lost = preflight.lossy_schema(names)
         if lost is not None:
-            raise TargetRefusedError(self.path, lost)
+            raise TargetRefusedError(self.path, lost.refusal)
         if may_renumber and self.step.method in {Method.VACUUM, Method.SWAP} and not self.step.may_renumber:
             used = preflight.rowids_in_use(await find_renumbering(self.connection.aio, self.rows))
             if used is not None:

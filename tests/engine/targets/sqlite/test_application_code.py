@@ -93,16 +93,42 @@ async def test_damage_beside_what_cannot_be_looked_at_is_found(tmp_path: Path) -
     assert Status.FAILED in statuses(await run(path, Operation.CHECK))
 
 
-@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.BACKUP])
-async def test_what_vacuum_would_stumble_over_is_known_before_it_runs(path: Path, operation: Operation) -> None:
-    refused = (await plan(path, operation)).refused
+async def test_what_vacuum_would_stumble_over_is_known_before_it_runs(path: Path) -> None:
+    refused = (await plan(path, Operation.VACUUM)).refused
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         try:
-            db.execute("VACUUM" if operation is Operation.VACUUM else f"VACUUM INTO '{path.with_name('copy.db')}'")
+            db.execute("VACUUM")
         except sqlite3.OperationalError:
             assert "only its application" in (refused or "")
         else:
             assert refused is None
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+@pytest.mark.parametrize("verify", [False, True])
+async def test_a_backup_needs_nothing_of_the_application(
+    path: Path, kind: str, journal_mode: str, verify: bool
+) -> None:
+    before = rows_and_header(path, journal_mode)
+    copy = path.with_name("copy.db")
+    results = await run(path, Operation.BACKUP, backup_to=str(copy), verify=verify)
+    assert statuses(results) == {Status.COMPLETED}
+    assert rows_and_header(copy, journal_mode) == before
+    assert not [*copy.parent.glob("copy.db?*")]
+    warned = " ".join(warning for result in results.values() for warning in result.warnings)
+    assert ("t in it cannot be checked here" in warned) == (
+        kind in {*NEITHER, "collation of a CHECK", "function of a CHECK"}
+    )
+
+
+def rows_and_header(path: Path, journal_mode: str) -> tuple[object, ...]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        ((mode,),) = db.execute(f"PRAGMA journal_mode = {journal_mode}")
+        db.create_collation("german", lambda a, b: (a > b) - (a < b))
+        db.create_function("twice", 1, lambda value: value * 2, deterministic=True)
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        schema = db.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+        return mode, schema, *(db.execute(f"SELECT a, b FROM {name}").fetchall() for name in ("t", "sound"))
 
 
 async def test_a_nightly_run_of_what_is_needed_does_not_fail_and_comes_to_an_end(engine: Engine, path: Path) -> None:

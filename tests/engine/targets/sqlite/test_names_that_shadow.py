@@ -95,7 +95,7 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
 def plainly(told: object) -> str:
     """What was told, as if every name was innocent."""
     text = re.sub(r"[0-9a-f]{8}\.unfinished", "unfinished", repr(told)).replace("/shadowed", "/innocent")
-    text = re.sub(r"'(backup_file|backup_source)': [^,}]+", r"'\1'", text)  # of each file its own
+    text = re.sub(r"'(backup_file|backup_source|file)': [^,}]+", r"'\1'", text)  # of each file its own
     for name in NAMES:
         text = text.replace(name, innocent(name))
     return text
