@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import psycopg
 
@@ -28,12 +29,19 @@ def make_template(server: PostgresServer) -> None:
         admin.execute(f"CREATE DATABASE {TEMPLATE}")
     asyncio.run(_migrate(server.url(TEMPLATE)))
     with as_admin(server.url(TEMPLATE)) as admin:
+        set_grace(admin, 0)
         admin.execute(f"CREATE ROLE {MEMBER} LOGIN IN ROLE {', '.join(Role)}")
 
 
 async def _migrate(url: str) -> None:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await migrate(connection, "the store")
+
+
+def set_grace(admin: psycopg.Connection[Any], seconds: int) -> None:
+    """How long after a start of the server nobody is declared dead."""
+    body = f"SELECT interval '{seconds} s'"
+    admin.execute(f"CREATE OR REPLACE FUNCTION dbtend.grace() RETURNS interval IMMUTABLE LANGUAGE sql AS $${body}$$")
 
 
 @contextmanager
@@ -43,7 +51,6 @@ def copied_store(server: PostgresServer, user: str = "postgres") -> Iterator[str
     name = f"store{next(NUMBERS)}"
     with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
-        admin.execute(f"ALTER DATABASE {name} SET dbtend.grace = '0'")
     if user == MEMBER:
         with as_admin(server.url(name)) as admin:  # tests register processes that are not there
             admin.execute(f"GRANT INSERT ON dbtend.worker TO {MEMBER}")

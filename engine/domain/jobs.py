@@ -64,6 +64,8 @@ class Attempt:
     reason: Reason | None = None
     signal: int | None = None
     """The number of the signal that ended its process, if known."""
+    login: str | None = None
+    """The login that recorded its end in a shared store, where another attempt may follow."""
 
 
 @frozen(kw_only=True)

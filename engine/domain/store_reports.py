@@ -20,6 +20,8 @@ class StoreMade:
     """The last migration of procrastinate that its tables have had."""
     earlier_queue: str | None
     """The last migration of procrastinate that its tables had had before."""
+    owner: str = ""
+    owner_is_superuser: bool = False
     missing_roles: tuple[str, ...] = ()
     roles_sql: str = ""
     """What an administrator runs to make them."""
@@ -33,7 +35,27 @@ class Invariant(StrEnum):
     PARENT_STATUS = "parent_status"
     EVENTS_WITHOUT_GAP = "events_without_gap"
     RESERVED_FOR_RUN = "reserved_for_run"
-    ONLY_FUNCTIONS_WRITE = "only_functions_write"
+
+
+class Foreign(StrEnum):
+    """Kinds of what others can add to a store."""
+
+    TRIGGER = "trigger"
+    RULE = "rule"
+    POLICY = "policy"
+    DEFAULT_RIGHTS = "default_rights"
+    OWNER = "owner"
+    ROLE = "role"
+    RIGHT = "right"
+
+
+@frozen
+class ForeignObject:
+    """Something in a store that `init` has not made, or a right that it has not given."""
+
+    kind: Foreign
+    text: str
+    """Which, with its table, schema or role."""
 
 
 @frozen(kw_only=True)
@@ -44,6 +66,8 @@ class StoreCheck:
     database: str
     size: int
     user: str
+    owner: str
+    owner_is_superuser: bool
     roles: tuple[str, ...]
     """The roles of the store whose rights this user has."""
     missing_roles: tuple[str, ...]
@@ -75,6 +99,7 @@ class StoreCheck:
     """Whether another machine works under that name."""
     broken: Mapping[Invariant, int]
     """How many rows violate each; none is left out."""
+    foreign: tuple[ForeignObject, ...] = ()
 
 
 @frozen(kw_only=True)

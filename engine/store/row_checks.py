@@ -120,7 +120,7 @@ _MAY_BE_NULL: Final[tuple[tuple[Callable[[object], bool], str], ...]] = (
     (_is_count, "size retry_of batch_id"),
     (_is_time, "started_at finished_at cancel_requested_at force_requested_at deadline_at checked_at"),
     (_is_time, "starts_at disabled_at figures_at"),
-    (_is_text, "error object phase host before after schedule submitted_by cancelled_by"),
+    (_is_text, "error object phase host before after schedule submitted_by cancelled_by login"),
     (_is_pid, "pid"),
     (_is_owner, "owner"),
     (_is_fraction, "fraction"),

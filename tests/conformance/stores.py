@@ -172,7 +172,7 @@ class SharedStores:
 
     async def lose_run(self, store: RescuingStore, run: str) -> None:
         shared = cast("PostgresStore", store)
-        await shared._pool.call("release_from", run, True, shared._at())
+        await shared._pool.call("release_from", run, shared._at())
 
     def python(self, script: str, *arguments: object) -> AbstractContextManager[Process]:
         opens = OPENED % ("postgres.store", "PostgresStore", "sys.argv[-1], what='the store'")

@@ -72,7 +72,8 @@ def earlier_attempt(child: ChildJob, now: int) -> str:
     lost = next((attempt for attempt in child.attempts if attempt.number == earlier), None)
     if lost is None or lost.finished_at is None:
         return f"attempt {current}"
-    return f"attempt {current}: attempt {earlier} ended at {moment(lost.finished_at, now)} ({_end(child, lost)})"
+    by = "" if lost.login is None else f", recorded by {plain(lost.login)}"
+    return f"attempt {current}: attempt {earlier} ended at {moment(lost.finished_at, now)} ({_end(child, lost)}{by})"
 
 
 def shown_steps(child: ChildJob, attempt: int, now: int, *, all_of_them: bool) -> tuple[list[Step], list[Step]]:

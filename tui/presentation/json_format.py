@@ -133,7 +133,7 @@ _NO_OWNER: Final = {
 }
 _OF_ENGINE: Final = {COURSE, FOLLOWED, WAITS}
 """Facts of a step for the next run, a retry and the times."""
-_OF_ATTEMPT: Final = ("number", "pid", "host", "started_at", "finished_at", "status", "reason", "signal")
+_OF_ATTEMPT: Final = ("number", "pid", "host", "started_at", "finished_at", "status", "reason", "signal", "login")
 
 
 def plan(plan: Plan) -> Json:
@@ -192,7 +192,7 @@ def error(problem: DbtendError) -> Json:
 
 
 def store_made(made: StoreMade) -> Json:
-    form = fields(made, "version", "earlier_version", "queue", "earlier_queue")
+    form = fields(made, "version", "earlier_version", "queue", "earlier_queue", "owner", "owner_is_superuser")
     return {**form, "missing_roles": list(made.missing_roles), "roles_sql": made.roles_sql}
 
 

@@ -107,6 +107,7 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     "attempt": record({
         "number": COUNT, "pid": or_null(COUNT), "host": or_null(TEXT), "started_at": TIME, "finished_at": or_null(TIME),
         "status": one_of(Status), "reason": or_null(one_of(Reason)), "signal": or_null(COUNT),
+        "login": or_null(TEXT),
     }),
     "step": record({
         "number": COUNT, "attempt": COUNT, "object": TEXT, "command": TEXT, "status": one_of(Status),

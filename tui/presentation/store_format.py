@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from engine.domain.humanize import counted, size
-from engine.domain.store_reports import Invariant, StoreCheck, StoreCopied, StoreMade
+from engine.domain.store_reports import Foreign, Invariant, StoreCheck, StoreCopied, StoreMade
 from tui.presentation.health_check import Check, Level
 from tui.presentation.text import plain, precise_duration
 
@@ -20,8 +20,18 @@ _RULES: Final = {
     Invariant.PARENT_STATUS: "jobs whose status is not that of their operations",
     Invariant.EVENTS_WITHOUT_GAP: "numbers missing among the changes",
     Invariant.RESERVED_FOR_RUN: "operations reserved for a run that is unknown",
-    Invariant.ONLY_FUNCTIONS_WRITE: "rights to write tables past the functions of the store",
 }
+_FOREIGN: Final = {
+    Foreign.TRIGGER: "trigger",
+    Foreign.RULE: "rule",
+    Foreign.POLICY: "row policy",
+    Foreign.DEFAULT_RIGHTS: "default privileges",
+    Foreign.OWNER: "another owner",
+    Foreign.ROLE: "role",
+    Foreign.RIGHT: "right",
+}
+_MOST_FOREIGN: Final = 10
+"""Lines about what others have added."""
 _INIT: Final = "run `dbtend store init`"
 
 
@@ -40,6 +50,8 @@ def made_lines(made: StoreMade, store: str) -> Iterator[str]:
         yield f"  an administrator makes them, then run this again: {made.roles_sql}"
     else:
         yield "roles: dbtend_viewer reads, dbtend_operator submits and cancels, dbtend_worker runs jobs"
+    if made.owner_is_superuser:
+        yield f"warning: {_superuser(made.owner)}; {_OF_ITS_OWN}"
 
 
 def store_checks(found: StoreCheck, store: str) -> list[Check]:
@@ -54,12 +66,14 @@ def store_checks(found: StoreCheck, store: str) -> list[Check]:
         _clock(found),
         _keepalives(found),
         _user(found),
+        *_owner(found),
         *_roles(found),
         _queue(found),
         _workers(found),
         *_copy(found),
         *_namesake(found),
         *_rules(found),
+        *_foreign(found),
     ]  # fmt: skip
 
 
@@ -137,6 +151,32 @@ def _rules(found: StoreCheck) -> Iterator[Check]:
         yield Check(Level.OK, "rules", f"all {len(found.broken)} hold")
     for rule, number in broken.items():
         yield Check(Level.PROBLEM, "rules", f"{number:,} {_RULES[rule]}", "report this as a bug, unless it was you")
+
+
+def _owner(found: StoreCheck) -> Iterator[Check]:
+    if found.owner_is_superuser:
+        yield Check(Level.WARN, "owner", _superuser(found.owner), _OF_ITS_OWN)
+
+
+def _superuser(owner: str) -> str:
+    return f"the store belongs to {plain(owner)}, a superuser, with whose rights its functions run"
+
+
+_OF_ITS_OWN: Final = "give it an owner without that: see From one machine to many"
+
+
+def _foreign(found: StoreCheck) -> Iterator[Check]:
+    for one in found.foreign[:_MOST_FOREIGN]:
+        why = f"{_FOREIGN[one.kind]}: {plain(one.text)}: not made by `dbtend store init`"
+        fix = _TAKEN_BACK if one.kind is Foreign.RIGHT else "find out who made it, and remove it"
+        yield Check(Level.PROBLEM, "rights", why, fix)
+    if (more := len(found.foreign) - _MOST_FOREIGN) > 0:
+        yield Check(Level.PROBLEM, "rights", f"{more:,} more of that kind")
+    if not found.foreign:
+        yield Check(Level.OK, "rights", "each role has those that it needs, and nothing was added")
+
+
+_TAKEN_BACK: Final = "find out who gave it; `dbtend store init` takes back those of its own roles"
 
 
 def copied_lines(done: StoreCopied) -> Iterator[str]:

@@ -12,11 +12,14 @@ from engine.domain.errors import StoreError
 from engine.domain.store_reports import Invariant, StoreCheck, StoreMade
 from engine.store.postgres import queue_schema, roles, schema
 from engine.store.postgres.connections import Connection, answers, connected, store_error
+from engine.store.postgres.foreign_objects import foreign_objects
 from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.queries import LIVES
 from engine.system.host import host_name, machine_id
 
 ROUND_TRIPS: Final = 9
+_OWNER: Final = """SELECT rolname::text, rolsuper FROM pg_namespace JOIN pg_roles AS r ON r.oid = nspowner
+WHERE nspname = 'dbtend'"""
 _FACTS: Final = f"""SELECT current_setting('server_version'), current_database(), pg_database_size(current_database()),
     session_user::text, (SELECT count(*) FROM parent_job), (SELECT count(*) FROM parent_job WHERE finished_at IS NULL),
     (SELECT count(*) FROM event), (SELECT count(*) FROM worker AS w WHERE {LIVES}),
@@ -42,10 +45,6 @@ _BROKEN: Final = {
     Invariant.RESERVED_FOR_RUN: """SELECT count(*) FROM child_job
         WHERE reserved_by IS NOT NULL AND finished_at IS NULL AND NOT EXISTS (
             SELECT FROM worker WHERE id = reserved_by)""",
-    Invariant.ONLY_FUNCTIONS_WRITE: """SELECT count(*)
-        FROM pg_class CROSS JOIN LATERAL aclexplode(relacl) AS a
-        WHERE relnamespace = 'dbtend'::regnamespace AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
-            AND a.grantee <> relowner""",
 }
 """How many rows break each rule: in one snapshot, as others go on writing."""
 
@@ -57,6 +56,7 @@ async def init(url: str) -> StoreMade:
             before = await schema.migrate(connection, url)
             after = await schema.state_of(connection, url)
             missing = await roles.missing_roles(connection)
+            owner, is_superuser = await _row(connection, _OWNER)
         except psycopg.Error as error:
             raise store_error(url, error) from None
     if after is None:
@@ -66,6 +66,8 @@ async def init(url: str) -> StoreMade:
         earlier_version=before and before.version,
         queue=after.queue,
         earlier_queue=before and before.queue,
+        owner=owner,
+        owner_is_superuser=is_superuser,
         missing_roles=tuple(missing),
         roles_sql=roles.creation(missing),
     )
@@ -93,11 +95,14 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         broken = {rule: int((await _row(connection, query))[0]) for rule, query in _BROKEN.items()}
     server, database, size, user, jobs, open_jobs, events, workers, dead, is_local, copied = facts
     missing = await roles.missing_roles(connection)
+    owner, is_superuser = await _row(connection, _OWNER)
     return StoreCheck(
         server_version=server,
         database=database,
         size=size,
         user=user,
+        owner=owner,
+        owner_is_superuser=is_superuser,
         roles=tuple(role.value for role in roles.Role if role in rights),
         missing_roles=tuple(role.value for role in missing),
         roles_sql=roles.creation(missing),
@@ -118,6 +123,7 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         host=host_name(),
         has_namesake=has_one,
         broken=broken,
+        foreign=await foreign_objects(connection),
     )
 
 

@@ -25,6 +25,7 @@ from engine.store.postgres import hint_queue, proof, queries, values
 from engine.store.postgres.connections import Connection, store_error
 from engine.store.postgres.job_reads import JobReads
 from engine.store.postgres.lost_claims import LostClaims
+from engine.store.postgres.roles import Role
 from engine.store.rows import Row
 from engine.system.held_process import hold_of
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
@@ -72,13 +73,9 @@ class Ownership(JobReads, LostClaims):
                 yield owner
             finally:
                 beating.cancel()
-                with suppress(StoreError):  # once this process is gone, others do it
-                    await asyncio.shield(self._forget(owner))
-
-    async def _forget(self, owner: str) -> None:
-        if self._claims.may_be_unknown:
-            await self._hand_back_unknown(owner)
-        await self._pool.call("forget_worker", owner)
+                if self._claims.may_be_unknown:
+                    with suppress(StoreError):  # once this process is gone, others do it
+                        await asyncio.shield(self._hand_back_unknown(owner))
 
     @property
     def hints(self) -> HintSource:
@@ -98,8 +95,6 @@ class Ownership(JobReads, LostClaims):
                 yield
             finally:
                 self._run = None
-                with suppress(StoreError):
-                    await asyncio.shield(self._pool.call("release_from", run, True, self._at()))
 
     @asynccontextmanager
     async def _registered(
@@ -126,7 +121,14 @@ class Ownership(JobReads, LostClaims):
             cursor = await connection.execute(b"SELECT prove_again(%s)", (name,))
             return (await cursor.fetchone() or (False,))[0] is True
 
-        async with proof.proving(self._url, self._what, register=register, prove_again=prove_again):
+        async def give_up(connection: Connection) -> None:
+            if is_run:
+                await connection.execute(b"SELECT release_from(%s, %s)", (name, self._at()))
+            else:
+                await connection.execute(b"SELECT forget_worker(%s)", (name,))
+
+        calls = register, prove_again, give_up
+        async with proof.proving(self._url, self._what, *calls):
             yield
 
     async def _beat(self, owner: str) -> None:
@@ -198,7 +200,7 @@ class Ownership(JobReads, LostClaims):
     async def rescue(self) -> list[JobId]:
         """A read tells whose lock is free; there is a write only where one is still free a moment later."""
         rescued: list[JobId] = []
-        if _is_recent(self._nobody_dead_at) or not await self._look():
+        if Role.WORKER not in self._rights or _is_recent(self._nobody_dead_at) or not await self._look():
             return []
         dead = await self._pool.rows(queries.DEAD_WORKERS)
         await asyncio.sleep(PROVES_AGAIN_WITHIN)
@@ -207,7 +209,7 @@ class Ownership(JobReads, LostClaims):
             if owner not in seen_before:
                 continue
             if is_run:
-                await self._pool.call("release_from", owner, False, self._at())
+                await self._pool.call("release_from", owner, self._at())
             else:
                 rescued += await self._rescue_from(owner, signal_number)
         return rescued

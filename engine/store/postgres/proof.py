@@ -36,6 +36,7 @@ UNPROVEN_FOR: Final = 8.0
 """Seconds without a session after which this process ends: less than the server needs to find it dead, also with those
 that it takes to see whether the server is down. While it is down no process can declare another one dead."""
 RECONNECT_EVERY: Final = 0.5
+GIVEN_UP_WITHIN: Final = 5.0
 NOTICED_WITHIN: Final = "5000"
 """Milliseconds after which a ping that the network has lost ends the session here."""
 SILENT_FOR: Final = 7.0
@@ -45,11 +46,12 @@ PROGRAM: Final = "dbtend worker"
 log = logging.getLogger("dbtend")
 
 Register = Callable[[Connection], Awaitable[None]]
+GiveUp = Callable[[Connection], Awaitable[None]]
 Prove = Callable[[Connection], Awaitable[bool]]
 
 
 @asynccontextmanager
-async def proving(url: str, what: str, *, register: Register, prove_again: Prove) -> AsyncIterator[None]:
+async def proving(url: str, what: str, register: Register, prove_again: Prove, give_up: GiveUp) -> AsyncIterator[None]:
     """Hold a lock in a session of its own while inside, and take it again where the session ends.
 
     This process ends if the lock is lost.
@@ -57,6 +59,8 @@ async def proving(url: str, what: str, *, register: Register, prove_again: Prove
     Args:
         register: takes the lock the first time.
         prove_again: takes it in a new session; False if the process was declared dead by then.
+        give_up: called at the end in the session that holds it, unless the server does not answer: then others find
+            the process dead.
 
     Raises StoreError.
     """
@@ -64,7 +68,7 @@ async def proving(url: str, what: str, *, register: Register, prove_again: Prove
     try:
         await keep_alive(first)
         await register(first)
-        async with in_background(_hold(url, what, first, prove_again), "dbtend-proof"):
+        async with in_background(_hold(url, what, first, prove_again, give_up), "dbtend-proof"):
             yield
     finally:
         await first.close()
@@ -79,9 +83,9 @@ async def keep_alive(connection: Connection) -> None:
         raise store_error("the store of jobs", error) from None
 
 
-async def _hold(url: str, what: str, connection: Connection, prove_again: Prove) -> None:
+async def _hold(url: str, what: str, connection: Connection, prove_again: Prove, give_up: GiveUp) -> None:
     while True:
-        proven_at = await _ping(connection)
+        proven_at = await _ping(connection, give_up)
         taking = asyncio.create_task(_take_again(url, what, prove_again), name="dbtend-prove-again")
         try:
             while True:
@@ -118,8 +122,11 @@ async def _take_again(url: str, what: str, prove_again: Prove) -> Connection | N
             await asyncio.sleep(RECONNECT_EVERY)
 
 
-async def _ping(connection: Connection) -> float:
-    """Ask again and again, until the session has ended; returns when it was last known to be there."""
+async def _ping(connection: Connection, give_up: GiveUp) -> float:
+    """Ask again and again, until the session has ended; returns when it was last known to be there.
+
+    If it is cancelled, it gives up the proof first.
+    """
     answered = time.monotonic()
     asking: asyncio.Future[Any] | None = None
     try:
@@ -133,6 +140,14 @@ async def _ping(connection: Connection) -> float:
             await heard(connection, PING_EVERY)  # an end of the session is noticed at once
     except psycopg.Error:
         return max(answered, time.monotonic() - SILENT_FOR)
+    except asyncio.CancelledError:
+        with suppress(psycopg.Error, TimeoutError):
+            async with asyncio.timeout(GIVEN_UP_WITHIN):
+                if asking is not None:
+                    await asyncio.wait({asking})
+                asking = asyncio.ensure_future(give_up(connection))
+                await asyncio.shield(asking)
+        raise
     finally:
         if asking is not None and not asking.done():
             _hang_up(connection)

@@ -14,8 +14,8 @@ from engine.store.survey_rows import COLUMNS as SURVEY
 
 _JOB: Final = f"SELECT {JOB_COLUMNS} FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"
 _ATTEMPTS: Final = """(SELECT coalesce(json_agg(json_build_object('number', attempt, 'pid', pid, 'host', host,
-    'started_at', started_at, 'finished_at', finished_at, 'status', status, 'reason', reason, 'signal', signal)
-    ORDER BY attempt), '[]')::text
+    'started_at', started_at, 'finished_at', finished_at, 'status', status, 'reason', reason, 'signal', signal,
+    'login', login) ORDER BY attempt), '[]')::text
     FROM attempt AS a WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal)"""
 _LOG: Final = """(SELECT coalesce(json_agg(json_build_object('number', number, 'attempt', attempt, 'at', at,
     'level', level, 'message', message, 'is_settings', is_settings) ORDER BY attempt, number), '[]')::text

@@ -29,6 +29,11 @@ def scripts() -> Sequence[Path]:
     return sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
 
 
+def whole() -> str:
+    """What makes them all at once."""
+    return SchemaManager.get_schema()
+
+
 def newest() -> str:
     """The name of the last migration that the installed procrastinate has."""
     return scripts()[-1].stem
@@ -66,5 +71,5 @@ async def install(connection: Connection, applied: str | None) -> str:
     await connection.execute(b"DROP SCHEMA IF EXISTS dbtend_queue CASCADE")
     await connection.execute(b"CREATE SCHEMA dbtend_queue")
     await connection.execute(b"SET LOCAL search_path = dbtend_queue")
-    await connection.execute(SchemaManager.get_schema().encode())
+    await connection.execute(whole().encode())
     return newest()

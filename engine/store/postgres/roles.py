@@ -1,13 +1,15 @@
 """Roles of the shared store, and which of its functions each may call.
 
-Tables are read by SELECT, and written by functions alone, which run with the rights of who made the store.
+Tables are read by SELECT, and written by functions alone, which run with the rights of who made the store. That holds
+for the tables of procrastinate, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -24,6 +26,7 @@ class Role(StrEnum):
 
 SEARCH_PATH: Final = "dbtend, dbtend_queue, pg_temp"
 """The search path of connections to the store, and of its functions for each caller."""
+_QUEUE_PATH: Final = "dbtend_queue, pg_temp"
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 _WORKER: Final = frozenset({Role.WORKER})
 _BOTH: Final = _OPERATOR | _WORKER
@@ -50,18 +53,34 @@ WRITES: Final[Mapping[str, frozenset[Role]]] = {
     **dict.fromkeys(("pause", "resume", "pin"), _OPERATOR),
     **dict.fromkeys(("enable_schedule", "disable_schedule", "drain_host", "undrain_host"), _OPERATOR),
     **dict.fromkeys(("claim", "report", "finish", "finish_and_claim", "release"), _WORKER),
-    **dict.fromkeys(("beat", "forget_worker", "give_hints"), _WORKER),
+    **dict.fromkeys(("beat", "forget_worker", "rescue", "release_from"), _WORKER),
     **dict.fromkeys(("register_worker", "prove_again", "session_of", "take_proof", "note_signal"), _WORKER),
+    **dict.fromkeys(("forget_recipients", "collect_events", "make_message"), _WORKER),
+    **dict.fromkeys(("take_over_messages", "begin_delivery", "end_delivery"), _WORKER),
     # Each process with an open store looks after it.
-    **dict.fromkeys(("rescue", "release_from", "enforce_time_limits", "let_start"), _BOTH),
+    **dict.fromkeys(("enforce_time_limits", "let_start", "register_recipients"), _BOTH),
     **dict.fromkeys(("prune", "prune_changes", "prune_firings", "save_measurement", "save_surveys"), _BOTH),
     **dict.fromkeys(("observe_schedules", "forget_schedules", "fire", "record_firings"), _BOTH),
-    **dict.fromkeys(("register_recipients", "forget_recipients", "collect_events", "make_message"), _BOTH),
-    **dict.fromkeys(("take_over_messages", "begin_delivery", "end_delivery"), _BOTH),
 }
 """Who may call the functions that write. All other functions are parts of these."""
+_QUEUE_WRITES: Final = re.compile(
+    "procrastinate_(defer_periodic_job|fetch_job|finish_job|prune_stalled_workers|register_worker|unregister_worker"
+    r"|update_heartbeat)_v\d+"
+)
+"""The functions of procrastinate that a worker process calls, in all of their versions."""
+_QUEUE_READS: Final = {
+    "procrastinate_jobs": (
+        "id", "queue_name", "task_name", "priority", "lock", "queueing_lock", "args", "status", "scheduled_at",
+        "attempts", "abort_requested", "worker_id",
+    ),
+    "procrastinate_workers": ("id", "last_heartbeat"),
+}  # fmt: skip
+"""The columns that its queries read."""
 EXISTING: Final = "SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)"
-_FUNCTIONS: Final = "SELECT proname, oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'dbtend'::regnamespace"
+_FUNCTIONS: Final = """SELECT nspname, proname, p.oid::regprocedure::text FROM pg_proc AS p
+JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname IN ('dbtend', 'dbtend_queue')"""
+_TABLES: Final = """SELECT relname FROM pg_class
+WHERE relnamespace = 'dbtend'::regnamespace AND relkind IN ('r', 'v') ORDER BY relname"""
 _MAY_CREATE: Final = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
 
 
@@ -98,31 +117,71 @@ async def create_roles(connection: Connection) -> None:
         await connection.execute(creation(missing).encode())
 
 
+class Right(NamedTuple):
+    """One that a role has on an object of the store."""
+
+    kind: str
+    """`schema`, `table`, `column` or `function`, as in a GRANT."""
+    name: str
+    """With its schema; of a function without its parameters."""
+    right: str
+    role: str
+
+
+async def rights_given(connection: Connection, there: Collection[Role]) -> set[Right]:
+    """All rights of these roles. Raises psycopg.Error."""
+    tables = [name for (name,) in await (await connection.execute(_TABLES.encode())).fetchall()]
+    functions = await (await connection.execute(_FUNCTIONS.encode())).fetchall()
+    return {right for role in there for right in _rights_of(role, tables, functions)}
+
+
+def _rights_of(role: Role, tables: Sequence[str], functions: Sequence[tuple[str, str, str]]) -> Iterator[Right]:
+    for schema in ("dbtend", "dbtend_queue"):
+        yield Right("schema", schema, "USAGE", role)
+    for table in tables:
+        yield Right("table", f"dbtend.{table}", "SELECT", role)
+    for schema, name, _ in functions:
+        if name in READS or role in WRITES.get(name, ()) if schema == "dbtend" else _is_of_queue(role, name):
+            yield Right("function", f"{schema}.{name}", "EXECUTE", role)
+    if role is Role.WORKER:
+        for table, columns in _QUEUE_READS.items():
+            for column in columns:
+                yield Right("column", f"dbtend_queue.{table}.{column}", "SELECT", role)
+
+
+def _is_of_queue(role: Role, name: str) -> bool:
+    return role is Role.WORKER and _QUEUE_WRITES.fullmatch(name) is not None
+
+
 async def grant(connection: Connection) -> None:
-    """Give each role that is there its rights, and take from all others what they have by default.
+    """Give each role that is there its rights, and no other one, and take from all others what they have by default.
 
     In the transaction that made the functions, with its search path. Raises psycopg.Error.
     """
     there = set(Role) - set(await missing_roles(connection))
-    cursor = await connection.execute(_FUNCTIONS.encode())
-    functions = dict(await cursor.fetchall())
-    statements = ["REVOKE ALL ON ALL FUNCTIONS IN SCHEMA dbtend, dbtend_queue FROM PUBLIC"]
-    statements += [
-        f"ALTER FUNCTION {functions[name]} SECURITY DEFINER SET search_path = {SEARCH_PATH}"
-        for name in (*(WRITES.keys() - set(OF_SESSION)), *AT_COMMIT)
+    functions = await (await connection.execute(_FUNCTIONS.encode())).fetchall()
+    called = {f"{schema}.{name}": call for schema, name, call in functions}
+    everybody = ", ".join(("PUBLIC", *sorted(there)))
+    statements = [
+        f"REVOKE ALL ON ALL {kind} IN SCHEMA dbtend, dbtend_queue FROM {everybody}"
+        for kind in ("TABLES", "SEQUENCES", "ROUTINES")
     ]
-    for role in sorted(there):
-        allowed = [functions[name] for name in READS]
-        allowed += [functions[name] for name, roles in WRITES.items() if role in roles]
-        statements += [
-            f"GRANT USAGE ON SCHEMA dbtend, dbtend_queue TO {role}",
-            f"GRANT SELECT ON ALL TABLES IN SCHEMA dbtend TO {role}",
-            f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA dbtend FROM {role}",
-            f"GRANT EXECUTE ON FUNCTION {', '.join(allowed)} TO {role}",
-        ]
-    if Role.WORKER in there:
-        for rights, kind in (("ALL", "TABLES"), ("USAGE", "SEQUENCES"), ("EXECUTE", "FUNCTIONS")):
-            statements.append(f"GRANT {rights} ON ALL {kind} IN SCHEMA dbtend_queue TO {Role.WORKER}")
+    statements.append(f"REVOKE ALL ON SCHEMA dbtend, dbtend_queue FROM {everybody}")
+    definers = {f"dbtend.{name}": SEARCH_PATH for name in (*(WRITES.keys() - set(OF_SESSION)), *AT_COMMIT)}
+    definers |= {name: _QUEUE_PATH for name in called if _QUEUE_WRITES.fullmatch(name.removeprefix("dbtend_queue."))}
+    statements += [
+        f"ALTER FUNCTION {called[name]} SECURITY DEFINER SET search_path = {path}" for name, path in definers.items()
+    ]
+    for kind, name, right, role in sorted(await rights_given(connection, there)):
+        match kind:
+            case "function":
+                on = f"{right} ON FUNCTION {called[name]}"
+            case "column":
+                table, _, column = name.rpartition(".")
+                on = f"{right} ({column}) ON {table}"
+            case _:
+                on = f"{right} ON {kind} {name}"
+        statements.append(f"GRANT {on} TO {role}")
     for statement in statements:
         await connection.execute(statement.encode())
 

@@ -64,10 +64,10 @@ Connection = psycopg.AsyncConnection[Any]
 @cache
 def migrations() -> Sequence[str]:
     """The SQL of every migration, in order; the version of a store is how many it has had."""
-    return _scripts("migrations")
+    return scripts("migrations")
 
 
-def _scripts(directory: str) -> Sequence[str]:
+def scripts(directory: str) -> Sequence[str]:
     files = sorted((Path(__file__).parent / directory).glob("*.sql"))
     return [file.read_text(encoding="utf-8") for file in files]
 
@@ -165,13 +165,15 @@ async def migrate(connection: Connection, what: str) -> StoreState | None:
         else:
             await require_owner(connection, what)
         await roles.create_roles(connection)
-        queue = await queue_schema.install(connection, before and before.queue)
+        # An upgrade makes the queue anew, with what others may have made of it by rights of an older version.
+        is_current = before is not None and before.version == len(migrations())
+        queue = await queue_schema.install(connection, before.queue if before and is_current else None)
         await connection.execute(f"SET LOCAL search_path = {roles.SEARCH_PATH}".encode())
         await connection.execute("SET LOCAL check_function_bodies = off")  # some call later ones
         await connection.execute(_vocabulary().encode())
         for script in migrations()[before.version if before else 0 :]:
             await connection.execute(script.encode())
-        for script in _scripts("functions"):
+        for script in scripts("functions"):
             await connection.execute(_filled_in(script).encode())
         for (stale,) in await (await connection.execute(_STALE_FUNCTIONS.encode())).fetchall():
             await connection.execute(f"DROP FUNCTION {stale}".encode())

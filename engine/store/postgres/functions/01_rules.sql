@@ -16,10 +16,12 @@
 CREATE OR REPLACE FUNCTION now_micros() RETURNS bigint LANGUAGE sql VOLATILE
 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
 
--- The author of a write: the name that the client gives, and the role of its session where that has another name.
+-- The author of a write: the name that the client gives, and the login of its session where that has another name. So
+-- the name of a client has no ` as `.
 CREATE OR REPLACE FUNCTION with_role(who text) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN who = '' THEN session_user::text WHEN split_part(who, '@', 1) = session_user::text THEN who
-        ELSE who || ' as ' || session_user::text END
+    SELECT CASE WHEN who = '' THEN session_user::text
+        WHEN split_part(who, '@', 1) = session_user::text AND position(' ' IN who) = 0 THEN who
+        ELSE replace(who, ' ', '_') || ' as ' || session_user::text END
 $$;
 
 CREATE OR REPLACE FUNCTION through_gate() RETURNS void LANGUAGE sql
@@ -109,7 +111,7 @@ CREATE OR REPLACE FUNCTION add_event(
 BEGIN
     PERFORM pg_advisory_xact_lock({EVENTS});
     INSERT INTO event  -- a statement after the lock: it sees what was committed while this waited
-    VALUES (coalesce((SELECT max(seq) FROM event), 0) + 1, at, parent_id, ordinal, kind, old, new, attempt);
+    VALUES (coalesce((SELECT max(seq) FROM event), 0) + 1, at, parent_id, ordinal, kind, old, new, attempt, session_user);
     IF kind = 'cancel_requested' THEN
         PERFORM pg_notify('dbtend_change', 'cancel');
     ELSIF NOT pg_try_advisory_xact_lock({LISTENERS}) THEN  -- somebody waits for a change; see ChangeWatch
@@ -320,9 +322,9 @@ END $$;
 -- Save the current attempt of a child: the next attempt overwrites it in the child's row.
 CREATE OR REPLACE FUNCTION keep_attempt(c child_job, how text, why text, at bigint, signal_number integer DEFAULT NULL)
 RETURNS void LANGUAGE sql AS $$
-    INSERT INTO attempt (parent_id, ordinal, attempt, pid, host, started_at, finished_at, status, reason, signal)
+    INSERT INTO attempt (parent_id, ordinal, attempt, pid, host, started_at, finished_at, status, reason, signal, login)
     VALUES (c.parent_id, c.ordinal, c.attempt, c.pid, c.host, c.started_at, greatest(at, c.started_at), how, why,
-        signal_number)
+        signal_number, session_user)
 $$;
 
 CREATE OR REPLACE FUNCTION back_to_pending(c child_job, recovers boolean, more_attempts integer, at bigint) RETURNS void

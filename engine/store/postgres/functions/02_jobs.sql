@@ -71,11 +71,12 @@ BEGIN
         IF start <= asked_at THEN start := NULL; END IF;
         INSERT INTO parent_job (
             target, target_key, queue, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,
-            is_pattern, schedule, submitted_by, created_at, changed_at)
+            is_pattern, schedule, submitted_by, login, created_at, changed_at)
         VALUES (
             job ->> 'target', job ->> 'target_key', job ->> 'queue', job ->> 'engine', job ->> 'operations',
             job ->> 'options', (job ->> 'retry_of')::bigint, (job ->> 'deadline_at')::bigint, submission_name,
-            batch_number, is_canary, (job ->> 'is_pattern')::boolean, new_batch ->> 'schedule', with_role(who), at, at)
+            batch_number, is_canary, (job ->> 'is_pattern')::boolean, new_batch ->> 'schedule', with_role(who), session_user,
+            at, at)
         RETURNING id INTO parent;
         INSERT INTO child_job (
             parent_id, ordinal, target_key, host_key, queue, operation, max_attempts, reserved_by, held, starts_at,
@@ -142,7 +143,7 @@ BEGIN
         'options', j.options, 'started_at', c.started_at, 'deaths', deaths, 'signal', last_signal,
         'recovering', CASE WHEN c.recovering THEN CASE WHEN c.cancel_requested_at IS NULL THEN 'owner_lost'
             ELSE coalesce(c.cancel_reason, 'cancelled_by_user') END END,
-        'forced', c.force_requested_at IS NOT NULL, 'left', j.deadline_at - at,
+        'forced', c.force_requested_at IS NOT NULL, 'is_own', j.login = session_user, 'left', j.deadline_at - at,
         'earlier', CASE WHEN c.attempt > 1 THEN steps_of(j.id, o) ELSE '[]' END, 'queue', c.queue);
 END $$;
 

@@ -167,17 +167,17 @@ BEGIN
     RETURN seen;
 END $$;
 
+-- How long nobody counts as dead after a start of the server: living processes take their locks again.
+CREATE OR REPLACE FUNCTION grace() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '{GRACE} s' $$;
+
 -- Whether a worker or run is dead: no session holds its lock. Keeps the lock until the transaction ends, so that two
--- processes never rescue the same children. For {GRACE} seconds after a start of the server none counts as dead: living
--- processes take their locks again.
+-- processes never rescue the same children.
 CREATE OR REPLACE FUNCTION is_dead(number integer) RETURNS boolean LANGUAGE sql VOLATILE AS $$
-    SELECT note_server_start()
-            + make_interval(secs => coalesce(nullif(current_setting('dbtend.grace', true), '')::float, {GRACE}))
-            <= clock_timestamp()
+    SELECT note_server_start() + grace() <= clock_timestamp()
         AND pg_try_advisory_xact_lock({WORKERS}, number)
 $$;
 
--- Take over the running children of a worker, if it is dead. A child runs again if attempts are left. If none is left, or
+-- Take over the running children of a worker, if it is dead, and remove it. A child runs again if attempts are left. If none is left, or
 -- a cancel was requested, its database is recovered first. A child ends at once if its recovery died, or if its file was
 -- overwritten.
 --
@@ -195,7 +195,7 @@ BEGIN
     at := coalesce(at, now_micros());
     PERFORM end_claims(worker_id);
     SELECT * INTO w FROM worker WHERE id = worker_id FOR UPDATE;
-    IF FOUND AND NOT is_dead(w.number) THEN RETURN; END IF;
+    IF NOT FOUND OR NOT is_dead(w.number) THEN RETURN; END IF;
     PERFORM lock_parents(ARRAY(SELECT parent_id FROM child_job WHERE owner = worker_id));
     FOR c IN SELECT * FROM child_job WHERE owner = worker_id ORDER BY parent_id, ordinal LOOP
         SELECT * INTO j FROM parent_job WHERE id = c.parent_id;
@@ -247,13 +247,14 @@ BEGIN
     END IF;
 END $$;
 
--- Let any process claim the open children that are reserved for a run, if the run is dead or `is_over`.
-CREATE OR REPLACE FUNCTION release_from(run text, is_over boolean, at bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- Let any process claim the open children that are reserved for a run, and remove the run, if it is dead or asks for it
+-- itself.
+CREATE OR REPLACE FUNCTION release_from(run text, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE w worker;
 BEGIN
     at := coalesce(at, now_micros());
-    SELECT * INTO w FROM worker WHERE id = run FOR UPDATE;
-    IF FOUND AND NOT is_over AND NOT is_dead(w.number) THEN RETURN; END IF;
+    SELECT * INTO w FROM worker WHERE id = run AND is_run FOR UPDATE;
+    IF NOT FOUND OR NOT lives(w.number, pg_backend_pid()) AND NOT is_dead(w.number) THEN RETURN; END IF;
     PERFORM lock_parents(ARRAY(
         SELECT DISTINCT parent_id FROM child_job WHERE reserved_by = run AND finished_at IS NULL));
     UPDATE child_job SET reserved_by = NULL, changed_at = greatest(at, changed_at)

@@ -1,11 +1,12 @@
 -- The store as a whole: worker processes, pause, pins, retention.
 
--- Whether a session holds the lock of the worker with this number.
-CREATE OR REPLACE FUNCTION lives(worker_number integer) RETURNS boolean LANGUAGE sql STABLE AS $$
+-- Whether a session holds the lock of the worker with this number; `session`: this one.
+CREATE OR REPLACE FUNCTION lives(worker_number integer, session integer DEFAULT NULL) RETURNS boolean LANGUAGE sql STABLE
+AS $$
     SELECT EXISTS (
         SELECT FROM pg_locks
         WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = {WORKERS} AND objid = worker_number
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+            AND (session IS NULL OR pid = session) AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 $$;
 
 -- Whether two machines differ in their id or their start, where both are known.
@@ -66,12 +67,13 @@ BEGIN
     RETURN true;
 END $$;
 
--- Remove a worker. Returns false if it still owns a child that it could not hand back: that is left for the rescue.
-CREATE OR REPLACE FUNCTION forget_worker(name text) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Remove a worker that asks for it itself, in the session that proves it alive. One that still owns a child, which it
+-- could not hand back, is left for the rescue.
+CREATE OR REPLACE FUNCTION forget_worker(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM end_claims(name);
-    DELETE FROM worker WHERE id = name;
-    RETURN NOT EXISTS (SELECT FROM child_job WHERE owner = name);
+    DELETE FROM worker AS w WHERE id = name AND lives(w.number, pg_backend_pid())
+        AND NOT EXISTS (SELECT FROM child_job WHERE owner = name);
 END $$;
 
 CREATE OR REPLACE FUNCTION beat(name text) RETURNS void LANGUAGE sql

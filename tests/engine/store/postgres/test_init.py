@@ -10,7 +10,7 @@ import pytest
 
 from engine.domain.errors import StoreError
 from engine.domain.requests import OnDuplicate, Operation
-from engine.domain.store_reports import Invariant
+from engine.domain.store_reports import Foreign, ForeignObject, Invariant
 from engine.store.postgres import administration, queue_schema, schema
 from engine.store.postgres.roles import Role
 from engine.store.postgres.store import PostgresStore
@@ -197,7 +197,6 @@ BREAKS = {
     Invariant.PARENT_STATUS: "UPDATE parent_job SET status = 'running', started_at = 1",
     Invariant.EVENTS_WITHOUT_GAP: "DELETE FROM event WHERE seq = 2",
     Invariant.RESERVED_FOR_RUN: "UPDATE child_job SET reserved_by = 'gone'",
-    Invariant.ONLY_FUNCTIONS_WRITE: "GRANT UPDATE ON event TO dbtend_viewer",
 }
 
 
@@ -213,3 +212,80 @@ async def test_what_breaks_a_rule_is_found(database: Database, rule: Invariant) 
 
 def test_each_rule_is_broken_by_something() -> None:
     assert set(BREAKS) == set(Invariant)
+
+
+ADDED = {
+    Foreign.TRIGGER: {
+        "CREATE TRIGGER aha BEFORE INSERT ON pause FOR EACH ROW EXECUTE FUNCTION public.lair()": "aha on dbtend.pause",
+        "DROP TRIGGER parent_job_status ON parent_job;"
+        " CREATE TRIGGER parent_job_status BEFORE UPDATE ON parent_job FOR EACH ROW EXECUTE FUNCTION public.lair()":
+            "parent_job_status on dbtend.parent_job",
+        "CREATE TRIGGER aha BEFORE INSERT ON dbtend_queue.procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION"
+        " public.lair()": "aha on dbtend_queue.procrastinate_jobs",
+    },
+    Foreign.RULE: {"CREATE RULE aha AS ON DELETE TO pause DO INSTEAD NOTHING": "aha on dbtend.pause"},
+    Foreign.POLICY: {"CREATE POLICY aha ON parent_job": "aha on dbtend.parent_job"},
+    Foreign.DEFAULT_RIGHTS: {
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA dbtend GRANT INSERT ON TABLES TO joe": "of postgres in dbtend",
+        "ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO joe": "of postgres",
+    },
+    Foreign.OWNER: {
+        "ALTER TABLE event OWNER TO joe": "joe has dbtend.event",
+        "ALTER FUNCTION pin OWNER TO joe": "joe has dbtend.pin",
+    },
+    Foreign.ROLE: {
+        "GRANT pg_read_all_data TO dbtend_viewer": "dbtend_viewer is a member of pg_read_all_data",
+        "ALTER ROLE dbtend_viewer CREATEROLE": "dbtend_viewer may more than a role of the store needs",
+    },
+    Foreign.RIGHT: {
+        "GRANT UPDATE ON event TO dbtend_viewer": "UPDATE on table dbtend.event for dbtend_viewer",
+        "GRANT UPDATE (at) ON event TO joe": "UPDATE on column dbtend.event.at for joe",
+        "GRANT TRIGGER ON dbtend_queue.procrastinate_jobs TO dbtend_worker":
+            "TRIGGER on table dbtend_queue.procrastinate_jobs for dbtend_worker",
+        "GRANT EXECUTE ON FUNCTION rescue TO PUBLIC": "EXECUTE on function dbtend.rescue for public",
+        "GRANT CREATE ON SCHEMA dbtend TO dbtend_operator": "CREATE on schema dbtend for dbtend_operator",
+        "GRANT SELECT ON parent_job TO dbtend_viewer WITH GRANT OPTION":
+            "SELECT on table dbtend.parent_job for dbtend_viewer",
+    },
+}  # fmt: skip
+UNDONE = {
+    "GRANT pg_read_all_data TO dbtend_viewer": "REVOKE pg_read_all_data FROM dbtend_viewer",
+    "ALTER ROLE dbtend_viewer CREATEROLE": "ALTER ROLE dbtend_viewer NOCREATEROLE",
+}
+"""Roles belong to the server, not to the database of one test."""
+
+
+@pytest.mark.parametrize("kind", Foreign)
+async def test_what_others_have_added_is_found(database: Database, kind: Foreign) -> None:
+    await administration.init(database.url)
+    database(
+        "CREATE ROLE joe",
+        "SET search_path = dbtend, dbtend_queue",
+        "CREATE FUNCTION public.lair() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA dbtend TO joe",  # such as for a dashboard
+        "GRANT USAGE ON SCHEMA dbtend TO joe",
+    )
+    assert (await administration.check(database.url)).foreign == ()
+    added: list[ForeignObject] = []
+    for statement, text in ADDED[kind].items():
+        database(statement)
+        added.append(ForeignObject(kind, text))
+        try:
+            foreign = (await administration.check(database.url)).foreign
+        finally:
+            database(UNDONE.get(statement, "SELECT"))
+        found = [one for one in foreign if one.kind is kind or kind is not Foreign.OWNER]
+        assert found == sorted(added[-1:] if statement in UNDONE else added, key=lambda one: one.text)
+    if kind is Foreign.RIGHT:
+        await administration.init(database.url)
+        left = [one.text for one in (await administration.check(database.url)).foreign]
+        assert left == ["UPDATE on column dbtend.event.at for joe"]
+
+
+async def test_an_owner_that_is_superuser_is_told(database: Database, joe: str) -> None:
+    made = await administration.init(joe)
+    assert (made.owner, made.owner_is_superuser) == ("joe", False)
+    database("ALTER ROLE joe SUPERUSER")
+    found = await administration.check(joe)
+    assert (found.owner, found.owner_is_superuser) == ("joe", True)
+    assert (await administration.init(joe)).owner_is_superuser

@@ -12,6 +12,7 @@ import pytest
 from engine.domain.statuses import Status
 from engine.execution.supervision import supervising
 from engine.store.postgres import ownership
+from engine.store.postgres.schema import GRACE
 from engine.store.postgres.store import PostgresStore
 from tests.conformance.stores import until
 from tests.engine.store.postgres.a_worker import (
@@ -26,7 +27,7 @@ from tests.engine.store.postgres.a_worker import (
 from tests.network_hosts import NETWORK, free_port, network_hosts
 from tests.postgres_databases import as_admin
 from tests.postgres_server import PostgresServer
-from tests.shared_stores import copied_store, make_template, name_in
+from tests.shared_stores import copied_store, make_template, name_in, set_grace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -128,8 +129,9 @@ def own_server(postgres: PostgresServer) -> Iterator[PostgresServer]:
 async def test_a_restart_of_the_server_costs_no_attempt_and_what_ended_meanwhile_is_stored(
     own_server: PostgresServer, how: signal.Signals
 ) -> None:
-    with copied_store(own_server) as url, as_admin(own_server.url()) as admin:
-        admin.execute(f"ALTER DATABASE {name_in(url)} RESET ALL")  # as in production
+    with copied_store(own_server) as url:
+        with as_admin(url) as admin:
+            set_grace(admin, GRACE)
         async with PostgresStore.open(url, what="the store", host=HOST) as store, supervising(store):
             await submit(store)
             with worker(url) as process:
@@ -145,8 +147,8 @@ async def test_a_restart_of_the_server_costs_no_attempt_and_what_ended_meanwhile
 
 async def test_right_after_a_start_of_the_server_nobody_is_declared_dead(own_server: PostgresServer) -> None:
     with copied_store(own_server) as url:
-        with as_admin(own_server.url()) as admin:
-            admin.execute(f"ALTER DATABASE {name_in(url)} SET dbtend.grace = 2")
+        with as_admin(url) as admin:
+            set_grace(admin, 2)
         async with PostgresStore.open(url, what="the store", host=HOST) as store:
             await submit(store)
             with worker(url) as process:

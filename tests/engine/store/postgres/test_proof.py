@@ -21,7 +21,7 @@ async def true(_: Connection) -> bool:
 async def test_no_ping_is_on_its_way_when_the_session_is_closed(store_url: str, turns: int) -> None:
     """It would go on in memory that is no longer the connection's. `turns`: of the event loop, before it is closed."""
     before = asyncio.all_tasks()
-    async with proving(store_url, "the store", register=nothing, prove_again=true):
+    async with proving(store_url, "the store", register=nothing, prove_again=true, give_up=nothing):
         for _ in range(turns):
             await asyncio.sleep(0)
     assert asyncio.all_tasks() == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from engine.store.postgres.roles import Role
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import NewBatch
 from tests.building import COMPLETED, new_job
+from tests.conformance.stores import until
 from tests.postgres_databases import as_admin
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def test_an_operator_submits_and_cancels_and_pauses_but_runs_nothing(login
         with pytest.raises(ReadOnlyError, match="register_worker"):
             async with store.reserving("a run"):
                 pass
-        await store.rescue()
+        assert await store.rescue() == []
         await store.enforce_time_limits()
         with pytest.raises(ReadOnlyError):
             await store.claim("me")
@@ -131,6 +132,76 @@ async def test_a_worker_proves_itself_again_after_its_session_was_ended(login: L
         assert proven
         cursor = await again.execute(b"SELECT session FROM worker WHERE id = %s", (owner,))
         assert await cursor.fetchone() == (session,)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT rescue(%(owner)s, 9, 'it died', '{}', NULL)",
+        "SELECT forget_worker(%(owner)s), rescue(%(owner)s, 9, 'it died', '{}', NULL)",
+        "SELECT release_from(%(owner)s, NULL), rescue(%(owner)s, 9, 'it died', '{}', NULL)",
+        "SELECT take_proof(%(owner)s), rescue(%(owner)s, 9, 'it died', '{}', NULL)",
+    ],
+)
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.WORKER])
+async def test_nobody_declares_a_live_worker_dead(login: Login, role: Role, statement: str) -> None:
+    async with opened(login(*Role)) as store, connected(login(role), "the store", "test") as other:
+        (job,) = await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        async with store.hosting_workers() as owner:
+            claim = await store.claim(owner)
+            assert claim is not None
+            await other.execute(b"SET lock_timeout = '200ms'")
+            for setting in ("0", "-1000"):
+                await other.execute(f"SET dbtend.grace = '{setting}'".encode())
+                with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.LockNotAvailable):
+                    await other.execute(statement.encode(), {"owner": owner})
+            assert [process.alive for process in await store.workers()] == [True]
+            await store.finish(claim, COMPLETED, Report())
+        assert (await store.job(job)).status is Status.COMPLETED
+        assert await store.workers() == []
+
+
+async def test_nobody_takes_from_a_live_run_what_it_has_reserved(login: Login) -> None:
+    async with opened(login(*Role)) as store, connected(login(Role.WORKER), "the store", "test") as other:
+        async with store.reserving("a run"):
+            await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+            await other.execute(b"SELECT release_from('a run', NULL)")
+            assert await store.has_pending() is False
+        assert await store.has_pending() is True
+
+
+async def test_a_worker_that_owns_a_child_stays_known_when_it_leaves(login: Login) -> None:
+    """Else nobody would take the child over."""
+    async with opened(login(*Role)) as store:
+        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        async with store.hosting_workers() as owner:
+            await store.claim(owner)
+        await until(store.rescue)
+
+
+async def test_the_login_of_each_write_is_kept_whatever_name_it_gives(login: Login, store_url: str) -> None:
+    operator, worker = login(Role.OPERATOR), login(Role.WORKER)
+    names = [url.partition("//")[2].partition("@")[0] for url in (operator, worker)]
+    async with opened(worker) as store, connected(operator, "the store", "test") as joe:
+        async with PostgresStore.open(operator, what="the store", who=f"{names[0]}@desk as root") as liar:
+            (job,) = await liar.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+        assert (await store.job(job)).submitted_by == f"{names[0]}@desk_as_root as {names[0]}"
+        async with store.hosting_workers() as owner:
+            assert await store.claim(owner) is not None
+            await joe.execute(b"SELECT request_cancel(%s, 1, 'cancelled_by_user', 'nobody', NULL)", (job,))
+        await until(store.rescue)
+        await joe.execute(b"SELECT pause('', NULL)")
+        await joe.execute(b"SELECT resume(NULL)")
+        (child,) = (await store.job(job)).children
+        assert [attempt.login for attempt in child.attempts] == [names[1]]
+    with as_admin(store_url) as admin:
+        written = admin.execute("SELECT coalesce(new, kind), kind, login FROM dbtend.event ORDER BY seq").fetchall()
+    assert {(new, login) for new, kind, login in written if kind == "status"} == {
+        ("pending", names[0]), ("running", names[1]), ("pending", names[1]),
+    }  # fmt: skip
+    assert {(kind, login) for _, kind, login in written if kind != "status"} == {
+        ("cancel_requested", names[0]), ("paused", names[0]), ("resumed", names[0]),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("role", Role)

@@ -1,0 +1,163 @@
+"""Nobody gets from the rights of a role to those of the store's owner."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from engine.store.postgres import administration
+from engine.store.postgres.roles import Role
+from tests.postgres_databases import Database, as_admin
+
+if TYPE_CHECKING:
+    pass
+
+TAKE_OVER = """CREATE FUNCTION pg_temp.take_over() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN EXECUTE format('ALTER ROLE %I SUPERUSER', session_user); RETURN NEW; END $$"""
+TABLES = """SELECT oid::regclass::text FROM pg_class
+WHERE relnamespace IN ('dbtend'::regnamespace, 'dbtend_queue'::regnamespace) AND relkind IN ('r', 'v')"""
+FUNCTIONS = """SELECT nspname, proname, prosecdef, proconfig FROM pg_proc
+JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname IN ('dbtend', 'dbtend_queue')"""
+GRANTS = """
+WITH ours AS (SELECT oid, nspname FROM pg_namespace WHERE nspname IN ('dbtend', 'dbtend_queue')), held AS (
+    SELECT 'database' AS kind, '' AS name, datacl AS acl, datdba AS owner FROM pg_database
+        WHERE datname = current_database()
+    UNION ALL SELECT 'schema', nspname, nspacl, nspowner FROM pg_namespace WHERE oid IN (SELECT oid FROM ours)
+    UNION ALL SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, nspname || '.' || relname, relacl, relowner
+        FROM pg_class JOIN ours ON ours.oid = relnamespace
+    UNION ALL SELECT 'column', nspname || '.' || relname || '.' || attname, attacl, relowner
+        FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid JOIN ours ON ours.oid = relnamespace
+    UNION ALL SELECT 'function', nspname || '.' || proname, coalesce(proacl, acldefault('f', proowner)), proowner
+        FROM pg_proc JOIN ours ON ours.oid = pronamespace
+    UNION ALL SELECT 'type', nspname || '.' || typname, typacl, typowner
+        FROM pg_type JOIN ours ON ours.oid = typnamespace
+    UNION ALL SELECT 'default', defaclobjtype::text, defaclacl, defaclrole FROM pg_default_acl)
+SELECT kind, name, privilege_type || CASE WHEN is_grantable THEN ' with grant option' ELSE '' END,
+    CASE grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(grantee) END
+FROM held CROSS JOIN LATERAL aclexplode(acl) WHERE grantee <> owner
+"""
+MEMBERSHIPS = """SELECT pg_get_userbyid(member), pg_get_userbyid(roleid) FROM pg_auth_members
+WHERE pg_get_userbyid(member) = ANY (%s)"""
+ATTRIBUTES = """SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s) AND (rolcanlogin OR rolsuper OR rolcreaterole
+    OR rolcreatedb OR rolreplication OR rolbypassrls)"""
+
+UNDONE = (
+    "ALTER TABLE dbtend.parent_job DROP COLUMN login",
+    "ALTER TABLE dbtend.event DROP COLUMN login",
+    "ALTER TABLE dbtend.attempt DROP COLUMN login",
+    "UPDATE dbtend.store_version SET number = number - 1",
+)
+"""What makes a store one of the version before."""
+READERS = {"now_micros", "may_claim", "steps_of", "number_of", "is_urgent", "open_batch", "offered_in", "has_queue",
+           "is_other_machine"}  # fmt: skip
+OPERATOR = {
+    "submit", "submitted", "request_cancel", "cancel_all", "cancel_batch", "request_force", "pause", "resume", "pin",
+    "enable_schedule", "disable_schedule", "drain_host", "undrain_host",
+}  # fmt: skip
+WORKER = {
+    "claim", "report", "finish", "finish_and_claim", "release", "beat", "forget_worker", "register_worker",
+    "prove_again", "session_of", "take_proof", "note_signal", "rescue", "release_from", "collect_events",
+    "make_message", "take_over_messages", "begin_delivery", "end_delivery", "forget_recipients",
+}  # fmt: skip
+BOTH = {
+    "enforce_time_limits", "let_start", "prune", "prune_changes", "prune_firings", "save_measurement", "save_surveys",
+    "observe_schedules", "forget_schedules", "fire", "record_firings", "register_recipients",
+}  # fmt: skip
+QUEUE = {
+    "fetch_job_v2", "finish_job_v1", "defer_periodic_job_v2", "register_worker_v1", "unregister_worker_v1",
+    "update_heartbeat_v1", "prune_stalled_workers_v1",
+}  # fmt: skip
+QUEUE_COLUMNS = {
+    *(f"procrastinate_jobs.{name}" for name in (
+        "id", "queue_name", "task_name", "priority", "lock", "queueing_lock", "args", "status", "scheduled_at",
+        "attempts", "abort_requested", "worker_id",
+    )),
+    *(f"procrastinate_workers.{name}" for name in ("id", "last_heartbeat")),
+}  # fmt: skip
+TABLES_READ = {
+    "attempt", "batch", "child_job", "copied", "drained_host", "event", "firing", "last_run", "log", "measured",
+    "message", "notification", "parent_job", "pause", "recipient", "schedule", "server_start", "step", "store_version",
+    "survey", "told_critical", "worker", "claimable", "event_counter", "limited_load", "offered",
+}  # fmt: skip
+
+
+def expected() -> set[tuple[str, str, str, str]]:
+    rights: set[tuple[str, str, str, str]] = set()
+    for role in Role:
+        calls = READERS | {Role.VIEWER: set(), Role.OPERATOR: OPERATOR | BOTH, Role.WORKER: WORKER | BOTH}[role]
+        rights |= {("schema", name, "USAGE", role) for name in ("dbtend", "dbtend_queue")}
+        rights |= {("table", f"dbtend.{name}", "SELECT", role) for name in TABLES_READ}
+        rights |= {("function", f"dbtend.{name}", "EXECUTE", role) for name in calls}
+    rights |= {("function", f"dbtend_queue.procrastinate_{name}", "EXECUTE", Role.WORKER) for name in QUEUE}
+    return rights | {("column", f"dbtend_queue.{name}", "SELECT", Role.WORKER) for name in QUEUE_COLUMNS}
+
+
+@pytest.fixture
+def shared(database: Database) -> Database:
+    """A store, with a login that has all its roles."""
+    with as_admin(database.url) as admin:
+        admin.execute("DROP ROLE IF EXISTS joe_all")
+    asyncio.run(administration.init(database.url))
+    database(f"CREATE ROLE joe_all LOGIN IN ROLE {', '.join(Role)}")
+    return database
+
+
+def test_each_right_of_each_role_is_on_the_list(shared: Database) -> None:
+    assert {tuple(row) for row in shared(GRANTS)} == expected()
+    roles = [role.value for role in Role]
+    assert shared.admin.execute(MEMBERSHIPS, (roles,)).fetchall() == []
+    assert shared.admin.execute(ATTRIBUTES, (roles,)).fetchall() == [(0,)]
+
+
+def test_each_function_with_the_rights_of_the_owner_has_a_search_path_of_its_own(shared: Database) -> None:
+    for schema, name, is_definer, settings in shared(FUNCTIONS):
+        if is_definer:
+            paths = [setting for setting in settings or () if setting.startswith("search_path=")]
+            assert len(paths) == 1, (schema, name)
+            assert re.fullmatch(r"search_path=(dbtend, )?dbtend_queue, pg_temp", paths[0]), (schema, name)
+
+
+@pytest.mark.parametrize("by_temporary_view", [False, True])
+def test_a_worker_does_not_become_superuser_by_a_trigger(shared: Database, by_temporary_view: bool) -> None:
+    tables = [name for (name,) in shared(TABLES)]
+    assert len(tables) > 20
+    with psycopg.connect(shared.as_user("joe_all"), autocommit=True) as joe:
+        joe.execute(TAKE_OVER)
+        for table in tables:
+            when = "INSTEAD OF INSERT" if by_temporary_view else "BEFORE INSERT OR UPDATE OR DELETE"
+            trigger = f"CREATE TRIGGER aha {when} ON {table} FOR EACH ROW EXECUTE FUNCTION pg_temp.take_over()"
+            with pytest.raises(psycopg.Error):
+                joe.execute(trigger.encode())
+        joe.execute("SELECT dbtend.pause('', NULL)")
+        joe.execute("SELECT dbtend.resume(NULL)")
+    assert shared("SELECT rolsuper FROM pg_roles WHERE rolname = 'joe_all'") == [(False,)]
+
+
+def test_the_first_version_of_the_rights_is_taken_back_by_an_upgrade(shared: Database) -> None:
+    """With what somebody has made of it: a trigger of an attacker does not run with the rights of who upgrades."""
+    shared(
+        "GRANT ALL ON ALL TABLES IN SCHEMA dbtend_queue TO dbtend_worker",
+        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA dbtend_queue TO dbtend_worker",
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA dbtend_queue TO dbtend_worker, public",
+        "GRANT EXECUTE ON FUNCTION dbtend.rescue TO dbtend_operator",
+        "GRANT INSERT (name) ON dbtend.schedule TO dbtend_operator",
+        "GRANT CREATE ON SCHEMA dbtend TO dbtend_operator",
+        *UNDONE,
+        "CREATE SCHEMA lair AUTHORIZATION joe_all",
+    )
+    with psycopg.connect(shared.as_user("joe_all"), autocommit=True) as joe:
+        joe.execute(TAKE_OVER.replace("pg_temp", "lair").encode())
+        trigger = "CREATE TRIGGER aha BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION lair.take_over()"
+        joe.execute(trigger.format("dbtend_queue.procrastinate_jobs").encode())
+    asyncio.run(administration.init(shared.url))
+    assert {tuple(row) for row in shared(GRANTS)} == expected()
+    assert shared("SELECT count(*) FROM pg_trigger WHERE tgname = 'aha'") == [(0,)]
+    with psycopg.connect(shared.as_user("joe_all"), autocommit=True) as joe:
+        joe.execute("SELECT dbtend.pause('', NULL)")
+        joe.execute("SELECT dbtend.resume(NULL)")
+    assert shared("SELECT rolsuper FROM pg_roles WHERE rolname = 'joe_all'") == [(False,)]
+    shared("DROP OWNED BY joe_all CASCADE")
