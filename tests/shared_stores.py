@@ -29,7 +29,6 @@ def make_template(server: PostgresServer) -> None:
         admin.execute(f"CREATE DATABASE {TEMPLATE}")
     asyncio.run(_migrate(server.url(TEMPLATE)))
     with as_admin(server.url(TEMPLATE)) as admin:
-        set_grace(admin, 0)
         admin.execute(f"CREATE ROLE {MEMBER} LOGIN IN ROLE {', '.join(Role)}")
 
 
@@ -51,8 +50,9 @@ def copied_store(server: PostgresServer, user: str = "postgres") -> Iterator[str
     name = f"store{next(NUMBERS)}"
     with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
-    if user == MEMBER:
-        with as_admin(server.url(name)) as admin:  # tests register processes that are not there
+    with as_admin(server.url(name)) as admin:
+        set_grace(admin, 0)
+        if user == MEMBER:  # tests register processes that are not there
             admin.execute(f"GRANT INSERT ON dbtend.worker TO {MEMBER}")
     try:
         yield server.url(name, user)

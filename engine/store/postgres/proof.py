@@ -145,6 +145,7 @@ async def _ping(connection: Connection, give_up: GiveUp) -> float:
             async with asyncio.timeout(GIVEN_UP_WITHIN):
                 if asking is not None:
                     await asyncio.wait({asking})
+                    asking.result()
                 asking = asyncio.ensure_future(give_up(connection))
                 await asyncio.shield(asking)
         raise

@@ -169,6 +169,7 @@ def test_attempts_and_progress_are_told() -> None:
             "status": "failed",
             "reason": "owner_lost",
             "signal": None,
+            "login": None,
         },
         {
             "number": 2,
@@ -179,6 +180,7 @@ def test_attempts_and_progress_are_told() -> None:
             "status": "running",
             "reason": None,
             "signal": None,
+            "login": None,
         },
     ]
     assert form["progress"] == {
