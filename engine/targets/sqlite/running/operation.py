@@ -233,6 +233,8 @@ class SqliteOperation:
             return result
         if step.method is Method.COPY_CHECK:
             return _copy_of_moved_file(result, problem)
+        if result.status is Status.FAILED and result.reason is None and not result.findings:
+            return replace(result, error=f"{problem}: {result.error}" if result.error else problem)
         if result.status is not Status.COMPLETED and not result.findings:
             return result
         if step.method in CHECKING:
@@ -262,7 +264,10 @@ class SqliteOperation:
             return StepResult(status=Status.CANCELLED)
         self._found_damage = self._found_damage or is_damage(error)
         if not is_busy(error):
-            return StepResult(status=Status.FAILED, error=explain(error, timeout))
+            why = explain(error, timeout)
+            if problem := self._opened.problem():  # then SQLite says only that it cannot read, write or open something
+                why = f"{problem}: {why}" if is_damage(error) else problem
+            return StepResult(status=Status.FAILED, error=why)
         blockers = await self._blockers.describe_last(wal=working.runs_beside_readers(step))
         self._throttle.has_timed_out = True
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))

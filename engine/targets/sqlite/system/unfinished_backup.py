@@ -171,9 +171,13 @@ def _locked(directory: int, how: int) -> FileIO | None:
 def _remove(descriptor: int, directory: str) -> None:
     """Remove a directory that no other user can replace."""
     _empty(descriptor)
-    os.close(descriptor)
     with contextlib.suppress(OSError):
-        Path(directory).rmdir()
+        around = os.open("..", _DIRECTORY, dir_fd=descriptor)  # wherever it is by now
+        try:
+            os.rmdir(os.path.basename(directory), dir_fd=around)  # noqa: PTH119
+        finally:
+            os.close(around)
+    os.close(descriptor)
 
 
 def _empty(directory: int) -> None:

@@ -20,6 +20,7 @@ from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import methods
 from engine.targets.sqlite.running.operation import SqliteOperation
 from engine.targets.sqlite.running.work import Work
+from engine.targets.sqlite.system.opened_file import NOT_THERE
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.execution.test_worker import carried_out
 from tests.engine.targets.sqlite.a_session import commands_of, connected, execute, statuses, when_running
@@ -178,6 +179,26 @@ async def test_a_backup_of_what_does_not_lie_there_any_more_is_kept_and_says_of_
     assert f": {copy} is a copy " in warning
     assert content(copy) == before
     assert stat.S_IMODE(copy.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("journal_mode", ["delete", "wal"])
+async def test_an_exchange_in_a_directory_that_is_renamed_says_that_the_file_was_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal_mode: str
+) -> None:
+    (tmp_path / "before").mkdir()
+    path = make_database(tmp_path / "before" / "a.db", rows=3000, journal_mode=journal_mode)
+    before, after = content(path), tmp_path / "after"
+    copy = Work.run_vacuum
+
+    async def renamed(work: Work) -> list[Any]:
+        path.parent.rename(after)
+        return await copy(work)
+
+    monkeypatch.setattr(Work, "run_vacuum", renamed)
+    outcome, _ = await carried_out(path, Operation.VACUUM, swap=True)
+    assert (outcome.status, outcome.error) == (Status.FAILED, NOT_THERE)
+    assert {file.name for file in after.iterdir()} <= {"a.db", "a.db-wal", "a.db-shm"}
+    assert content(after / "a.db") == before
 
 
 async def test_facts_say_which_file_they_are_of(path: Path) -> None:
