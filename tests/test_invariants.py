@@ -13,7 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "invariants.md"
-RULES = range(1, 31)
 PATH = re.compile(r"[\w.-]+(/[\w.-]+)*(/|\.(py|sql|md|toml|tcss))")
 
 
@@ -54,11 +53,12 @@ def long_ones(file: str) -> frozenset[str]:
 
 
 def test_the_page_has_every_rule_once_and_in_order() -> None:
-    headings = re.findall(r"^## R(\d+)\. ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert headings == [str(number) for number in RULES]
+    headings = [int(number) for number in re.findall(r"^## R(\d+)\. ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)]
+    assert headings == sorted(set(headings))
+    assert set(range(1, 31)) < set(headings)
 
 
-@pytest.mark.parametrize("number", RULES)
+@pytest.mark.parametrize("number", sections())
 def test_each_rule_says_why_and_names_its_code_and_its_tests(number: int) -> None:
     section = sections()[number]
     assert re.search(r"^Why: ", section, re.MULTILINE)

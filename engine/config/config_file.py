@@ -15,6 +15,7 @@ from engine.config.model import Config
 from engine.config.reader import exposed, load_config, read_config
 from engine.domain.errors import ConfigError
 from engine.domain.lazy_import import lazy
+from engine.system.locks import lock_within
 from engine.system.private_files import exposure, make_directories
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ else:
 
 ATTEMPTS: Final = 5
 """Attempts to apply a change while other programs keep writing the file."""
+
+LOCKED_WITHIN: Final = 10.0
+"""Seconds that another change is waited for."""
 
 
 class ConfigFile:
@@ -57,6 +61,9 @@ class ConfigFile:
             raise ConfigError(str(self.path), "nests too deeply", "nothing was changed") from None
         except UnicodeEncodeError:
             raise ConfigError(str(self.path), "can hold valid text only", "write other bytes as %XX in a URL") from None
+        except TimeoutError:
+            why = f"cannot be changed: another program has locked its directory for {LOCKED_WITHIN:g} s"
+            raise ConfigError(str(self.path), why, "nothing was changed; lslocks names the program") from None
         except OSError as error:
             why = f"cannot be written: {error.strerror or error}"
             raise ConfigError(str(self.path), why, "nothing was changed") from None
@@ -74,7 +81,7 @@ def _locked(directory: Path) -> Iterator[None]:
     """Hold the lock on changes of files there by dbtend. Editors ignore it: `_replace` detects their changes."""
     lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_within(LOCKED_WITHIN, lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)

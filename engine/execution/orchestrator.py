@@ -6,7 +6,6 @@ changes a child. So there is nothing to monitor here: changes are passed on in c
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from engine.domain.errors import StoreUnreachableError
 from engine.domain.events import Change, Lagged
 from engine.domain.jobs import ParentJob
+from engine.system.background import pause_loop
 
 if TYPE_CHECKING:
     from engine.store.protocol import Store
@@ -76,4 +76,4 @@ class ParentJobOrchestrator:
             try:
                 return await read()
             except StoreUnreachableError:
-                await asyncio.sleep(RETRY_AFTER)
+                await pause_loop(RETRY_AFTER)

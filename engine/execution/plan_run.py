@@ -12,12 +12,12 @@ from engine.domain.humanize import PAST_THE_LIMIT, counted, listed
 from engine.domain.requests import OnFailure, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import EXPECTED, TIME_LEFT, Facts, LogLevel, object_name
-from engine.domain.time_limits import Window
 from engine.execution.outcomes import child_outcome
 from engine.execution.ownership import Ownership
 from engine.execution.recovery import completed_commands, follow_up_required
 from engine.execution.reporter import Reporter
 from engine.execution.step_runner import reporting_uninterruptible, run_step, skip_step
+from engine.targets.attempt import Attempt
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.protocol import PlannedOperation
 from engine.targets.step_execution import FilesLookup, StepResult
@@ -36,8 +36,7 @@ class PlanRun:
         options: Options,
         plan: OperationPlan,
         reporter: Reporter,
-        cancel: asyncio.Event,
-        window: Window,
+        attempt: Attempt,
         ownership: Ownership,
         maintained_files: FilesLookup,
         others_work: OthersLookup,
@@ -45,7 +44,7 @@ class PlanRun:
         """
         Args:
             plan: that of `planned`, with estimates from the history.
-            window: no step begins after it, except mandatory follow-ups.
+            attempt: no step begins once it is ending, except mandatory follow-ups.
             ownership: asked before each step; without it nothing more begins.
             maintained_files, others_work: see `StepContext`.
         """
@@ -54,8 +53,7 @@ class PlanRun:
         self._options = options
         self._plan = plan
         self._reporter = reporter
-        self._cancel = cancel
-        self._window = window
+        self._attempt = attempt
         self._ownership = ownership
         self._maintained_files, self._others_work = maintained_files, others_work
         self._steps = list(plan.steps)
@@ -83,7 +81,7 @@ class PlanRun:
         if listed(self._plan.forbidden) != (names := ", ".join(self._plan.forbidden)):
             self._reporter.log(LogLevel.INFO, f"left out for lack of a right: {names}")
         try:
-            async with reporting_uninterruptible(self._reporter, self._cancel):
+            async with reporting_uninterruptible(self._reporter, self._attempt.cancel):
                 await self._run_steps()
                 while await self._extend():
                     await self._run_steps()
@@ -101,7 +99,7 @@ class PlanRun:
         This does not ask the store: without an answer, the results could not be kept before this process ends.
         """
         stops = bool(self._failed) and self._options.on_step_failure is OnFailure.STOP
-        if stops or self._cancel.is_set() or self._window.closed.is_set() or self._abort_reason or self._skip_reason:
+        if stops or self._attempt.is_ending or self._abort_reason or self._skip_reason:
             return False
         try:
             more = await self._planned.further_plan()
@@ -137,7 +135,7 @@ class PlanRun:
             self._leave_out(number, Reason.OPERATION_ERROR, error=f"not begun: {self._abort_reason}")
         elif step.mandatory_follow_up:
             return self._begin_follow_up(number, step, running)
-        elif self._cancel.is_set():
+        elif self._attempt.cancel.is_set():
             pass
         elif self._failed and self._options.on_step_failure is OnFailure.STOP:
             self._leave_out(number, Reason.PREVIOUS_FAILED, error=f"not begun, as {self._failed[0]} failed")
@@ -154,7 +152,7 @@ class PlanRun:
             done = done or completed_commands(self._claim.earlier)
             running.create_task(self._run_step(number, step, running, done))
             return True
-        if not self._cancel.is_set():
+        if not self._attempt.cancel.is_set():
             self._results[number] = StepResult(status=Status.SKIPPED)
         return False
 
@@ -165,8 +163,8 @@ class PlanRun:
 
     def _left_out_by_the_window(self, number: int) -> bool:
         """Whether the window has closed, or closes before the step would end by its estimate."""
-        needed, time_left = self._needed[number - 1], self._window.time_left
-        if self._window.closed.is_set():  # its timer may come a tick early
+        needed, time_left = self._needed[number - 1], self._attempt.window.time_left
+        if self._attempt.window.closed.is_set():  # its timer may come a tick early
             time_left = 0.0
         reason = reason_not_to_begin(needed, time_left, fit=self._options.fit)
         if reason is Reason.TIME_LIMIT:
@@ -193,8 +191,7 @@ class PlanRun:
             number,
             step,
             self._reporter,
-            self._cancel,
-            window=self._window,
+            self._attempt,
             done=done,
             on_command_finished=start_others,
             maintained_files=self._maintained_files,
@@ -205,7 +202,11 @@ class PlanRun:
         else:
             self._results[number] = result
         self._abort_reason = self._abort_reason or result.stop_reason
-        if result.never_began and self._window.closed.is_set() and self._skip_reason in {None, Reason.WILL_NOT_FIT}:
+        if (
+            result.never_began
+            and self._attempt.window.closed.is_set()
+            and self._skip_reason in {None, Reason.WILL_NOT_FIT}
+        ):
             self._skip_reason = Reason.TIME_LIMIT
         if result.status is Status.FAILED:
             self._failed.append(object_name(step.object) or "an earlier step")
@@ -226,7 +227,7 @@ class PlanRun:
 
     async def _summarize(self, before: Facts) -> Outcome:
         results, reporter = self._results, self._reporter
-        removed = await self._planned.retry_cleanup(self._cancel)
+        removed = await self._planned.retry_cleanup(self._attempt.cancel)
         for name in removed:
             reporter.log(LogLevel.INFO, f"{name} was left over and is dropped now")
         after: Facts | None = None
@@ -234,7 +235,7 @@ class PlanRun:
         failed_drops = {name: warning for result in results.values() for name, warning in result.failed_drops.items()}
         warnings += [warning for name, warning in failed_drops.items() if name not in removed]
         try:
-            after = {**await self._planned.facts(self._cancel), **reporter.waited}
+            after = {**await self._planned.facts(self._attempt.cancel), **reporter.waited}
         except TargetError as error:  # the work is done even if reading the facts fails
             reported = failed_drops or any(
                 result.status is Status.FAILED or result.warnings for result in results.values()

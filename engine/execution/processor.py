@@ -28,7 +28,7 @@ from engine.execution.reporter import Reporter
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
 from engine.store.protocol import HintSource, Store
-from engine.system.background import in_background, wait_postponing_cancel
+from engine.system.background import in_background, pause_loop, wait_postponing_cancel
 from engine.system.clock import SteadyClock, held_steady
 
 P = ParamSpec("P")
@@ -175,7 +175,7 @@ class JobProcessor:
         finally:
             os.close(slot)
         if ran and self._has_slot_waiters():
-            await asyncio.sleep(YIELD_TIME)
+            await pause_loop(YIELD_TIME)
         return ran
 
     def _has_slot_waiters(self) -> bool:
@@ -189,7 +189,7 @@ class JobProcessor:
             while not self._claims_no_more.is_set() and await self._has_pending():
                 if (slot := slots.take()) is not None:
                     return slot
-                await asyncio.sleep(POLL_INTERVAL)
+                await pause_loop(POLL_INTERVAL)
         return None
 
     async def _has_pending(self) -> bool:
@@ -312,7 +312,7 @@ class JobProcessor:
             self._stopping
             and outcome.status is Status.CANCELLED
             and outcome.attempt is None
-            and claim.recovering is None
+            and (claim.recovering is None or outcome.reason is Reason.SHUTDOWN)
             and claim.job not in self._asked_to_stop
         )
         self._asked_to_stop.discard(claim.job)
@@ -383,7 +383,7 @@ class JobProcessor:
         if not error.is_transient or refused >= (STORE_RETRIES_AT_STOP if self._stopping else _retries(error)):
             raise error
         self._log_store_state(error)
-        await asyncio.sleep(STORE_RETRY_INTERVAL)
+        await pause_loop(STORE_RETRY_INTERVAL)
         return refused + 1
 
     def _log_store_state(self, error: StoreError | None) -> None:
@@ -421,7 +421,7 @@ class JobProcessor:
                     for job in asked & self._running.keys():
                         self._running[job].set()
                     unknown = bool(asked - self._running.keys())
-                await asyncio.sleep(CANCEL_CHECK_INTERVAL)
+                await pause_loop(CANCEL_CHECK_INTERVAL)
 
 
 async def until_answered(ask: Callable[P, Awaitable[T]], *about: P.args, **more: P.kwargs) -> T:
@@ -434,7 +434,7 @@ async def until_answered(ask: Callable[P, Awaitable[T]], *about: P.args, **more:
             if not error.is_transient or refused >= _retries(error):
                 raise
         refused += 1
-        await asyncio.sleep(STORE_RETRY_INTERVAL)
+        await pause_loop(STORE_RETRY_INTERVAL)
 
 
 def _retries(error: StoreError) -> float:

@@ -5,7 +5,6 @@ So it is after the last attempt and a cancel, and where `vacuum --swap` was kill
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from engine.domain.advice import TargetHistory
     from engine.execution.ownership import Ownership
     from engine.execution.reporter import Reporter
+    from engine.targets.attempt import Attempt
     from engine.targets.plans import PlannedStep
     from engine.targets.protocol import Session, Target
 
@@ -33,7 +33,7 @@ async def recover(
     claim: Claim,
     options: Options,
     reporter: Reporter,
-    cancel: asyncio.Event,
+    attempt: Attempt,
     ownership: Ownership,
     *,
     past: TargetHistory,
@@ -43,16 +43,16 @@ async def recover(
     """Recover the database of an operation that is not run again. `writes`: whether the operation writes.
 
     `exchange`: see `find_exchange`; where there is one, nothing of the operation is missing but its follow-ups.
-    `past`: its known damage. Raises OwnershipLostError.
+    `past`: its known damage. Raises OwnershipLostError, and NotBegunError if it is cancelled while it waits.
     """
     await ownership.require()
-    settled = await session.cleanup_orphans(claim.earlier)
-    for warning in await session.lock():
+    settled = await attempt.unless_cancelled(session.cleanup_orphans(claim.earlier))
+    for warning in await attempt.unless_cancelled(session.lock()):
         reporter.log(LogLevel.WARNING, warning)
     await ownership.require()
     for line in settled:
         reporter.log(LogLevel.INFO, line)
-    looked = await session.recover(claim.earlier, options, StepContext(cancel=cancel))
+    looked = await session.recover(claim.earlier, options, StepContext(cancel=attempt.cancel, window=attempt.window))
     warnings = [] if looked.is_well else [looked.found]
     kept = completed_commands(claim.earlier, exchange) if writes else []
     not_finished = f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
@@ -62,7 +62,7 @@ async def recover(
     ]
     if writes:
         followed, missing = await _finish(
-            session, claim, options, reporter, kept, ownership, past=past, damaged=looked.is_damaged
+            session, claim, options, reporter, attempt, kept, ownership, past=past, damaged=looked.is_damaged
         )
         texts += [f"{listed(followed)} has run since"] if followed else []
         texts, warnings = [*texts, *missing], [*warnings, *missing]
@@ -93,6 +93,7 @@ async def _finish(
     claim: Claim,
     options: Options,
     reporter: Reporter,
+    attempt: Attempt,
     kept: Sequence[str],
     ownership: Ownership,
     *,
@@ -111,7 +112,7 @@ async def _finish(
     results = []
     for number, step in enumerate(steps, 1):
         await ownership.require()
-        results.append((step, await run_step(planned, number, step, reporter, asyncio.Event(), done=kept)))
+        results.append((step, await run_step(planned, number, step, reporter, attempt, done=kept)))
     return (
         [step.command for step, result in results if result.status is Status.COMPLETED],
         [

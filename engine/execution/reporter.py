@@ -30,6 +30,7 @@ from engine.domain.steps import (
 )
 from engine.execution.lock_wait_timer import LockWaitTimer, wait_facts
 from engine.execution.plan_progress import PlanProgress, look_ahead
+from engine.system.background import end_task, pause_loop
 from engine.targets.plans import PlannedStep
 from engine.targets.step_execution import StepProgress, StepResult
 
@@ -232,8 +233,7 @@ class Reporter:
         if self._first is not None:
             self._first.cancel()
         if self._sender is not None:
-            self._sender.cancel()
-            await asyncio.wait({self._sender})
+            await end_task(self._sender)
         return self.unsent()
 
     def unsent(self) -> Report:
@@ -281,7 +281,7 @@ class Reporter:
             with suppress(StoreError):
                 await self._send(report)
                 self._drop_sent(report)
-            await asyncio.sleep(self._pause)
+            await pause_loop(self._pause)
             self._pause = min(self._pause * 1.1, INTERVAL)
 
     def _drop_sent(self, sent: Report) -> None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
-from engine.domain.time_limits import Window
 from engine.system.background import in_background
 from engine.targets.step_execution import FilesLookup, StepContext, StepResult, unknown_files
-from engine.targets.waits import OthersLookup, no_others
+from engine.targets.waits import OthersLookup, first_of, no_others
 
 if TYPE_CHECKING:
     from engine.execution.reporter import Reporter
+    from engine.targets.attempt import Attempt
     from engine.targets.plans import PlannedStep
     from engine.targets.protocol import PlannedOperation
 
@@ -32,17 +32,16 @@ async def run_step(
     number: int,
     step: PlannedStep,
     reporter: Reporter,
-    cancel: asyncio.Event,
+    attempt: Attempt,
     *,
-    window: Window | None = None,
     done: Sequence[str],
     on_command_finished: Callable[[], None] = lambda: None,
     maintained_files: FilesLookup = unknown_files,
     others_work: OthersLookup = no_others,
 ) -> StepResult:
-    """Run the step with this number, from 1, and report on it; `cancel` stops one that may be stopped.
+    """Run the step with this number, from 1, and report on it; a cancel stops one that may be stopped.
 
-    `window`, `maintained_files`, `others_work`: see StepContext. `done`: the completed commands before it.
+    `maintained_files`, `others_work`: see StepContext. `done`: the completed commands before it.
     `on_command_finished`: called when its command has ended, before its result is known.
     """
     reporter.begin_step(number)
@@ -51,17 +50,18 @@ async def run_step(
         reporter.command_finished(number)
         on_command_finished()
 
-    context = StepContext(
-        cancel=asyncio.Event() if step.mandatory_follow_up else cancel,
-        window=Window() if window is None or step.mandatory_follow_up else window,
-        report=lambda progress: reporter.report_progress(number, progress),
-        save_recovery_data=lambda facts: reporter.note(number, facts),
-        command_finished=command_finished,
-        store_results=reporter.flush,
-        maintained_files=maintained_files,
-        others_work=others_work,
-    )
-    result = await operation.execute(step, context)
+    async with attempt.for_step(step) as limits:
+        context = StepContext(
+            cancel=limits.cancel,
+            window=limits.window,
+            report=lambda progress: reporter.report_progress(number, progress),
+            save_recovery_data=lambda facts: reporter.note(number, facts),
+            command_finished=command_finished,
+            store_results=reporter.flush,
+            maintained_files=maintained_files,
+            others_work=others_work,
+        )
+        result = await operation.execute(step, context)
     if step.missing_effect and result.status is not Status.COMPLETED:
         why = f" ({result.error})" if result.error else ""
         result = replace(
@@ -94,7 +94,7 @@ async def reporting_uninterruptible(reporter: Reporter, cancel: asyncio.Event) -
     """While inside, report steps that ignore a cancel."""
 
     async def watch() -> None:
-        await cancel.wait()
+        await first_of(cancel)
         await asyncio.sleep(STOPS_WITHIN)
         reporter.mark_uninterruptible()
 

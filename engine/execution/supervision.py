@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from engine.domain.errors import StoreError
-from engine.system.background import in_background
+from engine.system.background import in_background, pause_loop
 
 if TYPE_CHECKING:
     from engine.store.protocol import OwnerSupervision
@@ -48,7 +48,7 @@ async def _supervise(store: OwnerSupervision) -> None:
                     await store.owner_died()
             await _supervise_once(store)
         except StoreError:  # users of the store see the error; try again
-            await asyncio.sleep(INTERVAL)
+            await pause_loop(INTERVAL)
         except Exception:  # a defect must not end supervision
             log.exception("supervision of the store failed")
-            await asyncio.sleep(INTERVAL)
+            await pause_loop(INTERVAL)

@@ -27,12 +27,12 @@ from engine.execution.ownership import Ownership, RequireOwned, never_lost
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import find_exchange, recover, recovery_outcome
 from engine.execution.reporter import Reporter
-from engine.system.background import in_background
+from engine.targets.attempt import Attempt, NotBegunError
 from engine.targets.check_results import CHECK_AGAIN, check_facts
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
 from engine.targets.step_execution import FilesLookup, unknown_files
-from engine.targets.waits import MOMENT, OthersLookup, no_others
+from engine.targets.waits import OthersLookup, no_others
 
 T = TypeVar("T")
 EstimateLookup = Callable[[str, OperationPlan, Options, Facts, Sequence[ParentJob] | None], Awaitable[OperationPlan]]
@@ -102,9 +102,10 @@ class DatabaseMaintenanceWorker:
             return Outcome(status=Status.FAILED, reason=Reason.INVALID, error="the stored request cannot be read")
         operation, options = Operation(claim.operation), claim.options
         with time_limits.window(claim.time_left) as window:
+            attempt = Attempt(cancel=cancel, window=window)
             for is_last in (False, False, True):
                 with suppress(_ServerLostBeforeStartError):
-                    return await self._execute(claim, operation, options, window, reporter, cancel, is_last=is_last)
+                    return await self._execute(claim, operation, options, attempt, reporter, is_last=is_last)
         raise AssertionError("unreachable")
 
     async def _execute(
@@ -112,9 +113,8 @@ class DatabaseMaintenanceWorker:
         claim: Claim,
         operation: Operation,
         options: Options,
-        window: Window,
+        attempt: Attempt,
         reporter: Reporter,
-        cancel: asyncio.Event,
         *,
         is_last: bool,
     ) -> Outcome:
@@ -123,23 +123,23 @@ class DatabaseMaintenanceWorker:
         try:
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
-                opening = self._open(stack, target, claim, options, window, reporter)
-                session = await (opening if claim.recovering else _unless_cancelled(cancel, opening))
+                opening = self._open(stack, target, claim, options, attempt, reporter)
+                session = await attempt.unless_cancelled(opening)
                 exchange = await find_exchange(target, claim.earlier)
                 if claim.recovering is not None or exchange is not None:
                     damage = _known_damage(await self._past(claim, options))
                     writes = target.operations[operation].writes
                     return await recover(
-                        session, claim, options, reporter, cancel, ownership, past=damage, writes=writes,
+                        session, claim, options, reporter, attempt, ownership, past=damage, writes=writes,
                         exchange=exchange,
                     )  # fmt: skip
                 await ownership.require()
                 if claim.deaths:
-                    for line in await _unless_cancelled(cancel, session.cleanup_orphans(claim.earlier)):
+                    for line in await attempt.unless_cancelled(session.cleanup_orphans(claim.earlier)):
                         reporter.log(LogLevel.WARNING, line)
                 try:
                     preparing = self._prepare(session, target, claim, operation, options, reporter)
-                    prepared = await _unless_cancelled(cancel, preparing)
+                    prepared = await attempt.unless_cancelled(preparing)
                 except ServerUnavailableError:
                     if is_last:
                         raise
@@ -159,12 +159,16 @@ class DatabaseMaintenanceWorker:
                 for remark in await session.remarks([plan]):
                     reporter.log(LogLevel.INFO, remark)
                 run = PlanRun(
-                    planned, claim, options, plan, reporter, cancel, window, ownership, self._maintained_files,
-                    self._others_of(claim, window),
+                    planned, claim, options, plan, reporter, attempt, ownership, self._maintained_files,
+                    self._others_of(claim, attempt),
                 )  # fmt: skip
                 return await run.outcome(before)
         except (TargetError, UsageError) as error:
-            if isinstance(error, ServerUnavailableError) and window.closed.is_set() and claim.recovering is None:
+            if (
+                isinstance(error, ServerUnavailableError)
+                and attempt.window.closed.is_set()
+                and claim.recovering is None
+            ):
                 return Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=str(error))
             if claim.recovering is not None:
                 return recovery_outcome(claim, str(error))
@@ -177,8 +181,9 @@ class DatabaseMaintenanceWorker:
             # Both front ends say what to do about a busy target.
             text = f"{error.what}: {error.why}" if reason is Reason.TARGET_BUSY else str(error)
             return Outcome(status=Status.FAILED, reason=reason, error=text)
-        except _CancelledBeforeStartError:
-            return Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER, error=NOT_BEGUN)
+        except NotBegunError:
+            reason = Reason.SHUTDOWN if claim.recovering else Reason.CANCELLED_BY_USER
+            return Outcome(status=Status.CANCELLED, reason=reason, error=NOT_BEGUN)
 
     async def _open(
         self,
@@ -186,7 +191,7 @@ class DatabaseMaintenanceWorker:
         target: Target,
         claim: Claim,
         options: Options,
-        window: Window,
+        attempt: Attempt,
         reporter: Reporter,
     ) -> Session:
         """A session that `stack` closes. Raises TargetError."""
@@ -195,20 +200,20 @@ class DatabaseMaintenanceWorker:
             writing=target.operations[Operation(claim.operation)].writes,
             name=f"{self._store} {claim.job}/{claim.attempt}",
             waiting=reporter.wait,
-            server_wait=_server_wait(options, claim, window),
-            others_work=self._others_of(claim, window),
+            server_wait=_server_wait(options, claim, attempt.window),
+            others_work=self._others_of(claim, attempt),
             journal_check=partial(self._check_journal, target.url) if self._check_journal is not None else None,
         )
         return await stack.enter_async_context(connecting)
 
-    def _others_of(self, claim: Claim, window: Window) -> OthersLookup:
+    def _others_of(self, claim: Claim, attempt: Attempt) -> OthersLookup:
         """See `StepContext`. Once the window has closed, they are no reason to wait."""
         others_work = self._others_work
         if others_work is None:
             return no_others
 
         async def look() -> bool:
-            return (window.time_left is None or window.time_left > 0) and await others_work(claim)
+            return not attempt.is_ending and await others_work(claim)
 
         return look
 
@@ -306,27 +311,3 @@ class _Prepared:
 
 class _ServerLostBeforeStartError(Exception):
     """The server went down before the first step: the operation can start again."""
-
-
-class _CancelledBeforeStartError(Exception):
-    """The cancel came before the first step."""
-
-
-async def _unless_cancelled(cancel: asyncio.Event, look: Coroutine[Any, Any, T]) -> T:
-    """The result of `look`, which may wait for a lock. Raises _CancelledBeforeStartError if `cancel` is set first."""
-    if cancel.is_set():
-        look.close()
-        raise _CancelledBeforeStartError
-    limit = asyncio.timeout(None)
-
-    async def stop() -> None:
-        await cancel.wait()
-        limit.reschedule(0.0)
-
-    try:
-        async with limit, in_background(stop(), "the watch for a cancel", after=MOMENT):
-            return await look
-    except Exception:
-        if limit.expired():
-            raise _CancelledBeforeStartError from None
-        raise

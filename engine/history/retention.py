@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +11,7 @@ from engine.domain.errors import StoreError
 from engine.domain.retention import DAY, Retention
 from engine.domain.statuses import Status
 from engine.domain.steps import Micros
-from engine.system.background import in_background
+from engine.system.background import in_background, pause_loop
 
 if TYPE_CHECKING:
     from engine.store.protocol import HistoryPruning
@@ -44,7 +43,7 @@ async def prune(
         ):
             after = ids[-1]
             removed[status] += len(ids) if dry_run else await store.prune(ids)
-            await asyncio.sleep(0 if dry_run else BREATH)
+            await pause_loop(0 if dry_run else BREATH)
     if not dry_run:
         await _forget_changes(store, now - round(CHANGES_KEPT * 1e6))
         await store.prune_firings()
@@ -55,7 +54,7 @@ async def _forget_changes(store: HistoryPruning, before: Micros) -> None:
     forgotten = True
     while forgotten:
         forgotten = bool(await store.prune_changes(before=before, limit=10 * BATCH))
-        await asyncio.sleep(BREATH)
+        await pause_loop(BREATH)
 
 
 @asynccontextmanager
@@ -74,4 +73,4 @@ async def _prune_regularly(store: HistoryPruning, retention: Retention, clock: C
     while True:
         with suppress(StoreError):
             await prune(store, retention, clock())
-        await asyncio.sleep(INTERVAL)
+        await pause_loop(INTERVAL)

@@ -32,7 +32,7 @@ from engine.store.protocol import (
     ScheduleStore,
     SurveyStore,
 )
-from engine.system.background import in_background
+from engine.system.background import in_background, pause_loop
 
 PAGE: Final = 500
 """Changes that are read at once."""
@@ -108,7 +108,7 @@ class Notifier:
                 log.warning("messages cannot be sent now: %s; it is tried again", error)
             except Exception:  # a defect must not end it for good
                 log.exception("messages cannot be sent now")
-            await asyncio.sleep(LOOK_EVERY)
+            await pause_loop(LOOK_EVERY)
 
     @asynccontextmanager
     async def holding_roles(self) -> AsyncIterator[AsyncExitStack]:
@@ -165,7 +165,7 @@ class Notifier:
                     log.warning("messages cannot be sent now: %s", error)
                 except Exception:  # a defect must not end it for good
                     log.exception("messages cannot be sent now")
-                await asyncio.sleep(PAUSE)
+                await pause_loop(PAUSE)
                 await self._wait(seen, pause)
         finally:
             await self._stop_deliveries()

@@ -27,7 +27,7 @@ from engine.schedules.firing import fire_and_record, skipped
 from engine.schedules.work import survey_targets
 from engine.store.protocol import Store
 from engine.submission.manager import DatabaseMaintenanceManager
-from engine.system.background import in_background
+from engine.system.background import in_background, pause_loop
 
 INTERVAL: Final = 5.0
 """The most seconds between two looks at the clock and the config file."""
@@ -83,7 +83,7 @@ class Scheduler:
                 log.warning("schedules: %s", error)
             except Exception:  # a defect must not end them
                 log.exception("schedules: due times could not be examined")
-            await asyncio.sleep(wait)
+            await pause_loop(wait)
 
     async def look(self) -> float:
         """Fire due schedules and record missed due times. Returns the seconds to the next look. Raises StoreError."""
@@ -290,7 +290,7 @@ async def _lead(store: Store, manager: DatabaseMaintenanceManager, config: Path,
             log.exception("schedules cannot be fired now")
         finally:
             await scheduler.close()
-        await asyncio.sleep(INTERVAL)
+        await pause_loop(INTERVAL)
 
 
 async def is_led(store: Store, config: Path) -> bool:

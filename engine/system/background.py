@@ -33,8 +33,23 @@ async def in_background(work: Coroutine[None, None, None], name: str, *, after: 
         if task is None:
             work.close()
         else:
-            task.cancel()
-            await asyncio.wait({task})
+            await end_task(task)
+
+
+async def end_task(task: asyncio.Future[Any]) -> None:
+    """Cancel a task, and wait until it has ended. Its result is not looked at."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # retrieved, so that asyncio does not report it as lost
+
+
+async def pause_loop(seconds: float) -> None:
+    """Pause between two rounds of a loop of this process, whose task is cancelled at its end.
+
+    What belongs to an attempt waits by `engine.targets.attempt.Attempt`.
+    """
+    await asyncio.sleep(seconds)
 
 
 def _log_error(task: asyncio.Task[None]) -> None:

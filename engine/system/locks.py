@@ -9,19 +9,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from engine.system.private_files import open_private
+
+LONGEST_TEST: Final = 1.0
+"""Seconds that the test of a lock takes at most."""
+_PAUSE: Final = 0.001
 
 
 @contextmanager
 def sharing(path: Path) -> Iterator[None]:
     """Share the lock on the file at `path`; it is created if missing, readable by its owner alone.
 
-    Child processes do not inherit it. Raises OSError; StoreError if another user owns it.
+    Child processes do not inherit it. Raises OSError, TimeoutError where another process holds it alone; StoreError if
+    another user owns it.
     """
     lock = _created(path)
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        lock_within(LONGEST_TEST, lock, fcntl.LOCK_SH)  # a test by another process holds it for a moment
         yield
     finally:
         os.close(lock)
@@ -65,10 +71,19 @@ def is_held(path: str | Path, *, shared: bool = False) -> bool:
         for _ in range(3):  # a concurrent test may hold it for a moment
             if _can_lock(lock, fcntl.LOCK_EX):
                 return False
-            time.sleep(0.001)
+            time.sleep(_PAUSE)
         return True
     finally:
         os.close(lock)
+
+
+def lock_within(seconds: float, lock: int, how: int) -> None:
+    """Lock an open file. Blocks its thread. Raises TimeoutError where others hold it for so long, and OSError."""
+    give_up = time.monotonic() + seconds
+    while not _can_lock(lock, how):
+        if time.monotonic() >= give_up:
+            raise TimeoutError(errno.ETIMEDOUT, f"another process locked it for {seconds:g} s")
+        time.sleep(_PAUSE)
 
 
 def content(path: Path) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from engine.domain.errors import TargetError
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import GAVE_WAY
+from engine.system.background import end_task
 from engine.targets.catalog_reader import CatalogReader
 from engine.targets.step_execution import StepProgress, StepResult
 from engine.targets.stop_signal import StopSignal
@@ -73,8 +74,7 @@ class CommandMonitor(ABC, Generic[_W]):
 
     async def end(self) -> None:
         if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.wait({self._polling})
+            await end_task(self._polling)
 
     async def _poll(self) -> None:
         pause = INTERVAL

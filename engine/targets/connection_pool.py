@@ -13,10 +13,10 @@ from engine.domain.errors import TargetError, TooManyConnectionsError
 from engine.domain.requests import SERVER_WAIT
 from engine.domain.steps import WaitsFor
 from engine.system.background import wait_postponing_cancel
+from engine.targets.attempt import NotBegunError
 from engine.targets.catalog_reader import C, S
 from engine.targets.outage import Outage
 from engine.targets.step_execution import StepContext, StepProgress
-from engine.targets.waits import first_of
 
 GROW_AGAIN_AFTER: Final = 60.0
 """Seconds until the pool tries to grow again after the server refused a connection."""
@@ -28,10 +28,6 @@ ALIVE_WITHIN: Final = 10.0
 
 async def _nothing() -> None:
     pass
-
-
-class NotBegunError(Exception):
-    """Cancelled, or past the time limit, before a connection was had."""
 
 
 class PooledConnection(ABC, Generic[C, S]):
@@ -171,7 +167,7 @@ class ConnectionPool(Generic[_P]):
                 raise self._outage.error
             if (pooled := await self._idle_connection()) is not None:
                 return pooled
-            if context is not None and (context.cancel.is_set() or context.window.closed.is_set()):
+            if context is not None and context.is_ending:
                 raise NotBegunError
             if context is not None and self._open and time.monotonic() < self._full_until:
                 await self._wait_for_change(context)
@@ -203,7 +199,7 @@ class ConnectionPool(Generic[_P]):
             return await self._connect()
         opening = asyncio.ensure_future(self._connect())
         try:
-            await first_of(context.cancel, context.window.closed, task=opening)
+            await context.wait(task=opening)
             if not opening.done():
                 raise NotBegunError
             return opening.result()
@@ -215,7 +211,7 @@ class ConnectionPool(Generic[_P]):
         """Wait until a connection is given back, or until the pool may grow again."""
         context.report(StepProgress(phase="waiting for a connection", waits_for=WaitsFor.SERVER))
         left = max(self._full_until - time.monotonic(), 0.0)
-        await first_of(self._changed, context.cancel, context.window.closed, timeout=left)
+        await context.wait(self._changed, seconds=left)
 
     def _take(self, opened: _P) -> None:
         """Add a new connection for the step that needs it first."""

@@ -12,8 +12,9 @@ from typing import Final, Generic, TypeVar
 from engine.domain.errors import ServerStartingError, ServerUnavailableError, TargetError, TooManyConnectionsError
 from engine.domain.humanize import span
 from engine.domain.steps import WaitsFor
+from engine.system.background import end_task
 from engine.targets.step_execution import StepContext, StepProgress
-from engine.targets.waits import OthersLookup, first_of
+from engine.targets.waits import OthersLookup
 
 _T = TypeVar("_T")
 BACKOFF: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -58,7 +59,7 @@ class Outage(Generic[_T]):
         elif self._last_progress is not None:
             context.report(self._last_progress)
         try:
-            await first_of(context.cancel, context.window.closed, task=self._trying)
+            await context.wait(task=self._trying)
         finally:
             self._waiting.remove(context)
             if not self._waiting:
@@ -68,8 +69,7 @@ class Outage(Generic[_T]):
 
     async def end(self) -> None:
         if self._trying is not None:
-            self._trying.cancel()
-            await asyncio.wait({self._trying})
+            await end_task(self._trying)
 
     async def _try(self, error: TargetError) -> None:
         limit = self._server_wait

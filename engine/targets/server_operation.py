@@ -14,7 +14,8 @@ from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
-from engine.targets.connection_pool import ConnectionPool, NotBegunError, PooledConnection
+from engine.targets.attempt import NotBegunError
+from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.disk_space import problems_now
 from engine.targets.operation_specs import OperationSpec, damage_warnings
 from engine.targets.outage import TEMPORARY_ERRORS
@@ -66,7 +67,7 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         """Whether only the server tells what it did: the connection was lost."""
 
     @abstractmethod
-    async def _look_again(self, step: _Step, run: _Run, pooled: _Pooled) -> tuple[_Run, bool]:
+    async def _look_again(self, step: _Step, run: _Run, pooled: _Pooled, context: StepContext) -> tuple[_Run, bool]:
         """The run, with what the server tells now that it is up, and whether the step may run again.
 
         Raises TargetError.
@@ -115,7 +116,7 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
             return await self._result(step, run, context)
         second, is_up, stop_reason = None, False, ""
         try:
-            run, may_repeat = await self._look_again(step, run, await self._pool.reconnect(context))
+            run, may_repeat = await self._look_again(step, run, await self._pool.reconnect(context), context)
             is_up = True
             if may_repeat:
                 second = await self._run(step, context)
@@ -142,7 +143,7 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
 
     async def _run_once(self, step: _Step, context: StepContext) -> _Run:
         await wait_while_throttled(self._throttled_by, context)
-        if context.cancel.is_set() or context.window.closed.is_set():
+        if context.is_ending:
             raise NotBegunError
         async with self._pool.connection(context) as pooled:
             run = await self._run_on(pooled, step, context)

@@ -12,6 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, WaitsFor
 from engine.domain.time_limits import Window
+from engine.targets.attempt import Attempt
 from engine.targets.waits import OthersLookup, no_others
 
 if TYPE_CHECKING:
@@ -44,13 +45,11 @@ class StepProgress:
 
 
 @frozen(kw_only=True)
-class StepContext:
-    """What a running step gets from its caller."""
+class StepContext(Attempt):
+    """What a running step gets from its caller: the attempt that it is part of, and where it reports."""
 
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set to ask the step to stop as soon as that is safe."""
     window: Window = field(default_factory=Window)
-    """A step that still waits to begin when the window closes does not begin."""
     report: Callable[[StepProgress], None] = lambda _: None
     """Called with each new progress."""
     save_recovery_data: Callable[[Facts], None] = lambda _: None

@@ -8,7 +8,6 @@ from typing import Final
 
 from engine.domain.steps import PAUSED, WaitsFor
 from engine.targets.step_execution import StepContext, StepProgress
-from engine.targets.waits import first_of
 
 POLL_EVERY: Final = 1.0
 """Seconds between two checks."""
@@ -21,10 +20,9 @@ async def wait_while_throttled(throttled_by: Callable[[], Awaitable[str]], conte
 
     `throttled_by`: says which limit is exceeded; "" for none. Raises what it raises.
     """
-    stops = context.cancel, context.window.closed
-    while not any(stop.is_set() for stop in stops) and (why := await throttled_by()):
+    while not context.is_ending and (why := await throttled_by()):
         context.report(StepProgress(phase=f"{PAUSED}: {why}", waits_for=WaitsFor.LOAD))
-        await first_of(*stops, timeout=POLL_EVERY)
+        await context.wait(seconds=POLL_EVERY)
 
 
 def exceeded(load: float | Decimal | None) -> str:

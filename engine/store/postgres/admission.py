@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import connected
@@ -11,6 +10,7 @@ from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.refusals import namesake_error
 from engine.store.postgres.roles import Role
 from engine.store.postgres.schema import require_current, require_usable
+from engine.system.background import end_task
 
 
 class Admission:
@@ -22,7 +22,7 @@ class Admission:
         self._task = asyncio.ensure_future(self._admit(url, what, watch, here, read_only=read_only))
 
     async def close(self) -> None:
-        await _cancelled(self._task)
+        await end_task(self._task)
 
     @property
     def is_over(self) -> bool:
@@ -54,11 +54,6 @@ class Admission:
                 await require_usable(connection, what)
             await following
         except BaseException:
-            await _cancelled(following)
+            await end_task(following)
             raise
         return frozenset({Role.VIEWER}) if read_only else rights
-
-
-async def _cancelled(task: asyncio.Future[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -11,6 +11,7 @@ from engine.domain.errors import StoreError, StoreUnreachableError
 from engine.store.change_waiters import ChangeWaiters
 from engine.store.postgres.connections import Connection, connected, heard
 from engine.store.postgres.schema import LOCKS
+from engine.system.background import end_task, pause_loop
 from engine.system.clock import SteadyClock
 
 CHANNEL: Final = "dbtend_change"
@@ -51,8 +52,7 @@ class ChangeWatch:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await end_task(self._task)
 
     @property
     def last_change(self) -> int:
@@ -97,7 +97,7 @@ class ChangeWatch:
             if not ready.done():
                 ready.set_exception(self.unreachable or StoreError(self._what, "cannot be reached"))
                 return
-            await asyncio.sleep(RECONNECT_AFTER)
+            await pause_loop(RECONNECT_AFTER)
 
     async def _listen(self, connection: Connection, ready: asyncio.Future[None]) -> None:
         was_lost = ready.done()  # a server that crashed forgets commits that were about to reach its disk
@@ -119,7 +119,7 @@ class ChangeWatch:
             if not ready.done():
                 ready.set_result(None)
             if newest != seen:
-                await asyncio.sleep(PACE)
+                await pause_loop(PACE)
                 await self._was_told(connection)
                 lock = END_WAIT if waits else ""
             elif not waits:

@@ -20,6 +20,7 @@ from engine.domain.errors import StoreBusyError
 from engine.store.postgres.cancellable_pool import CancellablePool
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool, parameters
+from engine.system.background import pause_loop
 
 SWEEP_EVERY: Final = 5.0
 """Seconds between two looks at what waits without a hint, while something does."""
@@ -92,7 +93,7 @@ async def serve(
         damaged."""
         while True:
             seen = watch.last_change
-            await asyncio.sleep(SWEEP_AFTER)
+            await pause_loop(SWEEP_AFTER)
             offered = None if turns.locked() else await _offered(pool, queues)
             for _ in range(min(offered or 0, concurrency - len(by_sweep))):
                 task = asyncio.create_task(work(""))
@@ -168,7 +169,7 @@ async def _nothing(timestamp: int) -> None:
 async def _forget_dead(app: procrastinate.App) -> None:
     """Remove what dead workers left."""
     while True:
-        await asyncio.sleep(FORGET_EVERY)
+        await pause_loop(FORGET_EVERY)
         await app.job_manager.prune_stalled_workers(_STALLED)
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED):
             with suppress(ConnectorException):  # another one was faster

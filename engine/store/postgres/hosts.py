@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -13,6 +12,7 @@ from engine.domain.steps import Micros
 from engine.domain.value_types import ANY_HOST
 from engine.store.postgres import queries
 from engine.store.postgres.store_base import StoreBase
+from engine.system.background import pause_loop
 
 if TYPE_CHECKING:
     from engine.store import protocol
@@ -61,4 +61,4 @@ class Hosts(StoreBase):
             with suppress(StoreError):
                 if self.host in await self.drained_hosts():
                     return
-            await asyncio.sleep(_LOOK_EVERY)
+            await pause_loop(_LOOK_EVERY)

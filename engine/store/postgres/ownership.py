@@ -27,6 +27,7 @@ from engine.store.postgres.job_reads import JobReads
 from engine.store.postgres.lost_claims import LostClaims
 from engine.store.postgres.roles import Role
 from engine.store.rows import Row
+from engine.system.background import pause_loop
 from engine.system.held_process import hold_of
 from engine.system.overwritten_file import overwritten_hint, was_overwritten
 
@@ -141,11 +142,11 @@ class Ownership(JobReads, LostClaims):
                     await self._hand_back_unknown(owner)
                 if not await self.has_open_jobs():
                     await self.next_change(seen)
-            await asyncio.sleep(BEAT_INTERVAL)
+            await pause_loop(BEAT_INTERVAL)
 
     async def owner_died(self) -> None:
         while True:
-            await asyncio.sleep(self._look_at - time.monotonic())
+            await pause_loop(self._look_at - time.monotonic())
             if await self._look():
                 return
             self._nobody_dead_at = time.monotonic()
@@ -186,7 +187,7 @@ class Ownership(JobReads, LostClaims):
             if time.monotonic() >= until:
                 why = f"{host} has not killed process {pid} within {KILLED_WITHIN:.0f} s, and does once it answers"
                 raise StoreError(f"job {running}", why, f"kill it from a shell on {host}")
-            await asyncio.sleep(PROVES_AGAIN_WITHIN)
+            await pause_loop(PROVES_AGAIN_WITHIN)
 
     async def workers(self) -> list[WorkerProcess]:
         asked = (queries.WORKERS, queries.RUNNING, queries.OLDEST_PENDING)
@@ -203,7 +204,7 @@ class Ownership(JobReads, LostClaims):
         if Role.WORKER not in self._rights or _is_recent(self._nobody_dead_at) or not await self._look():
             return []
         dead = await self._pool.rows(queries.DEAD_WORKERS)
-        await asyncio.sleep(PROVES_AGAIN_WITHIN)
+        await pause_loop(PROVES_AGAIN_WITHIN)
         seen_before = {owner for owner, *_ in dead}
         for owner, is_run, signal_number in await self._pool.rows(queries.DEAD_WORKERS):
             if owner not in seen_before:

@@ -24,7 +24,7 @@ from psycopg.pq import PGconn, Ping
 from engine.domain.errors import StoreError
 from engine.store.postgres.connections import Connection, connect, heard, store_error
 from engine.store.postgres.leaving import leave
-from engine.system.background import in_background
+from engine.system.background import in_background, pause_loop
 
 SERVER_KEEPALIVES: Final = """SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3;
 SET tcp_keepalives_count = 3; SET tcp_user_timeout = 14000"""
@@ -119,7 +119,7 @@ async def _take_again(url: str, what: str, prove_again: Prove) -> Connection | N
             await connection.close()
             return None
         except (StoreError, psycopg.Error):
-            await asyncio.sleep(RECONNECT_EVERY)
+            await pause_loop(RECONNECT_EVERY)
 
 
 async def _ping(connection: Connection, give_up: GiveUp) -> float:

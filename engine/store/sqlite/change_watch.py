@@ -12,6 +12,7 @@ from engine.domain.errors import StoreLostError
 from engine.store.change_waiters import ChangeWaiters
 from engine.store.sqlite.file_identity import Identity
 from engine.store.sqlite.queries import LAST_CHANGE
+from engine.system.background import end_task, pause_loop
 
 INTERVAL = 0.05
 """Seconds between two polls for commits of other processes (0.4 % of a core; the mean delay is half of this)."""
@@ -38,8 +39,7 @@ class ChangeWatch:
         return self._waiters.last_change
 
     async def close(self) -> None:
-        self._poll.cancel()
-        await asyncio.wait({self._poll})
+        await end_task(self._poll)
         self._connection.close()
 
     def refresh(self) -> None:
@@ -68,7 +68,7 @@ class ChangeWatch:
 
     async def _poll_other_processes(self) -> None:
         while self.lost is None:
-            await asyncio.sleep(INTERVAL)
+            await pause_loop(INTERVAL)
             self._check_identity()
             with suppress(sqlite3.Error):
                 version = self._connection.execute("PRAGMA data_version").fetchone()[0]

@@ -57,6 +57,7 @@ from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
 from engine.store.sqlite.writer import Writer
 from engine.store.survey_rows import decoded_last_jobs, decoded_surveys
+from engine.system.background import pause_loop
 from engine.system.clock import now, wall_clock
 from engine.system.private_files import require_private_descriptors, require_private_store
 from engine.system.sqlite_threads import connected, in_its_thread
@@ -358,7 +359,7 @@ class SqliteStore:
             while all(liveness.is_alive(self.path, *owner) for owner in owners):
                 if not owners:
                     await self.next_change(seen)
-                await asyncio.sleep(OWNER_CHECK_INTERVAL)
+                await pause_loop(OWNER_CHECK_INTERVAL)
                 if seen != self.last_change():
                     break
             else:
@@ -439,7 +440,7 @@ class SqliteStore:
             with suppress(StoreError):
                 if not await self.has_open_jobs():
                     await self.next_change(seen)
-            await asyncio.sleep(BEAT_INTERVAL)
+            await pause_loop(BEAT_INTERVAL)
 
     # Reads: one statement each.
 
@@ -889,7 +890,7 @@ async def _connected(path: Path, timeout: float) -> sqlite3.Connection:
         except StoreBusyError:
             if clock() >= give_up:
                 raise
-        await asyncio.sleep(_PAUSE_WHILE_LOCKED)
+        await pause_loop(_PAUSE_WHILE_LOCKED)
 
 
 def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:

@@ -155,7 +155,7 @@ class MySqlSession(ServerSession[Connection, Server]):
         return tuple(await orphan_cleanup.end_orphans(self._reader, self._name, self._waiting))
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
-        repaired = await orphan_cleanup.put_right(self._reader, self._connect, earlier)
+        repaired = await orphan_cleanup.put_right(self._reader, self._connect, earlier, context)
         if not repaired:
             return NOTHING_RUNS
         found, is_well = "; ".join(text for text, _ in repaired), all(is_well for _, is_well in repaired)

@@ -15,6 +15,7 @@ from engine.domain.humanize import about
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.system.background import end_task
 from engine.system.dsn import Address
 from engine.targets.lock_impact import LockImpact
 from engine.targets.needs import Need
@@ -291,8 +292,7 @@ class PostgresSession(ServerSession[Connection, Server]):
 
 async def _close_opening(opening: asyncio.Task[tuple[Connection, Server]]) -> None:
     """Stop opening a connection; if it is open by then, it is closed."""
-    opening.cancel()
-    await asyncio.wait({opening})
+    await end_task(opening)
     if not opening.cancelled() and opening.exception() is None:
         await opening.result()[0].close()
 

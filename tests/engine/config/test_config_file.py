@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.config import config_file
 from engine.config.config_file import ATTEMPTS, ConfigFile
 from engine.config.editor import with_target
 from engine.config.model import TargetEntry
@@ -166,3 +168,19 @@ def test_two_at_once_lose_nothing(path: Path) -> None:
         thread.join()
     assert other.wait() == 0
     assert len(ConfigFile(path).load().targets) == 30
+
+
+def test_r32_a_directory_that_another_program_keeps_locked_is_waited_for_only_so_long(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_file, "LOCKED_WITHIN", 0.05)
+    path.write_text("# ours\n")
+    held = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        with pytest.raises(ConfigError, match="another program has locked its directory"):
+            ConfigFile(path).change(adding("sales"))
+    finally:
+        os.close(held)
+    assert path.read_text() == "# ours\n"
+    add(ConfigFile(path), "sales")

@@ -216,3 +216,15 @@ async def test_a_second_attempt_that_does_not_get_as_far_as_the_first_still_runs
         (REBUILD, Status.COMPLETED),
     ]
     assert search(notes, "apples") == ["apples only"]
+
+
+async def test_r32_a_stop_ends_a_recovery_that_waits_for_its_lock_and_hands_it_back(notes: Path) -> None:
+    cancel = asyncio.Event()
+    claim = lost_claim(notes, ("VACUUM", Status.COMPLETED), recovering=Reason.OWNER_LOST)
+    claim = replace(claim, options=replace(claim.options or Options(), lock_timeout=3600))
+    holder = resolve(str(notes)).connect(lock_timeout=1)
+    async with holder as other, asyncio.timeout(60):
+        await other.lock()
+        asyncio.get_running_loop().call_later(0.1, cancel.set)
+        outcome, _ = await worked(claim, cancel)
+    assert (outcome.status, outcome.reason) == (Status.CANCELLED, Reason.SHUTDOWN)

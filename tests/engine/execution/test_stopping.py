@@ -6,13 +6,14 @@ import asyncio
 import sqlite3
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine import Engine, JobId, OnDuplicate, Operation, Options, Reason, Request, Status
-from engine.domain.claims import Report
+from engine.domain.claims import Outcome, Report
 from engine.domain.errors import StoreError, StoreUnreachableError
 from engine.execution.kept_results import KeptResults
 from engine.store.sqlite.store import SqliteStore
@@ -21,7 +22,7 @@ from tests.engine.working import FunctionWorker, completes, over, processing, st
 from tests.sqlite_files import content, integrity, make_database, transaction
 
 if TYPE_CHECKING:
-    from engine.domain.claims import Claim, Outcome
+    from engine.domain.claims import Claim
     from engine.domain.jobs import ParentJob
     from engine.execution.reporter import Reporter
 
@@ -267,6 +268,32 @@ async def test_r14_who_is_told_twice_leaves_at_once_and_others_take_over(store: 
     await asyncio.wait({hosted_workers}, timeout=10)
     assert hosted_workers.cancelled()
     await is_taken_over(store)
+
+
+async def test_r32_a_recovery_that_a_stop_ends_while_it_waits_is_handed_back(
+    store: SqliteStore,
+) -> None:
+    started = asyncio.Event()
+
+    async def waits(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        started.set()
+        await cancel.wait()
+        return replace(CANCELLED, reason=Reason.SHUTDOWN if claim.recovering else Reason.CANCELLED_BY_USER)
+
+    async def recovers(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
+        assert claim.recovering is Reason.OWNER_LOST
+        return Outcome(status=Status.FAILED, reason=Reason.OWNER_LOST, error="recovered")
+
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    for _ in range(2):
+        assert await store.claim("dead", None, None) is not None
+        assert await store.rescue() == [JobId(1, 1)]
+    async with processing(store, FunctionWorker(waits)):
+        await started.wait()
+    assert (await store.job(1)).children[0].status is Status.PENDING
+    async with processing(store, FunctionWorker(recovers)):
+        (parent,) = await over(store, 1)
+    assert parent.children[0].error == "recovered"
 
 
 async def is_taken_over(store: SqliteStore) -> None:

@@ -18,11 +18,13 @@ from engine.domain.jobs import JobId, JobType, ParentJob
 from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FINISHING, MAX_FINDINGS, LogLevel
+from engine.domain.time_limits import Window
 from engine.execution.outcomes import StepOutcome, child_outcome, describe_failures, describe_findings
 from engine.execution.reporter import Reporter
-from engine.execution.worker import DatabaseMaintenanceWorker, _CancelledBeforeStartError, _unless_cancelled
+from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
 from engine.targets import resolve
+from engine.targets.attempt import Attempt, NotBegunError
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.running.operation import SqliteOperation
@@ -226,8 +228,8 @@ async def test_a_look_that_fails_while_it_is_cancelled_is_no_news() -> None:
         except asyncio.CancelledError:
             raise TargetError("sales.db", "is locked") from None
 
-    with pytest.raises(_CancelledBeforeStartError):
-        await _unless_cancelled(asked, fails_when_cancelled())
+    with pytest.raises(NotBegunError):
+        await Attempt(cancel=asked, window=Window()).unless_cancelled(fails_when_cancelled())
     gc.collect()
     assert complaints == []
 

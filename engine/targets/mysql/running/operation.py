@@ -184,10 +184,12 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
     def _is_in_doubt(self, step: MySqlStep, run: Run) -> bool:
         return run.was_lost
 
-    async def _look_again(self, step: MySqlStep, run: Run, pooled: StepConnection) -> tuple[Run, bool]:
+    async def _look_again(
+        self, step: MySqlStep, run: Run, pooled: StepConnection, context: StepContext
+    ) -> tuple[Run, bool]:
         if pooled.server.started != run.server.started:
             return run, step.is_repeatable
-        await end_lost(self._reader, run.server.connection_id)
+        await end_lost(self._reader, run.server.connection_id, context)
         return replace(run, was_ended=True), False
 
     async def _run_on(self, pooled: StepConnection, step: MySqlStep, context: StepContext) -> Run:
@@ -246,9 +248,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         return answer
 
     async def _result(self, step: MySqlStep, run: Run, context: StepContext) -> StepResult:
-        if context.cancel.is_set() or context.window.closed.is_set():  # no other step begins
-            self._sizes.last_has_run.set()
-        effect = with_sizes({}, run.size_before, await self._size(step)) if run.answer.error is None else {}
+        effect = with_sizes({}, run.size_before, await self._size(step, context)) if run.answer.error is None else {}
         if effect and step.method is Method.REBUILD:
             with contextlib.suppress(TargetError):
                 _, rows = await size_and_rows(self._reader, step.table)
@@ -315,12 +315,12 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             return await undo.size(self._reader, step.object)
         return None if step.table.name in self._unopened else step.table.measured_bytes
 
-    async def _size(self, step: MySqlStep) -> int | None:
+    async def _size(self, step: MySqlStep, context: StepContext) -> int | None:
         """The size of the table or tablespace of a step; None if it cannot be measured."""
         if step.method is Method.PURGE_UNDO:
             return await undo.size(self._reader, step.object)
         if step.method not in {Method.REBUILD, Method.REPAIR}:
             return None
         with contextlib.suppress(TargetError):
-            return await self._sizes.of(step.table)
+            return await self._sizes.of(step.table, context)
         return None

@@ -14,6 +14,7 @@ import pymysql
 from engine.domain.errors import ServerUnavailableError, TargetBusyError
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts, Step
+from engine.targets.attempt import Attempt
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import NO_RIGHT, number_of, server_message
 from engine.targets.mysql.connection.names import qualified, shown
@@ -23,6 +24,7 @@ from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.running import undo
 from engine.targets.mysql.running.result import verdict
 from engine.targets.protocol import Waiting
+from engine.targets.step_execution import StepContext
 
 ENDS_WITHIN: Final = 60.0
 """Seconds within which a killed command must be gone: it removes its new file first."""
@@ -59,16 +61,25 @@ async def end_orphans(reader: Reader, name: str, waiting: Waiting | None = None)
     return [f"connection {number} of the dead process still ran {ended}" for number, ended in found.items()]
 
 
-async def end_lost(reader: Reader, connection_id: int) -> None:
-    """End the command on a connection that was lost: the server goes on with it. Raises TargetError likewise."""
+async def end_lost(reader: Reader, connection_id: int, attempt: Attempt) -> None:
+    """End the command on a connection that was lost: the server goes on with it. Raises TargetError likewise.
+
+    After a cancel one that must not be stopped is waited for no longer than one that is killed.
+    """
     try:
-        await _end(reader, _ON_CONNECTION, [connection_id])
+        await _end(reader, _ON_CONNECTION, [connection_id], attempt=attempt)
     except ServerUnavailableError:  # the reader had lost its own, and takes another one
-        await _end(reader, _ON_CONNECTION, [connection_id])
+        await _end(reader, _ON_CONNECTION, [connection_id], attempt=attempt)
 
 
-async def _end(reader: Reader, query: str, args: Sequence[object], waiting: Waiting | None = None) -> dict[int, str]:
-    """How the command of each connection ended, as text."""
+async def _end(
+    reader: Reader,
+    query: str,
+    args: Sequence[object],
+    waiting: Waiting | None = None,
+    attempt: Attempt | None = None,
+) -> dict[int, str]:
+    """How the command of each connection ended, as text. Without `attempt`, a cancel cancels the task."""
     began, done, waited_for = time.monotonic(), dict[int, str](), dict[int, str]()
     while running := await reader.rows(query, args, row=(int, str)):
         for number, info in running:
@@ -81,7 +92,8 @@ async def _end(reader: Reader, query: str, args: Sequence[object], waiting: Wait
         commands = [waited_for[number] for number, _ in running if number in waited_for]
         if commands and waiting is not None:
             waiting(f"a command of an earlier attempt still runs on the server: {commands[0]}")
-        if time.monotonic() - began > (WAITED_FOR if commands else ENDS_WITHIN):
+        is_patient = commands and not (attempt is not None and attempt.cancel.is_set())
+        if time.monotonic() - began > (WAITED_FOR if is_patient else ENDS_WITHIN):
             numbers = ", ".join(str(number) for number, _ in running)
             why = f"a command of an earlier attempt still runs on the server and does not end: connection {numbers}"
             raise TargetBusyError(reader.what, why, "check SHOW PROCESSLIST, then try again")
@@ -112,7 +124,10 @@ def recovery_data(step: MySqlStep) -> Facts | None:
 
 
 async def put_right(
-    reader: Reader, connect: Callable[[], Awaitable[tuple[Connection, Server]]], earlier: Sequence[Step]
+    reader: Reader,
+    connect: Callable[[], Awaitable[tuple[Connection, Server]]],
+    earlier: Sequence[Step],
+    context: StepContext,
 ) -> list[tuple[str, bool]]:
     """Check and repair the tables whose REPAIR had not ended, and empty the undo tablespaces whose purge had not.
 
@@ -124,15 +139,17 @@ async def put_right(
         return []
     connection, server = await connect()
     try:
-        return [await _put_right(reader, connection, server.database, data) for data in left]
+        return [await _put_right(reader, connection, server.database, data, context) for data in left]
     finally:
         await connection.close()
 
 
-async def _put_right(reader: Reader, connection: Connection, database: str, data: Facts) -> tuple[str, bool]:
+async def _put_right(
+    reader: Reader, connection: Connection, database: str, data: Facts, context: StepContext
+) -> tuple[str, bool]:
     """`data`: see `recovery_data`."""
     if data["method"] == Method.PURGE_UNDO:
-        return await undo.put_right(reader, connection, str(data["tablespace"]))
+        return await undo.put_right(reader, connection, str(data["tablespace"]), context)
     name = str(data["table"])
     return await _repaired(connection, qualified(database, name), shown(name))
 

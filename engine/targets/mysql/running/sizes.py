@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping
 from typing import Final
 
+from engine.targets.attempt import Attempt
 from engine.targets.mysql.reading.facts import size_and_rows
 from engine.targets.mysql.reading.files import table_sizes
 from engine.targets.mysql.reading.reader import Reader
@@ -37,26 +37,25 @@ class Sizes:
         """A query that has not begun."""
         self._tasks: set[asyncio.Task[_Sizes]] = set()
 
-    async def of(self, table: Table) -> int | None:
+    async def of(self, table: Table, attempt: Attempt) -> int | None:
         """Bytes now; None if it is gone, or has no file of its own. Raises TargetError."""
-        if table.engine == "InnoDB" and (files := await self._files()) is not None:
+        if table.engine == "InnoDB" and (files := await self._files(attempt)) is not None:
             return files.get(self._reader.server.file_name(table.name))
         size, _ = await size_and_rows(self._reader, table)
         return size
 
-    async def _files(self) -> _Sizes:
+    async def _files(self, attempt: Attempt) -> _Sizes:
         """See `table_sizes`."""
         if self._next is None:
-            self._next = asyncio.create_task(self._ask())
+            self._next = asyncio.create_task(self._ask(attempt))
             self._tasks.add(self._next)
             self._next.add_done_callback(self._tasks.discard)
         return await asyncio.shield(self._next)
 
-    async def _ask(self) -> _Sizes:
+    async def _ask(self, attempt: Attempt) -> _Sizes:
         async with self._turn:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._begins_at - time.monotonic()):
-                    await self.last_has_run.wait()
+            if (left := self._begins_at - time.monotonic()) > 0:
+                await attempt.wait(self.last_has_run, seconds=left)
             self._next, began = None, time.monotonic()
             try:
                 return await table_sizes(self._reader)

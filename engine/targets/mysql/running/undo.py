@@ -44,14 +44,10 @@ async def purge(reader: Reader, connection: Connection, step: MySqlStep, context
                 await _emptied(reader, connection, HELPER, context, within)
     except pymysql.MySQLError as error:
         return Answer(error=error)
-    if not is_empty and not _is_ending(context):
+    if not is_empty and not context.is_ending:
         why = "transactions still need it. End them: SELECT * FROM information_schema.innodb_trx"
         raise TargetBusyError(reader.what, f"{step.object} did not become empty within {span(EMPTY_WITHIN)}: {why}")
     return Answer(was_asked_to_stop=not is_empty)
-
-
-def _is_ending(context: StepContext) -> bool:
-    return context.cancel.is_set() or context.window.closed.is_set()
 
 
 async def _emptied(
@@ -63,13 +59,13 @@ async def _emptied(
     is_empty = False
     try:
         while not (is_empty := await _is_empty(connection, name)):
-            if _is_ending(context):
+            if context.is_ending:
                 within = HELPER_EMPTY_WITHIN if name == HELPER else 0
             if time.monotonic() - began > within:
                 break
             phase = f"waiting for transactions that need {name}{await _oldest(reader)}"
             context.report(StepProgress(phase=phase, waits_for=WaitsFor.TRANSACTIONS))
-            await asyncio.sleep(POLL_EVERY)
+            await context.pause(POLL_EVERY)
     finally:
         if name != HELPER:
             await asyncio.shield(connection.command(activate(name)))
@@ -91,13 +87,13 @@ async def _is_empty(connection: Connection, name: str) -> bool:
     return states.get(name, EMPTY) == EMPTY
 
 
-async def put_right(reader: Reader, connection: Connection, name: str) -> tuple[str, bool]:
+async def put_right(reader: Reader, connection: Connection, name: str, context: StepContext) -> tuple[str, bool]:
     """What became of a tablespace whose purge was interrupted, as text, and whether it is well. Raises TargetError."""
     try:
         if name != HELPER:
             await connection.command(activate(name))
         if any(space.name == HELPER for space in await undo_spaces(reader)):
-            await _emptied(reader, connection, HELPER, StepContext(), HELPER_EMPTY_WITHIN)
+            await _emptied(reader, connection, HELPER, context, HELPER_EMPTY_WITHIN)
     except pymysql.MySQLError as error:
         return f"undo tablespace {name} cannot be put right: {server_message(error)}", False
     done = "dropped" if name == HELPER else "active again"

@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.domain.errors import TargetUnavailableError
 from engine.domain.frozen import frozen
+from engine.system.background import end_task
 from engine.targets.postgres.connection.bounded import AnswerError, Connection
 
 OTHERS: Final = 4
@@ -120,7 +121,4 @@ async def _compared(connection: Connection, turn: Turn, other: _Other) -> Turn:
             raise _SharedError
         return await _next(connection, turn)
     finally:
-        answer.cancel()
-        await asyncio.wait({answer})
-        if not answer.cancelled():
-            answer.exception()  # retrieved, so that asyncio does not log it
+        await end_task(answer)

@@ -164,7 +164,9 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
     def _is_in_doubt(self, step: PgStep, run: CommandRun) -> bool:
         return bool(run.answer.left) or (run.is_lost and not step.is_rewrite)
 
-    async def _look_again(self, step: PgStep, run: CommandRun, pooled: PooledConnection) -> tuple[CommandRun, bool]:
+    async def _look_again(
+        self, step: PgStep, run: CommandRun, pooled: PooledConnection, context: StepContext
+    ) -> tuple[CommandRun, bool]:
         with contextlib.suppress(TargetError):
             await self._reader.row("SELECT 1", row=(int,))  # so that a reader whose connection is lost reconnects
         if run.answer.left and step.subject is not None:

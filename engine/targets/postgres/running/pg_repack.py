@@ -57,6 +57,8 @@ WHERE datname = current_database() AND application_name = %s AND backend_type = 
 """
 _DROPPED_WITHIN: Final = 60.0
 """Seconds."""
+_EXITS_WITHIN: Final = 10.0
+"""Seconds that the client has to exit after its output has ended."""
 _ENDS_WITHIN: Final = 0.5
 """Seconds that a session of the client has to end by itself after the client."""
 
@@ -102,7 +104,7 @@ class PgRepack:
             return Answer(error=error)
         following = asyncio.create_task(self._follow(process, oid, watched, monitor))
         is_cancelled = await self._until_ended(process, following, stops)
-        said, code = following.result(), await process.wait()
+        said, code = following.result(), await _ended(process)
         was_asked = is_cancelled or any(stop.is_set() for stop in stops)
         watched.report(StepProgress(phase=CLEANING_UP))
         left, has_dropped = "", False
@@ -253,6 +255,15 @@ def _still_to_drop(oid: int, name: str, error: psycopg.Error | TargetError) -> s
     why = error.why if isinstance(error, TargetError) else server_message(error)
     how = f"clean-leftovers does that, or SELECT repack.repack_drop({oid}, 4)"
     return f"trigger and log of pg_repack at {name} were not dropped ({why}): {how}"
+
+
+async def _ended(process: Process) -> int:
+    """Its exit code, once its output has ended."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_EXITS_WITHIN):
+            return await process.wait()
+    _send(process, signal.SIGKILL)
+    return await process.wait()
 
 
 def _send(process: Process, number: signal.Signals) -> None:

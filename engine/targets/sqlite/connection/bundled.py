@@ -18,6 +18,8 @@ from typing import Any, Final
 from engine.domain.frozen import frozen
 from engine.targets.sqlite.connection.errors import sqlite_error
 
+_ANSWERS_WITHIN: Final = 30.0
+"""Seconds that the library has to say its version."""
 _PROGRAM: Final = str(Path(__file__).with_name("bundled_process.py"))
 _processes: Final = set[int]()
 
@@ -49,7 +51,10 @@ def _command() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def bundled_library() -> Library:
     """The library of the package apsw. Raises OSError if it does not start."""
-    done = subprocess.run(_command(), capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(_command(), capture_output=True, text=True, check=False, timeout=_ANSWERS_WITHIN)
+    except subprocess.TimeoutExpired:
+        raise OSError(0, f"it does not answer within {_ANSWERS_WITHIN:g} s") from None
     try:
         said = json.loads(done.stdout)
     except ValueError:

@@ -289,7 +289,7 @@ async def retry_while_locked(attempt: Callable[[], Coroutine[Any, Any, T]], wait
                 raise
         if wait.waiting is not None:
             await wait.waiting()
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+        await first_of(wait.cancel, timeout=pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 

@@ -34,7 +34,7 @@ async def incremental_vacuum(work: Work) -> StepResult:
             break
         work.partial_effect = f"pages freed so far stay freed; {counted(free, 'free page')} left"
         work.context.report(StepProgress(fraction=1 - free / at_start))
-        await asyncio.sleep(PAUSE_BETWEEN_CHUNKS)
+        await work.context.pause(PAUSE_BETWEEN_CHUNKS)
     status = Status.CANCELLED if free and work.cancel.is_set() else Status.COMPLETED
     warning = f"{counted(free, 'free page')} left: other connections free pages as fast as this step removes them"
     return StepResult(
@@ -67,5 +67,5 @@ async def merge(work: Work) -> StepResult:
         if work.step.volume:
             work.context.report(StepProgress(fraction=min(pages / work.step.volume, ALMOST_ALL)))
         command = next_command
-        await asyncio.sleep(PAUSE_BETWEEN_CHUNKS)
+        await work.context.pause(PAUSE_BETWEEN_CHUNKS)
     return StepResult(status=Status.CANCELLED)

@@ -50,7 +50,7 @@ async def checkpoint(work: Work) -> StepResult:
         if clock() >= deadline:
             break
         await work.report_blockers()
-        await asyncio.sleep(0.1)
+        await work.context.pause(0.1)
     return await _log_in_use(work, frames, written)
 
 

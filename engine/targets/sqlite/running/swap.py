@@ -150,7 +150,7 @@ async def _only_descriptor(work: Work) -> int | str:
                 return "dbtend itself has the database open twice"
             return await asyncio.to_thread(swapping.who_else_has_it_open, work.opened) or exchange.IN_USE
         await work.report_blockers()
-        await asyncio.sleep(_PAUSE)
+        await work.context.pause(_PAUSE)
 
 
 def _settled(file: int) -> list[int] | None:

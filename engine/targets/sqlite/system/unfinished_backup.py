@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.system.locks import lock_within
 from engine.targets.sqlite.system import directories
 
 COPY: Final = "copy"
 _LOCK: Final = "lock"
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _LOCKABLE: Final = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+_LOCKED_WITHIN: Final = 10.0
+"""Seconds that a new directory may be locked by a process that looks whether it is abandoned."""
 _MARK: Final = r"\.[0-9a-f]{8}\.unfinished"
 
 
@@ -71,7 +74,7 @@ class UnfinishedCopy:
                 except FileNotFoundError:
                     continue
                 try:
-                    if (lock := _locked(descriptor, fcntl.LOCK_EX)) is None:
+                    if (lock := _locked(descriptor)) is None:
                         os.close(descriptor)
                 except OSError:
                     _remove(descriptor, directory)
@@ -139,9 +142,7 @@ def _remove_abandoned(name: str, place: int) -> None:
     with contextlib.suppress(OSError):  # a process works on it, or that is unknown
         directory = os.open(name, _DIRECTORY, dir_fd=place)
         try:
-            if os.geteuid() in {0, os.fstat(directory).st_uid} and (
-                lock := _locked(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ):
+            if os.geteuid() in {0, os.fstat(directory).st_uid} and (lock := _locked(directory, within=0.0)):
                 with lock:
                     _empty(directory)
                     os.rmdir(name, dir_fd=place)
@@ -149,14 +150,14 @@ def _remove_abandoned(name: str, place: int) -> None:
             os.close(directory)
 
 
-def _locked(directory: int, how: int) -> FileIO | None:
-    """The lock on `directory`; None where who had it before has removed the directory. Raises OSError."""
+def _locked(directory: int, within: float = _LOCKED_WITHIN) -> FileIO | None:
+    """The lock on `directory`; None where who had it before has removed the directory. Raises OSError, TimeoutError."""
     try:
         lock = FileIO(os.open(_LOCK, _LOCKABLE, 0o600, dir_fd=directory), "r+")
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(lock, how)
+        lock_within(within, lock.fileno(), fcntl.LOCK_EX)
         if os.path.samestat(os.fstat(lock.fileno()), os.stat(_LOCK, dir_fd=directory, follow_symlinks=False)):
             return lock
     except FileNotFoundError:

@@ -13,6 +13,7 @@ import pytest
 from engine import Engine
 from engine.domain.advice import Advice, Level, TargetHistory, needed
 from engine.domain.errors import TargetRefusedError
+from engine.domain.jobs import JobId
 from engine.domain.requests import Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.domain.steps import PAUSED
@@ -21,6 +22,8 @@ from engine.fleet.levels import judge
 from engine.inspection import inspector
 from engine.targets.postgres.running.throttling import throttled_by
 from engine.targets.step_execution import StepContext
+from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.postgres.test_limit_between_steps import VACUUM_WAITS
 from tests.engine.targets.server_session import Told, connected, plan
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer
@@ -105,6 +108,29 @@ async def test_no_step_begins_while_a_standby_is_behind_and_it_goes_on_by_itself
         (job,) = await engine.wait([job.id])
     assert job.children[0].status is Status.COMPLETED
     assert [step.status for step in job.children[0].steps] == [Status.COMPLETED]
+
+
+async def test_r32_a_standby_that_never_catches_up_does_not_keep_a_job_from_its_end(pair: Pair, tmp_path: Path) -> None:
+    database = pair.primary
+    if database.major < 16:
+        pytest.skip("has no closing VACUUM")
+    database("DROP TABLE public.log")
+    options = Options(lock_timeout=60, server=ServerOptions(max_lag=MB, schemas=("public",)))
+    request = Request(target=database.url, operations=(Operation.VACUUM, Operation.ANALYZE), options=options)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+        with database.session("LOCK TABLE item"):
+            (job,) = await engine.submit([request])
+            await until(database, VACUUM_WAITS)
+            pair.stop_replay()
+            database("CREATE TABLE more AS SELECT repeat('x', 1000) FROM generate_series(1, 2200)")
+        command, phase = "", ""
+        while not (phase.startswith(PAUSED) and command == "VACUUM (ONLY_DATABASE_STATS)"):
+            vacuum = (await engine.job(job.id)).children[0]
+            command, phase = vacuum.steps[-1].command if vacuum.steps else "", vacuum.progress.phase or ""
+            await asyncio.sleep(0.01)
+        await engine.cancel(JobId(job.id))
+        (job,) = await engine.wait([job.id])
+    assert [child.status for child in job.children] == [Status.CANCELLED, Status.CANCELLED]
 
 
 async def test_a_standby_that_falls_behind_meanwhile_holds_up_the_next_step_only(pair: Pair) -> None:

@@ -328,3 +328,12 @@ def test_a_full_disk_harms_nothing(tmp_path: Path, mode: str) -> None:
     assert (forced.status, forced.reason, forced.left) == (Status.FAILED, Reason.OPERATION_ERROR, ())
     assert forced.unharmed
     assert "the disk is full; the step was rolled back" in forced.said
+
+
+def test_r32_a_library_that_does_not_say_its_version_is_waited_for_only_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bundled, "_ANSWERS_WITHIN", 0.05)
+    monkeypatch.setattr(bundled, "_command", lambda: (sys.executable, "-c", "import time; time.sleep(600)"))
+    with pytest.raises(OSError, match="does not answer"):
+        bundled.bundled_library.__wrapped__()

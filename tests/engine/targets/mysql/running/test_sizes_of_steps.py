@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -32,7 +33,7 @@ async def test_one_query_answers_all_steps_that_have_ended(database: MySqlDataba
     async with looking(database.url) as reader:
         found, sizes = await tables(reader), Sizes(reader)
         before = await questions(reader)
-        told = await asyncio.gather(*map(sizes.of, found))
+        told = await asyncio.gather(*(sizes.of(table, StepContext()) for table in found))
         assert await questions(reader) - before == 2  # one is that of the number itself
         await sizes.end()
     on_disk = {path.stem: path.stat().st_size for path in (database.server.data / database.name).glob("*.ibd")}
@@ -68,4 +69,22 @@ async def test_no_pause_is_waited_for_where_no_other_step_begins(
             running = asyncio.create_task(session.execute(second, StepContext(window=window)))
             await until(database, runs("ALTER", "Waiting for table metadata lock"))
             window.closed.set()
+        assert "size" in ((await running).effect or {})
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["limit", "cancel"])
+async def test_r32_a_cancel_and_the_limit_end_the_pause(
+    database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    monkeypatch.setattr(sizes_of_steps, "_REST", 1e9)
+    for name in ("first", "second", "third"):
+        filled(database, name)
+    context, is_done = StepContext(), asyncio.Event()
+    async with connected(database.url) as session, asyncio.timeout(60):
+        first, second, _ = (await session.plan(Operation.REBUILD, Options())).steps
+        await session.execute(first, StepContext())
+        in_pause = replace(context, command_finished=is_done.set)
+        running = asyncio.create_task(session.execute(second, in_pause))
+        await is_done.wait()
+        (context.cancel if is_cancelled else context.window.closed).set()
         assert "size" in ((await running).effect or {})

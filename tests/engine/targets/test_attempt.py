@@ -1,0 +1,108 @@
+"""What ends the waits of an attempt."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from engine.domain.time_limits import Window
+from engine.targets import attempt as attempts
+from engine.targets.attempt import Attempt, NotBegunError
+from engine.targets.lock_impact import NO_LOCK
+from engine.targets.plans import PlannedStep
+
+FOR_EVER = 1e6
+STEP = PlannedStep(object="a", command="ANALYZE a", reason="", lock=NO_LOCK)
+FOLLOW_UP = replace(STEP, mandatory_follow_up=True)
+NEEDED = replace(FOLLOW_UP, missing_effect="searches are wrong")
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "FOLLOW_UP_BEGINS_WITHIN", 0.01)
+    monkeypatch.setattr(attempts, "NEEDED_FOLLOW_UP_BEGINS_WITHIN", 0.01)
+
+
+def an_attempt() -> Attempt:
+    return Attempt(cancel=asyncio.Event(), window=Window())
+
+
+@pytest.mark.parametrize("ends", ["cancel", "window", "event", "task"])
+async def test_r32_a_wait_ends_by_what_comes_first(ends: str) -> None:
+    attempt, event = an_attempt(), asyncio.Event()
+    task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(attempt.wait(event, task=task, seconds=FOR_EVER))
+    await asyncio.sleep(0)
+    match ends:
+        case "cancel":
+            attempt.cancel.set()
+        case "window":
+            attempt.window.closed.set()
+        case "event":
+            event.set()
+        case _:
+            task.set_result(None)
+    await asyncio.wait_for(waiting, 30)
+    assert attempt.is_ending is (ends in {"cancel", "window"})
+
+
+async def test_r32_a_wait_ends_when_its_seconds_have_passed() -> None:
+    await asyncio.wait_for(an_attempt().wait(seconds=0.01), 30)
+
+
+async def test_r32_a_pause_in_work_ends_by_a_cancel_and_not_at_the_limit() -> None:
+    attempt = an_attempt()
+    pausing = asyncio.create_task(attempt.pause(FOR_EVER))
+    attempt.window.closed.set()
+    await asyncio.wait({pausing}, timeout=0.05)
+    assert not pausing.done()
+    attempt.cancel.set()
+    await asyncio.wait_for(pausing, 30)
+    await asyncio.wait_for(attempt.pause(0.01), 30)  # whoever is still at it after the cancel
+
+
+async def test_r32_a_cancel_ends_what_runs_before_the_first_step() -> None:
+    attempt = an_attempt()
+    preparing = asyncio.create_task(attempt.unless_cancelled(asyncio.sleep(FOR_EVER)))
+    await asyncio.sleep(0)
+    attempt.cancel.set()
+    with pytest.raises(NotBegunError):
+        await asyncio.wait_for(preparing, 30)
+    with pytest.raises(NotBegunError):
+        await attempt.unless_cancelled(asyncio.sleep(FOR_EVER))
+
+
+async def test_an_ordinary_step_is_stopped_with_its_attempt() -> None:
+    attempt = an_attempt()
+    async with attempt.for_step(STEP) as of_step:
+        assert of_step is attempt
+
+
+@pytest.mark.parametrize("step", [FOLLOW_UP, NEEDED], ids=["harmless", "needed"])
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_r32_a_follow_up_stops_waiting_some_time_after_a_cancel(step: PlannedStep, when: str) -> None:
+    attempt = an_attempt()
+    if when == "before":
+        attempt.cancel.set()
+    async with attempt.for_step(step) as of_step:
+        assert not of_step.is_ending
+        attempt.cancel.set()
+        await asyncio.wait_for(of_step.wait(), 30)
+    assert of_step.cancel.is_set() is (step is FOLLOW_UP)  # the work of the other one is never stopped
+
+
+@pytest.mark.parametrize("step", [FOLLOW_UP, NEEDED], ids=["harmless", "needed"])
+async def test_r32_a_follow_up_stops_waiting_some_time_after_the_limit_and_what_runs_goes_on(
+    step: PlannedStep,
+) -> None:
+    attempt = an_attempt()
+    attempt.window.closed.set()
+    async with attempt.for_step(step) as of_step:
+        await asyncio.wait_for(of_step.wait(), 30)
+        assert not of_step.cancel.is_set()
+        attempt.cancel.set()
+        if step is FOLLOW_UP:
+            await asyncio.wait_for(of_step.cancel.wait(), 30)
+    assert of_step.cancel.is_set() is (step is FOLLOW_UP)
