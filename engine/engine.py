@@ -403,10 +403,19 @@ class Engine:
         """The kept surveys of these targets, by canonical URL, however old they are. No target is opened."""
         return await self._store.surveys(targets)
 
+    async def known_databases(self) -> frozenset[str]:
+        """The canonical URLs of all targets that were a database when they were surveyed, or completed an operation."""
+        return await self._store.known_databases()
+
+    async def forget_databases(self, targets: Collection[str]) -> None:
+        """Remove all that is known of these targets, by canonical URL, apart from their jobs: they may be gone."""
+        await self._store.forget_databases(targets)
+
     async def overview(self) -> Overview:
         """The state of all targets and jobs on record; opens no target."""
         found = await self._store.overview()
-        return replace(found, damaged=await damage.damaged_since_survey(self._store, found))
+        damaged = await damage.damaged_since_survey(self._store, found)
+        return replace(found, damaged=damaged, unreachable=damage.unreachable_since_survey(found))
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         """The newest job of each of these targets that has one, by canonical URL; None for one that cannot be read."""

@@ -49,6 +49,8 @@ class TargetEntry:
     exclude: tuple[str, ...] = ()
     pattern: str = ""
     """The URL of the pattern that stands for it; "" if it was named itself."""
+    is_found: bool = True
+    """False for a database that the store knows, and which its pattern does not find now."""
     operations: tuple[Operation, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=lambda: NO_SETTINGS)
     """The options that are set for it, by name."""

@@ -130,7 +130,7 @@ class TargetUnavailableError(TargetError):
 
 
 class TargetMissingError(TargetUnavailableError):
-    """There is no such file."""
+    """There is no such file or database."""
 
 
 class TargetUnrecognizedError(TargetUnavailableError):

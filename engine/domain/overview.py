@@ -48,6 +48,8 @@ class Overview:
     surveys: tuple[Survey, ...] = ()
     damaged: frozenset[str] = frozenset()
     """The targets in which a check found damage after their survey, that nothing has repaired since."""
+    unreachable: frozenset[str] = frozenset()
+    """The targets that the newest job after their survey could not open."""
     runs: tuple[LastRun, ...] = ()
     open_jobs: Mapping[Status, int] = field(default_factory=dict)
     """How many jobs are pending, and how many run."""

@@ -28,9 +28,9 @@ class FleetLevel(StrEnum):
 
 _BY_URGENCY: Final = (
     FleetLevel.CRITICAL,
+    FleetLevel.UNREACHABLE,
     FleetLevel.NOW,
     FleetLevel.SOON,
-    FleetLevel.UNREACHABLE,
     FleetLevel.UNKNOWN,
     FleetLevel.OK,
 )
@@ -45,6 +45,8 @@ class SurveyCause(StrEnum):
     """A check found damage."""
     CANNOT_BE_READ = "cannot_be_read"
     """It says that it is a database, and cannot be opened as one."""
+    NO_LONGER_A_DATABASE = "no_longer_a_database"
+    """It was a database when it was surveyed before. Now its file is empty, or has lost its header."""
     XID_AGE = "xid_age"
     MULTIXACT_AGE = "multixact_age"
     OLD_NEIGHBORS = "old_neighbors"
@@ -78,8 +80,14 @@ class SurveyCause(StrEnum):
     REFUSED = "refused"
     NOT_MEASURED = "not_measured"
     """Whether it needs some operations, was not measured; the fact `operations` names them."""
+    GONE = "gone"
+    """It was there before. Now there is no such file or database."""
     NO_ANSWER = "no_answer"
     UNAVAILABLE = "unavailable"
+
+
+LOST: Final = frozenset({SurveyCause.NO_LONGER_A_DATABASE, SurveyCause.GONE})
+"""What became of a database that the store knows. It counts until a person has it forgotten."""
 
 
 @frozen

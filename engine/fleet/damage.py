@@ -1,16 +1,16 @@
-"""Damage that a check found after the survey of a target: it is critical before the next survey."""
+"""What jobs found after the survey of a target: it counts before the next survey."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from engine.domain.requests import Operation
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
 from engine.fleet.levels import is_damaged
 from engine.history.target_history import target_history
 
 if TYPE_CHECKING:
-    from engine.domain.overview import Overview
+    from engine.domain.overview import LastRun, Overview
     from engine.store.protocol import JobReader
 
 
@@ -25,3 +25,17 @@ async def damaged_since_survey(store: JobReader, overview: Overview) -> frozense
         and run.finished_at >= surveyed_at.get(run.target, 0)
     }
     return frozenset([url for url in failed if is_damaged(await target_history(store, url, overview.at))])
+
+
+def unreachable_since_survey(overview: Overview) -> frozenset[str]:
+    """Targets that the newest job after their last survey could not open."""
+    surveyed_at = {survey.target: survey.surveyed_at for survey in overview.surveys}
+    newest: dict[str, LastRun] = {}
+    for run in overview.runs:
+        if run.target not in newest or run.finished_at > newest[run.target].finished_at:
+            newest[run.target] = run
+    return frozenset(
+        target
+        for target, run in newest.items()
+        if run.reason is Reason.UNREACHABLE and run.finished_at >= surveyed_at.get(target, 0)
+    )

@@ -29,9 +29,10 @@ from engine.domain.humanize import counted, listed
 from engine.domain.server_names import names_server
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
+from engine.fleet.known_databases import not_found
 from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order, short_name
 from engine.fleet.surveyed_elsewhere import databases_of_pattern, files_of_pattern, is_pattern_elsewhere
-from engine.targets import database_named, databases_of, file_elsewhere, file_named, url_of_all_databases
+from engine.targets import database_named, databases_of, file_elsewhere, file_named, real_urls, url_of_all_databases
 from engine.targets.server_database import Access, ServerDatabase
 from engine.targets.sqlite.system.files import BESIDE
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from engine.store.protocol import Hosts
 
     KnowsHosts = Callable[[], Awaitable[Hosts | None]]
+    KnowsDatabases = Callable[[], Awaitable[Collection[str]]]
 
 MANY: Final = 10_000
 """More targets than this need a confirmation."""
@@ -64,6 +66,8 @@ class LeftOut(StrEnum):
     """The database is half dropped."""
 
 
+_NO_DATABASE_NOW: Final = {LeftOut.EMPTY, LeftOut.NO_DATABASE, LeftOut.NO_RIGHT, LeftOut.CLOSED, LeftOut.INVALID}
+"""What may have become of a database: one that the store knows is a target still."""
 _BY_ACCESS: Final = {
     Access.NO_RIGHT: LeftOut.NO_RIGHT,
     Access.CLOSED: LeftOut.CLOSED,
@@ -197,11 +201,14 @@ async def expand(
     all_databases: bool = False,
     confirm_many: Callable[[str, int], object] = refuse_many,
     hosts: KnowsHosts | None = None,
+    known: KnowsDatabases | None = None,
 ) -> Expansion:
     """The single targets of these entries, each once, in the order of the entries.
 
     An entry alone that is no pattern stands for itself, whatever it is. Of several entries, and of patterns, what
-    cannot be a target is left out: journals, backups that dbtend made, empty files, files that are no database.
+    cannot be a target is left out: journals, backups that dbtend made, empty files, files that are no database. A
+    database that the store knows stays a target of its pattern when it is gone, empty, or no database any more: to
+    inspect it says so.
 
     Args:
         exclude: shell patterns of names, paths, URLs or databases to leave out.
@@ -210,6 +217,7 @@ async def expand(
             UsageError unless they are meant.
         hosts: gives those of a shared store, which knows files of other hosts, and databases that only they reach. It
             is asked only where this host cannot tell what an entry stands for.
+        known: gives the canonical URLs of the databases that the store knows.
 
     Raises:
         UsageError: the only entry is a pattern that matches nothing, or is malformed; or there are too many targets.
@@ -224,6 +232,9 @@ async def expand(
         known or await _known_elsewhere(entry, listed_there.get(id(entry)), hosts)
         for entry, known in zip(entries, here, strict=True)
     ]
+    databases = await known() if known is not None and not _is_single(found) else ()
+    if databases:
+        found = await asyncio.to_thread(_with_known, entries, found, databases)
     candidates: list[_Candidate] = []
     unlisted: list[Unlisted] = []
     for entry, result in zip(entries, found, strict=True):
@@ -235,13 +246,13 @@ async def expand(
         else:
             raise result
     alone = len(candidates) == 1 and not candidates[0].is_member
-    reasons = await asyncio.to_thread(_reasons, candidates, exclude, alone=alone)
+    reasons = await asyncio.to_thread(_reasons, candidates, exclude, databases, alone=alone)
     targets = _named([one for one, reason in zip(candidates, reasons, strict=True) if reason is None])
     if len(targets) > MANY:
         confirm_many(entries[0].url, len(targets))
     left_out: dict[LeftOut, list[str]] = {}
     for one, reason in zip(candidates, reasons, strict=True):
-        if reason is not None:
+        if reason is not None and one.entry.is_found:
             left_out.setdefault(reason, []).append(one.path or one.entry.url)
     unused = [pattern for pattern in exclude if not any(matches_any(one.names, (pattern,)) for one in candidates)]
     return Expansion(targets=targets, left_out=left_out, unlisted=unlisted, unused_excludes=unused)
@@ -262,6 +273,48 @@ def _without_server(entry: TargetEntry) -> _Result | None:
         )
     except UsageError as error:
         return error
+
+
+def _is_single(found: Sequence[_Result]) -> bool:
+    """Whether it is one target that is there, or is not looked for here."""
+    if len(found) > 1 or isinstance(found[0], DbtendError):
+        return False
+    return all(not one.is_member and (one.path is None or one.status is not None) for one in found[0][0])
+
+
+def _with_known(entries: Sequence[TargetEntry], found: Sequence[_Result], databases: Collection[str]) -> list[_Result]:
+    """The results with the databases for which each pattern stood, and which it does not find now. Reads the disk."""
+    completed: list[_Result] = []
+    for entry, result in zip(entries, found, strict=True):
+        listed_now, unlisted = ([], []) if isinstance(result, DbtendError) else result
+        is_listed = isinstance(result, UsageError) or not isinstance(result, DbtendError)  # else its server is down
+        gone = _gone(entry, listed_now, unlisted, databases) if is_listed else []
+        members = [one for one in listed_now if one.is_member or not gone]  # else it was a directory
+        completed.append(([*members, *gone], unlisted) if gone else result)
+    return completed
+
+
+def _gone(
+    entry: TargetEntry, listed_now: Sequence[_Candidate], unlisted: Sequence[Unlisted], databases: Collection[str]
+) -> list[_Candidate]:
+    if any(not one.is_member and (one.path is None or one.status is not None) for one in listed_now):
+        return []  # it is no pattern
+    there = [one.path or one.entry.url for one in listed_now]
+    gone = []
+    for url in not_found(entry.url, databases, there, [one.entry.url for one in unlisted]):
+        path = file_named(url)
+        name = short_name(path) if path is not None else database_named(url)
+        gone.append(
+            _Candidate(
+                entry=replace(entry, name=name, url=path or url, pattern=entry.url, is_found=False),
+                path=path,
+                status=_status(path) if path is not None else None,
+                database="" if path is not None else name,
+                is_member=True,
+                long_name=path or f"{entry.name}/{name}",
+            )
+        )
+    return gone
 
 
 async def _known_elsewhere(entry: TargetEntry, listed_there: _Result | None, hosts: KnowsHosts | None) -> _Result:
@@ -363,10 +416,12 @@ def _files(entry: TargetEntry, pattern: str) -> tuple[list[_Candidate], list[Unl
     ], unlisted
 
 
-def _reasons(candidates: Sequence[_Candidate], exclude: Collection[str], *, alone: bool) -> list[LeftOut | None]:
+def _reasons(
+    candidates: Sequence[_Candidate], exclude: Collection[str], databases: Collection[str], *, alone: bool
+) -> list[LeftOut | None]:
     """Why each candidate is left out; None: it is a target. Reads the disk.
 
-    `alone`: the user named this one target only.
+    `databases`: those that the store knows. `alone`: the user named this one target only.
     """
     reasons = [_obvious_reason(one, exclude, alone=alone) for one in candidates]
     open_questions = [
@@ -378,6 +433,9 @@ def _reasons(candidates: Sequence[_Candidate], exclude: Collection[str], *, alon
     for n, one in enumerate(candidates):
         if reasons[n] is None and one.path and is_sqlite.get(one.path) is False:
             reasons[n] = LeftOut.NO_DATABASE
+    for n, one in enumerate(candidates):
+        if reasons[n] in _NO_DATABASE_NOW and databases and _url(one) in databases:
+            reasons[n] = None
     seen = set()
     # A target that the user named comes before a pattern that stands for it: it may have options of its own.
     for n in sorted(range(len(candidates)), key=lambda n: candidates[n].is_member):
@@ -403,6 +461,11 @@ def _obvious_reason(one: _Candidate, exclude: Collection[str], *, alone: bool) -
     if is_backup_name(os.path.basename(one.path)):  # noqa: PTH119
         return LeftOut.BACKUP
     return LeftOut.EMPTY if one.status is not None and not one.status.st_size else None
+
+
+def _url(one: _Candidate) -> str:
+    """Its canonical URL. Reads the disk."""
+    return real_urls([one.entry.url])[one.entry.url]
 
 
 def _named(candidates: Iterable[_Candidate]) -> list[TargetEntry]:

@@ -16,7 +16,9 @@ from engine.domain.errors import (
     StoreError,
     TargetBusyError,
     TargetDamagedError,
+    TargetMissingError,
     TargetRefusedError,
+    TargetUnrecognizedError,
 )
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
@@ -81,10 +83,17 @@ def judge(
     return Judgement(level, reasons, _reclaimable(advice))
 
 
-def judge_error(error: DbtendError, *, is_damaged: bool = False) -> Judgement:
-    """The level of a target that could not be inspected. `is_damaged`: it says that it is a database, and is none."""
+def judge_error(error: DbtendError, *, is_damaged: bool = False, is_known: bool = False) -> Judgement:
+    """The level of a target that could not be inspected.
+
+    `is_damaged`: it says that it is a database, and is none. `is_known`: the store knows that it was a database.
+    """
     facts = {"error": error.why}
     match error:
+        case TargetUnrecognizedError() if is_known:
+            reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.NO_LONGER_A_DATABASE, facts)
+        case TargetMissingError() if is_known:
+            reason = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.GONE, facts)
         case _ if is_damaged or isinstance(error, TargetDamagedError):
             reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.CANNOT_BE_READ, facts)
         case HotJournalError():

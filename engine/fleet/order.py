@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from engine.domain.batches import Order
-from engine.domain.surveys import LastJob, Survey
+from engine.domain.surveys import FleetLevel, LastJob, Survey
 
 _T = TypeVar("_T")
 
@@ -17,7 +17,10 @@ def in_order(
     surveys: Mapping[str, Survey],
     last_jobs: Mapping[str, LastJob | None],
 ) -> Sequence[_T]:
-    """The targets in order, by canonical URL. Unknown targets come last, in their own order."""
+    """The targets in order, by canonical URL. Unknown targets come last, in their own order.
+
+    By urgency, those that cannot be reached follow them: they keep no other waiting.
+    """
 
     def place(url: str) -> tuple[bool, tuple[int, ...]]:
         if order is Order.OLDEST:
@@ -27,7 +30,7 @@ def in_order(
         if survey is None or (order is not Order.URGENT and survey.size is None):
             return True, ()
         if order is Order.URGENT:
-            return False, survey.urgency
+            return survey.level is FleetLevel.UNREACHABLE, survey.urgency
         return False, ((survey.size or 0) * (1 if order is Order.SMALLEST else -1),)
 
     return [one for _, one in sorted(targets, key=lambda target: place(target[0]))]

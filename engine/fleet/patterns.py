@@ -51,7 +51,8 @@ def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
-_FILE: Final = "sqlite://"
+FILE: Final = "sqlite://"
+"""What the canonical URLs of files begin with."""
 
 
 def short_name(path: str) -> str:
@@ -62,11 +63,11 @@ def short_name(path: str) -> str:
 
 def member_name(pattern: str, url: str, exclude: Collection[str] = ()) -> str:
     """The name of a target for which a pattern, a directory or a server stands; "" if it does not stand for it."""
-    if pattern.startswith(_FILE) != url.startswith(_FILE):
+    if pattern.startswith(FILE) != url.startswith(FILE):
         return ""
-    if not url.startswith(_FILE):
+    if not url.startswith(FILE):
         return _database(pattern, url, exclude)
-    path, place = _path(url), _path(pattern)
+    path, place = path_of(url), path_of(pattern)
     below, parts = PurePosixPath(path).parts, PurePosixPath(place).parts
     is_below = below[: len(parts)] == parts and len(below) > len(parts)
     if not (is_below or (is_wild(place) and _fits(below, parts))):
@@ -86,8 +87,9 @@ def _database_of(url: str) -> str:
     return unquote(url.partition("://")[2].partition("?")[0].partition("/")[2])
 
 
-def _path(url: str) -> str:
-    return os.fsdecode(unquote_to_bytes(url.removeprefix(_FILE).encode("utf-8", "surrogateescape")))
+def path_of(url: str) -> str:
+    """The path in the canonical URL of a file."""
+    return os.fsdecode(unquote_to_bytes(url.removeprefix(FILE).encode("utf-8", "surrogateescape")))
 
 
 def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:

@@ -17,6 +17,7 @@ from engine.domain.errors import (
     DbtendError,
     StoreError,
     TargetError,
+    TargetMissingError,
     TargetUnavailableError,
     TargetUnrecognizedError,
 )
@@ -67,6 +68,8 @@ _NOT_INSPECTED: Final = {
     SurveyCause.LOCKED,
     SurveyCause.REFUSED,
     SurveyCause.NO_ANSWER,
+    SurveyCause.NO_LONGER_A_DATABASE,
+    SurveyCause.GONE,
     SurveyCause.UNAVAILABLE,
 }
 """Why a target has a survey without an inspection: it is surveyed again."""
@@ -133,6 +136,8 @@ class Surveyor:
         """Servers that gave no answer: their other databases are not waited for."""
         self._with_jobs: set[str] = set()
         """The targets that ever had a job, by canonical URL: only of these there is a history."""
+        self._known: frozenset[str] | None = None
+        """The databases that the store knows, once one of them cannot be opened."""
 
     async def survey(self, entries: Sequence[TargetEntry], *, refresh: bool = False) -> AsyncGenerator[Surveyed]:
         """The survey of each target, as it comes; one that cannot be inspected gets a survey that says why.
@@ -280,6 +285,7 @@ class Surveyor:
             subject.url: survey
             for subject in subjects
             if (survey := surveys.get(subject.url)) is not None
+            and subject.entry.is_found
             and survey.state == subject.state
             and is_fresh(survey, last_jobs.get(subject.url), now)
         }
@@ -329,12 +335,22 @@ class Surveyor:
                 opened=opened,
             )
         except DbtendError as error:
-            judgement = await _judge_error(subject, error)
+            judgement = await self._judge_error(subject, error)
             return _Inspected(survey=self._survey(subject, judgement, past=past, at=begun_at), error=error)
         disk = await asyncio.to_thread(_disk_of, subject)
         judgement = judge(advice, past, disk=disk, limits=subject.entry.thresholds)
         survey = self._survey(subject, judgement, info, past, at=begun_at)
         return _Inspected(survey=survey, advice=advice, measured=measured)
+
+    async def _judge_error(self, subject: _Subject, error: DbtendError) -> Judgement:
+        is_damaged = is_known = False
+        if isinstance(error, TargetUnrecognizedError | TargetMissingError):
+            if self._known is None:
+                self._known = await self._store.known_databases()
+            is_known = subject.url in self._known
+        if isinstance(error, TargetUnrecognizedError) and (path := file_named(subject.entry.url)) is not None:
+            is_damaged = (await asyncio.to_thread(find_sqlite, [path])).get(path) is True
+        return judge_error(error, is_damaged=is_damaged, is_known=is_known)
 
     async def _past_of(self, subject: _Subject) -> TargetHistory:
         if subject.url not in self._with_jobs:
@@ -436,13 +452,6 @@ def _subject(entry: TargetEntry) -> _Subject:
         url, host, state, is_small = entry.url, None, "", False
     limits = zlib.crc32(repr(sorted(entry.advice.items())).encode())
     return _Subject(entry, url, engine_named(entry.url), host, f"{state} {limits:x}", is_small)
-
-
-async def _judge_error(subject: _Subject, error: DbtendError) -> Judgement:
-    is_damaged = False
-    if isinstance(error, TargetUnrecognizedError) and (path := file_named(subject.entry.url)) is not None:
-        is_damaged = (await asyncio.to_thread(find_sqlite, [path])).get(path) is True
-    return judge_error(error, is_damaged=is_damaged)
 
 
 def _file_size(url: str) -> int:

@@ -91,9 +91,9 @@ def found_damage(child: ChildJob) -> bool:
 
 
 def critical(survey: Survey) -> Event | None:
-    """The event of a target that is critical by its survey."""
+    """The event of a target that is critical by its survey, or gone."""
     reason = survey.reason
-    if survey.level is not FleetLevel.CRITICAL or reason is None:
+    if reason is None or not (survey.level is FleetLevel.CRITICAL or reason.cause is SurveyCause.GONE):
         return None
     facts = {**reason.facts, "cause": reason.cause.value}
     return Event(kind=EventKind.CRITICAL, at=survey.surveyed_at, target=survey.target, facts=facts)

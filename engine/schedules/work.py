@@ -108,7 +108,9 @@ async def _expanded(schedule: Schedule, config: Config, store: Store) -> Expansi
         return store.hosts
 
     try:
-        return await expand(entries, exclude=schedule.exclude, confirm_many=_accept, hosts=hosts)
+        return await expand(
+            entries, exclude=schedule.exclude, confirm_many=_accept, hosts=hosts, known=store.known_databases
+        )
     except TargetError as error:  # the only entry is a server that does not list its databases
         return Expansion(unlisted=[Unlisted(entries[0], error)])
 

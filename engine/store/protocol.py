@@ -411,6 +411,13 @@ class SurveyStore(Protocol):
 
     async def save_surveys(self, done: Collection[Survey]) -> None: ...
 
+    async def known_databases(self) -> frozenset[str]:
+        """The targets that were a database when they were surveyed, or on which an operation completed."""
+        ...
+
+    async def forget_databases(self, targets: Collection[str]) -> None:
+        """Remove all that is known of these targets apart from their jobs."""
+
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         """The newest job of each of these targets that has one; None for one that cannot be read."""
 
@@ -480,7 +487,7 @@ class NotificationStore(Protocol):
         """By name: when the oldest event was collected that is in no message yet."""
 
     async def newly_critical(self, recipient: str) -> list[str]:
-        """The targets with a critical survey that the recipient has not heard of."""
+        """The targets that are critical or gone, by their survey, of which the recipient has not heard."""
 
     async def no_longer_critical(self, recipient: str) -> list[str]:
         """The targets that it heard of and that a later survey found better."""

@@ -14,7 +14,7 @@ from engine.domain.requests import EngineName, OnDuplicate, Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts
-from engine.domain.surveys import FleetLevel, Survey
+from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from tests.building import CANCELLED, COMPLETED, FAILED, StoppedClock, new_job
 from tests.conformance.stores import RescuingStore, Stores, newest_change
 
@@ -187,6 +187,21 @@ async def test_a_critical_target_is_told_once_until_it_is_better(store: Rescuing
     await store.collect_events("ops", [], seen=1, calm=[SALES])
     assert await store.no_longer_critical("ops") == []
     await store.save_surveys([survey(clock, SALES)])
+    assert await store.newly_critical("ops") == [SALES]
+
+
+async def test_a_database_that_is_gone_is_told_as_a_critical_one_is(store: RescuingStore, clock: StoppedClock) -> None:
+    await store.register_recipients(["ops"])
+    gone = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.GONE)
+    lost = replace(survey(clock, SALES, FleetLevel.UNREACHABLE), reasons=(gone,))
+    await store.save_surveys([lost, survey(clock, STOCK, FleetLevel.UNREACHABLE)])
+    assert await store.newly_critical("ops") == [SALES]
+    await store.collect_events("ops", [event(EventKind.CRITICAL, job=None, at=clock.at)], seen=1)
+    clock.at += 1
+    await store.save_surveys([replace(lost, surveyed_at=clock.at)])
+    assert (await store.newly_critical("ops"), await store.no_longer_critical("ops")) == ([], [])
+    await store.forget_databases([SALES])
+    await store.save_surveys([replace(lost, surveyed_at=clock.at)])
     assert await store.newly_critical("ops") == [SALES]
 
 

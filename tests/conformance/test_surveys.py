@@ -45,6 +45,23 @@ async def test_a_survey_is_kept_with_all_reasons_and_replaced(store: RescuingSto
     assert await store.surveys([FOUND.target]) == {FOUND.target: gone}
 
 
+async def test_what_was_a_database_is_known_until_it_is_forgotten(store: RescuingStore) -> None:
+    never = replace(FOUND, target="sqlite:///srv/never.db", size=None)
+    empty = replace(FOUND, target="sqlite:///srv/empty.db", size=0)
+    await store.save_surveys([FOUND, never, empty])
+    (job,) = await store.submit([new_job("sales", Operation.CHECK)], OnDuplicate.REFUSE)
+    target = (await store.job(job)).target
+    assert await store.known_databases() == {FOUND.target}
+    claim = await store.claim("worker")
+    assert claim is not None
+    await store.finish(claim, COMPLETED, Report())
+    assert await store.known_databases() == {FOUND.target, target}
+    await store.forget_databases([FOUND.target, target])
+    assert await store.known_databases() == set()
+    assert await store.surveys([FOUND.target]) == {}
+    assert (await store.job(job)).target == target
+
+
 async def test_a_survey_of_another_year_is_removed(stores: Stores) -> None:
     clock = StoppedClock()
     async with stores.open(clock=clock) as store:

@@ -154,6 +154,7 @@ _FLEET: Final = (
         "--only", "LEVEL", typed_values.fleet_level, f"only targets of this level: {', '.join(FleetLevel)}; repeatable"
     ),
     flag("--refresh", "survey all targets again"),
+    flag("--forget", "of the named databases, forget those that are gone, emptied or overwritten: they may go"),
     *_JSON,
 )
 _WORKER: Final = (

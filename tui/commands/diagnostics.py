@@ -9,7 +9,7 @@ import platform
 import shutil
 import sqlite3
 import stat
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -212,14 +212,16 @@ async def _targets(
 ) -> list[Check]:
     """Checks of the targets, by the history where there is one: it may say that a database must not be opened."""
     here = [entry for entry in entries if not (settings.store.is_shared and is_file_elsewhere(entry.url))]
-    single, checks = await _single_targets(here)
-    if there := len(entries) - len(here):
-        checks.append(Check(Level.OK, "hosts", f"{counted(there, 'target')} of other hosts, examined there"))
     async with AsyncExitStack() as stack:
         inspect: Inspect = partial(inspector.inspect, read_only=settings.read_only)
-        if has_store and single:
+        databases: Collection[str] = ()
+        if has_store and here:
             with suppress(StoreError):  # the check of the store has reported it
-                inspect = (await stack.enter_async_context(settings.engine())).inspect
+                engine = await stack.enter_async_context(settings.engine())
+                inspect, databases = engine.inspect, await engine.known_databases()
+        single, checks = await _single_targets(here, databases)
+        if there := len(entries) - len(here):
+            checks.append(Check(Level.OK, "hosts", f"{counted(there, 'target')} of other hosts, examined there"))
         found = await for_each([entry.url for entry in single], inspect)
     checks += [_target(entry, one) for entry, one in zip(single, found, strict=True)]
     well = [entry for entry, one in zip(single, found, strict=True) if _has_autovacuum(one)]
@@ -232,8 +234,14 @@ async def _targets(
     return checks
 
 
-async def _single_targets(entries: Sequence[TargetEntry]) -> tuple[list[TargetEntry], list[Check]]:
-    """The entries, patterns expanded; and a problem for each that cannot be."""
+async def _single_targets(
+    entries: Sequence[TargetEntry], databases: Collection[str]
+) -> tuple[list[TargetEntry], list[Check]]:
+    """The entries, patterns expanded; and a problem for each that cannot be. `databases`: those on record."""
+
+    async def known() -> Collection[str]:
+        return databases
+
     single: list[TargetEntry] = []
     checks: list[Check] = []
     for entry in entries:
@@ -241,7 +249,7 @@ async def _single_targets(entries: Sequence[TargetEntry]) -> tuple[list[TargetEn
             if not await asyncio.to_thread(stands_for_many, entry):
                 single.append(entry)
                 continue
-            expansion = await expand([entry])
+            expansion = await expand([entry], known=known)
         except DbtendError as error:
             checks.append(_problem(entry, error))
         else:

@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from engine import Engine
 from engine.config.model import TargetEntry
 from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import counted, listed
-from engine.domain.server_names import names_server
-from engine.domain.surveys import FleetLevel
+from engine.domain.surveys import LOST, FleetLevel, Survey
 from engine.fleet.expansion import Expansion
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word
 from engine.fleet.surveyor import Surveyed, survey_of_unlisted
 from engine.fleet.target_words import configured_entries
-from engine.fleet.vanished import vanished
 from engine.inspection import inspector
 from engine.system.clock import now
 from tui.commands import output
@@ -28,35 +25,37 @@ from tui.commands.naming import name_of
 from tui.commands.passwords import ask_for_missing
 from tui.commands.progress_line import ProgressLine
 from tui.commands.run_async import run_async
-from tui.commands.settings import Settings
+from tui.commands.settings import Settings, with_engine
 from tui.commands.targets import expanded, target_entries
-from tui.presentation.canonical_urls import canonical
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.survey_format import FleetRow, counts_line, fleet_json, sorted_rows, table
 from tui.presentation.text import plain, size
 
 _OLD: Final = 60.0
 """Seconds from which on the age of a survey is shown."""
-_MOST_GONE: Final = 5
-"""Databases that are no longer there, by name; of more their number."""
+_TROUBLE: Final = {FleetLevel.CRITICAL, FleetLevel.UNREACHABLE}
 
 
 def fleet(args: argparse.Namespace, settings: Settings) -> int:
     words = [word for word in args.words if not is_filter_word(word)]
     meant = fleet_filter([*filter(is_filter_word, args.words), *(f"level:{level}" for level in args.only or ())])
+    if args.forget and not args.words:
+        raise UsageError("--forget", "no TARGET was given", "such as: dbtend fleet --forget /srv/tenants/t3.db")
     entries = _entries(words, settings)
     found = expanded(entries, args, settings.store)
     with suppress(TargetError):  # the survey says why
         ask_for_missing([entry.url for entry in found.targets])
-    rows, gone = run_async(_rows(found, args.exclude or (), settings, refresh=args.refresh))
+    rows = run_async(_rows(found, settings, refresh=args.refresh))
     shown = [row for row in rows if meant.matches(row.entry, row.survey, now())]
+    if args.forget:
+        return _forget(shown, settings)
     if args.json:
         output.document(fleet_json(shown))
     else:
         output.line("\n".join(_lines(rows, shown, meant)))
-    if gone:
-        output.notice(f"no longer there: {listed([plain(name_of(url)) for url in gone], _MOST_GONE)}")
-    return FAILED if any(row.survey.level is FleetLevel.UNREACHABLE for row in rows) else OK
+    if any(_is_lost(row.survey) for row in rows):
+        output.notice("if a database may be gone: dbtend fleet --forget TARGET")
+    return FAILED if any(row.survey.level in _TROUBLE for row in rows) else OK
 
 
 def _entries(words: Sequence[str], settings: Settings) -> Sequence[TargetEntry]:
@@ -69,10 +68,8 @@ def _entries(words: Sequence[str], settings: Settings) -> Sequence[TargetEntry]:
     return entries
 
 
-async def _rows(
-    found: Expansion, exclude: Sequence[str], settings: Settings, *, refresh: bool
-) -> tuple[list[FleetRow], list[str]]:
-    """The most urgent first, and the URLs of those that are no longer there."""
+async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[FleetRow]:
+    """The most urgent first."""
     total = len(found.targets)
     surveyed: list[Surveyed] = [survey_of_unlisted(one, now()) for one in found.unlisted]
     async with settings.engine() as engine:
@@ -82,29 +79,25 @@ async def _rows(
                 progress.show(lambda: _so_far(surveyed, total))
         urls = [one.survey.target for one in surveyed]
         last_jobs, next_due = await engine.last_jobs(urls), await engine.next_due(urls, settings.config())
-        gone = await _vanished(engine, found, exclude, is_shared=settings.store.is_shared)
-    rows = sorted_rows(
+    return sorted_rows(
         FleetRow(one.entry, one.survey, last_jobs.get(one.survey.target), next_due.get(one.survey.target))
         for one in surveyed
     )
-    return rows, gone
 
 
-async def _vanished(engine: Engine, found: Expansion, exclude: Sequence[str], *, is_shared: bool) -> list[str]:
-    """The URLs of databases that patterns found lately, and not now. Databases of other hosts are left out."""
-    listed_now = {target.pattern: target for target in found.targets if target.pattern}
-    own = [url for url in listed_now if not (is_shared and (names_server(url) or inspector.elsewhere(url)))]
-    if not own:
-        return []
-    left_out = [place for places in found.left_out.values() for place in places]
-    there = inspector.canonical_urls([*(target.url for target in found.targets), *left_out])
-    return vanished(
-        (await engine.overview()).surveys,
-        [(canonical(url), (*exclude, *listed_now[url].exclude)) for url in own],
-        {*there.values()},
-        [canonical(one.entry.url) for one in found.unlisted],
-        now(),
-    )
+def _forget(rows: Sequence[FleetRow], settings: Settings) -> int:
+    """Forget those that are gone, or no database any more."""
+    lost = [row.survey.target for row in rows if _is_lost(row.survey)]
+    if not lost:
+        why = "none of these databases is gone, emptied or overwritten"
+        raise UsageError("--forget", why, "remove other targets from the config file, or exclude them")
+    with_engine(settings.engine(), lambda engine: engine.forget_databases(lost))
+    output.line("\n".join(f"{plain(name_of(url))} forgotten" for url in lost))
+    return OK
+
+
+def _is_lost(survey: Survey) -> bool:
+    return survey.reason is not None and survey.reason.cause in LOST
 
 
 def _so_far(surveyed: Sequence[Surveyed], total: int) -> str:

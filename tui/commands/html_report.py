@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from engine import Engine, Operation
+from engine import Engine
 from engine.config.model import Config
 from engine.domain.errors import UsageError
 from engine.domain.overview import Overview
@@ -37,6 +38,7 @@ _MOST_JOBS: Final = 50_000
 _PORTION: Final = 500
 """Jobs that are read at once."""
 _MOST_FIRINGS: Final = 10_000
+_NOT_OPENED: Final = "the last job could not open it"
 _MODE: Final = 0o640
 """The mode of the file: it names databases and their problems."""
 
@@ -106,15 +108,19 @@ async def _jobs(engine: Engine, since: Micros) -> list[Run]:
 def _told(overview: Overview, config: Config) -> dict[str, Survey]:
     """With targets in the config file, its schedules included, only those of them."""
     surveys = {one.target: one for one in overview.surveys}
-    surveys |= {target: _damaged(target, surveys.get(target), overview) for target in overview.damaged}
+    since: list[tuple[Collection[str], SurveyReason]] = [
+        (overview.unreachable, SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.UNAVAILABLE, {"error": _NOT_OPENED})),
+        (overview.damaged, SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE)),
+    ]
+    for targets, reason in since:
+        surveys |= {target: _with(reason, target, surveys.get(target), overview) for target in targets}
     return {target: surveys[target] for target in chosen(surveys, configured_entries(config))}
 
 
-def _damaged(target: str, survey: Survey | None, overview: Overview) -> Survey:
-    """Its survey, if there is one, with the damage that a check found since."""
-    at = max(run.finished_at for run in overview.runs if run.target == target and run.operation is Operation.CHECK)
+def _with(reason: SurveyReason, target: str, survey: Survey | None, overview: Overview) -> Survey:
+    """Its survey, if there is one, with what a job found since."""
+    at = max(run.finished_at for run in overview.runs if run.target == target)
     found = survey or Survey(
-        target=target, engine=inspector.engine_named_by(target), surveyed_at=at, level=FleetLevel.CRITICAL
+        target=target, engine=inspector.engine_named_by(target), surveyed_at=at, level=reason.level
     )
-    reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE)
-    return replace(found, surveyed_at=at, level=FleetLevel.CRITICAL, reasons=(reason, *found.reasons))
+    return replace(found, surveyed_at=at, level=reason.level, reasons=(reason, *found.reasons))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -145,20 +145,28 @@ def _with_passwords(entries: Sequence[TargetEntry], args: argparse.Namespace, st
 
 def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, store: StoreLocation) -> Expansion:
     """Raises UsageError, TargetError, StoreError."""
-    answers: list[Hosts | StoreError | None] = []
+    answers: list[Engine | StoreError] = []
 
     async def work() -> Expansion:
         async with AsyncExitStack() as stack:
 
-            async def hosts() -> Hosts | None:
+            async def engine() -> Engine:
                 if not answers:
                     try:
-                        answers.append((await stack.enter_async_context(Engine.open(store, read_only=True))).hosts)
+                        answers.append(await stack.enter_async_context(Engine.open(store, read_only=True)))
                     except StoreError as error:
                         answers.append(error)
                 if isinstance(answers[0], StoreError):
                     raise answers[0]
                 return answers[0]
+
+            async def hosts() -> Hosts | None:
+                return (await engine()).hosts
+
+            async def known() -> Collection[str]:
+                with suppress(StoreError):  # whoever needs the store says why
+                    return await (await engine()).known_databases()
+                return ()
 
             return await expand(
                 entries,
@@ -166,6 +174,7 @@ def _expanded(entries: Sequence[TargetEntry], args: argparse.Namespace, store: S
                 all_databases=args.all_databases,
                 confirm_many=partial(_confirm_many, given=bool(getattr(args, "confirmed", False))),
                 hosts=hosts if store.is_shared else None,
+                known=known,
             )
 
     return run_async(work())

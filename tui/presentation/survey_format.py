@@ -27,6 +27,7 @@ _GAP: Final = "  "
 _LEAST_WHY: Final = 24
 """Cells that the reason has at least, before other columns are dropped."""
 _LEAST_NAME: Final = 16
+_NOT_SEEN: Final = {SurveyCause.NO_LONGER_A_DATABASE, SurveyCause.GONE, SurveyCause.UNAVAILABLE, SurveyCause.NO_ANSWER}
 DAY: Final = 86_400 * 1_000_000
 """Microseconds."""
 
@@ -103,6 +104,10 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.NOT_MEASURED:
             operations = facts.get("operations")
             return plain(f"not measured: {', '.join(map(str, operations)) if isinstance(operations, list) else '?'}")
+        case SurveyCause.NO_LONGER_A_DATABASE:
+            return f"no longer a database: {text(facts, 'error')}"
+        case SurveyCause.GONE:
+            return f"gone: {text(facts, 'error')}"
         case SurveyCause.CANNOT_BE_READ | SurveyCause.LOCKED | SurveyCause.REFUSED | SurveyCause.UNAVAILABLE:
             return text(facts, "error")
 
@@ -223,7 +228,7 @@ def due_time(at: Micros | None, now: Micros) -> str:
 def check_age(survey: Survey, now: int) -> str:
     """How long ago a check was last clean; `-` if the database could not be read."""
     if survey.checked_at is None:
-        was_seen = survey.reason is None or survey.reason.cause not in {SurveyCause.UNAVAILABLE, SurveyCause.NO_ANSWER}
+        was_seen = survey.reason is None or survey.reason.cause not in _NOT_SEEN
         return "not ok" if survey.is_unclean else "never" if was_seen else "-"
     days = max(now - survey.checked_at, 0) // DAY
     return f"{days} d" if days else "today"

@@ -85,6 +85,12 @@ class PlannedWork(StoreBase):
         rows = [dict(zip(SURVEY, encode_survey(survey), strict=True)) for survey in stored]
         await self._pool.call("save_surveys", values.as_jsonb(rows), await self._now() - SURVEYS_KEPT)
 
+    async def known_databases(self) -> frozenset[str]:
+        return frozenset([target for (target,) in self._here(await self._pool.rows(queries.KNOWN))])
+
+    async def forget_databases(self, targets: Collection[str]) -> None:
+        await self._pool.call("forget_databases", [self._stored(target) for target in targets])
+
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         names = [self._stored(target) for target in targets]
         return decoded_last_jobs(self._here(await self._pool.rows(queries.LAST_JOBS, {"targets": names})))

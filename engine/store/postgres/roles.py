@@ -50,7 +50,7 @@ WRITES: Final[Mapping[str, frozenset[Role]]] = {
     **dict.fromkeys(
         ("submit", "submitted", "request_cancel", "cancel_all", "cancel_batch", "request_force"), _OPERATOR
     ),
-    **dict.fromkeys(("pause", "resume", "pin"), _OPERATOR),
+    **dict.fromkeys(("pause", "resume", "pin", "forget_databases"), _OPERATOR),
     **dict.fromkeys(("enable_schedule", "disable_schedule", "drain_host", "undrain_host"), _OPERATOR),
     **dict.fromkeys(("claim", "report", "finish", "finish_and_claim", "release"), _WORKER),
     **dict.fromkeys(("beat", "forget_worker", "rescue", "release_from"), _WORKER),

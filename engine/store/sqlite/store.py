@@ -528,6 +528,12 @@ class SqliteStore:
     async def save_surveys(self, done: Collection[Survey]) -> None:
         await self._writer.run(lambda c: surveys.save(c, done, self._clock()))
 
+    async def known_databases(self) -> frozenset[str]:
+        return frozenset([target for (target,) in await self._read(surveys.KNOWN)])
+
+    async def forget_databases(self, targets: Collection[str]) -> None:
+        await self._writer.run(lambda c: surveys.forget(c, targets))
+
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         found: dict[str, LastJob | None] = {}
         for values in surveys.of_targets(targets):

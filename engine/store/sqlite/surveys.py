@@ -18,6 +18,8 @@ AT_A_TIME: Final = 1_000
 SURVEYS: Final = f"""SELECT {", ".join(COLUMNS)} FROM survey
 WHERE target IN (SELECT value FROM json_each(:targets))"""
 ALL_SURVEYS: Final = f"SELECT {', '.join(COLUMNS)} FROM survey ORDER BY target"
+KNOWN: Final = """SELECT target FROM survey WHERE size > 0
+UNION SELECT target FROM last_run WHERE completed_at IS NOT NULL"""
 LAST_JOBS: Final = f"""SELECT wanted.value, p.id, p.status, p.finished_at,
     (SELECT max(ran_at) FROM last_run WHERE target = wanted.value),
     (SELECT json_group_array(json_array(id, EXISTS (
@@ -45,3 +47,10 @@ def save(connection: sqlite3.Connection, surveys: Iterable[Survey], at: Micros) 
         f"INSERT OR REPLACE INTO survey ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [encode_survey(survey) for survey in surveys],
     )
+
+
+def forget(connection: sqlite3.Connection, targets: Iterable[str]) -> None:
+    """Remove all that is known of these targets apart from their jobs."""
+    stored = [(storable(target),) for target in targets]
+    for table in ("survey", "measured", "last_run", "told_critical"):
+        connection.executemany(f"DELETE FROM {table} WHERE target = ?", stored)

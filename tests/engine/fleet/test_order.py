@@ -32,7 +32,7 @@ def test_each_order() -> None:
     def ordered(order: Order) -> list[str]:
         return list(in_order(NAMES, order, SURVEYS, JOBS))
 
-    assert ordered(Order.URGENT) == ["middle", "large", "gone", "small", "never"]
+    assert ordered(Order.URGENT) == ["middle", "large", "small", "never", "gone"]
     assert ordered(Order.SMALLEST) == ["small", "middle", "large", "gone", "never"]
     assert ordered(Order.LARGEST) == ["large", "middle", "small", "gone", "never"]
     assert ordered(Order.OLDEST) == ["gone", "never", "middle", "large", "small"]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.surveys import FleetLevel
-from tests.postgres_databases import Database
+from tests.postgres_databases import Database, as_admin
 from tests.sqlite_files import make_database, transaction
 from tests.tui.command_line import CommandLine
 
@@ -75,7 +75,7 @@ advice = {{ reclaim_soon = "5kB" }}
 """
     )
     result = dbtend("fleet", "--json")
-    assert result.code == 0
+    assert result.code == 1  # one is critical
     assert result.json["counts"] == {
         "critical": 1, "now": 0, "soon": result.json["counts"]["soon"], "ok": result.json["counts"]["ok"],
         "unknown": 0, "unreachable": 0,
@@ -159,18 +159,110 @@ def test_a_pattern_that_cannot_be_listed_is_one_of_several(dbtend: CommandLine, 
     assert dbtend("fleet", tenants / "nothing-*.db").code == 2
 
 
-def test_a_database_that_a_pattern_no_longer_finds_is_named_for_a_week(dbtend: CommandLine, tenants: Path) -> None:
-    pattern = tenants / "t*.db"
-    assert "no longer there" not in dbtend("fleet", pattern).err
-    (tenants / "t3.db").unlink()
-    (tenants / "t4.db").write_bytes(b"")  # this is no target any more, but it is there
-    for words in ([pattern], [tenants], [pattern, "--json"], [pattern, "--only", "critical"]):
-        assert "no longer there: t3.db\n" in dbtend("fleet", *words).err
-    for words in ([tenants / "t1.db"], [tenants / "t1*.db"], [pattern, "--exclude", "t3*"]):
-        assert "no longer there" not in dbtend("fleet", *words).err
+def levels_of(dbtend: CommandLine, *words: object) -> dict[str, tuple[str, str | None]]:
+    """By name: the level, and the cause of it."""
+    rows = json.loads(dbtend("fleet", *words, "--json").out)["targets"]
+    return {row["name"]: (row["level"], row["reasons"][0]["cause"] if row["reasons"] else None) for row in rows}
+
+
+@pytest.fixture
+def lost(dbtend: CommandLine, tenants: Path) -> dict[str, tuple[str, str]]:
+    """Databases that were surveyed, and then emptied, removed, renamed or overwritten; how the fleet shows each."""
+    (tenants / "t5.db").rename(tenants / "plain")
+    (tenants / "t6.db").rename(tenants / "bare")
+    levels_of(dbtend, tenants)
+    (tenants / "t3.db").write_bytes(b"")
+    (tenants / "t4.db").unlink()
+    (tenants / "t7.db").rename(tenants / "renamed.db")
+    for name in ("t8.db", "plain"):
+        with (tenants / name).open("r+b") as file:
+            file.write(b"\0" * 16)
+    (tenants / "bare").write_bytes(b"")
+    broken, gone = ("critical", "no_longer_a_database"), ("unreachable", "gone")
+    return {"t3.db": broken, "t4.db": gone, "t7.db": gone, "t8.db": broken, "plain": broken, "bare": broken}
+
+
+def test_a_known_database_that_is_no_longer_one_stays_in_the_fleet(
+    dbtend: CommandLine, tenants: Path, lost: dict[str, tuple[str, str]]
+) -> None:
+    expected = {name.removesuffix(".db"): how for name, how in lost.items()}
+    for words in (["--read-only", tenants], [tenants], [tenants / "*"], [tenants, "--refresh"]):
+        found = levels_of(dbtend, *words)
+        assert expected.items() <= found.items()
+        assert found["renamed"][0] == found["t1"][0]
+        assert dbtend("fleet", *words).code == 1
+    for name, how in lost.items():  # alone, too
+        assert [*levels_of(dbtend, tenants / name).values()] == [how]
+        assert dbtend("fleet", tenants / name).code == 1
+    assert set(levels_of(dbtend, tenants / "t*.db", "--exclude", "t[3478]*")) == {"t1", "t2", "t9", "t10"}
     with closing(sqlite3.connect(dbtend.store)) as store, store:
-        store.execute("UPDATE survey SET surveyed_at = surveyed_at - 7 * 86400000000")
-    assert "no longer there" not in dbtend("fleet", pattern).err
+        store.execute("UPDATE survey SET surveyed_at = surveyed_at - 300 * 86400000000")
+    assert expected.items() <= levels_of(dbtend, tenants).items()
+
+
+def test_a_run_on_a_pattern_fails_on_known_databases_that_are_no_longer_there(
+    dbtend: CommandLine, tenants: Path, lost: dict[str, tuple[str, str]]
+) -> None:
+    result = dbtend("run", tenants / "*", "--op", "check", "--json")
+    assert result.code == 1
+    failed = {Path(job["target"]).name for job in json.loads(result.out)["jobs"] if job["status"] == "failed"}
+    assert failed == {"t2.db", *lost}
+    metrics, report = dbtend("metrics").out, tenants.parent / "report.html"
+    assert dbtend("report", "--html", report).code == 0
+    for name in lost:  # the job says so, before the next survey
+        assert re.search(rf'^dbtend_target_level{{.*level="unreachable".*/{name}"}} 1', metrics, re.MULTILINE)
+        assert re.search(rf"{name}.{{0,200}}unreachable", report.read_text(), re.DOTALL)
+    dbtend("fleet", tenants, "--refresh")
+    metrics = dbtend("metrics").out
+    for name, (level, _) in lost.items():
+        assert re.search(rf'^dbtend_target_level{{.*level="{level}".*/{name}"}} 1', metrics, re.MULTILINE)
+
+
+def test_a_directory_that_is_not_mounted_is_not_empty(dbtend: CommandLine, tenants: Path) -> None:
+    levels_of(dbtend, tenants)
+    tenants.rename(tenants.parent / "elsewhere")
+    for words in ([tenants], [tenants / "*.db"]):
+        found = levels_of(dbtend, *words)
+        assert len(found) == 9  # the damaged one was no database before
+        assert set(found.values()) == {("unreachable", "gone")}
+        assert dbtend("run", *words, "--op", "check").code == 1
+    (tenants.parent / "elsewhere").rename(tenants)
+    assert "gone" not in {cause for _, cause in levels_of(dbtend, tenants).values()}
+
+
+def test_a_person_says_that_a_database_may_go(
+    dbtend: CommandLine, tenants: Path, lost: dict[str, tuple[str, str]]
+) -> None:
+    assert dbtend("fleet", "--forget").code == 2
+    assert dbtend("fleet", "--forget", tenants / "t1.db").code == 2  # it is there
+    assert dbtend("fleet", "--forget", tenants / "t4.db").code == 0
+    assert "t4" not in levels_of(dbtend, tenants)
+    assert dbtend("fleet", "--forget", tenants, "level:critical").code == 0
+    assert set(levels_of(dbtend, tenants)) == {"t1", "t2", "t7", "t8", "t9", "t10", "renamed"}  # t8.db by its name
+    assert dbtend("fleet", "--forget", tenants).code == 0
+    assert "t7" not in levels_of(dbtend, tenants)
+    make_database(tenants / "t4.db", rows=10)
+    assert levels_of(dbtend, tenants)["t4"] == levels_of(dbtend, tenants)["t1"]
+
+
+def test_a_database_that_was_restored_is_as_before(
+    dbtend: CommandLine, tenants: Path, lost: dict[str, tuple[str, str]]
+) -> None:
+    assert levels_of(dbtend, tenants)["t3"] == lost["t3.db"]
+    shutil.copy(tenants / "t1.db", tenants / "t3.db")
+    found = levels_of(dbtend, tenants)
+    assert found["t3"] == found["t1"]
+
+
+def test_a_database_that_was_dropped_from_a_server_is_unreachable(dbtend: CommandLine, database: Database) -> None:
+    pattern = database.server.url(f"{database.name[:-1]}*")
+    assert levels_of(dbtend, pattern)[database.name][0] != "unreachable"
+    name = database.name
+    database.admin.close()
+    with as_admin(database.server.url("postgres")) as other:
+        other.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert levels_of(dbtend, pattern)[name] == ("unreachable", "gone")
+    assert dbtend("fleet", "--forget", pattern).code == 0
 
 
 def test_a_file_whose_name_leaves_no_room_for_a_journal_keeps_no_other_from_being_shown(
@@ -181,7 +273,7 @@ def test_a_file_whose_name_leaves_no_room_for_a_journal_keeps_no_other_from_bein
     assert "the length of the name" in dbtend("run", long, "--op", "vacuum").out
     result = dbtend("fleet", tenants, "--json")
     levels = {Path(target["name"]).stem: target["level"] for target in json.loads(result.out)["targets"]}
-    assert result.code == 0
+    assert result.code == 1  # for another one
     assert levels.pop("t2") == "critical"
     assert set(levels.values()) == {"ok"}
     assert len(levels) == 10
@@ -201,7 +293,7 @@ def test_it_fits_a_terminal(dbtend: CommandLine, tenants: Path, monkeypatch: pyt
 
 def test_read_only_shows_everything_and_keeps_nothing(dbtend: CommandLine, tenants: Path) -> None:
     result = dbtend("fleet", tenants, "--read-only")
-    assert result.code == 0
+    assert result.code == 1
     assert result.out.startswith("10 targets: 1 critical, 9 ok\n")
     assert not dbtend.store.exists()
 

@@ -221,7 +221,7 @@ def test_damage_that_a_check_found_after_the_survey_needs_attention(
     file = tmp_path / "r.html"
     assert dbtend("report", "--html", file).code == OK
     page = file.read_text()
-    assert re.search(r"<b>2</b>\s*targets critical", page)
+    assert re.search(r"<b>2</b>\s*critical or unreachable", page)
     critical = page.split("Critical targets")[1].split("What failed, and why")[0]
     assert critical.count("damage found") == 2
     assert "surveyed.db" in critical

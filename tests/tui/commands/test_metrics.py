@@ -149,7 +149,7 @@ def test_what_only_a_schedule_names_is_told_of_too(dbtend: CommandLine, only_in_
     assert value(text, "dbtend_target_level", name="t1.db", level="critical") == 1
     page = only_in_a_schedule.with_name("report.html")
     assert dbtend("report", "--html", page).code == OK
-    assert re.search(r"<b>1</b>\s*target critical", page.read_text())
+    assert re.search(r"<b>1</b>\s*critical or unreachable", page.read_text())
     names = {row["name"] for row in dbtend("fleet", "--json").json["targets"]}
     assert names == {"shop", "t1"}
     assert dbtend("doctor").out.count("can be maintained") == 2

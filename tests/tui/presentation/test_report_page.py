@@ -109,7 +109,7 @@ def page(*jobs: Run, surveys: tuple[Survey, ...] = (), firings: tuple[Firing, ..
 
 def test_an_empty_report_says_so() -> None:
     text = Page(page()).text
-    assert "Nothing failed, no night was missed, and no target is critical." in text
+    assert "Nothing failed, no night was missed, and no target is critical or unreachable." in text
     assert "No job ran in this time." in text
     assert "Nights" not in text
 
@@ -219,7 +219,7 @@ def test_critical_targets_and_missed_nights_are_told() -> None:
         schedules=(ScheduleRow(schedule=schedule, state=None),),
     )
     text = " ".join(Page(made).text.split())
-    for said in ("Critical targets", "1 target critical", "1 night missed", "no worker was there", "22:00"):
+    for said in ("Critical and unreachable targets", "1 critical or unreachable", "1 night missed", "no worker was there", "22:00"):
         assert said in text
 
 

@@ -134,7 +134,7 @@ class TargetInspector:
         entry, names = self._model.states[number].entry, self._screen.context.names
         try:
             async with asyncio.timeout(expansion.LIST_WITHIN):
-                found = await expansion.expand([entry])
+                found = await expansion.expand([entry], known=self._engine.known_databases)
         except TimeoutError:
             self._model.set_error(
                 number, ServerUnavailableError(entry.url, f"no answer in {expansion.LIST_WITHIN:g} s")

@@ -14,7 +14,7 @@ from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.schedules import Firing, FiringReason, FiringStatus
 from engine.domain.steps import Micros
-from engine.domain.surveys import FleetLevel, Survey
+from engine.domain.surveys import URGENCY, FleetLevel, Survey
 from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.page.layouts import Layout
 from tui.presentation.page.runs import OperationRun, Run
@@ -252,10 +252,9 @@ def trends(period: Period) -> list[TargetTrend]:
     for job in reversed(period.jobs):
         by_target.setdefault(job.target, []).append(job)
     found = [_trend(target, jobs, period.surveys.get(target)) for target, jobs in by_target.items()]
-    levels = list(FleetLevel)
 
     def urgency(trend: TargetTrend) -> tuple[int, int, float]:
-        level = len(levels) if trend.survey is None else levels.index(trend.survey.level)
+        level = len(URGENCY) if trend.survey is None else URGENCY[trend.survey.level]
         return level, -trend.failed, -(trend.sizes[-1] if trend.sizes else 0)
 
     return sorted(found, key=urgency)
@@ -342,10 +341,10 @@ def missed(firings: Iterable[Firing]) -> list[MissedNights]:
     return sorted(rows, key=lambda row: (row.is_over, -row.due_at))
 
 
-def critical(surveys: Iterable[Survey]) -> list[Survey]:
-    return sorted(
-        (one for one in surveys if one.level is FleetLevel.CRITICAL), key=lambda one: (-one.surveyed_at, one.target)
-    )
+def in_danger(surveys: Iterable[Survey]) -> list[Survey]:
+    """The critical ones, then the unreachable ones."""
+    found = [one for one in surveys if one.level in {FleetLevel.CRITICAL, FleetLevel.UNREACHABLE}]
+    return sorted(found, key=lambda one: (URGENCY[one.level], -one.surveyed_at, one.target))
 
 
 def _moment(at: Micros) -> datetime:

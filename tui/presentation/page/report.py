@@ -87,13 +87,13 @@ def report_page(found: Period, *, named: Named, host: str, store: str, version: 
 def _tiles(found: Period) -> Html:
     counts = period.outcomes(found.jobs)
     trouble = counts.get(JobOutcome.FAILED, 0) + counts.get(JobOutcome.UNREACHABLE, 0)
-    critical = len(period.critical(found.surveys.values()))
+    in_danger = len(period.in_danger(found.surveys.values()))
     missed = sum(firing.status is FiringStatus.MISSED for firing in found.firings)
     tiles = [
         (f"{len(found.jobs):,}{'+' if found.is_cut else ''}", _noun(len(found.jobs), "job", "jobs"), "none"),
         (f"{counts.get(JobOutcome.COMPLETED, 0):,}", "completed", "good"),
         (f"{trouble:,}", "failed or unreachable", "bad" if trouble else "good"),
-        (f"{critical:,}", _noun(critical, "target critical", "targets critical"), "bad" if critical else "good"),
+        (f"{in_danger:,}", "critical or unreachable", "bad" if in_danger else "good"),
         (size(period.given_back(found.jobs)), "given back", "none"),
     ]
     if found.schedules or found.firings:
@@ -107,15 +107,18 @@ def _tiles(found: Period) -> Html:
 
 def _attention(found: Period, named: Named) -> Iterator[Html]:
     yield element("h2", "What needs attention")
-    critical, failures = period.critical(found.surveys.values()), period.failures(found.jobs)
+    in_danger, failures = period.in_danger(found.surveys.values()), period.failures(found.jobs)
     missed = period.missed(found.firings)
-    if not (critical or failures or missed):
-        yield element("p", "Nothing failed, no night was missed, and no target is critical.")
-    if critical:
-        yield element("h3", "Critical targets")
+    if not (in_danger or failures or missed):
+        yield element("p", "Nothing failed, no night was missed, and no target is critical or unreachable.")
+    if in_danger:
+        yield element("h3", "Critical and unreachable targets")
         yield table(
-            ("target", "why", "seen"),
-            ((_name(one.target, named), _long(why(one)), _minute(one.surveyed_at)) for one in critical),
+            ("target", "level", "why", "seen"),
+            (
+                (_name(one.target, named), _word(one.level.value, "bad"), _long(why(one)), _minute(one.surveyed_at))
+                for one in in_danger
+            ),
         )
     if missed:
         yield element("h3", "Nights that were missed")

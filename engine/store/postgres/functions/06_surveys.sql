@@ -11,3 +11,11 @@ CREATE OR REPLACE FUNCTION save_surveys(done jsonb, oldest bigint) RETURNS void 
         level = excluded.level, reason = excluded.reason, size = excluded.size, reclaimable = excluded.reclaimable,
         checked_at = excluded.checked_at, facts = excluded.facts
 $$;
+
+-- Remove all that is known of these targets apart from their jobs.
+CREATE OR REPLACE FUNCTION forget_databases(targets text[]) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM survey WHERE target = ANY (targets);
+    DELETE FROM measured WHERE target = ANY (targets);
+    DELETE FROM last_run WHERE target = ANY (targets);
+    DELETE FROM told_critical WHERE target = ANY (targets);
+$$;

@@ -16,6 +16,7 @@ from engine.domain.errors import (
     TargetBusyError,
     TargetDamagedError,
     TargetError,
+    TargetMissingError,
     TargetRefusedError,
     TargetUnavailableError,
     TooManyConnectionsError,
@@ -96,7 +97,7 @@ _REFUSALS: Final[tuple[tuple[str, type[TargetError], str, str], ...]] = (
     ),
     (r'role "[^"]*" does not exist', TargetUnavailableError, "the role does not exist", "check the user in the target"),
     (
-        r'database "[^"]*" does not exist', TargetUnavailableError, "the database does not exist",
+        r'database "[^"]*" does not exist', TargetMissingError, "the database does not exist",
         "list them with psql -l",
     ),
     (

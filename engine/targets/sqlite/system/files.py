@@ -9,7 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
-from engine.domain.errors import TargetMissingError, TargetRefusedError, TargetUnavailableError
+from engine.domain.errors import (
+    TargetMissingError,
+    TargetRefusedError,
+    TargetUnavailableError,
+    TargetUnrecognizedError,
+)
 from engine.domain.steps import Micros
 from engine.system.clock import now
 
@@ -50,7 +55,7 @@ def check_readable(path: str) -> None:
     if not status.st_mode & 0o444 or not os.access(path, os.R_OK):
         raise TargetUnavailableError(path, "no permission to read it", "chmod it, or run dbtend as its owner")
     if status.st_size == 0:
-        raise TargetUnavailableError(path, "an empty file, not a database yet", "check the path")
+        raise TargetUnrecognizedError(path, "an empty file, not a database yet", "check the path")
     for beside in (f"{path}{end}" for end in BESIDE):
         if _may_block(beside):
             raise TargetUnavailableError(path, f"{beside} is not a regular file", "find out who made it, and remove it")

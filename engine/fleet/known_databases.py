@@ -1,0 +1,35 @@
+"""Databases that the store knows, for which a pattern stood, and which it does not find any more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from engine.fleet.patterns import FILE, member_name, path_of
+from engine.targets import real_urls
+
+
+def not_found(
+    pattern: str, databases: Collection[str], there: Collection[str], unlisted: Collection[str] = ()
+) -> list[str]:
+    """Their URLs, in order. Reads the disk.
+
+    Args:
+        pattern: a pattern, a directory, or a server.
+        databases: the canonical URLs of those that the store knows.
+        there: the paths or URLs of all that the pattern finds, targets or not.
+        unlisted: directories that could not be read: what is below them is not found, and may still be there.
+    """
+    canonical = real_urls([pattern, *unlisted])
+    found = {*there} if canonical[pattern].startswith(FILE) else {*real_urls(there).values()}
+    missing = [url for url in databases if (path_of(url) if url.startswith(FILE) else url) not in found]
+    return sorted(
+        url
+        for url in missing
+        if member_name(canonical[pattern], url)
+        and not (
+            url.startswith(FILE)
+            and Path(path_of(url)).exists()
+            and not any(member_name(canonical[place], url) for place in unlisted)
+        )
+    )
