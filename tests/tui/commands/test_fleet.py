@@ -159,7 +159,7 @@ def test_a_pattern_that_cannot_be_listed_is_one_of_several(dbtend: CommandLine, 
     assert dbtend("fleet", tenants / "nothing-*.db").code == 2
 
 
-def levels_of(dbtend: CommandLine, *words: object) -> dict[str, tuple[str, str | None]]:
+def levels_of(dbtend: CommandLine, *words: str | Path) -> dict[str, tuple[str, str | None]]:
     """By name: the level, and the cause of it."""
     rows = json.loads(dbtend("fleet", *words, "--json").out)["targets"]
     return {row["name"]: (row["level"], row["reasons"][0]["cause"] if row["reasons"] else None) for row in rows}

@@ -222,7 +222,7 @@ def test_damage_that_a_check_found_after_the_survey_needs_attention(
     assert dbtend("report", "--html", file).code == OK
     page = file.read_text()
     assert re.search(r"<b>2</b>\s*critical or unreachable", page)
-    critical = page.split("Critical targets")[1].split("What failed, and why")[0]
+    critical = page.split("Critical and unreachable targets")[1].split("What failed, and why")[0]
     assert critical.count("damage found") == 2
     assert "surveyed.db" in critical
     assert "unseen.db" in critical
