@@ -37,7 +37,8 @@ WHERE message_id IS NULL AND (NOT %(only_urgent)s OR is_urgent(n)) GROUP BY reci
 _NEWLY_CRITICAL: Final = """SELECT target FROM survey WHERE (level = 'critical' OR reason = 'gone') AND NOT EXISTS (
     SELECT FROM told_critical AS t WHERE t.recipient = %(recipient)s AND t.target = survey.target)"""
 _NO_LONGER_CRITICAL: Final = """SELECT t.target FROM told_critical AS t JOIN survey AS s ON s.target = t.target
-WHERE t.recipient = %(recipient)s AND s.level <> 'critical' AND s.reason IS DISTINCT FROM 'gone' AND s.surveyed_at > t.at"""
+WHERE t.recipient = %(recipient)s AND s.level <> 'critical'
+    AND s.reason IS DISTINCT FROM 'gone' AND s.surveyed_at > t.at"""
 _FIRINGS_TO_TELL: Final = f"""SELECT {", ".join(FIRING)} FROM firing AS f
 WHERE f.due_at >= %(since)s AND (f.status = 'missed' OR (f.status = 'skipped' AND f.reason = 'still_running')
         OR (f.status = 'fired' AND f.error IS NOT NULL))

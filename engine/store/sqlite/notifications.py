@@ -34,7 +34,8 @@ _IS_URGENT: Final = "(kind = 'critical' OR coalesce(json_extract(facts, '$.is_ru
 """What a person may act on before the night is over."""
 COLLECTED: Final = f"""SELECT recipient, min(created_at) FROM notification
 WHERE message_id IS NULL AND (NOT :only_urgent OR {_IS_URGENT}) GROUP BY recipient"""
-NEWLY_CRITICAL: Final = """SELECT target FROM survey INDEXED BY survey_critical WHERE (level = 'critical' OR reason = 'gone')
+NEWLY_CRITICAL: Final = """SELECT target FROM survey INDEXED BY survey_critical
+WHERE (level = 'critical' OR reason = 'gone')
     AND NOT EXISTS (SELECT 1 FROM told_critical AS t WHERE t.recipient = :recipient AND t.target = survey.target)"""
 NO_LONGER_CRITICAL: Final = """SELECT t.target FROM told_critical AS t JOIN survey AS s ON s.target = t.target
 WHERE t.recipient = :recipient AND s.level <> 'critical' AND s.reason IS NOT 'gone' AND s.surveyed_at > t.at"""
