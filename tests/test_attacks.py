@@ -32,6 +32,7 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
         pytest.param("owners", 40, marks=needs_root),
         ("limits", 6),
         ("rowids", 8),
+        ("schemas", 6),
         ("batches", 2),
         ("schedules", 4),
         ("notifications", 4),

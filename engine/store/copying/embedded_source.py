@@ -87,7 +87,7 @@ class EmbeddedSource:
         return [int(number) for (number,) in rows]
 
     async def last_numbers(self) -> Mapping[str, int]:
-        given = "SELECT name, seq FROM sqlite_sequence WHERE typeof(seq) = 'integer'"  # it can be edited by hand
+        given = "SELECT name, seq FROM main.sqlite_sequence WHERE typeof(seq) = 'integer'"  # it can be edited by hand
         numbers: dict[str, int] = dict(await self._read(given))
         found = {EVENTS: int((await self._read("SELECT coalesce(max(seq), 0) FROM event"))[0][0])}
         for table in NUMBERED:

@@ -31,7 +31,7 @@ def is_current(connection: sqlite3.Connection, path: str) -> bool:
     """Whether the file needs no migration. Raises StoreError if it is no store of dbtend, or of a newer version."""
     known = len(migrations())
     # Another process may create the store between two of these: its tables come with its mark.
-    has_tables = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None
+    has_tables = connection.execute("SELECT 1 FROM main.sqlite_schema LIMIT 1").fetchone() is not None
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if has_tables and application_id != APPLICATION_ID:
@@ -44,7 +44,7 @@ def is_current(connection: sqlite3.Connection, path: str) -> bool:
         )
     if version != known:
         return False
-    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")}
+    there = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'trigger'")}
     if missing := sorted(_names_of_triggers() - there):
         why = f"is damaged, or was changed by hand: its trigger {missing[0]} is missing"
         raise StoreError(path, why, "move it away to start a new one, or restore it from a backup")
@@ -81,7 +81,7 @@ def statements(script: str) -> Iterator[str]:
 
 
 def drop_triggers(connection: sqlite3.Connection) -> None:
-    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+    for (name,) in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'trigger'").fetchall():
         connection.execute(f"DROP TRIGGER {name}")
 
 

@@ -33,6 +33,7 @@ def serve(uri: str, timeout: float) -> None:
     except apsw.Error as error:
         say(error=described(error))
         return
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     connection.set_busy_timeout(round(timeout * 1000))
     ticks, told = 0, 0.0
 

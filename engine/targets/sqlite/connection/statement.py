@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -34,10 +35,13 @@ class LockWait:
 
 
 T = TypeVar("T")
+_explained: Final = itertools.count()
 _LOCK_ATTEMPT: Final = 0.1
 _LONG_LOCK_ATTEMPT: Final = 1.0
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.1
+_DEFENSIVE: Final = getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE", None)
+"""None before Python 3.12."""
 
 
 _FIRST_LOOK: Final = "SELECT count(*) FROM main.sqlite_schema"
@@ -67,7 +71,7 @@ async def open_connection(
 
     def prepare_and_look(connection: sqlite3.Connection) -> None:
         prepare(connection)
-        connection.execute(_FIRST_LOOK).fetchall()
+        _read_schema(connection)
 
     return await retry_while_locked(lambda: connect(uri, prepare_and_look, **how), wait)
 
@@ -95,9 +99,26 @@ async def _open(uri: str, prepare: Callable[[sqlite3.Connection], object], **how
 def _set_up(connection: sqlite3.Connection) -> None:
     connection.text_factory = _text
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA foreign_keys = OFF")  # a key of the file may delete rows of any table
     # With mmap, a process that overwrites the file would crash this one. A step may switch it on.
     if connection.execute("PRAGMA mmap_size = 0").fetchall() not in ([], [(0,)]):
         raise sqlite3.NotSupportedError("the file cannot be read without being mapped into memory")
+
+
+def _read_schema(connection: sqlite3.Connection) -> None:
+    """Read the schema of a file that anybody may have made. Raises sqlite3.Error."""
+    if _DEFENSIVE is None or not hasattr(connection, "setconfig"):
+        connection.execute(_FIRST_LOOK).fetchall()
+        return
+    connection.setconfig(_DEFENSIVE, True)
+    try:
+        connection.execute(_FIRST_LOOK).fetchall()
+    except sqlite3.DatabaseError as error:
+        if is_busy(error):
+            raise
+        # A trigger on a table of a module makes SQLite call the whole file malformed. It can be read and copied.
+        connection.setconfig(_DEFENSIVE, False)
+        connection.execute(_FIRST_LOOK).fetchall()
 
 
 def _text(raw: bytes) -> str:
@@ -155,10 +176,19 @@ async def short(connection: aiosqlite.Connection, sql: str) -> list[Any]:
     return await at_once(connection, lambda db: db.execute(sql).fetchall())
 
 
+def explain(connection: sqlite3.Connection, sql: str) -> sqlite3.Cursor:
+    """The rows of EXPLAIN, compiled anew each time. Raises sqlite3.Error.
+
+    Python would keep the statement, and SQLite runs an EXPLAIN without a look whether its schema is still the same: it
+    would show freed memory.
+    """
+    return connection.execute(f"/* {next(_explained)} */ EXPLAIN {sql}")
+
+
 async def compiled(connection: aiosqlite.Connection, sql: str) -> None:
     """Let SQLite compile `sql`, and not run it. Raises sqlite3.Error."""
     # Its rows are not fetched: there may be a million.
-    await at_once(connection, lambda db: db.execute(f"EXPLAIN {sql}").close())
+    await at_once(connection, lambda db: explain(db, sql).close())
 
 
 def error_of(connection: sqlite3.Connection, sql: str) -> sqlite3.Error | None:
@@ -168,7 +198,7 @@ def error_of(connection: sqlite3.Connection, sql: str) -> sqlite3.Error | None:
     """
     try:
         with _errors_of_sqlite():
-            connection.execute(f"EXPLAIN {sql}").close()
+            explain(connection, sql).close()
     except sqlite3.Error as error:
         if is_busy(error):
             raise
@@ -207,8 +237,15 @@ async def close(connection: aiosqlite.Connection) -> None:
     await wait_uncancelled(asyncio.ensure_future(connection.close()))
 
 
-async def in_transaction(connection: aiosqlite.Connection, commands: Sequence[str], wait: LockWait) -> None:
+async def in_transaction(
+    connection: aiosqlite.Connection,
+    commands: Sequence[str],
+    wait: LockWait,
+    require: Callable[[sqlite3.Connection], object] = as_it_is,
+) -> None:
     """Run `commands` in a transaction of their own, all in one call of the thread.
+
+    `require`: called once no other connection can write; what it raises ends the transaction.
 
     Outside WAL mode a reader keeps it from committing. Then the COMMIT is tried again until the reader is gone,
     rather than the work thrown away.
@@ -219,7 +256,9 @@ async def in_transaction(connection: aiosqlite.Connection, commands: Sequence[st
 
     def run(db: sqlite3.Connection) -> None:
         try:
-            for command in ("BEGIN IMMEDIATE", *commands):
+            db.execute("BEGIN IMMEDIATE")
+            require(db)
+            for command in commands:
                 db.execute(command).fetchall()
         except sqlite3.Error as error:
             if is_busy(error) and db.in_transaction:

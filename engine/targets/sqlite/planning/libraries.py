@@ -14,18 +14,18 @@ from engine.targets.sqlite.planning.steps import Method, SqliteStep
 
 COMPUTED_INDEXES: Final = """
 SELECT indexes.name FROM main.sqlite_schema AS tables
-JOIN pragma_index_list(tables.name, 'main') AS indexes
+JOIN temp.pragma_index_list(tables.name, 'main') AS indexes
 WHERE tables.type = 'table' AND (indexes.partial OR EXISTS (
-  SELECT 1 FROM pragma_index_xinfo(indexes.name, 'main') AS columns
+  SELECT 1 FROM temp.pragma_index_xinfo(indexes.name, 'main') AS columns
   WHERE columns.cid = -2 OR columns.cid IN (
-    SELECT cid FROM pragma_table_xinfo(tables.name, 'main') WHERE hidden IN (2, 3)
+    SELECT cid FROM temp.pragma_table_xinfo(tables.name, 'main') WHERE hidden IN (2, 3)
   )
 ))
 """
 """Indexes with a WHERE, on expressions or on generated columns: two versions may compute other values for them."""
 SYSTEM_LIBRARY: Final = """
 SELECT sqlite_version(), synchronous, secure_delete
-FROM pragma_synchronous('main'), (SELECT secure_delete FROM pragma_secure_delete)
+FROM temp.pragma_synchronous('main'), (SELECT secure_delete FROM temp.pragma_secure_delete)
 """
 NOT_INSTALLED: Final = (
     "the package apsw, which brings the bundled SQLite, is not installed"

@@ -46,6 +46,8 @@ async def find_obstacles(
     vacuum = await against_vacuum(reader, force=False) if Operation.VACUUM in needed else None
     parts = await parts_to_check(reader, tables, CheckLevel.QUICK) if Operation.CHECK in needed else []
     rewrites = not REWRITING.isdisjoint(needed)
+    full_text = [*full_text]
+    unsafe = await reader.unsafe_full_text(full_text) if full_text else {}
     return Obstacles(
         vacuum=(vacuum and vacuum.refused) or "",
         replicated=described(await asyncio.to_thread(replicators, reader.path)) if rewrites else "",
@@ -55,7 +57,10 @@ async def find_obstacles(
             **await _duplicates(reader, damaged),
             **await _problems(reader, {name: f"REINDEX main.{quote(name)}" for name in damaged}),
         },
-        merge=await _problems(reader, {name: f"SELECT 1 FROM main.{quote(name)}" for name in full_text}),
+        merge={
+            **await _problems(reader, {name: f"SELECT 1 FROM main.{quote(name)}" for name in full_text}),
+            **{name: preflight.unsafe_full_text(name, table) for name, table in unsafe.items()},
+        },
     )
 
 
@@ -151,6 +156,8 @@ async def _rebuild_problems(reader: Reader, names: Sequence[str]) -> dict[str, s
 
 
 async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
+    if unsafe := await reader.unsafe_full_text([name]):
+        return preflight.unsafe_full_text(name, unsafe[name])
     problem = await reader.problem_with(f"SELECT * FROM main.{quote(name)}")
     if problem is not None:
         return problem

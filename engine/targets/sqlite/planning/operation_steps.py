@@ -96,7 +96,7 @@ def vacuum_steps(
         )
     rebuilds = [
         SqliteStep(
-            method=Method.TRANSACTION,
+            method=Method.REBUILD,
             object=name,
             command=command,
             reason="rebuilt after VACUUM, which changes the rowids that this full-text index uses",

@@ -248,7 +248,12 @@ async def _fts_optimize(reader: Reader, summary: Summary, turns: Turns) -> Opera
     named = {name: known for name, known in segments.items() if name not in nameless}
     if not named:
         return OperationPlan(operation=Operation.FTS_OPTIMIZE, refused=preflight.no_text(left_out))
-    warnings = (f"{preflight.no_text(left_out)}, and not optimized",) if left_out else ()
+    unsafe = await reader.unsafe_full_text(named)
+    problems = [preflight.unsafe_full_text(name, table) for name, table in unsafe.items()]
+    named = {name: known for name, known in named.items() if name not in unsafe}
+    if not named:
+        return OperationPlan(operation=Operation.FTS_OPTIMIZE, refused="; ".join(problems))
+    warnings = (*((f"{preflight.no_text(left_out)}, and not optimized",) if left_out else ()), *problems)
     steps = operation_steps.fts_optimize_steps(named, summary, turns)
     return replace(_of(Operation.FTS_OPTIMIZE, steps), warnings=warnings)
 

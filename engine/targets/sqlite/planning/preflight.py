@@ -38,6 +38,14 @@ def lossy_schema(names: Sequence[str]) -> CopyObstacle | None:
     )
 
 
+def unsafe_full_text(name: str, table: str) -> str:
+    """`table`: see `catalog.unsafe_table`."""
+    return (
+        f"a write to {table}, which holds the full-text index {name}, would run a trigger or a virtual table of this"
+        " file, and that can change any table. Find out who made it, and drop it first"
+    )
+
+
 def no_text(names: Sequence[str]) -> str:
     """`names`: tables and indexes whose names are no valid text."""
     return f"the name of {listed(names)} is not valid UTF-8, so SQL cannot name it"

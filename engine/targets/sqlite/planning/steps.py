@@ -37,6 +37,8 @@ class Method(StrEnum):
     """Incremental vacuum in chunks, until no page is free."""
     MERGE = "merge"
     """Merges of a full-text index, until there is nothing left to merge."""
+    REBUILD = "rebuild"
+    """A full-text index is made anew from its text."""
     COPY = "copy"
     COMPARE = "compare"
     """The contents of the copy with those of the database as it was copied."""
@@ -54,6 +56,7 @@ WRITING: Final = frozenset(
         Method.SWAP,
         Method.INCREMENTAL,
         Method.MERGE,
+        Method.REBUILD,
     }
 )
 AFTER_COPY: Final = frozenset({Method.COMPARE, Method.COPY_CHECK, Method.REMOVE_BACKUPS})

@@ -115,6 +115,28 @@ def renumbered_by_vacuum(disordered: Iterable[str], *, into: bool) -> str:
 
 TABLE_NAMES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0"
 
+
+def stored_table(name: str) -> str:
+    """A row if it is a table that the file itself holds: a view may never come to an end."""
+    where = f"type = 'table' AND rootpage > 0 AND name = {literal(name)} COLLATE NOCASE"
+    return f"SELECT 1 FROM main.sqlite_schema WHERE {where}"
+
+
+_OF_FULL_TEXT: Final = ("data", "idx", "content", "docsize", "config", "segments", "segdir", "stat")
+"""What follows the name of a full-text index in those of the tables that hold it."""
+
+
+def unsafe_table(full_text: str) -> str:
+    """The first table of a full-text index that has a trigger, or is a view or a virtual table: a write to it would run
+    what the file holds, and a trigger can change any table. No row if there is none."""
+    names = ", ".join(literal(f"{full_text}_{suffix}") for suffix in _OF_FULL_TEXT)
+    return (
+        "SELECT CAST(tbl_name AS TEXT) FROM main.sqlite_schema"
+        f" WHERE tbl_name COLLATE NOCASE IN ({names})"
+        " AND (type IN ('trigger', 'view') OR type = 'table' AND NOT rootpage) LIMIT 1"
+    )
+
+
 VIEWS: Final = "SELECT CAST(name AS TEXT), CAST(sql AS TEXT) FROM main.sqlite_schema WHERE type = 'view'"
 
 VIEWS_AND_TRIGGERS: Final = """
@@ -168,7 +190,7 @@ WHERE i.type = 'index' AND x.coll IS NOT NULL
     AND upper(x.coll) NOT IN ('BINARY', 'NOCASE', 'RTRIM')
 """
 
-_HAS_DBSTAT: Final = "SELECT 1 FROM pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
+_HAS_DBSTAT: Final = "SELECT 1 FROM temp.pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
 # The plus keeps SQLite from looking each of the names up in a schema of its own.
 INDEX_BYTES: Final = """
 SELECT coalesce(sum(pgsize), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE

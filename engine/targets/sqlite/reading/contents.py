@@ -22,7 +22,7 @@ SETTINGS: Final = "settings"
 _SETTINGS: Final = ("encoding", "page_size", "auto_vacuum", "user_version", "application_id", "default_cache_size")
 _SCHEMA_ROWS: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name, tbl_name, sql"
 _TABLES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
-_COLUMNS: Final = "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')"
+_COLUMNS: Final = "SELECT name, hidden FROM temp.pragma_table_xinfo(?, 'main')"
 _COMPUTED: Final = 2  # a generated column that is not stored
 _NO_TEXT: Final = "its name, or that of a column, is not valid UTF-8"
 _VALUES_AT_ONCE: Final = 512

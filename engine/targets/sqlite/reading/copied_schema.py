@@ -19,7 +19,7 @@ _MAY_CALL: Final = re.compile(r"\b(check|as|where|collate)\b|\(.*\(", re.IGNOREC
 
 _DESCENDS: Final = """
 SELECT EXISTS (
-    SELECT 1 FROM sqlite_schema AS t, pragma_index_list(t.name) AS i, pragma_index_xinfo(i.name) AS c
+    SELECT 1 FROM main.sqlite_schema AS t, temp.pragma_index_list(t.name) AS i, temp.pragma_index_xinfo(i.name) AS c
     WHERE t.type = 'table' AND c."desc")
 """
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Final
 
 from engine.targets.sqlite.connection.names import quote
+from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Segments, Texts
 from engine.targets.sqlite.reading.virtual import is_contentless, made_with
 
@@ -39,6 +40,8 @@ async def fts5_segments(
 
 async def _segments_of(read: Callable[[str], Awaitable[list[Any]]], name: str) -> Segments | None:
     try:
+        if not await read(catalog.stored_table(f"{name}_idx")):
+            return None
         ((number, pages),) = await read(_SEGMENTS.format(shadow=f"main.{quote(name + '_idx')}"))
     except sqlite3.Error:
         return None
@@ -55,6 +58,8 @@ async def fts5_texts(
         if is_contentless(sql):
             continue
         with suppress(sqlite3.Error):
+            if not await read(catalog.stored_table(f"{name}_data")):
+                continue
             for (block,) in await read(_AVERAGES.format(data=f"main.{quote(name + '_data')}")):
                 if numbers := list(varints(block) if isinstance(block, bytes) else ()):
                     found.append(Texts(min(numbers[0], most), min(sum(numbers[1:]), most)))

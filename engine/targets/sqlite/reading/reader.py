@@ -327,6 +327,11 @@ class Reader:
         virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
         return await full_text.fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
 
+    async def unsafe_full_text(self, names: Collection[str]) -> dict[str, str]:
+        """The full-text indexes that must not be written, each with its table: see `catalog.unsafe_table`."""
+        found = [(name, await self.rows(catalog.unsafe_table(name))) for name in names]
+        return {name: rows[0][0] for name, rows in found if rows}
+
     async def with_check_opcodes(self, summary: Summary, tables: list[Table], *, full: bool) -> list[Table]:
         """The tables with the opcodes that checks execute for their rows; unchanged if that is unknown, or not
         worth it. `full`: also those of a full check."""
@@ -335,7 +340,7 @@ class Reader:
 
         def look(connection: sqlite3.Connection) -> list[Table]:
             def opcodes_of(check: str) -> dict[int, int]:
-                rows = connection.execute(f"EXPLAIN PRAGMA main.{check}")
+                rows = statement.explain(connection, f"PRAGMA main.{check}")
                 return check_program.opcodes_a_row([row[1:4] for row in rows])
 
             roots = {root.name: root.page for root in page_map.roots_of(connection) if not root.is_index}

@@ -53,13 +53,20 @@ async def _free_pages(work: Work) -> int:
     return int(free)
 
 
+async def rebuild(work: Work) -> StepResult:
+    """Make a full-text index anew from its text."""
+    async with work.progress_reports():
+        await work.write_full_text(work.step.command)
+    return StepResult(status=Status.COMPLETED)
+
+
 async def merge(work: Work) -> StepResult:
     """Merge the segments of a full-text index until one merge finds nothing to do."""
     connection, pages, merges = work.connection.aio, 0, 0
     command, next_command = operation_steps.merge_commands(work.step.object)
     while not work.cancel.is_set():
         before = connection.total_changes
-        await work.in_transaction(command)
+        await work.write_full_text(command)
         if connection.total_changes - before < FEWEST_CHANGES:
             return StepResult(status=Status.COMPLETED)
         pages, merges = pages + connection.total_changes - before, merges + 1

@@ -88,6 +88,7 @@ METHODS: Final[Mapping[Method, Callable[[Work], Awaitable[StepResult]]]] = {
     Method.FOREIGN_KEYS: checks.foreign_keys,
     Method.INCREMENTAL: chunks.incremental_vacuum,
     Method.MERGE: chunks.merge,
+    Method.REBUILD: chunks.rebuild,
     Method.COPY: backup.copy,
     Method.COMPARE: compared_copy.compare,
     Method.COPY_CHECK: backup.copy_check,

@@ -27,7 +27,7 @@ async def partial_effect(work: Work) -> str:
     match work.step.method:
         case Method.VACUUM:
             return await _after_vacuum(work)
-        case Method.TRANSACTION | Method.GROUPED | Method.ANALYZE | Method.OPTIMIZE:
+        case Method.TRANSACTION | Method.REBUILD | Method.GROUPED | Method.ANALYZE | Method.OPTIMIZE:
             if work.connection.aio.in_transaction:
                 return "its transaction is still open, and is rolled back when its connection closes"
             return work.partial_effect or NOTHING_CHANGED

@@ -46,7 +46,8 @@ _COARSE: Final = 50_000_000
 _LOOKS: Final = 100
 _PAGES: Final = "SELECT coalesce(sum(pageno), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE"
 _LAYOUT: Final = (
-    "SELECT page_count, page_size, auto_vacuum FROM pragma_page_count, pragma_page_size, pragma_auto_vacuum"
+    "SELECT page_count, page_size, auto_vacuum"
+    " FROM temp.pragma_page_count('main'), temp.pragma_page_size('main'), temp.pragma_auto_vacuum('main')"
 )
 _SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name"
 _VERSION: Final = "PRAGMA main.data_version"

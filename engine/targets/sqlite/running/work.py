@@ -117,6 +117,18 @@ class Work:
     async def in_transaction(self, *commands: str) -> None:
         await statement.in_transaction(self.connection.aio, commands, self.lock_wait)
 
+    async def write_full_text(self, command: str) -> None:
+        """Write to the full-text index of the step, after one more preflight, as `checked_vacuum` does.
+
+        Raises TargetRefusedError.
+        """
+
+        def require(connection: sqlite3.Connection) -> None:
+            for (table,) in connection.execute(catalog.unsafe_table(self.step.object)).fetchall():
+                raise TargetRefusedError(self.path, preflight.unsafe_full_text(self.step.object, table))
+
+        await statement.in_transaction(self.connection.aio, (command,), self.lock_wait, require)
+
     def transaction(self) -> AbstractAsyncContextManager[None]:
         return statement.transaction(self.connection.aio, self.lock_wait)
 
