@@ -48,6 +48,8 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"
     """Its target cannot be opened: it never began."""
     SERVER_LOST = "server_lost"
+    SERVER_DIED = "server_died"
+    """The server went down while it worked on an object, which may be damaged."""
     """The connection to its server was lost before the server said how it ended."""
     TOO_MANY_FAILURES = "too_many_failures"
     """So many other jobs of its batch failed."""

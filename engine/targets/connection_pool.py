@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
-from engine.domain.errors import TargetError, TooManyConnectionsError
+from engine.domain.errors import ServerTimeoutError, ServerUnavailableError, TargetError, TooManyConnectionsError
 from engine.domain.requests import SERVER_WAIT
 from engine.domain.steps import WaitsFor
 from engine.system.background import wait_postponing_cancel
@@ -150,6 +150,12 @@ class ConnectionPool(Generic[_P]):
     def error(self) -> TargetError | None:
         """Why the pool has given up; None if it has not."""
         return self._outage.error
+
+    @property
+    def found_server_down(self) -> bool:
+        """Whether the last try to connect has shown that the server does not run: a network that fails is silent."""
+        error = self._outage.last_error
+        return isinstance(error, ServerUnavailableError) and not isinstance(error, ServerTimeoutError)
 
     def take_refusal(self) -> str:
         """Why there are fewer connections than requested; reported once, else ""."""

@@ -44,6 +44,8 @@ class Outage(Generic[_T]):
         self._last_progress: StepProgress | None = None
         self.error: TargetError | None = None
         """Why nothing is waited for any more."""
+        self.last_error: TargetError | None = None
+        """Why the last try to connect failed."""
 
     async def wait(self, error: TargetError, context: StepContext) -> None:
         """Wait until it is, or until a cancel, or the time limit of the operation.
@@ -53,6 +55,7 @@ class Outage(Generic[_T]):
         if self.error is not None or not isinstance(error, TEMPORARY_ERRORS):
             self.error = self.error or error
             raise self.error
+        self.last_error = error
         self._waiting.append(context)
         if self._trying is None or self._trying.done():
             self._trying = asyncio.create_task(self._try(error), name="dbtend-reconnect")
@@ -89,7 +92,7 @@ class Outage(Generic[_T]):
             try:
                 self._on_connected(await self._connect())
             except TargetError as still:
-                error = still
+                error = self.last_error = still
                 if not isinstance(still, TEMPORARY_ERRORS):
                     self.error = still
                     return

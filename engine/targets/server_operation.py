@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
-from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
+from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
@@ -73,6 +73,14 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         Raises TargetError.
         """
 
+    @abstractmethod
+    async def _has_died(self, step: _Step, run: _Run, pooled: _Pooled | None, *, is_second: bool = False) -> bool:
+        """Whether the server went down under the command, and was not shut down.
+
+        `pooled`: a connection to the server as it is up again; None: to ask whatever connection there is. `is_second`:
+        whether the connection was lost under the first run, too.
+        """
+
     def _with_first(self, result: StepResult, first: _Run) -> StepResult:
         """The result of a step that ran again, with what its first run left."""
         return result
@@ -110,25 +118,41 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         return result
 
     async def _run_and_repeat(self, step: _Step, context: StepContext) -> StepResult:
-        """Run the step; once more if the server restarted and the step may be repeated."""
+        """Run the step; once more if the server restarted and the step may be repeated.
+
+        What a server died under is not begun again: a page that is damaged would end it once more.
+        """
         run = await self._run(step, context)
         if not self._is_in_doubt(step, run):
-            return await self._result(step, run, context)
-        second, is_up, stop_reason = None, False, ""
+            result = await self._result(step, run, context)
+            return self._died_under(step, result) if await self._has_died(step, run, None) else result
+        second, is_up, stop_reason, has_died = None, False, "", None
         try:
-            run, may_repeat = await self._look_again(step, run, await self._pool.reconnect(context), context)
+            pooled = await self._pool.reconnect(context)
+            has_died = await self._has_died(step, run, pooled)
+            run, may_repeat = await self._look_again(step, run, pooled, context)
             is_up = True
-            if may_repeat:
+            if may_repeat and not has_died:
                 second = await self._run(step, context)
         except NotBegunError:
             pass  # the first run is reported
         except TargetError as gone:
             stop_reason = "" if is_up and self._pool.error is None else gone.why
         if second is None:
-            return replace(await self._result(step, run, context), stop_reason=stop_reason)
+            result = replace(await self._result(step, run, context), stop_reason=stop_reason)
+            has_died = await self._has_died(step, run, None) if has_died is None else has_died
+            return self._died_under(step, result) if has_died else result
         result = self._with_first(await self._result(step, second, context), run)
+        if await self._has_died(step, second, None, is_second=True):
+            return self._died_under(step, result)
         warning = f"{step.object}: begun twice, because the server went away"
         return replace(result, warnings=(*result.warnings, warning))
+
+    def _died_under(self, step: _Step, result: StepResult) -> StepResult:
+        """The result of a step under which its server died."""
+        doing = "checking" if (step.operation or self.plan.operation) is Operation.CHECK else "working on"
+        why = f"the server died while {doing} {listed(step.all_objects, 3)}: read its error log"
+        return replace(result, status=Status.FAILED, reason=Reason.SERVER_DIED, error=why, instead=(), requeue=False)
 
     async def _run(self, step: _Step, context: StepContext) -> _Run:
         """Run the command to its end. Raises NotBegunError, TargetError: then it was not sent.

@@ -58,6 +58,10 @@ _ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
     Reason.SERVER_LOST: lambda how: (
         f"What completed stays. When the server is up again, {how.retry}: it runs the steps that did not complete."
     ),
+    Reason.SERVER_DIED: lambda _: (
+        "Read the error log of the server before anything else: to work on the same object again may end the server"
+        " again."
+    ),
     Reason.TOO_MANY_FAILURES: lambda how: (
         f"Too many other jobs of its batch failed. {capitalized(how.retry)} to run it anyway."
     ),

@@ -146,8 +146,10 @@ class MySqlSession(ServerSession[Connection, Server]):
         operations = [one.operation for one in plans]
         checks = [step for one in plans if one.operation is Operation.CHECK for step in one.steps]
         checked = {step.table.engine for step in checks if isinstance(step, MySqlStep)}
+        ends_server = "InnoDB" in checked and self._reader.server.flavor is Flavor.MYSQL
         return (
             *damage_warnings(operation_specs.SPECS, operations, past.damaged_tables if past is not None else ()),
+            *([operation_specs.ENDS_SERVER] if ends_server else []),
             *operation_specs.recovery_remarks(checked, self._reader.server.recovers),
         )
 

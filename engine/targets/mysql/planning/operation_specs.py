@@ -82,6 +82,10 @@ def recovery(engine: str, how: str) -> str:
     return f"{what} ({RECOVERY[engine]}={how})"
 
 
+ENDS_SERVER: Final = "a damaged page of an InnoDB table ends mysqld, and with it all sessions"
+"""What a check may lead to on MySQL."""
+
+
 def recovery_remarks(engines: Collection[str], recovers: Mapping[str, str]) -> tuple[str, ...]:
     """What a check of tables of these engines may lead to."""
     marks = "a check marks a table that it finds damaged as crashed"

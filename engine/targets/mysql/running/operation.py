@@ -23,7 +23,7 @@ from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.course import Course
 from engine.targets.lock_impact import LockImpact
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import CONNECTION_LOST, INTERRUPTED, lost_connection
+from engine.targets.mysql.connection.errors import CONNECTION_LOST, INTERRUPTED, lost_connection, reason_of
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.planning.steps import Method, MySqlStep
@@ -85,6 +85,8 @@ class Run:
     """How many KILL statements the server had had before a check; None: not known, or no check."""
     course: Course = ()
     """What it counted of its work, for the next run."""
+    was_told: bool = False
+    """Whether the server said that it ends the connection: it was shut down, or an administrator ended it."""
     was_ended: bool = False
     """Whether only its connection was lost: the server did not restart."""
 
@@ -192,6 +194,17 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         await end_lost(self._reader, run.server.connection_id, context)
         return replace(run, was_ended=True), False
 
+    async def _has_died(
+        self, step: MySqlStep, run: Run, pooled: StepConnection | None, *, is_second: bool = False
+    ) -> bool:
+        if not run.was_lost or run.was_told:
+            return False
+        if is_second:
+            return True
+        if run.server.flavor is Flavor.MARIADB and step.method is not Method.CHECK:
+            return False  # it says no word when it is shut down, either; a check can wait for another time
+        return self._pool.found_server_down if pooled is None else pooled.server.started != run.server.started
+
     async def _run_on(self, pooled: StepConnection, step: MySqlStep, context: StepContext) -> Run:
         size_before, kills_before = await self._size_before(step), await self._kills(step)
         if (data := recovery_data(step)) is not None:
@@ -218,12 +231,14 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             if not self._to_run:
                 self._sizes.last_has_run.set()
         course = watched.progress.course(time.monotonic())
-        lost = False
+        lost = was_told = False
         if not answer.was_asked_to_stop:
             if was_interrupted(answer) and not await pooled.answers():  # MySQL, when it shuts down
+                was_told = True
                 answer = Answer(error=pymysql.OperationalError(CONNECTION_LOST, "the server ended the connection"))
             lost = answer.error is not None and lost_connection(answer.error)
-        return Run(answer, watched, pooled.server, size_before, lost, kills_before, course)
+            was_told = was_told or (answer.error is not None and reason_of(answer.error) is not Reason.SERVER_LOST)
+        return Run(answer, watched, pooled.server, size_before, lost, kills_before, course, was_told)
 
     async def _thread_at_start(self, step: MySqlStep, pooled: StepConnection) -> ThreadAtStart | None:
         process = process_of_server(pooled.connection.line)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ from engine.targets.answer_shapes import Shape
 from engine.targets.catalog_reader import CatalogReader
 from engine.targets.postgres.connection.bounded import AnswerError, Connection
 from engine.targets.postgres.connection.connecting import Server
-from engine.targets.postgres.connection.errors import lost_connection, reading_error
+from engine.targets.postgres.connection.errors import CRASHED, lost_connection, reading_error
 from engine.targets.postgres.reading import names
 from engine.targets.postgres.reading.relations import (
     PARTITIONED_INDEXES,
@@ -42,6 +44,22 @@ class Reader(CatalogReader[Connection, Server]):
     """The catalog of one database."""
 
     driver_error = psycopg.Error
+    crashed_at: float | None = None
+    """When the server last said, by the monotonic clock, that another of its processes has crashed."""
+    _listening_on: Connection | None = None
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[Connection]:
+        async with super().alone() as connection:
+            if connection is not self._listening_on:
+                connection.add_notice_handler(self._note_crash)
+                self._listening_on = connection
+            yield connection
+
+    def _note_crash(self, notice: psycopg.errors.Diagnostic) -> None:
+        """The server tells it to all sessions, as a warning, before it ends them."""
+        if notice.sqlstate == CRASHED:
+            self.crashed_at = time.monotonic()
 
     def error(self, error: psycopg.Error) -> TargetError:
         return reading_error(self.what, error)

@@ -164,6 +164,16 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
     def _is_in_doubt(self, step: PgStep, run: CommandRun) -> bool:
         return bool(run.answer.left) or (run.is_lost and not step.is_rewrite)
 
+    async def _has_died(
+        self, step: PgStep, run: CommandRun, pooled: PooledConnection | None, *, is_second: bool = False
+    ) -> bool:
+        """Its process on the server crashed: the server tells that to all sessions but this one."""
+        if not run.is_lost or run.answer.error is None or run.answer.error.sqlstate is not None:
+            return False
+        with contextlib.suppress(TargetError):
+            await self._reader.row("SELECT 1", row=(int,))  # so that it hears of it, and reconnects
+        return self._reader.crashed_at is not None and self._reader.crashed_at >= run.watched.began
+
     async def _look_again(
         self, step: PgStep, run: CommandRun, pooled: PooledConnection, context: StepContext
     ) -> tuple[CommandRun, bool]:

@@ -1,0 +1,89 @@
+"""A server that goes down under a check: it is told, the check is not begun again, and other tables are checked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine import Engine, Operation, Options, ParentJob, Request, Status
+from engine.domain.statuses import Reason
+from engine.targets.mysql.connection.server import Flavor
+from tests.engine.targets.mysql.a_session import filled
+from tests.mysql_databases import MySqlDatabase, new_database
+from tests.mysql_server import MySqlServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PAGE = 16_384
+# MariaDB reports a damaged page, and goes on.
+pytestmark = pytest.mark.parametrize(
+    "server", [pytest.param(Flavor.MYSQL, marks=pytest.mark.long)], ids=str, indirect=True, scope="session"
+)
+
+
+@pytest.fixture
+def shop(own_server: MySqlServer) -> Iterator[MySqlDatabase]:
+    """With a table whose check ends the server."""
+    with own_server.running(), new_database(own_server) as database:
+        filled(database, "inn", 20_000)
+        filled(database, "well", 1_000)
+        own_server.stop()
+        with (own_server.data / database.name / "inn.ibd").open("r+b") as file:
+            for page in range(6, 30):
+                file.seek(page * PAGE + 100)
+                file.write(b"\x13" * 3_000)
+        own_server.start()
+        database.reconnect()
+        yield database
+        if own_server.process is None or own_server.process.poll() is not None:
+            own_server.start()
+        database.reconnect()
+
+
+@asynccontextmanager
+async def restarted_when_it_dies(server: MySqlServer) -> AsyncIterator[list[int]]:
+    """As systemd does it. Gives the exit codes."""
+    codes: list[int] = []
+
+    async def restart() -> None:
+        while True:
+            if server.process is not None and (code := server.process.poll()) is not None:
+                codes.append(code)
+                await asyncio.to_thread(server.start)
+            await asyncio.sleep(0.02)
+
+    restarting = asyncio.create_task(restart())
+    try:
+        yield codes
+    finally:
+        restarting.cancel()
+        with suppress(asyncio.CancelledError):
+            await restarting
+
+
+async def run(engine: Engine, database: MySqlDatabase, options: Options | None = None) -> ParentJob:
+    request = Request(target=database.url, operations=(Operation.CHECK,), options=options or Options())
+    (job,) = await engine.submit([request])
+    async with asyncio.timeout(120):
+        (job,) = await engine.wait([job.id])
+    return job
+
+
+async def test_a_damaged_table_that_ends_the_server_is_named_and_checked_once_and_the_other_is_checked(
+    shop: MySqlDatabase, tmp_path: Path
+) -> None:
+    async with restarted_when_it_dies(shop.server) as codes, Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        job = await run(engine, shop)
+    (check,) = job.children
+    inn, well = check.steps
+    assert len(codes) == 1
+    assert (inn.object, inn.status, inn.reason) == ("inn", Status.FAILED, Reason.SERVER_DIED)
+    assert inn.error == "the server died while checking inn: read its error log"
+    assert (well.object, well.status) == ("well", Status.COMPLETED)
+    assert (check.status, check.reason) == (Status.FAILED, Reason.SERVER_DIED)

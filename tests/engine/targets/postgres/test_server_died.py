@@ -1,0 +1,92 @@
+"""A server that goes down under a step: it is told, the step is not begun again, and the others go on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, Operation, Options, ParentJob, Request, ServerOptions, Status
+from engine.domain.statuses import Reason
+from engine.targets.step_execution import StepContext, StepResult
+from tests.engine.targets.postgres.a_session import until
+from tests.engine.targets.server_session import connected
+from tests.postgres_damage import do_damage, in_page
+from tests.postgres_databases import SLEEPS, Database, new_database
+from tests.postgres_server import PostgresServer
+
+ZEROS = in_page(21, 3650, bytes(300))
+TEXT = "the server died while checking public.item_name: read its error log"
+
+
+@pytest.fixture(scope="module")
+def own(postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """Without checksums of pages, which would tell of the damage before it does harm."""
+    server = PostgresServer(postgres.binaries, checksums=False)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.discard()
+
+
+@pytest.fixture
+def shop(own: PostgresServer) -> Iterator[Database]:
+    """With an index whose check ends the server."""
+    with new_database(own) as database:
+        database("CREATE EXTENSION amcheck")
+        for name in ("item", "other"):
+            database(f"CREATE TABLE {name} AS SELECT g AS id, 'name ' || g AS name FROM generate_series(1, 20000) AS g")
+            database(f"CREATE INDEX {name}_name ON {name} (name)")
+        do_damage(database, {"'item_name'::regclass": ZEROS})
+        yield database
+        database.reconnect()
+
+
+async def run(engine: Engine, database: Database, *operations: Operation, options: Options | None = None) -> ParentJob:
+    options = options or Options(server=ServerOptions(schemas=("public",)))
+    (job,) = await engine.submit([Request(target=database.url, operations=operations, options=options)])
+    async with asyncio.timeout(60):
+        (job,) = await engine.wait([job.id])
+    return job
+
+
+async def test_a_damaged_index_that_ends_the_server_is_named_and_checked_once_and_all_others_are_checked(
+    shop: Database, tmp_path: Path
+) -> None:
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        job = await run(engine, shop, Operation.CHECK)
+    (check,) = job.children
+    steps = {step.object: step for step in check.steps}
+    died = steps.pop("public.item_name")
+    assert (died.status, died.reason, died.error) == (Status.FAILED, Reason.SERVER_DIED, TEXT)
+    assert (check.status, check.reason) == (Status.FAILED, Reason.SERVER_DIED)
+    assert "public.other_name" in steps
+    assert {step.status for step in steps.values()} == {Status.COMPLETED}
+    assert len(check.attempts) == 1
+
+
+@pytest.mark.parametrize("operation", [Operation.REINDEX, Operation.VACUUM_FULL], ids=str)
+async def test_a_process_of_the_server_that_crashes_under_any_step_is_told(
+    own: PostgresServer, operation: Operation
+) -> None:
+    with new_database(own) as database:
+        database.make_slow()
+        database("CHECKPOINT")
+        result = await killed_in(database, operation)
+        database.reconnect()
+    assert (result.status, result.reason) == (Status.FAILED, Reason.SERVER_DIED)
+
+
+async def killed_in(database: Database, operation: Operation) -> StepResult:
+    async with asyncio.timeout(60), connected(database.url, 60) as session:
+        options = Options(objects=("slow",), server=ServerOptions(offline=operation is Operation.REINDEX))
+        step = (await session.plan(operation, options)).steps[0]
+        running = asyncio.create_task(session.execute(step, StepContext()))
+        await until(database, SLEEPS)
+        os.kill(database.ours()[0][0], signal.SIGSEGV)
+        return await running
