@@ -36,6 +36,7 @@ def mutants(attack: str, count: int) -> subprocess.CompletedProcess[str]:
         ("batches", 2),
         ("schedules", 4),
         ("notifications", 4),
+        ("metrics", 20),
         ("exchanges", 2),
         ("exchange-kills", 8),
         ("foreign", 2),

@@ -22,6 +22,7 @@ from benchmarks.attack import (
     foreign,
     full_disks,
     limits,
+    metrics,
     mysql_kills,
     notifications,
     overwrites,
@@ -65,6 +66,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "schedules": schedules.attack,
     "shared-store": shared_store.attack,
     "notifications": notifications.attack,
+    "metrics": metrics.attack,
 }
 TOLD: Final = 20
 """Findings that are told one by one."""

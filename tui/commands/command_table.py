@@ -178,6 +178,10 @@ _WORKER: Final = (
         "--metrics", "[ADDRESS:]PORT", typed_values.listen_address,
         "serve Prometheus metrics by HTTP, on the loopback unless ADDRESS says otherwise",
     ),
+    repeatable(
+        "--metrics-host", "NAME", typed_values.text,
+        "a host name by which --metrics is asked for, beside those of this host and any IP address; repeatable",
+    ),
     *_worker_options(),
 )  # fmt: skip
 

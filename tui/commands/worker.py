@@ -9,7 +9,6 @@ import logging
 import math
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -44,7 +43,6 @@ from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.presentation.exit_codes import CANCELLED, FAILED, OK
 from tui.presentation.text import plain, zoned_time
-from tui.workers import metrics_server
 from tui.workers.detached import has_pool, serving, sole_pool
 from tui.workers.pool import STOPPED, PoolProcess, WorkerPool
 from tui.workers.signals import STOP_SIGNALS, has_terminal
@@ -54,7 +52,10 @@ from tui.workers.worker_log import log_to_stderr
 if TYPE_CHECKING:
     from engine.notify.notifier import Compose
     from tui.commands import metrics
+    from tui.workers import metrics_server
+    from tui.workers.metrics_server import MetricsListener
 else:
+    metrics_server = lazy("tui.workers.metrics_server", "only --metrics needs it")
     metrics = lazy("tui.commands.metrics", "only --metrics needs it")
 
 _LOOK_EVERY: Final = 0.25
@@ -80,7 +81,11 @@ def worker(args: argparse.Namespace, settings: Settings) -> int:
     host = _Host(settings.store, args.idle_exit, grace, config.retention, max_running, settings.config_path, queues)
     run_async(_check_store(settings.store))
     log_to_stderr()
-    with metrics_server.listening(args.metrics) as listener:
+    if args.metrics_host and args.metrics is None:
+        raise UsageError("--metrics-host", "means nothing without --metrics", "give a port: --metrics 9187")
+    if args.metrics is None:
+        return _in_turn(host, size)
+    with metrics_server.listening(args.metrics, args.metrics_host or ()) as listener:
         return _in_turn(replace(host, metrics=listener), size)
 
 
@@ -93,7 +98,9 @@ def _in_turn(host: _Host, size: int) -> int:
         if not host.is_permanent:
             return OK
         log.info("another worker process serves %s already: waiting to take its place", host.store)
-        pool = WorkerPool(1, partial(_begin, host.stand_by), doing="firing schedules", is_permanent=True)
+        pool = WorkerPool(
+            1, partial(_begin, host.stand_by), doing="firing schedules", helpers=[host.answering], is_permanent=True
+        )
         pool.run()
         if pool.was_asked or pool.gave_up:
             return _ended(pool)
@@ -106,7 +113,7 @@ def _serve(host: _Host, size: int) -> int:
         partial(_begin, host.work),
         doing=f"serving {host.store}",
         identify=partial(WorkerIdentity, host.store, pool=os.getpid(), size=size),
-        helper=cancelling_from_afar(host.store, os.getpid()),
+        helpers=[cancelling_from_afar(host.store, os.getpid()), host.answering],
         is_permanent=host.is_permanent,
     )
     pool.run()
@@ -193,7 +200,7 @@ class _Host:
     config: Path
     queues: tuple[str, ...] = ()
     """The queues of a shared store that it serves; none: that of any host."""
-    metrics: socket.socket | None = None
+    metrics: MetricsListener | None = None
     """Where metrics are asked for."""
 
     @property
@@ -216,7 +223,7 @@ class _Host:
                 engine = await opened(opening, stack, stop)
                 if engine is None:
                     return True
-                await self._serve_metrics(engine, stack)
+                self._leave_metrics()
                 await self._tell_people(engine, stack)
                 process.ready()
                 await first_of(stop.wait(), alone.wait(), _pool_ended(self.place))
@@ -244,11 +251,9 @@ class _Host:
                     if not stop.is_set():
                         self._log_unreachable(process)
                     return stop.is_set()
+                self._leave_metrics()
                 if process.number == 0:
-                    await self._serve_metrics(engine, stack)
                     await self._tell_people(engine, stack)
-                elif self.metrics is not None:
-                    self.metrics.close()
                 process.ready()
                 if not await self._take_jobs(engine, process, stop, alone):
                     return False
@@ -284,10 +289,25 @@ class _Host:
                 "%s: its server could not be reached for %s: this worker ends", self.store, span(UNREACHABLE_EXIT)
             )
 
-    async def _serve_metrics(self, engine: Engine, stack: AsyncExitStack) -> None:
-        if self.metrics is not None:
+    @property
+    def answering(self) -> Callable[[int], None] | None:
+        """The process that answers with metrics, if there is one: whoever asks keeps no job up. See `WorkerPool`."""
+        return None if self.metrics is None else lambda lifeline: run_async(self._answer(lifeline))
+
+    async def _answer(self, lifeline: int) -> None:
+        pool_is_gone = asyncio.Event()
+        asyncio.get_running_loop().add_reader(lifeline, pool_is_gone.set)
+        async with AsyncExitStack() as stack:
+            engine = await opened(partial(Engine.open, self.store, read_only=True), stack, pool_is_gone)
+            if engine is None or self.metrics is None:
+                return
             answer = partial(metrics.metrics_of, engine, ConfigWatch(self.config), metrics.ConfiguredTargets())
             await stack.enter_async_context(metrics_server.serving_metrics(self.metrics, answer))
+            await pool_is_gone.wait()
+
+    def _leave_metrics(self) -> None:
+        if self.metrics is not None:
+            self.metrics.socket.close()
 
     async def _tell_people(self, engine: Engine, stack: AsyncExitStack) -> None:
         """Delivers messages while this process runs; a process that ends when idle does so at its end."""

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,8 +34,6 @@ STOPPED: Final = 10
 CANNOT_WORK: Final = 11
 """The exit code of a process that found a reason why no process of the pool can work."""
 
-_HELPER: Final = -1
-"""The number of the process beside the others."""
 _READY: Final = b"+"
 log = logging.getLogger("dbtend")
 
@@ -119,7 +117,7 @@ class WorkerPool:
         doing: str,
         identify: Callable[[], WorkerIdentity] | None = None,
         leash: int | None = None,
-        helper: Callable[[int], None] | None = None,
+        helpers: Sequence[Callable[[int], None] | None] = (),
         is_permanent: bool = False,
     ) -> None:
         """
@@ -127,8 +125,8 @@ class WorkerPool:
             doing: what it does, for the log, such as `serving jobs.db`.
             identify: makes the identity of a process that is to be started; may raise StoreError.
             leash: a file descriptor that becomes readable when the pool is no longer needed: then all are killed.
-            helper: runs in one more process, from a moment after the others on until all of those have ended; it gets
-                the lifeline.
+            helpers: each runs in one more process, from a moment after the others on until all of those have ended;
+                it gets the lifeline.
             is_permanent: whether it goes on trying, with pauses, once one of its processes was able to work.
         """
         self._size = size
@@ -136,7 +134,8 @@ class WorkerPool:
         self._work = work
         self._identify = identify
         self._leash = leash
-        self._helper = helper
+        self._helpers = {-number: helper for number, helper in enumerate(filter(None, helpers), start=1)}
+        """By the numbers of their processes."""
         self._is_permanent = is_permanent
         self._has_worked = False
         self._processes: dict[int, _Running] = {}
@@ -168,12 +167,13 @@ class WorkerPool:
             log.info("%s with %s", self._doing, counted(self._size, "process"))
             self._to_start = dict.fromkeys(range(self._size), 0.0)
             self._start_due_processes()
-            self._start_helper_later()
-            while (self._processes.keys() | self._to_start.keys()) - {_HELPER}:
+            for helper in self._helpers:
+                self._start_helper_later(helper)
+            while (self._processes.keys() | self._to_start.keys()) - self._helpers.keys():
                 self._wait_for_news(wake)
                 self._heed_signals(wake)
                 self._start_due_processes()
-            self._end_helper()
+            self._end_helpers()
         for end in self._alive:
             os.close(end)
 
@@ -193,11 +193,11 @@ class WorkerPool:
             if not goes_on:
                 self._handle_exit(number)
 
-    def _start_helper_later(self) -> None:
-        if self._helper is not None and not self.was_asked:
-            self._to_start[_HELPER] = time.monotonic() + PAUSE
+    def _start_helper_later(self, number: int) -> None:
+        if not self.was_asked:
+            self._to_start[number] = time.monotonic() + PAUSE
 
-    def _end_helper(self) -> None:
+    def _end_helpers(self) -> None:
         self._to_start.clear()
         for helper in self._processes.values():
             os.kill(helper.pid, signal.SIGKILL)
@@ -210,7 +210,7 @@ class WorkerPool:
         except OSError as error:
             raise cannot_start(error) from error
         try:
-            identity = self._identify() if self._identify and number != _HELPER else None
+            identity = self._identify() if self._identify and number not in self._helpers else None
             self._processes[number] = _Running(self._fork(number, identity, read_end, write_end), read_end, identity)
         except StoreError:
             os.close(read_end)
@@ -241,16 +241,16 @@ class WorkerPool:
         os.close(read_end)
         for other in self._processes.values():
             other.let_go()
-        if self._helper is not None and process.number == _HELPER:
-            self._helper(process.lifeline)
+        if helper := self._helpers.get(process.number):
+            helper(process.lifeline)
             return 0
         return self._work(process)
 
     def _handle_exit(self, number: int) -> None:
         process = self._processes.pop(number)
         code = process.end()
-        if number == _HELPER:
-            self._start_helper_later()
+        if number in self._helpers:
+            self._start_helper_later(number)
             return
         if reason := process.output.removeprefix(_READY):
             self.failure = StoreError(*json.loads(reason))
@@ -285,8 +285,8 @@ class WorkerPool:
             try:
                 self._start(number)
             except StoreError as error:
-                if number == _HELPER:  # the others work without it
-                    self._start_helper_later()
+                if number in self._helpers:  # the others work without it
+                    self._start_helper_later(number)
                     continue
                 self.failure, self.cannot_work = error, True
                 log.error("%s", error)
@@ -305,7 +305,7 @@ class WorkerPool:
         self.was_asked = True
         self._to_start.clear()
         for place, process in self._processes.items():
-            if place != _HELPER:
+            if place not in self._helpers:
                 os.kill(process.pid, number)
 
     def _kill_all(self) -> None:

@@ -176,7 +176,7 @@ class RunWorkers:
             doing=f"running {len(jobs)}",
             identify=lambda: WorkerIdentity(self._store, pool=self.pool, size=size, run=self.run),
             leash=self._gone.fileno(),
-            helper=cancelling_from_afar(self._store, self.pool),
+            helpers=[cancelling_from_afar(self._store, self.pool)],
         )
         pool.run()
         if pool.gave_up:

@@ -373,9 +373,21 @@ def test_they_are_served_again_after_the_process_that_did_so_was_killed(
     served: tuple[subprocess.Popen[str], int],
 ) -> None:
     worker, port = served
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
+    get(port)
+    os.kill(answering(worker, port), signal.SIGKILL)
     wait_until(lambda: answers(port))
+
+
+def answering(worker: subprocess.Popen[str], port: int) -> int:
+    """The only process of the pool that has the socket: those that run jobs have let it go."""
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    (inode,) = [fields[9] for fields in lines if fields[1].endswith(f":{port:04X}") and fields[3] == "0A"]
+    having = [
+        child for child in children if f"socket:[{inode}]" in map(os.readlink, Path(f"/proc/{child}/fd").iterdir())
+    ]
+    assert len(having) == 1 < len(children)
+    return int(having[0])
 
 
 def test_a_second_worker_serves_them_on_its_own_port_while_it_waits_and_when_it_takes_over(
@@ -436,3 +448,76 @@ async def test_the_targets_of_the_config_are_kept_and_listed_again_in_the_backgr
     await asyncio.sleep(0)
     assert listed == [1, 1]
     go.set()
+
+
+def asked(port: int, request: bytes) -> bytes:
+    """All that is answered."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (b"localhost", b"200"), (b"LOCALHOST:9187", b"200"), (b"127.0.0.1:1", b"200"), (b"[::1]:9187", b"200"),
+        (b"192.0.2.7", b"200"), (b"", b"200"), (socket.gethostname().encode(), b"200"), (b"evil.example", b"421"),
+        (b"localhost.evil.example", b"421"), (b"127.0.0.1.evil.example:9187", b"421"),
+    ],
+)  # fmt: skip
+def test_only_names_of_this_host_are_answered(
+    host: bytes, status: bytes, served: tuple[subprocess.Popen[str], int]
+) -> None:
+    answer = asked(served[1], b"GET /metrics HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+    assert answer.split(b" ", 2)[1] == status
+    assert (b"dbtend_jobs_open" in answer) is (status == b"200")
+
+
+def test_a_name_can_be_allowed(dbtend: CommandLine) -> None:
+    port = free_port()
+    worker = dbtend.start("worker", "--metrics", str(port), "--metrics-host", "DB1.example.org")
+    try:
+        wait_until(lambda: answers(port))
+        assert asked(port, b"GET /metrics HTTP/1.1\r\nHost: db1.example.org:9187\r\n\r\n").split(b" ", 2)[1] == b"200"
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+    assert dbtend("worker", "--metrics-host", "db1").code == USAGE
+
+
+def test_idle_connections_do_not_keep_a_scrape_up(served: tuple[subprocess.Popen[str], int]) -> None:
+    _, port = served
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
+    for connection in idle[::2]:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+    assert get(port)[0] == 200
+    for connection in idle:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n\r\n",
+        b"GET /",
+        b"GET / HTTP/1.1\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_who_sends_without_end_fills_no_memory(head: bytes, served: tuple[subprocess.Popen[str], int]) -> None:
+    worker, port = served
+    get(port)
+    serving = answering(worker, port)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        with suppress(OSError):
+            connection.sendall(head)
+            for _ in range(1_000):
+                connection.sendall(b"x: yyyyyyyyyyyy\r\n" * 4_000)
+        assert memory_of(serving) < 200_000_000
+    assert get(port)[0] == 200
+
+
+def memory_of(process: int) -> int:
+    (line,) = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1_000

@@ -117,7 +117,7 @@ tui.workers.pool.PAUSE = tui.workers.pool.RETRY_PAUSE = 0
 tui.workers.pool.LIVED_LONG = float(sys.argv[4])
 size, work, is_permanent = int(sys.argv[2]), globals()[sys.argv[1]], sys.argv[5:] == ["True"]
 of, helper = (WithHelper, help) if sys.argv[1] == "polite" and size == 1 else (WorkerPool, None)
-pool = of(size, work, doing="trying", identify=Identity, is_permanent=is_permanent, helper=helper)
+pool = of(size, work, doing="trying", identify=Identity, is_permanent=is_permanent, helpers=[helper])
 pool.run()
 say("over", pool.was_forced, pool.gave_up)
 """
