@@ -11,7 +11,7 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.findings import may_have_space
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.condition import Condition, changed_rows, histograms, least_changed_rows, undo
-from engine.targets.mysql.reading.files import PartName, changes, file_sizes, with_statistics
+from engine.targets.mysql.reading.files import FileSize, PartName, changes, file_sizes, with_statistics
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample, sample
 from engine.targets.mysql.reading.tables import Table, tables
@@ -62,7 +62,7 @@ async def collect_condition(
 
 
 async def _exact(
-    reader: Reader, known: Sequence[Table], files: Mapping[PartName, int] | None, limits: Thresholds
+    reader: Reader, known: Sequence[Table], files: Mapping[PartName, FileSize] | None, limits: Thresholds
 ) -> dict[str, Table]:
     """The tables whose indexes all count for findings, by name."""
     looked_at = [

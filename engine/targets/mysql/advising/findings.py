@@ -14,7 +14,7 @@ from engine.targets.mysql.advising.space import gain
 from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.reading.condition import Condition
 from engine.targets.mysql.reading.files import PartName, part_name
-from engine.targets.mysql.reading.tables import REPAIRABLE, Part, Table
+from engine.targets.mysql.reading.tables import IN_OWN_FILES, REPAIRABLE, Part, Table
 from engine.targets.needs import Need
 
 CHANGED_SHARE: Final = 0.2
@@ -155,7 +155,7 @@ def _obstacle_to_rebuild(table: Table, server: Server) -> str:
 def may_have_space(table: Table, limits: Thresholds) -> bool:
     """Whether sampling its rows is worth it."""
     large = sum(part.allocated_bytes for part in table.parts) >= limits.reclaim_soon
-    return table.engine == "InnoDB" and not table.is_sequence and large
+    return (table.engine == "InnoDB" or table.is_in_aria_pages) and not table.is_sequence and large
 
 
 def auto_increment_need(table: Table) -> Need | None:
@@ -185,8 +185,8 @@ def repair_need(table: Table, damaged: set[str], recovers: Collection[str]) -> N
 
 
 def _gain(part: Part, table: Table, condition: Condition) -> int:
-    if table.engine != "InnoDB":
-        return part.free_bytes if table.engine in {"MyISAM", "Aria"} else 0
+    if table.engine != "InnoDB" and not table.is_in_aria_pages:
+        return part.free_bytes if table.engine in IN_OWN_FILES else 0
     is_in_shared_file = condition.sees_files and part.file_bytes is None  # which never shrinks
     if table.name not in condition.samples or is_in_shared_file:
         return 0

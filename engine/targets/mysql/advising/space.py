@@ -1,6 +1,6 @@
-"""What a rebuild of a table of InnoDB gives back, from its pages and from sampled rows: pure functions.
+"""What a rebuild of a table gives back, from its pages and from sampled rows: pure functions.
 
-DATA_FREE counts extents without any page, and knows nothing of pages that are half empty.
+DATA_FREE of InnoDB counts extents without any page, and knows nothing of pages that are half empty; that of Aria is 0.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.targets.mysql.connection.server import Flavor
-from engine.targets.mysql.reading.samples import PAGE, Sample
+from engine.targets.mysql.reading.samples import ARIA_PAGE, PAGE, Sample
 from engine.targets.mysql.reading.tables import Index, Part, Table
 
 _PAGE_OVERHEAD: Final = 128
@@ -27,15 +27,38 @@ _EXTENT: Final = 64
 """Pages. An index has half of one more than it needs, on average."""
 _SPARE: Final = 1.1
 """Rebuilt pages and extents are not quite full."""
+_ARIA_ROW: Final = 12
+"""Bytes of a row beside its values, with its entry in the directory of the page."""
+_SHORTEST_ARIA_ROW: Final = 39
+_ARIA_PAGE_OVERHEAD: Final = 16
+_ARIA_FULL: Final = ((0.9, 0.1), (0.6, 0.4), (0.3, 0.7))
+"""How full a page may be, at most, to be given a row that takes such a share of a page."""
 _KEPT_AHEAD: Final = {Flavor.MARIADB: 1024**2, Flavor.MYSQL: 6 * 1024**2}
 """Bytes without a page that a file has after a rebuild."""
 
 
 def gain(part: Part, table: Table, samples: Sequence[Sample], flavor: Flavor) -> int:
-    """Bytes that a rebuild of a table or partition gives back."""
+    """Bytes that a rebuild of a table or partition of InnoDB, or in pages of Aria, gives back."""
+    if table.is_in_aria_pages:
+        return max(part.data_bytes - round(_SPARE * _aria_bytes(part.rows, samples)), 0)
     # How well pages compress is unknown.
     pages = part.used_bytes if table.row_format == "Compressed" else round(_SPARE * rebuilt_bytes(part, table, samples))
-    return max(part.allocated_bytes - pages - _KEPT_AHEAD[flavor], 0)
+    if part.disk_bytes is None or flavor is Flavor.MARIADB:  # which keeps nothing of free pages
+        return max(part.allocated_bytes - pages - _KEPT_AHEAD[flavor], 0)
+    share = 1 - (pages + _KEPT_AHEAD[flavor]) / (part.file_bytes or 1)
+    return max(round(part.disk_bytes * share), 0)
+
+
+def _aria_bytes(rows: int, samples: Sequence[Sample]) -> int:
+    """The size of the data of a table of Aria after a rebuild.
+
+    Aria adds a row to a page of which it knows only that it is at least so empty as the row needs.
+    """
+    row = max(sum(one.inline for one in samples) + _ARIA_ROW, _SHORTEST_ARIA_ROW)
+    usable = ARIA_PAGE - _ARIA_PAGE_OVERHEAD
+    full = next((full for full, room in _ARIA_FULL if row <= room * usable), 0.0)
+    on_a_page = max(min(math.floor(full * usable / row) + 1, math.floor(usable / row)), 1)
+    return (math.ceil(rows / on_a_page) + math.ceil(rows * sum(one.pages for one in samples))) * ARIA_PAGE
 
 
 def rebuilt_bytes(part: Part, table: Table, samples: Sequence[Sample]) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 from engine.system.local_servers import is_loopback, owner, user_of_server
 from engine.targets.disk_space import Need
 from engine.targets.mysql.connection.server import Server
-from engine.targets.mysql.reading.files import PartName, file_paths, file_sizes, part_name
+from engine.targets.mysql.reading.files import FileSize, PartName, file_paths, file_sizes, part_name
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 
@@ -82,10 +82,10 @@ def _needs(server: Server, table: Table, directory: Path, paths: Mapping[PartNam
     return tuple(Need(place, size, f"the new file of {table.shown}") for place, size in by_directory.items())
 
 
-def has_files(directory: Path, paths: Mapping[PartName, str], sizes: Mapping[PartName, int]) -> bool:
+def has_files(directory: Path, paths: Mapping[PartName, str], sizes: Mapping[PartName, FileSize]) -> bool:
     """Whether files of the database are there, as large as the server says."""
-    largest = sorted(paths.keys() & sizes.keys(), key=lambda part: -sizes[part])[:_COMPARED]
+    largest = sorted(paths.keys() & sizes.keys(), key=lambda part: -sizes[part].length)[:_COMPARED]
     try:
-        return bool(largest) and all((directory / paths[part]).stat().st_size == sizes[part] for part in largest)
+        return bool(largest) and all((directory / paths[part]).stat().st_size == sizes[part].length for part in largest)
     except (OSError, ValueError):
         return False

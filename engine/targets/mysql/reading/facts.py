@@ -9,10 +9,11 @@ from engine.domain.steps import Facts
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.files import table_sizes
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.reading.tables import Table, but
+from engine.targets.mysql.reading.tables import Table, but, is_page_compressed
 
 _FACTS: Final = """
-SELECT table_name, CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED), CAST(data_free AS SIGNED)
+SELECT table_name, CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED), CAST(data_free AS SIGNED),
+    create_options
 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
 """
 _TABLE: Final = """
@@ -24,13 +25,20 @@ _STATUS: Final = "SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_sta
 
 async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
     """`unopened`: tables that are not opened; their last known sizes count. Raises TargetError."""
-    rows = await reader.rows(_FACTS + but(unopened), row=(str, int | None, int | None))
+    rows = await reader.rows(_FACTS + but(unopened), row=(str, int | None, int | None, str | None))
     files = await table_sizes(reader) or {}
+
+    def size_of(table: str, counted: int | None, options: str | None) -> int:
+        file = files.get(reader.server.file_name(table))
+        if file is not None and is_page_compressed(options or ""):
+            return file.on_disk
+        return max(counted or 0, file.length if file is not None else 0)
+
     return {
-        "size": sum(max(counted or 0, files.get(reader.server.file_name(table), 0)) for table, counted, _ in rows)
+        "size": sum(size_of(table, counted, options) for table, counted, _, options in rows)
         + sum(table.size for table in unopened),
         "tables": len(rows) + len(unopened),
-        "free_bytes": sum(free or 0 for _, _, free in rows) + sum(table.free_bytes for table in unopened),
+        "free_bytes": sum(free or 0 for _, _, free, _ in rows) + sum(table.free_bytes for table in unopened),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -30,8 +29,8 @@ SELECT {_PATH} AS path, {{number}} FROM information_schema.{{table}}
 HAVING LEFT(path, CHAR_LENGTH(DATABASE()) + 1) = CONCAT(DATABASE(), '{_SEPARATOR}')
 """
 _SIZES: Final = {
-    Flavor.MARIADB: _MARIADB.format(number="file_size", table="innodb_sys_tablespaces"),
-    Flavor.MYSQL: "SELECT name, file_size FROM information_schema.innodb_tablespaces",
+    Flavor.MARIADB: _MARIADB.format(number="file_size, allocated_size", table="innodb_sys_tablespaces"),
+    Flavor.MYSQL: "SELECT name, file_size, allocated_size FROM information_schema.innodb_tablespaces",
 }
 _PATHS: Final = {
     Flavor.MARIADB: _MARIADB.format(number="filename", table="innodb_sys_tablespaces"),
@@ -55,6 +54,15 @@ WHERE database_name = DATABASE()
 
 
 @frozen
+class FileSize:
+    """Bytes of a file."""
+
+    length: int
+    on_disk: int
+    """Fewer where the pages of the table are compressed. MariaDB writes them later, and then these are too few."""
+
+
+@frozen
 class Counted:
     """Persistent statistics of a table."""
 
@@ -64,19 +72,27 @@ class Counted:
     """The rows that it had then."""
 
 
-async def file_sizes(reader: Reader) -> Mapping[PartName, int] | None:
-    """Bytes of each file; None without the right to see them. Raises TargetError."""
-    return await _by_part(reader, await tablespaces(reader, _SIZES[reader.server.flavor], row=(str, int | None)))
+async def file_sizes(reader: Reader) -> Mapping[PartName, FileSize] | None:
+    """The size of each file; None without the right to see them. Raises TargetError."""
+    rows = await tablespaces(reader, _SIZES[reader.server.flavor], row=(str, int | None, int | None))
+    if rows is None:
+        return None
+    sizes = [(name, FileSize(length, held or 0)) for name, length, held in rows if length is not None]
+    return await _by_part(reader, sizes)
 
 
-async def table_sizes(reader: Reader) -> Mapping[str, int] | None:
-    """Bytes of each table's files, by `Server.file_name`; None without the right to see them. Raises TargetError."""
+async def table_sizes(reader: Reader) -> Mapping[str, FileSize] | None:
+    """The files of each table together, by `Server.file_name`; None without the right to see them.
+
+    Raises TargetError.
+    """
     files = await file_sizes(reader)
     if files is None:
         return None
-    sizes: Counter[str] = Counter()
-    for (table, _), bytes_ in files.items():
-        sizes[table] += bytes_
+    sizes: dict[str, FileSize] = {}
+    for (table, _), file in files.items():
+        known = sizes.get(table, FileSize(0, 0))
+        sizes[table] = FileSize(known.length + file.length, known.on_disk + file.on_disk)
     return sizes
 
 

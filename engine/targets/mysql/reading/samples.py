@@ -12,11 +12,12 @@ from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 
 PAGE: Final = 16_384
+ARIA_PAGE: Final = 8_192
 _LONGEST_INLINE: Final = 8_000
 _POINTER: Final = 20
 """Bytes in the row of a value that has pages of its own."""
-_OF_A_LONG_VALUE: Final = PAGE - 54
-"""Bytes of it in each of them."""
+_BESIDE_A_LONG_VALUE: Final = 54
+"""Bytes in each of them."""
 _ROWS: Final = 100
 """Rows that are sampled at each end of the table."""
 _BYTES: Final = 1024**2
@@ -107,9 +108,10 @@ def _query(table: Table, columns: Sequence[Column]) -> str:
     ends = [", ".join(keys), ", ".join(f"{key} DESC" for key in keys)] if keys else []
     halves = [f"(SELECT {values} FROM {table.sql} ORDER BY {end} LIMIT {rows})" for end in ends]
     source = " UNION ALL ".join(halves) or f"(SELECT {values} FROM {table.sql} LIMIT {rows})"
+    page = (ARIA_PAGE if table.is_in_aria_pages else PAGE) - _BESIDE_A_LONG_VALUE
     averages = ", ".join(
         f"AVG(IF({name} > {_LONGEST_INLINE}, {_POINTER}, {name})) + 0e0,"
-        f" AVG(IF({name} > {_LONGEST_INLINE}, CEIL({name} / {_OF_A_LONG_VALUE}), 0)) + 0e0"
+        f" AVG(IF({name} > {_LONGEST_INLINE}, CEIL({name} / {page}), 0)) + 0e0"
         for name in names
     )
     return f"SELECT {averages} FROM ({source}) AS sampled"

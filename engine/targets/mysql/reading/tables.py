@@ -5,16 +5,21 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.targets.mysql.connection.names import literal, qualified, shown
-from engine.targets.mysql.reading.files import PartName, part_name
+from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.reading.files import FileSize, PartName, part_name
 from engine.targets.mysql.reading.reader import Reader
 
 TRANSACTIONAL: Final = frozenset({"InnoDB"})
+IN_OWN_FILES: Final = frozenset({"MyISAM", "Aria"})
+"""They say exactly how long these are; the bytes of deleted rows lie inside."""
 REPAIRABLE: Final = frozenset({"MyISAM", "Aria", "ARCHIVE", "CSV", ""})
 """Storage engines, and what the server cannot open."""
+_PAGE_COMPRESSED: Final = re.compile(r"page_compressed\W+(1|on|yes)\b|\bcompression=\W?(zlib|lz4)", re.IGNORECASE)
 
 
 @frozen(kw_only=True)
@@ -52,21 +57,25 @@ class Part:
     free_bytes: int = 0
     """DATA_FREE, which misleads."""
     file_bytes: int | None = None
-    """Bytes of its own file of InnoDB, if known. Unlike statistics they are never out of date."""
+    """The length of its own files, if known. Unlike statistics of InnoDB it is never out of date."""
+    disk_bytes: int | None = None
+    """What that file takes on its disk, where its pages are compressed; see `FileSize`."""
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Bytes of all pages, also where these are compressed."""
         return max(self.data_bytes + self.index_bytes, self.file_bytes or 0)
 
     @property
     def used_bytes(self) -> int:
-        """Bytes on disk without extents that have no page: a rebuild needs as much, at most."""
+        """Those bytes without extents that have no page: a rebuild needs as much, at most."""
         return max(self.data_bytes + self.index_bytes, (self.file_bytes or 0) - self.free_bytes)
 
     @property
     def allocated_bytes(self) -> int:
         """Bytes on disk with extents that have no page."""
+        if self.disk_bytes is not None:
+            return self.disk_bytes
         return self.file_bytes if self.file_bytes is not None else self.size + self.free_bytes
 
 
@@ -95,6 +104,7 @@ class Table:
     free_bytes: int = 0
     """DATA_FREE, which misleads."""
     file_bytes: int | None = None
+    disk_bytes: int | None = None
     """See `Part`."""
     is_sequence: bool = False
     comment: str = ""
@@ -123,7 +133,7 @@ class Table:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """See `Part`."""
         return sum(part.size for part in self.parts)
 
     @property
@@ -132,9 +142,19 @@ class Table:
         return sum(part.used_bytes for part in self.parts)
 
     @property
+    def is_page_compressed(self) -> bool:
+        """Whether its file has holes where InnoDB compressed its pages."""
+        return is_page_compressed(self.options)
+
+    @property
+    def is_in_aria_pages(self) -> bool:
+        """Whether the server does not know how full its pages are, as it does for other rows of Aria and MyISAM."""
+        return self.engine == "Aria" and self.row_format == "Page"
+
+    @property
     def measured_bytes(self) -> int | None:
-        """Bytes of its own files, or of statistics where these are not known; None if those tell nothing."""
-        files = [part.file_bytes for part in self.parts if part.file_bytes is not None]
+        """Bytes on disk of its own files, or of statistics where these are not known; None if those tell nothing."""
+        files = [part.allocated_bytes for part in self.parts if part.file_bytes is not None]
         return (sum(files) if files else self.data_bytes + self.index_bytes) or None
 
     @property
@@ -158,6 +178,7 @@ class Table:
                 index_bytes=self.index_bytes,
                 free_bytes=self.free_bytes,
                 file_bytes=self.file_bytes,
+                disk_bytes=self.disk_bytes,
             ),
         )
 
@@ -210,6 +231,11 @@ _LOCKING: Final = {"FULLTEXT": "a FULLTEXT index", "SPATIAL": "a SPATIAL index",
 _BITS: Final = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 
 
+def is_page_compressed(options: str) -> bool:
+    """Whether these options of a table leave holes in its file. Two kinds of servers have two names for it."""
+    return _PAGE_COMPRESSED.search(options) is not None
+
+
 async def known_tables(reader: Reader) -> list[Table]:
     """The tables of the session's database by name and engine alone: none is opened. Raises TargetError."""
     database = reader.server.database
@@ -240,7 +266,7 @@ async def tables(
     names: Sequence[str] = (),
     *,
     exact: bool = True,
-    files: Mapping[PartName, int] | None = None,
+    files: Mapping[PartName, FileSize] | None = None,
     unopened: Sequence[Table] = (),
 ) -> list[Table]:
     """The tables of the session's database, by name. Raises TargetError.
@@ -252,7 +278,6 @@ async def tables(
         files: their sizes, if the user may see them.
         unopened: see `unopened_tables`; without `names` they are among the tables.
     """
-    sizes = files or {}
     some = f" AND table_name IN ({', '.join(map(literal, names))})" if names else but(unopened)
     text, number = str | None, int | None
     row = (str, str, text, text, number, number, number, number, text, text, number, number, number)
@@ -263,7 +288,7 @@ async def tables(
     columns = await reader.rows(_SPECIAL_COLUMNS, row=(str, str, str, str))
     virtual = {(table, column) for table, column, _, extra in columns if extra.startswith("VIRTUAL")}
     counting = {table: (column, kind) for table, column, kind, extra in columns if "auto_increment" in extra}
-    partitions = await _partitions(reader, sizes, some) if any("partitioned" in (row[8] or "") for row in found) else {}
+    partitions = await _partitions(reader, some) if any("partitioned" in (row[8] or "") for row in found) else {}
     database = reader.server.database
     opened = [
         Table(
@@ -275,7 +300,6 @@ async def tables(
             data_bytes=data or 0,
             index_bytes=keys or 0,
             free_bytes=free or 0,
-            file_bytes=sizes.get(part_name(reader.server, name)),
             is_sequence=kind == "SEQUENCE",
             comment="" if _is_passing(comment) else _why_not_opened(engine, most, comment),
             is_locked=rows is None and _is_passing(comment),
@@ -288,7 +312,23 @@ async def tables(
         )
         for name, kind, engine, row_format, rows, data, keys, free, options, comment, following, most, changed in found
     ]
-    return sorted([*opened, *(() if names else unopened)], key=lambda table: table.name)
+    known = [_with_files(table, reader.server, files or {}) for table in opened]
+    return sorted([*known, *(() if names else unopened)], key=lambda table: table.name)
+
+
+def _with_files(table: Table, server: Server, files: Mapping[PartName, FileSize]) -> Table:
+    def measured(part: Part) -> Part:
+        if table.engine in IN_OWN_FILES:
+            return replace(part, file_bytes=part.data_bytes + part.index_bytes)
+        file = files.get(part_name(server, table.name, part.name))
+        if file is None:
+            return part
+        return replace(part, file_bytes=file.length, disk_bytes=file.on_disk if table.is_page_compressed else None)
+
+    if table.partitions:
+        return replace(table, partitions=tuple(map(measured, table.partitions)))
+    (whole,) = map(measured, table.parts)
+    return replace(table, file_bytes=whole.file_bytes, disk_bytes=whole.disk_bytes)
 
 
 def _is_passing(comment: str | None) -> bool:
@@ -319,7 +359,7 @@ async def _indexes(reader: Reader, some: str, *, exact: bool) -> Mapping[str, tu
     return found
 
 
-async def _partitions(reader: Reader, files: Mapping[PartName, int], some: str) -> Mapping[str, tuple[Part, ...]]:
+async def _partitions(reader: Reader, some: str) -> Mapping[str, tuple[Part, ...]]:
     """By table."""
     row = (str, str, str | None, int | None, int | None, int | None, int | None)
     found: dict[str, tuple[Part, ...]] = {}
@@ -331,7 +371,6 @@ async def _partitions(reader: Reader, files: Mapping[PartName, int], some: str) 
             data_bytes=data or 0,
             index_bytes=indexes or 0,
             free_bytes=free or 0,
-            file_bytes=files.get(part_name(reader.server, table, whole_name)),
         )
         found[table] = (*found.get(table, ()), part)
     return found

@@ -137,7 +137,15 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         await self._pool.close()
 
     async def facts(self, cancel: asyncio.Event | None = None) -> Facts:
-        return await facts_with(facts(self._reader, list(self._unopened.values())), self._totals.facts())
+        found = await facts_with(facts(self._reader, list(self._unopened.values())), self._totals.facts())
+        rebuilt = [step for step in self.plan.steps if isinstance(step, MySqlStep) and step.method is Method.REBUILD]
+        if any(self._is_written_later(step.table) for step in rebuilt):
+            return {name: value for name, value in found.items() if name != "size"}
+        return found
+
+    def _is_written_later(self, table: Table) -> bool:
+        """Whether what a new file takes on disk is known only when MariaDB has compressed and written its pages."""
+        return table.is_page_compressed and self._reader.server.flavor is Flavor.MARIADB
 
     async def find_blockers(self, *, has_window: bool) -> str:
         steps = [step for step in self.plan.steps if isinstance(step, MySqlStep)]
@@ -328,7 +336,8 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         """That of the table is known from the plan: asking again would delay the command."""
         if step.method is Method.PURGE_UNDO:
             return await undo.size(self._reader, step.object)
-        return None if step.table.name in self._unopened else step.table.measured_bytes
+        is_unknown = step.table.name in self._unopened or self._is_written_later(step.table)
+        return None if is_unknown else step.table.measured_bytes
 
     async def _size(self, step: MySqlStep, context: StepContext) -> int | None:
         """The size of the table or tablespace of a step; None if it cannot be measured."""

@@ -9,14 +9,14 @@ from typing import Final
 
 from engine.targets.attempt import Attempt
 from engine.targets.mysql.reading.facts import size_and_rows
-from engine.targets.mysql.reading.files import table_sizes
+from engine.targets.mysql.reading.files import FileSize, table_sizes
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 
 _REST: Final = 9.0
 """The pause after a query, by its own duration: so queries take a tenth of the time at most."""
 
-_Sizes = Mapping[str, int] | None
+_Sizes = Mapping[str, FileSize] | None
 
 
 class Sizes:
@@ -40,7 +40,10 @@ class Sizes:
     async def of(self, table: Table, attempt: Attempt) -> int | None:
         """Bytes now; None if it is gone, or has no file of its own. Raises TargetError."""
         if table.engine == "InnoDB" and (files := await self._files(attempt)) is not None:
-            return files.get(self._reader.server.file_name(table.name))
+            file = files.get(self._reader.server.file_name(table.name))
+            if file is None:
+                return None
+            return file.on_disk if table.is_page_compressed else file.length
         size, _ = await size_and_rows(self._reader, table)
         return size
 

@@ -11,6 +11,7 @@ from engine import Operation, Options, Status
 from engine.domain.statuses import Reason
 from engine.targets import disk_space
 from engine.targets.mysql.reading.disks import has_files
+from engine.targets.mysql.reading.files import FileSize
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext
 from tests.engine.targets.mysql.a_session import filled
 from tests.engine.targets.server_session import connected, plan, run
@@ -41,13 +42,13 @@ async def test_a_rebuild_says_what_is_free_where_it_writes(database: MySqlDataba
 
 def test_a_directory_with_other_files_is_that_of_another_server(tmp_path: Path) -> None:
     (tmp_path / "item.ibd").write_bytes(b"\0" * 100)
-    item, other = ("item", ""), ("other", "")
+    file, item, other = FileSize(100, 100), ("item", ""), ("other", "")
     paths = {item: "./item.ibd"}
-    assert has_files(tmp_path, paths, {item: 100, other: 300})
-    assert not has_files(tmp_path, paths, {item: 200})
-    assert not has_files(tmp_path, {**paths, other: "./other.ibd"}, {item: 100, other: 300})
+    assert has_files(tmp_path, paths, {item: file, other: FileSize(300, 300)})
+    assert not has_files(tmp_path, paths, {item: FileSize(200, 100)})
+    assert not has_files(tmp_path, {**paths, other: "./other.ibd"}, {item: file, other: FileSize(300, 300)})
     assert not has_files(tmp_path, paths, {})
-    assert not has_files(tmp_path, {item: "./a\0b.ibd"}, {item: 100})
+    assert not has_files(tmp_path, {item: "./a\0b.ibd"}, {item: file})
 
 
 async def test_what_has_no_room_is_left_out_unless_forced(

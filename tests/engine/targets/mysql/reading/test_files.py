@@ -30,7 +30,7 @@ async def test_each_table_and_partition_has_its_file(database: MySqlDatabase) ->
         parts = {(table.name, part.name.lower()) for table in await tables(reader) for part in table.parts}
     assert sizes is not None
     assert set(sizes) == parts
-    assert all(size > 0 for size in sizes.values())
+    assert all(size.length > 0 for size in sizes.values())
 
 
 @pytest.mark.parametrize("name", ["t", "straße", "a@0062c", "日本"])
