@@ -1,4 +1,8 @@
-"""The query of --pause-while: one SELECT of the user, inside another one, so that it can be nothing else."""
+"""The query of --pause-while: one SELECT of the user, in a read-only transaction that is rolled back.
+
+It stands inside another SELECT, so that it can be nothing else, and must also be a statement by itself, so that it does not
+end the brackets around it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Final, TypeAlias
 import pymysql
 
 from engine.domain.errors import TargetError
+from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import TIMED_OUT, number_of, server_message
 from engine.targets.mysql.connection.names import literal
 from engine.targets.mysql.connection.server import Flavor
@@ -27,8 +32,7 @@ async def check(reader: Reader, query: str) -> str:
     """The problem with the query, found without running it; "" for none. Raises TargetError."""
     async with reader.alone() as connection:
         try:
-            await connection.command(f"PREPARE dbtend_load FROM {literal(_wrapped(query))}")
-            await connection.command("DEALLOCATE PREPARE dbtend_load")
+            await _parse(connection, query)
         except pymysql.MySQLError as error:
             reader.raise_if_lost(error)
             return _failure(error)
@@ -39,7 +43,7 @@ async def ask(reader: Reader, query: str) -> Load | None:
     """The first value of its first row; None for no row, or NULL. Raises TargetError where it fails."""
     async with reader.alone() as connection:
         try:
-            rows = await connection.command(_limited(reader, query))
+            rows = await _rows(connection, query, _limited(reader, query))
         except pymysql.MySQLError as error:
             reader.raise_if_lost(error)
             raise TargetError(reader.what, _failure(error), "") from None
@@ -51,6 +55,23 @@ async def ask(reader: Reader, query: str) -> Load | None:
     except ValueError:
         why = f"--pause-while failed: it gives {answer_text(value)}, and not true, false or a number ({_HINT})"
         raise TargetError(reader.what, why, "") from None
+
+
+async def _parse(connection: Connection, query: str) -> None:
+    for text in (query, _wrapped(query)):
+        await connection.short_command(f"PREPARE dbtend_load FROM {literal(text)}")
+        await connection.short_command("DEALLOCATE PREPARE dbtend_load")
+
+
+async def _rows(connection: Connection, query: str, limited: str) -> list[tuple[str | None, ...]]:
+    try:
+        # In a transaction of its own: a function that the query calls may change what the session is set to.
+        await connection.short_command("START TRANSACTION READ ONLY")
+        await _parse(connection, query)
+        return await connection.short_command(limited)
+    finally:
+        if not connection.closed:
+            await connection.short_command("ROLLBACK")
 
 
 def _limited(reader: Reader, query: str) -> str:

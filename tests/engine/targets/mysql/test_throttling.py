@@ -7,14 +7,18 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from pathlib import Path
+from typing import Final, cast
 
 import pytest
 from pymysql.cursors import DictCursor
 
 from engine import Operation, Options, Reason, ServerOptions, Status
+from engine.domain.errors import TargetError
 from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.reading import load_query
+from engine.targets.mysql.session import MySqlSession
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.mysql.a_session import a_user, filled, grant_in
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
@@ -54,6 +58,70 @@ async def test_a_query_that_gives_no_number_fails_the_step(database: MySqlDataba
     filled(database, "item")
     results = await run(database.url, Operation.ANALYZE, ServerOptions(pause_while="SELECT 'many' AS a"))
     assert "--pause-while failed: it gives many" in (results["item"].error or "")
+
+
+WRITES: Final = (
+    "DELETE FROM item",
+    "INSERT INTO unsafe VALUES (1)",
+    "SET SESSION transaction_read_only = 0",
+)
+"""What a function that a query calls may try."""
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_query_writes_nothing_by_a_function(database: MySqlDatabase, write: str) -> None:
+    filled(database, "item")
+    is_mariadb = "mariadb" in database.value("SELECT LOWER(CONCAT(VERSION(), @@version_comment))")
+    if is_mariadb:
+        write = write.replace("transaction_read_only", "tx_read_only")
+    database(
+        "SET GLOBAL log_bin_trust_function_creators = 1",
+        "CREATE TABLE unsafe (a INT) ENGINE=MyISAM",
+        "CREATE FUNCTION deed() RETURNS INT READS SQL DATA BEGIN DELETE FROM item; RETURN 0; END",
+        f"CREATE FUNCTION load_now() RETURNS INT READS SQL DATA BEGIN {write}; RETURN 0; END",
+    )
+    for _ in range(2):
+        await run(
+            database.url, Operation.ANALYZE, ServerOptions(pause_while=f"SELECT {database.name}.load_now() AS n")
+        )
+        await run(database.url, Operation.ANALYZE, ServerOptions(pause_while=f"SELECT {database.name}.deed() AS n"))
+    assert database.value("SELECT COUNT(*) FROM item") == 100
+    assert database.value("SELECT COUNT(*) FROM unsafe") == 0
+
+
+@pytest.mark.parametrize("call", ["NEXTVAL({})", "SETVAL({}, 100)", "NEXT VALUE FOR {}"])
+async def test_a_query_draws_no_number_of_a_sequence(database: MySqlDatabase, call: str) -> None:
+    filled(database, "item")
+    if "mariadb" not in database.value("SELECT LOWER(CONCAT(VERSION(), @@version_comment))"):
+        pytest.skip("MySQL has no sequences")
+    database("CREATE SEQUENCE numbers")
+    query = f"SELECT 0 * {call.format(f'{database.name}.numbers')} AS n"
+    await run(database.url, Operation.ANALYZE, ServerOptions(pause_while=query))
+    assert database.value("SELECT next_not_cached_value FROM numbers") == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1) AS a UNION SELECT 2 INTO OUTFILE '{file}' FROM (SELECT 3",
+        "SELECT 1) AS a UNION SELECT 2 INTO DUMPFILE '{file}' FROM (SELECT 3",
+        "SELECT 1 AS a INTO OUTFILE '{file}'",
+        "SELECT 1) AS a INTO OUTFILE '{file}' #",
+        "SELECT 1) AS a INTO OUTFILE '{file}' /*",
+    ],
+)
+async def test_a_query_writes_no_file_past_its_brackets(database: MySqlDatabase, query: str) -> None:
+    filled(database, "item")
+    directory = database.value("SELECT @@datadir")
+    file = f"{directory}{database.name}_stolen"
+    query = query.format(file=file)
+    refused = (await plan(database.url, Operation.ANALYZE, ServerOptions(pause_while=query))).refused
+    assert (refused or "").startswith("--pause-while failed: ")
+    async with connected(database.url) as session:
+        reader = cast("MySqlSession", session)._reader
+        with pytest.raises(TargetError, match="--pause-while failed: "):
+            await load_query.ask(reader, query)
+    assert not Path(file).exists()
 
 
 async def test_own_threads_do_not_count_as_running(database: MySqlDatabase) -> None:
