@@ -8,6 +8,7 @@ from typing import Any, Final
 from docs.generator.tables import Block, code, table
 from engine.config.keys import (
     ADVICE_KEYS,
+    ALLOW_KEYS,
     CONSOLE_KEYS,
     DEFAULTS_KEYS,
     NOTIFY_KEYS,
@@ -16,7 +17,7 @@ from engine.config.keys import (
     STORE_KEYS,
     TARGET_KEYS,
 )
-from engine.config.model import ConsoleConfig, Defaults, StoreConfig
+from engine.config.model import ConsoleConfig, Defaults, StoreConfig, WorkerConfig
 from engine.config.worker_keys import Key
 from engine.domain.notifications import Method, Recipient
 from engine.domain.number_types import Age, Bytes, Duration, Share
@@ -65,6 +66,10 @@ def retention() -> str:
     return table(COLUMNS, _rows(RETENTION_KEYS, Retention()))
 
 
+def worker() -> str:
+    return table(COLUMNS, _rows(ALLOW_KEYS, WorkerConfig()))
+
+
 def store() -> str:
     return table(COLUMNS, _rows(STORE_KEYS, StoreConfig()))
 
@@ -96,7 +101,7 @@ def _rows(keys: Mapping[str, Key], usual: object) -> Iterator[list[str]]:
 
 def _shown(type: ValueType, value: Any) -> str:  # noqa: A002
     """A default, written as in the file."""
-    if value is None:
+    if value in (None, ()):
         return "-"
     if isinstance(value, bool):
         return code(str(value).lower())
@@ -111,6 +116,7 @@ BLOCKS: Final[Mapping[str, Block]] = {
     "config-advice": advice,
     "config-console": console,
     "config-retention": retention,
+    "config-worker": worker,
     "config-store": store,
     "config-schedules": schedules,
     "config-notify": notify,

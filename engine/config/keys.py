@@ -13,6 +13,7 @@ from engine.config.worker_keys import WORKER_KEYS, Key
 from engine.domain.batches import MAX_BATCH_NUMBER, Order
 from engine.domain.notifications import EventKind, Method, Tls
 from engine.domain.number_types import Age, Bytes, Duration, Multiple, Seconds, Share, Whole
+from engine.domain.option_spec import Lent
 from engine.domain.requests import EngineName, Operation
 from engine.domain.schedule_types import Cron, NeededOrOperations, TimeZone
 from engine.domain.value_types import Choice, ChoiceList, FilePath, Flag, Names, Text, TimeOfDay, Words
@@ -85,6 +86,15 @@ CONSOLE_KEYS: Final[Mapping[str, Key]] = {
     "refresh": Key(Seconds(), "seconds between two reads of running jobs"),
     "mouse": Key(Flag(), "whether the console uses the mouse"),
     "read_only": Key(Flag(), "show everything, run nothing"),
+}
+ALLOW_KEYS: Final[Mapping[str, Key]] = {
+    "allow": Key(
+        ChoiceList("option", Lent), "the options of other logins that the workers take: `pause_while`, `backup_to`"
+    ),
+    "directories": Key(
+        Names("directory", '["/srv"]'),
+        "the directories below which they work on files of other logins, and write backups for them",
+    ),
 }
 STORE_KEYS: Final[Mapping[str, Key]] = {
     "url": Key(Text(), "a path, or the URL of a store that many hosts share; a password in it is refused"),

@@ -13,6 +13,7 @@ from platformdirs import user_config_path, user_state_path
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
+from engine.domain.option_spec import Lent
 from engine.domain.option_specs import BY_NAME, with_values
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.retention import Retention
@@ -120,6 +121,15 @@ class ConsoleConfig:
 
 
 @frozen(kw_only=True)
+class WorkerConfig:
+    """What the workers of a shared store do for other logins than their own."""
+
+    allow: tuple[Lent, ...] = ()
+    directories: tuple[str, ...] = ()
+    """Where files of theirs are, absolute."""
+
+
+@frozen(kw_only=True)
 class StoreConfig:
     url: str | None = None
     """A path or a URL, as `--store` takes it; None: the usual store."""
@@ -132,6 +142,7 @@ class Config:
     console: ConsoleConfig = field(default_factory=ConsoleConfig)
     retention: Retention = field(default_factory=Retention)
     store: StoreConfig = field(default_factory=StoreConfig)
+    worker: WorkerConfig = field(default_factory=WorkerConfig)
     schedules: tuple[Schedule, ...] = ()
     notify: tuple[Recipient, ...] = ()
     changed_at: Micros | None = None

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import PurePath
 from typing import Any, Final
 
-from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, STORE_KEYS, TARGET_KEYS
-from engine.config.model import NO_SETTINGS, Config, ConsoleConfig, Defaults, StoreConfig, TargetEntry, expand_home
+from engine.config.keys import (
+    ADVICE_KEYS,
+    ALLOW_KEYS,
+    CONSOLE_KEYS,
+    DEFAULTS_KEYS,
+    RETENTION_KEYS,
+    STORE_KEYS,
+    TARGET_KEYS,
+)
+from engine.config.model import (
+    NO_SETTINGS,
+    Config,
+    ConsoleConfig,
+    Defaults,
+    StoreConfig,
+    TargetEntry,
+    WorkerConfig,
+    expand_home,
+)
 from engine.config.recipients import recipient
 from engine.config.schedules import parse_schedules
 from engine.config.typed_table import Table, root_table
@@ -30,7 +48,7 @@ _OF_ALL: Final = options_at(Place.DEFAULTS)
 def parse_config(text: str, file: str) -> Config:
     """The config in `text`; `file` is its name in errors. Raises ConfigError."""
     root = root_table(text, file)
-    root.allow_only("targets", "defaults", "advice", "console", "retention", "store", "schedules", "notify")
+    root.allow_only("targets", "defaults", "advice", "console", "retention", "store", "schedules", "notify", "worker")
     targets = tuple(_target(entry) for entry in root.table("targets").tables())
     recipients = tuple(recipient(entry) for entry in root.table("notify").tables())
     schedules = parse_schedules(root.table("schedules"), targets)
@@ -41,6 +59,7 @@ def parse_config(text: str, file: str) -> Config:
         console=_console(root.table("console")),
         retention=_retention(root.table("retention")),
         store=_store(root.table("store")),
+        worker=_worker(root.table("worker")),
         schedules=schedules,
         notify=recipients,
     )
@@ -111,6 +130,17 @@ def _console(table: Table) -> ConsoleConfig:
 def _retention(table: Table) -> Retention:
     table.allow_only(*RETENTION_KEYS)
     return Retention(**table.values(RETENTION_KEYS))
+
+
+def _worker(table: Table) -> WorkerConfig:
+    table.allow_only(*ALLOW_KEYS)
+    values = table.values(ALLOW_KEYS)
+    for directory in values.get("directories", ()):
+        if not PurePath(directory).is_absolute() or "\0" in directory:
+            table.fail(
+                "directories", f"has {shortened(directory)!r}, which is no absolute path", 'give one, such as "/srv"'
+            )
+    return WorkerConfig(**values)
 
 
 def _store(table: Table) -> StoreConfig:

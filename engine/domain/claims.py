@@ -37,6 +37,8 @@ class Claim:
     """Seconds from the claim until the time limit, after which no step begins; None without one."""
     forced: bool = False
     """Whether the process was killed on request."""
+    is_own: bool = True
+    """Whether it was submitted with the login of this process; always so in an embedded store."""
     is_first: bool = False
     """Whether nothing else has begun on its target so far, by the store: there is no history. False: not known."""
 

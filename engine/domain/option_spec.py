@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, field
-from enum import Flag, auto
+from enum import Flag, StrEnum, auto
 from typing import Any, Final
 
 from engine.domain.errors import UsageError
@@ -35,6 +35,13 @@ class Place(Flag):
     USER = COMMAND_LINE | CONFIG
     NOWHERE = 0
     """Set by dbtend itself."""
+
+
+class Lent(StrEnum):
+    """The options by which a request uses powers of the worker that carries it out: what that may write or call."""
+
+    PAUSE_WHILE = "pause_while"
+    BACKUP_TO = "backup_to"
 
 
 @frozen

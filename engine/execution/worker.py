@@ -40,6 +40,7 @@ CheckJournal = Callable[[str], Coroutine[Any, Any, None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
 OthersWork = Callable[[Claim], Awaitable[bool]]
+Refusal = Callable[[Claim], Awaitable[str]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR, Operation.BACKUP})
 
 
@@ -70,6 +71,7 @@ class DatabaseMaintenanceWorker:
         check_journal: CheckJournal | None = None,
         needed_now: NeededNow | None = None,
         require_owned: RequireOwned = never_lost,
+        refusal: Refusal | None = None,
     ) -> None:
         """
         Args:
@@ -84,6 +86,7 @@ class DatabaseMaintenanceWorker:
             check_journal: raises TargetError if the journal beside a target is of another file.
             needed_now: looks whether an operation is needed.
             require_owned: raises OwnershipLostError if a claim no longer owns its child.
+            refusal: why this process does not carry out a claim; "" if it does.
         """
         self._resolve = resolve
         self._store = store
@@ -95,12 +98,17 @@ class DatabaseMaintenanceWorker:
         self._check_journal = check_journal
         self._needed_now = needed_now
         self._require_owned = require_owned
+        self._refusal = refusal
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         """Plan the operation and run its steps."""
         if claim.operation not in list(Operation) or claim.options is None:
             return Outcome(status=Status.FAILED, reason=Reason.INVALID, error="the stored request cannot be read")
         operation, options = Operation(claim.operation), claim.options
+        if self._refusal is not None and (why := await self._refusal(claim)):
+            if claim.recovering is not None:
+                return recovery_outcome(claim, why)
+            return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=why)
         with time_limits.window(claim.time_left) as window:
             attempt = Attempt(cancel=cancel, window=window)
             for is_last in (False, False, True):

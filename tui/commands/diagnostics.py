@@ -65,6 +65,7 @@ async def examine(
         *exposed,
         *(_files(settings) if not (exposed or settings.store.is_shared) else []),
         *(await _store(settings, config.defaults.workers) if has_store else []),
+        *([store_format.lent(config.worker)] if settings.store.is_shared and has_config else []),
         *(await schedule_checks.schedule_checks(settings, config, has_config=has_config) if may_fire else []),
         *notify_checks.secrets(config.notify),
         *(await notify_checks.deliveries(settings, config.notify) if has_store else []),

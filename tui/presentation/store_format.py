@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from engine.config.model import WorkerConfig
 from engine.domain.humanize import counted, size
+from engine.domain.option_specs import BY_NAME
 from engine.domain.store_reports import Foreign, Invariant, StoreCheck, StoreCopied, StoreMade
 from tui.presentation.health_check import Check, Level
 from tui.presentation.text import plain, precise_duration
@@ -75,6 +77,14 @@ def store_checks(found: StoreCheck, store: str) -> list[Check]:
         *_rules(found),
         *_foreign(found),
     ]  # fmt: skip
+
+
+def lent(config: WorkerConfig) -> Check:
+    """What the workers with this config file do for other logins."""
+    allowed = ", ".join(BY_NAME[one].option for one in config.allow) or "no --pause-while, no --backup-to"
+    below = ", ".join(map(plain, config.directories))
+    files = f"files below {below}" if below else "no file that [targets] does not name"
+    return Check(Level.OK, "other logins", f"workers with this config file take from them: {allowed}; {files}")
 
 
 def _round_trip(found: StoreCheck) -> Check:

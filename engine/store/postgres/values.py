@@ -187,6 +187,7 @@ def claim(found: Mapping[str, Any] | None, owner: str, targets: HostTargets) -> 
         earlier=decode_steps(found["earlier"]),
         time_left=None if found["left"] is None else found["left"] / 1e6,
         forced=found["forced"],
+        is_own=found["is_own"],
     )
 
 

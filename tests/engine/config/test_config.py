@@ -8,11 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.keys import ADVICE_KEYS, CONSOLE_KEYS, DEFAULTS_KEYS, RETENTION_KEYS, STORE_KEYS, TARGET_KEYS
-from engine.config.model import Config, ConsoleConfig, Defaults, StoreConfig, TargetEntry
+from engine.config.keys import (
+    ADVICE_KEYS,
+    ALLOW_KEYS,
+    CONSOLE_KEYS,
+    DEFAULTS_KEYS,
+    RETENTION_KEYS,
+    STORE_KEYS,
+    TARGET_KEYS,
+)
+from engine.config.model import Config, ConsoleConfig, Defaults, StoreConfig, TargetEntry, WorkerConfig
 from engine.config.parser import parse_config
 from engine.config.reader import load_config
 from engine.domain.errors import ConfigError
+from engine.domain.option_spec import Lent
 from engine.domain.requests import CheckLevel, OnFailure, Operation, Options, ServerOptions, Speed
 from engine.domain.retention import Retention
 from engine.domain.thresholds import DAY, Thresholds
@@ -261,6 +270,16 @@ def test_a_console_may_be_read_only() -> None:
         parse_config('[console]\nread_only = "yes"', "config.toml")
 
 
+def test_what_workers_do_for_other_logins() -> None:
+    text = '[worker]\nallow = ["pause_while", "backup_to"]\ndirectories = ["/srv", "/var/backups"]'
+    found = parse_config(text, "config.toml").worker
+    assert found == WorkerConfig(allow=(Lent.PAUSE_WHILE, Lent.BACKUP_TO), directories=("/srv", "/var/backups"))
+    assert parse_config("", "config.toml").worker == WorkerConfig()
+    for wrong in ('allow = ["force"]', 'directories = ["srv"]', 'allow = "backup_to"'):
+        with pytest.raises(ConfigError):
+            parse_config(f"[worker]\n{wrong}", "config.toml")
+
+
 def test_every_key_is_a_field_and_every_field_is_a_key() -> None:
     for keys, model, others in (
         (TARGET_KEYS, TargetEntry, {"name", "pattern", "settings", "advice"}),
@@ -269,6 +288,7 @@ def test_every_key_is_a_field_and_every_field_is_a_key() -> None:
         (CONSOLE_KEYS, ConsoleConfig, {"keys"}),
         (RETENTION_KEYS, Retention, set()),
         (STORE_KEYS, StoreConfig, set()),
+        (ALLOW_KEYS, WorkerConfig, set()),
     ):
         assert keys.keys() | others == {field.name for field in fields(model)}
 

@@ -1,7 +1,7 @@
 """The query of --pause-while: one SELECT of the user, in a read-only transaction that is rolled back.
 
-It stands inside another SELECT, so that it can be nothing else, and must also be a statement by itself, so that it does not
-end the brackets around it.
+It stands inside another SELECT, so that it can be nothing else, and must also be a statement by itself, so that it does
+not end the brackets around it.
 """
 
 from __future__ import annotations

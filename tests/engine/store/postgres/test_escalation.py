@@ -106,7 +106,7 @@ def shared(database: Database) -> Database:
     return database
 
 
-def test_each_right_of_each_role_is_on_the_list(shared: Database) -> None:
+def test_r33_each_right_of_each_role_is_on_the_list(shared: Database) -> None:
     assert {tuple(row) for row in shared(GRANTS)} == expected()
     roles = [role.value for role in Role]
     assert shared.admin.execute(MEMBERSHIPS, (roles,)).fetchall() == []
@@ -122,7 +122,7 @@ def test_each_function_with_the_rights_of_the_owner_has_a_search_path_of_its_own
 
 
 @pytest.mark.parametrize("by_temporary_view", [False, True])
-def test_a_worker_does_not_become_superuser_by_a_trigger(shared: Database, by_temporary_view: bool) -> None:
+def test_r33_a_worker_does_not_become_superuser_by_a_trigger(shared: Database, by_temporary_view: bool) -> None:
     tables = [name for (name,) in shared(TABLES)]
     assert len(tables) > 20
     with psycopg.connect(shared.as_user("joe_all"), autocommit=True) as joe:

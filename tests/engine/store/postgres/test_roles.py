@@ -144,7 +144,7 @@ async def test_a_worker_proves_itself_again_after_its_session_was_ended(login: L
     ],
 )
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.WORKER])
-async def test_nobody_declares_a_live_worker_dead(login: Login, role: Role, statement: str) -> None:
+async def test_r33_nobody_declares_a_live_worker_dead(login: Login, role: Role, statement: str) -> None:
     async with opened(login(*Role)) as store, connected(login(role), "the store", "test") as other:
         (job,) = await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
         async with store.hosting_workers() as owner:

@@ -69,7 +69,7 @@ WRITES: Final = (
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_a_query_writes_nothing_by_a_function(database: MySqlDatabase, write: str) -> None:
+async def test_r33_a_query_writes_nothing_by_a_function(database: MySqlDatabase, write: str) -> None:
     filled(database, "item")
     is_mariadb = "mariadb" in database.value("SELECT LOWER(CONCAT(VERSION(), @@version_comment))")
     if is_mariadb:
@@ -81,16 +81,14 @@ async def test_a_query_writes_nothing_by_a_function(database: MySqlDatabase, wri
         f"CREATE FUNCTION load_now() RETURNS INT READS SQL DATA BEGIN {write}; RETURN 0; END",
     )
     for _ in range(2):
-        await run(
-            database.url, Operation.ANALYZE, ServerOptions(pause_while=f"SELECT {database.name}.load_now() AS n")
-        )
+        await run(database.url, Operation.ANALYZE, ServerOptions(pause_while=f"SELECT {database.name}.load_now() AS n"))
         await run(database.url, Operation.ANALYZE, ServerOptions(pause_while=f"SELECT {database.name}.deed() AS n"))
     assert database.value("SELECT COUNT(*) FROM item") == 100
     assert database.value("SELECT COUNT(*) FROM unsafe") == 0
 
 
 @pytest.mark.parametrize("call", ["NEXTVAL({})", "SETVAL({}, 100)", "NEXT VALUE FOR {}"])
-async def test_a_query_draws_no_number_of_a_sequence(database: MySqlDatabase, call: str) -> None:
+async def test_r33_a_query_draws_no_number_of_a_sequence(database: MySqlDatabase, call: str) -> None:
     filled(database, "item")
     if "mariadb" not in database.value("SELECT LOWER(CONCAT(VERSION(), @@version_comment))"):
         pytest.skip("MySQL has no sequences")
@@ -110,7 +108,7 @@ async def test_a_query_draws_no_number_of_a_sequence(database: MySqlDatabase, ca
         "SELECT 1) AS a INTO OUTFILE '{file}' /*",
     ],
 )
-async def test_a_query_writes_no_file_past_its_brackets(database: MySqlDatabase, query: str) -> None:
+async def test_r33_a_query_writes_no_file_past_its_brackets(database: MySqlDatabase, query: str) -> None:
     filled(database, "item")
     directory = database.value("SELECT @@datadir")
     file = f"{directory}{database.name}_stolen"
