@@ -391,6 +391,14 @@ class Engine:
             recover=recover,
         )
 
+    async def inspect_and_advise(
+        self, target: str, *, budget: float | None, limits: Thresholds
+    ) -> tuple[TargetInfo, tuple[Advice, ...]]:
+        """`inspect` and `advise` by one connection: for very many targets."""
+        return await with_history.inspect_and_advise(
+            self._store, target, self._clock(), budget=budget, limits=limits, read_only=self.read_only
+        )
+
     def survey(self, targets: Sequence[TargetEntry], *, refresh: bool = False) -> AsyncIterator[Surveyed]:
         """Survey targets, a few at once; each comes when it is done, and is kept in the store.
 

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from engine.domain.advice import Advice, TargetHistory
+from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.errors import StoreError, TargetError
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -16,6 +16,7 @@ from engine.inspection import inspector
 
 if TYPE_CHECKING:
     from engine.store.protocol import Store
+    from engine.targets.operation_specs import TargetInfo
 
 
 async def advise(
@@ -29,16 +30,37 @@ async def advise(
     recover: bool = False,
 ) -> tuple[Advice, ...]:
     """See `Engine.advise`. Raises TargetError."""
-    url = await asyncio.to_thread(inspector.canonical_url, target)
-    await stale_journal.refuse_stale_journal(store, url)
-    past = await past_of(store, url, now)
+    url, past = await _known(store, target, now)
     advice, measured = await inspector.advise_and_measure(
         target, past, budget=budget, limits=limits, read_only=read_only, recover=recover
     )
-    if measured is not None and not read_only:
+    await _keep(store, url, None if read_only else measured)
+    return advice
+
+
+async def inspect_and_advise(
+    store: Store, target: str, now: Micros, *, budget: float | None, limits: Thresholds, read_only: bool
+) -> tuple[TargetInfo, tuple[Advice, ...]]:
+    """See `Engine.inspect_and_advise`. Raises TargetError."""
+    url, past = await _known(store, target, now)
+    info, advice, measured = await inspector.inspect_and_advise(
+        target, past, budget=budget, limits=limits, read_only=read_only, recover=False, opened=lambda: None
+    )
+    await _keep(store, url, None if read_only else measured)
+    return info, advice
+
+
+async def _known(store: Store, target: str, now: Micros) -> tuple[str, TargetHistory]:
+    """The canonical URL of a target that is opened next, and its history. Raises TargetError."""
+    url = await asyncio.to_thread(inspector.canonical_url, target)
+    await stale_journal.refuse_stale_journal(store, url)
+    return url, await past_of(store, url, now)
+
+
+async def _keep(store: Store, url: str, measured: Measurement | None) -> None:
+    if measured is not None:
         with suppress(StoreError):  # then the next call measures again
             await store.save_measurement(url, measured)
-    return advice
 
 
 async def past_of(store: Store, url: str, now: Micros) -> TargetHistory:

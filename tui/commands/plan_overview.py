@@ -12,7 +12,7 @@ from tui.commands.naming import named, tell_apart
 from tui.commands.plan_report import asks_first, total
 from tui.commands.report import columns
 from tui.presentation.plan_summary import extent, verdict
-from tui.presentation.plan_totals import operation_totals
+from tui.presentation.plan_totals import PlanTotals
 from tui.presentation.text import counted, plain, size
 
 _ATTENTION: Final = (Verdict.REFUSE, Verdict.WARN, Verdict.OK)
@@ -31,7 +31,7 @@ def overview_lines(plans: Sequence[Plan], fitting: str = "") -> Iterator[str]:
     if fitting:
         yield fitting
     yield ""
-    yield from columns(list(operation_totals(plans)))
+    yield from columns(list(PlanTotals(plans).by_operation()))
     shown = [(plan, one) for plan in plans for one in plan.operations if one.steps or one.refused]
     shown.sort(key=lambda pair: _ATTENTION.index(pair[1].verdict))
     warned: dict[str, list[str]] = {}

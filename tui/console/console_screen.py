@@ -102,6 +102,11 @@ class ConsoleScreen(Screen[Result]):
         context.banner_changed.subscribe(self, self.show_banner)
         self.show_banner(context.banner)
 
+    def on_unmount(self) -> None:
+        # A signal keeps its subscriber until it is published after that has ended, which some never are.
+        for signal in self.context.signals:
+            signal.unsubscribe(self)
+
     def hear(self, news: News) -> None:
         """Jobs have changed, or a running job has made progress."""
 
@@ -112,7 +117,7 @@ class ConsoleScreen(Screen[Result]):
         if action_id in {"pause", "resume"}:
             return (action_id == "resume") == (self.context.feed.pause is not None)
         if action_id == "copy":
-            return self.copied() is not None
+            return self.can_copy
         return next((part.can(action_id) for part in self.parts if action_id in part.actions), True)
 
     async def action_part(self, action_id: str) -> None:
@@ -188,6 +193,10 @@ class ConsoleScreen(Screen[Result]):
     def copied(self) -> tuple[str, str] | None:
         """A name for the text that can be copied, and the text; None: nothing."""
         return None
+
+    @property
+    def can_copy(self) -> bool:
+        return self.copied() is not None
 
     async def action_copy(self) -> None:
         found = self.copied()

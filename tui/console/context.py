@@ -114,6 +114,7 @@ class ConsoleContext:
         self.trouble: Signal[DbtendError] = Signal(app, "trouble")
         self.banner_changed: Signal[StatusBanner] = Signal(app, "banner")
         self.targets_changed: Signal[None] = Signal(app, "targets")
+        self.signals: Sequence[Signal[Any]] = (self.news, self.trouble, self.banner_changed, self.targets_changed)
         self.feed = JobFeed(engine, self._publish_news, lambda error: self._publish_banner(), refresh=config.refresh)
         self.supervisor = WorkerSupervisor(
             engine, self.feed, self._publish_banner, ensure_worker=ensure_worker, worker_lacks=worker_lacks

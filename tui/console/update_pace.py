@@ -17,17 +17,28 @@ REST: Final = 9.0
 class UpdatePace:
     """Updates at most so often that a slow update leaves most of the time to other things."""
 
-    def __init__(self, update: Callable[[], None], clock: Callable[[], float] = monotonic) -> None:
-        """`clock`: seconds."""
-        self._update, self._clock = update, clock
+    def __init__(
+        self, update: Callable[[], None], clock: Callable[[], float] = monotonic, *, shortest: float = SHORTEST
+    ) -> None:
+        """`clock`: seconds. `shortest`: seconds between two updates, at least."""
+        self._update, self._clock, self._shortest = update, clock, shortest
         self._due = clock()
+        self._is_behind = False
+        """Whether there was news since the last update."""
 
     def update_if_due(self) -> None:
         begun = self._clock()
-        if begun >= self._due:
+        self._is_behind = begun < self._due
+        if not self._is_behind:
             self._update()
             ended = self._clock()
-            self._due = ended + max(SHORTEST, REST * (ended - begun))
+            self._due = ended + max(self._shortest, REST * (ended - begun))
+
+    def catch_up(self) -> None:
+        """Update now if there was news since the last update."""
+        if self._is_behind:
+            self._is_behind = False
+            self._update()
 
 
 SLICE, PAUSE = 0.008, 0.002

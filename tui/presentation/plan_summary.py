@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from engine import OperationPlan, Plan, PlannedStep, Verdict
 from engine.domain.frozen import frozen
@@ -11,6 +12,9 @@ from engine.domain.option_specs import BY_NAME
 from tui.presentation.lock_format import format_lock
 from tui.presentation.text import counted, size, unusual_options
 from tui.presentation.window_words import planned_step
+
+AFTER_A_LOCK: Final = " after the lock is free"
+"""The condition of a duration when another session holds a lock."""
 
 
 @frozen
@@ -55,7 +59,7 @@ def extent(operation: OperationPlan) -> str:
     at_once = f"{operation.parallel} at once" if operation.parallel > 1 else ""
     left = sum(step.not_begun is not None and not step.mandatory_follow_up for step in operation.steps)
     left_text = f"{left:,} not begun" if left else ""
-    took = f"{took}{after_a_lock([operation])}" if (took := duration_of([operation])) else ""
+    took = f"{took}{AFTER_A_LOCK if operation.waits else ''}" if (took := TotalDuration([operation]).text) else ""
     return ", ".join(filter(None, (counted(len(operation.steps), "step"), left_text, at_once, took)))
 
 
@@ -68,23 +72,36 @@ def whole_extent(operations: Sequence[OperationPlan]) -> str:
 
 def duration_in_all(operations: Sequence[OperationPlan]) -> str:
     """`about 25 s in all`; "" if unknown."""
-    took = duration_of(operations)
-    return f"{took} in all{after_a_lock(operations)}" if took else ""
+    return in_all(TotalDuration(operations), waits=any(operation.waits for operation in operations))
 
 
-def after_a_lock(operations: Sequence[OperationPlan]) -> str:
-    """The condition of a duration when another session holds a lock; else ""."""
-    return " after the lock is free" if any(operation.waits for operation in operations) else ""
+def in_all(duration: TotalDuration, *, waits: bool) -> str:
+    """`waits`: whether another session holds a lock."""
+    return f"{duration.text} in all{AFTER_A_LOCK if waits else ''}" if duration.text else ""
 
 
-def duration_of(operations: Sequence[OperationPlan]) -> str:
-    """`about 25 s`, or `over 20 s` if some estimates are unknown; "" if all are."""
-    known = [seconds for operation in operations if operation.steps and (seconds := operation.estimate) is not None]
-    if not known:
-        return ""
-    if all(step.estimate is not None for operation in operations for step in operation.steps):
-        return about(sum(known))
-    return f"over {rounded(sum(known))}" if sum(known) >= 1 else ""
+class TotalDuration:
+    """The time that operations take, added up one by one."""
+
+    def __init__(self, operations: Iterable[OperationPlan] = ()) -> None:
+        self._seconds: float | None = None
+        self._is_complete = True
+        for operation in operations:
+            self.add(operation)
+
+    def add(self, operation: OperationPlan) -> None:
+        if operation.steps and (seconds := operation.estimate) is not None:
+            self._seconds = seconds + (self._seconds or 0)
+        self._is_complete = self._is_complete and all(step.estimate is not None for step in operation.steps)
+
+    @property
+    def text(self) -> str:
+        """`about 25 s`, or `over 20 s` if some estimates are unknown; "" if all are."""
+        if self._seconds is None:
+            return ""
+        if self._is_complete:
+            return about(self._seconds)
+        return f"over {rounded(self._seconds)}" if self._seconds >= 1 else ""
 
 
 def step_notes(operation: OperationPlan) -> Iterator[tuple[PlannedStep, StepNotes]]:

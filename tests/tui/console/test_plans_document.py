@@ -10,12 +10,12 @@ from engine.domain.requests import Operation
 from engine.targets.lock_impact import NO_LOCK
 from tui.console.views.line import Role
 from tui.console.views.plans_document import (
+    FoldedPlans,
     PlannedTarget,
     PlanRequest,
-    disk_needed,
-    folded_plans_document,
     plans_document,
 )
+from tui.presentation.plan_totals import disk_needed
 from tui.presentation.target_names import TargetName
 
 REQUEST = Request(target="a", operations=(Operation.VACUUM,))
@@ -68,17 +68,17 @@ def test_of_many_there_is_a_line_for_each_operation_below_the_totals() -> None:
     planned = [looked("a", operation(), analyze), looked("b", operation(), idle), looked("c", REFUSED)]
     planned[1] = replace(planned[1], plan=replace(planned[1].plan, before={"size": 30_000_000}))  # type: ignore[type-var]
     waiting = PlannedTarget(PlanRequest(TargetName("d"), REQUEST))
-    said = [line.text for line in folded_plans_document([*planned, waiting], 120, unfolded=())]
+    said = [line.text for line in FoldedPlans([*planned, waiting]).document(120)]
     assert said[0].startswith("2 of 4 targets so far, 3 operations, ")
     assert said[2:4] == [
         "vacuum   2 databases of 30.0 MB, about 4 s, 1 refused",
         "analyze  1 database, less than 1 s, nothing to do on 1",
     ]
-    assert all(len(line.text) <= 60 for line in folded_plans_document(planned, 60, unfolded=()))
+    assert all(len(line.text) <= 60 for line in FoldedPlans(planned).document(60))
 
 
 def test_a_target_of_which_everything_is_refused_comes_first_with_the_reason() -> None:
-    said = [line.text for line in folded_plans_document([looked("a", operation()), looked("b", REFUSED)], 80, ())]
+    said = [line.text for line in FoldedPlans([looked("a", operation()), looked("b", REFUSED)]).document(80)]
     rows = [text.split(maxsplit=2)[1:] for text in said if text.startswith("► ")]
     assert rows[0] == ["b", "refused: no room"]
     assert rows[1][0] == "a"
@@ -88,7 +88,7 @@ def test_what_another_host_plans_is_not_counted_as_nothing_to_do() -> None:
     there = looked("far", OperationPlan(operation=Operation.VACUUM), OperationPlan(operation=Operation.BACKUP))
     assert there.plan is not None
     there = replace(there, plan=replace(there.plan, made_on="db2"))
-    said = [line.text for line in folded_plans_document([looked("a", operation()), there], 120, ())]
+    said = [line.text for line in FoldedPlans([looked("a", operation()), there]).document(120)]
     assert said[2:4] == [
         "vacuum  1 database, about 2 s, 1 planned elsewhere",
         "backup  1 planned elsewhere",

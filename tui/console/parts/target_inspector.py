@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 from textual.timer import Timer
 from textual.worker import Worker
 
+from engine import TargetInfo
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, ServerUnavailableError, TargetBusyError
 from engine.domain.server_names import names_server
@@ -18,6 +20,7 @@ from engine.fleet import expansion
 from engine.inspection import inspector
 from tui.console.console_screen import ConsoleScreen
 from tui.console.target_model import TargetModel
+from tui.console.update_pace import UpdatePace
 from tui.console.views.hints import examined
 
 ADVICE_BUDGET: Final = 0.2
@@ -73,6 +76,9 @@ class TargetInspector:
         self._file_advice = asyncio.Semaphore(FILES_ADVISED_AT_ONCE)
         self._servers = asyncio.Semaphore(SERVERS_AT_ONCE)
         self._presence_slots = asyncio.Semaphore(PRESENCE_CHECKS_AT_ONCE)
+        self._at_work = 0
+        """How many inspections and advices are under way, or wait for their turn."""
+        self._pace = UpdatePace(changed, shortest=0)
 
     # Inspection and advice
 
@@ -99,11 +105,55 @@ class TargetInspector:
     async def inspect_now(self, number: int) -> None:
         """Inspect a target and advise on it, unless its advice is known; wait for the result."""
         state = self._model.states.get(number)
-        if state is not None and state.advice is None and not state.is_pattern:
+        if state is None or state.advice is not None or state.is_pattern:
+            return
+        if names_server(state.entry.url) or not await self._inspect_and_advise(number, state.entry):
             await self._inspect_one(number, advise=False)
             await self._advise_in_slot(number)
 
+    async def _inspect_and_advise(self, number: int, entry: TargetEntry) -> bool:
+        """Both by one connection; returns whether that succeeded: one after the other, each says why it fails."""
+        limits = entry.thresholds
+        with self._working():
+            try:
+                async with self._file_inspections:
+                    info, advice = await self._engine.inspect_and_advise(entry.url, budget=ADVICE_BUDGET, limits=limits)
+            except DbtendError:
+                return False
+            self._begun.add(number)
+            self._set_info(number, info)
+            self._model.set_advice(number, advice)
+            self._show_news(number)
+        return True
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """While inside, the screen is updated at a pace that leaves time for keys."""
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
+            if not self._at_work:
+                self._pace.catch_up()
+
+    def _show_news(self, number: int) -> None:
+        if self._at_work <= 1 or number == self._model.current:
+            self._changed()
+        else:
+            self._pace.update_if_due()
+
+    def _set_info(self, number: int, info: TargetInfo) -> None:
+        self._model.set_info(number, info)
+        self._screen.context.inspected[info.url] = info
+
     async def _inspect_one(self, number: int, *, advise: bool = True) -> None:
+        with self._working():
+            await self._inspect_in_slot(number)
+        if advise:
+            _: Worker[None] = self._screen.run_worker(partial(self._advise_in_slot, number), group="advice")
+
+    async def _inspect_in_slot(self, number: int) -> None:
         is_new = number not in self._begun  # once inspected as a file, it is no directory
         self._begun.add(number)
         async with self._slot(number, self._file_inspections):
@@ -123,11 +173,8 @@ class TargetInspector:
             except DbtendError as error:
                 self._model.set_error(number, error)
             else:
-                self._model.set_info(number, info)
-                self._screen.context.inspected[info.url] = info
-        self._changed()
-        if advise:
-            _: Worker[None] = self._screen.run_worker(partial(self._advise_in_slot, number), group="advice")
+                self._set_info(number, info)
+        self._show_news(number)
 
     async def _list(self, number: int) -> None:
         """Replace a pattern or a directory by the targets that it stands for, or show why they cannot be listed."""
@@ -152,8 +199,9 @@ class TargetInspector:
         self._schedule_retry()
 
     async def _advise_in_slot(self, number: int) -> None:
-        async with self._slot(number, self._file_advice):
-            await self._advise(number, ADVICE_BUDGET)
+        with self._working():
+            async with self._slot(number, self._file_advice):
+                await self._advise(number, ADVICE_BUDGET)
 
     def _slot(self, number: int, of_files: asyncio.Semaphore) -> asyncio.Semaphore:
         state = self._model.states.get(number)
@@ -170,7 +218,7 @@ class TargetInspector:
                 failure = error
             else:
                 self._model.set_advice(number, advice)
-            self._changed()
+            self._show_news(number)
             self._advised(number, failure)
         self._schedule_retry()
         return failure

@@ -61,6 +61,8 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         super().__init__(context)
         self._model, self._inspector, self._surveys = model, inspector, surveys
         self._is_home = is_home
+        self._is_stale = False
+        """Whether targets had news while another screen was shown."""
         self._header = OneLine(self._header_line, id="header")
         self.targets = FleetList(model, context.clock, id="fleet")
 
@@ -70,10 +72,22 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
 
     @on(events.Mount)
     def _begin(self) -> None:
-        self.context.targets_changed.subscribe(self, lambda _: self.show_model())
+        self.context.targets_changed.subscribe(self, lambda _: self._targets_changed())
         self._surveys.begin()
         self.show_model()
         self.targets.stays_on_top = True
+
+    def _targets_changed(self) -> None:
+        """Targets have news: show it, or once this screen is shown again."""
+        if self.is_current:
+            self.show_model()
+        self._is_stale = not self.is_current
+
+    @on(events.ScreenResume)
+    def _show_news(self) -> None:
+        if self._is_stale:
+            self._is_stale = False
+            self.show_model()
 
     @on(events.Key)
     def _keep_cursor(self) -> None:

@@ -51,6 +51,10 @@ class PageScreen(EntryScreen[Result]):
         text = "\n".join(part.text.rstrip() for part in self.document(self.page.columns))
         return ("this page", text + "\n") if text else None
 
+    @property
+    def can_copy(self) -> bool:
+        return bool(self.page.line_count)  # the text is made only to copy it
+
     def refresh_page(self) -> None:
         self.page.show(self.document(self.page.columns))
         self._show_match_count()

@@ -104,12 +104,17 @@ class SubmittingScreen(PageScreen[list[Request]]):
         raise NotImplementedError
 
     @property
+    def is_ready(self) -> bool:
+        """Whether `ready` is not empty."""
+        return bool(self.ready)
+
+    @property
     def progress(self) -> str:
         """How far the plans are; "" when all are made."""
         raise NotImplementedError
 
     def can(self, action_id: str) -> bool:
-        return super().can(action_id) and (action_id != "submit" or (self._runs and bool(self.ready)))
+        return super().can(action_id) and (action_id != "submit" or (self._runs and self.is_ready))
 
     def copied(self) -> tuple[str, str] | None:
         return ("the SQL", copied_plan(one.plan for one in self.ready)) if self.ready else super().copied()
@@ -120,7 +125,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
         if not self._runs:
             self.say(with_keys(ONLY_SHOWN), Role.WARNING)
             return
-        if not self.ready:
+        if not self.is_ready:
             if self.progress:
                 self._say_too_early()
             else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from engine import Advice, Plan, Request, Verdict
@@ -12,7 +13,7 @@ from engine.domain.frozen import frozen
 from tui.console.views.line import Line, Role, fit, line, named, named_column, wrapped
 from tui.console.views.plan_document import plan_document, what_to_do
 from tui.presentation.plan_summary import duration_in_all
-from tui.presentation.plan_totals import operation_totals
+from tui.presentation.plan_totals import PlanTotals, disk_needed
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import cells, counted, plain, shortened, size
 
@@ -77,7 +78,8 @@ class PlannedTarget:
 
 def plans_document(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
     """Targets on which nothing runs, with the reason; then the plans of the others."""
-    lines = _summary(planned, width)
+    totals = PlanTotals(one.plan for one in planned if one.plan is not None)
+    lines = _summary(totals, len(planned), sum(one.is_open for one in planned), width)
     for one in planned:
         if not one.is_open and one.plan is None:
             (name, *label) = named(one.wanted.name)
@@ -96,26 +98,91 @@ def plans_document(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
     return lines
 
 
-def folded_plans_document(planned: Sequence[PlannedTarget], width: int, unfolded: Collection[int]) -> list[Line]:
-    """A line for each target, below it the plan if it is unfolded: first what needs attention, skipped ones last."""
-    skipped = sum(not one.is_open and one.plan is None for one in planned)
-    lines = [*_summary(planned, width), *_operations(planned, width)]
-    if skipped:
-        lines += [line((f"{skipped:,} skipped, at the end", Role.DIM))]
-    lines += [*what_to_do([one.error for one in planned if one.error is not None], width), line()]
-    longest = max((cells(str(one.wanted.name)) for one in planned), default=0)
-    names = min(longest, max(width // 4, NAME_LEAST), NAME_MOST)
-    for at in sorted(range(len(planned)), key=lambda at: _attention(planned[at])):
-        one = planned[at]
-        rows = [_folded(one, names, width, is_unfolded=at in unfolded)]
-        if at in unfolded and one.plan is not None:
+class FoldedPlans:
+    """The plans of very many targets as they are made: a line for each, and below it the plan if it is unfolded.
+
+    What one target adds to the page is made once, for its plan.
+    """
+
+    def __init__(self, planned: Iterable[PlannedTarget]) -> None:
+        self.open = 0
+        """How many plans are not made yet."""
+        self._planned = list(planned)
+        self._unfolded: set[int] = set()
+        """The places of the targets whose plans are shown."""
+        self._attention = [0] * len(self._planned)
+        self._totals = PlanTotals()
+        self._skipped = 0
+        self._errors: list[DbtendError] = []
+        self._rows: dict[int, tuple[Line, ...]] = {}
+        self._layout = (0, 0)
+        """The width for which rows were made, and the cells of their column of names."""
+        self._longest = max((cells(str(one.wanted.name)) for one in self._planned), default=0)
+        for at in range(len(self._planned)):
+            self._count(at)
+
+    @property
+    def planned(self) -> Sequence[PlannedTarget]:
+        return self._planned
+
+    @property
+    def runs(self) -> bool:
+        return self._totals.running > 0
+
+    def put(self, at: int, one: PlannedTarget) -> None:
+        """The plan of the target at this place, which was open, or why there is none."""
+        self.open -= self._planned[at].is_open
+        self._planned[at] = one
+        self._rows.pop(at, None)
+        self._count(at)
+
+    def _count(self, at: int) -> None:
+        one = self._planned[at]
+        self._attention[at] = _attention(one)
+        if one.is_open:
+            self.open += 1
+        elif one.plan is not None:
+            self._totals.add(one.plan)
+        else:
+            self._skipped += 1
+        if one.error is not None:
+            self._errors.append(one.error)
+
+    def fold(self, places: AbstractSet[int], *, fold: bool | None) -> None:
+        """Fold or unfold these; None: the other way round."""
+        if fold is True or (fold is None and places <= self._unfolded):
+            self._unfolded -= places
+        else:
+            self._unfolded |= places
+        for at in places:
+            self._rows.pop(at, None)
+
+    def document(self, width: int) -> list[Line]:
+        """First what needs attention, skipped ones last."""
+        names = min(self._longest, max(width // 4, NAME_LEAST), NAME_MOST)
+        if self._layout != (width, names):
+            self._layout = (width, names)
+            self._rows.clear()
+        lines = _summary(self._totals, len(self._planned), self.open, width)
+        lines += _operations(self._totals, width)
+        if self._skipped:
+            lines += [line((f"{self._skipped:,} skipped, at the end", Role.DIM))]
+        lines += [*what_to_do(self._errors, width), line()]
+        for at in sorted(range(len(self._planned)), key=self._attention.__getitem__):
+            lines += self._rows.get(at) or self._rows_of(at, names, width)
+        return lines
+
+    def _rows_of(self, at: int, names: int, width: int) -> Sequence[Line]:
+        one, is_unfolded = self._planned[at], at in self._unfolded
+        rows = [_folded(one, names, width, is_unfolded=is_unfolded)]
+        if is_unfolded and one.plan is not None:
             rows += [
                 line("    ", *row.spans) for row in plan_document(one.plan, one.wanted.name, width - 4, is_alone=False)
             ]
-        elif at in unfolded and one.why_not:
+        elif is_unfolded and one.why_not:
             rows += wrapped(one.why_not, width, Role.DIM, indent=4)
-        lines += [Line(row.spans, PlanKey(at, number)) for number, row in enumerate(rows)]
-    return lines
+        self._rows[at] = tuple(Line(row.spans, PlanKey(at, number)) for number, row in enumerate(rows))
+        return self._rows[at]
 
 
 def _attention(one: PlannedTarget) -> int:
@@ -167,37 +234,24 @@ def _folded(one: PlannedTarget, names: int, width: int, *, is_unfolded: bool) ->
     return line((marker, Role.DIM), *name, f"  {text}", (word, role))
 
 
-def _summary(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
-    plans = [one.plan for one in planned if one.plan is not None and one.runs]
-    operations = [operation for plan in plans for operation in plan.to_run]
-    refused = any(o.verdict is Verdict.REFUSE for one in planned if one.plan for o in one.plan.operations)
-    warned = any(o.verdict is Verdict.WARN for o in operations) or any(plan.warnings for plan in plans)
-    worst = Verdict.REFUSE if refused else Verdict.WARN if warned else Verdict.OK
-    needs = sum(disk_needed(plan) for plan in plans)
-    targets = counted(len(plans), "target")
-    if any(one.is_open for one in planned):
-        targets = f"{len(plans):,} of {counted(len(planned), 'target')} so far"
+def _summary(totals: PlanTotals, count: int, open_: int, width: int) -> list[Line]:
+    """`count`: of all targets; `open_`: how many of their plans are not made yet."""
+    targets = f"{totals.running:,} of {counted(count, 'target')} so far" if open_ else counted(totals.running, "target")
     counts = (
-        f"{targets}, {counted(len(operations), 'operation')}",
-        f"needs {size(needs)} of disk space" if needs else "needs almost no disk space",
-        duration_in_all(operations),
+        f"{targets}, {counted(totals.operations_to_run, 'operation')}",
+        f"needs {size(totals.disk_needed)} of disk space" if totals.disk_needed else "needs almost no disk space",
+        totals.duration,
     )
-    words, role = _WORDS[worst]
-    if not plans and not any(one.is_open for one in planned):
-        return [*wrapped(f"Nothing to run on {counted(len(planned), 'target')}.", width, Role.STRONG), line()]
+    if not totals.running and not open_:
+        return [*wrapped(f"Nothing to run on {counted(count, 'target')}.", width, Role.STRONG), line()]
     return [
         *wrapped(f"{', '.join(filter(None, counts))}; nothing has run yet.", width, Role.STRONG),
-        line((words, role)) if plans else line(),
+        line(_WORDS[totals.worst]) if totals.running else line(),
     ]
 
 
-def _operations(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
+def _operations(totals: PlanTotals, width: int) -> list[Line]:
     """A line for each operation: on how many databases, and for how long."""
-    totals = list(operation_totals([one.plan for one in planned if one.plan is not None]))
-    longest = max((cells(name) for name, _ in totals), default=0)
-    return [line(fit(name, longest), "  ", shortened(text, width - longest - 2)) for name, text in totals]
-
-
-def disk_needed(plan: Plan) -> int:
-    """Bytes of disk space needed at once: steps on one database run one after the other."""
-    return max((step.disk_needed or 0 for operation in plan.operations for step in operation.steps), default=0)
+    rows = list(totals.by_operation())
+    longest = max((cells(name) for name, _ in rows), default=0)
+    return [line(fit(name, longest), "  ", shortened(text, width - longest - 2)) for name, text in rows]

@@ -59,8 +59,9 @@ class ItemList(LineView):
         if len(old) != len(lines):
             self.count_changed()  # repaints everything
         else:
-            for number, (was, now) in enumerate(zip(old, lines, strict=True)):
-                if was != now:
+            top = self.scroll_offset.y  # a line out of view is drawn when it comes into view
+            for number in range(top, min(top + self.size.height, len(lines))):
+                if old[number] != lines[number]:
                     self.refresh_line(number)
         self._keep_cursor_on(key, before)
 

@@ -1,0 +1,30 @@
+"""A screen that was left is gone from memory."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+
+import pytest
+from textual.screen import Screen
+
+from tests.tui.console.harness import Clock, entry, open_console
+
+STORE = Path("jobs.db")
+
+
+@pytest.mark.parametrize("key", ["h", "f", "w", "question_mark", "S", "p"])
+async def test_a_page_that_was_left_is_gone(clock: Clock, sales: Path, key: str) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.press(key)
+        assert len(console.app.screen_stack) == 2
+        left: weakref.ref[Screen[object]] = weakref.ref(console.app.screen)
+        await console.press("escape")
+        assert len(console.app.screen_stack) == 1
+
+        def is_gone() -> bool:
+            gc.collect()
+            return left() is None
+
+        await console.until(is_gone)  # a cancelled timer keeps it until its time comes
