@@ -29,6 +29,7 @@ from benchmarks.attack import (
     owners,
     pools,
     postgres_damage,
+    roles,
     rowids,
     schedules,
     schemas,
@@ -65,6 +66,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "servers": servers.attack,
     "schedules": schedules.attack,
     "shared-store": shared_store.attack,
+    "roles-and-grants": roles.attack,
     "notifications": notifications.attack,
     "metrics": metrics.attack,
 }

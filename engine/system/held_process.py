@@ -8,6 +8,15 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.domain.lazy_import import lazy
+
+if TYPE_CHECKING:
+    import subprocess
+else:
+    subprocess = lazy("subprocess", "only a cancel by force needs it")
 
 
 @contextmanager
@@ -27,3 +36,17 @@ def hold_of(pid: int) -> Iterator[Callable[[signal.Signals], None]]:
         yield lambda number: signal.pidfd_send_signal(process, number)
     finally:
         os.close(process)
+
+
+def parent_of(pid: int) -> int:
+    """The number of its parent process. Raises ProcessLookupError."""
+    if sys.platform == "linux":
+        try:
+            return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+        except OSError as error:
+            raise ProcessLookupError(*error.args) from error
+    asked = ["/bin/ps", "-o", "ppid=", "-p", str(pid)]
+    told = subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if not told.stdout.strip().isdigit():
+        raise ProcessLookupError(pid)
+    return int(told.stdout)

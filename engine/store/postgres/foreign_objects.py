@@ -30,7 +30,8 @@ UNION ALL SELECT 'rule', rulename || ' on ' || name FROM pg_rewrite AS r JOIN re
 UNION ALL SELECT 'policy', polname || ' on ' || name FROM pg_policy JOIN relation ON relation.oid = polrelid
 UNION ALL SELECT 'default_rights', 'of ' || pg_get_userbyid(defaclrole) || coalesce(' in ' || nspname, '')
     FROM pg_default_acl LEFT JOIN ours ON ours.oid = defaclnamespace
-    WHERE nspname IS NOT NULL OR defaclnamespace = 0 AND defaclrole = (SELECT id FROM owner)
+    WHERE defaclrole = (SELECT id FROM owner) AND (nspname IS NOT NULL OR defaclnamespace = 0)
+        OR has_schema_privilege(defaclrole, ours.oid, 'CREATE')
 UNION ALL SELECT 'owner', pg_get_userbyid(held_by) || ' has ' || name FROM (
         SELECT nspname, nspowner FROM ours
         UNION ALL SELECT name, relowner FROM relation

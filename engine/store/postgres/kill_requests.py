@@ -20,7 +20,7 @@ from engine.store.postgres.leadership import signed
 from engine.store.postgres.proof import SERVER_KEEPALIVES
 from engine.store.postgres.queries import LIVES
 from engine.store.postgres.schema import LOCKS
-from engine.system.held_process import hold_of
+from engine.system.held_process import hold_of, parent_of
 from engine.system.host import host_name, machine_id
 
 LOOK_EVERY: Final = 1.0
@@ -59,7 +59,8 @@ def _kill_asked(connection: Connection, here: Pool) -> None:
     """Kill each live process of a pool whose job is to be cancelled by force. Raises psycopg.Error."""
     for owner, pid in _asked(connection, here):
         with suppress(ProcessLookupError), hold_of(pid) as send:
-            if (owner, pid) in _asked(connection, here):  # it is no later process with that number
+            is_ours = parent_of(pid) == here["pool"]  # the number is by the word of who registered it
+            if is_ours and (owner, pid) in _asked(connection, here):  # it is no later process with that number
                 log.warning("process %s is killed: its job is cancelled by force", pid)
                 send(signal.SIGKILL)
 
