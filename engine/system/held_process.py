@@ -40,7 +40,7 @@ def hold_of(pid: int) -> Iterator[Callable[[signal.Signals], None]]:
 
 def parent_of(pid: int) -> int:
     """The number of its parent process. Raises ProcessLookupError."""
-    if sys.platform == "linux":
+    if Path("/proc/self/stat").exists():
         try:
             return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
         except OSError as error:
