@@ -74,7 +74,9 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         """
 
     @abstractmethod
-    async def _has_died(self, step: _Step, run: _Run, pooled: _Pooled | None, *, is_second: bool = False) -> bool:
+    async def _has_died(
+        self, step: _Step, run: _Run, context: StepContext, pooled: _Pooled | None, *, is_second: bool = False
+    ) -> bool:
         """Whether the server went down under the command, and was not shut down.
 
         `pooled`: a connection to the server as it is up again; None: to ask whatever connection there is. `is_second`:
@@ -125,11 +127,11 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         run = await self._run(step, context)
         if not self._is_in_doubt(step, run):
             result = await self._result(step, run, context)
-            return self._died_under(step, result) if await self._has_died(step, run, None) else result
+            return self._died_under(step, result) if await self._has_died(step, run, context, None) else result
         second, is_up, stop_reason, has_died = None, False, "", None
         try:
             pooled = await self._pool.reconnect(context)
-            has_died = await self._has_died(step, run, pooled)
+            has_died = await self._has_died(step, run, context, pooled)
             run, may_repeat = await self._look_again(step, run, pooled, context)
             is_up = True
             if may_repeat and not has_died:
@@ -140,10 +142,10 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
             stop_reason = "" if is_up and self._pool.error is None else gone.why
         if second is None:
             result = replace(await self._result(step, run, context), stop_reason=stop_reason)
-            has_died = await self._has_died(step, run, None) if has_died is None else has_died
+            has_died = await self._has_died(step, run, context, None) if has_died is None else has_died
             return self._died_under(step, result) if has_died else result
         result = self._with_first(await self._result(step, second, context), run)
-        if await self._has_died(step, second, None, is_second=True):
+        if await self._has_died(step, second, context, None, is_second=True):
             return self._died_under(step, result)
         warning = f"{step.object}: begun twice, because the server went away"
         return replace(result, warnings=(*result.warnings, warning))

@@ -203,7 +203,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         return replace(run, was_ended=True), False
 
     async def _has_died(
-        self, step: MySqlStep, run: Run, pooled: StepConnection | None, *, is_second: bool = False
+        self, step: MySqlStep, run: Run, context: StepContext, pooled: StepConnection | None, *, is_second: bool = False
     ) -> bool:
         if not run.was_lost or run.was_told:
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
@@ -39,6 +40,8 @@ from engine.targets.step_execution import StepContext, StepResult
 
 PlanAgain = Callable[[Callable[[PgStep], bool]], Awaitable[OperationPlan]]
 """Plans an operation with those of its steps for which the argument is true."""
+CRASH_TOLD_WITHIN: Final = 2.0
+"""Seconds within which the server tells its sessions of a crash."""
 MOMENT: Final = 1.0
 """Seconds for which a transaction may hold a lock before a plan warns of it."""
 
@@ -165,14 +168,25 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         return bool(run.answer.left) or (run.is_lost and not step.is_rewrite)
 
     async def _has_died(
-        self, step: PgStep, run: CommandRun, pooled: PooledConnection | None, *, is_second: bool = False
+        self,
+        step: PgStep,
+        run: CommandRun,
+        context: StepContext,
+        pooled: PooledConnection | None,
+        *,
+        is_second: bool = False,
     ) -> bool:
-        """Its process on the server crashed: the server tells that to all sessions but this one."""
+        """Its process on the server crashed: the server tells that to all sessions but this one, in a moment."""
         if not run.is_lost or run.answer.error is None or run.answer.error.sqlstate is not None:
             return False
-        with contextlib.suppress(TargetError):
-            await self._reader.row("SELECT 1", row=(int,))  # so that it hears of it, and reconnects
-        return self._reader.crashed_at is not None and self._reader.crashed_at >= run.watched.began
+        give_up = time.monotonic() + CRASH_TOLD_WITHIN
+        while (self._reader.crashed_at or 0.0) < run.watched.began:
+            if time.monotonic() > give_up:
+                return False
+            with contextlib.suppress(TargetError):
+                await self._reader.row("SELECT 1", row=(int,))  # so that it hears of it, and reconnects
+            await context.pause(CRASH_TOLD_WITHIN / 20)
+        return True
 
     async def _look_again(
         self, step: PgStep, run: CommandRun, pooled: PooledConnection, context: StepContext
