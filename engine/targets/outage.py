@@ -84,7 +84,9 @@ class Outage(Generic[_T]):
             if left <= 0:
                 hint = "; ".join(filter(None, (error.hint, "--server-wait says how long it is waited for")))
                 why = f"{format_state(error)}, for {span(limit)} by now: {error.why}"
-                self.error = ServerUnavailableError(error.what, why, hint) if limit else error
+                if limit and isinstance(error, TEMPORARY_ERRORS):
+                    error = type(error)(error.what, why, hint, state=error.state)
+                self.error = error
                 return
             seconds = min(pause * _CHANCE.uniform(0.5, 1), left)
             self._report(f"{format_state(error)}; next try in {max(round(seconds), 1)} s")

@@ -94,6 +94,8 @@ def test_what_a_full_server_refuses_names_the_option_that_waits(dbtend: CommandL
     full, what = database.as_user("joe"), ("--op", "analyze", "--schema", "public")
     alone = dbtend("run", full, *what)
     assert (alone.code, "--server-wait" in alone.err) == (4, True), alone.err
+    others = (("advise", full), ("plan", full, *what), ("run", full, *what, "--server-wait", "1s"))
+    assert {dbtend(*words).code for words in others} == {alone.code}
     dbtend("run", full, database.url, *what)
     refused, done = (dbtend("show", number, "--json").json["jobs"][0]["children"][0] for number in ("1", "2"))
     assert (refused["reason"], done["status"]) == ("unreachable", "completed")
