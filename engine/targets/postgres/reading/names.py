@@ -125,6 +125,6 @@ def _meant(name: str, meant: Sequence[Relation], schemas: Collection[str]) -> Re
         why = f"is in schema {of}, not in {listed(sorted(schemas))}"
         raise UsageError(f"object {name}", why, "leave out --schema, or name another")
     if len(inside) > 1:
-        names = listed([relation.shown for relation in inside])
-        raise UsageError(f"object {name}", f"may mean {names}", "give SCHEMA.NAME")
+        only = [one.shown if one.shown != name else qualified(one.schema, one.name) for one in inside]
+        raise UsageError(f"object {name}", f"may mean {listed(only)}", "give one of these names")
     return inside[0]

@@ -533,6 +533,15 @@ async def test_objects_are_named_as_people_name_them(database: Database) -> None
         await plan(database.url, Operation.VACUUM, ServerOptions(schemas=("nowhere",)))
 
 
+async def test_names_for_a_name_that_may_mean_several_each_mean_one(database: Database) -> None:
+    database("CREATE SCHEMA a", "CREATE TABLE a.b (id int)", 'CREATE TABLE "a.b" (id int)')
+    with pytest.raises(UsageError) as caught:
+        await plan(database.url, Operation.VACUUM, objects=("a.b",))
+    names = caught.value.why.removeprefix("may mean ").split(", ")
+    found = [(await plan(database.url, Operation.VACUUM, objects=(name,))).steps[0].object for name in names]
+    assert sorted(found) == ["a.b", 'public."a.b"']
+
+
 async def test_an_index_is_no_table_to_vacuum(database: Database) -> None:
     database(*ITEMS)
     with pytest.raises(UsageError, match="name its table"):
