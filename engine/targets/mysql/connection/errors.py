@@ -66,6 +66,7 @@ NEEDS_TLS: Final = 2061
 _OTHER_NAME: Final = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
+_OR_TLS: Final = "the server says the same where the account asks for TLS or a certificate (REQUIRE SSL or X509)"
 WHERE_PASSWORDS_ARE: Final = (
     "put it into ~/.my.cnf (mode 0600), below [client]; a typed password is known only to the process that asked for it"
 )
@@ -137,11 +138,12 @@ def connecting_error(
         )
     if number in ACCESS_DENIED:
         if typed:
-            return PasswordNeededError(what, server_errors.TYPED_IS_WRONG, WHERE_PASSWORDS_ARE)
+            return PasswordNeededError(what, server_errors.TYPED_IS_WRONG, f"{WHERE_PASSWORDS_ARE}; {_OR_TLS}")
         if not password:
             ignored = [f"{file} is ignored: {exposed}; {exposed.fix}" for file, exposed in exposed_files().items()]
-            return PasswordNeededError(what, server_errors.NONE_FOUND, ignored[0] if ignored else WHERE_PASSWORDS_ARE)
-        why = "the password is wrong, or the user does not exist"
+            hint = ignored[0] if ignored else WHERE_PASSWORDS_ARE
+            return PasswordNeededError(what, server_errors.NONE_FOUND, f"{hint}; {_OR_TLS}")
+        why = "the password is wrong, the user does not exist, or its account asks for TLS or a certificate that was not used"
         hint = f"correct it in {password.file}" if isinstance(password, Password) else WHERE_PASSWORDS_ARE
         return TargetUnavailableError(what, why, hint)
     if number == NOT_THIS_DATABASE:

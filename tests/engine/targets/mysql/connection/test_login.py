@@ -97,6 +97,23 @@ async def test_a_password_comes_from_an_option_file(database: MySqlDatabase, hom
     assert await tls_of(f"mysql:///{database.name}?group=prod")
 
 
+@pytest.mark.parametrize("asked", ["SSL", "X509"])
+async def test_an_account_that_asks_for_tls_or_a_certificate_is_not_only_told_of_its_password(
+    database: MySqlDatabase, home: Path, asked: str
+) -> None:
+    make_user(database, "native" if database.flavor is Flavor.MARIADB else "caching_sha2")
+    database(f"ALTER USER ann REQUIRE {asked}")
+    url = database.server.tcp_url(database.name) if asked == "X509" else database.as_user("ann")
+    with pytest.raises(PasswordNeededError, match="asks for TLS or a certificate"):
+        await tls_of(url)
+    typed_passwords.remember(url, PASSWORD)
+    with pytest.raises(PasswordNeededError, match="asks for TLS or a certificate"):
+        await tls_of(url)
+    (home / ".my.cnf").write_text(f'[client]\npassword = "{PASSWORD}"\n')
+    with pytest.raises(TargetUnavailableError, match="asks for TLS or a certificate"):
+        await tls_of(url)
+
+
 async def test_the_user_of_the_system_needs_no_password(database: MySqlDatabase) -> None:
     load_plugin(database, "auth_socket" if database.flavor is Flavor.MYSQL else "")
     how = "VIA unix_socket USING" if database.flavor is Flavor.MARIADB else "WITH auth_socket AS"
