@@ -43,7 +43,7 @@ def demo(args: argparse.Namespace, settings: Settings) -> int:
 def _demo(directory: Path, args: argparse.Namespace, settings: Settings) -> int:
     database, store = directory / DATABASE, args.store or StoreLocation(directory / "jobs.db")
     on_screen = sys.stdout.isatty() and not args.json
-    if on_screen:
+    if not args.json:
         output.line("Making a sample database that needs maintenance.")  # on a busy machine it takes seconds
     build_demo_database(database)
     if on_screen:

@@ -30,7 +30,8 @@ def test_the_demo_tells_the_size_before_and_after_and_tidies_up(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     result = dbtend("demo")
     assert result.code == 0
-    assert " before, " in result.out.splitlines()[-1]
+    first, *_, last = result.out.splitlines()
+    assert (first, " before, " in last) == ("Making a sample database that needs maintenance.", True)
     assert list(tmp_path.glob("dbtend-demo-*")) == []
 
 
