@@ -35,7 +35,7 @@ async def notices(engine: Engine, among: Collection[int] | None = None) -> list[
 
 
 async def interrupted(engine: Engine, targets: Collection[str], others: Collection[int] = ()) -> list[str]:
-    """A line for each interrupted job on these targets while no worker goes on with it: what it left waits, too.
+    """A line for each interrupted job on these targets while no worker goes on with it, and what to do.
 
     `targets`: canonical URLs. `others`: jobs that are not named.
     """
@@ -44,8 +44,8 @@ async def interrupted(engine: Engine, targets: Collection[str], others: Collecti
         return []
     lost = {job.parent for process in workers if not process.alive for job in process.running}
     return [
-        f"{named(job.target)}: job #{job.id} ({listed(job.request.operations)}) was interrupted, and what it left stays"
-        " until it goes on: run the same again, or start dbtend worker"
+        f"{named(job.target)}: job #{job.id} ({listed(job.request.operations)}) was interrupted: run the same again or"
+        f" start dbtend worker to finish it, or end it with dbtend cancel {job.id}"
         for job in await engine.open_jobs()
         if job.target in targets and job.id not in others and (job.id in lost or is_interrupted(job))
     ]

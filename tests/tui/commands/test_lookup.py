@@ -155,7 +155,7 @@ def test_what_lost_its_process_is_told_until_it_is_cancelled_which_does_not_say_
         process.kill()
         process.wait(timeout=30)
         wait_until(lambda: not workers_of(dbtend.store))  # which die just after it
-    left = "sales.db: job #1 (vacuum) was interrupted, and what it left stays until it goes on"
+    left = "sales.db: job #1 (vacuum) was interrupted: run the same again or start dbtend worker"
     for command in ("advise", "plan", "run"):
         again = dbtend(command, sales, *(["--op", "analyze"] if command == "run" else []))
         assert again.code == 0
