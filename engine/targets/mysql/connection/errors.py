@@ -143,7 +143,7 @@ def connecting_error(
             ignored = [f"{file} is ignored: {exposed}; {exposed.fix}" for file, exposed in exposed_files().items()]
             hint = ignored[0] if ignored else WHERE_PASSWORDS_ARE
             return PasswordNeededError(what, server_errors.NONE_FOUND, f"{hint}; {_OR_TLS}")
-        why = "the password is wrong, the user does not exist, or its account asks for TLS or a certificate that was not used"
+        why = "the password is wrong, the user does not exist, or its account asks for TLS or a certificate"
         hint = f"correct it in {password.file}" if isinstance(password, Password) else WHERE_PASSWORDS_ARE
         return TargetUnavailableError(what, why, hint)
     if number == NOT_THIS_DATABASE:
