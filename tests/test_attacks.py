@@ -55,6 +55,13 @@ def test_damage_in_the_files_of_a_server_is_found_and_left_alone() -> None:
     assert (said.returncode, said.stderr) == (0, ""), said.stdout
 
 
+def test_no_role_of_a_shared_store_gets_more_rights() -> None:
+    if not servers_found():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_SERVER)
+    said = mutants("roles-and-grants", 300)
+    assert (said.returncode, said.stderr) == (0, ""), said.stdout
+
+
 def test_workers_that_are_killed_leave_nothing_on_mariadb_and_mysql() -> None:
     if not mysql_server.servers_found():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(mysql_server.NO_SERVER[Flavor.MARIADB])

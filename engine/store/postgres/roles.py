@@ -163,10 +163,10 @@ async def grant(connection: Connection) -> None:
     called = {f"{schema}.{name}": call for schema, name, call in functions}
     everybody = ", ".join(("PUBLIC", *sorted(there)))
     statements = [
-        f"REVOKE ALL ON ALL {kind} IN SCHEMA dbtend, dbtend_queue FROM {everybody}"
+        f"REVOKE ALL ON ALL {kind} IN SCHEMA dbtend, dbtend_queue FROM {everybody} CASCADE"
         for kind in ("TABLES", "SEQUENCES", "ROUTINES")
     ]
-    statements.append(f"REVOKE ALL ON SCHEMA dbtend, dbtend_queue FROM {everybody}")
+    statements.append(f"REVOKE ALL ON SCHEMA dbtend, dbtend_queue FROM {everybody} CASCADE")
     definers = {f"dbtend.{name}": SEARCH_PATH for name in (*(WRITES.keys() - set(OF_SESSION)), *AT_COMMIT)}
     definers |= {name: _QUEUE_PATH for name in called if _QUEUE_WRITES.fullmatch(name.removeprefix("dbtend_queue."))}
     statements += [
