@@ -18,7 +18,8 @@ class Place(StrEnum):
     """Where an action works: a heading of the help."""
 
     MAIN = "On the main screen"
-    TARGETS = "On a target"
+    TARGETS = "In a list of targets"
+    TARGET = "On a target of the main screen"
     FLEET = "On the fleet screen"
     SCHEDULES = "On a schedule"
     OPERATIONS = "On an operation"
@@ -97,13 +98,15 @@ _TABLE: Final[Mapping[Place, Sequence[Sequence[str]]]] = {
         ("previous-pane", "shift+tab", "next_pane(-1)", "", "Previous pane"),
     ),
     Place.TARGETS: (
-        ("add", "A", "part('add')", "add", "Add a database to the config file"),
-        ("sample", "d", "part('sample')", "sample", "Build a sample database for this session"),
         ("mark-target", "space", "screen.mark", "mark", "Mark or unmark, and move on: plan and run use all marked"),
         ("mark-all", "asterisk", "screen.mark_all", "mark all", "Mark all targets that are shown"),
         ("sort", "s", "screen.sort", "sort", "Sort by name, level, gain, size, last check, last run"),
         ("filter-targets", "slash", "search", "filter",
          "Filter: name, @group, level:now, engine:, label:, size:>1GB, checked:>30d", "search"),
+    ),
+    Place.TARGET: (
+        ("add", "A", "part('add')", "add", "Add a database to the config file"),
+        ("sample", "d", "part('sample')", "sample", "Build a sample database for this session"),
         ("edit", "e", "screen.part('edit')", "edit", "Edit the target in the config file, or save it there"),
         ("remove", "D", "screen.part('remove')", "remove", "Remove it from the config file (asks first)"),
         ("test", "T", "screen.part('test')", "test", "Test the connection: version, size, writable?"),
@@ -218,7 +221,7 @@ BY_ID: Final = {action.id: action for action in ACTIONS}
 
 _ALWAYS: Final = frozenset({Place.LIST, Place.EVERYWHERE})
 _SITUATIONS: Final = (
-    _ALWAYS | {Place.MAIN, Place.JOBS, Place.TARGETS},
+    _ALWAYS | {Place.MAIN, Place.JOBS, Place.TARGETS, Place.TARGET},
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.OPERATIONS},
     _ALWAYS | {Place.MAIN, Place.JOBS, Place.ROWS, Place.TREE},
     _ALWAYS | {Place.FLEET, Place.TARGETS},

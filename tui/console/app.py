@@ -26,6 +26,7 @@ from tui.console.screens.main import MainScreen
 from tui.console.small_window_guard import HORIZONTAL_BREAKPOINTS, VERTICAL_BREAKPOINTS, SmallWindowGuard
 from tui.console.themed_app import ThemedApp
 from tui.console.views.line import Role
+from tui.presentation.text import plain
 
 if TYPE_CHECKING:
     from engine.system import current_user
@@ -205,11 +206,15 @@ class DbtendApp(ThemedApp[None]):
         ):
             return
         if self.context.feed.pause is not None:
-            self.context.write(self.context.engine.resume)
+            self.context.write(partial(self._resume, self.context.feed.pause.by))
             return
         consequence = "No process starts another operation until you resume. Running operations go on."
         pause = partial(self.context.engine.pause, by=self._person or current_user.user_at_host())
         self.context.ask("Pause all work on this store?", consequence, pause)
+
+    async def _resume(self, paused_by: str) -> None:
+        await self.context.engine.resume()
+        self.context.tell(f"Resumed: jobs start again. The pause was by {plain(paused_by)}.")
 
     def action_leave(self) -> None:
         self.context.leave()

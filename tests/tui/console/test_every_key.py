@@ -17,6 +17,7 @@ from tui.console.actions import ACTIONS, Place
 WAY: dict[Place, tuple[str, ...]] = {
     Place.MAIN: (),
     Place.TARGETS: ("1",),
+    Place.TARGET: ("1",),
     Place.FLEET: ("f",),
     Place.SCHEDULES: ("S",),
     Place.OPERATIONS: ("2",),

@@ -125,6 +125,16 @@ async def test_pause_asks_and_resume_does_not(sales: Path, clock: Clock) -> None
         assert "P resume" not in console.text("#footer")
 
 
+async def test_the_fleet_shows_a_pause_and_resume_says_whose_it_was(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.press("f", "P", "y")
+        await console.until(lambda: console.text("#header").endswith("paused"))
+        assert console.text("#footer").startswith("P resume")
+        await console.press("P")
+        await console.until(lambda: not console.text("#header").endswith("paused"))
+        assert console.message == "Resumed: jobs start again. The pause was by dba@desk."
+
+
 async def test_a_pause_by_others_is_seen_at_the_start_and_later(sales: Path, seeded: Seeded, clock: Clock) -> None:
     await seeded.store.pause("cron@db1")
     async with open_console(seeded.path, entry(), clock=clock) as console:

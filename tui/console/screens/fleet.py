@@ -26,6 +26,7 @@ from tui.console.widgets.one_line import OneLine
 
 if TYPE_CHECKING:
     from tui.console.context import ConsoleContext
+    from tui.console.feed import News
 
 
 @frozen
@@ -108,7 +109,12 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
             width,
             now=self.context.clock(),
             read_only=self.context.engine.read_only,
+            paused=self.context.feed.pause is not None,
         )
+
+    def hear(self, news: News) -> None:
+        self._header.renew()
+        self.refresh_footer()
 
     @on(ItemList.CursorMoved, "#fleet")
     def _cursor_moved(self) -> None:

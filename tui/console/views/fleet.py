@@ -182,6 +182,7 @@ def fleet_header(
     *,
     now: int,
     read_only: bool,
+    paused: bool,
 ) -> Line:
     """How many targets have each level; at the right how old that is.
 
@@ -197,10 +198,10 @@ def fleet_header(
     age = f"surveyed {_when(oldest, now)}" if oldest is not None else "not surveyed"
     done = f"surveying {percent(running)}" if running is not None else age
     barred: tuple[Span, ...] = (("  read-only", Role.WARNING),) if read_only else ()
-    end: tuple[Span, ...] = (*barred, (f"  {done} ", Role.DIM))
-    room = width - span_cells(end)
-    if span_cells(spans) > room:  # the counts come first
-        end = ()
+    pause: tuple[Span, ...] = (("  paused ", Role.WARNING),) if paused else ()
+    end: tuple[Span, ...] = (*barred, (f"  {done} ", Role.DIM), *pause)
+    if span_cells(spans) > width - span_cells(end):  # the counts come before the age
+        end = pause
     return both_ends(tuple(spans), end, width)
 
 
