@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -134,10 +135,14 @@ class DatabaseMaintenanceManager:
 
         An open job that does the same is joined: its id stands for the new one.
         """
-        asked = [
-            _Asked(retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed), parent.id)
-            for parent in parents
-        ]
+
+        def again() -> list[_Asked]:
+            return [
+                _Asked(retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed), parent.id)
+                for parent in parents
+            ]
+
+        asked = await asyncio.to_thread(again)  # there may be thousands
         return await self._submit(asked, OnDuplicate.MERGE, NewBatch(options=batch.options, retry_of=batch.id))
 
     async def _submit(
@@ -170,8 +175,12 @@ class DatabaseMaintenanceManager:
         self, asked: Sequence[_Asked], failed: Sequence[FailedRequest], *, closes: bool
     ) -> list[_Prepared]:
         """Raises UsageError."""
-        targets = [self._resolve(one.request.target) for one in asked]
-        validated = [self._validated(one, target, closes=closes) for one, target in zip(asked, targets, strict=True)]
+
+        def resolved() -> tuple[list[Target], list[NewJob]]:
+            targets = [self._resolve(one.request.target) for one in asked]
+            return targets, [self._validated(one, at, closes=closes) for one, at in zip(asked, targets, strict=True)]
+
+        targets, validated = await asyncio.to_thread(resolved)  # there may be thousands, and links on slow disks
         opened = await self._identities([job.request for job in validated], targets)
         prepared = [_prepared(job, one) for job, one in zip(validated, opened, strict=True)]
         return [*prepared, *(self._failed(one, closes=closes) for one in failed)]

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine import Engine, StoreLocation
 from engine.config.config_file import ConfigFile
@@ -83,6 +83,8 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
 
 AT_ONCE = 0.03
 """Seconds within which a server nearby has let in who opens a store: then nothing is shown before."""
+COLLECT_OLDER_AFTER: Final = (5, 2)
+"""A screen that was left is collected with the oldest: with Python's 10 and 10 there would be tens of MiB of them."""
 FIRST_PATIENCE = 0.3
 """Seconds to wait for a store that is locked, until that is shown."""
 
@@ -109,6 +111,7 @@ def open_console(
     from tui.console.settings import apply_console_settings
 
     gc.freeze()
+    gc.set_threshold(gc.get_threshold()[0], *COLLECT_OLDER_AFTER)
     gc.enable()
     apply_console_settings(config, settings.config_path)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
@@ -187,6 +187,17 @@ class ConsoleContext:
 
     def _if_yes(self, do: Callable[[], Awaitable[None]]) -> Callable[[bool | None], None]:
         return lambda yes: self.write(do) if yes else None
+
+    @contextmanager
+    def submitting(self, jobs: int) -> Iterator[None]:
+        """While inside, a message says that so many jobs are being submitted, if they take a moment."""
+        message = f"Submitting {counted(jobs, 'job')} ..." if jobs > FEW_TARGETS else ""
+        if message:
+            self.tell(message)
+        try:
+            yield
+        finally:
+            self.untell(message)
 
     def is_barred(self, action_id: str) -> bool:
         """Whether this console is read-only and the action changes something."""

@@ -19,7 +19,7 @@ from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
 from tui.console.views.batch_rows import batch_row
-from tui.console.views.line import MARK
+from tui.console.views.line import MARK, Role
 from tui.console.views.rows import summary
 
 STORE = Path("jobs.db")
@@ -293,3 +293,25 @@ async def test_page_of_a_job_on_a_target_that_could_not_be_opened(
         assert console.screen_name == "JobScreen"
         assert "failed" not in "\n".join(console.lines("#page"))
         assert looks_right(console.app)
+
+
+async def test_a_retry_of_many_says_meanwhile_that_it_is_submitted(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Engine.open(STORE, clock=clock) as engine:
+        await engine.submit(tenants(14))
+        await engine.cancel_batch(1)
+    told: list[str] = []
+    async with open_console(STORE, entry(), clock=clock) as console:
+        tell = console.app.context.tell
+
+        def record(sentence: str, role: Role = Role.TEXT) -> None:
+            told.append(sentence)
+            tell(sentence, role)
+
+        monkeypatch.setattr(console.app.context, "tell", record)
+        await console.until(lambda: any(row.startswith("► b1") for row in console.lines()))
+        await console.press("3", "g", "t", "y")
+        await console.until(lambda: any(" b2  14 targets" in row for row in console.lines()))
+        assert told == ["Submitting 14 jobs ..."]
+        assert not console.message

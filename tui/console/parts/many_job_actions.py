@@ -164,9 +164,10 @@ class ManyJobActions:
         """Returns the open jobs that do the same already."""
         self._context.supervisor.check_worker_can_connect(job.target for job in repeat.jobs)
         asked_at = self._context.clock()
-        made = await self._context.engine.retry_batch(
-            repeat.batch.id, only_incomplete=repeat.only_incomplete, confirmed=confirmed
-        )
+        with self._context.submitting(len(repeat.jobs)):
+            made = await self._context.engine.retry_batch(
+                repeat.batch.id, only_incomplete=repeat.only_incomplete, confirmed=confirmed
+            )
         self._show(next((job for job in made if job.created_at >= asked_at), made[0]))
         return [job for job in made if job.created_at < asked_at]
 

@@ -121,7 +121,8 @@ class RunActions:
         supervisor = self._context.supervisor
         supervisor.check_worker_can_connect(request.target for request in requests)
         try:
-            jobs = await self._context.engine.submit(requests, batch=self._batch_options(requests))
+            with self._context.submitting(len(requests)):
+                jobs = await self._context.engine.submit(requests, batch=self._batch_options(requests))
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
             self._context.tell_error(error)
