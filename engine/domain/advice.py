@@ -27,6 +27,10 @@ class Level(StrEnum):
     SOON = "soon"
     UNKNOWN = "unknown"
     """Not measured, or not measurable."""
+    UNCHECKED = "unchecked"
+    """A check is due, and nothing else is known to be wrong. Only shown: see `Advice.shown_level`."""
+    SMALL = "small"
+    """Only small tables, indexes or files need it. Only shown: see `Advice.shown_level`."""
     NONE = "none"
 
 
@@ -152,9 +156,19 @@ class Advice:
         return self.is_urgent and not self.needs_manual_fix
 
     @property
+    def shown_level(self) -> Level:
+        """Its level wherever it is shown, and as it counts for its target: small objects, and a check that is due,
+        are no reason to hurry, and no sign that all is well."""
+        if self.is_merely_due and self.is_urgent:
+            return Level.UNCHECKED
+        if self.level_of_large is None or not self.is_urgent:
+            return self.level
+        return Level.SMALL if self.level_of_large is Level.NONE else self.level_of_large
+
+    @property
     def urgency(self) -> str:
-        """Its level as a word, or `critical`."""
-        return str(self.facts.get("severity") or self.level)
+        """Its shown level as a word, or `critical`."""
+        return str(self.facts.get("severity") or self.shown_level)
 
 
 def all_by_hand(advice: Iterable[Advice]) -> list[ByHand]:
@@ -334,8 +348,17 @@ NEEDS_SOUND_DATA: Final = frozenset(
 
 def highest_level(advice: Sequence[Advice | ByHand]) -> Level:
     """The level of the most urgent one."""
-    levels = {item.level for item in advice}
-    return next((level for level in Level if level in levels), Level.NONE)
+    return most_urgent_level(item.level for item in advice)
+
+
+def shown_level(advice: Sequence[Advice]) -> Level:
+    """The level that is shown for all of it, with what a person must put right."""
+    return most_urgent_level([*(item.shown_level for item in advice), *(item.level for item in all_by_hand(advice))])
+
+
+def most_urgent_level(levels: Iterable[Level]) -> Level:
+    found = {*levels}
+    return next((level for level in Level if level in found), Level.NONE)
 
 
 def needed(request: Request, advice: Sequence[Advice]) -> Request | None:

@@ -20,6 +20,10 @@ class FleetLevel(StrEnum):
     """Data are damaged, or the database will soon accept no writes."""
     NOW = "now"
     SOON = "soon"
+    UNCHECKED = "unchecked"
+    """It was never checked, or too long ago, and nothing else is known to need attention soon."""
+    SMALL = "small"
+    """Only small tables, indexes or files need something."""
     OK = "ok"
     UNKNOWN = "unknown"
     """It is there, and cannot be inspected now, or was not measured in the time of a survey."""
@@ -32,6 +36,8 @@ _BY_URGENCY: Final = (
     FleetLevel.NOW,
     FleetLevel.SOON,
     FleetLevel.UNKNOWN,
+    FleetLevel.UNCHECKED,
+    FleetLevel.SMALL,
     FleetLevel.OK,
 )
 URGENCY: Final[Mapping[FleetLevel, int]] = {level: place for place, level in enumerate(_BY_URGENCY)}

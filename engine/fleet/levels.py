@@ -1,7 +1,7 @@
 """How urgent a target is, and why: pure functions of what an inspection found.
 
-A level is at most that of the advice, or critical. Bytes count: small tables do not make a target urgent, and
-neither does a check that is due. A target that needs nothing urgently is ok only if everything but checks was measured.
+A level is that of the advice as it is shown, or critical. Bytes count: small tables make a target `small`, and a check
+that is due `unchecked`. A target that needs nothing soon is `unknown` unless everything but checks was measured.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ from engine.domain.steps import Facts
 from engine.domain.surveys import FleetLevel, SurveyCause, SurveyReason, most_urgent
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, MOST_IDS, Thresholds
 
-_LEVELS: Final = {Level.NOW: FleetLevel.NOW, Level.SOON: FleetLevel.SOON}
+_LEVELS: Final = {
+    Level.NOW: FleetLevel.NOW,
+    Level.SOON: FleetLevel.SOON,
+    Level.UNCHECKED: FleetLevel.UNCHECKED,
+    Level.SMALL: FleetLevel.SMALL,
+}
+_NOT_URGENT: Final = {FleetLevel.UNCHECKED, FleetLevel.SMALL, FleetLevel.OK}
 _CAUSES: Final = {
     Operation.INCREMENTAL_VACUUM: SurveyCause.RECLAIMABLE,
     Operation.REINDEX: SurveyCause.INDEXES,
@@ -77,7 +83,7 @@ def judge(
         facts = {"free": disk.free, "size": disk.size}
         reasons = most_urgent([*reasons, SurveyReason(FleetLevel.CRITICAL, SurveyCause.DISK_FULL, facts)])
     level = reasons[0].level if reasons else FleetLevel.OK
-    if level is FleetLevel.OK and (unmeasured := [item.operation for item in advice if _is_unmeasured(item)]):
+    if level in _NOT_URGENT and (unmeasured := [item.operation for item in advice if _is_unmeasured(item)]):
         level = FleetLevel.UNKNOWN
         reasons = (SurveyReason(level, SurveyCause.NOT_MEASURED, {"operations": unmeasured}), *reasons)
     return Judgement(level, reasons, _reclaimable(advice))
@@ -124,19 +130,9 @@ def is_damaged(past: TargetHistory) -> bool:
     return past.damage is not None or bool(past.damaged_indexes or past.damaged_tables)
 
 
-def level_for_target(item: Advice) -> Level:
-    """What it means for the level of its target: small objects do not count, and neither does a check that is due."""
-    if item.operation is Operation.CHECK and (item.is_merely_due or item.level is Level.UNKNOWN):
-        return Level.NONE
-    return _level_of_large(item)
-
-
 def _is_unmeasured(item: Advice) -> bool:
-    return level_for_target(item) is Level.UNKNOWN
-
-
-def _level_of_large(item: Advice) -> Level:
-    return item.level if item.level_of_large is None else item.level_of_large
+    is_small = item.level_of_large is Level.NONE  # whatever a measurement of small objects would say
+    return item.operation is not Operation.CHECK and item.shown_level is Level.UNKNOWN and not is_small
 
 
 def _has_urgent(advice: Sequence[Advice], operations: set[Operation]) -> bool:
@@ -154,7 +150,7 @@ def _reasons(item: Advice, past: TargetHistory, limits: Thresholds, *, is_repeat
     elif item.operation is Operation.REBUILD:
         yield from _rebuild_reasons(item)
     elif item.is_urgent and not is_repeated:
-        level = _LEVELS.get(_level_of_large(item), FleetLevel.OK)
+        level = _LEVELS.get(item.shown_level, FleetLevel.OK)
         cause = _CAUSES.get(item.operation, SurveyCause.OTHER)
         if item.operation is Operation.VACUUM:
             cause = SurveyCause.RECLAIMABLE
@@ -172,14 +168,14 @@ def _check_reasons(item: Advice, past: TargetHistory) -> Iterator[SurveyReason]:
         facts = {"findings": found.findings, "orphans": found.orphans, "job": found.job} if found else {}
         yield SurveyReason(_LEVELS[item.level], SurveyCause.BROKEN_RULE, facts)
     elif not past.checked_at and past.found is None:
-        yield SurveyReason(FleetLevel.OK, SurveyCause.NEVER_CHECKED)
+        yield SurveyReason(FleetLevel.UNCHECKED, SurveyCause.NEVER_CHECKED)
     elif item.is_urgent:
-        yield SurveyReason(FleetLevel.OK, SurveyCause.CHECK_OVERDUE)
+        yield SurveyReason(_LEVELS[item.shown_level], SurveyCause.CHECK_OVERDUE)
 
 
 def _vacuum_reasons(item: Advice, limits: Thresholds) -> Iterator[SurveyReason]:
     """The reasons for a VACUUM on a server: old transaction ids, and dead rows."""
-    level = _LEVELS.get(_level_of_large(item), FleetLevel.OK)
+    level = _LEVELS.get(item.shown_level, FleetLevel.OK)
     causes = item.facts.get("causes") or ()
     named = causes if isinstance(causes, list | tuple) else ()
     for ids, cause in _AGES.items():
@@ -202,7 +198,7 @@ def _rebuild_reasons(item: Advice) -> Iterator[SurveyReason]:
         level = FleetLevel.CRITICAL if used >= NUMBERS_CRITICAL else FleetLevel.SOON
         yield SurveyReason(level, SurveyCause.AUTO_INCREMENT, _numbers(item))
     if item.is_needed:
-        yield SurveyReason(_LEVELS.get(_level_of_large(item), FleetLevel.OK), SurveyCause.RECLAIMABLE, _numbers(item))
+        yield SurveyReason(_LEVELS.get(item.shown_level, FleetLevel.OK), SurveyCause.RECLAIMABLE, _numbers(item))
 
 
 def _numbers(item: Advice) -> Facts:

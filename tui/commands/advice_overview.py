@@ -75,7 +75,7 @@ class _Row:
 def _rows(advice: Sequence[Advice]) -> list[_Row]:
     """The needed operations, the most urgent first."""
     rows = [
-        _Row(_word(one), one.operation, plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else ""))
+        _Row(one.urgency, one.operation, plain(one.reason) + (f" ({plain(one.gain)})" if one.gain else ""))
         for one in _urgent(advice)
     ]
     by_hand = [one for one in all_by_hand(advice) if one.urgency in _URGENCIES]
@@ -87,14 +87,9 @@ def _urgent(advice: Sequence[Advice]) -> list[Advice]:
     """The needed operations, without repeated reasons."""
     covered = {operation for item in advice if item.is_urgent for operation in item.covers}
     repeats = any(item.is_urgent and item.operation in covered for item in advice)
-    found = [item for item in advice if _word(item) in _URGENCIES]
+    found = [item for item in advice if item.urgency in _URGENCIES]
     return [one for one in found if not one.is_merely_due and not (one.covers and repeats)]
 
 
-def _word(item: Advice) -> str:
-    """Its level without small tables and files, or `critical`."""
-    return item.urgency if item.level_of_large is None or item.urgency == CRITICAL else item.level_of_large.value
-
-
 def _is_small_need(item: Advice) -> bool:
-    return item.is_urgent and not item.covers and _word(item) not in _URGENCIES
+    return item.shown_level is Level.SMALL and not item.covers and item.urgency != CRITICAL

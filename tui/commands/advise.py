@@ -32,7 +32,14 @@ from tui.presentation.dead_space import dead_space_rows
 from tui.presentation.exit_codes import FAILED, OK
 from tui.presentation.text import plain
 
-_COLOUR: Final = {Level.NOW: "31", Level.SOON: "33", Level.UNKNOWN: "35", Level.NONE: "32"}
+_COLOUR: Final = {
+    Level.NOW: "31",
+    Level.SOON: "33",
+    Level.UNKNOWN: "35",
+    Level.UNCHECKED: "36",
+    Level.SMALL: "36",
+    Level.NONE: "32",
+}
 
 
 NOT_ALL: Final = "unknown: not everything was looked at; dbtend advise --thorough takes all the time it needs"
@@ -112,7 +119,8 @@ def advice_lines(url: str, advice: Sequence[Advice], *, width: int | None, colou
         word = _word(one)
         level = f"{word:{levels}}"
         if coloured:
-            level = f"\x1b[{_COLOUR[one.level]}m{word}\x1b[0m" + level[len(word) :]
+            shown = one.level if isinstance(one, ByHand) else one.shown_level
+            level = f"\x1b[{_COLOUR[shown]}m{word}\x1b[0m" + level[len(word) :]
         first, *others = textwrap.wrap(text, max(width - len(indent) - 1, 20)) if width else [text]
         yield f"  {name:{names}}  {level}  {first}"
         yield from (indent + line for line in others)

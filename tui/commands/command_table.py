@@ -220,8 +220,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "FILTERS: level:now, engine:postgresql, label:PROD, size:>1GB, checked:>30d. A survey is kept for an hour, or\n"
         "until its file is written or a job has run. Thresholds are in [advice] of the config file.\n\n"
         "A survey changes nothing: the hot journal of a crash is soon, and a check rolls it back.\n"
-        "Levels: critical (damage found, transaction ids running out, disk nearly full), now, soon, ok,\n"
-        "unknown (locked, refused, or not measured), unreachable. Exit code 1: a target could not be reached.",
+        "Levels: critical (damage found, transaction ids running out, disk nearly full), now, soon,\n"
+        "unchecked (a check is due), small (only small objects need something), ok,\n"
+        "unknown (locked, refused, or not measured), unreachable. Exit code 1: one is critical or unreachable.",
     ),
     "map": Command(
         "TARGET [--read-times]", "what the pages of a SQLite file hold, and in what order",

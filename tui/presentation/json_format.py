@@ -160,7 +160,7 @@ def plan(plan: Plan) -> Json:
 
 
 def advice(target: str, advice: Advice) -> Json:
-    """Advice of three levels: where too little is known, the level is `none`, and the fact `is_known` is false.
+    """Advice with its level: where too little is known, the level is `none`, and the fact `is_known` is false.
 
     If a person must repair the database first, the fact `by_hand` is true. `obstacles` say why to run it does not
     help, or not with everything. `dead_space` names where the most can be won. `to_do_by_hand` is what no
@@ -179,7 +179,7 @@ def advice(target: str, advice: Advice) -> Json:
     return {
         "target": target,
         "operation": advice.operation.value,
-        "level": (advice.level if is_known else Level.NONE).value,
+        "level": (advice.shown_level if is_known else Level.NONE).value,
         "reason": advice.reason,
         "gain": advice.gain,
         "facts": {**advice.facts, **more},

@@ -137,8 +137,8 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
         "objects": listed(TEXT),
     }),
     "advice": record({
-        "target": TEXT, "operation": one_of(Operation), "level": {"enum": ["now", "soon", "none"]}, "reason": TEXT,
-        "gain": or_null(TEXT), "facts": {"type": "object"},
+        "target": TEXT, "operation": one_of(Operation), "reason": TEXT, "gain": or_null(TEXT),
+        "level": {"enum": ["now", "soon", "unchecked", "small", "none"]}, "facts": {"type": "object"},
     }),
     "error": record({"kind": one_of(ErrorKind), "message": TEXT, "hint": TEXT}),
     "target": record({

@@ -101,5 +101,5 @@ def test_a_check_that_is_due_is_not_repeated_where_checks_were_asked_for_anyway(
 @given(st.lists(st.sampled_from(Level)))
 def test_the_worst_level_is_that_of_the_most_urgent(levels: list[Level]) -> None:
     found = highest_level([advice(Operation.VACUUM, level) for level in levels])
-    order = [Level.NOW, Level.SOON, Level.UNKNOWN, Level.NONE]
+    order = [Level.NOW, Level.SOON, Level.UNKNOWN, Level.UNCHECKED, Level.SMALL, Level.NONE]
     assert found is min(levels, key=order.index, default=Level.NONE)

@@ -79,16 +79,16 @@ def test_thresholds_are_those_that_are_given() -> None:
 
 def test_a_file_that_was_never_checked_is_not_urgent_and_says_so_apart() -> None:
     found = of_file(past=TargetHistory(now=NOW))
-    assert found.level is FleetLevel.OK
-    assert seen(found) == [("ok", "never_checked")]
+    assert found.level is FleetLevel.UNCHECKED
+    assert seen(found) == [("unchecked", "never_checked")]
 
 
 def test_a_check_that_is_due_is_not_urgent() -> None:
     long_ago = {CheckLevel.FULL: NOW - 40 * DAY, CheckLevel.QUICK: NOW - 40 * DAY}
-    assert seen(of_file(past=replace(CHECKED, checked_at=long_ago))) == [("ok", "check_overdue")]
+    assert seen(of_file(past=replace(CHECKED, checked_at=long_ago))) == [("unchecked", "check_overdue")]
 
 
-@pytest.mark.parametrize(("pages", "level"), [(1_000, "ok"), (25_000, "now")])
+@pytest.mark.parametrize(("pages", "level"), [(1_000, "small"), (25_000, "now")])
 def test_statistics_of_a_small_file_are_not_urgent(pages: int, level: str) -> None:
     found = of_file(replace(WELL, pages=pages, statistics=STALE))
     assert (found.level, found.reasons[0].cause) == (level, SurveyCause.STATISTICS)
@@ -126,7 +126,7 @@ def test_what_was_not_measured_is_unknown_and_not_ok() -> None:
     found = of_large_unmeasured(never)
     assert (found.level, seen(found)) == (
         FleetLevel.UNKNOWN,
-        [("unknown", "not_measured"), ("ok", "never_checked")],
+        [("unknown", "not_measured"), ("unchecked", "never_checked")],
     )
     assert found.reasons[0].facts == {"operations": ["vacuum", "analyze", "optimize"]}
 
@@ -165,7 +165,7 @@ def test_the_most_urgent_reason_comes_first_and_all_are_kept() -> None:
         ("critical", "disk_full"),
         ("now", "statistics"),
         ("soon", "reclaimable"),
-        ("ok", "never_checked"),
+        ("unchecked", "never_checked"),
     ]
 
 
@@ -210,11 +210,11 @@ def of_server(*, past: TargetHistory = CHECKED, limits: Thresholds | None = None
         ({"xid_age": 190_000_000, "pages": 1}, [("soon", "xid_age")]),
         ({"dead": 1001}, [("soon", "dead_rows")]),
         ({"dead": 5001}, [("now", "dead_rows")]),
-        ({"dead": 5001, "pages": 100}, [("ok", "dead_rows")]),
+        ({"dead": 5001, "pages": 100}, [("small", "dead_rows")]),
         ({"xid_age": 190_000_000, "dead": 5001, "pages": 100}, [("soon", "xid_age")]),
         ({"modified": 501}, [("soon", "statistics")]),
         ({"has_statistics": False}, [("now", "statistics")]),
-        ({"has_statistics": False, "pages": 10}, [("ok", "statistics")]),
+        ({"has_statistics": False, "pages": 10}, [("small", "statistics")]),
     ],
 )
 def test_what_makes_a_database_of_a_server_urgent(activity: dict[str, Any], expected: list[tuple[str, str]]) -> None:
@@ -234,8 +234,8 @@ def test_indexes_that_may_be_needless_are_told_and_make_nothing_urgent() -> None
     assert (reason.facts["needless_indexes"], reason.facts["needless_bytes"]) == (2, 10 * MB)
 
 
-def test_a_server_that_never_had_a_check_is_ok() -> None:
-    assert seen(of_server(past=TargetHistory(now=NOW))) == [("ok", "never_checked")]
+def test_a_server_that_never_had_a_check_is_unchecked() -> None:
+    assert seen(of_server(past=TargetHistory(now=NOW))) == [("unchecked", "never_checked")]
 
 
 # What could not be inspected

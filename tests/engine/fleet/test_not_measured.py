@@ -54,7 +54,7 @@ async def test_what_free_pages_do_not_show_is_unknown_until_it_is_measured(tmp_p
         found = await survey_of(engine, half_empty)
         assert seen(found) == (FleetLevel.SOON, SurveyCause.RECLAIMABLE)
         assert found.reclaimable > 800_000
-        assert seen(await survey_of(engine, well_filled)) == (FleetLevel.OK, SurveyCause.NEVER_CHECKED)
+        assert seen(await survey_of(engine, well_filled)) == (FleetLevel.UNCHECKED, SurveyCause.NEVER_CHECKED)
 
 
 async def test_a_survey_samples_the_pages_of_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,4 +72,4 @@ async def test_after_a_vacuum_it_is_known_without_a_measurement(tmp_path: Path) 
     async with Engine.open(tmp_path / "store" / "jobs.db", workers=1) as engine:
         jobs = await engine.submit([Request(target=entry.url, operations=(Operation.VACUUM,))])
         await engine.wait([job.id for job in jobs])
-        assert seen(await survey_of(engine, entry)) == (FleetLevel.OK, SurveyCause.NEVER_CHECKED)
+        assert seen(await survey_of(engine, entry)) == (FleetLevel.UNCHECKED, SurveyCause.NEVER_CHECKED)

@@ -94,14 +94,16 @@ async def test_of_300_files_the_damaged_missing_locked_and_unreadable_say_so_and
     with transaction(files[4], "EXCLUSIVE"):
         found = await surveys(engine, entries(*files))
     assert len(found) == MANY
-    assert {name: (one.level.value, cause(one)) for name, one in found.items() if one.level is not FleetLevel.OK} == {
+    assert {
+        name: (one.level.value, cause(one)) for name, one in found.items() if one.level is not FleetLevel.UNCHECKED
+    } == {
         "t1": ("critical", SurveyCause.CANNOT_BE_READ),
         "t2": ("critical", SurveyCause.CANNOT_BE_READ),
         "t3": ("unreachable", SurveyCause.UNAVAILABLE),
         "t4": ("unreachable", SurveyCause.UNAVAILABLE),
         "t5": ("unknown", SurveyCause.LOCKED),
     }
-    assert counts(one.level for one in found.values())[FleetLevel.OK] == MANY - 5
+    assert counts(one.level for one in found.values())[FleetLevel.UNCHECKED] == MANY - 5
     well = found["t6"]
     assert (well.size, cause(well)) == (files[5].stat().st_size, SurveyCause.NEVER_CHECKED)
     assert await engine.surveys([well.target]) == {well.target: well}
@@ -189,7 +191,7 @@ async def test_a_damaged_job_keeps_no_other_target_from_its_survey(tmp_path: Pat
         found = await surveys(engine, [one, other])
     assert {name: (survey.level.value, cause(survey)) for name, survey in found.items()} == {
         "t1": ("unknown", SurveyCause.REFUSED),
-        "t2": ("ok", SurveyCause.NEVER_CHECKED),
+        "t2": ("unchecked", SurveyCause.NEVER_CHECKED),
     }
 
 
@@ -280,14 +282,14 @@ def test_disks_that_hang_keep_no_other_file_waiting_and_no_process_alive(tmp_pat
         assert done.stdout is not None
         found = [line.rstrip().split(" ", 1) for line in done.stdout]
     assert done.returncode == 0
-    assert {said for name, said in found if name.startswith("t")} == {"ok never_checked"}
+    assert {said for name, said in found if name.startswith("t")} == {"unchecked never_checked"}
     assert {said for name, said in found if not name.startswith("t")} == {"unreachable no_answer"}
     assert len(found) == 80
 
 
 async def test_other_thresholds_make_another_survey(engine: Engine, tmp_path: Path) -> None:
     path = make_database(tmp_path / "sales.db")
-    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.OK
+    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.UNCHECKED
     found = (await surveys(engine, entries(path, reclaim_soon=1_000)))["sales"]
     assert (found.level, cause(found)) == (FleetLevel.SOON, SurveyCause.RECLAIMABLE)
     assert found.reclaimable > 1_000
@@ -310,14 +312,14 @@ async def test_damage_that_a_check_found_is_critical_until_it_is_gone(engine: En
     make_database(tmp_path / "restored.db").replace(path)
     (job,) = await engine.submit([Request(target=str(path), operations=(Operation.CHECK,))])
     await engine.wait([job.id])
-    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.OK
+    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.SMALL
 
 
 async def test_what_cannot_be_surveyed_is_asked_again(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "sales.db"
     assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.UNREACHABLE
     make_database(path)
-    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.OK
+    assert (await surveys(engine, entries(path)))["sales"].level is FleetLevel.UNCHECKED
 
 
 @pytest.fixture
@@ -379,7 +381,7 @@ async def test_an_engine_that_changes_nothing_surveys_and_keeps_nothing(tmp_path
     path = make_database(tmp_path / "sales.db")
     async with RealEngine.open(tmp_path / "none.db", read_only=True) as engine:
         found = (await surveys(engine, entries(path)))["sales"]
-        assert found.level is FleetLevel.OK
+        assert found.level is FleetLevel.UNCHECKED
         assert await engine.surveys([found.target]) == {}
     assert not (tmp_path / "none.db").exists()
 
@@ -415,7 +417,7 @@ async def test_8_databases_of_a_server_are_surveyed_two_at_a_time(
     wanted = [target for target in targets if target.name.startswith("fleet_")]
     assert len(wanted) == 8
     found = await surveys(engine, wanted)
-    assert {one.level for one in found.values()} == {FleetLevel.OK}
+    assert {one.level for one in found.values()} == {FleetLevel.UNCHECKED}
     assert inspected.most == host_queue.PER_HOST
     one = found["fleet_7"]
     assert one.size is not None
@@ -427,7 +429,7 @@ async def test_small_tables_of_a_database_are_not_urgent_and_large_ones_are(engi
     database("CREATE TABLE small AS SELECT generate_series(1, 1000) AS a")
     target = [TargetEntry(name="shop", url=database.url)]
     found = (await surveys(engine, target))["shop"]
-    assert (found.level, cause(found)) == (FleetLevel.OK, SurveyCause.STATISTICS)
+    assert (found.level, cause(found)) == (FleetLevel.UNCHECKED, SurveyCause.NEVER_CHECKED)
     strict = [TargetEntry(name="shop", url=database.url, advice={"small": 1_000})]
     found = (await surveys(engine, strict))["shop"]
     assert (found.level, cause(found)) == (FleetLevel.NOW, SurveyCause.STATISTICS)
@@ -477,7 +479,7 @@ async def test_a_server_that_does_not_answer_keeps_nobody_waiting(tmp_path: Path
                     levels[one.entry.name] = one.survey
     assert len(levels) == 50
     assert all(name.startswith("t") for name in order[:10])
-    assert {one.level for name, one in levels.items() if name.startswith("t")} == {FleetLevel.OK}
+    assert {one.level for name, one in levels.items() if name.startswith("t")} == {FleetLevel.UNCHECKED}
     assert {cause(one) for name, one in levels.items() if name.startswith("db")} == {SurveyCause.NO_ANSWER}
     reason = levels["db29"].reason
     assert reason is not None
@@ -492,11 +494,11 @@ async def test_a_host_that_answers_late_is_no_answer_and_the_next_survey_finds_i
         hasty = [one async for one in Surveyor(store, now, time_limit=0.0).survey(target)]
         assert hasty[0].survey.level is FleetLevel.UNREACHABLE
         patient = [one async for one in Surveyor(store, now, time_limit=30.0).survey(target)]
-        assert patient[0].survey.level is FleetLevel.OK
+        assert patient[0].survey.level is FleetLevel.UNCHECKED
 
 
 def test_a_survey_is_fresh_for_an_hour() -> None:
-    survey = Survey(target="a", engine="sqlite", surveyed_at=10**15, level=FleetLevel.OK)  # type: ignore[arg-type]
+    survey = Survey(target="a", engine="sqlite", surveyed_at=10**15, level=FleetLevel.UNCHECKED)  # type: ignore[arg-type]
     ended = LastJob(7, Status.PENDING, None, 10**15 - 1)
     for last_job in (None, ended):
         assert surveyor.is_fresh(survey, last_job, 10**15 + 60_000_000)

@@ -253,12 +253,16 @@ def advice(dbtend: CommandLine, url: str) -> list[dict[str, Any]]:
 
 
 def unexplained(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    still = [one for one in found if one["level"] in {"now", "soon"}]
+    still = [one for one in found if one["level"] in {"now", "soon", "small", "unchecked"}]
     return [one for one in still if not (one["facts"].get("obstacles") or one["facts"].get("by_hand"))]
 
 
 def urgent(found: list[dict[str, Any]], cause: Cause | CheckCause) -> list[dict[str, Any]]:
-    return [one for one in found if one["level"] in {"now", "soon"} and cause in one["facts"].get("causes", ())]
+    return [
+        one
+        for one in found
+        if one["level"] in {"now", "soon", "small", "unchecked"} and cause in one["facts"].get("causes", ())
+    ]
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def test_advice_as_json(dbtend: CommandLine, shop: Path) -> None:
     assert [one.keys() for one in result.json["advice"]] == [FIELDS] * len(SQLITE_OPERATIONS)
     assert {one["target"] for one in result.json["advice"]} == {f"sqlite://{shop}"}
     found = levels(result.json)
-    assert found.pop("analyze") == "soon"
-    assert found.pop("check") == "soon"
+    assert found.pop("analyze") == "small"
+    assert found.pop("check") == "unchecked"
     assert set(found.values()) == {"none"}
 
 
@@ -74,7 +74,7 @@ def test_advice_in_words(dbtend: CommandLine, shop: Path, sales: Path) -> None:
     assert second.splitlines()[0] == f"sqlite://{sales}"
     assert "\x1b" not in result.out
     words = {line.split()[0]: line.split()[1] for line in lines}
-    assert words["analyze"] == "soon"
+    assert words["analyze"] == "small"
     assert words["vacuum"] == "none"
     assert len({line.index(words[line.split()[0]], 20) for line in lines}) == 1  # aligned
 
@@ -88,7 +88,7 @@ def test_advice_creates_nothing(dbtend: CommandLine, shop: Path) -> None:
 
 
 def test_thorough_advice(dbtend: CommandLine, shop: Path) -> None:
-    assert levels(dbtend("advise", "--thorough", shop, "--json").json)["analyze"] == "soon"
+    assert levels(dbtend("advise", "--thorough", shop, "--json").json)["analyze"] == "small"
 
 
 def test_a_name_from_the_config_can_be_asked_for(dbtend: CommandLine, shop: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_target_that_cannot_be_looked_at_keeps_nobody_from_knowing_of_the_othe
     assert (as_text.code, as_json.code) == (1, 1)
     assert as_text.out.startswith(f"sqlite://{shop}\n")
     assert len(as_text.err.splitlines()) == 1
-    assert levels(as_json.json)["analyze"] == "soon"
+    assert levels(as_json.json)["analyze"] == "small"
     assert [error["kind"] for error in as_json.json["errors"]] == ["target"]
 
 
@@ -143,8 +143,8 @@ def test_levels_are_coloured_on_a_terminal(
         assert process.wait(timeout=60) == 0
         shown = os.read(ours, 65_536).decode()
     os.close(ours)
-    assert ("\x1b[33msoon\x1b[0m" in shown) is coloured
-    assert "soon" in shown
+    assert ("\x1b[36msmall\x1b[0m" in shown) is coloured
+    assert "small" in shown
 
 
 def test_long_reasons_are_wrapped_and_untrusted_names_made_visible() -> None:

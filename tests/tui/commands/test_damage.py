@@ -52,7 +52,7 @@ def test_what_a_check_found_is_told_and_left_alone_but_for_what_can_be_rebuilt(
     assert (reindex["level"], reindex["facts"]["severity"]) == ("now", "critical")
     assert "not checked yet" not in check["reason"]
     shown = {line.split()[0]: line.split()[1] for line in dbtend("advise", shop.url).out.splitlines()[1:]}
-    assert (shown["check"], shown["reindex"], shown["vacuum"]) == ("critical", "critical", "soon")
+    assert (shown["check"], shown["reindex"], shown["vacuum"]) == ("critical", "critical", "small")
 
     plan = dbtend("plan", shop.url, "--op", "optimize", "--json").json["jobs"][0]["children"][0]
     ran = dbtend("run", shop.url, "--needed", "--json")

@@ -54,13 +54,15 @@ def test_the_table_begins_with_the_counts_and_the_most_urgent(dbtend: CommandLin
     result = dbtend("fleet", *[tenants / f"t{n}.db" for n in range(1, 11)])
     assert (result.code, result.err) == (1, "")
     lines = result.out.splitlines()
-    assert lines[0] == "10 targets: 1 critical, 8 ok, 1 unreachable"
+    assert lines[0] == "10 targets: 1 critical, 8 unchecked, 1 unreachable"
     assert lines[2].split() == ["target", "engine", "size", "reclaim", "level", "checked", "last", "run", "why"]
     rows = lines_of(result.out)
     assert [row[0] for row in rows][:2] == ["t2.db", "t3.db"]
     assert sorted(row[0] for row in rows[2:]) == sorted(f"t{n}.db" for n in (1, *range(4, 11)))
     assert "this is not a SQLite database" in lines[3]
-    assert lines[3].index("critical") == lines[4].index("unreachable") == lines[5].index("ok")  # the columns line up
+    assert (
+        lines[3].index("critical") == lines[4].index("unreachable") == lines[5].index("unchecked")
+    )  # the columns line up
     assert "\x1b" not in result.out
 
 
@@ -77,7 +79,7 @@ advice = {{ reclaim_soon = "5kB" }}
     result = dbtend("fleet", "--json")
     assert result.code == 1  # one is critical
     assert result.json["counts"] == {
-        "critical": 1, "now": 0, "soon": result.json["counts"]["soon"], "ok": result.json["counts"]["ok"],
+        "critical": 1, "now": 0, "soon": 1, "unchecked": 8, "small": 0, "ok": 0,
         "unknown": 0, "unreachable": 0,
     }  # fmt: skip
     assert [*result.json["counts"]] == [*FleetLevel]
@@ -100,9 +102,9 @@ advice = {{ reclaim_soon = "5kB" }}
 def test_only_some_are_shown_and_all_are_counted(dbtend: CommandLine, tenants: Path) -> None:
     for words in (["--only", "critical"], ["level:critical"]):
         result = dbtend("fleet", tenants, *words)
-        assert result.out.splitlines()[:2] == ["10 targets: 1 critical, 9 ok", "1 shown"]
+        assert result.out.splitlines()[:2] == ["10 targets: 1 critical, 9 unchecked", "1 shown"]
         assert [row[0] for row in lines_of(result.out)] == ["t2"]
-    assert len(dbtend("fleet", tenants, "--only", "ok", "--only", "critical", "--json").json["targets"]) == 10
+    assert len(dbtend("fleet", tenants, "--only", "unchecked", "--only", "critical", "--json").json["targets"]) == 10
     assert len(dbtend("fleet", tenants, "size:<1MB", "checked:never", "--json").json["targets"]) == 9
     assert dbtend("fleet", tenants, "engine:postgresql", "--json").json["targets"] == []
     assert len(dbtend("fleet", tenants, "--exclude", "t1*", "--json").json["targets"]) == 8
@@ -154,7 +156,7 @@ def test_a_locked_file_is_unknown_and_no_failure(dbtend: CommandLine, tenants: P
 def test_a_pattern_that_cannot_be_listed_is_one_of_several(dbtend: CommandLine, tenants: Path) -> None:
     result = dbtend("fleet", tenants / "t1.db", tenants / "nothing-*.db")
     assert result.code == 1
-    assert result.out.startswith("2 targets: 1 ok, 1 unreachable\n")
+    assert result.out.startswith("2 targets: 1 unchecked, 1 unreachable\n")
     assert "matches no file" in result.out
     assert dbtend("fleet", tenants / "nothing-*.db").code == 2
 
@@ -275,7 +277,7 @@ def test_a_file_whose_name_leaves_no_room_for_a_journal_keeps_no_other_from_bein
     levels = {Path(target["name"]).stem: target["level"] for target in json.loads(result.out)["targets"]}
     assert result.code == 1  # for another one
     assert levels.pop("t2") == "critical"
-    assert set(levels.values()) == {"ok"}
+    assert set(levels.values()) == {"unchecked"}
     assert len(levels) == 10
 
 
@@ -294,7 +296,7 @@ def test_it_fits_a_terminal(dbtend: CommandLine, tenants: Path, monkeypatch: pyt
 def test_read_only_shows_everything_and_keeps_nothing(dbtend: CommandLine, tenants: Path) -> None:
     result = dbtend("fleet", tenants, "--read-only")
     assert result.code == 1
-    assert result.out.startswith("10 targets: 1 critical, 9 ok\n")
+    assert result.out.startswith("10 targets: 1 critical, 9 unchecked\n")
     assert not dbtend.store.exists()
 
 
@@ -307,7 +309,7 @@ def test_names_cannot_make_a_terminal_do_anything(dbtend: CommandLine, tenants: 
 
 def test_databases_of_a_server(dbtend: CommandLine, database: Database) -> None:
     found = dbtend("fleet", database.url, "--json").json["targets"][0]
-    assert (found["engine"], found["level"]) == ("postgresql", "ok")
+    assert (found["engine"], found["level"]) == ("postgresql", "unchecked")
     assert found["size"] > 1_000_000
     assert f"pg {database.major}" in dbtend("fleet", database.url).out
 
@@ -324,7 +326,7 @@ def test_on_a_terminal_it_tells_how_far_it_is(dbtend: CommandLine, tenants: Path
     told = os.read(master, 65_536).decode()
     os.close(master)
     assert "surveyed 1 of 10;" in told
-    assert out.decode().startswith("10 targets: 1 critical, 9 ok\n")
+    assert out.decode().startswith("10 targets: 1 critical, 9 unchecked\n")
 
 
 def test_the_age_of_what_is_shown_is_told(dbtend: CommandLine, tenants: Path) -> None:
@@ -341,5 +343,5 @@ def test_a_server_that_hangs_is_told_and_the_others_go_on(dbtend: CommandLine, t
         port = silent.getsockname()[1]
         result = dbtend("fleet", tenants, *(f"postgresql://a@127.0.0.1:{port}/db{n}" for n in range(10)))
     assert result.code == 1
-    assert result.out.splitlines()[0].partition(": ")[2].split(", ") == ["1 critical", "9 ok", "10 unreachable"]
+    assert result.out.splitlines()[0].partition(": ")[2].split(", ") == ["1 critical", "9 unchecked", "10 unreachable"]
     assert result.out.count("no answer") == 10

@@ -38,7 +38,7 @@ def test_a_long_pending_list_is_cleaned_and_told_no_more(
 ) -> None:
     database(*GIN, *(["CREATE EXTENSION pgstattuple"] if extension else []))
     (vacuum,) = (one for one in dbtend("advise", database.url, "--json").json["advice"] if one["operation"] == "vacuum")
-    assert (vacuum["level"], vacuum["facts"]["causes"]) == ("soon", ["pending_list"])
+    assert (vacuum["level"], vacuum["facts"]["causes"]) == ("small", ["pending_list"])
     assert "wait in the pending list of public.item_words" in vacuum["reason"]
     command = """SELECT pg_catalog.gin_clean_pending_list('"public"."item_words"'::pg_catalog.regclass)"""
     assert steps(dbtend("run", database.url, "--needed", "--json")) == [command]
@@ -52,7 +52,7 @@ def test_what_a_brin_index_does_not_cover_is_summarized_and_told_no_more(
     dbtend.configure('[advice]\nuncovered = "2MB"')
     database(*BRIN)
     (vacuum,) = (one for one in dbtend("advise", database.url, "--json").json["advice"] if one["operation"] == "vacuum")
-    assert (vacuum["level"], vacuum["facts"]["causes"]) == ("soon", ["uncovered_pages"])
+    assert (vacuum["level"], vacuum["facts"]["causes"]) == ("small", ["uncovered_pages"])
     command = """SELECT pg_catalog.brin_summarize_new_values('"public"."item_id"'::pg_catalog.regclass)"""
     assert steps(dbtend("run", database.url, "--needed", "--json")) == [command]
     assert database.value("SELECT brin_summarize_new_values('item_id')") <= 1  # the last range is not full

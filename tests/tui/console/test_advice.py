@@ -41,7 +41,11 @@ def may_advise(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 def levels(console: Console) -> dict[str, str]:
     lines = (line[4:].split() for line in console.lines("#operations") if line.startswith("["))
-    return {words[0]: words[-1] for words in lines if words[-1] in {"critical", "now", "soon", "unknown", "ok"}}
+    return {
+        words[0]: words[-1]
+        for words in lines
+        if words[-1] in {"critical", "now", "soon", "unknown", "unchecked", "small", "ok"}
+    }
 
 
 def check_row(console: Console) -> str:
@@ -52,9 +56,9 @@ def check_row(console: Console) -> str:
 async def test_what_is_needed_is_chosen_and_runs_as_it_is_advised(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(), clock=clock, workers=1) as console:
         assert chosen(console) == ["analyze", "check"]
-        assert levels(console)["analyze"] == levels(console)["check"] == "soon"
+        assert (levels(console)["analyze"], levels(console)["check"]) == ("small", "unchecked")
         assert levels(console)["vacuum"] == "ok"
-        assert console.lines("#targets")[0].split() == [">", "sales.db", "ok"]
+        assert console.lines("#targets")[0].split() == [">", "sales.db", "unchecked"]
 
         await console.press("r", "enter")
         (done,) = await console.engine.wait([1])
@@ -92,7 +96,7 @@ async def test_a_cursor_that_was_moved_before_it_is_known_what_is_needed_stays(
 async def test_what_the_config_names_is_chosen_whether_needed_or_not(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(operations=(Operation.VACUUM,)), clock=clock) as console:
         assert chosen(console) == ["vacuum"]
-        assert levels(console)["analyze"] == "soon"
+        assert levels(console)["analyze"] == "small"
 
 
 async def test_what_the_user_says_stands_until_it_is_under_way(sales: Path, clock: Clock) -> None:
@@ -195,7 +199,7 @@ async def test_what_there_was_no_time_for_is_looked_at_where_somebody_wants_to_k
     async with open_console(STORE, entry(), clock=clock) as console:
         assert levels(console)["analyze"] == "unknown"
         await console.press("x")
-        assert levels(console)["analyze"] == "soon"
+        assert levels(console)["analyze"] == "small"
         assert console.message == "Full inspection finished."
 
 
@@ -260,7 +264,7 @@ async def test_a_look_at_everything_can_be_ended(sales: Path, clock: Clock, monk
         assert "inspecting" in console.lines("#targets")[0]
         await console.press("x")
         assert ended.is_set()
-        assert console.lines("#targets")[0].split()[-1] == "ok"
+        assert console.lines("#targets")[0].split()[-1] == "unchecked"
 
 
 async def test_the_plan_gives_the_reason_that_stood_beside_the_operation(sales: Path, clock: Clock) -> None:

@@ -94,10 +94,10 @@ async def test_rows_that_come_back_into_view_have_the_columns_of_the_others(sale
 async def test_it_opens_first_where_there_are_many(fleet: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *fleet, clock=clock) as console:
         assert console.screen_name == "FleetScreen"
-        assert console.text("#header").startswith("Fleet  12 targets: 1 critical, 2 soon, 8 ok, 1 unreachable")
-        assert names(console)[:3] == ["t12", "t2", "t3"]
-        assert "48.9 MB in free pages" in rows(console)[1]
-        assert "no such file" in rows(console)[3]
+        assert console.text("#header").startswith("Fleet  12 targets: 1 critical, 2 soon, 8 unchecked, 1 unreachable")
+        assert names(console)[:4] == ["t12", "t11", "t2", "t3"]
+        assert "48.9 MB in free pages" in rows(console)[2]
+        assert "no such file" in rows(console)[1]
 
 
 async def test_it_is_opened_by_its_key_where_there_are_few(sales: Path, clock: Clock) -> None:
@@ -122,9 +122,9 @@ async def test_what_is_kept_is_there_at_once_with_its_age(
         await never.wait()
 
     monkeypatch.setattr(inspector, "inspect_and_advise", hangs)
-    async with open_console(STORE, *fleet, clock=clock, settled=False) as console:
+    async with open_console(STORE, *fleet, clock=clock, size=(120, 40), settled=False) as console:
         await console.until(lambda: console.screen_name == "FleetScreen" and "t12" in names(console), settled=False)
-        await console.until(lambda: names(console)[:3] == ["t12", "t2", "t3"], settled=False)
+        await console.until(lambda: names(console)[:4] == ["t12", "t11", "t2", "t3"], settled=False)
         assert "surveying 0%" in console.text("#header")
         assert console.text("#header").startswith("Fleet  12 targets: 1 critical, 2 soon")
         screen = console.app.screen
@@ -164,7 +164,7 @@ async def test_the_sort_goes_in_a_circle_and_names_are_in_natural_order(fleet: l
         gain = titles[0].partition(", ")[2]
         assert gain.endswith(" MB reclaimable")
         assert titles == [f"12 targets by {sort}, {gain}" for sort in Sort]
-        assert names(console)[:2] == ["t12", "t2"]
+        assert names(console)[:3] == ["t12", "t11", "t2"]
 
 
 async def test_a_filter_is_what_is_marked_by_one_key(fleet: list[TargetEntry], clock: Clock) -> None:
@@ -192,7 +192,7 @@ async def test_a_wrong_filter_says_so_and_keeps_the_list(fleet: list[TargetEntry
 async def test_a_mark_moves_on_and_marks_are_kept_by_a_sort(fleet: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *fleet, clock=clock) as console:
         await console.press("space", "space", "s", "s", "s", "s", "s")
-        assert [row.split()[0] for row in rows(console) if row.startswith("●")] == ["●t2", "●t12"]
+        assert [row.split()[0] for row in rows(console) if row.startswith("●")] == ["●t11", "●t12"]
 
 
 async def test_a_target_is_gone_to_by_its_name(fleet: list[TargetEntry], clock: Clock) -> None:
@@ -212,7 +212,7 @@ async def test_a_target_is_gone_to_by_its_name(fleet: list[TargetEntry], clock: 
 
 async def test_enter_opens_the_target_on_the_main_screen(fleet: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *fleet, clock=clock) as console:
-        await console.press("down", "enter")
+        await console.press("down", "down", "enter")
         assert console.screen_name == "MainScreen"
         assert console.text("#header").startswith("dbtend  t2")
         assert any("vacuum" in line for line in console.lines("#operations"))
@@ -247,7 +247,7 @@ async def test_what_is_needed_on_all_that_are_marked_is_planned_and_run_as_one_b
 
 async def test_a_job_that_ends_renews_the_survey_of_its_target(fleet: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *fleet, clock=clock, workers=1) as console:
-        await console.press("down", "r")
+        await console.press("down", "down", "r")
         assert console.screen_name == "PlansScreen"
         clock.forward(60)
         await console.press("enter")
@@ -291,7 +291,7 @@ async def test_main_screen_of_a_fleet(
     size: tuple[int, int], fleet: list[TargetEntry], clock: Clock, looks_right: Callable[[App[None]], bool]
 ) -> None:
     async with open_console(STORE, *fleet, clock=clock, size=size) as console:
-        await console.press("down", "enter")
+        await console.press("down", "down", "enter")
         assert console.screen_name == "MainScreen"
         await console.press("1")
         await console.until(lambda: any("vacuum" in row for row in console.lines("#operations")))
@@ -333,7 +333,7 @@ async def test_the_pane_of_the_main_screen_is_sorted_and_filtered_by_the_same_ke
         await console.press("1", "s")
         assert [row[2:].split()[0] for row in console.lines("#targets")][:2] == ["t2", "t3"]
         assert "48.9 MB" in console.lines("#targets")[0]
-        await console.press("slash", *"level:ok", "enter")
+        await console.press("slash", *"level:unchecked", "enter")
         assert [row[2:].split()[0] for row in console.lines("#targets")] == ["t1", "t10"]
         assert str(console.app.screen.query_one("#targets").border_title) == "1 Targets 2 of 4"
         await console.press("asterisk", "escape", "escape")

@@ -196,8 +196,8 @@ def test_what_makes_no_target_urgent_in_the_fleet_makes_none_urgent_here() -> No
         return word_of(TargetState(TargetEntry(name="sales.db", url="sales.db"), INFO, advice=(advice,)))[0]
 
     assert word() == "soon"
-    assert word(level_of_large=Level.NONE) == "ok"
-    assert word(operation=Operation.CHECK, cause=CheckCause.NEVER_CHECKED) == "ok"
+    assert word(level_of_large=Level.NONE) == "small"
+    assert word(operation=Operation.CHECK, cause=CheckCause.NEVER_CHECKED) == "unchecked"
     assert word(operation=Operation.CHECK, cause="broken_rule") == "soon"
 
 

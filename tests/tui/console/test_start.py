@@ -157,7 +157,7 @@ async def test_a_start_makes_the_header_and_the_footer_only_for_what_has_happene
     await add_completed_job(seeded.store, seeded.owner, clock)
     async with open_console(seeded.path, entry(), clock=clock) as console:
         await console.until(lambda: console.lines("#detail"))
-        await console.until(lambda: console.lines("#targets")[0].endswith(" ok"))
+        await console.until(lambda: console.lines("#targets")[0].endswith(" unchecked"))
     # Layout, inspection, jobs, steps and advice: each makes the line once, and repaints a changed line once. On a busy
     # machine the inspection also shows how far it is.
     assert set(headers) == set(footers) == {80}

@@ -83,7 +83,7 @@ async def test_a_target_is_added_by_keys_alone(sales: Path, clock: Clock) -> Non
             )
         }
         assert CONFIG.stat().st_mode & 0o777 == 0o600
-        assert row(console) == [">", "Q3", "shop", "[PROD]", "ok"]
+        assert row(console) == [">", "Q3", "shop", "[PROD]", "unchecked"]
         assert console.message == "Saved in config.toml."
         assert chosen(console) == ["vacuum", "reindex"]
         assert "Q3 shop [PROD]" in console.text("#header")
@@ -184,7 +184,7 @@ async def test_a_target_is_changed_in_place(sales: Path, clock: Clock) -> None:
         await fill_in(console, name="shop", label="")
         await console.press("enter")
         assert CONFIG.read_text() == SALES.replace(".sales]", ".shop]").replace('label = "PROD"\n', "")
-        assert row(console) == [">", "shop", "ok"]
+        assert row(console) == [">", "shop", "unchecked"]
         assert console.app.context.names.of(f"sqlite://{sales}") == "shop"
 
 
@@ -213,12 +213,12 @@ async def test_another_place_for_a_target_is_looked_at(sales: Path, clock: Clock
 
 async def test_what_was_given_on_the_command_line_is_saved_with_e(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(), clock=clock, saved=saved(), size=(120, 40)) as console:
-        assert row(console) == [">", "sales.db", "ok"]
+        assert row(console) == [">", "sales.db", "unchecked"]
         await console.press("1", "e")
         assert console.app.screen.query_one("#url", Input).value == "sales.db"
         await console.press("enter")
         assert in_config()["sales.db"].url == str(sales)
-        assert row(console) == [">", "sales.db", "ok"]
+        assert row(console) == [">", "sales.db", "unchecked"]
 
 
 @pytest.mark.parametrize(("size", "words"), [((80, 24), "unsaved: e saves it"), ((60, 15), "unsaved (e)")])
@@ -422,7 +422,7 @@ async def test_a_looks_again_and_says_so(sales: Path, clock: Clock, monkeypatch:
         assert row(console)[2:] == ["inspecting", "…"]
         may_answer.set()
         await console.settle()
-        assert row(console)[2:] == ["ok"]
+        assert row(console)[2:] == ["unchecked"]
 
 
 # Gone and back
@@ -512,7 +512,7 @@ async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
         screen.inspector.inspect_again([0, 1])
         assert [row(console, number)[-2:] for number in (0, 1)] == [["inspecting", "…"]] * 2
         async with asyncio.timeout(20):
-            while row(console, 0)[-1] != "ok":
+            while row(console, 0)[-1] != "unchecked":
                 await console.pilot.pause(0.01)
             sales.unlink()
             screen.inspector._last_presence_check = 0
@@ -773,12 +773,12 @@ async def test_a_wide_window_shows_the_targets_as_the_table_of_the_fleet(
         shown = [column for column in heading if column not in {"engine", "next", "surveyed"}]
         assert shown == ["target", "size", "reclaim", "level", "why", "checked", "last run"]
         assert {">gone.db", "unreachable", "there is no such file"} <= set(gone)
-        assert {"sales.db", "ok"} <= set(found)
+        assert {"sales.db", "unchecked"} <= set(found)
         assert all(row == [""] for row in rest)
         await console.press("f")
         fleet = {row[0]: set(row) for row in drawn(console, "#fleet")[1:3]}
         assert fleet["gone.db"] >= {*gone[1:6]}
-        assert fleet["sales.db"] >= {"sales.db", "ok", "172 kB"}
+        assert fleet["sales.db"] >= {"sales.db", "unchecked", "172 kB"}
 
 
 async def test_the_table_goes_with_the_width_of_its_pane(sales: Path, clock: Clock) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine import Advice, CheckLevel, Level, Operation, OperationInfo, Status, TargetInfo
 from engine.config.model import TargetEntry
-from engine.domain.advice import ByHand, all_by_hand
+from engine.domain.advice import CRITICAL, ByHand, all_by_hand, shown_level
 from engine.domain.errors import (
     DbtendError,
     HotJournalError,
@@ -22,7 +22,7 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey
-from engine.fleet.levels import judge_error, level_for_target
+from engine.fleet.levels import judge_error
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, span_cells, wrapped
 from tui.presentation.dead_space import dead_space_rows
@@ -68,11 +68,13 @@ _ERROR_WORDS: Final[Mapping[type[DbtendError], str]] = {
     TooManyConnectionsError: "no connection",
     TargetBusyError: "locked",
 }
-_WORDS: Final = {Level.NOW: "now", Level.SOON: "soon", Level.UNKNOWN: "unknown", Level.NONE: "ok"}
+_WORDS: Final = {**{level: level.value for level in Level}, Level.NONE: "ok"}
 _ROLES: Final = {
     Level.NOW: Role.FAILED,
     Level.SOON: Role.WARNING,
     Level.UNKNOWN: Role.TEXT,
+    Level.UNCHECKED: Role.TEXT,
+    Level.SMALL: Role.DIM,
     Level.NONE: Role.DIM,
 }
 
@@ -81,6 +83,8 @@ LEVEL_ROLES: Final = {
     FleetLevel.CRITICAL: Role.FAILED,
     FleetLevel.NOW: Role.FAILED,
     FleetLevel.SOON: Role.WARNING,
+    FleetLevel.UNCHECKED: Role.TEXT,
+    FleetLevel.SMALL: Role.DIM,
     FleetLevel.OK: Role.DIM,
     FleetLevel.UNKNOWN: Role.TEXT,
     FleetLevel.UNREACHABLE: Role.FAILED,
@@ -148,8 +152,7 @@ def _target_word(state: TargetState) -> tuple[Span, ...]:
     if not state.advice:
         return ((" " + size(number(state.info.facts, "size")), Role.DIM),)
     found: list[Advice | ByHand] = [*state.advice, *all_by_hand(state.advice)]
-    levels = {*map(level_for_target, state.advice), *(one.level for one in all_by_hand(state.advice))}
-    level = next((level for level in Level if level in levels), Level.NONE)
+    level = shown_level(state.advice)
     return next(filter(None, map(_critical, found)), ((f" {_WORDS[level]}", _ROLES[level]),))
 
 
@@ -162,12 +165,12 @@ def _verdict(advice: Advice, *, is_damaged: bool) -> tuple[Span, ...]:
     """`is_damaged`: nothing about the database is ok."""
     if _is_by_hand(advice) and advice.by_hand is not None:
         return ((" by hand", _role_by_hand(advice.by_hand)),)
-    if advice.is_for_primary and advice.urgency == advice.level:
+    if advice.is_for_primary and not _critical(advice):
         return ((" primary", Role.TEXT),)
     if advice.level is Level.NONE and advice.dead_space:  # nothing is to be done, but "ok" would hide it
         return ((f" {size(sum(one.wasted for one in advice.dead_space))}", Role.TEXT),)
-    word = "-" if is_damaged and advice.level is Level.NONE else _WORDS[advice.level]
-    return _critical(advice) or ((f" {word}", _ROLES[advice.level]),)
+    word = "-" if is_damaged and advice.level is Level.NONE else _WORDS[advice.shown_level]
+    return _critical(advice) or ((f" {word}", _ROLES[advice.shown_level]),)
 
 
 def _is_by_hand(advice: Advice) -> bool:
@@ -183,7 +186,7 @@ def _role_by_hand(found: ByHand) -> Role:
 
 def _critical(advice: Advice | ByHand) -> tuple[Span, ...]:
     """`damaged`, which is worse than any level; empty without damage."""
-    return ((f" {advice.urgency}", Role.FAILED),) if advice.urgency != advice.level else ()
+    return ((f" {CRITICAL}", Role.FAILED),) if advice.urgency == CRITICAL else ()
 
 
 def operation_rows(
