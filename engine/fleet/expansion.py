@@ -31,7 +31,12 @@ from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
 from engine.fleet.known_databases import not_found
 from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order, short_name
-from engine.fleet.surveyed_elsewhere import databases_of_pattern, files_of_pattern, is_pattern_elsewhere
+from engine.fleet.surveyed_elsewhere import (
+    databases_of_pattern,
+    files_of_pattern,
+    is_file_elsewhere,
+    is_pattern_elsewhere,
+)
 from engine.targets import database_named, databases_of, file_elsewhere, file_named, real_urls, url_of_all_databases
 from engine.targets.server_database import Access, ServerDatabase
 from engine.targets.sqlite.system.files import BESIDE
@@ -287,7 +292,9 @@ def _with_known(entries: Sequence[TargetEntry], found: Sequence[_Result], databa
     completed: list[_Result] = []
     for entry, result in zip(entries, found, strict=True):
         listed_now, unlisted = ([], []) if isinstance(result, DbtendError) else result
-        is_listed = isinstance(result, UsageError) or not isinstance(result, DbtendError)  # else its server is down
+        is_here = not is_file_elsewhere(entry.url)  # what is gone there, its own host knows
+        # Any other error: its server is down.
+        is_listed = is_here and (isinstance(result, UsageError) or not isinstance(result, DbtendError))
         gone = _gone(entry, listed_now, unlisted, databases) if is_listed else []
         members = [one for one in listed_now if one.is_member or not gone]  # else it was a directory
         completed.append(([*members, *gone], unlisted) if gone else result)
