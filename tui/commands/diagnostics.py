@@ -26,6 +26,7 @@ from engine.fleet.surveyed_elsewhere import is_file_elsewhere
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from engine.system.private_files import require_private_store
+from engine.system.wal_checkpoint import FIXED_IN, loses_commits
 from tui.commands import estimate_checks, notify_checks
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
@@ -100,7 +101,7 @@ def _is_there(path: Path) -> bool:
 def _versions() -> Iterator[Check]:
     yield Check(Level.OK, "dbtend", typed_values.version())
     yield Check(Level.OK, "python", platform.python_version())
-    yield Check(Level.OK, "sqlite", sqlite3.sqlite_version)
+    yield _sqlite(sqlite3.sqlite_version)
     try:
         if (bundled := inspector.bundled_sqlite()) is not None:
             yield Check(Level.OK, "apsw", f"brings SQLite {bundled} (--sqlite bundled)")
@@ -114,6 +115,13 @@ def _versions() -> Iterator[Check]:
         yield Check(Level.OK, "textual", importlib.metadata.version("textual"))
     except importlib.metadata.PackageNotFoundError:
         yield Check(Level.WARN, "textual", "is not installed: there is no console", "pip install textual")
+
+
+def _sqlite(version: str) -> Check:
+    if not loses_commits(version):
+        return Check(Level.OK, "sqlite", version)
+    found = f"{version}: applications that use it can lose commits at their own checkpoints; those of dbtend do not"
+    return Check(Level.WARN, "sqlite", found, f"update it to {FIXED_IN}")
 
 
 def _config(settings: Settings) -> tuple[Config, Check]:

@@ -12,6 +12,7 @@ from engine.domain.errors import ReadOnlyError, StoreBusyError, StoreError, Stor
 from engine.store.sqlite.schema import is_current, migrate
 from engine.store.sqlite.writer import begin_immediate, retry_while_busy
 from engine.system.private_files import make_directories, open_private, require_private_store
+from engine.system.wal_checkpoint import NO_AUTOMATIC_CHECKPOINT
 
 # A larger cache duplicates the page cache of the system in every process that reads the history.
 READER_PRAGMAS = """
@@ -134,6 +135,7 @@ def _not_readable(path: Path, error: sqlite3.Error) -> StoreError:
 def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None:
     """Verify and upgrade the file before any change; then apply the settings that write to it."""
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute(NO_AUTOMATIC_CHECKPOINT)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
     if not is_current(connection, str(path)):

@@ -55,6 +55,7 @@ from engine.store.sqlite import (
 )
 from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.file_identity import Identity
+from engine.store.sqlite.log_checkpoints import LogCheckpoints
 from engine.store.sqlite.writer import Writer
 from engine.store.survey_rows import decoded_last_jobs, decoded_surveys
 from engine.system.background import pause_loop
@@ -141,7 +142,10 @@ class SqliteStore:
         """
         path = connections.create_file(path)
         identity = Identity(path)
-        writer = Writer(lambda: connections.connect_writer(path, timeout), check=identity.check)
+        checkpoints = LogCheckpoints(path, lambda: connections.connect_watch(path))
+        writer = Writer(
+            lambda: connections.connect_writer(path, timeout), check=identity.check, checkpoints=checkpoints
+        )
         await writer.open()
         try:
             watch = _following(path, connections.connect_watch(path), identity)

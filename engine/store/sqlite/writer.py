@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from engine.domain.errors import StoreBusyError, StoreError, StoreFullError, StoreUncertainError
+from engine.store.sqlite.log_checkpoints import LogCheckpoints
 
 T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
@@ -36,8 +37,16 @@ BREATH = 0.0005
 class Writer:
     """Runs transactions on a thread of its own, on a connection of its own."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], *, check: Callable[[], None] = lambda: None) -> None:
-        """`check`: raises if nothing may be written; called before and after each commit."""
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        *,
+        check: Callable[[], None] = lambda: None,
+        checkpoints: LogCheckpoints | None = None,
+    ) -> None:
+        """`check`: raises if nothing may be written; called before and after each commit. `checkpoints`: follow each
+        commit; None where SQLite makes them."""
+        self._checkpoints = checkpoints
         self._check = check
         self.on_commit: Callable[[], None] = lambda: None
         """Called on the event loop after each commit that changed something."""
@@ -83,8 +92,12 @@ class Writer:
             self._loop.call_soon_threadsafe(self._opened.set_result, None)
         while (group := self._next_group()) is not None:
             self._commit(connection, group)
+            if self._checkpoints is not None:
+                self._checkpoints.after_commit(connection)
             if not self._jobs.empty():
                 time.sleep(BREATH)
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         connection.close()
 
     def _next_group(self) -> list[_Job] | None:

@@ -9,6 +9,7 @@ from engine.domain.advice import CRITICAL, NEEDS_SOUND_DATA, Advice, Level, Targ
 from engine.domain.humanize import counted, format_age, listed, size
 from engine.domain.requests import Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
+from engine.system.wal_checkpoint import FIXED_IN
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.check_advice import (
     NO_FULL_CHECK,
@@ -35,7 +36,7 @@ def advise(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAU
         vacuum,
         incremental,
         *(_of_a_file(one, condition, limits) for one in (*statistics_advice(condition), _fts_optimize(condition))),
-        _checkpoint(condition, limits, after_vacuum=vacuum.is_needed),
+        _with_library(_checkpoint(condition, limits, after_vacuum=vacuum.is_needed), condition),
         check,
         _backup(past),
     )
@@ -148,6 +149,19 @@ def _checkpoint(condition: Condition, limits: Thresholds, *, after_vacuum: bool)
         return not_needed(operation, f"{reason}; it needs --force: {condition.obstacles.replicated}", facts)
     gain = f"about {size(back)} back" if 2 * back > log else ""
     return Advice(operation=operation, level=Level.SOON, cause=Cause.LONG_LOG, reason=reason, gain=gain, facts=facts)
+
+
+def _with_library(checkpoint: Advice, condition: Condition) -> Advice:
+    """Names the bug of SQLite that an application may meet; no operation of dbtend can mend it."""
+    version = condition.library_loses_commits
+    if version is None or not condition.is_wal:
+        return checkpoint
+    bug = (
+        f"an application that uses SQLite {version}, as dbtend does here, can lose commits at its own checkpoints:"
+        f" it needs {FIXED_IN}"
+    )
+    facts = {**checkpoint.facts, "library_loses_commits": version}
+    return replace(checkpoint, reason=f"{checkpoint.reason}; {bug}", facts=facts)
 
 
 def _backup(past: TargetHistory) -> Advice:

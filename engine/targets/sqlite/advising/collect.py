@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiosqlite
 
+from engine.system.wal_checkpoint import loses_commits
 from engine.targets.sqlite.advising.condition import Condition, Leaves, Packing, Statistics
 from engine.targets.sqlite.advising.thresholds import ROWS_THAT_MATTER
 from engine.targets.sqlite.connection import statement
@@ -94,6 +95,7 @@ async def survey(
         free_pages=free_pages,
         gives_pages_back=summary.auto_vacuum == catalog.INCREMENTAL,
         is_wal=summary.is_wal,
+        library_loses_commits=sqlite3.sqlite_version if loses_commits(sqlite3.sqlite_version) else None,
         wal_size=wal_size,
         file_size=of_file,
         changed_at=changed[0],

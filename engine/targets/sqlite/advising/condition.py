@@ -56,6 +56,8 @@ class Condition:
     gives_pages_back: bool = False
     """Whether auto_vacuum is incremental."""
     is_wal: bool = False
+    library_loses_commits: str | None = None
+    """The version of SQLite that is used here, if its checkpoints can lose commits; else None."""
     wal_size: int = 0
     file_size: int | None = None
     """Bytes of the file itself; pages that are only in the log make it grow later."""

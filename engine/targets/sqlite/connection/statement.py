@@ -16,6 +16,7 @@ import aiosqlite
 from engine.domain.frozen import frozen
 from engine.system.sqlite_threads import OpenedConnection, as_it_is, connected, in_its_thread
 from engine.system.uncancelled import wait_uncancelled
+from engine.system.wal_checkpoint import NO_AUTOMATIC_CHECKPOINT
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 from engine.targets.waits import first_of
 
@@ -47,11 +48,15 @@ _DEFENSIVE: Final = getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE", None)
 _FIRST_LOOK: Final = "SELECT count(*) FROM main.sqlite_schema"
 
 
+def opened(uri: str) -> OpenedConnection:
+    """A connection for the thread of the caller, which has read nothing. Raises sqlite3.Error."""
+    return OpenedConnection(uri, _set_up, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
+
+
 def opens_at_once(uri: str) -> bool:
     """Whether a database can be opened and read without a wait. In the thread of the caller."""
     try:
-        connection = OpenedConnection(uri, _set_up, uri=True, isolation_level=None, timeout=_LOCK_ATTEMPT)
-        with contextlib.closing(connection):
+        with contextlib.closing(opened(uri)) as connection:
             connection.execute(_FIRST_LOOK).fetchall()
     except (sqlite3.Error, ValueError, MemoryError):  # as `_errors_of_sqlite`
         return False
@@ -100,6 +105,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.text_factory = _text
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA foreign_keys = OFF")  # a key of the file may delete rows of any table
+    connection.execute(NO_AUTOMATIC_CHECKPOINT)
     # With mmap, a process that overwrites the file would crash this one. A step may switch it on.
     if connection.execute("PRAGMA mmap_size = 0").fetchall() not in ([], [(0,)]):
         raise sqlite3.NotSupportedError("the file cannot be read without being mapped into memory")

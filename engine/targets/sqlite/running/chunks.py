@@ -27,8 +27,7 @@ async def incremental_vacuum(work: Work) -> StepResult:
     while free and not work.cancel.is_set():
         # `execute` would free one page: it takes only the first row of a statement that says it has none.
         await work.retry_exclusive(lambda: _run_script(work))
-        if work.step.is_wal:
-            await work.rows_uninterrupted("PRAGMA main.wal_checkpoint(PASSIVE)")
+        await work.write_back_if_long()
         before, free = free, await _free_pages(work)
         if free >= before:
             break

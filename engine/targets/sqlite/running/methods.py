@@ -29,6 +29,7 @@ async def vacuum(work: Work) -> StepResult:
     try:
         async with work.progress_reports():
             await work.run_vacuum()
+            await work.write_back_if_long()
     finally:
         if work.step.in_memory:  # the next VACUUM of this process tells its progress by the memory that it takes
             await asyncio.to_thread(give_back_memory)
@@ -42,7 +43,7 @@ async def checkpoint(work: Work) -> StepResult:
     before = file_size(work.path + "-wal")
     while True:
         async with work.progress_reports(replace(work.step, volume=before)):
-            ((busy, frames, written),) = await work.rows_when_free(work.step.command)
+            busy, frames, written = await work.write_back()
         if not busy:
             return StepResult(status=Status.COMPLETED, effect={"written_back": before})
         if work.cancel.is_set():

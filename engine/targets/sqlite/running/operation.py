@@ -19,12 +19,12 @@ from engine.domain.steps import Facts
 from engine.system.lock_holders import blocking_writers, format_holders, holders
 from engine.targets.disk_space import problems_now
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection import checkpoints, statement
 from engine.targets.sqlite.connection.bundled import BundledConnection
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.target_lock import TargetLock
-from engine.targets.sqlite.planning import operation_specs, operation_steps
+from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.readahead import Readahead
@@ -304,7 +304,7 @@ async def truncate_log(connection: MeteredConnection, path: str) -> None:
     """Write back the log: a rollback leaves a long one."""
     with contextlib.suppress(sqlite3.Error):
         if file_size(path + "-wal"):
-            await statement.rows_of(connection.aio, operation_steps.CHECKPOINT)
+            await checkpoints.write_back(connection, statement.LockWait(0))
 
 
 def _copy_of_moved_file(result: StepResult, problem: str) -> StepResult:

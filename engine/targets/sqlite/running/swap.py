@@ -24,7 +24,6 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.backup_steps import CHECK
-from engine.targets.sqlite.planning.operation_steps import CHECKPOINT
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.contents import contents_of, row_counts
 from engine.targets.sqlite.running.exchange_process import ExchangeProcess
@@ -141,7 +140,7 @@ async def _only_descriptor(work: Work) -> int | str:
         if not is_open:
             if not work.step.is_wal:
                 return descriptors[0]
-            ((busy, _, _),) = await work.rows_when_free(CHECKPOINT)
+            busy, _, _ = await work.write_back()
             if not busy:
                 return descriptors[0]
         if work.cancel.is_set():

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from engine.domain.errors import TargetRefusedError
 from engine.domain.steps import WAITING, WaitsFor
-from engine.targets.sqlite.connection import statement
+from engine.targets.sqlite.connection import checkpoints, statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.planning import preflight
@@ -116,6 +116,16 @@ class Work:
 
     async def in_transaction(self, *commands: str) -> None:
         await statement.in_transaction(self.connection.aio, commands, self.lock_wait)
+        await self.write_back_if_long()
+
+    async def write_back(self) -> checkpoints.Row:
+        """Write the whole log back, retried while it is locked."""
+        return await checkpoints.write_back(self.connection, self.lock_wait)
+
+    async def write_back_if_long(self) -> None:
+        """What has to follow each large commit."""
+        if self.step.is_wal:
+            await checkpoints.write_back_if_long(self.connection, self.path)
 
     async def write_full_text(self, command: str) -> None:
         """Write to the full-text index of the step, after one more preflight, as `checked_vacuum` does.

@@ -66,9 +66,7 @@ async def test_a_running_operation_is_stopped_and_nothing_has_changed(
     assert content(path) == before
 
 
-@pytest.mark.parametrize(
-    "method", [Method.TRANSACTION, Method.VACUUM, Method.CHECK, Method.FOREIGN_KEYS, Method.CHECKPOINT, Method.COPY]
-)
+@pytest.mark.parametrize("method", [Method.TRANSACTION, Method.VACUUM, Method.CHECK, Method.FOREIGN_KEYS, Method.COPY])
 @pytest.mark.parametrize("by_task", [False, True])
 async def test_an_endless_statement_has_ended_when_it_or_its_task_is_cancelled(
     tmp_path: Path, method: Method, by_task: bool

@@ -275,3 +275,12 @@ def test_a_backup_is_never_advised_as_others_are_not_known() -> None:
     found = of(Operation.BACKUP, known=past(backed_up_at=NOW - 3 * DAY))
     assert found.level is Level.NONE
     assert "3 days ago" in found.reason
+
+
+def test_a_library_that_can_lose_commits_is_told_of_each_database_in_wal_mode_and_calls_for_nothing() -> None:
+    affected = replace(HEALTHY, library_loses_commits="3.46.1")
+    assert of(Operation.CHECKPOINT, affected) == of(Operation.CHECKPOINT)
+    found = of(Operation.CHECKPOINT, replace(affected, is_wal=True))
+    assert (found.level, found.facts["library_loses_commits"]) == (Level.NONE, "3.46.1")
+    assert "SQLite 3.46.1" in found.reason
+    assert found.reason.startswith(of(Operation.CHECKPOINT, replace(HEALTHY, is_wal=True)).reason)
