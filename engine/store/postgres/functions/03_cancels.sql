@@ -247,14 +247,14 @@ BEGIN
     END IF;
 END $$;
 
--- Let any process claim the open children that are reserved for a run, and remove the run, if it is dead or asks for it
--- itself.
+-- Let any process claim the open children that are reserved for a run, and remove the run, if it is dead, asks for it
+-- itself, or is not known.
 CREATE OR REPLACE FUNCTION release_from(run text, at bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE w worker;
 BEGIN
     at := coalesce(at, now_micros());
-    SELECT * INTO w FROM worker WHERE id = run AND is_run FOR UPDATE;
-    IF NOT FOUND OR NOT lives(w.number, pg_backend_pid()) AND NOT is_dead(w.number) THEN RETURN; END IF;
+    SELECT * INTO w FROM worker WHERE id = run FOR UPDATE;
+    IF FOUND AND NOT (w.is_run AND (lives(w.number, pg_backend_pid()) OR is_dead(w.number))) THEN RETURN; END IF;
     PERFORM lock_parents(ARRAY(
         SELECT DISTINCT parent_id FROM child_job WHERE reserved_by = run AND finished_at IS NULL));
     UPDATE child_job SET reserved_by = NULL, changed_at = greatest(at, changed_at)
