@@ -199,6 +199,11 @@ class ParentJob:
         """Whether its window left an operation, or steps of one, that did not begin."""
         return any(child.reason in LEFT_BY_WINDOW for child in self.children)
 
+    @property
+    def is_left_out(self) -> bool:
+        """Whether its window let nothing of it begin."""
+        return self.is_left_by_window and all(child.status is Status.SKIPPED for child in self.children)
+
 
 def parent_progress(parent: ParentJob) -> float:
     """The progress of a parent, from 0 to 1: every child weighs the same."""

@@ -24,6 +24,8 @@ class EventKind(StrEnum):
     """A schedule was not fired in time."""
     SKIPPED = "skipped"
     """A schedule was due while jobs of its last due time were open."""
+    NOT_BEGUN = "not_begun"
+    """The window of a job left operations, or steps of them, that did not begin."""
     LONGER_THAN_USUAL = "longer_than_usual"
     """An operation took longer than usual, or does so now."""
     RECOVERED = "recovered"

@@ -1,4 +1,4 @@
-"""What a job that ended gives rise to: failed, recovered, longer than usual, critical. Pure functions."""
+"""What a job that ended gives rise to: failed, not begun, recovered, longer than usual, critical. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.domain.notifications import Event, EventKind, Recipient
 from engine.domain.past_runs import PastRun
 from engine.domain.requests import Operation
 from engine.domain.schedules import Firing, FiringStatus, Schedule
-from engine.domain.statuses import Reason, Status
+from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status
 from engine.domain.steps import Facts, Micros
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause
 from engine.history.estimates import extent
@@ -24,6 +24,10 @@ LONGER: Final = 2.0
 """Times the median."""
 
 
+LEFT_OUT: Final = 3
+"""Jobs in a row whose window let nothing begin on a target, from which on that is urgent."""
+
+
 @frozen
 class PastOperations:
     """What came before a job, for each of its operations that completed."""
@@ -32,6 +36,8 @@ class PastOperations:
     """Earlier runs, newest first."""
     failed: Mapping[Operation, int]
     """The job in which it failed, if it failed the last time."""
+    left_out: int = 0
+    """How many jobs just before it were left out as a whole, of those of the same schedule."""
 
 
 def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
@@ -57,6 +63,14 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
             "is_damage": bool(damaged) and len(failed) == len(damaged),
         }
         yield _event(EventKind.FAILED, job, child, at, facts)
+    if not_begun := [child for child in job.children if _is_left_by_window(child)]:
+        times = past.left_out + 1 if job.is_left_out else 0
+        facts = {
+            "operations": [child.operation.value for child in not_begun],
+            "left_out_times": times,
+            "is_urgent": times >= LEFT_OUT,
+        }
+        yield _event(EventKind.NOT_BEGUN, job, not_begun[0], at, facts)
     for child in job.children:
         if child.is_complete:
             runs = past.runs.get(child.operation, ())
@@ -81,6 +95,10 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
 
 def _event(kind: EventKind, job: ParentJob, child: ChildJob, at: Micros, facts: Facts) -> Event:
     return Event(kind=kind, at=at, target=job.target, schedule=job.schedule or "", job=child.id, facts=facts)
+
+
+def _is_left_by_window(child: ChildJob) -> bool:
+    return child.reason in LEFT_BY_WINDOW and child.status in {Status.SKIPPED, Status.COMPLETED}
 
 
 def found_damage(child: ChildJob) -> bool:

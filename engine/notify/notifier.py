@@ -8,10 +8,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from itertools import takewhile
 from typing import Final, Protocol
 
 from engine.config.model import Config
 from engine.domain.errors import StoreError
+from engine.domain.events import HistoryFilter
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.notifications import DeliveryResult, Event, EventKind, Message, MessageStatus, MessageText, Recipient
@@ -38,6 +40,8 @@ PAGE: Final = 500
 """Changes that are read at once."""
 JOBS_READ: Final = 1_000
 """The newest jobs of a target in which an operation is looked for."""
+JOBS_OF_TARGET: Final = 20
+"""The newest jobs of a target among which those of one schedule are counted."""
 LOOK_EVERY: Final = 30.0
 """Seconds between two rounds in which nothing changed: surveys, and messages that are due again."""
 PAUSE = 0.5
@@ -387,7 +391,14 @@ class _JobEvents:
             last = await self._store.last_outcome(job.target, operation, before=job.id, jobs=JOBS_READ)
             if last is not None and last[0] is Status.FAILED:
                 failed[operation] = last[1]
-        return job_events.PastOperations(runs, failed)
+        return job_events.PastOperations(runs, failed, await self._left_out(job) if job.is_left_out else 0)
+
+    async def _left_out(self, job: ParentJob) -> int:
+        """How many jobs of its schedule were left out on its target, one after the other, just before it."""
+        of_target = HistoryFilter(target=job.target)
+        earlier = await self._store.history(of_target, before=job.id, limit=JOBS_OF_TARGET)
+        same = [one for one in earlier if one.schedule == job.schedule and one.status.is_final]
+        return sum(1 for _ in takewhile(lambda one: one.is_left_out, same))
 
 
 class _RunningOperations:

@@ -15,7 +15,7 @@ from engine.config.model import Config, TargetEntry
 from engine.domain.due_times import next_due
 from engine.domain.errors import ConfigError, DbtendError
 from engine.domain.overview import Overview
-from engine.domain.schedules import Schedule, ScheduleState
+from engine.domain.schedules import Night, Schedule, ScheduleState
 from engine.domain.steps import Micros
 from engine.fleet.expansion import expand, may_name_databases
 from engine.fleet.patterns import member_name
@@ -35,6 +35,8 @@ from tui.presentation.metrics import metrics_text
 
 _MODE: Final = 0o644
 """The mode of the file: node_exporter is another user."""
+_NIGHTS: Final = 10
+"""The newest due times of a schedule among which the one is looked for that started jobs."""
 _LIST_EVERY: Final = 180.0
 """Seconds between two lists of the targets: whether a file is a database is seen only by opening it."""
 _LIST_WITHIN: Final = 5.0
@@ -60,10 +62,12 @@ def metrics(args: argparse.Namespace, settings: Settings) -> int:
 async def _text(settings: Settings, config: Config, *, is_readable: bool) -> bytes:
     if not settings.store.exists():
         configured = await ConfiguredTargets().of(config)
-        return await _text_of(Overview(at=now()), config, configured, {}, is_readable=is_readable)
+        return await _text_of(Overview(at=now()), config, configured, {}, {}, is_readable=is_readable)
     async with settings.engine() as engine:
         overview, states = await engine.overview(), await engine.schedule_states()
-        return await _text_of(overview, config, await ConfiguredTargets().of(config), states, is_readable=is_readable)
+        nights = await _nights(engine, config)
+        configured = await ConfiguredTargets().of(config)
+        return await _text_of(overview, config, configured, states, nights, is_readable=is_readable)
 
 
 async def metrics_of(engine: Engine, watch: ConfigWatch, targets: ConfiguredTargets) -> bytes:
@@ -71,11 +75,28 @@ async def metrics_of(engine: Engine, watch: ConfigWatch, targets: ConfiguredTarg
     await asyncio.to_thread(watch.look)
     overview, states = await engine.overview(), await engine.schedule_states()
     configured = await targets.of(watch.config)
-    return await _text_of(overview, watch.config, configured, states, is_readable=watch.problem is None)
+    nights = await _nights(engine, watch.config)
+    return await _text_of(overview, watch.config, configured, states, nights, is_readable=watch.problem is None)
+
+
+async def _nights(engine: Engine, config: Config) -> dict[str, Night]:
+    """The newest night of each schedule that started jobs which are on record."""
+    found = {}
+    for schedule in config.schedules:
+        nights = await engine.nights(schedule.name, limit=_NIGHTS)
+        if (newest := next((night for night in nights if night.batch is not None), None)) is not None:
+            found[schedule.name] = newest
+    return found
 
 
 async def _text_of(
-    overview: Overview, config: Config, configured: Set[str], states: Mapping[str, ScheduleState], *, is_readable: bool
+    overview: Overview,
+    config: Config,
+    configured: Set[str],
+    states: Mapping[str, ScheduleState],
+    nights: Mapping[str, Night],
+    *,
+    is_readable: bool,
 ) -> bytes:
     """With targets in the config file, its schedules included, only these are exported."""
     known = {one.target for one in overview.surveys} | {one.target for one in overview.runs}
@@ -84,6 +105,7 @@ async def _text_of(
             overview,
             names={url: name_of(url) for url in {*chosen(known, configured_entries(config)), *configured}},
             schedules={one.name: _next_due(one, states.get(one.name), overview.at) for one in config.schedules},
+            nights=nights,
             config_is_readable=is_readable,
             version=typed_values.version(),
         )

@@ -8,8 +8,10 @@ from itertools import chain
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from engine import Status
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.overview import Overview, ScheduleCounts
 from engine.domain.requests import EngineName
+from engine.domain.schedules import Night
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey, counts
 from engine.inspection import inspector
@@ -26,16 +28,28 @@ Metric = tuple[str, str, tuple[str, ...], Iterable[Sample]]
 
 
 def metrics_text(
-    overview: Overview, *, names: Name, schedules: Mapping[str, Micros | None], config_is_readable: bool, version: str
+    overview: Overview,
+    *,
+    names: Name,
+    schedules: Mapping[str, Micros | None],
+    nights: Mapping[str, Night],
+    config_is_readable: bool,
+    version: str,
 ) -> bytes:
-    """`names`: of the exported targets, by URL. `schedules`: when those of the config file are due next."""
+    """The metrics.
+
+    Args:
+        names: of the exported targets, by URL.
+        schedules: when those of the config file are due next.
+        nights: the newest one of each schedule that started jobs.
+    """
     registry = CollectorRegistry()
     metrics = chain(_store(overview), _messages(overview), _targets(overview, names), _operations(overview, names))
     own: tuple[Metric, ...] = (
         ("dbtend_config_readable", "Whether the config file can be read", (), [((), config_is_readable)]),
         ("dbtend_info", "The version of dbtend", ("version",), [((version,), 1)]),
     )
-    for name, meaning, labels, samples in chain(metrics, _schedules(overview, schedules), own):
+    for name, meaning, labels, samples in chain(metrics, _schedules(overview, schedules), _nights(nights), own):
         gauge = Gauge(name, meaning, labels, registry=registry)
         for values, value in samples:
             (gauge.labels(*values) if labels else gauge).set(value)
@@ -122,6 +136,16 @@ def _operations(overview: Overview, names: Name) -> Iterator[Metric]:
     yield "dbtend_operation_last_end_timestamp_seconds", "When it ended last", labels, ended
     completed = samples("completed_at", 1e6)
     yield "dbtend_operation_last_completed_timestamp_seconds", "When it completed in full last", labels, completed
+
+
+def _nights(nights: Mapping[str, Night]) -> Iterator[Metric]:
+    left = [
+        ((plain(name),), sum(night.batch.counts.get(one, 0) for one in (JobOutcome.SKIPPED, JobOutcome.PARTIAL)))
+        for name, night in nights.items()
+        if night.batch is not None
+    ]
+    meaning = "Targets on which its newest night left work that was not begun"
+    yield "dbtend_schedule_last_not_begun", meaning, ("schedule",), left
 
 
 def _schedules(overview: Overview, due: Mapping[str, Micros | None]) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from engine.domain.batches import BatchId
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.notifications import Event, EventKind, Message, MessageText, ToldBatch, most_urgent_first
 from engine.domain.schedules import FiringReason
+from engine.domain.steps import Facts
 from engine.domain.surveys import FleetLevel, SurveyCause, SurveyReason
 from engine.domain.time_zones import zone_named
 from tui.presentation.fact_format import number, text
@@ -39,6 +40,7 @@ _HEADINGS: Final[Mapping[EventKind, str]] = {
     EventKind.FAILED: "Failed",
     EventKind.MISSED: "Missed",
     EventKind.SKIPPED: "Skipped",
+    EventKind.NOT_BEGUN: "Not begun",
     EventKind.LONGER_THAN_USUAL: "Longer than usual",
     EventKind.RECOVERED: "Recovered",
 }
@@ -112,6 +114,10 @@ def event_phrase(event: Event, zones: Mapping[str, str] = MappingProxyType({})) 
             return f"not started at {time_in_zone(event.at, zones.get(event.schedule, ''))}" + (
                 f": {why}" if why else ""
             )
+        case EventKind.NOT_BEGUN:
+            times = int(number(facts, "left_out_times") or 0)
+            again = f"; nothing began in {times} jobs in a row" if times > 1 else ""
+            return f"its window closed before all of {_operations(facts)} began{again}"
         case EventKind.LONGER_THAN_USUAL:
             took, usual = precise_duration(number(facts, "seconds")), precise_duration(number(facts, "median"))
             verb = "has been running for" if facts.get("is_running") else "took"
@@ -120,9 +126,14 @@ def event_phrase(event: Event, zones: Mapping[str, str] = MappingProxyType({})) 
             due = time_in_zone(event.at, zones.get(event.schedule, ""))
             return f"started after all at {due}, although it was reported as missed: the clock was ahead"
         case EventKind.RECOVERED:
-            operations = facts.get("operations")
-            names = ", ".join(map(str, operations)) if isinstance(operations, list | tuple) else "it"
-            return plain(f"{names} completed; it had failed in job #{int(number(facts, 'failed_job') or 0)}")
+            return plain(
+                f"{_operations(facts)} completed; it had failed in job #{int(number(facts, 'failed_job') or 0)}"
+            )
+
+
+def _operations(facts: Facts) -> str:
+    operations = facts.get("operations")
+    return plain(", ".join(map(str, operations)) if isinstance(operations, list | tuple) else "it")
 
 
 def _error(event: Event) -> str:

@@ -30,7 +30,9 @@ NEWEST: Final = f"SELECT {', '.join(MESSAGE)} FROM message WHERE recipient = :re
 EVENTS: Final = f"""SELECT kind, at, target, parent_id, ordinal, schedule, facts FROM notification
 WHERE message_id = :id ORDER BY id LIMIT {MOST_EVENTS}"""
 NUMBER_OF_EVENTS: Final = "SELECT count(*) FROM notification WHERE message_id = :id"
-_IS_URGENT: Final = "(kind = 'critical' OR coalesce(json_extract(facts, '$.is_running'), 0))"
+_IS_URGENT: Final = (
+    "(kind = 'critical' OR coalesce(json_extract(facts, '$.is_running'), json_extract(facts, '$.is_urgent'), 0))"
+)
 """What a person may act on before the night is over."""
 COLLECTED: Final = f"""SELECT recipient, min(created_at) FROM notification
 WHERE message_id IS NULL AND (NOT :only_urgent OR {_IS_URGENT}) GROUP BY recipient"""

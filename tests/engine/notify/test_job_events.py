@@ -71,6 +71,16 @@ def test_the_damage_that_a_check_found_leads_before_what_failed_beside_it(reason
     assert (failed.facts["failed"], failed.facts["is_damage"]) == (2, False)
 
 
+@pytest.mark.parametrize(("before", "is_urgent"), [(0, False), (1, False), (2, True)])
+def test_what_a_window_let_not_begin_is_an_event_and_urgent_the_third_time(before: int, is_urgent: bool) -> None:
+    left = (child(1, Status.SKIPPED, Reason.TIME_LIMIT), child(2, Status.SKIPPED, Reason.WILL_NOT_FIT))
+    (event,) = events_of(parent(*left), replace(NOTHING, left_out=before))
+    assert (event.kind, event.facts["left_out_times"]) == (EventKind.NOT_BEGUN, before + 1)
+    assert event.facts["is_urgent"] is is_urgent
+    (begun,) = events_of(parent(child(1, Status.COMPLETED, Reason.TIME_LIMIT), left[1]), replace(NOTHING, left_out=9))
+    assert (begun.kind, begun.facts["is_urgent"]) == (EventKind.NOT_BEGUN, False)
+
+
 def test_a_broken_constraint_is_no_damage() -> None:
     assert kinds(parent(check(broken_rule="3 orphans", damage=None, damaged_indexes=()))) == [EventKind.FAILED]
 

@@ -56,7 +56,8 @@ END $$;
 
 -- Whether a recipient gets this at once: a person may act on it before the night is over.
 CREATE OR REPLACE FUNCTION is_urgent(n notification) RETURNS boolean LANGUAGE sql IMMUTABLE
-AS $$ SELECT n.kind = 'critical' OR coalesce((n.facts::jsonb -> 'is_running')::boolean, false) $$;
+AS $$ SELECT n.kind = 'critical' OR coalesce(
+    (n.facts::jsonb -> 'is_running')::boolean, (n.facts::jsonb -> 'is_urgent')::boolean, false) $$;
 
 -- Put all collected events of a recipient into one message, and remove old ones.
 CREATE OR REPLACE FUNCTION make_message(whom text, new_key text, only_urgent boolean, kept bigint, at bigint) RETURNS void

@@ -1,0 +1,1 @@
+-- What a window let not begin is told at once where that happens again: the function that decides is made anew.
