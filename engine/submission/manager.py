@@ -227,7 +227,7 @@ class DatabaseMaintenanceManager:
         if target.host_key is not None or request.options.objects or leftover_journals(target.url):
             return None
         with suppress(TargetError):
-            return target.key_at_once(writing=_writes(request, target))
+            return target.key_at_once(writing=_only_writes(request, target))
         return None
 
     async def _preflight(self, request: Request, target: Target) -> _Identity:
@@ -253,7 +253,7 @@ class DatabaseMaintenanceManager:
         try:
             key = await target.preflight(
                 lock_timeout=0,
-                writing=_writes(request, target),
+                writing=_only_writes(request, target),
                 operations=request.children,
                 options=request.options,
             )
@@ -317,8 +317,9 @@ class DatabaseMaintenanceManager:
         return None
 
 
-def _writes(request: Request, target: Target) -> bool:
-    return any(target.operations[name].writes for name in request.children)
+def _only_writes(request: Request, target: Target) -> bool:
+    """Whether nothing of the request can run where nothing may be written: else its worker refuses what writes."""
+    return all(target.operations[name].writes for name in request.children)
 
 
 def _prepared(job: NewJob, opened: _Identity | TargetError) -> _Prepared:

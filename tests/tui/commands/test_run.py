@@ -6,6 +6,7 @@ import errno
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,19 @@ def test_where_a_check_found_an_index_damaged_that_one_is_rebuilt_first(dbtend: 
     assert [child["operation"] for child in job["children"]] == ["reindex", *USUAL]
     assert [step["object"] for step in job["children"][0]["steps"]] == ["order"]
     assert integrity(sales) == []
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_may_run_on_a_file_that_is_read_only_runs_and_the_rest_is_refused(
+    dbtend: CommandLine, sales: Path, tmp_path: Path, others: int
+) -> None:
+    kept = Path(shutil.copy(sales, tmp_path / "kept.db"))
+    kept.chmod(0o444)
+    done = dbtend("run", kept, *[sales] * others, "--op", "check", "--op", "vacuum", "--json")
+    children = [child for job in done.json["jobs"] if job["target"].endswith("kept.db") for child in job["children"]]
+    ended = [(child["operation"], child["status"], child["reason"]) for child in children]
+    assert ended == [("check", "completed", None), ("vacuum", "failed", "refused")]
+    assert (done.code, dbtend("run", kept, "--op", "vacuum").code) == (4, 4)
 
 
 def test_what_the_config_says_is_not_added_to(dbtend: CommandLine, sales: Path) -> None:
