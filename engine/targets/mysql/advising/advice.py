@@ -132,7 +132,7 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
             found.advice,
             level=Level.SOON,
             cause=Cause.BROKEN_RULE,
-            reason=f"the last full check{job} found: {past.broken_rule}: {to_do}",
+            reason=f"the last check{job} found: {past.broken_rule}: {to_do}",
             check=found.level or CheckLevel.FULL,
             needs_manual_fix=found.level is None,
         )
@@ -146,9 +146,9 @@ def _with_damage(what: str, tables: Sequence[str]) -> Advice:
 
 def _with_findings(past: TargetHistory) -> TargetHistory:
     """The history where a full check that found only rows without parents counts: another would find the same."""
-    if past.broken_rule is None or past.damaged_tables or past.found is None or not past.found.is_all:
+    if past.broken_rule is None or past.damaged_tables or past.compared_at is None:
         return past
-    return replace(past, checked_at={**past.checked_at, CheckLevel.FULL: past.found.at})
+    return replace(past, checked_at={**past.checked_at, CheckLevel.FULL: past.compared_at})
 
 
 def _purge_undo(condition: Condition, limits: Thresholds) -> Advice:

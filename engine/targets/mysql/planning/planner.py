@@ -240,5 +240,4 @@ async def _steps(
             return operation_steps.repair_steps(tables, options, server, reasons)
         case _:
             full = options.check_level is CheckLevel.FULL
-            keys = await foreign_keys(reader, unopened) if full else []
-            return operation_steps.check_steps(tables, keys, full=full)
+            return operation_steps.check_steps(tables, await foreign_keys(reader, unopened), full=full)

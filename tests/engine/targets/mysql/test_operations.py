@@ -161,7 +161,8 @@ async def test_a_check_finds_nothing_in_sound_tables_of_every_engine(database: M
         assert statuses(results) == {Status.COMPLETED}
 
 
-async def test_a_full_check_finds_rows_without_their_parent(database: MySqlDatabase) -> None:
+@pytest.mark.parametrize("level", CheckLevel)
+async def test_a_check_finds_rows_without_their_parent(database: MySqlDatabase, level: CheckLevel) -> None:
     database(
         "CREATE TABLE parent (a INT, b INT, PRIMARY KEY (a, b))",
         "CREATE TABLE child (a INT, b INT, CONSTRAINT to_parent FOREIGN KEY (a, b) REFERENCES parent (a, b))",
@@ -171,7 +172,7 @@ async def test_a_full_check_finds_rows_without_their_parent(database: MySqlDatab
         "SET SESSION foreign_key_checks = 1",
     )
     async with connected(database.url, writing=False) as session:
-        planned = await session.plan(Operation.CHECK, Options())
+        planned = await session.plan(Operation.CHECK, Options(check=level))
         results = {step.object: await session.execute(step, StepContext()) for step in planned.steps}
         facts = await session.planned.facts()
     found = results.pop("child (to_parent)")
