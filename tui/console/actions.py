@@ -114,6 +114,7 @@ _TABLE: Final[Mapping[Place, Sequence[Sequence[str]]]] = {
     Place.FLEET: (
         ("open-target", "enter", "open_target", "open", "Open the target on the main screen"),
         ("run-needed", "r", "run_needed", "run", "Plan what the marked targets need; enter runs it"),
+        ("plan-needed", "p", "plan_needed", "plan", "Plan what the marked targets need; nothing runs"),
         ("survey", "x", "survey", "survey", "Survey the marked targets again, or all that are shown"),
     ),
     Place.SCHEDULES: (

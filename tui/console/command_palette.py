@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from textual.app import App
 
 from engine import JobId
+from engine.domain.batches import BatchId
 from engine.domain.errors import DbtendError, JobNotFoundError
 from tui.console.actions import BY_ID
 from tui.console.console_screen import ConsoleScreen
@@ -64,6 +65,8 @@ def offer(
                 refresh_every(float(command.value))
             case Kind.JOB:
                 await _open_job(app, context, JobId.parse(command.value))
+            case Kind.BATCH:
+                await _open_batch(app, context, int(command.value))
             case Kind.TARGET:
                 go_to_target(int(command.value))
 
@@ -83,3 +86,14 @@ async def _open_job(app: App[Any], context: ConsoleContext, job: JobId) -> None:
         app.push_screen(context.screens.job(job))
     else:
         context.tell(f"There is no job #{job}.", Role.WARNING)
+
+
+async def _open_batch(app: App[Any], context: ConsoleContext, batch: int) -> None:
+    try:
+        await context.engine.batch(batch)
+    except JobNotFoundError:
+        context.tell(f"There is no batch {BatchId(batch)}.", Role.WARNING)
+    except DbtendError as error:
+        context.tell_error(error)
+    else:
+        app.push_screen(context.screens.history(filtering=False, words=f"batch:{batch}"))

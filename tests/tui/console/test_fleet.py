@@ -174,9 +174,14 @@ async def test_a_filter_is_what_is_marked_by_one_key(fleet: list[TargetEntry], c
         await console.press("asterisk")
         assert rows(console)[0].startswith("●t2")
         await console.press("escape")
-        assert not any(row.startswith("●") for row in rows(console))
-        await console.press("escape")
+        assert [row.split()[0] for row in rows(console) if row.startswith("●")] == ["●t2"]
         assert len(rows(console)) == 12
+        await console.press("p")
+        assert console.screen_name == "PlansScreen"
+        assert "run this plan" not in console.text("#footer")
+        await console.press("escape", "escape")
+        assert not any(row.startswith("●") for row in rows(console))
+        assert console.message == "1 target unmarked."
 
 
 async def test_a_wrong_filter_says_so_and_keeps_the_list(fleet: list[TargetEntry], clock: Clock) -> None:

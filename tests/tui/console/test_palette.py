@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import JobId
+from engine import Engine, JobId, Operation, Request
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_completed_job, add_failed_job, entry, open_console
 from tui.console.actions import ACTIONS
@@ -36,7 +36,7 @@ def test_what_cannot_be_done_is_not_offered() -> None:
         ("cancel", "cancel works on a waiting or running job."),
         ("canc", "cancel works on a waiting or running job."),
         ("submit", "submit works in a plan in which something can run."),
-        ("filter-t", "filter-targets works on a target."),
+        ("filter-t", "filter-targets works in a list of targets."),
     ],
 )
 def test_of_what_can_be_done_only_elsewhere_that_is_said(typed: str, why: str) -> None:
@@ -108,6 +108,20 @@ async def test_a_job_is_opened_by_its_number(sales: Path, seeded: Seeded, clock:
         assert console.app.screen.selected_job[1] == JobId(1)  # type: ignore[attr-defined]
         await console.press("escape", "colon", *"1.1", "enter")
         assert console.screen_name == "JobScreen"
+
+
+async def test_a_batch_is_opened_in_the_history(sales: Path, clock: Clock) -> None:
+    async with Engine.open(Path("jobs.db"), clock=clock) as engine:
+        for name in ("a.db", "b.db"):
+            Path(name).write_bytes(sales.read_bytes())
+        await engine.submit([Request(target=name, operations=(Operation.CHECK,)) for name in ("a.db", "b.db")])
+        await engine.cancel_batch(1)
+    async with open_console(Path("jobs.db"), entry(), clock=clock) as console:
+        await console.press("colon", *"b7", "enter")
+        assert console.message == "There is no batch b7."
+        await console.press("colon", *"b1", "enter")
+        assert console.screen_name == "HistoryScreen"
+        await console.until(lambda: any("b.db" in row for row in console.lines("#history")))
 
 
 @pytest.mark.parametrize("job", ["77", "1.9"])

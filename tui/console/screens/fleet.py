@@ -19,6 +19,7 @@ from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.target_model import TargetModel
 from tui.console.views.fleet import fleet_header
+from tui.console.views.hints import unmarked
 from tui.console.views.line import Line
 from tui.console.widgets.fleet_list import FleetList
 from tui.console.widgets.item_list import ItemList
@@ -41,11 +42,21 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
     """Ends with what the user chose on it; None: nothing."""
 
     CSS_PATH = "../styles/fleet.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = bindings("search", "run-needed", "survey")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("search", "run-needed", "plan-needed", "survey")
     PLACEHOLDER = PLACEHOLDER
     FOOTER = (
         *TYPING,
-        *("resume", "open-target", "run-needed", "mark-target", "mark-all", "filter-targets", "sort", "survey"),
+        *(
+            "resume",
+            "open-target",
+            "run-needed",
+            "mark-target",
+            "mark-all",
+            "filter-targets",
+            "sort",
+            "plan-needed",
+            "survey",
+        ),
         *("history", "back", "palette", "help", "quit"),
     )
 
@@ -129,10 +140,11 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         return apply_filter(self, self.targets, text, self.show_model)
 
     def clear_search(self) -> bool:
-        if self._model.marked_count and not self.is_typing:
+        if not self.targets.clear_filter():
+            if self.is_typing or not self._model.marked_count:
+                return False
+            self.say(unmarked(self._model.marked_count, "target"))
             self._model.unmark()
-        elif not self.targets.clear_filter():
-            return False
         self.show_model()
         return True
 
@@ -154,7 +166,7 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
             return can_clear or not self._is_home
         if action_id in {"search", "filter-targets", "mark-all", "sort", "survey"}:
             return super().can(action_id) and bool(self._model.states) and (action_id != "search")
-        if action_id in {"open-target", "mark-target", "run-needed"}:
+        if action_id in {"open-target", "mark-target", "run-needed", "plan-needed"}:
             return super().can(action_id) and self.targets.number is not None
         return super().can(action_id)
 
@@ -194,10 +206,16 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         self.dismiss(FleetChoice(number=message.number))
 
     def action_run_needed(self) -> None:
-        if not self.can("run-needed"):
-            return
+        if self.can("run-needed"):
+            self._open_plans(runs=True)
+
+    def action_plan_needed(self) -> None:
+        if self.can("plan-needed"):
+            self._open_plans(runs=False)
+
+    def _open_plans(self, *, runs: bool) -> None:
         wanted = plan_requests(self._model, self._inspector, self._chosen())
-        self.app.push_screen(self.context.screens.plans(wanted), self._accepted)
+        self.app.push_screen(self.context.screens.plans(wanted, runs=runs), self._accepted)
 
     def _chosen(self) -> list[int]:
         """The marked targets in the order of the list, or else the one under the cursor."""

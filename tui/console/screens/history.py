@@ -24,7 +24,7 @@ from tui.console.context import ConsoleContext
 from tui.console.parts.job_actions import JobActions
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.views.copied import copied_job
-from tui.console.views.hints import no_history
+from tui.console.views.hints import no_history, unmarked
 from tui.console.views.history import format_found
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import retry_message
@@ -100,13 +100,14 @@ class HistoryScreen(EntryScreen[None]):
         return True
 
     def clear_search(self) -> bool:
+        if self._words:
+            self._start_search("", HistoryFilter())
+            return True
         if self._list.marks and not self.is_typing:
+            self.say(unmarked(self._list.marks, "job"))
             self._list.clear_marks()
             return True
-        if not self._words:
-            return False
-        self._start_search("", HistoryFilter())
-        return True
+        return False
 
     # The search.
 

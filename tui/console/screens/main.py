@@ -27,6 +27,7 @@ from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.target_model import TargetModel
 from tui.console.views.header import STORE_GONE, STORE_OPENING, STORE_UNREADABLE, header_line, work
+from tui.console.views.hints import unmarked
 from tui.console.views.line import Line
 from tui.console.views.status_banner import StatusBanner
 from tui.console.widgets.detail_pane import DetailPane
@@ -295,15 +296,18 @@ class MainScreen(EntryScreen[None]):
         return target_filter.apply_filter(self, self._targets, text, self._show_model)
 
     def clear_search(self) -> bool:
-        if self.is_typing:
-            return self._clear_filter()
+        was_filtered = self._clear_filter()
+        if was_filtered or self.is_typing:
+            return was_filtered
         if self._jobs.marks:
+            self.say(unmarked(len(self._jobs.marks), "job"))
             self._jobs.clear_marks()
         elif self.model.marked_count:
+            self.say(unmarked(self.model.marked_count, "target"))
             self.model.unmark()
             self._show_model()
         else:
-            return self._clear_filter()
+            return False
         return True
 
     def _clear_filter(self) -> bool:

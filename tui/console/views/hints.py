@@ -157,3 +157,8 @@ def no_history(words: str, width: int, *, rather: str, read_only: bool) -> list[
             *wrapped(with_keys("Change the filter with {filter}, or clear it with {back}."), width, Role.DIM),
         ]
     return [*wrapped("No job yet.", width), *([] if read_only else wrapped(with_keys(_RUN_FIRST), width, Role.DIM))]
+
+
+def unmarked(count: int, what: str) -> str:
+    """What esc says that has removed marks. `what`: `target` or `job`."""
+    return f"{counted(count, what)} unmarked."

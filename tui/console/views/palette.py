@@ -9,6 +9,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from engine import JobId
+from engine.domain.batches import BatchId
 from engine.domain.frozen import frozen
 from tui.console.actions import ACTIONS, BY_ID, Action, Place, barred
 from tui.console.keymap import shown_keys, with_keys
@@ -21,6 +22,7 @@ class Kind(StrEnum):
     THEME = "theme"
     REFRESH = "refresh"
     JOB = "job"
+    BATCH = "batch"
     TARGET = "target"
     ELSEWHERE = "elsewhere"
     """Nothing: it cannot be done now; its help says why."""
@@ -28,7 +30,7 @@ class Kind(StrEnum):
 
 @frozen
 class Command:
-    """A command; `value` is the id of an action, a theme, seconds, a job, or the number of a target."""
+    """A command; `value` is the id of an action, a theme, seconds, a job, or the number of a batch or a target."""
 
     kind: Kind
     value: str
@@ -124,7 +126,7 @@ def _why_not(action: Action, *, is_barred: bool) -> str:
 
 
 def matching(known: Sequence[Command], typed: str) -> list[Command]:
-    """Commands whose name contains every typed word, or else name and help; a job by its number.
+    """Commands whose name contains every typed word, or else name and help; a job or a batch by its number.
 
     A command that does not work now is found by its name only, and only if no other command matches by name.
     """
@@ -136,6 +138,8 @@ def matching(known: Sequence[Command], typed: str) -> list[Command]:
     found = [command for _, command in sorted(here or by_name or by_help, key=lambda one: one[0])]
     if job := _job(typed):
         found.insert(0, Command(Kind.JOB, str(job), f"#{job}", "Open this job"))
+    if batch := _batch(typed):
+        found.insert(0, Command(Kind.BATCH, str(batch.number), str(batch), "Open this batch in the history"))
     return found
 
 
@@ -179,6 +183,13 @@ def _rank(command: Command, words: Sequence[str]) -> int | None:
 def _job(typed: str) -> JobId | None:
     try:
         return JobId.parse(typed.strip())
+    except ValueError:
+        return None
+
+
+def _batch(typed: str) -> BatchId | None:
+    try:
+        return BatchId.parse(typed.strip())
     except ValueError:
         return None
 

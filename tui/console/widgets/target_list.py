@@ -12,7 +12,7 @@ from tui.console.keymap import key_of
 from tui.console.target_model import TargetModel
 from tui.console.views.fleet import Columns, columns, fleet_row, headings, longest_name
 from tui.console.views.hints import no_target
-from tui.console.views.line import Line
+from tui.console.views.line import MARK, Line
 from tui.console.views.lists import target_rows
 from tui.console.views.target_order import Sort, TargetOrder
 from tui.console.widgets.item_list import ItemList
@@ -194,8 +194,11 @@ class TargetList(ModelList):
     def _title(self) -> str:
         count, marked = len(self.model.states), self.model.marked_count
         of = f"{len(self.shown):,} of {count:,}" if self.where is not None else f"{count:,}" if count > 1 else ""
-        marks = f", {marked:,} marked" if marked else ""
-        return " ".join(filter(None, ("1 Targets", of))) + marks
+        title = " ".join(filter(None, ("1 Targets", of)))
+        marks = f", {marked:,} marked"
+        if not marked:
+            return title
+        return f"{title}{marks}" if len(title + marks) <= self.subtitle_room else f"{title} {MARK}{marked:,}"
 
     def _subtitle_of_sort(self) -> str:
         sort = "" if self.sort is Sort.NAME else f"by {self.sort}"
