@@ -57,7 +57,8 @@ def entry() -> None:
         sys.unraisablehook = lambda _: None  # no traceback in the middle of a screen
     # Each may have been closed by who called us. In this order each gets its own number, and no other file does.
     sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    # What is written to a closed one is lost, and that is an error: see `output.write`.
+    sys.stdout = sys.stdout or open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115, PTH123
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -80,6 +81,8 @@ def main(argv: Sequence[str]) -> int:
         if args.words and args.command in _WITHOUT_WORDS:
             raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
         chosen = settings.settings(args, os.environ)
+        if args.command != "doctor":  # which says what is wrong
+            chosen.require_config()
         naming.use(chosen.config)
         only_tells = _only_tells(args)
         output.ends_with_reader = only_tells and args.command is not None
@@ -87,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
             why = "would change something, and this is read-only"
             raise ReadOnlyError(f"dbtend {args.command}", why, "leave out --read-only, and unset DBTEND_READ_ONLY")
         code = _command(args.command or "console")(args, chosen)
-        return FAILED if output.lost and args.command in _ONLY_TELL and code == OK else code
+        return FAILED if output.lost and (only_tells or as_json) and code == OK else code
     except SystemExit as done:  # --help and --version
         return FAILED if output.lost else int(done.code or 0)
     except KeyboardInterrupt:

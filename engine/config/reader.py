@@ -22,7 +22,7 @@ else:
 
 MOST_BYTES: Final = 2_000_000
 """The largest config file: room for ten thousand targets."""
-_STORE: Final = re.compile(rb"""^[ \t]*\[?[ \t]*["']?store["']?[ \t]*[].=]""", re.MULTILINE)
+_STORE: Final = re.compile(rb"""^(?:\xef\xbb\xbf)?[ \t]*\[?[ \t]*["']?store["']?[ \t]*[].=]""", re.MULTILINE)
 """What a section `[store]` begins with, however it is written."""
 
 

@@ -80,6 +80,9 @@ class Table:
 
 def root_table(text: str, file: str) -> Table:
     """The root table of `text`; `file` is its name in errors. Raises ConfigError if it is not TOML."""
+    if text.startswith("\ufeff"):
+        why = "begins with a byte order mark, which TOML does not allow"
+        raise ConfigError(f"{file}, line 1", why, "save it as UTF-8 without one")
     try:
         return Table(tomllib.loads(text), (), text, file)
     except RecursionError:

@@ -282,7 +282,7 @@ def _without_server(entry: TargetEntry) -> _Result | None:
 
 def _is_single(found: Sequence[_Result]) -> bool:
     """Whether it is one target that is there, or is not looked for here."""
-    if len(found) > 1 or isinstance(found[0], DbtendError):
+    if len(found) != 1 or isinstance(found[0], DbtendError):
         return False
     return all(not one.is_member and (one.path is None or one.status is not None) for one in found[0][0])
 

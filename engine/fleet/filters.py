@@ -85,7 +85,7 @@ class FleetFilter:
 def is_filter_word(word: str) -> bool:
     """Whether a word filters, also mistyped, rather than names a target: `level:now`, and not `sqlite:sales.db`."""
     named = _LIKE_NAMED.match(word)
-    if named is None or named[1].lower() == EngineName.SQLITE or os.path.lexists(word):
+    if named is None or named[1].lower() in {EngineName.SQLITE, "file"} or os.path.lexists(word):
         return False
     return named[2] == ":" or named[1].lower() in KNOWN
 

@@ -43,7 +43,7 @@ class StoreLocation:
         """The store that a user named. Raises UsageError; NotAvailableError without the driver of a shared one."""
         if server_engine(text) is EngineName.POSTGRESQL:
             return cls.shared(text)
-        if URL.fullmatch(text):
+        if URL.fullmatch(text) or text[:5].lower() == "file:":
             raise UsageError(repr(text), "is no store of jobs", FORMS)
         return cls(Path(FilePath().parse(text)))
 

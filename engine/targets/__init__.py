@@ -47,6 +47,8 @@ def resolve(text: str) -> Target:
         return _sqlite(text)
     if not text.strip():
         raise UsageError("target", "it is empty", _FORMS)
+    if text[:5].lower() == "file:":
+        raise UsageError(repr(text), "is a URI of SQLite, whose settings dbtend chooses itself", "give the path alone")
     if url := URL.fullmatch(text):
         return _resolve_url(url["scheme"].lower(), url["rest"])
     if LIBPQ.match(text):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -110,8 +107,7 @@ def _lines(rows: Sequence[FleetRow], shown: Sequence[FleetRow], meant: FleetFilt
     if meant != FleetFilter():
         lines.append(f"{len(shown):,} shown")
     if shown:
-        is_wide = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-        lines += ["", *table(shown, now(), None if is_wide else shutil.get_terminal_size().columns)]
+        lines += ["", *table(shown, now(), output.terminal_width())]
     if reclaimable := sum(row.survey.reclaimable for row in shown):
         lines += ["", f"{size(reclaimable)} reclaimable in all"]
     age = (now() - min((row.survey.surveyed_at for row in shown), default=now())) / 1e6

@@ -56,6 +56,7 @@ def existing_store(store: StoreLocation, wanted: object) -> StoreLocation:
 
 
 def history(args: argparse.Namespace, settings: Settings) -> int:
+    settings.require_store()
     jobs: list[ParentJob] = []
     messages: list[str] = []
     unfired: list[Firing] = []

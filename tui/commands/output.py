@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import traceback
@@ -50,6 +51,13 @@ def write(text: str) -> None:
             global lost
             lost = True
             notice(f"output: cannot be written: {error.strerror}")
+
+
+def terminal_width() -> int | None:
+    """The cells of a line; None where standard output is no terminal, and COLUMNS is not set."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def let_go() -> None:

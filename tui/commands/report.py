@@ -1,18 +1,34 @@
-"""Jobs as lines for a person: pure functions."""
+"""Jobs as lines for a person."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from engine import ChildJob, JobId, ParentJob, Status, run_duration
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.jobs import format_child_reason, never_began
+from tui.commands import output
 from tui.commands.naming import named, tell_apart
 from tui.presentation.cancel_consequences import consequence_phrases
 from tui.presentation.effect_summary import first_error, job_effect, status_shown
 from tui.presentation.job_notes import Instructions, advice, is_unrecovered
 from tui.presentation.job_status import WAITS_FOR_WORKER, ending, interruption, progress_parts, status_text
-from tui.presentation.text import GLYPH, cells, counted, duration, local_time, padded, plain, precise_duration
+from tui.presentation.text import (
+    GLYPH,
+    cells,
+    counted,
+    duration,
+    local_time,
+    padded,
+    plain,
+    precise_duration,
+    shortened_inside,
+)
+
+_LEAST: Final = 20
+"""Cells that each column keeps on a narrow terminal: a time is not cut."""
 
 
 def instructions(job: JobId) -> Instructions:
@@ -136,5 +152,14 @@ def _nothing_to_cancel(job: ChildJob | ParentJob) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines; on a terminal the widest columns are cut until all but the last fit: one long name hides no column."""
     widths = [max(cells(text) for text in column) for column in zip(*rows, strict=True)]
+    if sys.stdout.isatty() and (width := output.terminal_width()) is not None:
+        while (over := sum(widths[:-1]) + 2 * len(widths) + min(widths[-1], _LEAST) - width) > 0:
+            widest = max(range(len(widths) - 1), key=widths.__getitem__, default=-1)
+            if widest < 0 or widths[widest] <= _LEAST:
+                break
+            second = max((one for at, one in enumerate(widths[:-1]) if at != widest), default=0)
+            widths[widest] = max(widths[widest] - over, min(second, widths[widest] - 1), _LEAST)
+        rows = [[*map(shortened_inside, row[:-1], widths), row[-1]] for row in rows]
     return ["  ".join(map(padded, row, widths)).rstrip() for row in rows]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine import Engine, Operation, Request, StoreLocation
 from engine.config.model import Config, TargetEntry, default_config_path, default_store_path
 from engine.config.reader import load_config, load_store
-from engine.domain.errors import UsageError
+from engine.domain.errors import StoreError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.domain.option_specs import BY_NAME, refuse_inapplicable, with_values
@@ -36,6 +36,8 @@ class Settings:
     config_required: bool
     read_only: bool = False
     """Whether nothing may be changed, whatever is asked for."""
+    store_required: bool = False
+    """Whether --store named it: what only reads it needs one then."""
 
     def engine(self) -> AbstractAsyncContextManager[Engine]:
         """The engine of a command that only tells: it is as read-only as was asked for."""
@@ -50,6 +52,18 @@ class Settings:
     def given_config(self) -> Path | None:
         """The config file, unless it is the default one."""
         return self.config_path if self.config_required else None
+
+    def require_config(self) -> None:
+        """Raise ConfigError if a config file that was named does not exist."""
+        if self.config_required and not self.config_path.exists():
+            self.config()
+
+    def require_store(self) -> None:
+        """Raise StoreError if a store that --store names does not exist."""
+        if self.store_required and not self.store.exists():
+            raise StoreError(
+                str(self.store), "there is no such store of jobs", "check --store: the first run makes one"
+            )
 
     def config(self) -> Config:
         """Raises ConfigError."""
@@ -77,7 +91,7 @@ def settings(args: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
         raise UsageError(f"DBTEND_READ_ONLY={error.what}", error.why, error.hint) from None
     path = config or default_config_path()
     store = args.store or _store(environ.get("DBTEND_STORE") or load_store(path).url)
-    return Settings(store, path, config is not None, read_only)
+    return Settings(store, path, config is not None, read_only, store_required=args.store is not None)
 
 
 def _store(given: str | None) -> StoreLocation:

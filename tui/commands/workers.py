@@ -19,6 +19,7 @@ from tui.presentation.worker_format import SEE_LOG, reduced_pools, takes
 
 
 def workers(args: argparse.Namespace, settings: Settings) -> int:
+    settings.require_store()
     alive, jobs, messages = run_async(_alive(settings)) if settings.store.exists() else ([], {}, [])
     if args.json:
         output.document({"workers": [json_format.worker(process) for process in alive]})

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from engine.domain.errors import ReadOnlyError, StoreBusyError, StoreError, StoreFullError
 from engine.store.sqlite.schema import is_current, migrate
 from engine.store.sqlite.writer import begin_immediate, retry_while_busy
-from engine.system.private_files import make_directories, open_private, require_private_store
+from engine.system.private_files import directory_of, make_directories, open_private, require_private_store
 from engine.system.wal_checkpoint import NO_AUTOMATIC_CHECKPOINT
 
 # A larger cache duplicates the page cache of the system in every process that reads the history.
@@ -23,6 +23,8 @@ PRAGMA trusted_schema = OFF;
 """
 
 
+ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+"""What Python raises for an error of SQLite: also where its message, or a text, is damaged, or claims to be huge."""
 OPEN_TIMEOUT = 10.0
 """Seconds to wait for a locked store when it is opened."""
 
@@ -61,7 +63,7 @@ def connect_writer(path: Path, timeout: float = OPEN_TIMEOUT) -> sqlite3.Connect
     """A connection that may write, to a store of this version. Raises StoreError."""
     try:
         return _connected(uri(path), timeout, lambda connection: _prepare(connection, path, timeout))
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise as_text(path, error) from error
 
 
@@ -69,7 +71,7 @@ def connect_watch(path: Path) -> sqlite3.Connection:
     """A connection that only reads, and never waits. Raises StoreError."""
     try:
         return _connected(uri(path), 0, lambda connection: connection.executescript(READER_PRAGMAS))
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise as_text(path, error) from error
 
 
@@ -81,6 +83,8 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
     def set_up(connection: sqlite3.Connection) -> None:
         connection.executescript(READER_PRAGMAS)
+        if _is_empty(connection):
+            raise _emptied(path)
         if not is_current(connection, str(path)):
             why = "was written by an older dbtend, and would have to be upgraded first"
             raise ReadOnlyError(str(path), why, "open it once without --read-only, or look at a copy of it")
@@ -88,7 +92,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
     try:
         return _connected(uri(path, writing=False), 0, set_up)
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise _not_readable(path, error) from error
 
 
@@ -123,7 +127,7 @@ def refuse_writes(connection: sqlite3.Connection) -> None:
         raise ReadOnlyError("the store of jobs", "could be written, though it must not be", "report this as a bug")
 
 
-def _not_readable(path: Path, error: sqlite3.Error) -> StoreError:
+def _not_readable(path: Path, error: Exception) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     may_be_read = code == sqlite3.SQLITE_READONLY or (code == sqlite3.SQLITE_CANTOPEN and os.access(path, os.R_OK))
     if may_be_read and not os.access(path.parent, os.W_OK | os.X_OK):
@@ -138,6 +142,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None
     connection.execute(NO_AUTOMATIC_CHECKPOINT)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
+    was_used = any(directory_of(path).glob("slot-*"))  # in this order: workers make them once there is a store
+    if was_used and _is_empty(connection):
+        raise _emptied(path)
     if not is_current(connection, str(path)):
         begin_immediate(connection, timeout)
         try:
@@ -157,7 +164,17 @@ def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None
     connection.execute("PRAGMA busy_timeout = 0")  # from here on the writer retries by itself
 
 
-def as_text(path: Path, error: sqlite3.Error) -> StoreError:
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether the file has no page at all."""
+    return bool(connection.execute("PRAGMA main.page_count").fetchone() == (0,))
+
+
+def _emptied(path: Path) -> StoreError:
+    hint = f"restore it from a backup, or remove {directory_of(path)} to begin a new one"
+    return StoreError(str(path), "is empty: it was cut to 0 bytes, and its jobs are gone", hint)
+
+
+def as_text(path: Path, error: Exception) -> StoreError:
     """What it means that the store could not be opened or read, for a DBA."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
@@ -171,12 +188,12 @@ def as_text(path: Path, error: sqlite3.Error) -> StoreError:
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
         why = "its disk is full" if code == sqlite3.SQLITE_FULL else "its disk is full, or fails"
         return StoreFullError(str(path), why, "make room on its file system, or give another --store")
-    if code == sqlite3.SQLITE_CORRUPT:
+    if code == sqlite3.SQLITE_CORRUPT or not isinstance(error, sqlite3.Error):
         return StoreError(str(path), "is damaged", "move it away to start a new one, or restore it from a backup")
     return StoreError(str(path), f"cannot be opened: {error}", "give another path with --store")
 
 
-def format_read_error(path: Path, error: sqlite3.Error) -> StoreError:
+def format_read_error(path: Path, error: Exception) -> StoreError:
     """What it means that a store that is open could not be read."""
     if str(error).startswith("Could not decode to UTF-8"):
         why = "is damaged, or was changed by hand: it holds text that is not UTF-8"

@@ -811,7 +811,7 @@ class SqliteStore:
     async def _read_few(self, sql: str, values: Mapping[str, Any]) -> Iterable[Row]:
         """The rows of a query that finds a few in an index: on the event loop, as a change of thread takes longer."""
         if self._watch.lost is None:
-            with suppress(sqlite3.Error):  # the other connection waits, or raises a StoreError
+            with suppress(*connections.ERRORS):  # the other connection waits, or raises a StoreError
                 return _checked(sql, self._watch.rows(sql, values))
         return await self._read(sql, values)
 
@@ -825,7 +825,7 @@ class SqliteStore:
 
         try:
             return await in_its_thread(self._reader, in_thread)
-        except sqlite3.Error as error:
+        except connections.ERRORS as error:
             raise connections.format_read_error(self.path, error) from error
 
 
@@ -885,7 +885,7 @@ async def _reading(path: Path, uri: str) -> AsyncIterator[aiosqlite.Connection]:
             reader = await connected(uri)
             stack.push_async_callback(reader.close)
             await reader.executescript(connections.READER_PRAGMAS)
-        except sqlite3.Error as error:
+        except connections.ERRORS as error:
             raise connections.as_text(path, error) from error
         yield reader
 
@@ -906,6 +906,6 @@ async def _connected(path: Path, timeout: float) -> sqlite3.Connection:
 def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:
     try:
         return ChangeWatch(connection, identity)
-    except sqlite3.Error as error:
+    except connections.ERRORS as error:
         connection.close()
         raise connections.as_text(path, error) from error

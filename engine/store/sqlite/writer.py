@@ -216,6 +216,9 @@ def retry_while_busy(attempt: Callable[[], object], timeout: float | None) -> No
 
 def _as_store_error(error: Exception, *, is_undone: bool) -> Exception:
     """The StoreError of a failed write; other exceptions are the transaction's own."""
+    if isinstance(error, UnicodeDecodeError | MemoryError):
+        why = "is damaged: it holds text that is not UTF-8, or a row of no sensible size"
+        return StoreError("the store of jobs", why, "move it away to start a new one, or restore it from a backup")
     if not isinstance(error, sqlite3.Error):
         return error
     if not is_undone:

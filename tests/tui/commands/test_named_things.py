@@ -1,0 +1,102 @@
+"""What is named and is not there, or is written in another way, or cannot be written to: a sentence, an exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sqlite_files import make_database
+from tests.tui.command_line import CommandLine
+from tui.presentation.exit_codes import FAILED, OK, USAGE
+
+COMMANDS = ("history", "workers", "plan {sales}", "advise {sales}", "schedules", "show 1", "notify", "metrics")
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to stand for a full disk")
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    return make_database(tmp_path / "sales.db", rows=5)
+
+
+def code_of(dbtend: CommandLine, shell: str, *words: str | Path) -> int:
+    command = ["/bin/sh", "-c", f'exec "$@" {shell}', "sh", sys.executable, "-m", "tui.cli", *map(str, words)]
+    environment = {**os.environ, **dbtend.environment}
+    return subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, timeout=60).returncode
+
+
+@pytest.mark.parametrize("shell", [">&-", pytest.param(">/dev/full", marks=needs_full)])
+@pytest.mark.parametrize(
+    "line", ["history --json", "run {sales} --op analyze --json", "schedules --json", "plan {sales}"]
+)
+def test_a_result_that_cannot_be_written_is_a_failure(line: str, shell: str, dbtend: CommandLine, sales: Path) -> None:
+    dbtend.configure('[schedules.n]\ntargets = ["/x"]\noperations = ["check"]\nstart = "0 1 * * *"\n')
+    assert code_of(dbtend, shell, *line.format(sales=sales).split()) == FAILED
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_config_file_that_does_not_exist_is_an_error(line: str, dbtend: CommandLine, sales: Path) -> None:
+    done = dbtend(*line.format(sales=sales).split(), "--config", sales.with_name("none.toml"))
+    assert (done.code, done.out, done.err.count("\n")) == (USAGE, "", 1)
+    assert "there is no such config file" in done.err
+
+
+@pytest.mark.parametrize("line", ["history", "history --json", "workers"])
+def test_a_store_that_does_not_exist_is_an_error_where_it_is_named(line: str, dbtend: CommandLine) -> None:
+    done = dbtend(*line.split(), "--store", dbtend.home / "none.db")
+    assert done.code == USAGE
+    assert done.err.count("\n") == 1
+    assert "there is no such store" in done.err
+    assert dbtend(*line.split()).code == OK
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "advise", "fleet", "map"])
+@pytest.mark.parametrize("how", ["file:{}", "file://{}", "FILE:{}?mode=ro", "file:sales.db"])
+def test_a_uri_of_sqlite_is_refused_in_a_sentence(how: str, command: str, dbtend: CommandLine, sales: Path) -> None:
+    done = dbtend(command, how.format(sales))
+    assert (done.code, done.out, done.err.count("\n")) == (USAGE, "", 1)
+    assert "internal error" not in done.err
+
+
+def test_a_uri_is_no_store(dbtend: CommandLine) -> None:
+    assert dbtend("history", "--store", f"file:{dbtend.store}").code == USAGE
+
+
+@pytest.mark.parametrize("section", ["[targets.a]\nurl = '/x'\n", "[store]\nurl = '/x/jobs.db'\n"])
+def test_a_byte_order_mark_is_named(section: str, dbtend: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DBTEND_STORE")
+    dbtend.configure("\ufeff" + section)
+    done = dbtend("plan", "a")
+    assert (done.code, done.err.count("\n")) == (USAGE, 1)
+    assert "byte order mark" in done.err
+
+
+@pytest.mark.parametrize(
+    "line", ["plan", "plan --json", "run --op analyze --json", "advise --json", "map --json", "fleet --json"]
+)
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_file_name_that_is_no_utf_8(line: str, dbtend: CommandLine, tmp_path: Path, *, exists: bool) -> None:
+    path = tmp_path / os.fsdecode(b"x\xff.db")
+    if exists:
+        make_database(path, rows=5)
+    command, *options = line.split()
+    done = dbtend.process(command, path, *options)
+    assert "internal error" not in done.err
+    if "--json" in options:
+        done.json  # noqa: B018
+
+
+def test_a_long_name_hides_no_column_of_a_terminal(
+    dbtend: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "n" * 180):
+        dbtend("run", make_database(tmp_path / f"{name}.db", rows=5), "--op", "analyze")
+    assert "n" * 180 in dbtend("history").out
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    lines = dbtend("history").out.splitlines()
+    assert all("completed" in line[:90] for line in lines[1:])
+    assert "nn.db" in lines[1]
