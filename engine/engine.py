@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 from engine.config.model import Config, TargetEntry
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
+from engine.domain.damage import Damage, DamageSource
 from engine.domain.errors import ReadOnlyError, StoreError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
+from engine.domain.humanize import counted
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, OnDuplicate, Request
@@ -351,8 +353,12 @@ class Engine:
         Raises UsageError for another database, TargetError.
         """
         url = await self._url_to_open(target)
-        found = await inspector.page_map(target)
-        return page_maps.with_named(found, (await self._past_of(url)).damaged_pages)
+        found, past = await inspector.page_map(target), await self._past_of(url)
+        if not self.read_only and (pages := found.owners.count(page_maps.DAMAGED)):
+            text = f"{counted(pages, 'page')} of the file cannot be read"
+            seen = Damage(source=DamageSource.MAP, found_at=self._clock(), text=text)
+            await with_history.note_damage(self._store, url, past, [seen])
+        return page_maps.with_named(found, past.damaged_pages)
 
     async def read_times(self, target: str) -> ReadTimes | None:
         """What the order of the pages of a SQLite file costs, as `inspector.read_times` measures it."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from engine.domain.damage import Damage, seen_by
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ParentJob
 from engine.domain.past_runs import RecordedBackup
@@ -137,6 +138,8 @@ class Advice:
     """Findings that only a person can put right: to run the operation does not help."""
     is_for_primary: bool = False
     """Whether it is done on the primary, as this database is a standby: here it is not needed."""
+    seen_damage: tuple[Damage, ...] = ()
+    """Of a check: the damage that this inspection saw, and that was not on record."""
     level_of_large: Level | None = None
     """Its level if small tables, indexes and files did not count; None: the same."""
 
@@ -235,11 +238,13 @@ class TargetRecords:
     """What the store knows of a target, as `JobReader.records` reads it. Jobs are newest first."""
 
     jobs: Sequence[ParentJob]
-    """The newest; without any, the rest but `measured` is empty."""
+    """The newest; without any, the rest but `measured` and `damage` is empty."""
     newest: Mapping[Operation, Sequence[ParentJob]] = field(default_factory=dict)
     """The newest jobs with each operation that was asked for."""
     measured: Measurement | None = None
     """The result of the last full inspection."""
+    damage: Sequence[Damage] = ()
+    """All that is known to be damaged."""
     backups: Sequence[RecordedBackup] = ()
     """The backups that jobs completed, newest first."""
     last_done: Mapping[tuple[Operation, str], CompletedStep] = field(default_factory=dict)
@@ -279,7 +284,11 @@ class TargetHistory:
     failed_rebuilds: Mapping[str, int] = field(default_factory=dict)
     """Damaged indexes whose last rebuild failed, each with the id of that job."""
     damage: str | None = None
-    """Other damage that the last check found."""
+    """Other damage that the last check found, or that is on record."""
+    damage_by: Damage | None = None
+    """The record of this damage, if it is not the last check that found it."""
+    known_damage: tuple[Damage, ...] = ()
+    """All that is known to be damaged, whoever saw it."""
     broken_rule: str | None = None
     """Rows or foreign keys that violate a constraint, by the last check; no damage."""
     broken_rule_found: CheckFinding | None = None
@@ -325,6 +334,8 @@ class TargetHistory:
         """`the last check found damage (#18)`; "" where it found none, or none beyond indexes."""
         if self.damage is None:
             return ""
+        if self.damage_by is not None:
+            return seen_by(self.damage_by)
         return "the last check found damage" + (f" (#{self.found.job})" if self.found else "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
+from engine.domain.damage import NO_CHANGE, DamageChange
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId
 from engine.domain.requests import Options
@@ -60,6 +61,8 @@ class Outcome:
     """The seconds that all its steps were expected to take."""
     size_estimate: float | None = None
     """The seconds that all its steps were expected to take, by their sizes alone."""
+    damage: DamageChange = NO_CHANGE
+    """What it changes of the damage on record, in the same transaction."""
     attempt: int | None = None
     """The earlier attempt that ended so, whose process could not tell the store; None: the attempt that claimed it."""
 

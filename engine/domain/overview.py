@@ -47,7 +47,7 @@ class Overview:
     at: Micros
     surveys: tuple[Survey, ...] = ()
     damaged: frozenset[str] = frozenset()
-    """The targets in which a check found damage after their survey, that nothing has repaired since."""
+    """The targets that are known to be damaged."""
     unreachable: frozenset[str] = frozenset()
     """The targets that the newest job after their survey could not open."""
     runs: tuple[LastRun, ...] = ()

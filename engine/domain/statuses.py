@@ -55,6 +55,8 @@ class Reason(StrEnum):
     """So many other jobs of its batch failed."""
     CANARY_FAILED = "canary_failed"
     """A job that its batch ran first did not complete."""
+    DAMAGED = "damaged"
+    """What it would write to is known to be damaged."""
 
 
 _REASON_TEXTS: Final = {
@@ -62,6 +64,7 @@ _REASON_TEXTS: Final = {
     Reason.WILL_NOT_FIT: "no time left",
     Reason.PREVIOUS_FAILED: "earlier failed",
     Reason.OWNER_LOST: "worker died",
+    Reason.DAMAGED: "known damage",
 }
 """Texts for reasons whose name does not say enough."""
 

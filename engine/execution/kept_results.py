@@ -22,6 +22,7 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LogLevel, LogLine, Micros, Progress, Step, WaitsFor
+from engine.store.damage_rows import decode_change, encode_change
 from engine.system.private_files import make_directories, open_private, private_directory
 
 _KEPT_FOR: Final = 30 * 86_400
@@ -56,7 +57,9 @@ class KeptResults:
             make_directories(self._directory)
             self._remove_old()
             with os.fdopen(open_private(unfinished, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), "w") as file:
-                json.dump(dataclasses.asdict(kept), file, default=dict)
+                stored = dataclasses.asdict(kept)
+                stored["outcome"]["damage"] = encode_change(outcome.damage)
+                json.dump(stored, file, default=dict)
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
@@ -102,7 +105,13 @@ def _decoded(named: Mapping[str, Any]) -> KeptResult:
     outcome, report = named["outcome"], named["report"]
     return KeptResult(
         named["started_at"],
-        Outcome(**{**_typed(outcome, status=Status, reason=Reason), "warnings": tuple(outcome["warnings"])}),
+        Outcome(
+            **{
+                **_typed(outcome, status=Status, reason=Reason),
+                "warnings": tuple(outcome["warnings"]),
+                "damage": decode_change(outcome["damage"]),
+            }
+        ),
         Report(
             progress=Progress(**_typed(report["progress"], waits_for=WaitsFor)),
             steps=tuple(

@@ -12,7 +12,7 @@ from engine.domain.humanize import PAST_THE_LIMIT, counted, listed
 from engine.domain.requests import OnFailure, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import EXPECTED, TIME_LEFT, Facts, LogLevel, object_name
-from engine.execution.outcomes import child_outcome
+from engine.execution.outcomes import StepOutcome, child_outcome
 from engine.execution.ownership import Ownership
 from engine.execution.recovery import completed_commands, follow_up_required
 from engine.execution.reporter import Reporter
@@ -68,6 +68,11 @@ class PlanRun:
         """Why steps were not begun, other than a cancel."""
         self._abort_reason = ""
         """Why no further step can begin; "" while they can."""
+
+    @property
+    def results(self) -> list[StepOutcome]:
+        """The steps that have ended, each with its result."""
+        return [(step, self._results[n]) for n, step in enumerate(self._steps, 1) if n in self._results]
 
     async def outcome(self, before: Facts) -> Outcome:
         """Run the plan to its end. `before`: facts of the database before the first step.
@@ -244,7 +249,7 @@ class PlanRun:
                 warnings.append(str(error))  # unless a step has reported a problem already
             reporter.log(LogLevel.WARNING, str(error))
         outcome = child_outcome(
-            [(step, results[number]) for number, step in enumerate(self._steps, 1) if number in results],
+            self.results,
             planned=self._steps,
             before=before,
             after=after,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain.claims import Claim, Outcome
+from engine.domain.damage import NO_CHANGE, Damage, DamageChange, DamageSource
 from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation, Options
@@ -67,8 +68,10 @@ async def recover(
         texts += [f"{listed(followed)} has run since"] if followed else []
         texts, warnings = [*texts, *missing], [*warnings, *missing]
     after = await _facts(session, past)
+    damage = DamageChange(found=(_found(looked.found, claim),)) if looked.is_damaged else NO_CHANGE
     if exchange is None or exchange.effect is None:
-        return replace(recovery_outcome(claim, "; ".join(texts)), warnings=tuple(warnings), after=after)
+        outcome = recovery_outcome(claim, "; ".join(texts))
+        return replace(outcome, warnings=tuple(warnings), after=after, damage=damage)
     after = {**(after or {}), **{name: exchange.effect[name] for name in (FILE, REPLACED_FILE)}}
     before = {"size": exchange.effect[SIZE_BEFORE]}
     if warnings:
@@ -76,7 +79,11 @@ async def recover(
     else:
         warnings = [f"{format_worker_death(claim.deaths, claim.signal)} once the copy had replaced the file"]
         outcome = Outcome(status=Status.COMPLETED)
-    return replace(outcome, warnings=tuple(warnings), before=before, after=after)
+    return replace(outcome, warnings=tuple(warnings), before=before, after=after, damage=damage)
+
+
+def _found(text: str, claim: Claim) -> Damage:
+    return Damage(source=DamageSource.RECOVERY, found_at=claim.started_at, text=text, job=claim.job.parent)
 
 
 async def find_exchange(target: Target, earlier: Sequence[Step]) -> Step | None:

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 from engine.domain import time_limits
 from engine.domain.advice import TargetHistory
 from engine.domain.claims import Claim, Outcome
+from engine.domain.damage import NO_CHANGE, Damage, DamageChange, DamageSource, newly_seen
 from engine.domain.errors import ServerUnavailableError, StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
@@ -22,13 +23,17 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
 from engine.domain.turns import NO_TURNS, Turns
+from engine.execution.damage_changes import after_crash, damage_changes
 from engine.execution.needed_now import NeededNow
 from engine.execution.ownership import Ownership, RequireOwned, never_lost
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import find_exchange, recover, recovery_outcome
 from engine.execution.reporter import Reporter
+from engine.history.target_history import with_damage, with_seen
+from engine.system.clock import now
 from engine.targets.attempt import Attempt, NotBegunError
 from engine.targets.check_results import CHECK_AGAIN, check_facts
+from engine.targets.damage_gate import plan_gated
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
 from engine.targets.step_execution import FilesLookup, unknown_files
@@ -41,7 +46,13 @@ HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
 OthersWork = Callable[[Claim], Awaitable[bool]]
 Refusal = Callable[[Claim], Awaitable[str]]
+DamageLookup = Callable[[str], Awaitable[Sequence[Damage]]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR, Operation.BACKUP})
+
+
+async def no_damage(target: str) -> Sequence[Damage]:
+    """A `DamageLookup` that knows of none."""
+    return ()
 
 
 class JobWorker(Protocol):
@@ -65,6 +76,7 @@ class DatabaseMaintenanceWorker:
         store: str = "",
         with_estimates: EstimateLookup | None = None,
         target_history: HistoryLookup | None = None,
+        damage: DamageLookup = no_damage,
         turns: TurnsLookup | None = None,
         maintained_files: FilesLookup = unknown_files,
         others_work: OthersWork | None = None,
@@ -80,6 +92,7 @@ class DatabaseMaintenanceWorker:
             with_estimates: by target, plan, options, facts of the database and the jobs that are known: the plan with
                 estimates.
             target_history: looks up the history of a target.
+            damage: looks up what is known to be damaged in it.
             turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
             others_work: whether other jobs work on the server of a claim.
@@ -92,6 +105,7 @@ class DatabaseMaintenanceWorker:
         self._store = store
         self._estimates_of = with_estimates
         self._history_of = target_history
+        self._damage_of = damage
         self._turns_of = turns
         self._maintained_files = maintained_files
         self._others_work = others_work
@@ -135,12 +149,14 @@ class DatabaseMaintenanceWorker:
                 session = await attempt.unless_cancelled(opening)
                 exchange = await find_exchange(target, claim.earlier)
                 if claim.recovering is not None or exchange is not None:
-                    damage = _known_damage(await self._past(claim, options))
+                    past = await self._past(claim, options)
                     writes = target.operations[operation].writes
-                    return await recover(
-                        session, claim, options, reporter, attempt, ownership, past=damage, writes=writes,
-                        exchange=exchange,
+                    outcome = await recover(
+                        session, claim, options, reporter, attempt, ownership, past=_damaged_tables(past),
+                        writes=writes, exchange=exchange,
                     )  # fmt: skip
+                    written = after_crash(past.known_damage if past and writes else (), claim, target.engine)
+                    return replace(outcome, damage=written + outcome.damage)
                 await ownership.require()
                 if claim.deaths:
                     for line in await attempt.unless_cancelled(session.cleanup_orphans(claim.earlier)):
@@ -154,15 +170,15 @@ class DatabaseMaintenanceWorker:
                     raise _ServerLostBeforeStartError from None
                 if isinstance(prepared, Outcome):
                     return prepared
-                planned, options, past, before = prepared.planned, prepared.options, prepared.past, prepared.before
-                plan = planned.plan
+                planned, plan, options, before = prepared.planned, prepared.plan, prepared.options, prepared.before
                 if plan.refused is not None:
-                    return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
+                    refused = Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before)
+                    return replace(refused, damage=prepared.seen)
                 if plan.not_needed is not None:
-                    return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed)
-                doubts = await planned.damage_warnings(past) if past is not None and plan.steps else ()
+                    return Outcome(
+                        status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed, damage=prepared.seen
+                    )
                 plan = await self._with_estimates(claim.target, plan, options, before, prepared.jobs)
-                plan = replace(plan, warnings=(*plan.warnings, *doubts)) if doubts else plan
                 reporter.begin(plan.steps, at_once=plan.parallel, ending=prepared.reading)
                 for remark in await session.remarks([plan]):
                     reporter.log(LogLevel.INFO, remark)
@@ -170,7 +186,12 @@ class DatabaseMaintenanceWorker:
                     planned, claim, options, plan, reporter, attempt, ownership, self._maintained_files,
                     self._others_of(claim, attempt),
                 )  # fmt: skip
-                return await run.outcome(before)
+                outcome = await run.outcome(before)
+                changes = damage_changes(
+                    prepared.known, run.results, outcome, claim, options, target.engine,
+                    writes=target.operations[operation].writes, at=now(),
+                )  # fmt: skip
+                return replace(outcome, damage=prepared.seen + changes)
         except (TargetError, UsageError) as error:
             if (
                 isinstance(error, ServerUnavailableError)
@@ -185,10 +206,12 @@ class DatabaseMaintenanceWorker:
             if operation is Operation.CHECK and isinstance(error, TargetDamagedError):
                 reporter.log(LogLevel.ERROR, error.why)
                 found = _damage_facts(error, options)
-                return Outcome(status=Status.FAILED, reason=reason, error=f"{error.what}: {error.why}", after=found)
+                text = f"{error.what}: {error.why}"
+                return Outcome(status=Status.FAILED, reason=reason, error=text, after=found, damage=_met(claim, error))
             # Both front ends say what to do about a busy target.
             text = f"{error.what}: {error.why}" if reason is Reason.TARGET_BUSY else str(error)
-            return Outcome(status=Status.FAILED, reason=reason, error=text)
+            met = _met(claim, error) if isinstance(error, TargetDamagedError) else NO_CHANGE
+            return Outcome(status=Status.FAILED, reason=reason, error=text, damage=met)
         except NotBegunError:
             reason = Reason.SHUTDOWN if claim.recovering else Reason.CANCELLED_BY_USER
             return Outcome(status=Status.CANCELLED, reason=reason, error=NOT_BEGUN)
@@ -243,20 +266,30 @@ class DatabaseMaintenanceWorker:
                 return chosen
             options = chosen
         past = await self._past(claim, options)
-        goes_by = past if operation in _NEEDS_HISTORY else _known_damage(past)
+        seen = newly_seen(past.known_damage if past is not None else (), await session.seen_damage())
+        past = with_seen(past, seen.found)
+        goes_by = past if operation in _NEEDS_HISTORY else _damaged_tables(past)
         if goes_by is not None and not _is_first(claim, past) and await target.goes_in_turns(operation, options):
             goes_by = replace(goes_by, turns=await self._turns(claim.target))
-        planned = await session.plan(operation, options, goes_by)
-        jobs = past.jobs if past is not None else None
+        gated = await plan_gated(session, target, operation, options, past, goes_by)
+        known = past.known_damage if past is not None else ()
+        if gated.planned is None:
+            was_told = any(one.job == claim.job.parent for one in known)  # by a check of the same job
+            status = Status.SKIPPED if was_told else Status.FAILED
+            return Outcome(status=status, reason=Reason.DAMAGED, error=gated.plan.refused, damage=seen)
         begin = time.monotonic()
-        before = await planned.facts()
-        return _Prepared(planned, options, past, jobs, before, time.monotonic() - begin)
+        before = await gated.planned.facts()
+        jobs = past.jobs if past is not None else None
+        return _Prepared(gated.planned, gated.plan, options, known, seen, jobs, before, time.monotonic() - begin)
 
     async def _past(self, claim: Claim, options: Options) -> TargetHistory | None:
         past = TargetHistory(now=claim.started_at, jobs=()) if claim.is_first else None
         if past is None and self._history_of is not None:
             with suppress(StoreError):
                 past = await self._history_of(claim.target)
+        if claim.is_first or past is None:  # nothing is written before the record of damage is read
+            record = await self._damage_of(claim.target)
+            past = with_damage(past or TargetHistory(now=claim.started_at), record) if record else past
         if past is None or options.keep is None:
             return past
         return replace(past, maintained_files=await self._maintained_files())
@@ -283,7 +316,7 @@ def _is_first(claim: Claim, past: TargetHistory | None) -> bool:
     return not any(child.attempt and child.id != claim.job for job in past.jobs for child in job.children)
 
 
-def _known_damage(past: TargetHistory | None) -> TargetHistory:
+def _damaged_tables(past: TargetHistory | None) -> TargetHistory:
     """What of the history counts where the operation does not go by it: tables that must not be read."""
     return TargetHistory(now=0, damaged_tables=past.damaged_tables if past is not None else ())
 
@@ -302,14 +335,23 @@ def _damage_facts(error: TargetDamagedError, options: Options) -> Facts:
     return check_facts(level=options.check_level, findings=1, damage=error.why, remedy=remedy, complete=False)
 
 
+def _met(claim: Claim, error: TargetDamagedError) -> DamageChange:
+    """The damage that kept a database from being opened."""
+    source = DamageSource.CHECK if claim.operation == Operation.CHECK else DamageSource.OPERATION
+    return DamageChange(found=(Damage(source=source, found_at=now(), text=error.why, job=claim.job.parent),))
+
+
 @frozen
 class _Prepared:
     """An operation that can begin."""
 
     planned: PlannedOperation
+    plan: OperationPlan
     options: Options
-    past: TargetHistory | None
-    """What may be wrong with its database."""
+    known: Sequence[Damage]
+    """What is known to be damaged in its database."""
+    seen: DamageChange
+    """What of that was not on record."""
     jobs: Sequence[ParentJob] | None
     """As `TargetHistory.jobs`."""
     before: Facts

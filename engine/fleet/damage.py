@@ -1,4 +1,4 @@
-"""What jobs found after the survey of a target: it counts before the next survey."""
+"""What is known of targets beyond their surveys: it counts before the next survey."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def damaged_since_survey(store: JobReader, overview: Overview) -> frozenset[str]:
-    """Targets in which a check has found damage since their last survey, by the records; opens no target."""
+    """The targets on record that are known to be damaged; opens none. `overview`: as the store made it."""
     surveyed_at = {survey.target: survey.surveyed_at for survey in overview.surveys}
     failed = {
         run.target
@@ -24,7 +24,9 @@ async def damaged_since_survey(store: JobReader, overview: Overview) -> frozense
         and run.status is Status.FAILED
         and run.finished_at >= surveyed_at.get(run.target, 0)
     }
-    return frozenset([url for url in failed if is_damaged(await target_history(store, url, overview.at))])
+    known = overview.damaged & (surveyed_at.keys() | {run.target for run in overview.runs})
+    of_checks = [url for url in failed - known if is_damaged(await target_history(store, url, overview.at))]
+    return known | frozenset(of_checks)
 
 
 def unreachable_since_survey(overview: Overview) -> frozenset[str]:

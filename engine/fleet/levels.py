@@ -127,7 +127,7 @@ def judge_silence(seconds: float) -> Judgement:
 
 def is_damaged(past: TargetHistory) -> bool:
     """Whether a check on record found damage that nothing has repaired since: its target is critical."""
-    return past.damage is not None or bool(past.damaged_indexes or past.damaged_tables)
+    return past.damage is not None or bool(past.known_damage or past.damaged_indexes or past.damaged_tables)
 
 
 def _is_unmeasured(item: Advice) -> bool:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from engine.config.model import TargetEntry
 from engine.domain.advice import TargetHistory
+from engine.domain.damage import Damage
 from engine.domain.errors import (
     DbtendError,
     StoreError,
+    TargetDamagedError,
     TargetError,
     TargetMissingError,
     TargetUnavailableError,
@@ -29,8 +31,9 @@ from engine.fleet.expansion import Unlisted
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never_surveyed, judge_silence
 from engine.history.stale_journal import refuse_stale_journal
-from engine.history.target_history import target_history
+from engine.history.target_history import target_history, with_damage
 from engine.inspection import inspector
+from engine.inspection.with_history import met_by_inspection, note_damage
 from engine.system.daemon_threads import DaemonThreads
 from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, lexical_url, resolve
@@ -335,8 +338,11 @@ class Surveyor:
                 opened=opened,
             )
         except DbtendError as error:
+            if isinstance(error, TargetDamagedError) and past is not None:
+                await self._note(subject, past, [met_by_inspection(error, begun_at)])
             judgement = await self._judge_error(subject, error)
             return _Inspected(survey=self._survey(subject, judgement, past=past, at=begun_at), error=error)
+        await self._note(subject, past, [one for item in advice for one in item.seen_damage])
         disk = await asyncio.to_thread(_disk_of, subject)
         judgement = judge(advice, past, disk=disk, limits=subject.entry.thresholds)
         survey = self._survey(subject, judgement, info, past, at=begun_at)
@@ -352,9 +358,14 @@ class Surveyor:
             is_damaged = (await asyncio.to_thread(find_sqlite, [path])).get(path) is True
         return judge_error(error, is_damaged=is_damaged, is_known=is_known)
 
+    async def _note(self, subject: _Subject, past: TargetHistory, seen: Sequence[Damage]) -> None:
+        if not self._read_only:
+            await note_damage(self._store, subject.url, past, seen)
+
     async def _past_of(self, subject: _Subject) -> TargetHistory:
         if subject.url not in self._with_jobs:
-            return TargetHistory(now=self._clock(), measured=await self._store.measured(subject.url))
+            past = TargetHistory(now=self._clock(), measured=await self._store.measured(subject.url))
+            return with_damage(past, (await self._store.damage([subject.url])).get(subject.url, ()))
         file = None
         with suppress(TargetError):  # the inspection reports it
             file = await asyncio.to_thread(inspector.fingerprint, subject.entry.url)

@@ -7,6 +7,7 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CheckFinding, PastJob, TargetHistory, with_replaced
+from engine.domain.damage import Damage, DamagedKind, DamageSource, after_change, newly_seen
 from engine.domain.events import HistoryFilter
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
@@ -57,7 +58,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     since = now - HISTORY_WINDOW
     records = await store.records(target, _READ_ALWAYS, since=since, last=LAST_JOBS, limit=MAX_JOBS_READ)
     if not records.jobs:
-        return TargetHistory(now=now, jobs=(), measured=records.measured)
+        return with_damage(TargetHistory(now=now, jobs=(), measured=records.measured), records.damage)
 
     async def newest(operation: Operation) -> list[ParentJob]:
         where = HistoryFilter(target=target, operation=operation, since=since)
@@ -85,7 +86,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     tables = tuple(name for name in tables_in_doubt if name not in repaired)
     moves = [job for operation in MOVES_PAGES for job in await newest(operation)] if checked.damaged_pages else []
     moved_at = pages_moved_at(moves)
-    return TargetHistory(
+    history = TargetHistory(
         now=now,
         checked_at=checked.clean_at,
         # Where older checks are not read, the first was long ago.
@@ -121,6 +122,65 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
             if operation in {Operation.REINDEX, Operation.REBUILD}
         },
     )
+    return with_damage(history, records.damage)
+
+
+def with_damage(past: TargetHistory, record: Sequence[Damage]) -> TargetHistory:
+    """The history with this record of damage, instead of the one it had."""
+    known = (*record, *_of_checks(past, {one.object for one in record}))
+    if not known:
+        return replace(past, known_damage=())
+    open_ = [one for one in record if not one.is_repaired]
+    names = {
+        kind: dict.fromkeys([*of_checks, *(one.object for one in open_ if one.kind is kind)])
+        for kind, of_checks in (
+            (DamagedKind.INDEX, past.damaged_indexes),
+            (DamagedKind.TABLE, past.damaged_tables),
+        )
+    }
+    first = next((one for one in open_ if one.kind is not DamagedKind.INDEX), None) if past.damage is None else None
+    return replace(
+        past,
+        known_damage=known,
+        damaged_indexes=tuple(names[DamagedKind.INDEX]),
+        damaged_tables=tuple(names[DamagedKind.TABLE]),
+        damage=past.damage if first is None else first.text,
+        damage_by=past.damage_by if first is None else first,
+    )
+
+
+def with_seen(past: TargetHistory | None, seen: Sequence[Damage]) -> TargetHistory | None:
+    """The history with damage that was seen since."""
+    if not seen:
+        return past
+    past = past or TargetHistory(now=0)
+    return with_damage(past, after_change(past.known_damage, newly_seen(past.known_damage, seen)))
+
+
+def without_findings(past: TargetHistory) -> TargetHistory:
+    """The history as if a check had found nothing."""
+    nothing = {"damaged_indexes": (), "damaged_tables": (), "damage": None, "damage_by": None, "known_damage": ()}
+    return replace(past, **nothing)  # type: ignore[arg-type]
+
+
+def _of_checks(past: TargetHistory, recorded: Collection[str]) -> Iterator[Damage]:
+    """What checks found before there was a record of damage."""
+    names = {
+        **dict.fromkeys(past.damaged_indexes, DamagedKind.INDEX),
+        **dict.fromkeys(past.damaged_tables, DamagedKind.TABLE),
+        **({"": DamagedKind.DATABASE} if past.damage is not None and not past.damaged_tables else {}),
+    }
+    for name, kind in names.items():
+        if name not in recorded and past.damage_by is None:
+            yield Damage(
+                object=name,
+                kind=kind,
+                source=DamageSource.CHECK,
+                found_at=past.found.at if past.found is not None else past.now,
+                text=f"index {name} is damaged" if kind is DamagedKind.INDEX else past.damage or f"{name} is damaged",
+                job=past.found.job if past.found is not None else None,
+                level=CheckLevel.FULL,
+            )
 
 
 async def estimated(

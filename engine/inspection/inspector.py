@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.domain import option_specs
 from engine.domain.advice import Advice, Measurement, TargetHistory
+from engine.domain.damage import Damage, describe, newly_seen
 from engine.domain.errors import (
     DbtendError,
     PasswordNeededError,
@@ -24,7 +25,7 @@ from engine.domain.errors import (
 from engine.domain.extent import Extent
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName, Operation, Options, Request
+from engine.domain.requests import EngineName, Operation, Request
 from engine.domain.server_names import names_server
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import deadline, has_limit
@@ -39,17 +40,19 @@ if TYPE_CHECKING:
     from engine.domain import page_map as page_maps
     from engine.domain.page_map import PageMap, ReadTimes
     from engine.domain.steps import Micros
-    from engine.history import estimates
+    from engine.history import estimates, target_history
     from engine.submission import validation
-    from engine.targets import plans, window_fit
+    from engine.targets import damage_gate, plans, window_fit
     from engine.targets.plans import OperationPlan, Plan, PlannedStep
-    from engine.targets.protocol import Session, Waiting
+    from engine.targets.protocol import Inspection, Session, Target, Waiting
 else:
     estimates = lazy("engine.history.estimates", "only a plan needs it")
     page_maps = lazy("engine.domain.page_map", "only the map needs it")
     validation = lazy("engine.submission.validation", "only a plan needs it")
     window_fit = lazy("engine.targets.window_fit", "only a plan with a time limit needs it")
     plans = lazy("engine.targets.plans", "only a plan needs it")
+    damage_gate = lazy("engine.targets.damage_gate", "only a plan needs it")
+    target_history = lazy("engine.history.target_history", "only a plan needs it")
 
 LOCK_TIMEOUT = 1.0
 """Seconds that an inspection waits for a lock."""
@@ -200,9 +203,10 @@ async def _plan(
     async with target.connect(
         lock_timeout=lock_timeout, writing=writing, planning=True, read_only=read_only
     ) as session:
+        past = target_history.with_seen(past, await session.seen_damage())
         operations = [
             replace(
-                await _planned(session, operation, request.options, _then(past, request.children[:at]), has_window),
+                await _planned(session, target, operation, request, past, request.children[:at], has_window),
                 needs_confirmation=target.needs_confirmation(operation, request.options),
             )
             for at, operation in enumerate(request.children)
@@ -215,28 +219,31 @@ async def _plan(
             engine=target.engine,
             before=await session.facts(past),
             operations=tuple(_explained(operation, advice, past) for operation in operations),
-            warnings=tuple(await session.remarks(operations, past and _of_these(past, operations))),
+            warnings=tuple(await session.remarks([one for one in operations if one.refused is None])),
             options=request.options,
         )
 
 
-def _of_these(past: TargetHistory, operations: Sequence[OperationPlan]) -> TargetHistory:
-    """Without the damage of tables that no step works on."""
-    tables = {name for one in operations for step in one.steps for name in step.tables}
-    return replace(past, damaged_tables=tuple(name for name in past.damaged_tables if name in tables))
-
-
-def _then(past: TargetHistory | None, done: Sequence[Operation]) -> TargetHistory | None:
-    """What the history says once these operations have completed."""
-    return replace(past, damaged_indexes=()) if past is not None and Operation.REINDEX in done else past
-
-
 async def _planned(
-    session: Session, operation: Operation, options: Options, past: TargetHistory | None, has_window: bool
+    session: Session,
+    target: Target,
+    operation: Operation,
+    request: Request,
+    past: TargetHistory | None,
+    before: Sequence[Operation],
+    has_window: bool,
 ) -> OperationPlan:
-    planned = await session.plan(operation, options, past)
-    found = planned.plan
-    waiting = await planned.find_blockers(has_window=has_window) if found.steps else ""
+    """`before`: the operations of the request that come first. A check among them may end what is known."""
+    open_ = past
+    if past is not None and Operation.CHECK in before:
+        losses = [one for one in past.known_damage if one.is_loss]
+        open_ = target_history.with_damage(target_history.without_findings(past), losses)
+    gated = await damage_gate.plan_gated(session, target, operation, request.options, open_, open_)
+    found = gated.plan
+    if past is not None and open_ is not past and target.operations[operation].writes and past.known_damage:
+        why = f"runs only where the check before it finds no damage: {describe(past.known_damage)}"
+        found = replace(found, warnings=(*found.warnings, why)) if found.steps else found
+    waiting = await gated.planned.find_blockers(has_window=has_window) if gated.planned and found.steps else ""
     return replace(found, warnings=(*found.warnings, waiting), waits=True) if waiting else found
 
 
@@ -408,7 +415,7 @@ async def advise_and_measure(
     """Advise as `advise`; also returns the measurement to keep for the next call."""
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only, recover=recover) as look:
-            return await look.advise(past, budget=budget, limits=limits)
+            return await _advice_of(look, past, budget, limits)
 
 
 async def inspect_and_advise(
@@ -425,8 +432,22 @@ async def inspect_and_advise(
     with _as_target_error(target):
         async with resolve(target).look(lock_timeout=LOCK_TIMEOUT, read_only=read_only, recover=recover) as look:
             opened()
-            info, (advice, measured) = await look.info(past), await look.advise(past, budget=budget, limits=limits)
-            return info, advice, measured
+            return await look.info(past), *await _advice_of(look, past, budget, limits)
+
+
+async def _advice_of(
+    look: Inspection, past: TargetHistory, budget: float | None, limits: Thresholds
+) -> tuple[tuple[Advice, ...], Measurement | None]:
+    """The advice with what this look at the database shows of damage."""
+    seen = newly_seen(past.known_damage, await look.seen_damage()).found
+    if not seen:
+        return await look.advise(past, budget=budget, limits=limits)
+    advice, measured = await look.advise(target_history.with_seen(past, seen) or past, budget=budget, limits=limits)
+    return tuple(_with_seen(one, seen) for one in advice), measured
+
+
+def _with_seen(item: Advice, seen: tuple[Damage, ...]) -> Advice:
+    return replace(item, seen_damage=seen) if item.operation is Operation.CHECK else item
 
 
 _T = TypeVar("_T")

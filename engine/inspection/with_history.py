@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
-from engine.domain.errors import StoreError, TargetError
+from engine.domain.damage import Damage, DamageSource, newly_seen
+from engine.domain.errors import StoreError, TargetDamagedError, TargetError
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.history import stale_journal
@@ -31,10 +33,12 @@ async def advise(
 ) -> tuple[Advice, ...]:
     """See `Engine.advise`. Raises TargetError."""
     url, past = await _known(store, target, now)
-    advice, measured = await inspector.advise_and_measure(
-        target, past, budget=budget, limits=limits, read_only=read_only, recover=recover
-    )
-    await _keep(store, url, None if read_only else measured)
+    async with _noting(store, url, past, now, read_only=read_only):
+        advice, measured = await inspector.advise_and_measure(
+            target, past, budget=budget, limits=limits, read_only=read_only, recover=recover
+        )
+    if not read_only:
+        await _keep(store, url, past, advice, measured)
     return advice
 
 
@@ -43,10 +47,12 @@ async def inspect_and_advise(
 ) -> tuple[TargetInfo, tuple[Advice, ...]]:
     """See `Engine.inspect_and_advise`. Raises TargetError."""
     url, past = await _known(store, target, now)
-    info, advice, measured = await inspector.inspect_and_advise(
-        target, past, budget=budget, limits=limits, read_only=read_only, recover=False, opened=lambda: None
-    )
-    await _keep(store, url, None if read_only else measured)
+    async with _noting(store, url, past, now, read_only=read_only):
+        info, advice, measured = await inspector.inspect_and_advise(
+            target, past, budget=budget, limits=limits, read_only=read_only, recover=False, opened=lambda: None
+        )
+    if not read_only:
+        await _keep(store, url, past, advice, measured)
     return info, advice
 
 
@@ -57,10 +63,36 @@ async def _known(store: Store, target: str, now: Micros) -> tuple[str, TargetHis
     return url, await past_of(store, url, now)
 
 
-async def _keep(store: Store, url: str, measured: Measurement | None) -> None:
+@asynccontextmanager
+async def _noting(store: Store, url: str, past: TargetHistory, now: Micros, *, read_only: bool) -> AsyncIterator[None]:
+    """Around an inspection: damage that keeps the database from being opened is recorded."""
+    try:
+        yield
+    except TargetDamagedError as error:
+        if not read_only:
+            await note_damage(store, url, past, [met_by_inspection(error, now)])
+        raise
+
+
+async def _keep(
+    store: Store, url: str, past: TargetHistory, advice: Sequence[Advice], measured: Measurement | None
+) -> None:
+    await note_damage(store, url, past, [one for item in advice for one in item.seen_damage])
     if measured is not None:
         with suppress(StoreError):  # then the next call measures again
             await store.save_measurement(url, measured)
+
+
+def met_by_inspection(error: TargetDamagedError, now: Micros) -> Damage:
+    """The damage that keeps a database from being inspected."""
+    return Damage(source=DamageSource.INSPECTION, found_at=now, text=error.why)
+
+
+async def note_damage(store: Store, url: str, past: TargetHistory, seen: Sequence[Damage]) -> None:
+    """Record damage that was seen, if it is not on record. A store that cannot be written hears of it the next time."""
+    if change := newly_seen(past.known_damage, seen):
+        with suppress(StoreError):
+            await store.save_damage(url, change)
 
 
 async def past_of(store: Store, url: str, now: Micros) -> TargetHistory:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.domain.advice import Measurement, TargetRecords
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions
+from engine.domain.damage import Damage, DamageChange
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
@@ -158,6 +159,9 @@ class JobReader(Protocol):
 
     async def measured(self, target: str) -> Measurement | None:
         """The result of the last full inspection of a database."""
+
+    async def damage(self, targets: Collection[str]) -> Mapping[str, Sequence[Damage]]:
+        """What is known to be damaged, by canonical URL; a target without known damage is left out."""
 
     async def count(self) -> int:
         """The number of parents."""
@@ -417,6 +421,9 @@ class SurveyStore(Protocol):
 
     async def forget_databases(self, targets: Collection[str]) -> None:
         """Remove all that is known of these targets apart from their jobs."""
+
+    async def save_damage(self, target: str, change: DamageChange) -> None:
+        """Change what is known to be damaged in the database with this canonical URL."""
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         """The newest job of each of these targets that has one; None for one that cannot be read."""

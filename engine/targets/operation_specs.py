@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from engine.domain.frozen import frozen
-from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation
 from engine.domain.steps import Facts
 from engine.targets.lock_impact import Lock
@@ -34,24 +33,12 @@ class OperationSpec:
     """What a person must confirm before it runs; "" for nothing."""
     needs_confirmation_offline: str = ""
     """The same with `offline`; "" if that makes no difference."""
-    spares_damage: bool = False
-    """Whether it makes no known damage worse, although it writes: it leaves damaged tables out, or repairs them."""
     stands_for: tuple[Operation, ...] = ()
     """The operations of other engines that do the same; a request for one names this one."""
 
     def confirmation(self, *, offline: bool) -> str:
         """What a person must confirm before it runs; "" for nothing."""
         return (self.needs_confirmation_offline if offline else "") or self.needs_confirmation
-
-
-def damage_warnings(
-    specs: Mapping[Operation, OperationSpec], operations: Collection[Operation], tables: Collection[str]
-) -> tuple[str, ...]:
-    """Warnings where one of the operations writes on a server and these tables are damaged."""
-    if not tables or not any(specs[name].writes and not specs[name].spares_damage for name in operations):
-        return ()
-    names = listed(sorted(tables), 3)
-    return (f"the last check found {names} damaged. Writing there can make it worse; --needed leaves it out",)
 
 
 def operation_infos(

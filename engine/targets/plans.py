@@ -136,6 +136,8 @@ class OperationPlan:
     """What to know before confirming; a warning does not refuse the operation."""
     refused: str | None = None
     """Why preflight refuses it, and what to do."""
+    is_damaged: bool = False
+    """Whether it is refused as what it would write to is known to be damaged."""
     not_needed: str | None = None
     """Why there is nothing to do."""
     settings: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
+from engine.domain.damage import Damage
 from engine.domain.frozen import frozen
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.domain.steps import Facts, Step, WaitsFor
@@ -55,6 +56,9 @@ class Inspection(Protocol):
     async def autovacuum(self) -> Autovacuum | None:
         """Whether the server keeps up by itself; None where nothing of the kind runs. Raises TargetError."""
 
+    async def seen_damage(self) -> Sequence[Damage]:
+        """Damage that a quick look shows, and that may not be seen once something is written. Raises TargetError."""
+
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
     ) -> tuple[tuple[Advice, ...], Measurement | None]:
@@ -78,9 +82,6 @@ class PlannedOperation(Protocol):
 
         Waits for no lock once `cancel` is set, nor after a step timed out waiting for one. Raises TargetError.
         """
-
-    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        """The warnings that it may make known damage worse."""
 
     async def find_blockers(self, *, has_window: bool) -> str:
         """Who would block it now, as text; "" for no one. A plan warns of that, a job waits.
@@ -133,8 +134,8 @@ class Session(Inspection, Protocol):
         Raises TargetError where the database cannot be read, UsageError for an object that does not exist.
         """
 
-    async def remarks(self, plans: Sequence[OperationPlan], past: TargetHistory | None = None) -> Sequence[str]:
-        """Further warnings of plans: about their order, known damage, and who uses the database."""
+    async def remarks(self, plans: Sequence[OperationPlan]) -> Sequence[str]:
+        """Further warnings of plans: about their order, and who uses the database."""
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> Sequence[str]:
         """Clean up after a worker process died, before anything else.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed
 from engine.domain.requests import Operation, Options
@@ -17,7 +16,6 @@ from engine.domain.steps import Facts
 from engine.targets.attempt import NotBegunError
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.disk_space import problems_now
-from engine.targets.operation_specs import OperationSpec, damage_warnings
 from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, without_room
@@ -39,8 +37,6 @@ _Pooled = TypeVar("_Pooled", bound=PooledConnection[Any, Any])
 
 class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
     """An operation on a server; see `PlannedOperation` in `engine.targets.protocol`."""
-
-    specs: Mapping[Operation, OperationSpec]
 
     def __init__(
         self,
@@ -90,11 +86,6 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
     @abstractmethod
     def _note(self, step: _Step, result: StepResult) -> None:
         """Called with the result of each step that began."""
-
-    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        tables = {name for step in self.plan.steps for name in step.tables}
-        damaged = [name for name in past.damaged_tables if name in tables]
-        return damage_warnings(self.specs, [self.plan.operation], damaged)
 
     async def _execute(self, step: _Step, context: StepContext) -> StepResult:
         """See `PlannedOperation.execute`."""

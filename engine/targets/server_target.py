@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
+from engine.domain.damage import Damage
 from engine.domain.errors import TargetRefusedError
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options, Request
 from engine.targets.attempt_lock import AttemptLock
@@ -55,6 +56,9 @@ class ServerSession(ABC, Generic[C, S]):
     @abstractmethod
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         """Raise UsageError for an object that the database does not have, or to which nothing can be done."""
+
+    async def seen_damage(self) -> tuple[Damage, ...]:
+        return ()
 
     async def close(self) -> None:
         try:

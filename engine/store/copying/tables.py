@@ -20,6 +20,7 @@ EVENTS: Final = "event"
 BATCHES: Final = "batch"
 OTHER_TABLES: Final = (
     "schedule", "firing", "recipient", "message", "notification", "survey", "measured", "told_critical", "last_run",
+    "damage",
 )  # fmt: skip
 """Copied whole, at the end. Worker processes and a pause belong to the store that they are in."""
 TABLES: Final = (BATCHES, *JOB_TABLES, EVENTS, *OTHER_TABLES)

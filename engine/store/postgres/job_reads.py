@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from engine.domain.advice import Measurement, TargetRecords
 from engine.domain.batches import Batch
+from engine.domain.damage import Damage
 from engine.domain.events import Change, HistoryFilter, Pause
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.past_runs import EstimatedRun, PastRun, PastStep
 from engine.domain.requests import Operation, Speed
 from engine.domain.steps import Micros
 from engine.domain.turns import Turns
+from engine.store.damage_rows import decoded_damage
 from engine.store.id_ranges import first_ids, id_ranges, portions
 from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.postgres import history_search, queries
@@ -82,20 +84,25 @@ class JobReads(StoreBase):
         self, target: str, operations: Collection[Operation], *, since: Micros, last: int, limit: int
     ) -> TargetRecords:
         asked = {"target": self._stored(target), "jobs": limit}
-        together = (queries.MEASURED, asked), (queries.BACKUPS, asked), (queries.LAST_DONE, asked)
+        together = (
+            *((queries.MEASURED, asked), (queries.BACKUPS, asked), (queries.LAST_DONE, asked)),
+            (queries.DAMAGE, {"targets": [asked["target"]]}),
+        )
         filters = [HistoryFilter(target=target, operation=one, since=since) for one in operations]
-        (measured, backups, last_done), jobs, newest = await asyncio.gather(
+        (measured, backups, last_done, damage), jobs, newest = await asyncio.gather(
             self._pool.together(*together),
             self.history(HistoryFilter(target=target), before=None, limit=last),
             asyncio.gather(*(self.history(where, before=None, limit=limit) for where in filters)),
         )
         found = next(map(decode_measured, measured), None)
+        damaged = decoded_damage(self._here(damage)).get(target, ())
         if not jobs:
-            return TargetRecords(jobs=jobs, measured=found)
+            return TargetRecords(jobs=jobs, measured=found, damage=damaged)
         return TargetRecords(
             jobs=jobs,
             newest=dict(zip(operations, newest, strict=True)),
             measured=found,
+            damage=damaged,
             backups=[decode_backup(row) for row in backups],
             last_done=decode_last_done(last_done),
         )
@@ -166,6 +173,10 @@ class JobReads(StoreBase):
     async def measured(self, target: str) -> Measurement | None:
         rows = await self._pool.rows(queries.MEASURED, {"target": self._stored(target)})
         return next((decode_measured(row) for row in rows), None)
+
+    async def damage(self, targets: Collection[str]) -> Mapping[str, Sequence[Damage]]:
+        names = [self._stored(target) for target in targets]
+        return decoded_damage(self._here(await self._pool.rows(queries.DAMAGE, {"targets": names})))
 
     async def count(self) -> int:
         ((number,),) = await self._pool.rows(history_search.COUNT)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.domain.damage import DamageChange
 from engine.domain.lazy_import import lazy
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.steps import Micros
@@ -90,6 +91,10 @@ class PlannedWork(StoreBase):
 
     async def forget_databases(self, targets: Collection[str]) -> None:
         await self._pool.call("forget_databases", [self._stored(target) for target in targets])
+
+    async def save_damage(self, target: str, change: DamageChange) -> None:
+        await self._refuse_namesake()
+        await self._pool.call("save_damage", self._stored(target), values.damage(change))
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         names = [self._stored(target) for target in targets]

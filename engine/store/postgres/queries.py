@@ -7,6 +7,7 @@ from typing import Final
 from engine.domain.requests import NO_SERVER_OPTIONS
 from engine.domain.statuses import LEFT_BY_WINDOW
 from engine.domain.steps import COURSE
+from engine.store.damage_rows import COLUMNS as DAMAGED
 from engine.store.postgres.schema import LOCKS
 from engine.store.rows import JOB_COLUMNS
 from engine.store.schedule_rows import FIRING, STATE
@@ -209,6 +210,8 @@ WHERE schedule = %(schedule)s AND due_at >= %(since)s AND status = 'fired' ORDER
 FIRE: Final = f"SELECT {', '.join(FIRING)} FROM fire(%s, %s, %s, %s, %s, %s, %s)"
 RECORD_FIRINGS: Final = f"SELECT {', '.join(FIRING)} FROM record_firings(%s)"
 
+DAMAGE: Final = f"""SELECT {", ".join(DAMAGED)} FROM damage
+WHERE target = ANY (%(targets)s) ORDER BY found_at, object"""
 SURVEYS: Final = f"SELECT {', '.join(SURVEY)} FROM survey WHERE target = ANY (%(targets)s)"
 SURVEYED: Final = """SELECT target FROM survey
 WHERE starts_with(target, %(beginning)s) AND surveyed_at >= %(since)s ORDER BY target"""

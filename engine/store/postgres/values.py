@@ -13,11 +13,13 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from engine.domain.claims import Claim, Outcome, Report
+from engine.domain.damage import DamageChange
 from engine.domain.jobs import JobId
 from engine.domain.notifications import Event
 from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import LOG_HEAD, LOG_TAIL, Facts, LogLine, Step
+from engine.store.damage_rows import encode_change
 from engine.store.postgres.host_targets import HostTargets
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
 from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options
@@ -164,8 +166,13 @@ def outcome(ended: Outcome) -> Jsonb:
             "estimate": ended.estimate,
             "size_estimate": ended.size_estimate,
             "attempt": ended.attempt,
+            **({"damage": encode_change(ended.damage)} if ended.damage else {}),
         }
     )
+
+
+def damage(change: DamageChange) -> Jsonb:
+    return as_jsonb(encode_change(change))
 
 
 def claim(found: Mapping[str, Any] | None, owner: str, targets: HostTargets) -> Claim | None:

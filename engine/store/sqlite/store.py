@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiosqlite
 
 from engine.domain.advice import Measurement, TargetRecords
+from engine.domain.damage import Damage, DamageChange
 from engine.domain.errors import ReadOnlyError, StoreBusyError, StoreError, StoreUncertainError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
@@ -26,6 +27,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
+from engine.store.damage_rows import decoded_damage
 from engine.store.id_ranges import id_ranges, portions
 from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
@@ -47,6 +49,7 @@ from engine.store.sqlite import (
     batch_rules,
     cancel_and_rescue,
     connections,
+    damage,
     history_search,
     leadership,
     liveness,
@@ -510,6 +513,12 @@ class SqliteStore:
             found |= decoded_surveys(await self._read(surveys.SURVEYS, values))
         return found
 
+    async def damage(self, targets: Collection[str]) -> Mapping[str, Sequence[Damage]]:
+        return await self._look(lambda read: _damage(read, targets))
+
+    async def save_damage(self, target: str, change: DamageChange) -> None:
+        await self._writer.run(lambda c: damage.save(c, target, change))
+
     async def overview(self) -> Overview:
         surveyed = decoded_surveys(await self._read(surveys.ALL_SURVEYS))
         runs = []
@@ -520,6 +529,7 @@ class SqliteStore:
         return overviews.Overview(
             at=self._clock(),
             surveys=tuple(surveyed.values()),
+            damaged=frozenset(decoded_damage(await self._read(damage.ALL_DAMAGE))),
             runs=tuple(runs),
             open_jobs=overview_rows.decode_open_jobs(await self._read(overview.OPEN_JOBS)),
             schedules=tuple(map(overview_rows.decode_schedule_counts, await self._read(overview.SCHEDULES))),
@@ -733,8 +743,9 @@ class SqliteStore:
         def look(read: Reading) -> TargetRecords:
             newest = [id_ for (id_,) in read(queries.NEWEST_OF_TARGET, {"target": target, "jobs": last})]
             measured = _measured(read, target)
+            damaged = _damage(read, [target]).get(target, ())
             if not newest:
-                return TargetRecords(jobs=[], measured=measured)
+                return TargetRecords(jobs=[], measured=measured, damage=damaged)
             if len(newest) < last:  # that is all of them
                 jobs = _jobs(read, newest)
                 of_each = {one: [job for job in jobs if where.matches(job)] for one, where in filters.items()}
@@ -753,6 +764,7 @@ class SqliteStore:
                 jobs=jobs,
                 newest=of_each,
                 measured=measured,
+                damage=damaged,
                 backups=[decode_backup(row) for row in backups],
                 last_done=decode_last_done(done),
             )
@@ -870,6 +882,13 @@ def _newest_ids(read: Reading, where: HistoryFilter, *, before: int | None = Non
 
 def _measured(read: Reading, target: str) -> Measurement | None:
     return next((decode_measured(row) for row in read(queries.MEASURED, {"target": target})), None)
+
+
+def _damage(read: Reading, targets: Collection[str]) -> dict[str, tuple[Damage, ...]]:
+    found: dict[str, tuple[Damage, ...]] = {}
+    for values in surveys.of_targets(targets):
+        found |= decoded_damage(read(damage.DAMAGE, values))
+    return found
 
 
 def _jobs(read: Reading, ids: Collection[int]) -> list[ParentJob]:

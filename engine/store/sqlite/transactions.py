@@ -20,6 +20,7 @@ from engine.domain.steps import FILE, LOG_HEAD, LOG_TAIL, REPLACED_FILE, Facts, 
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
 from engine.store.row_checks import checked
 from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options, storable
+from engine.store.sqlite import damage
 from engine.store.sqlite.batch_rules import apply_rules, update_parent
 from engine.store.sqlite.cancel_and_rescue import enforce_time_limits
 from engine.store.sqlite.job_endings import (
@@ -367,6 +368,7 @@ def finish(connection: sqlite3.Connection, claim: Claim, outcome: Outcome, repor
     elif outcome.reason is Reason.TIME_LIMIT:  # whatever the clock says now, as it may have been set back
         end_pending(connection, claim.job.parent, Status.SKIPPED, Reason.TIME_LIMIT, at)
     _follow_file(connection, outcome.after or {})
+    damage.save(connection, claim.target, outcome.damage)
     update_parent(connection, claim.job.parent, at)
 
 

@@ -28,7 +28,7 @@ from engine.targets.mysql.reading.tables import Table, unopened_tables
 from engine.targets.mysql.running import orphan_cleanup, throttling
 from engine.targets.mysql.running.operation import MySqlOperation
 from engine.targets.mysql.running.target_lock import TargetLock
-from engine.targets.operation_specs import TargetInfo, damage_warnings, operation_infos
+from engine.targets.operation_specs import TargetInfo, operation_infos
 from engine.targets.plans import OperationPlan, PlannedStep, without_done
 from engine.targets.protocol import Recovery
 from engine.targets.server_target import NOTHING_RUNS, ServerSession
@@ -142,13 +142,11 @@ class MySqlSession(ServerSession[Connection, Server]):
         gains = {name: need.gain for name, need in found.rebuild.items()}
         return replace(planned, steps=tuple(_with_gain(step, gains) for step in planned.steps))
 
-    async def remarks(self, plans: Sequence[OperationPlan], past: TargetHistory | None = None) -> tuple[str, ...]:
-        operations = [one.operation for one in plans]
+    async def remarks(self, plans: Sequence[OperationPlan]) -> tuple[str, ...]:
         checks = [step for one in plans if one.operation is Operation.CHECK for step in one.steps]
         checked = {step.table.engine for step in checks if isinstance(step, MySqlStep)}
         ends_server = "InnoDB" in checked and self._reader.server.flavor is Flavor.MYSQL
         return (
-            *damage_warnings(operation_specs.SPECS, operations, past.damaged_tables if past is not None else ()),
             *([operation_specs.ENDS_SERVER] if ends_server else []),
             *operation_specs.recovery_remarks(checked, self._reader.server.recovers),
         )

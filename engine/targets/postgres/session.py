@@ -262,9 +262,8 @@ class PostgresSession(ServerSession[Connection, Server]):
         )
         return await plan_needed(self._reader, options, needed)
 
-    async def remarks(self, plans: Sequence[OperationPlan], past: TargetHistory | None = None) -> tuple[str, ...]:
-        operations = [one.operation for one in plans]
-        return operation_specs.remarks(operations, past.damaged_tables if past is not None else ())
+    async def remarks(self, plans: Sequence[OperationPlan]) -> tuple[str, ...]:
+        return operation_specs.remarks([one.operation for one in plans])
 
     async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
         ended = await orphan_cleanup.end_orphans(self._reader, self._name)

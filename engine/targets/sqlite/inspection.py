@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
+from engine.domain.damage import Damage
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -58,6 +59,9 @@ class SqliteInspection:
 
     async def autovacuum(self) -> None:
         pass
+
+    async def seen_damage(self) -> tuple[Damage, ...]:
+        return ()
 
     async def page_map(self) -> PageMap | NotMapped:
         return await self._reader.page_map()

@@ -20,8 +20,7 @@ from engine.targets.sqlite.connection.errors import explain
 from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.inspection import SqliteInspection
-from engine.targets.sqlite.planning import planner
-from engine.targets.sqlite.planning.obstacles import remarks_on
+from engine.targets.sqlite.planning import operation_specs, planner
 from engine.targets.sqlite.reading.catalog import Summary
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running.effects import Effects
@@ -100,11 +99,11 @@ class SqliteSession(SqliteInspection):
         self._operations.push_async_callback(operation.close)
         return operation
 
-    async def remarks(self, plans: Sequence[OperationPlan], past: TargetHistory | None = None) -> tuple[str, ...]:
+    async def remarks(self, plans: Sequence[OperationPlan]) -> tuple[str, ...]:
         others = await self._reader.read(lambda _: in_use(self._path)) if self._others is None else self._others
         return (
             *self._as_opened,
-            *await remarks_on(self._reader, [one.operation for one in plans], past),
+            *operation_specs.remarks([one.operation for one in plans]),
             *([f"in use: {others}"] if others else []),
         )
 

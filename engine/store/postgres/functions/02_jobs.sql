@@ -359,6 +359,7 @@ BEGIN
         RETURN;  -- the caller repeats the call, because the answer to its first one was lost
     END IF;
     PERFORM write_steps_and_log(token, news);
+    IF outcome ? 'damage' THEN PERFORM save_damage(j.target, outcome -> 'damage'); END IF;
     IF facts ? 'replaced_file' THEN PERFORM follow_file(c.target_key, facts); END IF;
     IF how = 'failed' AND stops_on_failure(j, c, facts)
         OR how = 'cancelled' AND others_wait_for(j, c) THEN

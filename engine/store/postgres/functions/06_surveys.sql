@@ -1,4 +1,13 @@
--- The last inspection of each target.
+-- The last inspection of each target, and what is known to be damaged in it.
+
+CREATE OR REPLACE FUNCTION save_damage(of_target text, change jsonb) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM damage AS d USING jsonb_array_elements(change -> 'ended') AS e (key)
+    WHERE d.target = of_target AND d.object = e.key ->> 0 AND d.source = e.key ->> 1;
+    INSERT INTO damage (target, object, source, found_at, facts)
+    SELECT of_target, f.one ->> 0, f.one ->> 1, (f.one ->> 2)::bigint, f.one ->> 3
+    FROM jsonb_array_elements(change -> 'found') AS f (one)
+    ON CONFLICT (target, object, source) DO UPDATE SET found_at = excluded.found_at, facts = excluded.facts
+$$;
 
 CREATE OR REPLACE FUNCTION save_surveys(done jsonb, oldest bigint) RETURNS void LANGUAGE sql AS $$
     DELETE FROM survey WHERE surveyed_at < oldest;

@@ -33,7 +33,6 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="completed steps stay",
         needs_confirmation_offline=_OFFLINE,
-        spares_damage=True,
     ),
     Operation.REBUILD: OperationSpec(
         summary="rebuilds tables with their indexes, online, and gives their free space back",
@@ -61,7 +60,6 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         is_repeatable=False,
         needs_confirmation="rewrites each table in place, without the rows that cannot be read, and blocks all access"
         " until it ends; copy the files of the table first",
-        spares_damage=True,
     ),
     Operation.PURGE_UNDO: OperationSpec(
         summary="MySQL only: empties undo tablespaces and gives their space back",
@@ -70,7 +68,6 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         is_repeatable=False,
         by_object=False,
         in_turns=False,
-        spares_damage=True,
     ),
 }
 DEFAULT_OPERATIONS: Final = (Operation.ANALYZE, Operation.CHECK, Operation.OPTIMIZE)

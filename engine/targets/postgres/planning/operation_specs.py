@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine.domain.requests import Operation, ServerOptions
@@ -15,7 +15,7 @@ from engine.targets.lock_impact import (
     LockImpact,
     LockScope,
 )
-from engine.targets.operation_specs import OperationSpec, damage_warnings
+from engine.targets.operation_specs import OperationSpec
 
 BLOCKS_WRITERS: Final = Lock(LockImpact.MOST_READERS, LockScope.TABLE)
 _OFFLINE: Final = "with --offline blocks writers, and nearly all readers, of each table"
@@ -42,7 +42,6 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         lock=BLOCKS_EVERYONE_BRIEFLY,
         after_cancel="completed steps stay",
         needs_confirmation_offline=_OFFLINE,
-        spares_damage=True,
     ),
     Operation.CHECK: OperationSpec(
         summary="looks for damage in tables and B-trees (amcheck)",
@@ -54,7 +53,6 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         summary="drops what an interrupted REINDEX CONCURRENTLY or pg_repack left behind",
         lock=BLOCKS_MAINTENANCE,
         after_cancel="the invalid index stays",
-        spares_damage=True,
     ),
     Operation.REPACK: OperationSpec(
         summary="rewrites tables without their dead space while they are in use, and analyzes them",
@@ -90,9 +88,9 @@ def conflict_level(operation: Operation, options: ServerOptions) -> str:
     return "everybody" if SPECS[operation].lock.impact is LockImpact.EVERYONE else "maintenance"
 
 
-def remarks(operations: Sequence[Operation], damaged_tables: Collection[str] = ()) -> tuple[str, ...]:
-    """Remarks on a list of operations: redundant ones, and known damage."""
-    warnings = list(damage_warnings(SPECS, operations, damaged_tables))
+def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:
+    """Remarks on a list of operations: redundant ones."""
+    warnings = []
     rewrites = [name for name in operations if name in REWRITES]
     if rewrites and Operation.REINDEX in operations:
         warnings.append(f"{rewrites[0]} also rebuilds the indexes of its tables; reindex would repeat that")

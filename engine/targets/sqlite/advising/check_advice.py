@@ -56,6 +56,8 @@ def cannot_be_rebuilt(condition: Condition, past: TargetHistory) -> dict[str, st
 
 def _before_writing(due: CheckLevel | None, condition: Condition, past: TargetHistory) -> CheckLevel | None:
     """The check to run before writing; None where the last one still tells the state of the file."""
+    if past.known_damage:
+        return CheckLevel.FULL
     checked_at = [*past.checked_at.values(), *([past.found.at] if past.found is not None else [])]
     if checked_at and not changed_since(max(checked_at), condition):
         return None

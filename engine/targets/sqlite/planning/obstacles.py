@@ -8,11 +8,10 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from engine.domain.advice import TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.requests import CheckLevel, Operation
 from engine.targets.sqlite.connection.names import folded, quote
-from engine.targets.sqlite.planning import operation_specs, preflight
+from engine.targets.sqlite.planning import preflight
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check
 from engine.targets.sqlite.planning.preflight import CopyObstacle
 from engine.targets.sqlite.reading import catalog
@@ -167,13 +166,3 @@ async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
     columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]
     wanted = ", ".join(f"T.{quote(column)}" for column in (content_rowid(sql), *columns))
     return await reader.problem_with(f"SELECT {wanted} FROM main.{quote(content_table(sql) or '')} AS T")
-
-
-async def remarks_on(reader: Reader, operations: Sequence[Operation], past: TargetHistory | None) -> tuple[str, ...]:
-    """Warnings about the order of these operations, and that they may make known damage worse."""
-    if past is not None and past.damage is not None:
-        return operation_specs.damage_warnings(operations, past.damage_found)
-    damaged = past.damaged_indexes if past is not None else ()
-    tables = await reader.tables_uncounted() if damaged else []
-    existing = {index.name for table in tables for index in table.indexes}
-    return operation_specs.remarks(operations, [name for name in damaged if name in existing])

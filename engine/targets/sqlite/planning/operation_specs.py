@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from engine.domain.humanize import listed
 from engine.domain.requests import Operation
 from engine.targets.lock_impact import NO_LOCK, Lock, LockImpact
 from engine.targets.operation_specs import OperationSpec
@@ -101,27 +100,8 @@ def lock_of(operation: Operation, *, wal: bool) -> Lock:
     return SPECS[operation].lock if wal else ROLLBACK_JOURNAL_LOCKS[operation]
 
 
-_ON_DAMAGED_INDEXES: Final[Mapping[Operation, str]] = {
-    Operation.VACUUM: "VACUUM copies the damage",
-    Operation.BACKUP: "the backup copies the damage",
-    Operation.ANALYZE: "ANALYZE reads wrong entries",
-    Operation.OPTIMIZE: "optimize reads wrong entries",
-}
-
-
-def damage_warnings(operations: Sequence[Operation], found: str) -> tuple[str, ...]:
-    """Warnings about damage beyond indexes; `found`: the finding."""
-    writes = any(SPECS[operation].writes for operation in operations)
-    return (
-        *([f"{found}: writing to a damaged file can make it worse"] if writes else []),
-        *([f"{found}: the backup may copy the damage"] if Operation.BACKUP in operations else []),
-    )
-
-
-def remarks(operations: Sequence[Operation], damaged_indexes: Sequence[str] = ()) -> tuple[str, ...]:
-    """Warnings about the order of these operations, and about known damage."""
-    if damaged_indexes:
-        return _on_damaged_indexes(operations, damaged_indexes)
+def remarks(operations: Sequence[Operation]) -> tuple[str, ...]:
+    """Warnings about the order of these operations."""
     return (*_on_reindex(operations), *_on_optimize(operations))
 
 
@@ -143,12 +123,3 @@ def _on_optimize(operations: Sequence[Operation]) -> tuple[str, ...]:
     if operations.index(Operation.ANALYZE) < operations.index(Operation.OPTIMIZE):
         return ("optimize after ANALYZE has nothing to do: ANALYZE renews all statistics",)
     return ("ANALYZE renews all statistics: optimize before it repeats work",)
-
-
-def _on_damaged_indexes(operations: Sequence[Operation], damaged: Sequence[str]) -> tuple[str, ...]:
-    before = operations[: operations.index(Operation.REINDEX)] if Operation.REINDEX in operations else operations
-    effects = [_ON_DAMAGED_INDEXES[operation] for operation in before if operation in _ON_DAMAGED_INDEXES]
-    if not effects:
-        return ()
-    found = f"the last check found {listed(damaged)} damaged: {', and '.join(effects)}"
-    return (f"{found}; run REINDEX first",)

@@ -81,7 +81,8 @@ async def copy_check(work: Work) -> StepResult:
         rows, warnings = await _check_rows(work, copied.path)
         found = parse_findings(await without_contentless(work.rows, rows))
         if found.damage is not None:
-            return StepResult(status=Status.FAILED, error=f"the copy is damaged: {found.damage}")
+            why = f"the copy is damaged: {found.damage}"
+            return StepResult(status=Status.FAILED, error=why, met_damage=why)
         if found.sentences:  # the database has the same problem: keep the backup
             warnings += (f"the copy is complete, with a problem that the database has too: {found.sentences[0]}",)
         naming = asyncio.to_thread(

@@ -149,7 +149,8 @@ async def _by_halves(work: Work, objects: Sequence[str], run: Callable[[Sequence
     not_begun = sum(map(len, waiting))
     failures = "; ".join(f"{listed(names)}: {why}" for why, names in failed.items())
     rest = f"{len(done):,} done, {not_begun:,} not begun" if not_begun else f"The other {len(done):,} are done"
-    return StepResult(status=Status.FAILED, error=f"{failures}. {rest}", effect=_effect(done))
+    met = next(reversed(failed)) if work.found_damage else ""
+    return StepResult(status=Status.FAILED, error=f"{failures}. {rest}", effect=_effect(done), met_damage=met)
 
 
 def _effect(done: Sequence[str]) -> Facts:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.lazy_import import lazy
@@ -25,7 +24,6 @@ from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage,
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
 from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.planning import operation_specs
-from engine.targets.sqlite.planning.obstacles import remarks_on
 from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.reader import Reader
@@ -117,9 +115,6 @@ class SqliteOperation:
     @property
     def _is_exchange(self) -> bool:
         return any(isinstance(step, SqliteStep) and step.method is Method.SWAP for step in self.plan.steps)
-
-    async def damage_warnings(self, past: TargetHistory) -> Sequence[str]:
-        return await remarks_on(self._planned_by, [self.plan.operation], past)
 
     async def find_blockers(self, *, has_window: bool) -> str:
         if not operation_specs.SPECS[self.plan.operation].writes:
@@ -267,7 +262,8 @@ class SqliteOperation:
             why = explain(error, timeout)
             if problem := self._opened.problem():  # then SQLite says only that it cannot read, write or open something
                 why = f"{problem}: {why}" if is_damage(error) else problem
-            return StepResult(status=Status.FAILED, error=why)
+            met = str(error) if is_damage(error) and not problem else ""
+            return StepResult(status=Status.FAILED, error=why, met_damage=met)
         blockers = await self._blockers.describe_last(wal=working.runs_beside_readers(step))
         self._throttle.has_timed_out = True
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))

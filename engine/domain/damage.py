@@ -1,0 +1,285 @@
+"""What is known to be damaged in a database: who saw it, what ends it, and what it keeps from being written. Pure.
+
+Each part of dbtend that reads a database records the damage that it meets. A check ends what it could have seen and
+finds sound; what no check can see any more ends when a person takes note of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Final
+
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
+from engine.domain.option_specs import covers_whole_database
+from engine.domain.requests import CheckLevel, EngineName, Operation, Options
+from engine.domain.steps import Facts, Micros
+
+WHOLE_DATABASE: Final = ""
+"""The object of damage that is not known to be within one table or index."""
+INDEX_TABLES: Final = "index_tables"
+"""The name of the fact of a check that holds the tables of its `damaged_indexes`, in their order."""
+ONLY_INDEXES: Final = "only_indexes"
+"""The name of the fact of a check that could not look at tables."""
+
+
+class DamagedKind(StrEnum):
+    """What is damaged."""
+
+    DATABASE = "database"
+    """The file, the catalog, or a part that is not known."""
+    TABLE = "table"
+    INDEX = "index"
+    """An index alone: its table was read and counted, and holds all rows that the index has."""
+
+
+class DamageSource(StrEnum):
+    """Who saw damage."""
+
+    CHECK = "check"
+    MAP = "map"
+    """The page map of a SQLite file."""
+    INSPECTION = "inspection"
+    """A survey, an advice or a plan."""
+    OPERATION = "operation"
+    """An operation that read or wrote it, such as a backup that checks its copy."""
+    RECOVERY = "recovery"
+    """The check after the death of a worker process."""
+    LOSS = "loss"
+    """A file of a server is shorter than it was: rows are lost. No check sees that once they are counted anew."""
+    SERVER_LOST = "server_lost"
+    """The server went down while it was worked on."""
+
+
+@frozen(kw_only=True)
+class Damage:
+    """One thing that is damaged in a database."""
+
+    object: str = WHOLE_DATABASE
+    """The table or index, as a plan names it."""
+    kind: DamagedKind = DamagedKind.DATABASE
+    source: DamageSource
+    found_at: Micros
+    text: str
+    """The finding."""
+    job: int | None = None
+    """The job that met it."""
+    level: CheckLevel = CheckLevel.QUICK
+    """The least level of a check that could see it."""
+    table: str = ""
+    """The table of an index on a server."""
+    is_repaired: bool = False
+    """Whether an operation has repaired it since, which only a check can confirm."""
+    written_by: int | None = None
+    """The job that was forced to write to it since: what can be seen of it may be less by now."""
+
+    @property
+    def key(self) -> tuple[str, DamageSource]:
+        """Tells it from other damage of the same database."""
+        return self.object, self.source
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether only a person can end it, who takes note of it."""
+        return self.source is DamageSource.LOSS
+
+
+@frozen(kw_only=True)
+class DamageChange:
+    """What an operation or an inspection changes of the damage on record."""
+
+    found: tuple[Damage, ...] = ()
+    """New, or known by its key and replaced."""
+    ended: tuple[tuple[str, DamageSource], ...] = ()
+    """The keys of damage that is over."""
+
+    def __bool__(self) -> bool:
+        return bool(self.found or self.ended)
+
+    def __add__(self, other: DamageChange) -> DamageChange:
+        return DamageChange(found=(*self.found, *other.found), ended=(*self.ended, *other.ended))
+
+
+NO_CHANGE: Final = DamageChange()
+
+
+def after_change(known: Iterable[Damage], change: DamageChange) -> tuple[Damage, ...]:
+    """The damage on record after a change."""
+    over = {*change.ended, *(one.key for one in change.found)}
+    return (*(one for one in known if one.key not in over), *{one.key: one for one in change.found}.values())
+
+
+def newly_seen(known: Collection[Damage], seen: Iterable[Damage]) -> DamageChange:
+    """What an inspection adds to the record. It ends nothing: it did not look at everything."""
+    keys = {one.key for one in known}
+    return DamageChange(found=tuple(one for one in seen if one.key not in keys))
+
+
+def after_check(
+    known: Collection[Damage],
+    facts: Facts,
+    options: Options,
+    *,
+    sound: Collection[str],
+    read: Collection[str],
+    at: Micros,
+    job: int,
+) -> DamageChange:
+    """What a check changes.
+
+    Args:
+        facts: those that `check_facts` made.
+        sound: the objects whose steps found nothing.
+        read: the objects of all its steps.
+        at: when it ended.
+    """
+    level = CheckLevel.FULL if facts.get("level") == CheckLevel.FULL else CheckLevel.QUICK
+    found = tuple(_found_by(facts, level, at, job))
+    keys, is_complete = {one.key for one in found}, facts.get("complete") is True
+    is_whole = is_complete and covers_whole_database(Operation.CHECK, options)
+    by_table = "damaged_tables" in facts
+
+    def is_over(one: Damage) -> bool:
+        if one.is_loss or one.key in keys or (one.level is CheckLevel.FULL and level is CheckLevel.QUICK):
+            return False
+        if one.kind is DamagedKind.DATABASE:
+            return is_whole and not found
+        if not by_table:
+            return (is_whole and not any(other.kind is DamagedKind.DATABASE for other in found)) or one.object in sound
+        is_gone = one.object not in read and not (one.kind is DamagedKind.TABLE and facts.get(ONLY_INDEXES))
+        return one.object in sound or (is_whole and is_gone)
+
+    older = {one.key: one for one in known}
+    lowest = [replace(one, level=_higher(one, older.get(one.key))) for one in found]
+    return DamageChange(found=tuple(lowest), ended=tuple(one.key for one in known if is_over(one)))
+
+
+def _higher(one: Damage, earlier: Damage | None) -> CheckLevel:
+    is_full = CheckLevel.FULL in {one.level, earlier.level if earlier is not None else one.level}
+    return CheckLevel.FULL if is_full else CheckLevel.QUICK
+
+
+def _found_by(facts: Facts, level: CheckLevel, at: Micros, job: int) -> Iterator[Damage]:
+    text = facts.get("damage")
+    tables, indexes = names_in(facts.get("damaged_tables")), names_in(facts.get("damaged_indexes"))
+    their_tables = names_in(facts.get(INDEX_TABLES))
+
+    def damage(name: str, kind: DamagedKind, what: str, table: str = "") -> Damage:
+        return Damage(
+            object=name, kind=kind, source=DamageSource.CHECK, found_at=at, text=what, job=job, level=level, table=table
+        )
+
+    first = str(text) if text is not None else "the check found it damaged"
+    for name in tables:
+        yield damage(name, DamagedKind.TABLE, first)
+    if text is not None and not tables:
+        yield damage(WHOLE_DATABASE, DamagedKind.DATABASE, first)
+    for number, name in enumerate(indexes):
+        table = their_tables[number] if number < len(their_tables) else ""
+        yield damage(name, DamagedKind.INDEX, f"index {name} is damaged", table)
+
+
+def after_write(
+    known: Iterable[Damage],
+    operation: Operation,
+    engine: EngineName,
+    *,
+    begun: Collection[str],
+    done: Collection[str],
+    job: int,
+) -> DamageChange:
+    """What an operation changes that wrote. What it repairs stays on record until a check has confirmed it.
+
+    What it wrote to otherwise may show less of its damage from now on: it counts as damage of the whole file or table,
+    which a clean full check ends.
+
+    Args:
+        begun: the tables and indexes that its steps worked on. `done`: those of completed steps; WHOLE_DATABASE: all.
+    """
+    found, ended = list[Damage](), list[tuple[str, DamageSource]]()
+    is_file = engine is EngineName.SQLITE
+    for one in known:
+        if operation is Operation.REPAIR or (operation is Operation.REINDEX and one.kind is DamagedKind.INDEX):
+            if {one.object, WHOLE_DATABASE if is_file else one.object} & {*done}:
+                found.append(replace(one, is_repaired=True))
+        elif begun and (is_file or {one.object, one.table or one.object} & {*begun}):
+            widened = _widened(one, is_file=is_file)
+            found.append(replace(widened, level=CheckLevel.FULL, is_repaired=False, written_by=job))
+            if widened.key != one.key:
+                ended.append(one.key)
+    return DamageChange(found=tuple({one.key: one for one in found}.values()), ended=tuple(ended))
+
+
+def _widened(one: Damage, *, is_file: bool) -> Damage:
+    """The damage as that of the whole file, or of the table of an index."""
+    if is_file:
+        return replace(one, object=WHOLE_DATABASE, kind=DamagedKind.DATABASE, table="")
+    if one.kind is DamagedKind.INDEX and one.table:
+        return replace(one, object=one.table, kind=DamagedKind.TABLE, table="")
+    return one
+
+
+def blocked_tables(known: Iterable[Damage], operation: Operation) -> frozenset[str]:
+    """The tables of a server that an operation must leave alone, with their indexes.
+
+    Each table has files of its own: maintenance of one neither reads nor writes those of another, and to leave all
+    alone would let transaction ids run out. A REINDEX may rebuild an index that alone is damaged.
+    """
+    if operation is Operation.REPAIR:
+        return frozenset()
+    tables = {one.object for one in known if one.kind is DamagedKind.TABLE}
+    if operation is not Operation.REINDEX:
+        tables |= {one.table or one.object for one in known if one.kind is DamagedKind.INDEX}
+    return frozenset(tables)
+
+
+def blocks_all(known: Collection[Damage], operation: Operation, engine: EngineName) -> Sequence[Damage]:
+    """The damage that keeps an operation that writes from the whole database; none: it may run.
+
+    All tables and indexes of a SQLite file share its pages: damage in one of them keeps everything from the file, but
+    a REINDEX where nothing but indexes is damaged.
+    """
+    if engine is not EngineName.SQLITE:
+        return [one for one in known if one.kind is DamagedKind.DATABASE]
+    if operation is Operation.REINDEX and all(one.kind is DamagedKind.INDEX for one in known):
+        return []
+    return list(known)
+
+
+def describe(known: Iterable[Damage]) -> str:
+    """`check #18 found: index i is damaged`, with all of it."""
+    by_source: dict[str, list[str]] = {}
+    for one in known:
+        texts = by_source.setdefault(seen_by(one), [])
+        since = "" if one.written_by is None else f" (#{one.written_by} was forced to write to it since)"
+        since = " (repaired since, not checked again)" if one.is_repaired else since
+        if (text := one.text + since) not in texts:
+            texts.append(text)
+    return "; ".join(f"{who}: {listed(texts, 3)}" for who, texts in by_source.items())
+
+
+def seen_by(one: Damage) -> str:
+    """`the check of #18 found damage`, without a period."""
+    job = "" if one.job is None else f" #{one.job}"
+    match one.source:
+        case DamageSource.CHECK:
+            return f"the check of{job} found damage" if job else "a check found damage"
+        case DamageSource.MAP:
+            return "the page map shows damage"
+        case DamageSource.INSPECTION:
+            return "an inspection met damage"
+        case DamageSource.OPERATION:
+            return f"job{job} met damage" if job else "an operation met damage"
+        case DamageSource.RECOVERY:
+            return f"after a crash{job and f' in{job}'} damage was found"
+        case DamageSource.LOSS:
+            return "rows are lost"
+        case DamageSource.SERVER_LOST:
+            return f"the server went down{job and f' in{job}'}"
+
+
+def names_in(value: object) -> list[str]:
+    """The names in a fact."""
+    return [str(name) for name in value] if isinstance(value, list | tuple) else []

@@ -1,0 +1,76 @@
+"""What one operation changes of the damage on record, from the results of its steps: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from engine.domain.claims import Claim, Outcome
+from engine.domain.damage import (
+    NO_CHANGE,
+    WHOLE_DATABASE,
+    Damage,
+    DamageChange,
+    DamagedKind,
+    DamageSource,
+    after_check,
+    after_write,
+)
+from engine.domain.option_specs import covers_whole_database
+from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.statuses import Reason, Status
+from engine.domain.steps import Micros
+from engine.execution.outcomes import StepOutcome
+from engine.targets.plans import PlannedStep
+
+
+def damage_changes(
+    known: Collection[Damage],
+    results: Sequence[StepOutcome],
+    outcome: Outcome,
+    claim: Claim,
+    options: Options,
+    engine: EngineName,
+    *,
+    writes: bool,
+    at: Micros,
+) -> DamageChange:
+    """`known`: the damage on record before it. `writes`: whether the operation does."""
+    operation, job = Operation(claim.operation), claim.job.parent
+    met = DamageChange(found=tuple(_met(results, engine, at, job)))
+    done = [step for step, result in results if result.status is Status.COMPLETED]
+    if operation is Operation.CHECK:
+        if outcome.after is None or "findings" not in outcome.after:
+            return met
+        sound = _objects(step for step, result in results if result.status is Status.COMPLETED)
+        read = _objects(step for step, _ in results)
+        return met + after_check(known, outcome.after, options, sound=sound, read=read, at=at, job=job)
+    if not writes:
+        return met
+    begun = _objects(step for step, result in results if result.status is not Status.SKIPPED)
+    is_whole = outcome.status is Status.COMPLETED and covers_whole_database(operation, options)
+    of_all = {WHOLE_DATABASE} if is_whole else set()
+    return after_write(known, operation, engine, begun=begun, done=_objects(done) | of_all, job=job) + met
+
+
+def after_crash(known: Collection[Damage], claim: Claim, engine: EngineName) -> DamageChange:
+    """What an operation may have changed whose process died."""
+    if not known:
+        return NO_CHANGE
+    begun = {step.object for step in claim.earlier}
+    done = {step.object for step in claim.earlier if step.status is Status.COMPLETED}
+    return after_write(known, Operation(claim.operation), engine, begun=begun, done=done, job=claim.job.parent)
+
+
+def _objects(steps: Iterable[PlannedStep]) -> set[str]:
+    return {name for step in steps for name in (*step.all_objects, *step.tables)}
+
+
+def _met(results: Sequence[StepOutcome], engine: EngineName, at: Micros, job: int) -> Iterator[Damage]:
+    for step, result in results:
+        if result.met_damage or result.reason is Reason.SERVER_DIED:
+            tables = step.tables if engine is not EngineName.SQLITE else ()
+            for name in tables or (WHOLE_DATABASE,):
+                kind = DamagedKind.TABLE if tables else DamagedKind.DATABASE
+                source = DamageSource.OPERATION if result.met_damage else DamageSource.SERVER_LOST
+                text = result.met_damage or result.error or ""
+                yield Damage(object=name, kind=kind, source=source, found_at=at, text=text, job=job)

@@ -1,0 +1,75 @@
+"""Rows of known damage to values and back: pure functions for all stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from engine.domain.damage import Damage, DamageChange, DamagedKind, DamageSource
+from engine.domain.requests import CheckLevel
+from engine.store.row_checks import UnsoundRowError, checked, sound
+from engine.store.rows import Row, storable
+
+COLUMNS: Final = ("target", "object", "source", "found_at", "facts")
+
+
+def encode_damage(one: Damage) -> tuple[Any, ...]:
+    """The values of the columns after the target."""
+    facts = {
+        "kind": one.kind,
+        "text": one.text,
+        "job": one.job,
+        "level": one.level,
+        "table": one.table,
+        "is_repaired": one.is_repaired,
+        "written_by": one.written_by,
+    }
+    return storable(one.object), one.source, one.found_at, storable(json.dumps(facts))
+
+
+def decoded_damage(rows: Iterable[Row]) -> dict[str, tuple[Damage, ...]]:
+    """The damage by target. Of a row that dbtend would not write it is known that there is damage, and no more."""
+    found: dict[str, tuple[Damage, ...]] = {}
+    for target, *values in rows:
+        try:
+            one = _decode(values)
+        except UnsoundRowError:
+            one = Damage(source=DamageSource.INSPECTION, found_at=0, text="its record cannot be read")
+        found[target] = (*found.get(target, ()), one)
+    return found
+
+
+def _decode(row: Sequence[Any]) -> Damage:
+    name, source, found_at, text = row
+    checked({"object": name, "at": found_at})
+    with sound("a record of damage"):
+        facts = json.loads(text)
+        return Damage(
+            object=name,
+            kind=DamagedKind(facts["kind"]),
+            source=DamageSource(source),
+            found_at=found_at,
+            text=str(facts["text"]),
+            job=_number(facts["job"]),
+            level=CheckLevel(facts["level"]),
+            table=str(facts["table"]),
+            is_repaired=facts["is_repaired"] is True,
+            written_by=_number(facts["written_by"]),
+        )
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def encode_change(change: DamageChange) -> Mapping[str, Any]:
+    """JSON-able."""
+    return {"found": [list(encode_damage(one)) for one in change.found], "ended": [list(key) for key in change.ended]}
+
+
+def decode_change(values: Mapping[str, Any]) -> DamageChange:
+    """Raises UnsoundRowError."""
+    with sound("a change of damage"):
+        ended = tuple((str(name), DamageSource(source)) for name, source in values["ended"])
+        return DamageChange(found=tuple(map(_decode, values["found"])), ended=ended)

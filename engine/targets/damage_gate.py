@@ -1,0 +1,78 @@
+"""Keeps operations from writing to what is known to be damaged: the same in a plan and before its steps run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from engine.domain.advice import TargetHistory
+from engine.domain.damage import Damage, blocked_tables, blocks_all, describe
+from engine.domain.frozen import frozen
+from engine.domain.humanize import listed
+from engine.domain.requests import Operation, Options
+from engine.targets.plans import OperationPlan
+from engine.targets.protocol import PlannedOperation, Session, Target
+
+_WHAT_TO_DO: Final = "Put it right, for example from a backup, then run a full check; --force writes to it all the same"
+
+
+@frozen
+class GatedPlan:
+    """The plan of an operation, and what runs it; None where known damage keeps it from running."""
+
+    plan: OperationPlan
+    planned: PlannedOperation | None = None
+
+
+async def plan_gated(
+    session: Session,
+    target: Target,
+    operation: Operation,
+    options: Options,
+    known: TargetHistory | None,
+    past: TargetHistory | None,
+) -> GatedPlan:
+    """Plan an operation without what it must not write to, as it is known to be damaged.
+
+    Args:
+        known: the history with the known damage.
+        past: that which the operation goes by.
+
+    Raises as `Session.plan`.
+    """
+    damage = known.known_damage if known is not None else ()
+    if not damage or not target.operations[operation].writes:
+        planned = await session.plan(operation, options, past)
+        copies = damage and operation is Operation.BACKUP
+        return _with_warning(planned, f"the backup may copy damage: {describe(damage)}" if copies else "")
+    if options.force:
+        planned = await session.plan(operation, options, past)
+        return _with_warning(planned, f"--force writes to what is damaged: {describe(damage)}")
+    if whole := blocks_all(damage, operation, target.engine):
+        return _refused(operation, f"nothing is written, as {describe(whole)}")
+    tables = blocked_tables(damage, operation)
+    if not tables:
+        return _with_warning(await session.plan(operation, options, past), "")
+    why = f"{listed(sorted(tables), 3)} is left out, as {describe(_about(known, tables))}"
+    left_out = tuple(dict.fromkeys((*options.leave_out, *sorted(tables))))
+    planned = await session.plan(operation, replace(options, leave_out=left_out), past)
+    if planned.plan.steps or planned.plan.refused is not None:
+        return _with_warning(planned, why)
+    return _refused(operation, why)
+
+
+def _about(known: TargetHistory | None, tables: frozenset[str]) -> list[Damage]:
+    damage = known.known_damage if known is not None else ()
+    return [one for one in damage if {one.object, one.table} & tables]
+
+
+def _with_warning(planned: PlannedOperation, warning: str) -> GatedPlan:
+    plan = planned.plan
+    if warning and plan.steps:
+        plan = replace(plan, warnings=(*plan.warnings, warning))
+    return GatedPlan(plan, planned)
+
+
+def _refused(operation: Operation, why: str) -> GatedPlan:
+    refused = f"{why}. {_WHAT_TO_DO}"
+    return GatedPlan(OperationPlan(operation=operation, refused=refused, is_damaged=True))
