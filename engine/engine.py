@@ -443,6 +443,11 @@ class Engine:
         url = await asyncio.to_thread(inspector.canonical_url, target)
         return (await self._past_of(url)).damaged_indexes
 
+    async def known_damage(self, target: str) -> tuple[Damage, ...]:
+        """All that is known to be damaged in a database, whoever saw it. It is not opened. Raises UsageError."""
+        url = await asyncio.to_thread(inspector.canonical_url, target)
+        return (await self._past_of(url)).known_damage
+
     async def _url_to_open(self, target: str) -> str:
         """The canonical URL of a target that is opened next. Raises TargetRefusedError, UsageError."""
         url = await asyncio.to_thread(inspector.canonical_url, target)  # resolving links may be slow

@@ -225,12 +225,12 @@ def blocked_tables(known: Iterable[Damage], operation: Operation) -> frozenset[s
     """The tables of a server that an operation must leave alone, with their indexes.
 
     Each table has files of its own: maintenance of one neither reads nor writes those of another, and to leave all
-    alone would let transaction ids run out. A REINDEX may rebuild an index that alone is damaged.
+    alone would let transaction ids run out. An index that alone is damaged may be rebuilt, which OPTIMIZE does, too.
     """
     if operation is Operation.REPAIR:
         return frozenset()
     tables = {one.object for one in known if one.kind is DamagedKind.TABLE}
-    if operation is not Operation.REINDEX:
+    if operation not in {Operation.REINDEX, Operation.OPTIMIZE}:
         tables |= {one.table or one.object for one in known if one.kind is DamagedKind.INDEX}
     return frozenset(tables)
 

@@ -160,8 +160,8 @@ OPTION_SPECS: Final = (
     OptionSpec(
         "force", Flag(),
         "override a refusal: space is missing, VACUUM changes rowids that an index, view or trigger uses, another"
-        " program copies the database, or a rebuild stops a cluster",
-        {SQLITE: ANY_OPERATION, MYSQL: ANY_OPERATION, **_REWRITES}, text="forced",
+        " program copies the database, a rebuild stops a cluster, or what it would write to is known to be damaged",
+        text="forced",
     ),
     OptionSpec(
         "schemas", SchemaNames("schema"), "only this schema", _postgresql(),

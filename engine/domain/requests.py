@@ -195,7 +195,7 @@ class Options:
     confirmed: bool = False
     """Whether the user has confirmed operations that block all access to a table."""
     force: bool = False
-    """Override preflight checks that protect no data."""
+    """Override refusals of preflight, also that of what is known to be damaged."""
     server: ServerOptions = NO_SERVER_OPTIONS
 
     @property

@@ -37,7 +37,6 @@ def damage_changes(
     """`known`: the damage on record before it. `writes`: whether the operation does."""
     operation, job = Operation(claim.operation), claim.job.parent
     met = DamageChange(found=tuple(_met(results, engine, at, job)))
-    done = [step for step, result in results if result.status is Status.COMPLETED]
     if operation is Operation.CHECK:
         if outcome.after is None or "findings" not in outcome.after:
             return met
@@ -46,10 +45,17 @@ def damage_changes(
         return met + after_check(known, outcome.after, options, sound=sound, read=read, at=at, job=job)
     if not writes:
         return met
-    begun = _objects(step for step, result in results if result.status is not Status.SKIPPED)
     is_whole = outcome.status is Status.COMPLETED and covers_whole_database(operation, options)
     of_all = {WHOLE_DATABASE} if is_whole else set()
-    return after_write(known, operation, engine, begun=begun, done=_objects(done) | of_all, job=job) + met
+    changes = met
+    for kind in dict.fromkeys(step.operation or operation for step, _ in results):
+        if operation is Operation.OPTIMIZE and engine is not EngineName.SQLITE and kind is not Operation.REINDEX:
+            continue  # it leaves damaged tables out
+        own = [one for one in results if (one[0].operation or operation) is kind]
+        begun = _objects(step for step, result in own if result.status is not Status.SKIPPED)
+        done = _objects(step for step, result in own if result.status is Status.COMPLETED)
+        changes += after_write(known, kind, engine, begun=begun, done=done | of_all, job=job)
+    return changes
 
 
 def after_crash(known: Collection[Damage], claim: Claim, engine: EngineName) -> DamageChange:

@@ -157,6 +157,12 @@ def with_seen(past: TargetHistory | None, seen: Sequence[Damage]) -> TargetHisto
     return with_damage(past, after_change(past.known_damage, newly_seen(past.known_damage, seen)))
 
 
+def after_rebuilds(past: TargetHistory) -> TargetHistory:
+    """The history once all indexes are rebuilt."""
+    known = tuple(replace(one, is_repaired=True) if one.kind is DamagedKind.INDEX else one for one in past.known_damage)
+    return replace(past, damaged_indexes=(), known_damage=known)
+
+
 def without_findings(past: TargetHistory) -> TargetHistory:
     """The history as if a check had found nothing."""
     nothing = {"damaged_indexes": (), "damaged_tables": (), "damage": None, "damage_by": None, "known_damage": ()}

@@ -234,13 +234,14 @@ async def _planned(
     has_window: bool,
 ) -> OperationPlan:
     """`before`: the operations of the request that come first. A check among them may end what is known."""
-    open_ = past
-    if past is not None and Operation.CHECK in before:
+    writes = target.operations[operation].writes
+    open_ = target_history.after_rebuilds(past) if past is not None and Operation.REINDEX in before else past
+    if past is not None and writes and Operation.CHECK in before:
         losses = [one for one in past.known_damage if one.is_loss]
         open_ = target_history.with_damage(target_history.without_findings(past), losses)
     gated = await damage_gate.plan_gated(session, target, operation, request.options, open_, open_)
     found = gated.plan
-    if past is not None and open_ is not past and target.operations[operation].writes and past.known_damage:
+    if past is not None and writes and Operation.CHECK in before and past.known_damage:
         why = f"runs only where the check before it finds no damage: {describe(past.known_damage)}"
         found = replace(found, warnings=(*found.warnings, why)) if found.steps else found
     waiting = await gated.planned.find_blockers(has_window=has_window) if gated.planned and found.steps else ""

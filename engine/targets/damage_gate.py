@@ -43,8 +43,8 @@ async def plan_gated(
     damage = known.known_damage if known is not None else ()
     if not damage or not target.operations[operation].writes:
         planned = await session.plan(operation, options, past)
-        copies = damage and operation is Operation.BACKUP
-        return _with_warning(planned, f"the backup may copy damage: {describe(damage)}" if copies else "")
+        copied = [one for one in damage if not one.is_repaired] if operation is Operation.BACKUP else []
+        return _with_warning(planned, f"the backup may copy damage: {describe(copied)}" if copied else "")
     if options.force:
         planned = await session.plan(operation, options, past)
         return _with_warning(planned, f"--force writes to what is damaged: {describe(damage)}")
@@ -57,8 +57,11 @@ async def plan_gated(
     left_out = tuple(dict.fromkeys((*options.leave_out, *sorted(tables))))
     planned = await session.plan(operation, replace(options, leave_out=left_out), past)
     if planned.plan.steps or planned.plan.refused is not None:
-        return _with_warning(planned, why)
-    return _refused(operation, why)
+        names = options.objects_for(operation)
+        is_meant = not names or any({table, table.rpartition(".")[2]} & {*names} for table in tables)
+        return _with_warning(planned, why if is_meant else "")
+    whole_plan = await session.plan(operation, options, past)
+    return _refused(operation, why) if whole_plan.plan.steps else GatedPlan(whole_plan.plan, whole_plan)
 
 
 def _about(known: TargetHistory | None, tables: frozenset[str]) -> list[Damage]:

@@ -161,7 +161,11 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
     if not damaged:
         return request
     options = replace(request.options, rebuild=damaged)
-    return replace(request, operations=(Operation.REINDEX, *request.operations), options=options)
+    if inspector.engine_of(request.target) is not EngineName.SQLITE:
+        return replace(request, operations=(Operation.REINDEX, *request.operations), options=options)
+    others = [operation for operation in request.operations if operation is not Operation.CHECK]
+    operations = (Operation.REINDEX, Operation.CHECK, *others)  # until a check is clean nothing else may write
+    return replace(request, operations=operations, options=replace(options, check_first=True))
 
 
 async def _only_needed(

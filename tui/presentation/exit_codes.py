@@ -48,7 +48,7 @@ def _cause(child: ChildJob) -> int:
             return SKIPPED if any(number(child.after, name) for name in _NOT_DONE) else OK
         case Status.SKIPPED, Reason.NOT_NEEDED:
             return OK
-        case Status.FAILED | Status.SKIPPED, Reason.REFUSED:
+        case Status.FAILED | Status.SKIPPED, Reason.REFUSED | Reason.DAMAGED:
             return REFUSED
         case _, Reason.TIME_LIMIT | Reason.WILL_NOT_FIT:
             return TIME_LIMIT

@@ -53,6 +53,7 @@ _ADVICE: Final[Mapping[Reason, Callable[[Instructions], str]]] = {
         f"{capitalized(how.retry)} when the database is free."
         " New jobs wait longer with --lock-timeout, or lock_timeout in the config file."
     ),
+    Reason.DAMAGED: lambda _: "Put the damage right, for example from a backup, then run a full check.",
     Reason.REFUSED: lambda how: f"Fix what the message names, then {how.retry}; for another option, start a new run.",
     Reason.UNREACHABLE: lambda how: f"Nothing was begun. Fix what the message names, then {how.retry}.",
     Reason.SERVER_LOST: lambda how: (

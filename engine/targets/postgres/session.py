@@ -10,12 +10,14 @@ from functools import partial
 from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
+from engine.domain.damage import Damage, DamagedKind, DamageSource
 from engine.domain.errors import ServerStartingError, TargetError
 from engine.domain.humanize import about
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.system.background import end_task
+from engine.system.clock import now
 from engine.system.dsn import Address
 from engine.targets.lock_impact import LockImpact
 from engine.targets.needs import Need
@@ -39,6 +41,7 @@ from engine.targets.postgres.planning.needed_work import PlannedWork, plan_neede
 from engine.targets.postgres.planning.rights import grant, limit_of_one, unprivileged
 from engine.targets.postgres.planning.steps import Method, PgStep
 from engine.targets.postgres.reading import repack_client
+from engine.targets.postgres.reading.amcheck import lost_ends
 from engine.targets.postgres.reading.condition import Condition
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running import orphan_cleanup, pg_repack, throttling
@@ -107,6 +110,13 @@ class PostgresSession(ServerSession[Connection, Server]):
             remarks=tuple(remarks),
             read_only="it is a standby" if server.is_standby else "",
             lacks_rights=bool(missing),
+        )
+
+    async def seen_damage(self) -> tuple[Damage, ...]:
+        kind, source, at = DamagedKind.TABLE, DamageSource.LOSS, now()
+        return tuple(
+            Damage(object=table, kind=kind, source=source, found_at=at, text=text)
+            for table, text in await lost_ends(self._reader)
         )
 
     async def autovacuum(self) -> Autovacuum:

@@ -14,8 +14,9 @@ import pytest
 from engine import Advice, CheckLevel, Engine, Level, Operation, Options, ParentJob, Request, Status
 from engine.domain.advice import needed
 from engine.domain.errors import TargetBusyError, TargetError, TargetUnavailableError
-from engine.domain.steps import LogLevel
+from engine.domain.statuses import Reason
 from engine.domain.thresholds import Thresholds
+from engine.targets.plans import OperationPlan
 from tests.building import SQLITE_OPERATIONS
 from tests.sqlite_files import files_beside, make_database, remove_index_entries, set_schema_sql, transaction
 
@@ -89,11 +90,9 @@ async def test_a_damaged_index_is_rebuilt_alone_where_the_whole_database_is_anal
     request = needed(everything, await engine.advise(str(sales)))
     assert request is not None
     assert request.operations == everything.operations
-    done = await carried_out(engine, request)
-    assert done.status is Status.COMPLETED
-    reindex, analyze = done.children
+    reindex, analyze = (await carried_out(engine, request)).children
     assert [step.object for step in reindex.steps] == ["order"]
-    assert [step.object for step in analyze.steps] != ["order"]
+    assert (analyze.status, analyze.reason) == (Status.FAILED, Reason.DAMAGED)  # no check has confirmed the rebuild
     found = await of(engine, sales, Operation.REINDEX)
     assert "rebuilt since: order" in found.reason
 
@@ -115,34 +114,37 @@ async def test_a_quick_check_says_nothing_of_indexes(engine: Engine, sales: Path
     assert (found.level, "no damaged index" in found.reason) == (Level.NONE, True)
 
 
-async def test_a_plan_warns_of_an_index_that_is_known_to_be_damaged(engine: Engine, sales: Path) -> None:
-    async def warnings(*operations: Operation) -> tuple[str, ...]:
-        return (await engine.plan(Request(target=str(sales), operations=operations))).warnings
+async def test_a_damaged_index_keeps_all_but_its_rebuild_from_being_planned_until_a_check_is_clean(
+    engine: Engine, sales: Path
+) -> None:
+    async def refused(*operations: Operation) -> list[Operation]:
+        plan = await engine.plan(Request(target=str(sales), operations=operations))
+        return [one.operation for one in plan.operations if one.is_damaged]
 
     remove_index_entries(sales, "order")
-    assert await warnings(Operation.VACUUM) == ()
+    assert await refused(Operation.VACUUM) == []
     await carried_out(engine, Request(target=str(sales), operations=(Operation.CHECK,)))
-    known = ("the last check found order damaged: VACUUM copies the damage; run REINDEX first",)
-    assert await warnings(Operation.VACUUM) == known
-    assert await warnings(Operation.VACUUM, Operation.REINDEX) == known
+    assert await refused(Operation.VACUUM) == [Operation.VACUUM]
+    assert await refused(Operation.VACUUM, Operation.REINDEX) == [Operation.VACUUM]
     (planned,) = (await engine.plan(Request(target=str(sales), operations=(Operation.REINDEX,)))).operations
     reasons = {step.object: step.reason for step in planned.steps}
     assert reasons["order"].endswith("found it damaged")
     assert reasons["my-index"].endswith("table item")
-    assert await warnings(Operation.REINDEX, Operation.VACUUM) == ()
-    with closing(sqlite3.connect(sales)) as db:
-        db.execute('DROP INDEX "order"')
-    assert await warnings(Operation.VACUUM) == ()
+    assert await refused(Operation.REINDEX, Operation.VACUUM) == [Operation.VACUUM]
+    assert await refused(Operation.REINDEX, Operation.CHECK, Operation.VACUUM) == []
+    both = (Operation.REINDEX, Operation.CHECK)
+    await carried_out(engine, Request(target=str(sales), operations=both))
+    assert await refused(Operation.VACUUM) == []
 
 
 @pytest.mark.parametrize("level", CheckLevel)
 async def test_nothing_is_chosen_that_writes_to_a_damaged_file(engine: Engine, sales: Path, level: CheckLevel) -> None:
     everything = Request(target=str(sales), operations=SQLITE_OPERATIONS)
 
-    async def warnings(*operations: Operation) -> tuple[str, ...]:
-        return (await engine.plan(replace(everything, operations=operations))).warnings
+    async def planned(*operations: Operation) -> OperationPlan:
+        return (await engine.plan(replace(everything, operations=operations))).operations[-1]
 
-    assert await warnings(Operation.ANALYZE) == ()
+    assert not (await planned(Operation.ANALYZE)).is_damaged
     with closing(sqlite3.connect(sales)) as db:
         ((root, size),) = db.execute(
             "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 'group'"
@@ -153,15 +155,16 @@ async def test_nothing_is_chosen_that_writes_to_a_damaged_file(engine: Engine, s
     check = Request(target=str(sales), operations=(Operation.CHECK,), options=Options(check=level))
     checked = await carried_out(engine, check)
     assert needed(everything, await engine.advise(str(sales))) is None
-    assert await warnings(Operation.CHECK) == ()
-    copied = f"the last check found damage (#{checked.id}): the backup may copy the damage"
-    assert await warnings(Operation.CHECK, Operation.BACKUP) == (copied,)
-    (warning,) = await warnings(Operation.CHECK, Operation.ANALYZE)
-    assert f"found damage (#{checked.id}): " in warning
+    assert (await planned(Operation.CHECK)).warnings == ()
+    (copied,) = (await planned(Operation.BACKUP)).warnings
+    assert copied.startswith(f"the backup may copy damage: the check of #{checked.id} found damage: ")
+    assert (await planned(Operation.ANALYZE)).is_damaged
+    (checked_before,) = (await planned(Operation.CHECK, Operation.ANALYZE)).warnings
+    assert checked_before.startswith("runs only where the check before it finds no damage: ")
+    before = sales.read_bytes()
     (vacuum,) = (await carried_out(engine, replace(everything, operations=(Operation.VACUUM,)))).children
-    warning = f"the last check found damage (#{checked.id}): writing to a damaged file can make it worse"
-    assert warning in vacuum.warnings
-    assert [line.message for line in vacuum.log if line.level is LogLevel.WARNING and line.message == warning]
+    assert (vacuum.status, vacuum.reason, vacuum.steps) == (Status.FAILED, Reason.DAMAGED, ())
+    assert sales.read_bytes() == before
     make_database(sales.with_name("restored.db")).replace(sales)
     assert needed(everything, await engine.advise(str(sales))) == replace(
         everything, operations=(Operation.CHECK,), options=Options(check=CheckLevel.FULL)

@@ -81,13 +81,14 @@ def test_a_damaged_table_is_left_out_whatever_operations_are_usual(dbtend: Comma
     steps = [step for child in ran.json["jobs"][0]["children"] for step in child["steps"]]
     assert steps
     assert not [step for step in steps if step["object"] == "public.broken"]
-    assert not warns_of_damage(ran.json["jobs"][0]["children"])
-    assert warns_of_damage(dbtend("plan", shop.url, "--op", "vacuum", "--json").json["jobs"])
-    assert warns_of_damage(dbtend("run", shop.url, "--op", "vacuum", "--json").json["jobs"][0]["children"])
+    (vacuum,) = dbtend("plan", shop.url, "--op", "vacuum", "--json").json["jobs"][0]["children"]
+    assert is_left_out([vacuum])
+    assert not [step for step in vacuum["steps"] if step["object"] == "public.broken"]
+    assert is_left_out(dbtend("run", shop.url, "--op", "vacuum", "--json").json["jobs"][0]["children"])
 
 
-def warns_of_damage(those: list[dict[str, Any]]) -> bool:
-    return any("make it worse" in warning for one in those for warning in one["warnings"])
+def is_left_out(those: list[dict[str, Any]]) -> bool:
+    return any("is left out, as" in warning for one in those for warning in one["warnings"])
 
 
 def test_a_table_that_was_put_right_is_known_by_a_check_of_it_alone(dbtend: CommandLine, shop: Database) -> None:

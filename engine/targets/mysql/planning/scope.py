@@ -34,7 +34,8 @@ def scope(operation: Operation, options: Options, tables: Sequence[Table]) -> li
     if not options.objects:
         left_out = frozenset(options.leave_out) if operation not in _FOR_DAMAGED else frozenset()
         return [table for table in possible if table.shown not in left_out]
-    named = chosen(options.objects, tables)
+    damaged = options.leave_out if operation not in _FOR_DAMAGED else ()
+    named = [table for table in chosen(options.objects, tables) if table.shown not in damaged]
     for table in named:
         if table not in possible:
             what = "is a sequence" if table.is_sequence else f"is a table of {table.engine or 'an unknown engine'}"

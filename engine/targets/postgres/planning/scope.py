@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Final
 
 from engine.domain.errors import UsageError
@@ -46,10 +46,14 @@ def scope(
 
     A check changes nothing, and leaves nothing out.
     """
-    left_out = frozenset(options.leave_out)
-    if left_out and operation is not Operation.CHECK:
-        tables = [table for table in tables if table.shown not in left_out]
-        indexes = [index for index in indexes if index.table_shown not in left_out]
+    if options.leave_out and operation is not Operation.CHECK:
+        left_out = frozenset(options.leave_out)
+        found = scope(operation, replace(options, leave_out=()), tables, indexes, partitions, by_name_only)
+        return replace(
+            found,
+            tables=[table for table in found.tables if table.shown not in left_out],
+            indexes=[index for index in found.indexes if index.table_shown not in left_out],
+        )
     schemas, excluded = set(options.server.schemas), set(options.server.exclude_schemas)
     if not options.objects:
         _refuse_impossible_schemas(operation, options, tables)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from engine.domain.frozen import frozen
-from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading.reader import Reader
+from engine.targets.postgres.reading.relations import NOT_LOCKED
 
 _EXTENSION: Final = """
 SELECT n.nspname, EXISTS (SELECT FROM pg_proc AS p WHERE p.pronamespace = n.oid AND p.proname = 'verify_heapam')
@@ -83,6 +84,41 @@ class TruncatedFile:
         name = f"TOAST of {table}" if self.of_toast else table
         counted = f"{self.pages_counted:,} when they were last counted"
         return f"{name}: its file has {self.pages:,} pages, {counted}: its end may be lost"
+
+
+_TRUNCATED: Final = f"""
+SELECT n.nspname, main.relname, c.relkind = 't', c.relpages::int8, one.pages, greatest(main.reltuples, 0)::float8
+FROM pg_class AS c
+JOIN pg_class AS main ON main.oid = CASE c.relkind WHEN 't' THEN (
+        SELECT m.oid FROM pg_class AS m WHERE m.reltoastrelid = c.oid) ELSE c.oid END
+JOIN pg_namespace AS n ON n.oid = main.relnamespace
+CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int8) AS one (pages)
+WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence = 'p' AND c.relpages > 0 AND {NOT_LOCKED.format("c")}
+    AND c.relpages > one.pages
+    AND coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
+        pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM pg_stat_progress_vacuum AS v
+        WHERE v.datname = current_database() AND coalesce(v.relid = c.oid, true))
+ORDER BY 1, 2
+"""
+"""Where another session may shorten a file just now, nothing is said: VACUUM does so before it tells the catalog."""
+
+
+async def lost_ends(reader: Reader) -> list[tuple[str, str]]:
+    """The tables whose file, or that of their TOAST table, is shorter than this server has counted; and what is known.
+
+    VACUUM, ANALYZE and autovacuum count anew, and erase that trace. Raises TargetError.
+    """
+    if reader.server.is_standby or reader.server.version >= STATISTICS_ARE_IMPORTED:
+        return []
+    rows = await reader.rows(_TRUNCATED, row=(str, str, bool, int, int, float))
+    found = []
+    for schema, name, of_toast, before, now, counted in rows:
+        table = shown(schema, name)
+        text = TruncatedFile(of_toast, before, now, was_counted_here=True).as_text(table)
+        found.append((table, f"{text} (it held {counted:,.0f} rows then)"))
+    return found
 
 
 async def truncated_files(reader: Reader, oid: int) -> list[TruncatedFile]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import psycopg
 
+from engine.domain.damage import INDEX_TABLES
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel
@@ -86,7 +87,8 @@ class Checks:
 
     def __init__(self, level: CheckLevel, planned: int) -> None:
         self._level, self._planned = level, planned
-        self._indexes: dict[str, None] = {}
+        self._indexes: dict[str, str] = {}
+        """By the name of an index its table."""
         self._tables: dict[str, None] = {}
         self._damage: str | None = None
         self._doubtful: set[str] = set()
@@ -108,7 +110,7 @@ class Checks:
         if not result.findings:
             return
         if damaged.is_index:
-            self._indexes[damaged.name] = None
+            self._indexes[damaged.name] = table
         else:
             self._tables[table] = None
             self._damage = self._damage or result.findings[0]
@@ -124,7 +126,8 @@ class Checks:
 
     def facts(self) -> Facts:
         tables, indexes = tuple(self._tables), tuple(self._indexes)
-        return check_facts(
+        of_tables = {INDEX_TABLES: tuple(self._indexes.values())} if indexes else {}
+        facts = check_facts(
             level=self._level,
             findings=self._findings,
             damage=self._damage,
@@ -133,3 +136,4 @@ class Checks:
             indexes=indexes,
             tables=tables,
         )
+        return {**facts, **of_tables}

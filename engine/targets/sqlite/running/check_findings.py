@@ -45,6 +45,8 @@ class Findings:
     """Rows whose parent row is missing."""
     pages: tuple[int, ...] = ()
     """The pages that the findings name."""
+    counts: tuple[str, ...] = ()
+    """How many rows tables have, and how many entries their damaged indexes; a sentence each."""
     complete: bool = True
     """Whether SQLite got to the end, and did not stop at too many findings or at damage."""
 
@@ -58,6 +60,7 @@ class Findings:
             broken_rule=self.broken_rule or other.broken_rule,
             orphans=self.orphans + other.orphans,
             pages=tuple(sorted({*self.pages, *other.pages})),
+            counts=(*self.counts, *other.counts),
             complete=self.complete and other.complete,
         )
 

@@ -31,6 +31,7 @@ from engine.targets.sqlite.running.damage_location import (
     names_a_page,
     pages_without_tree,
 )
+from engine.targets.sqlite.running.row_counts import with_row_counts
 from engine.targets.sqlite.running.work import Work
 from engine.targets.step_execution import StepResult
 
@@ -48,6 +49,7 @@ async def check(work: Work) -> StepResult:
             found, error = found + part, error or problem
             if len(course) == len(commands) + 1:  # of small tables SQLite counts no opcodes
                 work.connection.opcodes = max(work.connection.opcodes, before + round(course[number][0]))
+    found = await with_row_counts(work, found)
     if error is None or is_damage(error):
         return _result(work, found)
     if not found.sentences:
@@ -169,4 +171,4 @@ async def _orphans(work: Work, command: str) -> Findings:
 
 def _result(work: Work, found: Findings) -> StepResult:
     work.findings = found
-    return check_result(found.sentences)
+    return replace(check_result(found.sentences), warnings=found.counts)

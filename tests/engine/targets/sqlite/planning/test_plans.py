@@ -276,28 +276,6 @@ def test_optimize_beside_analyze_is_said_to_repeat_work() -> None:
     assert remark.startswith("ANALYZE renews all statistics")
 
 
-@pytest.mark.parametrize(
-    ("operations", "damaged", "remark"),
-    [
-        ((Operation.VACUUM,), ("a",), "a damaged: VACUUM copies the damage; run REINDEX first"),
-        (
-            (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX),
-            ("a", "b"),
-            "a, b damaged: VACUUM copies the damage, and ANALYZE reads wrong entries; run REINDEX first",
-        ),
-        ((Operation.OPTIMIZE,), ("a",), "a damaged: optimize reads wrong entries; run REINDEX first"),
-        ((Operation.REINDEX, Operation.VACUUM, Operation.ANALYZE), ("a",), None),
-        ((Operation.BACKUP,), ("a",), "a damaged: the backup copies the damage; run REINDEX first"),
-        ((Operation.CHECK, Operation.CHECKPOINT), ("a",), None),
-    ],
-)
-def test_of_indexes_known_to_be_damaged_it_is_said_what_an_operation_makes_of_them(
-    operations: tuple[Operation, ...], damaged: tuple[str, ...], remark: str | None
-) -> None:
-    said = () if remark is None else (f"the last check found {remark}",)
-    assert operation_specs.remarks(operations, damaged) == said
-
-
 # Names that begin with sqlite_ are SQLite's own, and a lone surrogate is no Unicode text.
 _names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12).filter(
     lambda name: not name.lower().startswith("sqlite_")

@@ -1,0 +1,131 @@
+"""Nothing writes to a database that is known to be damaged, until a clean check, or a person, says otherwise."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine import Engine
+from engine.domain.damage import DamagedKind, DamageSource
+from engine.domain.jobs import ParentJob
+from engine.domain.requests import Operation, Options, Request
+from engine.domain.statuses import Reason, Status
+from tests.sqlite_files import schema_surgery
+
+CHECK, VACUUM, REINDEX = Operation.CHECK, Operation.VACUUM, Operation.REINDEX
+ROWS = 2_000
+
+
+@pytest.fixture
+async def engine(store_path: Path) -> AsyncIterator[Engine]:
+    async with Engine.open(store_path, workers=1) as engine:
+        yield engine
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A table that lost rows, of which its index still has the values."""
+    file = tmp_path / "lost.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as db:
+        db.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
+        db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                   " INSERT INTO t SELECT i, 'value ' || i FROM n")  # fmt: skip
+        db.execute("CREATE INDEX i ON t(b)")
+    return file
+
+
+def lose_leaf(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        ((page, size),) = db.execute(
+            "SELECT max(pageno), (SELECT page_size FROM pragma_page_size) FROM dbstat"
+            " WHERE name = 't' AND pagetype = 'leaf'"
+        )
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(bytes(size))
+
+
+def lose_rows(path: Path) -> None:
+    """As a VACUUM does that copies the table without what cannot be read, and the index whole."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        ((sql, root),) = db.execute("SELECT sql, rootpage FROM sqlite_schema WHERE name = 'i'").fetchall()
+        with schema_surgery(db):
+            db.execute("DELETE FROM sqlite_schema WHERE name = 'i'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM t WHERE a > 1500")
+        with schema_surgery(db):
+            db.execute("INSERT INTO sqlite_schema VALUES ('index', 'i', 't', ?, ?)", (root, sql))
+
+
+async def run(engine: Engine, path: Path, *operations: Operation, force: bool = False) -> ParentJob:
+    request = Request(target=str(path), operations=operations, options=Options(force=force))
+    (job,) = await engine.submit([request])
+    (done,) = await engine.wait([job.id])
+    return done
+
+
+def rows_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT sum(1) FROM t INDEXED BY i").fetchone()[0])
+
+
+async def test_r31_what_a_check_of_the_same_job_found_is_not_written_to(engine: Engine, path: Path) -> None:
+    lose_leaf(path)
+    before = path.read_bytes()
+    done = await run(engine, path, CHECK, VACUUM)
+    check, vacuum = done.children
+    assert check.status is Status.FAILED
+    assert (vacuum.status, vacuum.reason) == (Status.SKIPPED, Reason.DAMAGED)
+    assert path.read_bytes() == before
+    (again,) = (await run(engine, path, VACUUM)).children
+    assert (again.status, again.reason) == (Status.FAILED, Reason.DAMAGED)
+    assert path.read_bytes() == before
+
+
+async def test_r31_an_index_with_more_entries_than_its_table_has_rows_is_not_rebuilt(
+    engine: Engine, path: Path
+) -> None:
+    lose_rows(path)
+    (check,) = (await run(engine, path, CHECK)).children
+    assert check.after is not None
+    assert check.after["damaged_indexes"] == []
+    assert "t has 1,500 rows, its index i 2,000 entries" in str(check.after["damage"])
+    (reindex,) = (await run(engine, path, REINDEX)).children
+    assert (reindex.status, reindex.reason) == (Status.FAILED, Reason.DAMAGED)
+    assert rows_of(path) == ROWS
+    (forced,) = (await run(engine, path, REINDEX, force=True)).children
+    assert forced.status is Status.COMPLETED
+    (vacuum,) = (await run(engine, path, VACUUM)).children
+    assert vacuum.reason is Reason.DAMAGED  # no check has been clean since
+    assert {child.status for child in (await run(engine, path, CHECK, VACUUM)).children} == {Status.COMPLETED}
+
+
+async def test_r31_after_a_forced_write_nothing_is_narrowed_to_an_index(engine: Engine, path: Path) -> None:
+    lose_rows(path)
+    await run(engine, path, CHECK)
+    await run(engine, path, Operation.ANALYZE, force=True)
+    (one,) = await engine.known_damage(str(path))
+    assert (one.object, one.kind, one.source) == ("", DamagedKind.DATABASE, DamageSource.CHECK)
+    assert one.written_by is not None
+    plan = await engine.plan(Request(target=str(path), operations=(REINDEX,)))
+    assert plan.operations[0].is_damaged
+    advice = {item.operation: item for item in await engine.advise(str(path))}
+    assert [name for name, item in advice.items() if item.is_needed] == [CHECK]
+
+
+async def test_r31_damage_that_the_map_shows_is_known_to_advice_and_gate(engine: Engine, path: Path) -> None:
+    lose_leaf(path)
+    await engine.page_map(str(path))
+    advice = {item.operation: item for item in await engine.advise(str(path))}
+    assert advice[CHECK].urgency == "critical"
+    (vacuum,) = (await run(engine, path, VACUUM)).children
+    assert vacuum.reason is Reason.DAMAGED
+
+
+async def test_a_file_without_damage_is_written_to(engine: Engine, path: Path) -> None:
+    done = await run(engine, path, CHECK, VACUUM, REINDEX)
+    assert done.status is Status.COMPLETED
