@@ -58,6 +58,7 @@ WORKER = {
 }  # fmt: skip
 BOTH = {
     "enforce_time_limits", "let_start", "prune", "prune_changes", "prune_firings", "save_measurement", "save_surveys",
+    "save_damage",
     "observe_schedules", "forget_schedules", "fire", "record_firings", "register_recipients",
 }  # fmt: skip
 QUEUE = {
