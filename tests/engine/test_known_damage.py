@@ -86,9 +86,7 @@ async def test_r31_what_a_check_of_the_same_job_found_is_not_written_to(engine: 
     assert path.read_bytes() == before
 
 
-async def test_r31_an_index_with_more_entries_than_its_table_is_not_rebuilt(
-    engine: Engine, path: Path
-) -> None:
+async def test_r31_an_index_with_more_entries_than_its_table_is_not_rebuilt(engine: Engine, path: Path) -> None:
     lose_rows(path)
     (check,) = (await run(engine, path, CHECK)).children
     assert check.after is not None

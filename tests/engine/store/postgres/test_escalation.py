@@ -73,7 +73,8 @@ QUEUE_COLUMNS = {
     *(f"procrastinate_workers.{name}" for name in ("id", "last_heartbeat")),
 }  # fmt: skip
 TABLES_READ = {
-    "attempt", "batch", "child_job", "copied", "drained_host", "event", "firing", "last_run", "log", "measured",
+    "attempt", "batch", "child_job", "copied", "damage", "drained_host", "event", "firing", "last_run", "log",
+    "measured",
     "message", "notification", "parent_job", "pause", "recipient", "schedule", "server_start", "step", "store_version",
     "survey", "told_critical", "worker", "claimable", "event_counter", "limited_load", "offered",
 }  # fmt: skip
