@@ -155,20 +155,23 @@ class Size(ValueType):
 
     metavar, example, json_types = "SIZE", '"64MB"', (int,)
 
-    def __init__(self, noun: str, least: int, most: int, *, unit: int = 1) -> None:
-        self.noun, self.least, self.most, self.unit = noun, least, most, unit
-        self.rule = f"a size from {memory(least)} to {memory(most)}"
+    def __init__(self, noun: str, least: int, most: int, *, unit: int = 1, or_zero: bool = False) -> None:
+        self.noun, self.least, self.most, self.unit, self.or_zero = noun, least, most, unit, or_zero
+        self.rule = f"a size from {memory(least)} to {memory(most)}{', or 0' if or_zero else ''}"
         self.hint = f"give {self.rule}, such as 64MB"
 
     def value_of(self, text: str) -> int:
-        value = parse_size(text)
-        if not self.least <= value <= self.most:
+        value = 0 if self.or_zero and text == "0" else parse_size(text)
+        if not self._is_possible(value):
             raise ValueError(text)
         return value // self.unit
 
     def validate(self, label: str, value: Any) -> None:
-        if not self.least <= value * self.unit <= self.most:
+        if not self._is_possible(value * self.unit):
             raise _not_possible(f"{label} {self.text(value)}", f"give {self.rule}")
+
+    def _is_possible(self, size: int) -> bool:
+        return self.least <= size <= self.most or (self.or_zero and size == 0)
 
     def text(self, value: Any) -> str:
         return memory(value * self.unit)

@@ -190,8 +190,8 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec("skip_locked", Flag(has_negation=True), "leave out locked tables", _READ_TABLES, places=Place.USER),
     OptionSpec(
-        "buffer_usage_limit", Size("buffer usage limit", least=128 * _KB, most=16 * _GB, unit=_KB),
-        "shared buffers to use, such as 2MB (PostgreSQL 16 or newer)", _READ_TABLES, places=Place.USER,
+        "buffer_usage_limit", Size("buffer usage limit", least=128 * _KB, most=16 * _GB, unit=_KB, or_zero=True),
+        "shared buffers to use, such as 2MB; 0: any number (PostgreSQL 16 or newer)", _READ_TABLES, places=Place.USER,
     ),
     OptionSpec("disable_page_skipping", Flag(), "also read pages that look clean", _VACUUM_ALONE),
     OptionSpec(

@@ -10,6 +10,7 @@ import pytest
 
 from engine import Engine, LockImpact
 from engine.domain.errors import UsageError
+from engine.domain.option_specs import BY_NAME
 from engine.domain.requests import CheckLevel, IndexCleanup, Operation, Options, Request, ServerOptions, Speed
 from engine.domain.statuses import Reason, Status
 from engine.inspection import inspector
@@ -488,12 +489,14 @@ async def test_options_of_vacuum_are_as_the_server_has_them(database: Database) 
         assert word in command
     assert ("SKIP_DATABASE_STATS" in command) == (database.major >= 16)
     assert statuses(await run(database.url, Operation.VACUUM, asked, objects=("item",))) == {Status.COMPLETED}
-    limited = ServerOptions(buffer_usage_limit=1024)
-    planned = await plan(database.url, Operation.VACUUM, limited, objects=("item",))
-    if database.major < 16:
-        assert str(planned.refused).startswith("--buffer-usage-limit needs PostgreSQL")
-    else:
-        assert statuses(await run(database.url, Operation.VACUUM, limited, objects=("item",))) == {Status.COMPLETED}
+    for limit in ("1MB", "0"):
+        limited = ServerOptions(buffer_usage_limit=BY_NAME["buffer_usage_limit"].type.parse(limit))
+        planned = await plan(database.url, Operation.VACUUM, limited, objects=("item",))
+        if database.major < 16:
+            assert str(planned.refused).startswith("--buffer-usage-limit needs PostgreSQL")
+        else:
+            assert "BUFFER_USAGE_LIMIT" in planned.steps[0].command
+            assert statuses(await run(database.url, Operation.VACUUM, limited, objects=("item",))) == {Status.COMPLETED}
 
 
 async def test_a_vacuum_of_everything_renews_the_age_of_the_database_once(database: Database) -> None:
