@@ -34,6 +34,7 @@ _TROUBLE: Final = {FleetLevel.CRITICAL, FleetLevel.UNREACHABLE}
 
 
 def fleet(args: argparse.Namespace, settings: Settings) -> int:
+    settings.require_store()
     words = [word for word in args.words if not is_filter_word(word)]
     meant = fleet_filter([*filter(is_filter_word, args.words), *(f"level:{level}" for level in args.only or ())])
     if args.forget and not args.words:

@@ -44,6 +44,7 @@ _MODE: Final = 0o640
 
 
 def report(args: argparse.Namespace, settings: Settings) -> int:
+    settings.require_store()
     if args.html is None:
         raise UsageError("report", "needs --html FILE", "such as: dbtend report --since 7d --html report.html")
     config = settings.config()

@@ -44,6 +44,7 @@ _LIST_WITHIN: Final = 5.0
 
 
 def metrics(args: argparse.Namespace, settings: Settings) -> int:
+    settings.require_store()
     config, problem = Config(), None
     try:
         config = settings.config()

@@ -44,13 +44,19 @@ def test_a_config_file_that_does_not_exist_is_an_error(line: str, dbtend: Comman
     assert "there is no such config file" in done.err
 
 
-@pytest.mark.parametrize("line", ["history", "history --json", "workers"])
-def test_a_store_that_does_not_exist_is_an_error_where_it_is_named(line: str, dbtend: CommandLine) -> None:
-    done = dbtend(*line.split(), "--store", dbtend.home / "none.db")
+@pytest.mark.parametrize(
+    "line", ["history", "history --json", "workers", "fleet {sales}", "metrics", "report --html {sales}.html"]
+)
+def test_a_store_that_does_not_exist_is_an_error_where_it_is_named(
+    line: str, dbtend: CommandLine, sales: Path
+) -> None:
+    words = line.format(sales=sales).split()
+    done = dbtend(*words, "--store", dbtend.home / "none.db")
     assert done.code == USAGE
     assert done.err.count("\n") == 1
     assert "there is no such store" in done.err
-    assert dbtend(*line.split()).code == OK
+    assert not (dbtend.home / "none.db").exists()
+    assert dbtend(*words).code == OK
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "advise", "fleet", "map"])
