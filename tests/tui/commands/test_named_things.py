@@ -47,9 +47,7 @@ def test_a_config_file_that_does_not_exist_is_an_error(line: str, dbtend: Comman
 @pytest.mark.parametrize(
     "line", ["history", "history --json", "workers", "fleet {sales}", "metrics", "report --html {sales}.html"]
 )
-def test_a_store_that_does_not_exist_is_an_error_where_it_is_named(
-    line: str, dbtend: CommandLine, sales: Path
-) -> None:
+def test_a_store_that_does_not_exist_is_an_error_where_it_is_named(line: str, dbtend: CommandLine, sales: Path) -> None:
     words = line.format(sales=sales).split()
     done = dbtend(*words, "--store", dbtend.home / "none.db")
     assert done.code == USAGE

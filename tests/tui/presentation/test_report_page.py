@@ -164,6 +164,24 @@ def test_the_same_failure_night_after_night_is_one_line() -> None:
     assert (row.times, row.job, row.is_over) == (5, 5, False)
 
 
+def test_all_that_failed_on_a_target_is_one_row_with_the_reasons() -> None:
+    def night(number: int) -> Run:
+        check, vacuum = parent_job(number, Status.FAILED, Status.FAILED).children
+        found = replace(check, operation=Operation.CHECK, error="row 5 missing from index")
+        return run(replace(parent_job(number, Status.FAILED), children=(found, replace(vacuum, error="it is damaged"))))
+
+    early = job(2, Status.FAILED, error="disk full")
+    (row,) = period.failures([night(4), night(3), early])
+    assert (row.what, row.why, row.times, row.job) == ("check", "row 5 missing from index", 3, 4)
+    assert [(one.what, one.why) for one in row.others] == [("vacuum", "it is damaged"), ("vacuum", "disk full")]
+    text = " ".join(Page(page(night(4), night(3), early)).text.split())
+    assert "check, vacuum" in text
+    assert "vacuum: it is damaged" in text
+    assert "dbtend show 4.1" in text
+    over = period.failures([job(5, Status.COMPLETED), night(4), early])
+    assert [(one.what, one.is_over, len(one.others)) for one in over] == [("check", False, 0), ("vacuum", True, 1)]
+
+
 def test_each_day_has_a_bar_also_one_on_which_nothing_ran() -> None:
     found = Period(since=START, until=NOW, jobs=[job(8, Status.COMPLETED), job(1, Status.COMPLETED)], surveys={})
     days = period.days(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from itertools import groupby, takewhile
 from typing import Final
@@ -50,19 +50,28 @@ class Period:
 
 @frozen(kw_only=True)
 class Problem:
-    """Operations of a target that failed, or were left, for the same reason."""
+    """Runs of an operation on a target that failed, or were left, for the same reason."""
 
     target: str
     what: str
     why: str
     to_do: str
     """What to do about the newest of them; "" where nothing is."""
-    times: int
-    job: int
-    """The newest of them."""
+    jobs: frozenset[int]
     at: Micros
     is_over: bool
     """Whether the operation completed later."""
+    others: Sequence[Problem] = ()
+    """Further ones of its target, over or open as it is; `jobs` has theirs, too."""
+
+    @property
+    def times(self) -> int:
+        return len(self.jobs)
+
+    @property
+    def job(self) -> int:
+        """The newest one."""
+        return max(self.jobs)
 
 
 @frozen(kw_only=True)
@@ -154,8 +163,14 @@ def seconds_of(jobs: Iterable[Run]) -> float | None:
 
 
 def failures(jobs: Sequence[Run]) -> list[Problem]:
-    """The newest first, those that are not over before all others."""
-    return _problems(jobs, lambda _, one: one.status is Status.FAILED)
+    """One for each target, but for those that are over: the newest first, those that are not over before all others."""
+    by_target: dict[tuple[str, bool], list[Problem]] = {}
+    for row in _problems(jobs, lambda _, one: one.status is Status.FAILED):
+        by_target.setdefault((row.target, row.is_over), []).append(row)
+    return [
+        replace(newest, others=others, jobs=newest.jobs.union(*(one.jobs for one in others)))
+        for newest, *others in by_target.values()
+    ]
 
 
 def left(jobs: Sequence[Run]) -> list[Problem]:
@@ -222,8 +237,7 @@ def _problems(jobs: Sequence[Run], is_one: Callable[[Run, OperationRun], bool]) 
             what=what,
             why=why,
             to_do="" if is_over else newest_run.to_do,
-            times=len({job.id for job, _ in those}),
-            job=newest.id,
+            jobs=frozenset(job.id for job, _ in those),
             at=newest.at,
             is_over=is_over,
         )

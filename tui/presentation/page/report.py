@@ -127,7 +127,7 @@ def _attention(found: Period, named: Named) -> Iterator[Html]:
         )
     if failures:
         yield element("h3", "What failed, and why")
-        yield from _problems(failures, named, "error", "bad", "failure")
+        yield from _problems(failures, named, "error", "bad", "target")
     left, of_batches = period.left(found.jobs), period.left_of_batches(found.jobs)
     if left or of_batches:
         yield element("h3", "Unfinished work")
@@ -141,10 +141,18 @@ def _problems(rows: Sequence[Problem], named: Named, head: str, kind: str, noun:
     """`kind`: the class of those that are open."""
 
     def cells(row: Problem) -> Sequence[Part]:
+        unlisted = len(row.others) - _MOST_REASONS
         return (
             _name(row.target, named),
-            row.what,
-            joined((_long(row.why), element("div", row.to_do, class_="soft to-do") if row.to_do else None)),
+            ", ".join(dict.fromkeys(one.what for one in (row, *row.others))),
+            joined(
+                (
+                    _long(row.why),
+                    element("div", row.to_do, class_="soft to-do") if row.to_do else None,
+                    *(element("div", _long(f"{one.what}: {one.why}")) for one in row.others[:_MOST_REASONS]),
+                    f"and {counted(unlisted, 'other reason')}" if unlisted > 0 else None,
+                )
+            ),
             f"{row.times:,}",
             element("span", f"#{row.job}, {_minute(row.at)}", class_="date"),
             _word("completed since", "good") if row.is_over else _word("open", kind),
