@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.domain.lazy_import import lazy
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import subprocess
 else:
     subprocess = lazy("subprocess", "only a cancel by force needs it")
+
+_ANSWERS_IN: Final = 10.0
+"""Seconds within which `ps` must answer."""
 
 
 @contextmanager
@@ -46,7 +49,12 @@ def parent_of(pid: int) -> int:
         except OSError as error:
             raise ProcessLookupError(*error.args) from error
     asked = ["/bin/ps", "-o", "ppid=", "-p", str(pid)]
-    told = subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    try:
+        told = subprocess.run(
+            asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_ANSWERS_IN
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProcessLookupError(pid) from error
     if not told.stdout.strip().isdigit():
         raise ProcessLookupError(pid)
     return int(told.stdout)
