@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 from engine.config.model import Config, TargetEntry
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
-from engine.domain.damage import Damage, DamageSource
+from engine.domain.damage import Damage, DamageSource, accepted
 from engine.domain.errors import ReadOnlyError, StoreError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.humanize import counted
@@ -424,6 +424,17 @@ class Engine:
     async def forget_databases(self, targets: Collection[str]) -> None:
         """Remove all that is known of these targets, by canonical URL, apart from their jobs: they may be gone."""
         await self._store.forget_databases(targets)
+
+    async def accept_damage(self, target: str, by: str) -> tuple[Damage, ...]:
+        """A person takes note of all known damage of a database: it keeps nothing from writing any more, until a check
+        finds it again. What it was. The database is not opened. Raises UsageError.
+        """
+        self._must_write("accept")
+        url = await asyncio.to_thread(inspector.canonical_url, target)
+        known = (await self._past_of(url)).known_damage
+        if known:
+            await self._store.save_damage(url, accepted(known, by=by, at=wall_clock(self._clock)()))
+        return known
 
     async def overview(self) -> Overview:
         """The state of all targets and jobs on record; opens no target."""

@@ -289,6 +289,8 @@ class TargetHistory:
     """The record of this damage, if it is not the last check that found it."""
     known_damage: tuple[Damage, ...] = ()
     """All that is known to be damaged, whoever saw it."""
+    accepted_damage: tuple[Damage, ...] = ()
+    """Damage on record of which a person has taken note: it counts no more."""
     broken_rule: str | None = None
     """Rows or foreign keys that violate a constraint, by the last check; no damage."""
     broken_rule_found: CheckFinding | None = None

@@ -74,6 +74,9 @@ class Damage:
     """Whether an operation has repaired it since, which only a check can confirm."""
     written_by: int | None = None
     """The job that was forced to write to it since: what can be seen of it may be less by now."""
+    accepted_at: Micros | None = None
+    """When a person took note of it: it keeps nothing from writing any more, until a check finds it again."""
+    accepted_by: str = ""
 
     @property
     def key(self) -> tuple[str, DamageSource]:
@@ -112,9 +115,18 @@ def after_change(known: Iterable[Damage], change: DamageChange) -> tuple[Damage,
 
 
 def newly_seen(known: Collection[Damage], seen: Iterable[Damage]) -> DamageChange:
-    """What an inspection adds to the record. It ends nothing: it did not look at everything."""
+    """What an inspection adds to the record. It ends nothing: it did not look at everything.
+
+    Args:
+        known: the damage on record, with what a person has taken note of.
+    """
     keys = {one.key for one in known}
     return DamageChange(found=tuple(one for one in seen if one.key not in keys))
+
+
+def accepted(known: Iterable[Damage], *, by: str, at: Micros) -> DamageChange:
+    """A person takes note of damage."""
+    return DamageChange(found=tuple(replace(one, accepted_at=at, accepted_by=by) for one in known))
 
 
 def after_check(
@@ -201,7 +213,10 @@ def after_write(
     found, ended = list[Damage](), list[tuple[str, DamageSource]]()
     is_file = engine is EngineName.SQLITE
     for one in known:
-        if operation is Operation.REPAIR or (operation is Operation.REINDEX and one.kind is DamagedKind.INDEX):
+        if one.accepted_at is not None:
+            if one.is_loss and one.object in done:  # its pages are counted anew: a shorter file is another loss
+                ended.append(one.key)
+        elif operation is Operation.REPAIR or (operation is Operation.REINDEX and one.kind is DamagedKind.INDEX):
             if {one.object, WHOLE_DATABASE if is_file else one.object} & {*done}:
                 found.append(replace(one, is_repaired=True))
         elif begun and (is_file or {one.object, one.table or one.object} & {*begun}):

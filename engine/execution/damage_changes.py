@@ -49,12 +49,13 @@ def damage_changes(
     of_all = {WHOLE_DATABASE} if is_whole else set()
     changes = met
     for kind in dict.fromkeys(step.operation or operation for step, _ in results):
+        of_kind = known
         if operation is Operation.OPTIMIZE and engine is not EngineName.SQLITE and kind is not Operation.REINDEX:
-            continue  # it leaves damaged tables out
+            of_kind = [one for one in known if one.accepted_at is not None]  # it leaves damaged tables out
         own = [one for one in results if (one[0].operation or operation) is kind]
         begun = _objects(step for step, result in own if result.status is not Status.SKIPPED)
         done = _objects(step for step, result in own if result.status is Status.COMPLETED)
-        changes += after_write(known, kind, engine, begun=begun, done=done | of_all, job=job)
+        changes += after_write(of_kind, kind, engine, begun=begun, done=done | of_all, job=job)
     return changes
 
 

@@ -29,7 +29,7 @@ from engine.execution.ownership import Ownership, RequireOwned, never_lost
 from engine.execution.plan_run import PlanRun
 from engine.execution.recovery import find_exchange, recover, recovery_outcome
 from engine.execution.reporter import Reporter
-from engine.history.target_history import with_damage, with_seen
+from engine.history.target_history import damage_record, with_damage, with_seen
 from engine.system.clock import now
 from engine.targets.attempt import Attempt, NotBegunError
 from engine.targets.check_results import CHECK_AGAIN, check_facts
@@ -155,7 +155,7 @@ class DatabaseMaintenanceWorker:
                         session, claim, options, reporter, attempt, ownership, past=_damaged_tables(past),
                         writes=writes, exchange=exchange,
                     )  # fmt: skip
-                    written = after_crash(past.known_damage if past and writes else (), claim, target.engine)
+                    written = after_crash(damage_record(past) if writes else (), claim, target.engine)
                     return replace(outcome, damage=written + outcome.damage)
                 await ownership.require()
                 if claim.deaths:
@@ -266,15 +266,16 @@ class DatabaseMaintenanceWorker:
                 return chosen
             options = chosen
         past = await self._past(claim, options)
-        seen = newly_seen(past.known_damage if past is not None else (), await session.seen_damage())
+        seen = newly_seen(damage_record(past), await session.seen_damage())
         past = with_seen(past, seen.found)
         goes_by = past if operation in _NEEDS_HISTORY else _damaged_tables(past)
         if goes_by is not None and not _is_first(claim, past) and await target.goes_in_turns(operation, options):
             goes_by = replace(goes_by, turns=await self._turns(claim.target))
         gated = await plan_gated(session, target, operation, options, past, goes_by)
-        known = past.known_damage if past is not None else ()
+        known = damage_record(past)
         if gated.planned is None:
-            was_told = any(one.job == claim.job.parent for one in known)  # by a check of the same job
+            of_job = [one for one in known if one.job == claim.job.parent and one.accepted_at is None]
+            was_told = bool(of_job)  # by a check of the same job
             status = Status.SKIPPED if was_told else Status.FAILED
             return Outcome(status=status, reason=Reason.DAMAGED, error=gated.plan.refused, damage=seen)
         begin = time.monotonic()

@@ -127,10 +127,13 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
 
 def with_damage(past: TargetHistory, record: Sequence[Damage]) -> TargetHistory:
     """The history with this record of damage, instead of the one it had."""
-    known = (*record, *_of_checks(past, {one.object for one in record}))
+    accepted = tuple(one for one in record if one.accepted_at is not None)
+    counting = [one for one in record if one.accepted_at is None]
+    known = (*counting, *_of_checks(past, {one.object for one in record}))
+    past = _without_accepted(replace(past, accepted_damage=accepted), known) if accepted else past
     if not known:
         return replace(past, known_damage=())
-    open_ = [one for one in record if not one.is_repaired]
+    open_ = [one for one in counting if not one.is_repaired]
     names = {
         kind: dict.fromkeys([*of_checks, *(one.object for one in open_ if one.kind is kind)])
         for kind, of_checks in (
@@ -149,12 +152,31 @@ def with_damage(past: TargetHistory, record: Sequence[Damage]) -> TargetHistory:
     )
 
 
+def _without_accepted(past: TargetHistory, known: Sequence[Damage]) -> TargetHistory:
+    """The history without what checks found and a person has taken note of."""
+    gone = {one.object for one in past.accepted_damage} - {one.object for one in known}
+    is_over = all(one.kind is DamagedKind.INDEX for one in known)
+    return replace(
+        past,
+        damaged_indexes=tuple(name for name in past.damaged_indexes if name not in gone),
+        damaged_tables=tuple(name for name in past.damaged_tables if name not in gone),
+        damage=None if is_over else past.damage,
+        damage_by=None if is_over else past.damage_by,
+    )
+
+
 def with_seen(past: TargetHistory | None, seen: Sequence[Damage]) -> TargetHistory | None:
     """The history with damage that was seen since."""
     if not seen:
         return past
     past = past or TargetHistory(now=0)
-    return with_damage(past, after_change(past.known_damage, newly_seen(past.known_damage, seen)))
+    record = damage_record(past)
+    return with_damage(past, after_change(record, newly_seen(record, seen)))
+
+
+def damage_record(past: TargetHistory | None) -> tuple[Damage, ...]:
+    """The damage on record, with what a person has taken note of."""
+    return (*past.known_damage, *past.accepted_damage) if past is not None else ()
 
 
 def after_rebuilds(past: TargetHistory) -> TargetHistory:

@@ -237,7 +237,7 @@ async def _planned(
     writes = target.operations[operation].writes
     open_ = target_history.after_rebuilds(past) if past is not None and Operation.REINDEX in before else past
     if past is not None and writes and Operation.CHECK in before:
-        losses = [one for one in past.known_damage if one.is_loss]
+        losses = [one for one in target_history.damage_record(past) if one.is_loss]
         open_ = target_history.with_damage(target_history.without_findings(past), losses)
     gated = await damage_gate.plan_gated(session, target, operation, request.options, open_, open_)
     found = gated.plan
@@ -440,7 +440,7 @@ async def _advice_of(
     look: Inspection, past: TargetHistory, budget: float | None, limits: Thresholds
 ) -> tuple[tuple[Advice, ...], Measurement | None]:
     """The advice with what this look at the database shows of damage."""
-    seen = newly_seen(past.known_damage, await look.seen_damage()).found
+    seen = newly_seen(target_history.damage_record(past), await look.seen_damage()).found
     if not seen:
         return await look.advise(past, budget=budget, limits=limits)
     advice, measured = await look.advise(target_history.with_seen(past, seen) or past, budget=budget, limits=limits)

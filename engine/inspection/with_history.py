@@ -13,7 +13,7 @@ from engine.domain.errors import StoreError, TargetDamagedError, TargetError
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.history import stale_journal
-from engine.history.target_history import target_history
+from engine.history.target_history import damage_record, target_history
 from engine.inspection import inspector
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def met_by_inspection(error: TargetDamagedError, now: Micros) -> Damage:
 
 async def note_damage(store: Store, url: str, past: TargetHistory, seen: Sequence[Damage]) -> None:
     """Record damage that was seen, if it is not on record. A store that cannot be written hears of it the next time."""
-    if change := newly_seen(past.known_damage, seen):
+    if change := newly_seen(damage_record(past), seen):
         with suppress(StoreError):
             await store.save_damage(url, change)
 

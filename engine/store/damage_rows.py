@@ -24,6 +24,8 @@ def encode_damage(one: Damage) -> tuple[Any, ...]:
         "table": one.table,
         "is_repaired": one.is_repaired,
         "written_by": one.written_by,
+        "accepted_at": one.accepted_at,
+        "accepted_by": one.accepted_by,
     }
     return storable(one.object), one.source, one.found_at, storable(json.dumps(facts))
 
@@ -38,6 +40,12 @@ def decoded_damage(rows: Iterable[Row]) -> dict[str, tuple[Damage, ...]]:
             one = Damage(source=DamageSource.INSPECTION, found_at=0, text="its record cannot be read")
         found[target] = (*found.get(target, ()), one)
     return found
+
+
+def damaged_targets(rows: Iterable[Row]) -> frozenset[str]:
+    """The targets with damage that no person has taken note of."""
+    found = decoded_damage(rows).items()
+    return frozenset(target for target, known in found if any(one.accepted_at is None for one in known))
 
 
 def _decode(row: Sequence[Any]) -> Damage:
@@ -56,6 +64,8 @@ def _decode(row: Sequence[Any]) -> Damage:
             table=str(facts["table"]),
             is_repaired=facts["is_repaired"] is True,
             written_by=_number(facts["written_by"]),
+            accepted_at=_number(facts.get("accepted_at")),
+            accepted_by=str(facts.get("accepted_by", "")),
         )
 
 

@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import TargetHistory
-from engine.domain.damage import Damage, blocked_tables, blocks_all, describe
+from engine.domain.damage import WHOLE_DATABASE, Damage, blocked_tables, blocks_all, describe
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.domain.requests import Operation, Options
+from engine.domain.requests import EngineName, Operation, Options
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
 
-_WHAT_TO_DO: Final = "Put it right, for example from a backup, then run a full check; --force writes to it all the same"
+_WHAT_TO_DO: Final = (
+    "Put it right, for example from a backup, then run a full check. If nothing more can be saved:"
+    " dbtend fleet --accept-damage TARGET. --force writes to it without that"
+)
 
 
 @frozen
@@ -40,6 +43,26 @@ async def plan_gated(
 
     Raises as `Session.plan`.
     """
+    gated = await _plan_gated(session, target, operation, options, known, past)
+    if known is None or gated.planned is None or not target.operations[operation].writes:
+        return gated
+    objects = {WHOLE_DATABASE, *(name for step in gated.plan.steps for name in (*step.all_objects, *step.tables))}
+    is_file = target.engine is EngineName.SQLITE
+    written = [one for one in known.accepted_damage if is_file or {one.object, one.table or one.object} & objects]
+    by = listed(sorted({one.accepted_by for one in written}), 3)
+    return _with_warning(
+        gated.planned, f"writes to what {by} took note of: {describe(written)}" if written else "", gated.plan
+    )
+
+
+async def _plan_gated(
+    session: Session,
+    target: Target,
+    operation: Operation,
+    options: Options,
+    known: TargetHistory | None,
+    past: TargetHistory | None,
+) -> GatedPlan:
     damage = known.known_damage if known is not None else ()
     if not damage or not target.operations[operation].writes:
         planned = await session.plan(operation, options, past)
@@ -69,8 +92,8 @@ def _about(known: TargetHistory | None, tables: frozenset[str]) -> list[Damage]:
     return [one for one in damage if {one.object, one.table} & tables]
 
 
-def _with_warning(planned: PlannedOperation, warning: str) -> GatedPlan:
-    plan = planned.plan
+def _with_warning(planned: PlannedOperation, warning: str, plan: OperationPlan | None = None) -> GatedPlan:
+    plan = plan or planned.plan
     if warning and plan.steps:
         plan = replace(plan, warnings=(*plan.warnings, warning))
     return GatedPlan(plan, planned)

@@ -127,3 +127,18 @@ async def test_r31_damage_that_the_map_shows_is_known_to_advice_and_gate(engine:
 async def test_a_file_without_damage_is_written_to(engine: Engine, path: Path) -> None:
     done = await run(engine, path, CHECK, VACUUM, REINDEX)
     assert done.status is Status.COMPLETED
+
+
+async def test_r31_a_person_takes_note_of_damage_until_a_check_finds_it_again(engine: Engine, path: Path) -> None:
+    lose_leaf(path)
+    await run(engine, path, CHECK)
+    known = await engine.accept_damage(str(path), "ann@host")
+    assert [one.source for one in known] == [DamageSource.CHECK]
+    assert await engine.known_damage(str(path)) == ()
+    assert not (await engine.overview()).damaged
+    (analyze,) = (await run(engine, path, Operation.ANALYZE)).children
+    assert analyze.reason is not Reason.DAMAGED
+    assert any("ann@host" in warning for warning in analyze.warnings)
+    done = await run(engine, path, CHECK, VACUUM)
+    assert done.children[1].reason is Reason.DAMAGED
+    assert len(await engine.known_damage(str(path))) == 1

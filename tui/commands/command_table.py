@@ -155,6 +155,11 @@ _FLEET: Final = (
     ),
     flag("--refresh", "survey all targets again"),
     flag("--forget", "of the named databases, forget those that are gone, emptied or overwritten: they may go"),
+    flag(
+        "--accept-damage",
+        "take note of all known damage of the named databases, such as lost rows: it keeps nothing from being written"
+        " any more, until a check finds it again",
+    ),
     *_JSON,
 )
 _WORKER: Final = (

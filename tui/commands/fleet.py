@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from engine.config.model import TargetEntry
+from engine.domain.damage import describe
 from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import counted, listed
 from engine.domain.surveys import LOST, FleetLevel, Survey
@@ -17,6 +18,7 @@ from engine.fleet.surveyor import Surveyed, survey_of_unlisted
 from engine.fleet.target_words import configured_entries
 from engine.inspection import inspector
 from engine.system.clock import now
+from engine.system.current_user import user_at_host
 from tui.commands import output
 from tui.commands.naming import name_of
 from tui.commands.passwords import ask_for_missing
@@ -39,6 +41,8 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
     meant = fleet_filter([*filter(is_filter_word, args.words), *(f"level:{level}" for level in args.only or ())])
     if args.forget and not args.words:
         raise UsageError("--forget", "no TARGET was given", "such as: dbtend fleet --forget /srv/tenants/t3.db")
+    if args.accept_damage and not args.words:
+        raise UsageError("--accept-damage", "no TARGET was given", "such as: dbtend fleet --accept-damage shop")
     entries = _entries(words, settings)
     found = expanded(entries, args, settings.store)
     with suppress(TargetError):  # the survey says why
@@ -47,6 +51,8 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
     shown = [row for row in rows if meant.matches(row.entry, row.survey, now())]
     if args.forget:
         return _forget(shown, settings)
+    if args.accept_damage:
+        return run_async(_accept_damage(shown, settings))
     if args.json:
         output.document(fleet_json(shown))
     else:
@@ -91,6 +97,21 @@ def _forget(rows: Sequence[FleetRow], settings: Settings) -> int:
         raise UsageError("--forget", why, "remove other targets from the config file, or exclude them")
     with_engine(settings.engine(), lambda engine: engine.forget_databases(lost))
     output.line("\n".join(f"{plain(name_of(url))} forgotten" for url in lost))
+    return OK
+
+
+async def _accept_damage(rows: Sequence[FleetRow], settings: Settings) -> int:
+    """Take note of damage, and survey again, as the level is another one then."""
+    async with settings.engine() as engine:
+        taken = {row.survey.target: await engine.accept_damage(row.survey.target, user_at_host()) for row in rows}
+        damaged = [row for row in rows if taken[row.survey.target]]
+        if not damaged:
+            why = "none of these databases is known to be damaged"
+            raise UsageError("--accept-damage", why, "dbtend fleet shows what is known")
+        async for _ in engine.survey([row.entry for row in damaged], refresh=True):
+            pass
+    for row in damaged:
+        output.line(f"{plain(name_of(row.survey.target))}: taken note of: {plain(describe(taken[row.survey.target]))}")
     return OK
 
 

@@ -12,7 +12,7 @@ from engine.domain.overview import Overview
 from engine.domain.steps import Micros
 from engine.domain.value_types import ANY_HOST
 from engine.store.damage_rows import COLUMNS as DAMAGED
-from engine.store.damage_rows import decoded_damage
+from engine.store.damage_rows import damaged_targets
 from engine.store.overview_rows import decode_last_run, decode_open_jobs, decode_schedule_counts
 from engine.store.postgres import leadership
 from engine.store.postgres.admission import Admission
@@ -145,7 +145,7 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
         return Overview(
             at=await self._now(),
             surveys=tuple(decoded_surveys(self._here(await self._pool.rows(_SURVEYS))).values()),
-            damaged=frozenset(decoded_damage(self._here(await self._pool.rows(_DAMAGE)))),
+            damaged=damaged_targets(self._here(await self._pool.rows(_DAMAGE))),
             runs=tuple(runs),
             open_jobs=decode_open_jobs(await self._pool.rows(_OPEN_JOBS)),
             schedules=tuple(map(decode_schedule_counts, await self._pool.rows(_SCHEDULES))),

@@ -27,7 +27,7 @@ from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
-from engine.store.damage_rows import decoded_damage
+from engine.store.damage_rows import damaged_targets, decoded_damage
 from engine.store.id_ranges import id_ranges, portions
 from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
@@ -529,7 +529,7 @@ class SqliteStore:
         return overviews.Overview(
             at=self._clock(),
             surveys=tuple(surveyed.values()),
-            damaged=frozenset(decoded_damage(await self._read(damage.ALL_DAMAGE))),
+            damaged=damaged_targets(await self._read(damage.ALL_DAMAGE)),
             runs=tuple(runs),
             open_jobs=overview_rows.decode_open_jobs(await self._read(overview.OPEN_JOBS)),
             schedules=tuple(map(overview_rows.decode_schedule_counts, await self._read(overview.SCHEDULES))),

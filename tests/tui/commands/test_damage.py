@@ -10,7 +10,7 @@ import pytest
 from tests import postgres_damage as harm
 from tests.postgres_damage import do_damage, make_table
 from tests.postgres_databases import Database, new_database
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, every_server, running_server
 from tests.tui.command_line import CommandLine
 
 
@@ -99,3 +99,40 @@ def test_a_table_that_was_put_right_is_known_by_a_check_of_it_alone(dbtend: Comm
     assert dbtend("run", shop.url, "--op", "check", "--object", "broken").code == 0
     check = dbtend("advise", shop.url, "--json").json["advice"][5]
     assert (check["operation"], check["level"]) == ("check", "none")
+
+
+@pytest.fixture
+def counted() -> Iterator[Database]:
+    """A table that has lost its end since its pages were counted, and one that is well."""
+    older = [binaries for major, binaries in sorted(every_server().items()) if 14 <= major < 18]
+    if not older:
+        pytest.skip("no server before PostgreSQL 18")
+    with running_server(older[-1], checksums=False) as server, new_database(server) as database:
+        database("CREATE EXTENSION amcheck")
+        for name in ("cut", "well"):
+            make_table(database, name)
+            database(f"VACUUM ANALYZE {name}")
+        do_damage(database, {"'cut'": harm.cut_off(5)})
+        yield database
+
+
+def test_r31_lost_rows_keep_a_table_from_being_written_until_a_person_takes_note(
+    dbtend: CommandLine, counted: Database
+) -> None:
+    ran = dbtend("run", counted.url, "--op", "vacuum", "--json").json["jobs"][0]["children"]
+    assert is_left_out(ran)
+    assert "public.cut" not in {step["object"] for step in ran[0]["steps"]}
+    pages = counted.value("SELECT relpages FROM pg_class WHERE relname = 'cut'")
+    plan = dbtend("run", counted.url, "--op", "vacuum", "--object", "cut")
+    assert "--accept-damage" in plan.out + plan.err
+    assert counted.value("SELECT relpages FROM pg_class WHERE relname = 'cut'") == pages
+    assert dbtend("fleet", "--accept-damage").code == 2
+    taken = dbtend("fleet", "--accept-damage", counted.url)
+    assert taken.code == 0
+    assert "public.cut" in taken.out
+    assert dbtend("fleet", "--accept-damage", counted.url).code == 2
+    (vacuum,) = dbtend("run", counted.url, "--op", "vacuum", "--json").json["jobs"][0]["children"]
+    assert "public.cut" in {step["object"] for step in vacuum["steps"]}
+    assert any("took note of" in warning for warning in vacuum["warnings"])
+    do_damage(counted, {"'cut'": harm.cut_off(3)})  # another loss is one more to take note of
+    assert is_left_out(dbtend("run", counted.url, "--op", "vacuum", "--json").json["jobs"][0]["children"])
