@@ -7,8 +7,9 @@ A SQLite file with a hot journal is refused, except by a plan, and where `recove
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.domain import option_specs
@@ -20,6 +21,7 @@ from engine.domain.errors import (
     ServerUnavailableError,
     TargetBusyError,
     TargetError,
+    TargetRefusedError,
     UsageError,
 )
 from engine.domain.extent import Extent
@@ -198,14 +200,22 @@ async def _plan(
 ) -> Plan:
     target = resolve(request.target)
     request = validation.validate_request(request, target)
-    writing = any(target.operations[operation].writes for operation in request.children)
-    lock_timeout = request.options.lock_timeout
-    async with target.connect(
-        lock_timeout=lock_timeout, writing=writing, planning=True, read_only=read_only
-    ) as session:
+    writing = {operation for operation in request.children if target.operations[operation].writes}
+    connect = partial(target.connect, lock_timeout=request.options.lock_timeout, planning=True, read_only=read_only)
+    refusal = None
+    async with AsyncExitStack() as stack:
+        try:
+            session = await stack.enter_async_context(connect(writing=bool(writing)))
+        except TargetRefusedError as error:
+            if writing.issuperset(request.children):
+                raise
+            session = await stack.enter_async_context(connect(writing=False))
+            refusal = error.why_and_hint
         past = target_history.with_seen(past, await session.seen_damage())
         operations = [
-            replace(
+            plans.OperationPlan(operation=operation, refused=refusal)
+            if refusal is not None and operation in writing
+            else replace(
                 await _planned(session, target, operation, request, past, request.children[:at], has_window),
                 needs_confirmation=target.needs_confirmation(operation, request.options),
             )

@@ -50,11 +50,15 @@ def test_what_may_run_on_a_file_that_is_read_only_runs_and_the_rest_is_refused(
 ) -> None:
     kept = Path(shutil.copy(sales, tmp_path / "kept.db"))
     kept.chmod(0o444)
-    done = dbtend("run", kept, *[sales] * others, "--op", "check", "--op", "vacuum", "--json")
+    request: list[Path | str] = [kept, *[sales] * others, "--op", "check", "--op", "vacuum", "--json"]
+    plan = dbtend("plan", *request)
+    (planned,) = [job["children"] for job in plan.json["jobs"] if job["target"].endswith("kept.db")]
+    assert [(bool(child["steps"]), bool(child["error"])) for child in planned] == [(True, False), (False, True)]
+    done = dbtend("run", *request)
     children = [child for job in done.json["jobs"] if job["target"].endswith("kept.db") for child in job["children"]]
     ended = [(child["operation"], child["status"], child["reason"]) for child in children]
     assert ended == [("check", "completed", None), ("vacuum", "failed", "refused")]
-    assert (done.code, dbtend("run", kept, "--op", "vacuum").code) == (4, 4)
+    assert (plan.code, done.code, dbtend("run", kept, "--op", "vacuum").code) == (4, 4, 4)
 
 
 def test_what_the_config_says_is_not_added_to(dbtend: CommandLine, sales: Path) -> None:
