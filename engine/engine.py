@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from engine.config.model import Config, TargetEntry
 from engine.domain.advice import Advice, TargetHistory
@@ -504,34 +504,51 @@ class Engine:
         """The effect of `cancel` with `force`. Raises as that does."""
         return await force_kill.preview(self._store, job)
 
-    async def retry(self, parent_id: int, *, only_incomplete: bool = False, confirmed: bool = False) -> ParentJob:
+    async def retry(
+        self,
+        parent_id: int,
+        *,
+        only_incomplete: bool = False,
+        confirmed: bool = False,
+        changes: Mapping[str, Any] | None = None,
+    ) -> ParentJob:
         """Submit the request of a finished parent again, as a new parent with `retry_of`.
 
         `only_incomplete`: only what did not complete: operations, and of these the steps. `confirmed`: the user
-        confirms operations that need it; the confirmation of the first run does not count. Raises JobNotFoundError,
-        UsageError (it is open, or nothing is left to repeat), and what `submit` raises.
+        confirms operations that need it; the confirmation of the first run does not count. `changes`: values of options
+        by name, instead of those of the first run. Raises JobNotFoundError, UsageError (it is open, or nothing is left
+        to repeat), and what `submit` raises.
         """
         self._must_write("retry")
         parent = await self.job(parent_id)
-        new_id = await self._manager().retry(parent, only_incomplete=only_incomplete, confirmed=confirmed)
+        new_id = await self._manager().retry(
+            parent, only_incomplete=only_incomplete, confirmed=confirmed, changes=changes
+        )
         self._adopt([new_id])
         return await wait_postponing_cancel(self.job(new_id))
 
     async def retry_batch(
-        self, batch_id: int, *, only_incomplete: bool = False, confirmed: bool = False
+        self,
+        batch_id: int,
+        *,
+        only_incomplete: bool = False,
+        confirmed: bool = False,
+        changes: Mapping[str, Any] | None = None,
     ) -> tuple[ParentJob, ...]:
         """Submit the requests of a batch that is over again, as a new batch with `retry_of`.
 
         Patterns that could not be listed are left out. `only_incomplete`: only jobs that did not complete, and of these
-        the operations and steps that did not. `confirmed`: see `retry`. An open job that does the same is returned
-        instead of a new one, and does not belong to the batch. Raises as `retry` does.
+        the operations and steps that did not. `confirmed`, `changes`: see `retry`. An open job that does the same is
+        returned instead of a new one, and does not belong to the batch. Raises as `retry` does.
         """
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
         repeated, _ = retry.repeatable(batch, parents, only_incomplete=only_incomplete)
         if only_incomplete:
             repeated = await self.whole_jobs([parent.id for parent in repeated])
-        ids = await self._manager().retry_batch(batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed)
+        ids = await self._manager().retry_batch(
+            batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed, changes=changes
+        )
         self._adopt(ids)
         return tuple(await wait_postponing_cancel(self._store.jobs(ids)))
 

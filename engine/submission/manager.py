@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from engine.domain import time_limits
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
@@ -122,25 +123,32 @@ class DatabaseMaintenanceManager:
         new_batch = NewBatch(options=batch, schedule=firing.schedule)
         return await wait_postponing_cancel(self._store.fire(firing, jobs, new_batch))
 
-    async def retry(self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool) -> int:
+    async def retry(
+        self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool, changes: Mapping[str, Any] | None
+    ) -> int:
         """Submit a finished parent's request again, see `retry_request`; returns the new parent's id."""
-        request = retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed)
+        request = retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed, changes=changes)
         (new_id,) = await self._submit([_Asked(request, parent.id)], OnDuplicate.REFUSE, NewBatch())
         return new_id
 
     async def retry_batch(
-        self, batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool, confirmed: bool
+        self,
+        batch: Batch,
+        parents: Sequence[ParentJob],
+        *,
+        only_incomplete: bool,
+        confirmed: bool,
+        changes: Mapping[str, Any] | None,
     ) -> list[int]:
         """Submit the requests of these parents of a batch again, as a new one, see `retry_request`.
 
         An open job that does the same is joined: its id stands for the new one.
         """
 
+        repeat = partial(retry_request, only_incomplete=only_incomplete, confirmed=confirmed, changes=changes)
+
         def again() -> list[_Asked]:
-            return [
-                _Asked(retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed), parent.id)
-                for parent in parents
-            ]
+            return [_Asked(repeat(parent), parent.id) for parent in parents]
 
         asked = await asyncio.to_thread(again)  # there may be thousands
         return await self._submit(asked, OnDuplicate.MERGE, NewBatch(options=batch.options, retry_of=batch.id))

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from engine.domain.batches import Batch, BatchId
 from engine.domain.errors import UsageError
 from engine.domain.jobs import ChildJob, ParentJob
-from engine.domain.option_specs import applicable
+from engine.domain.option_specs import applicable, refuse_inapplicable, with_values
 from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Status
 from engine.domain.steps import object_name
 from engine.domain.time_limits import has_limit
 
 
-def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed: bool = False) -> Request:
+def retry_request(
+    parent: ParentJob,
+    *,
+    only_incomplete: bool = False,
+    confirmed: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> Request:
     """The request of a parent again, in full or only what did not complete: operations, and objects of them.
 
     Of a parent without its steps, its incomplete operations are repeated in full.
 
-    `confirmed`: whether the user confirms operations that need it; the confirmation of the first run does not count.
+    Args:
+        confirmed: whether the user confirms operations that need it; the confirmation of the first run does not count.
+        changes: values of options by name, instead of those of the first run.
 
-    Raises UsageError: it is still open, it stands for a pattern that could not be listed, or nothing is left to repeat.
+    Raises UsageError: it is still open, it stands for a pattern that could not be listed, nothing is left to repeat, or
+    none of its operations has such an option.
     """
     if not parent.status.is_final:
         raise UsageError(f"job {parent.id}", f"is still {parent.status}", "wait for it, or cancel it first")
@@ -31,7 +41,8 @@ def retry_request(parent: ParentJob, *, only_incomplete: bool = False, confirmed
     request = _incomplete(parent) if only_incomplete else _fitting(parent)
     if request is None:
         raise UsageError(f"job {parent.id}", "every operation completed", "leave out --failed to run them all again")
-    options = replace(request.options, confirmed=confirmed)
+    options = replace(with_values(request.options, changes or {}), confirmed=confirmed)
+    refuse_inapplicable(changes or {}, parent.engine, request.children, options)
     if not has_limit(options):  # the window of its schedule is not taken over
         options = replace(options, stop_at_limit=False)
     return replace(request, options=options)

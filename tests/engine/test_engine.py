@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -239,6 +240,18 @@ async def test_r25_retry_submits_the_same_request_as_a_new_parent(engine: Engine
     assert (second.request, second.retry_of, second.status) == (first.request, first.id, Status.COMPLETED)
     with pytest.raises(UsageError, match="every operation completed"):
         await engine.retry(second.id, only_incomplete=True)
+
+
+async def test_a_retry_changes_only_the_options_that_are_given(engine: Engine, sales: Path) -> None:
+    (submitted,) = await engine.submit([request(sales, Operation.CHECK, lock_timeout=7.5)])
+    await engine.wait([submitted.id])
+    with pytest.raises(UsageError, match="server-wait"):
+        await engine.retry(submitted.id, changes={"server_wait": 60.0})
+    again = await engine.retry(submitted.id, changes={"until": "06:00", "jobs": 2})
+    options = submitted.request.options
+    assert again.request.options == replace(options, until="06:00", jobs=2)
+    assert again.deadline_at is not None
+    await engine.wait([again.id])
 
 
 async def test_retry_of_what_failed_repeats_only_that(engine: Engine, sales: Path) -> None:

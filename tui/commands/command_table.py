@@ -109,7 +109,8 @@ _REQUEST: Final = (
 )  # fmt: skip
 _RETRY: Final = (
     flag("--failed", "only the operations and steps that did not complete"),
-    *(_QUIET, of_spec(BY_NAME["confirmed"]), *_EXECUTION, *_JSON),
+    *(_QUIET, *(of_spec(BY_NAME[name]) for name in ("until", "jobs", "server_wait", "confirmed"))),
+    *(*_EXECUTION, *_JSON),
 )
 _CANCEL: Final = (
     flag("--force", "kill its process if it does not stop"),
@@ -264,8 +265,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "retry": Command(
         "JOB [--failed]", "run an earlier job or batch again", _RETRY, "dbtend retry 42 --failed",
-        "The new job has the same request and options. A time limit starts again. Of a batch, --failed repeats\n"
-        "the jobs that did not complete.",
+        "The new job has the same request and options, apart from those that are given. A time limit starts again.\n"
+        "Of a batch, --failed repeats the jobs that did not complete.",
     ),
     "pin": Command("JOB", "keep a job in the history, whatever its age", _JSON, "dbtend pin 42"),
     "unpin": Command("JOB", "remove the pin of a job", _JSON, "dbtend unpin 42"),

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request, StoreLocation
 from engine.config.model import Config
@@ -25,6 +26,7 @@ from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.naming import named
 from tui.commands.notify import for_runs, telling_people
+from tui.commands.options import typed_options
 from tui.commands.passwords import ask_for_missing
 from tui.commands.run_async import run_async
 from tui.commands.run_order import in_run_order
@@ -99,13 +101,15 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
         )
     if args.failed and is_complete([earlier]):
         return _nothing_to_retry(f"job #{job}", args)
-    once_more = retry_request(earlier, only_incomplete=args.failed, confirmed="confirmed" in args)
+    changes = _changes(args)
+    once_more = retry_request(earlier, only_incomplete=args.failed, confirmed="confirmed" in args, changes=changes)
     wait_for_servers([once_more])
     ask_for_missing([earlier.target])
     (again,) = confirmed([once_more], settings).requests
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
-        return [await engine.retry(job, only_incomplete=args.failed, confirmed=again.options.confirmed)]
+        is_confirmed = again.options.confirmed
+        return [await engine.retry(job, only_incomplete=args.failed, confirmed=is_confirmed, changes=changes)]
 
     return _carried_out(submit, [earlier.target], args, settings)
 
@@ -118,18 +122,24 @@ def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) 
     repeated, patterns = repeatable(batch, parents, only_incomplete=args.failed)
     for parent in patterns:
         output.notice(f"{named(parent.target)} is not repeated: what it stands for could not be listed; run it again")
-    once_more = [
-        retry_request(parent, only_incomplete=args.failed, confirmed="confirmed" in args) for parent in repeated
-    ]
+    changes = _changes(args)
+    repeat = partial(retry_request, only_incomplete=args.failed, confirmed="confirmed" in args, changes=changes)
+    once_more = [repeat(parent) for parent in repeated]
     targets = [request.target for request in once_more]
     wait_for_servers(once_more)
     ask_for_missing(targets)
     is_confirmed = any(request.options.confirmed for request in confirmed(once_more, settings).requests)
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
-        return await engine.retry_batch(wanted.number, only_incomplete=args.failed, confirmed=is_confirmed)
+        return await engine.retry_batch(
+            wanted.number, only_incomplete=args.failed, confirmed=is_confirmed, changes=changes
+        )
 
     return _carried_out(submit, targets, args, settings, many=True)
+
+
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: value for name, value in typed_options(args).items() if name != "confirmed"}
 
 
 def _nothing_to_retry(what: str, args: argparse.Namespace) -> int:

@@ -75,6 +75,17 @@ def test_a_retry_can_be_left_to_a_worker_process_too(dbtend: CommandLine, sales:
     assert (job["retry_of"], job["status"]) == (1, "pending")
 
 
+def test_a_retry_takes_the_options_that_one_wants_after_a_lost_server(
+    dbtend: CommandLine, sales: Path, served: None
+) -> None:
+    dbtend("run", sales, "--op", "check", "--lock-timeout", "7")
+    again = dbtend("retry", "1", "--detach", "--until", "06:00", "--jobs", "2")
+    assert (again.out, again.err) == ("2\n", "")
+    (job,) = dbtend("show", "2", "--json").json["jobs"]
+    assert [job["options"][name] for name in ("until", "jobs", "lock_timeout")] == ["06:00", 2, 7.0]
+    assert dbtend("retry", "1", "--detach", "--server-wait", "1h").code == 2
+
+
 def test_where_no_worker_process_can_be_started_the_job_waits(
     dbtend: CommandLine, sales: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
