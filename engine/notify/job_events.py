@@ -11,7 +11,7 @@ from engine.domain.jobs import ChildJob, ParentJob, run_duration
 from engine.domain.median import median
 from engine.domain.notifications import Event, EventKind, Recipient
 from engine.domain.past_runs import PastRun
-from engine.domain.requests import Operation
+from engine.domain.requests import CheckLevel, Operation
 from engine.domain.schedules import Firing, FiringStatus, Schedule
 from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status
 from engine.domain.steps import Facts, Micros
@@ -38,6 +38,10 @@ class PastOperations:
     """The job in which it failed, if it failed the last time."""
     left_out: int = 0
     """How many jobs just before it were left out as a whole, of those of the same schedule."""
+    damaged_in: int | None = None
+    """The job whose check found damage, if no complete full check has been clean since."""
+    is_damaged: bool = False
+    """Whether damage of the target is on record."""
 
 
 def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
@@ -79,16 +83,20 @@ def events_of(job: ParentJob, past: PastOperations) -> Iterator[Event]:
             if usual is not None and seconds is not None and seconds >= LONGER * usual[0]:
                 yield _longer(job, child, at, seconds, usual, is_running=False)
     failed_again = {child.operation for child in failed}
+    failed_before = dict(past.failed)
+    if past.damaged_in is not None:
+        is_sound = any(child.is_complete and is_full_check(child) for child in job.children)
+        failed_before = failed_before | {Operation.CHECK: past.damaged_in} if is_sound else {}
     recovered = [
         child
         for child in job.children
-        if child.is_complete and child.operation in past.failed and child.operation not in failed_again
+        if child.is_complete and child.operation in failed_before and child.operation not in failed_again
     ]
-    if recovered:
+    if recovered and not past.is_damaged:
         again = dict.fromkeys(child.operation for child in recovered)
         facts = {
             "operations": [operation.value for operation in again],
-            "failed_job": max(past.failed[operation] for operation in again),
+            "failed_job": max(failed_before[operation] for operation in again),
         }
         yield _event(EventKind.RECOVERED, job, recovered[0], at, facts)
 
@@ -106,6 +114,13 @@ def found_damage(child: ChildJob) -> bool:
     if child.operation is not Operation.CHECK or child.status is not Status.FAILED or child.after is None:
         return False
     return any(child.after.get(name) for name in ("damage", "damaged_indexes", "damaged_tables"))
+
+
+def is_full_check(child: ChildJob) -> bool:
+    """Whether it is a check that looked at all that a check can see."""
+    after = child.after or {}
+    is_full = after.get("level") == CheckLevel.FULL and after.get("complete") is True
+    return child.operation is Operation.CHECK and is_full
 
 
 def critical(survey: Survey) -> Event | None:

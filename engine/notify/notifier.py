@@ -391,7 +391,26 @@ class _JobEvents:
             last = await self._store.last_outcome(job.target, operation, before=job.id, jobs=JOBS_READ)
             if last is not None and last[0] is Status.FAILED:
                 failed[operation] = last[1]
-        return job_events.PastOperations(runs, failed, await self._left_out(job) if job.is_left_out else 0)
+        left_out = await self._left_out(job) if job.is_left_out else 0
+        if not failed and Operation.CHECK not in runs:  # nothing recovers
+            return job_events.PastOperations(runs, failed, left_out)
+        damaged_in, known = await self._damaged_in(job), await self._store.damage([job.target])
+        is_damaged = any(one.accepted_at is None for one in known.get(job.target, ()))
+        return job_events.PastOperations(runs, failed, left_out, damaged_in, is_damaged)
+
+    async def _damaged_in(self, job: ParentJob) -> int | None:
+        """The last job before it whose check found damage, if no full check was clean since."""
+        check = Operation.CHECK
+        runs = await self._store.past_runs(job.target, check, newest=job.id - 1, jobs=JOBS_READ, runs=RUNS)
+        if not any(run.status is Status.FAILED for run in runs):
+            return None
+        jobs = await self._store.jobs({run.job.parent for run in runs})
+        for child in (child for one in sorted(jobs, key=lambda one: -one.id) for child in reversed(one.children)):
+            if job_events.found_damage(child):
+                return child.id.parent
+            if child.is_complete and job_events.is_full_check(child):
+                return None
+        return None
 
     async def _left_out(self, job: ParentJob) -> int:
         """How many jobs of its schedule were left out on its target, one after the other, just before it."""

@@ -129,6 +129,16 @@ def test_an_operation_recovers_although_another_one_of_its_job_failed() -> None:
     assert recovered.facts == {"operations": ["vacuum"], "failed_job": 41}
 
 
+def test_nothing_recovers_from_damage_without_a_full_check_and_with_damage_on_record() -> None:
+    damaged = PastOperations({}, {Operation.VACUUM: 41}, damaged_in=40)
+    quick = check(Status.COMPLETED, level="quick", complete=True)
+    full = check(Status.COMPLETED, level="full", complete=True)
+    assert kinds(parent(child(2), quick), damaged) == []
+    (event,) = events_of(parent(child(2), full), damaged)
+    assert event.facts == {"operations": ["vacuum", "check"], "failed_job": 41}
+    assert kinds(parent(child(2), full), replace(damaged, is_damaged=True)) == []
+
+
 def test_an_operation_that_failed_again_does_not_recover() -> None:
     job = parent(child(), child(2, Status.FAILED, error="no"))
     assert kinds(job, PastOperations({}, {Operation.VACUUM: 41})) == [EventKind.FAILED]

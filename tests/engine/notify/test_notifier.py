@@ -13,6 +13,7 @@ import pytest
 
 from engine.config.model import Config
 from engine.domain.claims import Outcome, Report
+from engine.domain.damage import Damage, DamageChange, DamageSource
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.notifications import EventKind, Message, MessageStatus, MessageText, Method, Recipient
 from engine.domain.requests import EngineName, OnDuplicate, Operation
@@ -152,6 +153,22 @@ async def test_the_first_success_after_a_failure_is_told_once(opened: SqliteStor
     assert await collected(opened, telling) == []
     await ended(opened, "sales")
     await ended(opened, "sales")
+    assert await collected(opened, telling) == [(EventKind.RECOVERED, "sales")]
+
+
+async def test_damage_recovers_by_a_full_check_once_none_is_on_record(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    telling = made(opened, clock, ops(on=(EventKind.RECOVERED,)))
+    known = Damage(source=DamageSource.CHECK, found_at=1, text="a page is torn")
+    found = replace(FAILED, after={"findings": 1, "damage": known.text}, damage=DamageChange(found=(known,)))
+    clean = {level: replace(COMPLETED, after={"level": level, "complete": True}) for level in ("quick", "full")}
+    for name in ("sales", "still"):
+        for outcome in (found, clean["quick"], clean["quick"]):
+            await ended(opened, name, outcome, Operation.CHECK)
+    assert await collected(opened, telling) == []
+    ids = [await ended(opened, name, clean["full"], Operation.CHECK) for name in ("sales", "still")]
+    sales, _ = await opened.jobs(ids)
+    await opened.save_damage(sales.target, DamageChange(ended=(known.key,)))
     assert await collected(opened, telling) == [(EventKind.RECOVERED, "sales")]
 
 
