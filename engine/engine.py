@@ -598,18 +598,25 @@ class Engine:
     async def planned_night(
         self, schedule: Schedule, config: Config, due_at: Micros, *, tell: Tell | None = None
     ) -> PlannedNight:
-        """What a schedule would do if it were due at `due_at`, by what its targets need now.
+        """What a schedule would do if it were due at `due_at`, by what its targets and the other schedules need now.
 
         As many targets are worked on at once as permanent workers run; if none does, as the config file says.
         `tell`: called after each inspection. Raises UsageError if its targets cannot be listed.
         """
         workers = await self.pool_size() or config.defaults.workers
-        work = await schedule_work.work_of(
-            schedule, config, self._store, self._clock, read_only=self.read_only, by_surveys=True, tell=tell
-        )
+
+        async def work_of(one: Schedule) -> schedule_work.Work:
+            return await schedule_work.work_of(
+                one, config, self._store, self._clock, read_only=self.read_only, by_surveys=True, tell=tell
+            )
+
+        work = await work_of(schedule)
+        disabled = firings.disabled_ones(await self._store.schedule_states())
+        enabled = [one for one in config.schedules if one.name not in disabled]
+        beside = await preview.work_beside(schedule, due_at, enabled, work_of)
         is_shared = self._store.hosts is not None
         return await preview.night_of(
-            schedule, work, self.plan, due_at, workers=workers, is_shared=is_shared, tell=tell
+            schedule, work, self.plan, due_at, workers=workers, is_shared=is_shared, beside=beside, tell=tell
         )
 
     async def pool_size(self) -> int:

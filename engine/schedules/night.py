@@ -42,6 +42,18 @@ class PlannedTarget:
 
 
 @frozen(kw_only=True)
+class PlannedWork:
+    """What a schedule starts at a due time."""
+
+    schedule: str
+    targets: Sequence[PlannedTarget]
+    opens_at: Micros
+    closes_at: Micros | None
+    max_per_host: int | None = None
+    canary: int | None = None
+
+
+@frozen(kw_only=True)
 class PlannedRun:
     """When an operation would run. One of unknown length ends when it begins."""
 
@@ -86,6 +98,8 @@ class PlannedNight:
     """How many targets need nothing."""
     inapplicable: int = 0
     """To how many targets none of its operations applies."""
+    beside: Sequence[str] = ()
+    """The other schedules that need the same workers in this time."""
 
     @property
     def ends_at(self) -> Micros:
@@ -102,27 +116,46 @@ def planned_night(
     canary: int | None = None,
     idle: int = 0,
     inapplicable: int = 0,
+    beside: Sequence[PlannedWork] = (),
 ) -> PlannedNight:
-    """Each worker takes the first target that may begin, does what fits of it, and takes the next."""
-    queue = _Queue(targets, opens_at, max_per_host=max_per_host, canaries=canary)
-    busy: list[tuple[Micros, int, PlannedTarget]] = []
+    """Each worker takes the first target that may begin, does what fits of it, and takes the next.
+
+    `beside`: what other schedules start for the same workers. What is due first is taken first.
+    """
+    work = PlannedWork(
+        schedule="",
+        targets=targets,
+        opens_at=opens_at,
+        closes_at=closes_at,
+        max_per_host=max_per_host,
+        canary=canary,
+    )
+    running = _Running()
+    own = _Queue(work, running)
+    queues = sorted([*(_Queue(one, running) for one in beside), own], key=lambda queue: queue.work.opens_at)
+    busy: list[tuple[Micros, int, _Queue, PlannedTarget]] = []
     """When each ends that is worked on; and a number, so that no targets are compared."""
-    now, nights = opens_at, list[TargetNight]()
-    while queue or busy:
-        found = queue.take(now) if len(busy) < workers else None
+    now, number, nights = queues[0].work.opens_at, 0, list[TargetNight]()
+    while own:
+        is_free = len(busy) < workers
+        found = _first(queues, now) if is_free else None
         if found is not None:
-            night = _night_of(found, now, closes_at)
-            nights.append(night)
-            ends = max((run.ends_at for run in night.runs), default=now)
-            heapq.heappush(busy, (ends, len(nights), found))
+            queue, target = found
+            night = _night_of(target, now, queue.work.closes_at)
+            if queue is own:
+                nights.append(night)
+            number += 1
+            heapq.heappush(busy, (max((run.ends_at for run in night.runs), default=now), number, queue, target))
             continue
-        starts = queue.next_start if len(busy) < workers else None
-        if busy and (starts is None or busy[0][0] <= starts):
-            ended, _, done = heapq.heappop(busy)
+        starts = min((one.next_start for one in queues), default=inf) if is_free else inf
+        if busy and busy[0][0] <= starts:
+            ended, _, queue, done = heapq.heappop(busy)
             now = max(now, ended)
             queue.done(done)
-        elif starts is not None:
-            now = starts
+            for one in queues:
+                one.release(done.target)
+        elif starts != inf:
+            now = int(starts)
     return PlannedNight(
         opens_at=opens_at,
         closes_at=closes_at,
@@ -130,53 +163,81 @@ def planned_night(
         targets=nights,
         idle=idle,
         inapplicable=inapplicable,
+        beside=list(dict.fromkeys(one.schedule for one in beside)),
     )
 
 
-class _Queue:
-    """The targets that have not begun, in their order; those of a server only while it has room."""
+def _first(queues: Sequence[_Queue], now: Micros) -> tuple[_Queue, PlannedTarget] | None:
+    for queue in queues:
+        if (target := queue.take(now)) is not None:
+            return queue, target
+    return None
 
-    def __init__(
-        self, targets: Sequence[PlannedTarget], opens_at: Micros, *, max_per_host: int | None, canaries: int | None
-    ) -> None:
-        self._max_per_host = max_per_host
-        self._later = [(one.starts_at or opens_at, number, one) for number, one in enumerate(targets)]
+
+class _Running:
+    """What is worked on, whatever schedule started it."""
+
+    def __init__(self) -> None:
+        self.targets = set[str]()
+        self.on_host = Counter[str | None]()
+        """Of work with a limit: other work keeps none waiting."""
+
+
+class _Queue:
+    """The targets of a work that have not begun, in their order; those of a server only while it has room."""
+
+    def __init__(self, work: PlannedWork, running: _Running) -> None:
+        self.work = work
+        self._running = running
+        self._later = [(one.starts_at or work.opens_at, number, one) for number, one in enumerate(work.targets)]
         heapq.heapify(self._later)
         self._ready: dict[str | None, list[tuple[int, PlannedTarget]]] = {}
         """Those whose time to start has come, by server."""
-        self._left = len(targets)
-        self._on_host = Counter[str | None]()
-        self._canaries = {id(one) for one in targets[:canaries]} if canaries is not None else set()
+        self._held: dict[str, list[tuple[int, PlannedTarget]]] = {}
+        """Those of them on whose target another schedule works."""
+        self._left = len(work.targets)
+        self._canaries = {id(one) for one in work.targets[: work.canary]} if work.canary is not None else set()
         self._first = len(self._canaries)
 
     def __bool__(self) -> bool:
         return self._left > 0
 
     @property
-    def next_start(self) -> Micros | None:
-        """When the next one may start, by its own time."""
-        return self._later[0][0] if self._later else None
+    def next_start(self) -> float:
+        """When the next one may start, by its own time; infinite if none is left."""
+        return self._later[0][0] if self._later else inf
 
     def take(self, now: Micros) -> PlannedTarget | None:
         """The first one that may begin now."""
         while self._later and self._later[0][0] <= now:
             _, number, one = heapq.heappop(self._later)
             heapq.heappush(self._ready.setdefault(one.host, []), (number, one))
+        for waiting in self._ready.values():
+            while waiting and (target := waiting[0][1].target) in self._running.targets:
+                self._held.setdefault(target, []).append(heapq.heappop(waiting))
         free = [waiting[0] for host, waiting in self._ready.items() if waiting and self._has_room(host)]
         number, found = min(free, key=lambda one: one[0], default=(0, None))
         if found is None or (self._canaries and number >= self._first):
             return None
         heapq.heappop(self._ready[found.host])
-        self._on_host[found.host] += 1
+        self._running.targets.add(found.target)
+        self._running.on_host[found.host] += self.work.max_per_host is not None
         self._left -= 1
         return found
 
     def done(self, target: PlannedTarget) -> None:
-        self._on_host[target.host] -= 1
+        self._running.targets.discard(target.target)
+        self._running.on_host[target.host] -= self.work.max_per_host is not None
         self._canaries.discard(id(target))
 
+    def release(self, target: str) -> None:
+        """Another schedule has ended its work on a target."""
+        for number, one in self._held.pop(target, ()):
+            heapq.heappush(self._ready[one.host], (number, one))
+
     def _has_room(self, host: str | None) -> bool:
-        return host is None or self._max_per_host is None or self._on_host[host] < self._max_per_host
+        most = self.work.max_per_host
+        return host is None or most is None or self._running.on_host[host] < most
 
 
 def _night_of(target: PlannedTarget, begin: Micros, closes_at: Micros | None) -> TargetNight:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import combinations, islice
 from typing import Final
 
@@ -16,10 +16,13 @@ from engine.fleet.patterns import member_name
 from engine.fleet.target_words import entries_named
 from engine.inspection import inspector
 
-_AHEAD: Final = 35 * 86_400 * 1_000_000
+_DAY: Final = 86_400 * 1_000_000
+_AHEAD: Final = 35 * _DAY
 """Longer than a month, so that a monthly schedule is due once."""
 _MOST: Final = 2_000
 """Due times of a schedule that are looked at."""
+_MOST_BESIDE: Final = 48
+"""Due times of another schedule that are planned beside one."""
 
 _Window = tuple[Micros, Micros]
 _Place = tuple[str, tuple[str, ...]]
@@ -45,6 +48,21 @@ def overlaps(config: Config, now: Micros, *, disabled: Collection[str]) -> list[
             at = _first_common(windows[one.name], windows[other.name])
             if at is not None:
                 found.append(Overlap(one, other, at))
+    return found
+
+
+def due_beside(schedule: Schedule, due_at: Micros, others: Iterable[Schedule]) -> list[tuple[Schedule, list[Micros]]]:
+    """The other schedules that may need workers while a due time is worked on, and when they are due.
+
+    Work without an end is expected to take a day at most. One that does what is needed has done that the first time.
+    """
+    ends = closes_at(schedule, due_at) or due_at + _DAY
+    found = []
+    for other in others:
+        dues = due_times_until(other, due_at - _DAY, ends - 1)
+        beside = list(islice((due for due in dues if (closes_at(other, due) or due + _DAY) > due_at), _MOST_BESIDE))
+        if other.name != schedule.name and beside:
+            found.append((other, beside if other.operations is not None else beside[:1]))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from engine import BatchId
 from engine.domain.due_times import closes_at, next_due, window_after_until
 from engine.domain.frozen import frozen
-from engine.domain.humanize import span
+from engine.domain.humanize import listed, span
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.schedules import (
     NEEDED,
@@ -331,6 +331,8 @@ def plan_heading(night: PlannedNight, row: ScheduleRow, now: Micros) -> Iterator
         ends.append("1 target needs nothing" if night.idle == 1 else f"{night.idle:,} targets need nothing")
     if night.inapplicable:
         ends.append(f"its operations do not apply to {counted(night.inapplicable, 'target')}")
+    if night.beside:
+        ends.append(f"{listed(night.beside)} {'needs' if len(night.beside) == 1 else 'need'} the same workers")
     if ends:
         yield "; ".join(ends)
     yield from _left_out(night)
@@ -354,6 +356,7 @@ def plan_json(night: PlannedNight) -> dict[str, Any]:
         "workers": night.workers,
         "idle": night.idle,
         "inapplicable": night.inapplicable,
+        "beside": list(night.beside),
         "targets": [
             {
                 "target": one.target.target,

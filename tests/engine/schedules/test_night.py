@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.requests import EngineName, Operation, Options, Request
-from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, planned_night
+from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, PlannedWork, planned_night
 from engine.schedules.preview import night_of
 from engine.schedules.work import Work
 from engine.targets.lock_impact import Lock, LockImpact
@@ -43,6 +43,7 @@ def night(
     closes: int | None = None,
     max_per_host: int | None = None,
     canary: int | None = None,
+    others: Sequence[PlannedWork] = (),
 ) -> PlannedNight:
     return planned_night(
         targets,
@@ -51,6 +52,7 @@ def night(
         workers=workers,
         max_per_host=max_per_host,
         canary=canary,
+        beside=others,
     )
 
 
@@ -85,6 +87,40 @@ def test_starts_servers_and_canaries_are_waited_for() -> None:
         "c": [(4, 6)],
     }
     assert runs(night(target("a", 3), target("b", 1), workers=2, canary=1)) == {"a": [(0, 3)], "b": [(3, 4)]}
+
+
+def beside(
+    *targets: PlannedTarget, opens: int = 0, closes: int | None = None, per_host: int | None = None
+) -> PlannedWork:
+    return PlannedWork(
+        schedule="other",
+        targets=targets,
+        opens_at=opens * SECOND,
+        closes_at=None if closes is None else closes * SECOND,
+        max_per_host=per_host,
+    )
+
+
+def test_the_work_of_other_schedules_needs_the_same_workers() -> None:
+    mine = (target("a", 4), target("b", 4))
+    assert not night(*mine, closes=10, others=[]).targets[1].not_begun
+    found = night(*mine, closes=10, others=[beside(target("x", 5), opens=-2)])
+    assert (runs(found), found.beside) == ({"a": [(3, 7)], "b": []}, ["other"])
+    assert [len(one.not_begun) for one in found.targets] == [0, 1]
+    assert runs(night(*mine, workers=2, others=[beside(target("x", 5), opens=-2)])) == {"a": [(0, 4)], "b": [(3, 7)]}
+    later = beside(target("x", 5), target("y", 5), opens=2, closes=6)
+    assert runs(night(*mine, workers=1, others=[later])) == {"a": [(0, 4)], "b": [(4, 8)]}
+
+
+def test_the_targets_and_servers_of_other_schedules_are_waited_for() -> None:
+    assert runs(night(target("a", 1), target("b", 1), workers=2, others=[beside(target("a", 5), opens=-2)])) == {
+        "b": [(0, 1)],
+        "a": [(3, 4)],
+    }
+    mine, other = target("a", 1, host="db1"), target("x", 5, host="db1")
+    limited = beside(other, opens=-2, per_host=1)
+    assert runs(night(mine, workers=2, max_per_host=1, others=[limited])) == {"a": [(3, 4)]}
+    assert runs(night(mine, workers=2, max_per_host=1, others=[beside(other, opens=-2)])) == {"a": [(0, 1)]}
 
 
 def test_an_operation_of_unknown_length_takes_no_time_and_says_so() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine.config.parser import parse_config
-from engine.schedules.overlaps import overlaps
-from tests.engine.domain.test_due_times import at
+from engine.domain.requests import Operation
+from engine.schedules.overlaps import due_beside, overlaps
+from tests.engine.domain.test_due_times import at, schedule
 
 NOON = at("2026-11-27T12:00")
 TARGETS = (
@@ -70,3 +73,22 @@ def test_the_same_time(start: str, first: str | None) -> None:
 
 def test_a_disabled_one_overlaps_with_none() -> None:
     assert found(f'targets = ["sales"]\n{NIGHTLY}', f'targets = ["sales"]\n{NIGHTLY}', disabled=("b",)) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "dues"),
+    [
+        ("0 22 * * *", "05:00", ["2026-11-27T22:00"]),
+        ("0 22 * * *", "01:00", []),
+        ("0 3,4 * * *", "06:00", ["2026-11-28T03:00", "2026-11-28T04:00"]),
+        ("0 5 * * *", None, ["2026-11-27T05:00"]),
+        ("0 5 * * 0", None, []),
+    ],
+)
+def test_what_is_due_beside_a_night(start: str, until: str | None, dues: list[str]) -> None:
+    own = replace(schedule("0 1 * * *"), name="own", until="05:00")
+    other = replace(schedule(start), name="other", until=until, operations=(Operation.CHECK,))
+    found = due_beside(own, at("2026-11-28T01:00"), [own, other])
+    assert found == ([(other, [at(due) for due in dues])] if dues else [])
+    needed = due_beside(own, at("2026-11-28T01:00"), [own, replace(other, operations=None)])
+    assert needed == ([(replace(other, operations=None), [at(dues[0])])] if dues else [])

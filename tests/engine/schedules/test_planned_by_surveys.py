@@ -57,3 +57,21 @@ async def test_a_target_that_needs_nothing_is_inspected_again_only_after_a_chang
         inspected.clear()
         await engine.planned_night(config.schedules[0], config, now())
         assert sorted(inspected) == ["t0.db", "t2.db"]
+
+
+async def test_a_night_is_planned_beside_the_other_schedules_of_its_workers(tmp_path: Path) -> None:
+    text = NIGHTLY.format(directory=tmp_path) + (
+        f'[targets.other]\nurl = "{tmp_path}/other.db"\n'
+        '[schedules.others]\ntargets = ["other"]\noperations = ["check"]\nstart = "0 22 * * *"\n'
+        f'[schedules.none]\ntargets = ["{tmp_path}/none/*.db"]\noperations = ["check"]\nstart = "0 22 * * *"\n'
+    )
+    make_database(tmp_path / "t.db")
+    make_database(tmp_path / "other.db")
+    config = parse_config(text, "config.toml")
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        nightly = config.schedules[0]
+        plan = await engine.planned_night(nightly, config, now())
+        assert plan.beside == ["others"]
+        assert [Path(one.target.target).name for one in plan.targets] == ["t.db"]
+        await engine.disable_schedule("others", "me")
+        assert (await engine.planned_night(nightly, config, now())).beside == []
