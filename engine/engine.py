@@ -358,7 +358,7 @@ class Engine:
             text = f"{counted(pages, 'page')} of the file cannot be read"
             seen = Damage(source=DamageSource.MAP, found_at=self._clock(), text=text)
             await with_history.note_damage(self._store, url, past, [seen])
-        return page_maps.with_named(found, past.damaged_pages)
+        return replace(page_maps.with_named(found, past.damaged_pages), known_damage=past.known_damage)
 
     async def read_times(self, target: str) -> ReadTimes | None:
         """What the order of the pages of a SQLite file costs, as `inspector.read_times` measures it."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
+from engine.domain.damage import Damage
 from engine.domain.frozen import frozen
 
 FREE: Final = -1
@@ -50,6 +51,8 @@ class PageMap:
     objects: tuple[MappedObject, ...]
     named_by_check: tuple[int, ...] = ()
     """The numbers of the pages that the last check names as damaged."""
+    known_damage: tuple[Damage, ...] = ()
+    """The damage on record, which the pages need not show."""
 
     @property
     def size(self) -> int:

@@ -142,3 +142,10 @@ async def test_r31_a_person_takes_note_of_damage_until_a_check_finds_it_again(en
     done = await run(engine, path, CHECK, VACUUM)
     assert done.children[1].reason is Reason.DAMAGED
     assert len(await engine.known_damage(str(path))) == 1
+
+
+async def test_r31_the_map_shows_damage_that_no_page_shows_any_more(engine: Engine, path: Path) -> None:
+    lose_rows(path)
+    await run(engine, path, CHECK)
+    found = await engine.page_map(str(path))
+    assert [one.source for one in found.known_damage] == [DamageSource.CHECK]

@@ -115,6 +115,7 @@ def page_map(found: PageMap) -> Json:
         ],
         "owners": [owner if owner >= 0 else _NO_OWNER[owner] for owner in found.owners],
         **fields(found, "fills", "in_order", "named_by_check"),
+        "known_damage": [one.text for one in found.known_damage],
     }
 
 

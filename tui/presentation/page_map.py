@@ -11,6 +11,7 @@ from enum import Enum, auto
 from itertools import zip_longest
 from typing import Final
 
+from engine.domain.damage import describe
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.kept_page_map import KeptMaps
@@ -232,6 +233,7 @@ def _damage(found: PageMap) -> list[Row]:
         f"{counted(unreadable, 'page')}{seen} cannot be read as rows or entries: check the database."
         if unreadable
         else "",
+        f"On record: {plain(describe(found.known_damage))}." if found.known_damage else "",
     )
     return [((text, Tone.DAMAGED),) for text in texts if text]
 
@@ -244,6 +246,8 @@ def order(found: PageMap) -> str:
     """How many pages of the most scattered table or index are out of order."""
     most = max(found.objects, key=lambda one: one.jumps, default=None)
     if most is None or not most.jumps:
+        if _damage(found):
+            return "What can be read lies in the order of its rows and entries."
         return "All tables and indexes lie in the order of their rows and entries."
     follow = "does not follow the one before it" if most.jumps == 1 else "do not follow the one before them"
     pages = f"{most.jumps:,} of {counted(most.pages, 'page')} of {plain(most.name)}"

@@ -14,6 +14,7 @@ from textual.app import App
 
 from engine import ChildJob, Engine, Operation, Status
 from engine.domain.claims import Outcome, Report
+from engine.domain.damage import Damage, DamageSource
 from engine.domain.kept_page_map import packed
 from engine.domain.page_map import (
     DAMAGED,
@@ -296,3 +297,10 @@ async def test_a_second_press_stops_the_measurement(
         await console.press("x")
         assert stopped.is_set()
         assert not any("Measuring" in text for text in console.lines("#page"))
+
+
+def test_damage_on_record_stands_in_the_map_though_no_page_shows_it() -> None:
+    known = Damage(source=DamageSource.CHECK, found_at=0, text="rows are missing from index i")
+    text = "\n".join(one.text for one in page_map_document(replace(example(), known_damage=(known,)), 76, 22))
+    assert known.text in text
+    assert "All tables and indexes" not in text
