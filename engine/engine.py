@@ -58,11 +58,12 @@ if TYPE_CHECKING:
     from engine.inspection import inspector, with_history
     from engine.notify import notifier
     from engine.notify.notifier import Compose, Configured
-    from engine.schedules import as_due, config_names, next_due, preview, scheduler
+    from engine.schedules import as_due, config_names, next_due, preview, scheduler, tight_windows
     from engine.schedules import firing as schedule_firing
     from engine.schedules import work as schedule_work
     from engine.schedules.looking import Tell
     from engine.schedules.night import PlannedNight
+    from engine.schedules.tight_windows import TightWindow
     from engine.store.protocol import Hosts, Store
     from engine.submission import manager as submission
     from engine.submission import retry
@@ -82,6 +83,7 @@ else:
     firings = lazy("engine.domain.schedules", "only a schedule needs it")
     schedule_work = lazy("engine.schedules.work", "only a schedule needs it")
     preview = lazy("engine.schedules.preview", "only the plan of a schedule needs it")
+    tight_windows = lazy("engine.schedules.tight_windows", "only where there are schedules")
     next_due = lazy("engine.schedules.next_due", "only where there are schedules")
     schedule_firing = lazy("engine.schedules.firing", "only a schedule that is started needs it")
     config_names = lazy("engine.schedules.config_names", "only where there are schedules")
@@ -617,6 +619,18 @@ class Engine:
         is_shared = self._store.hosts is not None
         return await preview.night_of(
             schedule, work, self.plan, due_at, workers=workers, is_shared=is_shared, beside=beside, tell=tell
+        )
+
+    async def tight_windows(self, config: Config) -> list[TightWindow]:
+        """Windows that cannot hold their work, by how long it took before. Opens no target."""
+        runs = await self._store.estimated_runs(estimate_errors.RUNS_READ)
+        return await asyncio.to_thread(
+            tight_windows.tight_windows,
+            config,
+            wall_clock(self._clock)(),
+            disabled=firings.disabled_ones(await self._store.schedule_states()),
+            runs=runs,
+            workers=await self.pool_size() or config.defaults.workers,
         )
 
     async def pool_size(self) -> int:

@@ -25,7 +25,7 @@ _MOST_BESIDE: Final = 48
 """Due times of another schedule that are planned beside one."""
 
 _Window = tuple[Micros, Micros]
-_Place = tuple[str, tuple[str, ...]]
+Place = tuple[str, tuple[str, ...]]
 """The canonical URL of a target or pattern, and what the pattern leaves out."""
 
 
@@ -40,7 +40,7 @@ class Overlap:
 def overlaps(config: Config, now: Micros, *, disabled: Collection[str]) -> list[Overlap]:
     """The overlaps of the next weeks, by the words of the config file: no target is opened. Reads the disk."""
     enabled = [schedule for schedule in config.schedules if schedule.name not in disabled]
-    places = {schedule.name: list(_places(schedule, config)) for schedule in enabled}
+    places = {schedule.name: list(places_of(schedule, config)) for schedule in enabled}
     windows = {schedule.name: list(_windows(schedule, now)) for schedule in enabled}
     found = []
     for one, other in combinations(enabled, 2):
@@ -66,7 +66,8 @@ def due_beside(schedule: Schedule, due_at: Micros, others: Iterable[Schedule]) -
     return found
 
 
-def _places(schedule: Schedule, config: Config) -> Iterator[_Place]:
+def places_of(schedule: Schedule, config: Config) -> Iterator[Place]:
+    """What a schedule names, by the words of the config file. Reads the disk."""
     try:
         for entry in entries_named(schedule.targets, config):
             yield inspector.canonical_url(entry.url), (*schedule.exclude, *entry.exclude)
@@ -74,7 +75,7 @@ def _places(schedule: Schedule, config: Config) -> Iterator[_Place]:
         return
 
 
-def _share(some: Sequence[_Place], others: Sequence[_Place]) -> bool:
+def _share(some: Sequence[Place], others: Sequence[Place]) -> bool:
     return any(
         url == other or member_name(url, other, exclude) or member_name(other, url, other_exclude)
         for url, exclude in some

@@ -13,7 +13,7 @@ from engine.schedules.overlaps import overlaps
 from engine.system.clock import now
 from tui.commands.settings import Settings
 from tui.presentation.health_check import Check, Level
-from tui.presentation.schedule_format import local, overlap_text, result_text, window_warning
+from tui.presentation.schedule_format import local, overlap_text, result_text, tight_text, window_warning
 from tui.presentation.text import counted
 
 _WHAT: Final = "schedules"
@@ -28,6 +28,7 @@ async def schedule_checks(settings: Settings, config: Config, *, has_config: boo
             states = await engine.schedule_states()
             disabled, size = disabled_ones(states), await engine.pool_size()
             others = [await engine.fired_by_other(one, settings.config_path) for one in schedules]
+            tight = await engine.tight_windows(config)
             newest = {one.name: await engine.firings(one.name, limit=1) for one in schedules}
     except StoreError:
         return []
@@ -56,4 +57,7 @@ async def schedule_checks(settings: Settings, config: Config, *, has_config: boo
     for overlap in await asyncio.to_thread(overlaps, config, now(), disabled=disabled):
         fix = "give them other times or other targets"
         checks.append(Check(Level.WARN, _WHAT, overlap_text(overlap, now()), fix))
+    for window in tight:
+        fix = "give it more time, more workers or fewer targets"
+        checks.append(Check(Level.WARN, _WHAT, tight_text(window, now()), fix))
     return checks

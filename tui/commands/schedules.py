@@ -24,6 +24,7 @@ from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from engine.schedules.no_targets import no_targets
 from engine.schedules.overlaps import Overlap, overlaps
+from engine.schedules.tight_windows import TightWindow
 from engine.system.clock import now
 from engine.system.current_user import user_at_host
 from tui.commands import output
@@ -245,6 +246,7 @@ class _Looked:
     is_served: bool
     pause: Pause | None
     overlaps: Sequence[Overlap] = ()
+    tight: Sequence[TightWindow] = ()
     of_other_configs: Sequence[str] = ()
     """A line for each schedule of the store that the config file does not have."""
     without_targets: Mapping[str, str] = field(default_factory=dict)
@@ -285,6 +287,8 @@ def _show(
         output.notice(f"{name} has no targets: {plain(why)}")
     for overlap in looked.overlaps:
         output.notice(schedule_format.overlap_text(overlap, now()))
+    for window in looked.tight:
+        output.notice(schedule_format.tight_text(window, now()))
     if not looked.is_served:
         output.notice(_NOT_SERVED)
     if looked.pause is not None:
@@ -307,7 +311,8 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
             common = await asyncio.to_thread(overlaps, config, now(), disabled=disabled_ones(states))
             empty = {one.name: why for one in chosen if (why := await no_targets(one, config))}
             others = schedule_format.other_lines(states, known=[one.name for one in config.schedules])
-            return _Looked(rows, is_served, pause, common, others, empty)
+            tight = await engine.tight_windows(config)
+            return _Looked(rows, is_served, pause, common, tight, others, empty)
         (row,) = rows
         last = row.last_night.firing.batch if row.last_night is not None else None
         jobs = await engine.batch_jobs(last) if last is not None else []

@@ -27,6 +27,7 @@ from engine.domain.steps import Micros
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from engine.schedules.overlaps import Overlap
+from engine.schedules.tight_windows import TightWindow
 from tui.presentation.effect_summary import without_target
 from tui.presentation.json_fields import fields
 from tui.presentation.text import counted, local_time, plain, precise_duration, rfc3339
@@ -167,6 +168,13 @@ def window_warning(schedule: Schedule) -> str:
         f"{schedule.name} starts at {opens // 60:02}:{opens % 60:02}, too, after until ({schedule.until}):"
         f" that window is open for {span(60 * minutes)}, to the next day"
     )
+
+
+def tight_text(one: TightWindow, now: Micros) -> str:
+    """What it means that a window cannot hold its work."""
+    opens = local(one.opens_at, one.schedule, now=now)
+    which = f"{one.left:,} of {counted(one.targets, 'target')}"
+    return f"{one.schedule.name}, {opens}: {which} will not fit into the window, by how long the work took before"
 
 
 def overlap_text(overlap: Overlap, now: Micros) -> str:

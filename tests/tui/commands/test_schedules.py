@@ -56,6 +56,18 @@ def missed(days_ago: int, reason: FiringReason = FiringReason.NO_WORKER, error: 
     return Firing(schedule="nightly", due_at=at, status=status, reason=reason, error=error, recorded_at=now)
 
 
+def test_a_window_that_cannot_hold_its_work_is_told(nightly: CommandLine, tmp_path: Path) -> None:
+    def told() -> list[bool]:
+        lines = [*nightly("schedules").err.splitlines(), *nightly("doctor").out.splitlines()]
+        return ["nightly" in line for line in lines if "will not fit into the window" in line]
+
+    assert nightly("run", tmp_path / "a.db", tmp_path / "b.db", "--op", "vacuum").code == 0
+    assert told() == []
+    with closing(sqlite3.connect(nightly.store, timeout=30)) as db, db:  # as if it had taken a night
+        db.execute("UPDATE child_job SET started_at = started_at - 8 * 3600 * 1000000")
+    assert told() == [True, True]
+
+
 def test_schedules_are_listed_without_a_store(nightly: CommandLine) -> None:
     said = nightly("schedules")
     assert said.code == 0
