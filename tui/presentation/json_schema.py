@@ -97,7 +97,7 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
         })),
         "owners": listed({"anyOf": [COUNT, {"enum": ["free", "long_values", "unseen", "internal", "damaged"]}]}),
         "fills": listed(or_null(FRACTION)), "in_order": listed(FLAG),
-        "named_by_check": listed(COUNT),
+        "named_by_check": listed(COUNT), "known_damage": listed(TEXT),
     }),
     "read_times": record({
         "name": TEXT, "page_size": COUNT, "in_key_order": named("reading"), "in_file_order": named("reading"),
