@@ -269,6 +269,7 @@ class PostgresSession(ServerSession[Connection, Server]):
             drifted=found.drifts,
             turns=past.turns,
             damaged=past.damaged_tables,
+            damaged_indexes=past.damaged_indexes,
         )
         return await plan_needed(self._reader, options, needed)
 

@@ -61,6 +61,9 @@ def test_what_a_check_found_is_told_and_left_alone_but_for_what_can_be_rebuilt(
     done = {(step["command"].split()[0], step["object"]) for step in optimize["steps"]}
     assert done == {(step["command"].split()[0], step["object"]) for step in plan["steps"]}
     assert ("REINDEX", "public.doubtful_pkey") in done
+    of_doubtful = [step for step in optimize["steps"] if step["object"].startswith("public.doubtful")]
+    assert of_doubtful[0]["command"].startswith("REINDEX")
+    assert {step["status"] for step in of_doubtful} == {"completed"}
     assert {("VACUUM", "public.doubtful"), ("VACUUM", "public.well")} <= done
     assert not {name for _, name in done if name.startswith("public.broken")}
     assert any("public.broken" in warning for warning in optimize["warnings"])

@@ -24,6 +24,7 @@ from engine.targets.postgres.planning.planner import (
 )
 from engine.targets.postgres.planning.rights import allowed
 from engine.targets.postgres.planning.scope import analyzed_with_parent, scope
+from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading.ages import aged_tables
 from engine.targets.postgres.reading.collations import CollationRebuild
 from engine.targets.postgres.reading.reader import Reader
@@ -51,6 +52,8 @@ class PlannedWork:
     turns: Turns = NO_TURNS
     damaged: Collection[str] = ()
     """Names of damaged tables, which are left out."""
+    damaged_indexes: Collection[str] = ()
+    """Names of damaged indexes: nothing else is done with their tables before they are rebuilt."""
 
 
 async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> OperationPlan:
@@ -73,6 +76,10 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     to_tend = [index for index in in_scope.indexes if index.oid in needed.tend and index.oid not in reindex]
     permitted_indexes, forbidden_indexes = allowed([index for index in in_scope.indexes if index.oid in reindex])
     to_rebuild, why_others_stay = rebuildable(permitted_indexes, options)
+    repaired = [index for index in to_rebuild if index.shown in needed.damaged_indexes]
+    in_doubt = {index.table_shown for index in indexes if index.shown in needed.damaged_indexes}
+    in_doubt -= {index.table_shown for index in repaired}
+    permitted_tables = [table for table in permitted_tables if table.shown not in in_doubt]
     leftovers, _ = allowed(leftovers_of(in_scope.indexes))
     repacked = [table for table in in_scope.tables if table.oid in needed.left_by_pg_repack]
     pg_repack_drops, refused = pg_repack_steps.drop_steps(repacked, reader.server)
@@ -95,22 +102,26 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         *operation_steps.after_emergency(analyzed_too, with_analyze, version, old),
         *operation_steps.after_emergency(only_vacuumed, options, version, old),
     ]
+    rebuilds = operation_steps.reindex_steps(
+        to_rebuild,
+        {table.oid: table for table in tables},
+        options,
+        reindex,
+        [rebuild.drift for rebuild in needed.drifted],
+        needed.expected,
+    )
+    repairs = [step for step in rebuilds if step.object in needed.damaged_indexes]
+    analyze_steps = operation_steps.analyze_steps(
+        [table for table in to_analyze if table.oid not in vacuum], options, version, analyze
+    )
     steps = [
+        *(replace(step, frees_conflict_early=False, expects_vacuum=False) for step in repairs),
         *pg_repack_drops,
         *operation_steps.drop_steps(leftovers),
-        *(with_conflict_of_root(step, with_parent) for step in vacuum_steps),
-        *operation_steps.analyze_steps(
-            [table for table in to_analyze if table.oid not in vacuum], options, version, analyze
-        ),
+        *(_after_repairs(with_conflict_of_root(step, with_parent), repaired) for step in vacuum_steps),
+        *(_after_repairs(step, repaired) for step in analyze_steps),
         *operation_steps.tend_steps(to_tend, needed.tend, needed.table_pages),
-        *operation_steps.reindex_steps(
-            to_rebuild,
-            {table.oid: table for table in tables},
-            options,
-            reindex,
-            [rebuild.drift for rebuild in needed.drifted],
-            needed.expected,
-        ),
+        *(step for step in rebuilds if step not in repairs),
         *(operation_steps.database_statistics(version) if any(table.oid in old for table in to_vacuum) else ()),
         *recorded,
     ]
@@ -137,3 +148,9 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         not_needed=". ".join(left_out) or "nothing is needed",
     )
     return await in_parallel(planned, options, partial(connections, reader))
+
+
+def _after_repairs(step: PgStep, repaired: Sequence[Index]) -> PgStep:
+    """The step as one that is skipped while a damaged index of its tables is not rebuilt."""
+    before = tuple(index.shown for index in repaired if index.table_shown in step.tables)
+    return replace(step, required_objects=before) if before else step
