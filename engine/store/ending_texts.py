@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 NOT_RECOVERED: Final = "its process died, and the database has not been recovered"
+DONE_SINCE: Final = "it was interrupted, and a later job has done the same since"
 HANDED_BACK: Final = "it was handed back at a shutdown, and has not run since"
 RECOVERY_DIED_TOO: Final = "and so did the one that looked at the database after it"
 DIED_BEFORE_ITS_STOP: Final = "its process died before it could stop"
@@ -16,6 +17,7 @@ RECOVERY_FAILED: Final = f"{DIED_BEFORE_ITS_STOP}, {RECOVERY_DIED_TOO}"
 PHRASES: Final[Mapping[str, str]] = {
     "not_recovered": NOT_RECOVERED,
     "handed_back": HANDED_BACK,
+    "done_since": DONE_SINCE,
     "recovery_died_too": RECOVERY_DIED_TOO,
     "recovery_failed": RECOVERY_FAILED,
     "killed": KILLED,

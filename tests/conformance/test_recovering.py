@@ -13,6 +13,7 @@ from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, OnFailure, Operation
 from engine.domain.statuses import Reason, Status
 from engine.store.ending_texts import (
+    DONE_SINCE,
     HANDED_BACK,
     NOT_RECOVERED,
     RECOVERY_DIED_TOO,
@@ -221,6 +222,17 @@ async def test_a_cancel_of_what_was_handed_back_does_not_say_that_it_had_not_beg
     await store.request_cancel(JobId(1))
     over = await child(store)
     assert (over.status, over.error) == (Status.CANCELLED, HANDED_BACK)
+
+
+async def test_what_ends_because_a_later_job_did_the_same_says_so(store: RescuingStore) -> None:
+    await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    claim = await store.claim("me")
+    assert claim is not None
+    await store.release(claim, Report())
+    await store.request_cancel(claim.job, Reason.NOT_NEEDED)
+    over = await child(store)
+    assert (over.status, over.reason, over.error) == (Status.CANCELLED, Reason.NOT_NEEDED, DONE_SINCE)
+    assert (await store.job(1)).status is Status.CANCELLED
 
 
 async def test_a_cancel_while_somebody_looks_changes_nothing(store: RescuingStore) -> None:

@@ -18,7 +18,7 @@ from tui.commands.ending import Announce, as_text, end_on_signal, hand_over, run
 from tui.commands.naming import tell_apart
 from tui.commands.run_async import run_async
 from tui.commands.views import View
-from tui.commands.waiting import Waiting, interrupted
+from tui.commands.waiting import Waiting, end_what_was_done_again, interrupted
 from tui.presentation.exit_codes import CANCELLED, exit_code
 from tui.presentation.job_times import limit_of
 from tui.workers.run_workers import RunWorkers
@@ -96,6 +96,8 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
                 await hand_over(engine, how.store, own, say)
                 done = await patiently(partial(engine.whole_jobs, ids))
             view.show(done)
+            for sentence in await patiently(partial(end_what_was_done_again, engine, done)):
+                view.announce(sentence)
     if left and failure is not None and not stop.asked.is_set():
         raise failure
     nothing_begun = stop.asked.is_set() and not done

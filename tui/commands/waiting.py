@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Final
 
-from engine import Engine, ParentJob, Pause, Status
+from engine import Engine, Options, ParentJob, Pause, Reason, Status
 from engine.domain.humanize import listed
 from engine.domain.jobs import is_interrupted
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName
 from engine.system.host import host_name
 from tui.commands.naming import named
 from tui.presentation.text import counted, plain, zoned_time
 from tui.presentation.worker_format import format_unserved, serving
+
+_MANNER: Final = (
+    *("on_failure", "on_step_failure", "lock_timeout", "time_limit", "until", "stop_at_limit", "fit", "jobs"),
+    *("verify", "check_first", "confirmed"),
+)
+"""The options that do not say what an operation does."""
 
 
 def paused(pause: Pause) -> str:
@@ -39,16 +48,52 @@ async def interrupted(engine: Engine, targets: Collection[str], others: Collecti
 
     `targets`: canonical URLs. `others`: jobs that are not named.
     """
-    workers = await engine.workers()
-    if any(process.alive and process.serves_all for process in workers):
+    if await _goes_on(engine):
         return []
-    lost = {job.parent for process in workers if not process.alive for job in process.running}
+    lost = {job.parent for process in await engine.workers() if not process.alive for job in process.running}
     return [
         f"{named(job.target)}: job #{job.id} ({listed(job.request.operations)}) was interrupted: run the same again or"
         f" start dbtend worker to finish it, or end it with dbtend cancel {job.id}"
         for job in await engine.open_jobs()
         if job.target in targets and job.id not in others and (job.id in lost or is_interrupted(job))
     ]
+
+
+async def _goes_on(engine: Engine) -> bool:
+    """Whether a worker process takes up what was interrupted."""
+    return any(process.alive and process.serves_all for process in await engine.workers())
+
+
+async def end_what_was_done_again(engine: Engine, done: Sequence[ParentJob]) -> list[str]:
+    """End interrupted operations on SQLite files that these jobs have completed since, and removed what they had left.
+
+    Returns a line for each; none is ended where a worker process goes on with it. On a server only the next attempt
+    knows what to remove.
+    """
+    again = {
+        (job.target, child.operation, _work(job.request.options)): job.id
+        for job in done
+        for child in job.children
+        if child.is_complete and job.engine is EngineName.SQLITE
+    }
+    if not again or await _goes_on(engine):
+        return []
+    lines = []
+    for job in filter(is_interrupted, await engine.open_jobs()):
+        for child in job.children:
+            by = again.get((job.target, child.operation, _work(job.request.options)))
+            if by is not None and child.status is Status.PENDING and child.attempt and not child.recovering:
+                await engine.cancel(child.id, reason=Reason.NOT_NEEDED)
+                lines.append(
+                    f"{named(job.target)}: {child.operation} of job #{job.id}, which was interrupted, is ended:"
+                    f" job #{by} has done the same"
+                )
+    return lines
+
+
+def _work(options: Options) -> Options:
+    """The options without those in `_MANNER`."""
+    return replace(options, **{name: getattr(DEFAULT_OPTIONS, name) for name in _MANNER})
 
 
 async def unserved_jobs(engine: Engine, among: Collection[int] | None) -> list[str]:

@@ -99,8 +99,10 @@ def advice(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
 
 
 def is_unrecovered(child: ChildJob) -> bool:
-    """Whether it was cancelled after its process died and before its database was recovered."""
+    """Whether it was cancelled after its process died and before its database was recovered, by it or a later job."""
     ended_waiting = child.status is Status.CANCELLED and child.started_at is None
+    if child.reason is Reason.NOT_NEEDED:
+        return False
     return ended_waiting and any(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts[-1:])
 
 

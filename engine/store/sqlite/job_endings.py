@@ -9,7 +9,7 @@ from engine.domain.jobs import JobId
 from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status, parent_status
 from engine.domain.steps import Facts, Micros
-from engine.store.ending_texts import HANDED_BACK, NOT_RECOVERED
+from engine.store.ending_texts import DONE_SINCE, HANDED_BACK, NOT_RECOVERED
 from engine.store.rows import decode_options
 
 BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, started_at = NULL,
@@ -18,10 +18,11 @@ BACK_TO_PENDING = """status = 'pending', owner = NULL, pid = NULL, host = NULL, 
 
 
 LAST_ATTEMPT_LEFT = f"""(
-    SELECT CASE a.reason WHEN 'owner_lost' THEN '{NOT_RECOVERED}' WHEN 'shutdown' THEN '{HANDED_BACK}' END
+    SELECT CASE WHEN ?2 = 'not_needed' THEN '{DONE_SINCE}'
+        WHEN a.reason = 'owner_lost' THEN '{NOT_RECOVERED}' WHEN a.reason = 'shutdown' THEN '{HANDED_BACK}' END
     FROM attempt AS a
     WHERE a.parent_id = child_job.parent_id AND a.ordinal = child_job.ordinal AND a.attempt = child_job.attempt)"""
-"""The error of a child that ends while it waits to run again."""
+"""The error of a child that ends for the reason ?2 while it waits to run again."""
 CHILDREN = """SELECT c.status, c.attempt > 0, p.batch_id, p.canary
 FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = ?"""
 

@@ -170,6 +170,34 @@ def test_what_lost_its_process_is_told_until_it_is_cancelled_which_does_not_say_
 
 
 @pytest.mark.parametrize(
+    ("words", "ended"),
+    [
+        (["--op", "vacuum"], True),
+        (["--op", "vacuum", "--lock-timeout", "7"], True),
+        (["--op", "analyze", "--op", "vacuum"], True),
+        (["--op", "analyze"], False),
+        (["--op", "vacuum", "--swap"], False),
+    ],
+)
+def test_an_interrupted_job_is_ended_by_one_that_does_the_same(
+    dbtend: CommandLine, sales: Path, words: list[str], ended: bool
+) -> None:
+    with write_locked(sales), dbtend.start("run", sales, "--op", "vacuum", "--lock-timeout", "600") as process:
+        out_line(process)
+        process.kill()
+        process.wait(timeout=30)
+        wait_until(lambda: not workers_of(dbtend.store))  # which die just after it
+    done = dbtend("run", sales, *words)
+    assert done.code == 0, done.err
+    (first,) = dbtend("show", "1", "--json").json["jobs"]
+    (child,) = first["children"]
+    assert (child["status"], child["reason"]) == (("cancelled", "not_needed") if ended else ("pending", None))
+    assert first["outcome"] == ("cancelled" if ended else "interrupted")
+    assert ("is ended: job #2 has done the same" in done.err) is ended
+    assert "retry" not in dbtend("show", "1").out
+
+
+@pytest.mark.parametrize(
     ("words", "code"),
     [
         (["history"], 0),

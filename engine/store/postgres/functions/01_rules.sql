@@ -231,7 +231,8 @@ CREATE OR REPLACE FUNCTION end_pending(p bigint, how text, why text, at bigint, 
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE child_job AS c SET status = how, reason = why, due = false,
-        error = (SELECT CASE a.reason WHEN 'owner_lost' THEN phrase('not_recovered') WHEN 'shutdown' THEN phrase('handed_back') END
+        error = (SELECT CASE WHEN why = 'not_needed' THEN phrase('done_since')
+                WHEN a.reason = 'owner_lost' THEN phrase('not_recovered') WHEN a.reason = 'shutdown' THEN phrase('handed_back') END
             FROM attempt AS a WHERE (a.parent_id, a.ordinal, a.attempt) = (c.parent_id, c.ordinal, c.attempt)),
         finished_at = greatest(at, changed_at), changed_at = greatest(at, changed_at)
     WHERE parent_id = p AND (at_ordinal IS NULL OR ordinal = at_ordinal) AND status = 'pending' AND NOT recovering;

@@ -1,0 +1,1 @@
+-- A job that was interrupted ends where a later one has done the same: the function that gives its error is made anew.
