@@ -204,7 +204,7 @@ async def test_what_a_database_needs_is_done_on_its_primary_and_not_on_the_stand
     only = needed(asked, [*here.values()])
     assert only is not None
     assert only.operations == (Operation.CHECK,)
-    assert judge([*here.values()], TargetHistory(now=0)).level is FleetLevel.OK
+    assert judge([*here.values()], TargetHistory(now=0)).level is FleetLevel.UNCHECKED
 
 
 async def test_a_check_runs_on_a_standby_and_nothing_that_writes_is_planned_there(pair: Pair, tmp_path: Path) -> None:
