@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -37,6 +36,7 @@ from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
 from engine.domain.schedules import Schedule
 from engine.domain.server_names import server_engine
+from engine.domain.spelling import closest
 from engine.domain.value_types import shortened
 from engine.targets import engine_named
 
@@ -76,8 +76,8 @@ def _require_recipients(table: Table, schedules: Iterable[Schedule], recipients:
     for schedule in schedules:
         for name in schedule.notify:
             if name not in known:
-                close = get_close_matches(name, known, 1)
-                hint = f"did you mean {close[0]}?" if close else f"add [notify.{shortened(name)}], or leave it out"
+                close = closest(name, known)
+                hint = f"did you mean {close}?" if close else f"add [notify.{shortened(name)}], or leave it out"
                 why = f"names {shortened(name)}, which is no recipient of the file"
                 table.table(schedule.name).fail("notify", why, hint)
 

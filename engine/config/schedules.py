@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.config.keys import SCHEDULE_KEYS
@@ -16,6 +15,7 @@ from engine.domain.masking import holds_password
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import options_at
 from engine.domain.schedules import Schedule
+from engine.domain.spelling import closest
 from engine.domain.value_types import shortened
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def _target(word: str, entry: Table, targets: Collection[TargetEntry]) -> str:
         hint = f"there is {listed(known)}" if known else "no target of the file has groups"
         entry.fail("targets", f"names {shortened(word)}, which is no group of the file", hint)
     elif not is_named and not is_path_or_url:
-        close = get_close_matches(word, [target.name for target in targets], 1)
-        hint = f"did you mean {close[0]}?" if close else "give the name of a target, @GROUP, a full path or a URL"
+        close = closest(word, [target.name for target in targets])
+        hint = f"did you mean {close}?" if close else "give the name of a target, @GROUP, a full path or a URL"
         entry.fail("targets", f"names {shortened(word)}, which is no target of the file", hint)
     try:
         return expand_home(word)

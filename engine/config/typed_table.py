@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +12,7 @@ from engine.config.statements import line_of
 from engine.config.worker_keys import Key
 from engine.domain.errors import ConfigError
 from engine.domain.option_spec import OptionSpec
+from engine.domain.spelling import closest
 from engine.domain.value_types import Text, WrongValueError, shortened
 
 Declared = Key | OptionSpec
@@ -28,8 +28,8 @@ class Table:
     def allow_only(self, *known: str) -> None:
         for key in self._values:
             if key not in known:
-                close = get_close_matches(key, known, 1)
-                hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+                close = closest(key, known)
+                hint = f"did you mean {close}?" if close else f"known here: {', '.join(known)}"
                 self.fail(key, "is an unknown key", hint)
 
     def has(self, key: str) -> bool:

@@ -11,18 +11,13 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from engine.domain.errors import UsageError
 from engine.domain.humanize import counted
-from engine.domain.lazy_import import lazy
 from engine.domain.requests import Operation
+from engine.domain.spelling import closest
 from engine.domain.time_limits import is_time_of_day
-
-if TYPE_CHECKING:
-    import difflib
-else:
-    difflib = lazy("difflib", "only a wrong word needs it")
 
 ANY_HOST: Final = "any"
 """The queue of a shared store for jobs that workers of any host may run."""
@@ -150,8 +145,8 @@ class Choice(ValueType):
         try:
             return self.choices(typed)
         except ValueError:
-            close = difflib.get_close_matches(typed.lower(), list(self.choices), 1)
-            meant = f"did you mean {close[0]}? " if close else ""
+            close = closest(typed.lower(), self.choices)
+            meant = f"did you mean {close}? " if close else ""
             raise UsageError(repr(typed), f"is no {self.noun}", f"{meant}{self._known}") from None
 
     def from_toml(self, value: object) -> Any:

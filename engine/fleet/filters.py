@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from enum import StrEnum
 from operator import ge, gt, le, lt
 from typing import Final, TypeVar
@@ -18,6 +17,7 @@ from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import parse_bytes, parse_duration
 from engine.domain.requests import EngineName
+from engine.domain.spelling import closest
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
 from engine.targets import engine_named
@@ -108,8 +108,8 @@ def fleet_filter(words: Iterable[str]) -> FleetFilter:
                 raise UsageError(word, "needs a value", KNOWN[named[1]])
             given.setdefault(named[1], []).extend(named[2].split(","))
         else:
-            close = get_close_matches(named[1], KNOWN, 1)
-            hint = f"did you mean {close[0]}:?" if close else f"known: {', '.join(f'{name}:' for name in KNOWN)}"
+            close = closest(named[1], KNOWN)
+            hint = f"did you mean {close}:?" if close else f"known: {', '.join(f'{name}:' for name in KNOWN)}"
             raise UsageError(word, f"{named[1]}: is nothing to look for", hint)
     return FleetFilter(
         texts=tuple(texts),
@@ -126,8 +126,8 @@ def _choice(name: str, value: str, choices: type[_Choice]) -> _Choice:
     try:
         return choices(value.lower())
     except ValueError:
-        close = get_close_matches(value.lower(), list(choices), 1)
-        hint = f"did you mean {close[0]}? known: {KNOWN[name]}" if close else f"known: {KNOWN[name]}"
+        close = closest(value.lower(), choices)
+        hint = f"did you mean {close}? known: {KNOWN[name]}" if close else f"known: {KNOWN[name]}"
         raise UsageError(f"{name}:{value}", f"is no {name}", hint) from None
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from engine.config.model import GROUP, Config, TargetEntry, targets_called
 from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
+from engine.domain.spelling import closest
 from engine.fleet.expansion import member_called
 from engine.fleet.patterns import is_wild
 
@@ -73,7 +73,7 @@ def _group(word: str, config: Config) -> list[TargetEntry]:
 
 
 def _unnamed(word: str, names: Collection[str], name_of: Callable[[str], str]) -> TargetEntry:
-    close = get_close_matches(word, names, 1)
+    close = closest(word, names)
     if close and not set(word) & set("/.:=") and not Path(word).exists():
-        raise UsageError(repr(word), "is no target of the config file, and no file", f"did you mean {close[0]}?")
+        raise UsageError(repr(word), "is no target of the config file, and no file", f"did you mean {close}?")
     return TargetEntry(name=name_of(word), url=word)

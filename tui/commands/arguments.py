@@ -11,20 +11,15 @@ import re
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from engine.domain.errors import UsageError
-from engine.domain.lazy_import import lazy
+from engine.domain.spelling import closest
 from tui.commands import output
 from tui.commands.command_table import COMMANDS as COMMANDS
 from tui.commands.command_table import CONSOLE, EVERYWHERE, TARGET_HELP, WORDS, Command
 from tui.commands.options import add_options
 from tui.presentation import typed_values
-
-if TYPE_CHECKING:
-    import difflib
-else:
-    difflib = lazy("difflib", "only a wrong word needs it")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -175,8 +170,8 @@ def _value_error(error: argparse.ArgumentError, parser: argparse.ArgumentParser)
 
 def _unknown_option(word: str, command: str | None, parser: argparse.ArgumentParser) -> UsageError:
     option = word.partition("=")[0]
-    close = difflib.get_close_matches(option, _options_of(parser), 1)
-    hint = f"did you mean {close[0]}?" if close else f"see {parser.prog} --help"
+    close = closest(option, _options_of(parser))
+    hint = f"did you mean {close}?" if close else f"see {parser.prog} --help"
     if command is None and any(option in _options_of(parser_of(name)) for name in COMMANDS):
         hint = "options of a command come after it, as in dbtend run sales.db --op vacuum"
     return UsageError(option, f"is no option of {parser.prog}", hint)

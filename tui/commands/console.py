@@ -18,6 +18,7 @@ from engine.config.config_file import ConfigFile
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import StoreBusyError, UsageError
 from engine.domain.lazy_import import lazy
+from engine.domain.spelling import closest
 from engine.fleet.expansion import may_name_databases, patterns_of_all_databases
 from tui.commands.arguments import COMMANDS
 from tui.commands.settings import Settings
@@ -28,14 +29,11 @@ from tui.presentation.exit_codes import OK
 from tui.workers.detached import DetachedWorker
 
 if TYPE_CHECKING:
-    import difflib
-
     from tui.commands import diagnostics
     from tui.console import waiting_app
     from tui.console.app import DbtendApp
     from tui.presentation.health_check import Check
 else:
-    difflib = lazy("difflib", "only a wrong word needs it")
     waiting_app = lazy("tui.console.waiting_app", "only a locked store needs it")
     diagnostics = lazy("tui.commands.diagnostics", "only the doctor screen needs it")
 
@@ -74,10 +72,10 @@ def refuse_mistyped_command(words: Iterable[str], names: Collection[str]) -> Non
     for word in words:
         if word in names or ":" in word or "=" in word or Path(word).exists():
             continue
-        close = difflib.get_close_matches(word, [*COMMANDS, *names], 1)
+        close = closest(word, [*COMMANDS, *names])
         if close or not set(word) & set("/."):
-            meant = [f"dbtend {name}" if name in COMMANDS else name for name in close]
-            hint = f"did you mean {meant[0]}?" if meant else "give a path, or see dbtend --help for the commands"
+            meant = f"dbtend {close}" if close in COMMANDS else close
+            hint = f"did you mean {meant}?" if meant else "give a path, or see dbtend --help for the commands"
             raise UsageError(repr(word), "is no command, no file and no target of the config file", hint)
 
 

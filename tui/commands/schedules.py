@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from engine.domain.errors import ConfigError, DbtendError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.domain.schedules import Firing, FiringStatus, Night, Schedule, disabled_ones
+from engine.domain.spelling import closest
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from engine.schedules.no_targets import no_targets
@@ -138,9 +138,9 @@ def _named(name: str, config: Config) -> Schedule:
 
 def _unknown(name: str, config: Config) -> UsageError:
     names = [one.name for one in config.schedules]
-    close = get_close_matches(name, names, 1)
+    close = closest(name, names)
     known = f"there is {', '.join(names)}" if names else "it has none"
-    hint = f"did you mean {close[0]}?" if close else known
+    hint = f"did you mean {close}?" if close else known
     return UsageError(repr(name), "is no schedule of the config file", hint)
 
 

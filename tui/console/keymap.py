@@ -8,18 +8,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 
 from engine.domain.errors import UsageError
-from engine.domain.lazy_import import lazy
+from engine.domain.spelling import closest
 from tui.console.actions import ACTIONS, BY_ID, Action, may_meet
-
-if TYPE_CHECKING:
-    import difflib
-else:
-    difflib = lazy("difflib", "only a wrong word needs it")
 
 SHOWN: Final = {
     "plus": "+",
@@ -106,8 +101,8 @@ def _keys(action_id: str, words: str) -> Iterator[str]:
     what = f"console.keys.{action_id}"
     action = BY_ID.get(action_id)
     if action is None:
-        close = difflib.get_close_matches(action_id, BY_ID, 1)
-        hint = f"did you mean {close[0]}?" if close else "the help of a wide terminal lists them all"
+        close = closest(action_id, BY_ID)
+        hint = f"did you mean {close}?" if close else "the help of a wide terminal lists them all"
         raise UsageError(what, "no such action", hint)
     if action.same_key_as:
         raise UsageError(what, f"shares the key of {action.same_key_as}", f"give {action.same_key_as} another key")

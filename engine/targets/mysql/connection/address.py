@@ -5,12 +5,12 @@ from __future__ import annotations
 import getpass
 from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
+from engine.domain.spelling import closest
 from engine.system.local_servers import host_spelling
 from engine.targets.mysql.connection.option_files import options
 
@@ -98,8 +98,8 @@ def address(text: str) -> Address:
     if url.password is not None:
         raise UsageError("target", "a password must not be part of a target", "put it into ~/.my.cnf, below [client]")
     for name in given.keys() - set(PARAMETERS):
-        close = get_close_matches(name, PARAMETERS, 1)  # of any other the name may be a secret
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(PARAMETERS)}"
+        close = closest(name, PARAMETERS)  # of any other the name may be a secret
+        hint = f"did you mean {close}?" if close else f"there are {', '.join(PARAMETERS)}"
         raise UsageError("target", "its URL has an unknown parameter", hint)
     path = url.path.removeprefix("/")
     if "/" in path or url.fragment:
