@@ -14,7 +14,7 @@ from engine import ChildJob, ParentJob, Reason, Status
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, span
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import EngineName, OnFailure, Operation
 from engine.domain.steps import FINISHING, WaitsFor
 from tui.presentation.cancel_consequences import cannot_stop, will_complete
 from tui.presentation.effect_summary import error_of, found_damage, is_cut_short, remedy
@@ -91,7 +91,7 @@ def advice(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
         again = f"{capitalized(how.retry)} to do the operation again."
         return " ".join(filter(None, (_left_by_dead_process(parent, child.operation), sound, again)))
     if child.reason is not None and child.reason in _ADVICE:
-        return _advice_of(child, child.reason, how)
+        return _advice_of(parent, child, child.reason, how)
     began = child.attempt > 1 or child.progress.steps_total or child.steps or child.after
     if child.reason is Reason.OPERATION_ERROR and not began:
         return _ADVICE[Reason.UNREACHABLE](how)
@@ -125,15 +125,17 @@ def _left_by_dead_process(parent: ParentJob, operation: Operation) -> str:
             return ""
 
 
-def advice_to_open(child: ChildJob, how: Instructions) -> str:
+def advice_to_open(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
     """What to do about how a child ended, where its steps are not shown."""
     if child.reason is Reason.OPERATION_ERROR:
         again = "" if found_damage(child) else f", {how.retry} to try again"
         return f"{capitalized(how.show)} for each step and its error{again}."
-    return "" if child.reason is None or child.reason not in _ADVICE else _advice_of(child, child.reason, how)
+    return "" if child.reason is None or child.reason not in _ADVICE else _advice_of(parent, child, child.reason, how)
 
 
-def _advice_of(child: ChildJob, reason: Reason, how: Instructions) -> str:
+def _advice_of(parent: ParentJob, child: ChildJob, reason: Reason, how: Instructions) -> str:
+    if reason is Reason.PREVIOUS_FAILED and parent.request.options.on_failure is OnFailure.CONTINUE:
+        return f"It runs only after a check that finds no damage. {capitalized(how.retry)} to check and try again."
     gave_up = (step.attempt == child.attempt and step.gave_up_on_transactions for step in child.steps)
     if reason is Reason.TARGET_BUSY and any(gave_up):
         return f"{capitalized(how.retry)} when that transaction has ended. New jobs wait longer with --snapshot-wait."

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine import EngineName, Operation, Options, Reason, Request, Status, Step
+from engine import EngineName, OnFailure, Operation, Options, Reason, Request, Status, Step
 from engine.domain.steps import WAITED_FOR, WaitsFor
 from tests.tui.jobs import START, child, parent, rescued
 from tui.presentation.job_notes import Instructions, advice, advice_to_open
@@ -21,14 +21,24 @@ def test_the_option_is_named_that_limits_what_it_waited_for() -> None:
             finished_at=START, operation=Operation.REINDEX, reason=Reason.TARGET_BUSY, effect=effect,
         )  # fmt: skip
         busy = replace(child(1, Status.FAILED), reason=Reason.TARGET_BUSY, attempt=1, steps=(step,))
-        for text in (advice(parent(busy), busy, HOW), advice_to_open(busy, HOW)):
+        for text in (advice(parent(busy), busy, HOW), advice_to_open(parent(busy), busy, HOW)):
             assert [name for name in ("--snapshot-wait", "--lock-timeout") if name in text] == [option]
 
 
 def test_a_refused_operation_says_that_itself_changed_nothing_and_not_the_others() -> None:
     refused = replace(child(1, Status.FAILED), reason=Reason.REFUSED, operation=Operation.CHECK)
-    for text in (advice(parent(refused), refused, HOW), advice_to_open(refused, HOW)):
+    for text in (advice(parent(refused), refused, HOW), advice_to_open(parent(refused), refused, HOW)):
         assert text.startswith("Nothing was changed by check. ")
+
+
+@pytest.mark.parametrize("on_failure", list(OnFailure))
+def test_only_a_request_that_stops_is_said_to_stop(on_failure: OnFailure) -> None:
+    left = child(2, Status.SKIPPED, Reason.PREVIOUS_FAILED)
+    options = Options(on_failure=on_failure, check_first=True)
+    job = parent(left)
+    job = replace(job, request=replace(job.request, options=options))
+    for text in (advice(job, left, HOW), advice_to_open(job, left, HOW)):
+        assert ("stop" in text) is (on_failure is OnFailure.STOP)
 
 
 @pytest.mark.parametrize(

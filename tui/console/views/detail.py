@@ -37,7 +37,7 @@ def _about_child(parent: ParentJob, child: ChildJob, now: int, width: int) -> li
     lines = [line(*head, fit("  ".join(parts[:beside]), room)), *remarks(parent, child, width)]
     lines += filled(parts[beside:], width)
     if child.reason is Reason.OPERATION_ERROR:
-        lines += wrapped(advice_to_open(child, instructions()), width)
+        lines += wrapped(advice_to_open(parent, child, instructions()), width)
     if again := earlier_attempt(child, now):
         lines += wrapped(again, width, Role.DIM)
     step = current_step(child)

@@ -80,5 +80,5 @@ def failure_lines(parent: ParentJob, width: int) -> list[Line]:
         lines += wrapped(f"{names}: {error}" if len(parent.children) > 1 else error, width, role)
     for what_to_do in dict.fromkeys(filter(None, map(remedy, parent.children))):
         lines += wrapped(what_to_do, width)
-    next_step = next(filter(None, (advice_to_open(child, instructions()) for child in parent.children)), "")
+    next_step = next(filter(None, (advice_to_open(parent, child, instructions()) for child in parent.children)), "")
     return lines + (wrapped(next_step, width) if next_step else [])

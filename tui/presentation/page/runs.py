@@ -105,7 +105,7 @@ def _operation_run(job: ParentJob, child: ChildJob, how: Callable[[JobId], Instr
         seconds=0.0 if child.finished_at is None else run_duration(child, child.finished_at) or 0.0,
         is_left=is_left,
         why=_why(job, child) if is_told else "",
-        to_do=advice_to_open(child, how(child.id)) if is_told and not job.is_pattern else "",
+        to_do=advice_to_open(job, child, how(child.id)) if is_told and not job.is_pattern else "",
         is_full=not is_check or options.check_level is CheckLevel.FULL,
         objects=None if whole else frozenset(options.objects_for(child.operation)),
     )
