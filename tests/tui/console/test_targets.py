@@ -390,7 +390,8 @@ async def test_the_test_of_a_pattern_says_what_it_stands_for(sales: Path, clock:
         assert tested.startswith("It stands for 5 databases: old, t1, t2 and 2 more; left out: 1 empty file (")
         await fill_in(console, url="tenants/x*.db")
         await console.press("ctrl+t")
-        assert console.lines("#tested")[0].startswith("No connection: matches no file (looked in ")
+        tested = " ".join(map(str.strip, console.lines("#tested")))  # it is wrapped by the length of the directory
+        assert tested.startswith("No connection: matches no file (looked in ")
 
 
 async def test_a_test_that_is_not_answered_ends(sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
