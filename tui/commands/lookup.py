@@ -25,7 +25,7 @@ from tui.commands.views import stdout_is_terminal
 from tui.commands.waiting import notices
 from tui.presentation import typed_values
 from tui.presentation.exit_codes import OK
-from tui.presentation.history_filter import Word, history_filter, rather
+from tui.presentation.history_filter import Word, history_filter, if_not_found
 from tui.presentation.target_names import TargetName, has_part
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def history(args: argparse.Namespace, settings: Settings) -> int:
         if len(jobs) == args.limit and jobs[-1].id > 1:
             output.notice(f"older jobs: add --before {jobs[-1].id}")
     else:
-        better = rather(map(Word, args.words), partial(_called, settings))
-        meant = f" (words alone are looked for in errors; did you mean {better}?)" if better else ""
+        about_text = if_not_found(map(Word, args.words), partial(_called, settings)) if where.error_words else ""
+        meant = f" ({about_text})" if about_text else ""
         there = settings.store.exists()
         output.notice(f"no job matches{meant}" if there else f"there is no store yet: {settings.store}")
     if unfired and not args.json:

@@ -10,18 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from engine import HistoryFilter, JobOutcome, Operation
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
-from engine.domain.lazy_import import lazy
+from engine.domain.spelling import closest
 from tui.presentation import typed_values
-
-if TYPE_CHECKING:
-    import difflib
-else:
-    difflib = lazy("difflib", "only a wrong word needs it")
 
 DATES: Final = "a date such as 2026-11-24, or an age such as 30m, 12h, 7d, 2w"
 KNOWN: Final[Mapping[str, str]] = {
@@ -87,10 +82,12 @@ def history_filter(words: Iterable[Word], *, called: Callable[[str], frozenset[s
     )
 
 
-def rather(words: Iterable[Word], called: Callable[[str], frozenset[str]]) -> str:
-    """The words that name a status, an operation or a target, with the prefix that looks for them as that."""
+def if_not_found(words: Iterable[Word], called: Callable[[str], frozenset[str]]) -> str:
+    """What to say of words that were looked for as text, and not found: what may be meant, or which names there are."""
     named = [(_kind(word.text, called), word.text) for word in words if not word.quoted]
-    return " ".join(f"{kind}:{text}" for kind, text in named if kind)
+    meant = " ".join(f"{kind}:{text}" for kind, text in named if kind)
+    known = ", ".join(f"{name}:" for name in KNOWN)
+    return f"Plain words search error texts. {f'Did you mean {meant}?' if meant else f'Others begin with {known}.'}"
 
 
 def _kind(text: str, called: Callable[[str], frozenset[str]]) -> str:
@@ -136,9 +133,9 @@ def _split(word: Word) -> tuple[str | None, str]:
         return None, ""
     name = "op" if named[1] == "operation" else named[1]
     if name not in KNOWN:
-        close = difflib.get_close_matches(name, KNOWN, 1, cutoff=0.7)
+        close = closest(name, KNOWN)
         if close:
-            hint = f'did you mean {close[0]}:? For text write "{word.text}"'
+            hint = f'did you mean {close}:? For text write "{word.text}"'
             raise UsageError(word.text, f"{name}: is nothing to look for", hint)
         return None, ""
     return name, named[2]

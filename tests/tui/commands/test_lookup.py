@@ -124,6 +124,16 @@ def test_what_is_not_there(three_jobs: CommandLine, words: list[str], said: str)
     assert said in result.err
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("reindex", "Did you mean op:reindex?"), ("db:shop", "Others begin with target:,"), ("op:backup", "")],
+)
+def test_where_no_job_matches_it_says_what_plain_words_search(three_jobs: CommandLine, word: str, said: str) -> None:
+    result = three_jobs("history", word)
+    assert said in result.err
+    assert ("Plain words search error texts" in result.err) is bool(said)
+
+
 def test_cancel_of_what_is_over_changes_nothing(three_jobs: CommandLine) -> None:
     result = three_jobs("cancel", "3")
     assert (result.code, result.out.split(": ")[0]) == (0, "#3 sales.db is already completed")

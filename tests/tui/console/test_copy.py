@@ -91,6 +91,17 @@ async def test_a_row_and_where_a_database_is(
         assert console.message == "Nothing to copy here."
 
 
+async def test_the_detail_of_a_job_without_steps(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await seeded.store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        sent = written(console, monkeypatch)
+        await console.press("3", "4", "y")
+        assert copied(sent).startswith("#1 sales")
+        assert console.message.startswith("Copied this detail (")
+
+
 async def test_an_operation_that_is_offered_is_the_sql_that_would_run(
     sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

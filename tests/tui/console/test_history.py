@@ -118,7 +118,7 @@ async def test_enter_keeps_the_filter_and_esc_first_clears_it_and_then_goes_back
         assert ids(console) == [2]
         assert console.app.focused is console.app.screen.query_one(HistoryList)
         assert "/ filter" in console.text("#footer")
-        await console.press("slash", "backspace", "enter")
+        await console.press("slash", "backspace", "backspace", "enter")
         assert border(console) == "1 of 3 jobs  target:sale"
         await console.press("escape")
         assert (console.screen_name, ids(console), border(console)) == ("HistoryScreen", [3, 2, 1], "3 jobs")
@@ -150,6 +150,17 @@ async def test_an_error_is_said_while_typing_and_what_was_found_stays(seeded: Se
         assert console.app.screen.query("#entry")  # it is not kept
         await console.press("backspace", "backspace", "l", "e", "d", "enter")
         assert (ids(console), console.message) == ([], "")
+
+
+async def test_a_kept_filter_takes_another_word(seeded: Seeded, clock: Clock) -> None:
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("h")
+        await type_filter(console, "status:completed")
+        await console.press("enter")
+        await type_filter(console, "target:sales")
+        await console.press("enter")
+        await console.until(lambda: border(console).endswith("status:completed target:sales"))
 
 
 async def test_the_beginning_of_what_is_known_is_neither_text_nor_wrong(seeded: Seeded, clock: Clock) -> None:
@@ -187,6 +198,11 @@ async def test_nothing_found_says_what_to_do(seeded: Seeded, clock: Clock) -> No
         await console.until(lambda: "No job matches reindex Prod" in view_of(console).render_line(0).text)
         said = view_of(console).render_line(1).text.strip()
         assert said == "Plain words search error texts. Did you mean op:reindex target:Prod?"
+        await console.press("escape", "escape", "h")
+        await type_filter(console, "db:prod")
+        await console.until(lambda: "No job matches db:prod" in view_of(console).render_line(0).text)
+        said = view_of(console).render_line(1).text.strip()
+        assert said.startswith("Plain words search error texts. Others begin with target:, status:, op:,")
 
 
 async def test_a_label_finds_what_has_it(seeded: Seeded, clock: Clock) -> None:

@@ -48,4 +48,4 @@ def test_its_page_says_what_is_left_and_what_to_do() -> None:
 
 
 def test_what_is_left_can_be_copied() -> None:
-    assert copied_job(JOB, PARTLY.id, "row") == ("the remaining findings", ERROR)
+    assert copied_job(JOB, PARTLY.id, ("this row", "row")) == ("the remaining findings", ERROR)

@@ -141,7 +141,9 @@ async def test_z_shows_the_commands_of_a_check(seeded: Seeded, clock: Clock) -> 
         assert " z all " in console.app.screen.query_one("#footer", OneLine).render_line(0).text
         await console.press("z")
         assert sum("bt_index_check" in line for line in console.lines("#page")) == 24
+        assert console.message == "Every step and command is shown."  # they may be out of view
         await console.press("z")
+        assert console.message == "Steps and commands are shortened again."
         assert not any("bt_index_check" in line for line in console.lines("#page"))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine import HistoryFilter, JobOutcome, Operation
 from engine.domain.errors import UsageError
-from tui.presentation.history_filter import history_filter, rather, unfinished, words_of
+from tui.presentation.history_filter import history_filter, if_not_found, unfinished, words_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = 86_400 * 1_000_000
@@ -68,7 +68,8 @@ def test_what_a_line_means(line: str, where: HistoryFilter) -> None:
     ],
 )
 def test_a_word_that_names_something_would_be_looked_for_better_by_its_kind(line: str, better: str) -> None:
-    assert rather(words_of(line), called) == better
+    said = if_not_found(words_of(line), called)
+    assert said.endswith(f"Did you mean {better}?" if better else "since:, until:.")
 
 
 def test_a_bare_date_after_until_means_its_end() -> None:

@@ -147,7 +147,7 @@ class ManyJobActions:
         self._context.supervisor.start_worker()
         if refused:
             number = len(parents) + len(repeats)
-            of = f"{len(refused)} of {number} not started: " if number > 1 else ""
+            of = f"{len(refused):,} of {number:,} not started: " if number > 1 else ""
             self._context.tell(f"{of}{self._context.format_error(refused[0])}", Role.FAILED)
         elif joined:
             names = listed([f"#{job.id}" for job in joined])

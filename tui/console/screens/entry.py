@@ -40,6 +40,10 @@ class EntryScreen(ConsoleScreen[Result]):
             self.set_focus(self.query_one("#typed"), scroll_visible=False)
             self.refresh_footer()
 
+    async def open_filter(self, words: str) -> None:
+        """Open the entry with the words that are kept; what is typed next is another word."""
+        await self.open_entry(f"{words} " if words else "")
+
     async def close_entry(self) -> None:
         await self.query("#entry").remove()
         self.remove_class("-typing")

@@ -134,7 +134,7 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
     # Filter
 
     async def action_search(self) -> None:
-        await self.open_entry(self.targets.words)
+        await self.open_filter(self.targets.words)
 
     def search_for(self, text: str, *, is_done: bool) -> bool:
         return apply_filter(self, self.targets, text, self.show_model)

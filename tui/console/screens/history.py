@@ -29,7 +29,7 @@ from tui.console.views.history import format_found
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import retry_message
 from tui.console.widgets.history_list import HistoryList
-from tui.presentation.history_filter import history_filter, rather, unfinished, words_of
+from tui.presentation.history_filter import history_filter, if_not_found, unfinished, words_of
 
 if TYPE_CHECKING:
     from tui.console.feed import News
@@ -76,7 +76,7 @@ class HistoryScreen(EntryScreen[None]):
     # The filter.
 
     async def action_filter(self) -> None:
-        await self.open_entry(self._words)
+        await self.open_filter(self._words)
 
     def search_for(self, text: str, *, is_done: bool) -> bool:
         hint = "" if is_done else unfinished(text)
@@ -121,8 +121,8 @@ class HistoryScreen(EntryScreen[None]):
     async def _search(self, words: str, where: HistoryFilter) -> None:
         """Show the first matches at once; the others follow."""
         begun, folds = False, not where.is_of_jobs
-        meant = rather(words_of(words), self.context.names.called)
-        hint = partial(no_history, words, rather=meant, read_only=self.context.engine.read_only)
+        about_text = if_not_found(words_of(words), self.context.names.called) if where.error_words else ""
+        hint = partial(no_history, words, about_text=about_text, read_only=self.context.engine.read_only)
         try:
             async for ids in self.context.engine.search(where, folded=folds):
                 if begun:
@@ -157,7 +157,7 @@ class HistoryScreen(EntryScreen[None]):
             folds=not self._where.is_of_jobs,
             has_batches=self._list.has_batches,
         )
-        marks = f"{self._list.marks} marked, " if self._list.marks else ""
+        marks = f"{self._list.marks:,} marked, " if self._list.marks else ""
         self._list.subtitled(marks + found)
         self.refresh_footer()
 
@@ -250,7 +250,7 @@ class HistoryScreen(EntryScreen[None]):
         row = self._list.line_at(self._list.cursor).text.rstrip() if self._list.line_count else ""
         if self._list.selected_batch is not None:
             return "this row", row
-        return copied_job(parent, JobId(parent.id), row) if parent is not None else None
+        return copied_job(parent, JobId(parent.id), ("this row", row)) if parent is not None else None
 
     def _show_new_job(self, parent: ParentJob) -> None:
         self._update_list([parent])

@@ -121,6 +121,7 @@ class JobScreen(PageScreen[None]):
     def action_unfold(self) -> None:
         self._unfolded = not self._unfolded
         self.refresh_page()
+        self.say("Every step and command is shown." if self._unfolded else "Steps and commands are shortened again.")
 
     def can(self, action_id: str) -> bool:
         if action_id == "unfold-log":

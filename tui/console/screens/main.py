@@ -256,12 +256,14 @@ class MainScreen(EntryScreen[None]):
     # Copy
 
     def copied(self) -> tuple[str, str] | None:
-        row = self.focused.row if isinstance(self.focused, ItemList) else ""
+        shown = "this row", self.focused.row if isinstance(self.focused, ItemList) else ""
+        if self.focused is self._detail:  # it has no cursor
+            shown = "this detail", self._detail.whole_text
         if self.focused is self._targets and self.model.state is not None:
             return "the URL of this database", self.model.state.entry.url
         if self.focused in {self._jobs, self._detail} and self._detail.job is not None:
-            return copied.copied_job(*self._detail.job, row)
-        return ("this row", row) if row else None
+            return copied.copied_job(*self._detail.job, shown)
+        return shown if shown[1] else None
 
     async def action_copy(self) -> None:
         operation = self._operations.operation
@@ -288,7 +290,7 @@ class MainScreen(EntryScreen[None]):
         """Filter the targets, or search the history."""
         if self.focused is self._targets:
             self.surveys.begin()
-            await self.open_entry(self._targets.words)
+            await self.open_filter(self._targets.words)
         else:
             await self.app.run_action("app.history(True)")
 

@@ -20,8 +20,8 @@ _NAMES_OF_ERRORS: Final = {
 """Names of the text of one operation or several, by status; the most important first."""
 
 
-def copied_job(parent: ParentJob, job: JobId, row: str) -> tuple[str, str]:
-    """A name for the text, and the text: the errors or reasons, else the SQL, else the row."""
+def copied_job(parent: ParentJob, job: JobId, shown: tuple[str, str]) -> tuple[str, str]:
+    """A name for the text, and the text: the errors or reasons, else the SQL, else what is shown of it."""
     child = child_of(parent, job)
     children = [child] if child else parent.children
     if texts := [child.error for child in children if child.error and child.is_partly_completed]:
@@ -31,7 +31,7 @@ def copied_job(parent: ParentJob, job: JobId, row: str) -> tuple[str, str]:
             return one if len(texts) == 1 else several, "\n".join(texts)
     if child is not None and (sql := _sql(child)):
         return "the SQL", sql
-    return "this row", row
+    return shown
 
 
 def _sql(child: ChildJob) -> str:

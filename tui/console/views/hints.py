@@ -128,7 +128,7 @@ def examined(looks: Iterable[tuple[TargetState, DbtendError | None]]) -> str:
     ]
     if not unseen:
         return "Full inspection finished."
-    more = f" And {len(unseen) - MOST_REASONS} more." if len(unseen) > MOST_REASONS else ""
+    more = f" And {len(unseen) - MOST_REASONS:,} more." if len(unseen) > MOST_REASONS else ""
     return f"Full inspection incomplete. {'. '.join(unseen[:MOST_REASONS])}.{more}"
 
 
@@ -147,13 +147,15 @@ def no_jobs(width: int, *, read_only: bool, has_target: bool) -> list[Line]:
     ]
 
 
-def no_history(words: str, width: int, *, rather: str, read_only: bool) -> list[Line]:
-    """In place of an empty history; `words`: the active filter, `rather`: a filter that may be meant."""
+def no_history(words: str, width: int, *, about_text: str, read_only: bool) -> list[Line]:
+    """In place of an empty history.
+
+    `words`: the active filter; `about_text`: what to say of its plain words, "" without such.
+    """
     if words:
-        meant = f"Plain words search error texts. Did you mean {rather}?" if rather else ""
         return [
             *wrapped(f"No job matches {words}", width),
-            *(wrapped(meant, width) if meant else []),
+            *(wrapped(about_text, width) if about_text else []),
             *wrapped(with_keys("Change the filter with {filter}, or clear it with {back}."), width, Role.DIM),
         ]
     return [*wrapped("No job yet.", width), *([] if read_only else wrapped(with_keys(_RUN_FIRST), width, Role.DIM))]

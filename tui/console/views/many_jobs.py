@@ -36,7 +36,7 @@ def open_children(parent: ParentJob, job: JobId) -> list[ChildJob]:
 
 def left_out(marked: int, meant: int, why: str) -> str:
     """`2 of 5 marked have already ended.`; empty: all are included."""
-    return f"\n{marked - meant} of {marked} marked {why}." if meant < marked else ""
+    return f"\n{marked - meant:,} of {marked:,} marked {why}." if meant < marked else ""
 
 
 def _format_job(parent: ParentJob, job: JobId, name_of: Callable[[str], str]) -> str:

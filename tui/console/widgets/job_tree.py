@@ -223,7 +223,7 @@ class JobTree(ItemList):
                 rows += self._rows_of_batch(batch)
         hint = no_jobs(self.columns, read_only=self._read_only, has_target=self._has_target) if self._loaded else []
         self.show(rows or hint)
-        marks = f"{len(self.marks)} marked, " if self.marks else ""
+        marks = f"{len(self.marks):,} marked, " if self.marks else ""
         counts = summary(self._parents.values(), self.subtitle_room - len(marks), self._batches)
         self.subtitled((marks + counts).removesuffix(", "))
 

@@ -33,6 +33,10 @@ class Page(ItemList):
         self.found_at = 0
         """Index of the current match."""
 
+    @property
+    def whole_text(self) -> str:
+        return "\n".join(part.text.rstrip() for part in self._lines)
+
     def action_move(self, by: int) -> None:
         self.start_at(self.scroll_offset.y + by)
 
@@ -93,6 +97,10 @@ class FoldingPage(Page):
         """None: the cursor is above all items."""
         fold: bool | None
         """None: the other way round."""
+
+    @property
+    def whole_text(self) -> str:
+        return "\n".join(part.text.rstrip() for part in self._lines)
 
     def action_move(self, by: int) -> None:
         ItemList.action_move(self, by)
