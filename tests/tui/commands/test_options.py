@@ -102,7 +102,6 @@ def test_everything_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("run service=x --op vacuum --offline", "--offline: does not apply to vacuum, only to reindex, optimize"),
         ("run service=x --op vacuum-full --speed full", "--speed: does not apply to vacuum-full"),
         ("run service=x --op vacuum --check quick", "--check: does not apply to vacuum, only to check"),
-        ("run service=x --op vacuum --force", "--force: does not apply to vacuum, only to vacuum-full"),
         ("run service=x --op vacuum --backup-to /b", "--backup-to: PostgreSQL has nothing like it"),
         ("run service=x --analysis-limit 9", "--analysis-limit: PostgreSQL has nothing like it"),
         ("run x.db y.db --op backup --backup-to /no/such", "--backup-to: /no/such cannot hold several backups"),
