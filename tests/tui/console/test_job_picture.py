@@ -147,6 +147,15 @@ async def test_z_shows_the_commands_of_a_check(seeded: Seeded, clock: Clock) -> 
         assert not any("bt_index_check" in line for line in console.lines("#page"))
 
 
+async def test_z_says_that_nothing_is_left_out(seeded: Seeded, clock: Clock) -> None:
+    await seeded.store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with open_console(seeded.path, clock=clock) as console:
+        await console.press("3", "enter")
+        for _ in range(2):
+            await console.press("z")
+            assert console.message == "Every step and command is shown."
+
+
 async def test_z_unfolds_log_lines_on_settings(seeded: Seeded, clock: Clock) -> None:
     (parent_id,) = await seeded.store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     claim = await seeded.store.claim(seeded.owner, [parent_id])

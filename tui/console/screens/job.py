@@ -119,7 +119,9 @@ class JobScreen(PageScreen[None]):
         """A page has no marks."""
 
     def action_unfold(self) -> None:
-        self._unfolded = not self._unfolded
+        if self._whole is None:
+            return
+        self._unfolded = not (self._unfolded and is_shortened(self._whole))
         self.refresh_page()
         self.say("Every step and command is shown." if self._unfolded else "Steps and commands are shortened again.")
 
