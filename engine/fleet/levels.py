@@ -127,7 +127,8 @@ def judge_silence(seconds: float) -> Judgement:
 
 def is_damaged(past: TargetHistory) -> bool:
     """Whether a check on record found damage that nothing has repaired since: its target is critical."""
-    return past.damage is not None or bool(past.known_damage or past.damaged_indexes or past.damaged_tables)
+    is_open = any(not one.is_repaired for one in past.known_damage)
+    return past.damage is not None or is_open or bool(past.damaged_indexes or past.damaged_tables)
 
 
 def _is_unmeasured(item: Advice) -> bool:

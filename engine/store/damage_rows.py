@@ -43,9 +43,11 @@ def decoded_damage(rows: Iterable[Row]) -> dict[str, tuple[Damage, ...]]:
 
 
 def damaged_targets(rows: Iterable[Row]) -> frozenset[str]:
-    """The targets with damage that no person has taken note of."""
+    """The targets with damage that nothing has repaired and no person has taken note of."""
     found = decoded_damage(rows).items()
-    return frozenset(target for target, known in found if any(one.accepted_at is None for one in known))
+    return frozenset(
+        target for target, known in found if any(one.accepted_at is None and not one.is_repaired for one in known)
+    )
 
 
 def _decode(row: Sequence[Any]) -> Damage:
