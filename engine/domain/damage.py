@@ -250,6 +250,19 @@ def blocked_tables(known: Iterable[Damage], operation: Operation) -> frozenset[s
     return frozenset(tables)
 
 
+def suspects(known: Iterable[Damage]) -> frozenset[str]:
+    """The tables under which a server went down: not even a check reads them until a person names them."""
+    lost = (one for one in known if one.source is DamageSource.SERVER_LOST and not one.is_repaired)
+    return frozenset(one.object for one in lost if one.kind is DamagedKind.TABLE)
+
+
+def suspicion(first: Damage | None, tables: Sequence[str]) -> str:
+    """What to do about tables under which a server went down; "" if `first` is other damage."""
+    if first is None or first.source is not DamageSource.SERVER_LOST:
+        return ""
+    return f"{first.text}. After that, name {listed(tables, 3)} with --object to check it"
+
+
 def blocks_all(known: Collection[Damage], operation: Operation, engine: EngineName) -> Sequence[Damage]:
     """The damage that keeps an operation that writes from the whole database; none: it may run.
 

@@ -16,7 +16,7 @@ from engine.domain.damage import (
     after_write,
 )
 from engine.domain.option_specs import covers_whole_database
-from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.execution.outcomes import StepOutcome
@@ -36,12 +36,14 @@ def damage_changes(
 ) -> DamageChange:
     """`known`: the damage on record before it. `writes`: whether the operation does."""
     operation, job = Operation(claim.operation), claim.job.parent
-    met = DamageChange(found=tuple(_met(results, engine, at, job)))
+    seen_by = options.check_level if operation is Operation.CHECK else CheckLevel.FULL
+    met = DamageChange(found=tuple(_met(results, engine, at, job, seen_by)))
     if operation is Operation.CHECK:
         if outcome.after is None or "findings" not in outcome.after:
             return met
         sound = _objects(step for step, result in results if result.status is Status.COMPLETED)
         read = _objects(step for step, _ in results)
+        known = [one for one in known if one.source is not DamageSource.SERVER_LOST or _is_sound(one, results)]
         return met + after_check(known, outcome.after, options, sound=sound, read=read, at=at, job=job)
     if not writes:
         return met
@@ -59,6 +61,13 @@ def damage_changes(
     return changes
 
 
+def _is_sound(suspect: Damage, results: Sequence[StepOutcome]) -> bool:
+    """Whether a table under which a server went down was checked with its indexes, and nothing was found."""
+    own = [(step, result) for step, result in results if suspect.object in {*step.all_objects, *step.tables}]
+    is_read = any(suspect.object in step.all_objects for step, _ in own) or suspect.kind is DamagedKind.DATABASE
+    return is_read and all(result.status is Status.COMPLETED for _, result in own)
+
+
 def after_crash(known: Collection[Damage], claim: Claim, engine: EngineName) -> DamageChange:
     """What an operation may have changed whose process died."""
     if not known:
@@ -72,12 +81,17 @@ def _objects(steps: Iterable[PlannedStep]) -> set[str]:
     return {name for step in steps for name in (*step.all_objects, *step.tables)}
 
 
-def _met(results: Sequence[StepOutcome], engine: EngineName, at: Micros, job: int) -> Iterator[Damage]:
+def _met(
+    results: Sequence[StepOutcome], engine: EngineName, at: Micros, job: int, seen_by: CheckLevel
+) -> Iterator[Damage]:
+    """`seen_by`: the least level of a check that may do again what ended a server."""
     for step, result in results:
         if result.met_damage or result.reason is Reason.SERVER_DIED:
             tables = step.tables if engine is not EngineName.SQLITE else ()
             for name in tables or (WHOLE_DATABASE,):
                 kind = DamagedKind.TABLE if tables else DamagedKind.DATABASE
-                source = DamageSource.OPERATION if result.met_damage else DamageSource.SERVER_LOST
+                is_seen = bool(result.met_damage)
+                source = DamageSource.OPERATION if is_seen else DamageSource.SERVER_LOST
+                level = CheckLevel.QUICK if is_seen else seen_by
                 text = result.met_damage or result.error or ""
-                yield Damage(object=name, kind=kind, source=source, found_at=at, text=text, job=job)
+                yield Damage(object=name, kind=kind, source=source, found_at=at, text=text, job=job, level=level)

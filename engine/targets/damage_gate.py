@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import TargetHistory
-from engine.domain.damage import WHOLE_DATABASE, Damage, blocked_tables, blocks_all, describe
+from engine.domain.damage import WHOLE_DATABASE, Damage, blocked_tables, blocks_all, describe, suspects
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation, Options
@@ -34,15 +34,20 @@ async def plan_gated(
     options: Options,
     known: TargetHistory | None,
     past: TargetHistory | None,
+    *,
+    is_named: bool,
 ) -> GatedPlan:
     """Plan an operation without what it must not write to, as it is known to be damaged.
 
     Args:
         known: the history with the known damage.
         past: that which the operation goes by.
+        is_named: whether a person has named the objects of this request, if it has any: no retry and no schedule.
 
     Raises as `Session.plan`.
     """
+    if operation is Operation.CHECK:
+        return await _check_gated(session, options, known, past, is_named=is_named)
     gated = await _plan_gated(session, target, operation, options, known, past)
     if known is None or gated.planned is None or not target.operations[operation].writes:
         return gated
@@ -53,6 +58,22 @@ async def plan_gated(
     return _with_warning(
         gated.planned, f"writes to what {by} took note of: {describe(written)}" if written else "", gated.plan
     )
+
+
+async def _check_gated(
+    session: Session, options: Options, known: TargetHistory | None, past: TargetHistory | None, *, is_named: bool
+) -> GatedPlan:
+    """A check changes nothing: it reads damaged tables, too, but those under which a server went down."""
+    lifted = options.force or (is_named and options.objects)
+    tables = suspects(known.known_damage) if known is not None and not lifted else frozenset[str]()
+    planned = await session.plan(Operation.CHECK, replace(options, leave_out=tuple(sorted(tables))), past)
+    if not tables:
+        return GatedPlan(planned.plan, planned)
+    why = f"{listed(sorted(tables), 3)} is left out, as {describe(_about(known, tables))}"
+    why += ". After that, name it with --object to check it"
+    if planned.plan.steps:
+        return _with_warning(planned, "" if options.objects else why)
+    return GatedPlan(OperationPlan(operation=Operation.CHECK, refused=why, is_damaged=True))
 
 
 async def _plan_gated(

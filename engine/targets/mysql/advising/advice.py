@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, ByHand, CheckCause, Level, TargetHistory
+from engine.domain.damage import suspicion
 from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
@@ -115,6 +116,8 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
     if hidden and not damaged:
         what = f"the server cannot open {listed([table.shown for table in hidden], 3)}: {hidden[0].comment}"
         return _with_damage(what, [table.shown for table in hidden])
+    if damaged and (suspect := suspicion(past.damage_by, damaged)):
+        return damage_advice(suspect, Cause.DAMAGE, {"damaged_tables": tuple(damaged)})
     if damaged or (past.damage is not None and not past.damaged_tables):
         what = f"the last check found {listed(damaged, 3)} damaged" if damaged else "the last check found damage"
         return _with_damage(f"{what} ({past.damage})" if past.damage is not None else what, damaged)

@@ -22,7 +22,7 @@ _ENGINES: Final = {
 
 
 _FOR_DAMAGED: Final = frozenset({Operation.CHECK, Operation.REPAIR})
-"""The operations that leave no damaged table out."""
+"""The operations that are there for damaged tables."""
 
 
 def scope(operation: Operation, options: Options, tables: Sequence[Table]) -> list[Table]:
@@ -31,11 +31,10 @@ def scope(operation: Operation, options: Options, tables: Sequence[Table]) -> li
     possible = [table for table in tables if (table.engine in engines or table.is_locked) and not table.is_sequence]
     if operation not in _FOR_DAMAGED:
         possible = [table for table in possible if not table.comment]
+    left_out = frozenset(options.leave_out) if operation is not Operation.REPAIR else frozenset()
     if not options.objects:
-        left_out = frozenset(options.leave_out) if operation not in _FOR_DAMAGED else frozenset()
         return [table for table in possible if table.shown not in left_out]
-    damaged = options.leave_out if operation not in _FOR_DAMAGED else ()
-    named = [table for table in chosen(options.objects, tables) if table.shown not in damaged]
+    named = [table for table in chosen(options.objects, tables) if table.shown not in left_out]
     for table in named:
         if table not in possible:
             what = "is a sequence" if table.is_sequence else f"is a table of {table.engine or 'an unknown engine'}"

@@ -16,6 +16,7 @@ from engine.domain.advice import (
     TargetHistory,
     is_near_wraparound,
 )
+from engine.domain.damage import suspicion
 from engine.domain.humanize import by_reason, counted, listed, size
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
@@ -318,6 +319,8 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str], li
 def _about_damage(damaged: Sequence[str], past: TargetHistory) -> str:
     if not damaged:
         return f"the last check found: {past.damage}"
+    if suspect := suspicion(past.damage_by, damaged):
+        return suspect
     what = f"the last check found {listed(damaged, 3)} damaged"
     first = f" ({past.damage})" if past.damage is not None else ""
     to_do = "restore from a backup, or save with pg_dump what can be read and remove the rest with pg_surgery"

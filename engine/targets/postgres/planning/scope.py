@@ -43,10 +43,8 @@ def scope(
     """`partitions`: of every table the oids of its direct children. `by_name_only`: what else may be named.
 
     Raises UsageError.
-
-    A check changes nothing, and leaves nothing out.
     """
-    if options.leave_out and operation is not Operation.CHECK:
+    if options.leave_out:
         left_out = frozenset(options.leave_out)
         found = scope(operation, replace(options, leave_out=()), tables, indexes, partitions, by_name_only)
         return replace(

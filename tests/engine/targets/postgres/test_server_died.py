@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Options, ParentJob, Request, ServerOptions, Status
+from engine.domain.damage import DamageSource
 from engine.domain.statuses import Reason
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.postgres.a_session import until
@@ -68,6 +69,40 @@ async def test_a_damaged_index_that_ends_the_server_is_named_and_checked_once_an
     assert "public.other_name" in steps
     assert {step.status for step in steps.values()} == {Status.COMPLETED}
     assert len(check.attempts) == 1
+
+
+async def test_a_table_under_which_the_server_went_down_is_left_out_until_a_person_names_it(
+    shop: Database, tmp_path: Path
+) -> None:
+    named = Options(objects=("item",))
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        first = await run(engine, shop, Operation.CHECK, options=named)
+        assert first.children[0].reason is Reason.SERVER_DIED
+        (check,) = (await ended(engine, await engine.retry(first.id))).children
+        assert (check.reason, check.steps) == (Reason.DAMAGED, ())
+
+        (check,) = (await run(engine, shop, Operation.CHECK)).children
+        objects = {step.object for step in check.steps}
+        assert check.status is Status.COMPLETED
+        assert {"public.other", "public.other_name"} <= objects
+        assert not objects & {"public.item", "public.item_name", "TOAST of public.item"}
+        (advice,) = [one for one in await engine.advise(shop.url) if one.operation is Operation.CHECK]
+        assert TEXT in advice.reason
+        assert [(one.object, one.source) for one in await engine.known_damage(shop.url)] == [
+            ("public.item", DamageSource.SERVER_LOST)
+        ]
+
+        shop.reconnect()
+        shop("DROP INDEX item_name", "CREATE INDEX item_name ON item (name)")
+        (check,) = (await run(engine, shop, Operation.CHECK, options=named)).children
+        assert check.status is Status.COMPLETED
+        assert not await engine.known_damage(shop.url)
+
+
+async def ended(engine: Engine, job: ParentJob) -> ParentJob:
+    async with asyncio.timeout(60):
+        (job,) = await engine.wait([job.id])
+    return job
 
 
 @pytest.mark.parametrize("operation", [Operation.REINDEX, Operation.VACUUM_FULL], ids=str)
