@@ -152,13 +152,15 @@ class DatabaseMaintenanceWorker:
         """Raises _ServerLostBeforeStartError but for the last time."""
         ownership = Ownership(claim, self._require_owned)
         try:
+            # Nothing is written before the record of damage is read: now, as the store has just given the claim.
+            recorded = await attempt.unless_cancelled(self._damage_of(claim.target))
             async with AsyncExitStack() as stack:
                 target = self._resolve(claim.target)
                 opening = self._open(stack, target, claim, options, attempt, reporter)
                 session = await attempt.unless_cancelled(opening)
                 exchange = await find_exchange(target, claim.earlier)
                 if claim.recovering is not None or exchange is not None:
-                    past = await self._past(claim, options)
+                    past = await self._past(claim, options, recorded)
                     writes = target.operations[operation].writes
                     outcome = await recover(
                         session, claim, options, reporter, attempt, ownership, past=_damaged_tables(past),
@@ -171,7 +173,7 @@ class DatabaseMaintenanceWorker:
                     for line in await attempt.unless_cancelled(session.cleanup_orphans(claim.earlier)):
                         reporter.log(LogLevel.WARNING, line)
                 try:
-                    preparing = self._prepare(session, target, claim, operation, options, reporter)
+                    preparing = self._prepare(session, target, claim, operation, options, recorded, reporter)
                     prepared = await attempt.unless_cancelled(preparing)
                 except ServerUnavailableError:
                     if is_last:
@@ -264,6 +266,7 @@ class DatabaseMaintenanceWorker:
         claim: Claim,
         operation: Operation,
         options: Options,
+        recorded: Sequence[Damage],
         reporter: Reporter,
     ) -> _Prepared | Outcome:
         """All that comes before the first step; or how the child ends, if it is not needed. Raises TargetError."""
@@ -274,7 +277,7 @@ class DatabaseMaintenanceWorker:
             if isinstance(chosen, Outcome):
                 return chosen
             options = chosen
-        past = await self._past(claim, options)
+        past = await self._past(claim, options, recorded)
         seen = newly_seen(damage_record(past), await session.seen_damage())
         past = with_seen(past, seen.found)
         goes_by = past if operation in _NEEDS_HISTORY else _damaged_tables(past)
@@ -298,14 +301,13 @@ class DatabaseMaintenanceWorker:
             return await self._is_of_person_lookup(claim.job.parent)
         return False
 
-    async def _past(self, claim: Claim, options: Options) -> TargetHistory | None:
+    async def _past(self, claim: Claim, options: Options, recorded: Sequence[Damage]) -> TargetHistory | None:
         past = TargetHistory(now=claim.started_at, jobs=()) if claim.is_first else None
         if past is None and self._history_of is not None:
             with suppress(StoreError):
                 past = await self._history_of(claim.target)
-        if claim.is_first or past is None:  # nothing is written before the record of damage is read
-            record = await self._damage_of(claim.target)
-            past = with_damage(past or TargetHistory(now=claim.started_at), record) if record else past
+        if recorded and (claim.is_first or past is None):
+            past = with_damage(past or TargetHistory(now=claim.started_at), recorded)
         if past is None or options.keep is None:
             return past
         return replace(past, maintained_files=await self._maintained_files())
