@@ -101,7 +101,9 @@ def _verdict(trial: Trial, dictated: Verdict) -> Iterator[str]:
     if dictated.succeeds and not went_well:
         yield f"SQLite succeeds; this ended {trial.ending}"
     # What can be done is done table by table, where SQLite does nothing at all; it is said what is left out.
-    in_part = trial.case.trouble is Trouble.MISSING_CODE and child is not None and bool(child.warnings)
+    # A copy of pages needs nothing of the application.
+    is_copy = trial.operation is Operation.BACKUP
+    in_part = trial.case.trouble is Trouble.MISSING_CODE and child is not None and (is_copy or bool(child.warnings))
     if not dictated.succeeds and went_well and not had_nothing_to_do and not in_part:
         yield f"SQLite says {dictated}; this ended {trial.ending}"
     if went_well:

@@ -32,7 +32,7 @@ ALWAYS = (
 MEANT_FOR = {
     "done": {SQLITE: "all", POSTGRESQL: "all"},
     "leave_out": {SQLITE: "all", POSTGRESQL: "all"},
-    "force": {SQLITE: "all", POSTGRESQL: "vacuum-full cluster repack"},
+    "force": {SQLITE: "all", POSTGRESQL: "all"},
     "jobs": {SQLITE: "check", POSTGRESQL: "all"},
     "objects": {SQLITE: "analyze reindex check", POSTGRESQL: "all"},
     "rebuild": {SQLITE: "reindex", POSTGRESQL: "reindex"},

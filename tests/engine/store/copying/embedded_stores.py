@@ -43,6 +43,7 @@ INSERT INTO notification (recipient, message_id, kind, at, target, schedule, fac
     VALUES ('ops', 1, 'failed', 1, 'sqlite:///srv/t1.db', '', '{}', 1);
 INSERT INTO survey VALUES ('sqlite:///srv/t1.db', 'sqlite', 1, 'ok', NULL, 1, 2, NULL, '{}');
 INSERT INTO measured VALUES ('sqlite:///srv/t1.db', 's', 1, '{}');
+INSERT INTO damage VALUES ('sqlite:///srv/t1.db', 'idx', 'check', 1, '{}');
 INSERT INTO told_critical VALUES ('ops', 'sqlite:///srv/t1.db', 1);
 INSERT INTO last_run (target, operation, status, finished_at)
     SELECT DISTINCT target, 'vacuum', 'completed', 9 FROM parent_job;

@@ -53,7 +53,7 @@ async def test_a_survey_leaves_it_as_it_is(crashed: Path, tmp_path: Path, has_in
     async with Engine.open(tmp_path / "state" / "jobs.db") as engine:
         (found,) = [one.survey async for one in engine.survey([TargetEntry(name="a", url=str(crashed))])]
         assert (await engine.inspect(str(crashed))).facts["size"] == found.size
-    assert found.level is FleetLevel.OK
+    assert found.level is FleetLevel.UNCHECKED
     assert [Path(f"{crashed}{end}").read_bytes() for end in ("", "-wal")] == before
 
 
