@@ -300,8 +300,9 @@ def test_the_doctor_tells_that_nobody_fires_schedules_and_what_was_missed(nightl
 
 
 def test_the_table_of_the_fleet_has_a_column_for_what_is_due_only_with_schedules(
-    nightly: CommandLine, tmp_path: Path
+    nightly: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     heading, *rows = nightly("fleet").out.splitlines()[2:5]
     assert "  next" in heading
     assert [bool(re.search(r"\d\d:\d\d", row)) for row in rows[:2]] == [True, True]
