@@ -47,7 +47,7 @@ TurnsLookup = Callable[[str], Awaitable[Turns]]
 OthersWork = Callable[[Claim], Awaitable[bool]]
 Refusal = Callable[[Claim], Awaitable[str]]
 OriginLookup = Callable[[int], Awaitable[bool]]
-DamageLookup = Callable[[str], Awaitable[Sequence[Damage]]]
+DamageLookup = Callable[[str], Coroutine[Any, Any, Sequence[Damage]]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR, Operation.BACKUP})
 
 
