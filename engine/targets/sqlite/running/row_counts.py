@@ -18,7 +18,8 @@ from engine.targets.sqlite.running.work import Work
 
 _WRONG_NUMBER: Final = "wrong # of entries in index "
 _MISSING: Final = re.compile(r"row \d+ missing from index (?P<index>.*)", re.DOTALL)
-_TABLE_OF: Final = """SELECT tbl_name, (SELECT max(partial) FROM temp.pragma_index_list(tbl_name, 'main') WHERE name = {0})
+_TABLE_OF: Final = """SELECT tbl_name,
+    (SELECT max(partial) FROM temp.pragma_index_list(tbl_name, 'main') WHERE name = {0})
 FROM main.sqlite_schema WHERE type = 'index' AND name = {0}"""
 
 
