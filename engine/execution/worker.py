@@ -34,6 +34,7 @@ from engine.system.clock import now
 from engine.targets.attempt import Attempt, NotBegunError
 from engine.targets.check_results import CHECK_AGAIN, check_facts
 from engine.targets.damage_gate import plan_gated
+from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
 from engine.targets.step_execution import FilesLookup, unknown_files
@@ -204,11 +205,7 @@ class DatabaseMaintenanceWorker:
                 )  # fmt: skip
                 return replace(outcome, damage=prepared.seen + changes)
         except (TargetError, UsageError) as error:
-            if (
-                isinstance(error, ServerUnavailableError)
-                and attempt.window.closed.is_set()
-                and claim.recovering is None
-            ):
+            if isinstance(error, TEMPORARY_ERRORS) and attempt.window.closed.is_set() and claim.recovering is None:
                 return Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=str(error))
             if claim.recovering is not None:
                 return recovery_outcome(claim, str(error))
