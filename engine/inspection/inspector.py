@@ -229,7 +229,9 @@ async def _plan(
             engine=target.engine,
             before=await session.facts(past),
             operations=tuple(_explained(operation, advice, past) for operation in operations),
-            warnings=tuple(await session.remarks([one for one in operations if one.refused is None])),
+            warnings=tuple(
+                await session.remarks([one for one in operations if one.refused is None and not _repairs(one, past)])
+            ),
             options=request.options,
         )
 
@@ -256,6 +258,12 @@ async def _planned(
         found = replace(found, warnings=(*found.warnings, why)) if found.steps else found
     waiting = await gated.planned.find_blockers(has_window=has_window) if gated.planned and found.steps else ""
     return replace(found, warnings=(*found.warnings, waiting), waits=True) if waiting else found
+
+
+def _repairs(plan: OperationPlan, past: TargetHistory | None) -> bool:
+    """Whether it rebuilds a damaged index: it repeats no work of other operations."""
+    damaged = past.damaged_indexes if past is not None and plan.operation is Operation.REINDEX else ()
+    return any(step.object in damaged for step in plan.steps)
 
 
 def _explained(plan: OperationPlan, advice: Sequence[Advice], past: TargetHistory | None) -> OperationPlan:

@@ -39,7 +39,7 @@ def test_where_a_check_found_an_index_damaged_that_one_is_rebuilt_first(dbtend: 
     plan = dbtend("plan", sales, "--json").json["jobs"][0]
     assert (plan["warnings"], plan["options"]["rebuild"]) == ([], ["order"])
     (job,) = dbtend("run", sales, "--json").json["jobs"]
-    assert [child["operation"] for child in job["children"]] == ["reindex", *USUAL]
+    assert [child["operation"] for child in job["children"]] == ["reindex", "check", *USUAL]
     assert [step["object"] for step in job["children"][0]["steps"]] == ["order"]
     assert integrity(sales) == []
 
