@@ -148,7 +148,8 @@ class ExposedError(Exception):
 def exposure(path: str | Path) -> Exposure | None:
     """The exposure of a file, or of a directory or symbolic link that leads to it; None if no other user can change
     it. Raises OSError."""
-    way = list(_way(Path.cwd() / path))
+    # An absolute path needs no working directory, which may be gone.
+    way = list(_way(file if (file := Path(path)).is_absolute() else Path.cwd() / file))
     for place in way:
         with suppress(FileNotFoundError, NotADirectoryError):
             if found := _exposed(place, place.lstat(), is_above=place != way[-1]):

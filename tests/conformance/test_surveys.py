@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.domain.claims import Outcome, Report
+from engine.domain.damage import Damage, DamageChange, DamageSource
 from engine.domain.requests import EngineName, OnDuplicate, Operation
 from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
@@ -56,7 +57,10 @@ async def test_what_was_a_database_is_known_until_it_is_forgotten(store: Rescuin
     assert claim is not None
     await store.finish(claim, COMPLETED, Report())
     assert await store.known_databases() == {FOUND.target, target}
+    damage = Damage(source=DamageSource.CHECK, found_at=1, text="page 7 is never used")
+    await store.save_damage(FOUND.target, DamageChange(found=(damage,)))
     await store.forget_databases([FOUND.target, target])
+    assert await store.damage([FOUND.target]) == {}
     assert await store.known_databases() == set()
     assert await store.surveys([FOUND.target]) == {}
     assert (await store.job(job)).target == target

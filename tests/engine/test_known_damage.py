@@ -14,6 +14,7 @@ from engine.domain.damage import DamagedKind, DamageSource
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Reason, Status
+from engine.targets.sqlite.running import row_counts
 from tests.sqlite_files import schema_surgery
 
 CHECK, VACUUM, REINDEX = Operation.CHECK, Operation.VACUUM, Operation.REINDEX
@@ -100,6 +101,22 @@ async def test_r31_an_index_with_more_entries_than_its_table_is_not_rebuilt(engi
     (vacuum,) = (await run(engine, path, VACUUM)).children
     assert vacuum.reason is Reason.DAMAGED  # no check has been clean since
     assert {child.status for child in (await run(engine, path, CHECK, VACUUM)).children} == {Status.COMPLETED}
+
+
+async def test_r31_what_a_check_found_is_on_record_where_rows_could_not_be_counted(
+    engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def locked(*_: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    lose_rows(path)
+    monkeypatch.setattr(row_counts, "_compared", locked)
+    (check,) = (await run(engine, path, CHECK)).children
+    assert (check.status, check.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
+    assert check.after is not None
+    assert check.after["damaged_indexes"] == []
+    (reindex,) = (await run(engine, path, REINDEX)).children
+    assert reindex.reason is Reason.DAMAGED
 
 
 async def test_r31_after_a_forced_write_nothing_is_narrowed_to_an_index(engine: Engine, path: Path) -> None:

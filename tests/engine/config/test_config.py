@@ -248,6 +248,17 @@ def test_a_mistake_is_named_with_file_line_and_key(text: str, said: str) -> None
         parse_config(text, "f")
 
 
+def test_a_file_is_read_also_where_the_working_directory_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, gone = tmp_path / "config.toml", tmp_path / "gone"
+    path.write_text('[targets.sales]\nurl = "/srv/sales.db"\n')
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert [entry.name for entry in load_config(path, required=False).targets] == ["sales"]
+
+
 def test_a_missing_file_matters_only_where_it_was_named(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     assert load_config(path, required=False) == Config()

@@ -27,4 +27,5 @@ CREATE OR REPLACE FUNCTION forget_databases(targets text[]) RETURNS void LANGUAG
     DELETE FROM measured WHERE target = ANY (targets);
     DELETE FROM last_run WHERE target = ANY (targets);
     DELETE FROM told_critical WHERE target = ANY (targets);
+    DELETE FROM damage WHERE target = ANY (targets);
 $$;

@@ -28,9 +28,12 @@ async def with_row_counts(work: Work, found: Findings) -> Findings:
     for name in found.indexes:
         if not any(sentence == _WRONG_NUMBER + name or _is_missing(sentence, name) for sentence in found.sentences):
             continue  # its pages are damaged, and its table was read to its end
-        text, is_surplus = await _compared(work, name, found)
+        try:
+            text, is_surplus = await _compared(work, name, found)
+        except sqlite3.Error as error:  # locked or cancelled: what the check found counts all the same
+            text, is_surplus = f"the rows of index {name} were not counted: {error}", True
         if is_surplus:
-            text += ": the table may have lost rows, and REINDEX would remove the last trace of them"
+            text += "; the table may have lost rows, and REINDEX would remove the last trace of them"
             indexes = tuple(index for index in found.indexes if index != name)
             found = replace(found, indexes=indexes, damage=found.damage or text, sentences=(*found.sentences, text))
         elif text:
@@ -40,12 +43,12 @@ async def with_row_counts(work: Work, found: Findings) -> Findings:
 
 async def _compared(work: Work, name: str, found: Findings) -> tuple[str, bool]:
     """What was counted, as text, and whether the index may have entries of rows that its table has lost."""
-    of_index = await work.rows(_TABLE_OF.format(literal(name)))
+    of_index = await work.rows_when_free(_TABLE_OF.format(literal(name)))
     if len(of_index) != 1:
         return "", False  # a name that is no text: all indexes are rebuilt at once
     ((table, is_partial),) = of_index
     try:
-        ((rows,),) = await work.rows(f"SELECT count(*) FROM main.{quote(table)} NOT INDEXED")
+        ((rows,),) = await work.rows_when_free(f"SELECT count(*) FROM main.{quote(table)} NOT INDEXED")
     except sqlite3.Error as error:
         if not (is_damage(error) or is_missing_code(error)):
             raise
@@ -54,7 +57,7 @@ async def _compared(work: Work, name: str, found: Findings) -> tuple[str, bool]:
         is_short = any(_is_missing(sentence, name) for sentence in found.sentences)
         return f"{table} has {rows:,} rows, of which its index {name} holds some", not is_short
     try:
-        ((entries,),) = await work.rows(f"SELECT sum(1) FROM main.{quote(table)} INDEXED BY {quote(name)}")
+        ((entries,),) = await work.rows_when_free(f"SELECT sum(1) FROM main.{quote(table)} INDEXED BY {quote(name)}")
     except sqlite3.Error as error:
         if not (is_damage(error) or is_missing_code(error)):
             raise

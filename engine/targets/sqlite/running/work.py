@@ -138,6 +138,7 @@ class Work:
                 raise TargetRefusedError(self.path, preflight.unsafe_full_text(self.step.object, table))
 
         await statement.in_transaction(self.connection.aio, (command,), self.lock_wait, require)
+        await self.write_back_if_long()
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         return statement.transaction(self.connection.aio, self.lock_wait)
