@@ -157,7 +157,9 @@ def after_check(
         if one.is_loss or one.key in keys or (one.level is CheckLevel.FULL and level is CheckLevel.QUICK):
             return False
         if one.kind is DamagedKind.DATABASE:
-            return is_whole and not found
+            # A full check of a whole file says where damage is that was met somewhere in it, unless it was written to.
+            is_located = not by_table and level is CheckLevel.FULL and one.written_by is None and _is_in_indexes(found)
+            return is_whole and (not found or is_located)
         if not by_table:
             return (is_whole and not any(other.kind is DamagedKind.DATABASE for other in found)) or one.object in sound
         is_gone = one.object not in read and not (one.kind is DamagedKind.TABLE and facts.get(ONLY_INDEXES))
@@ -166,6 +168,10 @@ def after_check(
     older = {one.key: one for one in known}
     lowest = [replace(one, level=_higher(one, older.get(one.key))) for one in found]
     return DamageChange(found=tuple(lowest), ended=tuple(one.key for one in known if is_over(one)))
+
+
+def _is_in_indexes(found: Collection[Damage]) -> bool:
+    return all(one.kind is DamagedKind.INDEX for one in found)
 
 
 def _higher(one: Damage, earlier: Damage | None) -> CheckLevel:

@@ -208,7 +208,8 @@ class DatabaseMaintenanceWorker:
             if isinstance(error, TEMPORARY_ERRORS) and attempt.window.closed.is_set() and claim.recovering is None:
                 return Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=str(error))
             if claim.recovering is not None:
-                return recovery_outcome(claim, str(error))
+                met = _met(claim, error) if isinstance(error, TargetDamagedError) else NO_CHANGE
+                return replace(recovery_outcome(claim, str(error)), damage=met)
             # A named object may have been dropped since the submit.
             reason = error.reason if isinstance(error, TargetError) else Reason.INVALID
             if operation is Operation.CHECK and isinstance(error, TargetDamagedError):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
-from pathlib import Path
 
 from engine.fleet.patterns import FILE, member_name, path_of
 from engine.targets import real_urls
@@ -29,7 +29,7 @@ def not_found(
         if member_name(canonical[pattern], url)
         and not (
             url.startswith(FILE)
-            and Path(path_of(url)).exists()
+            and os.path.exists(path_of(url))  # noqa: PTH110 - Path.exists raises where a directory cannot be read
             and not any(member_name(canonical[place], url) for place in unlisted)
         )
     )

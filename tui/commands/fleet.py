@@ -39,6 +39,8 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
     settings.require_store()
     words = [word for word in args.words if not is_filter_word(word)]
     meant = fleet_filter([*filter(is_filter_word, args.words), *(f"level:{level}" for level in args.only or ())])
+    if args.forget and args.accept_damage:
+        raise UsageError("--forget", "it excludes --accept-damage", "run them one after the other")
     if args.forget and not args.words:
         raise UsageError("--forget", "no TARGET was given", "such as: dbtend fleet --forget /srv/tenants/t3.db")
     if args.accept_damage and not args.words:
