@@ -16,7 +16,7 @@ from tests.black_hole import network_to
 from tests.engine.targets.postgres.a_session import until, until_gone
 from tests.engine.targets.postgres.test_cancel import a_step
 from tests.engine.targets.server_session import Told, connected
-from tests.postgres_databases import SLEEPS, Database, new_database
+from tests.postgres_databases import OUR_SESSIONS, SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops packets for a test")
@@ -51,13 +51,15 @@ async def test_a_network_that_fails_ends_the_step_here_and_on_the_server_and_the
             step = await a_step(session, Operation.VACUUM_FULL)
             first = asyncio.create_task(session.execute(step, StepContext()))
             await until(remote, SLEEPS)
+            sessions = remote.value(f"SELECT array_agg(pid)::text FROM pg_stat_activity WHERE {OUR_SESSIONS}")
             if how == "drops everything":
                 network.drop_everything()
             else:
                 network.reset_everything()
             result = await first
             assert (result.status, result.error) == (Status.FAILED, LOST)
-            await until_gone(remote)
+            # A new one may be there: it asked whether the server had crashed.
+            await until(remote, f"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ANY ('{sessions}'))")
             told, cancel = Told(), asyncio.Event()
             following = asyncio.create_task(session.execute(step, StepContext(report=told, cancel=cancel)))
             if how == "drops everything":

@@ -157,6 +157,17 @@ async def test_damage_of_a_table_or_of_pages_that_are_lost_is_damage_and_names_w
         assert (await advice(engine, path))[Operation.REINDEX].level is Level.NONE
 
 
+async def test_r31_a_full_check_says_where_damage_is_that_the_map_met(path: Path, tmp_path: Path) -> None:
+    free_block(path, "words")
+    async with Engine.open(tmp_path / "store" / "jobs.db", workers=1) as engine:
+        await engine.page_map(str(path))
+        assert [one.object for one in await engine.known_damage(str(path))] == [""]
+        (check,) = (await run(engine, path, Operation.CHECK)).children
+        assert check.status is Status.FAILED
+        (rebuilt,) = (await run(engine, path, Operation.REINDEX)).children
+        assert rebuilt.status is Status.COMPLETED
+
+
 async def test_damage_of_a_table_beside_that_of_an_index_is_damage(path: Path, tmp_path: Path) -> None:
     free_block(path, "words")
     free_block(path, "t")
