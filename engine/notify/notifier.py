@@ -155,6 +155,7 @@ class Notifier:
                     await self._renew_config()
                     await self._forget_removed()
                     if self._roles - self._wanted_roles():
+                        await asyncio.gather(*self._deliveries.values())  # cut short, they would be made once more
                         return
                     if time.monotonic() - self._looked_at >= LOOK_EVERY:
                         await self._take_roles(held)

@@ -171,3 +171,36 @@ async def test_a_recipient_that_one_host_no_longer_has_is_told_by_another_that_h
             await until(lambda: is_telling(first, ["kept"]))
     assert web.none_waits()
     assert web_of_db2.none_waits()
+
+
+async def test_a_delivery_ends_before_a_host_gives_up_the_recipients_that_it_no_longer_has(
+    hosts: tuple[Store, Store], clock: StoppedClock, web: WebServer
+) -> None:
+    first, _ = hosts
+    kept = ops(web, "kept")
+    gone = Recipient(name="gone", method=Method.WEBHOOK, webhook=web.url, on=())
+    config = [Config(notify=(kept, gone), changed_at=LONG_AGO)]
+    read = []
+
+    def configured() -> Config:
+        read.append(config[0])
+        return config[0]
+
+    web.hold.clear()
+    async with notifying(Notifier(first, configured, compose, clock)):
+        await until(lambda: is_telling(first, ["kept", "gone"]))
+        await fail(first, "sales")
+        await asyncio.to_thread(web.taken)
+        config[0] = Config(notify=(kept,), changed_at=LONG_AGO + 1)
+
+        async def is_read() -> bool:
+            return config[0] in read
+
+        async def is_sent() -> bool:
+            (message,) = await first.newest_messages("kept", limit=5)
+            return message.status is MessageStatus.SENT
+
+        await until(is_read)
+        web.hold.set()
+        await until(is_sent)
+    assert web.none_waits()
