@@ -11,7 +11,7 @@ from engine.domain.requests import OnDuplicate, Operation
 from tests.building import new_job
 from tests.chaos.checker import Kind, judge, record_of, rescues
 from tests.chaos.trace import Trace, What
-from tests.conformance.stores import until
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -120,7 +120,7 @@ async def test_r7_r8_workers_killed_at_random_lose_nothing(
         for _ in range(4):
             await submit(trace, store, targets * 4)
             await workers.kill_at_random(4, is_over)
-        await until(is_over)
+        await eventually(is_over)
     record = await record_of(store)
     assert judge(record, trace.told()) == []
     assert rescues(record) > 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, Operation
 from tests.building import new_job
-from tests.conformance.stores import RescuingStore, Stores, until
+from tests.conformance.stores import RescuingStore, Stores
+from tests.waiting import eventually
 
 AN_OWNER = """
     async def main():
@@ -30,7 +31,7 @@ async def test_a_dead_owners_child_is_rescued_and_a_live_owners_is_not(stores: S
         assert await store.rescue() == []
         assert [worker.alive for worker in await store.workers()] == [True]
         process.kill()
-        await until(lambda: is_dead(store))
+        await eventually(lambda: is_dead(store))
         assert await store.rescue() == [JobId(1, 1)]
         assert await store.workers() == []
         claim = await store.claim("me")

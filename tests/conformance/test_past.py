@@ -22,7 +22,8 @@ from engine.store.protocol import NewBatch
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import OperationPlan, PlannedStep
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
-from tests.conformance.stores import RescuingStore, Stores, until
+from tests.conformance.stores import RescuingStore, Stores
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -286,7 +287,7 @@ async def test_one_process_has_a_role(stores: Stores, store: RescuingStore) -> N
         async def is_free() -> bool:
             return not await other.role_is_held("sender")
 
-        await until(is_free)
+        await eventually(is_free)
         assert await store.fingerprint() == await other.fingerprint()
 
 

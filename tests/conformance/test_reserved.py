@@ -9,8 +9,9 @@ from engine.domain.events import ChangeKind
 from engine.domain.jobs import JobId
 from engine.domain.requests import OnDuplicate, Operation
 from tests.building import COMPLETED, new_job
-from tests.conformance.stores import RescuingStore, Stores, until
+from tests.conformance.stores import RescuingStore, Stores
 from tests.engine.working import FunctionWorker, completes, over, processing
+from tests.waiting import eventually
 
 RUN, ANOTHER = "1" * 32, "2" * 32
 A_RUN = """
@@ -115,4 +116,4 @@ async def test_where_the_run_was_killed_any_process_takes_it(stores: Stores, sto
             await store.rescue()
             return await store.claim("other") is not None
 
-        await until(is_claimed)
+        await eventually(is_claimed)

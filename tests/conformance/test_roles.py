@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.conformance.stores import Stores, until
+from tests.conformance.stores import Stores
+from tests.waiting import eventually
 
 A_HOLDER = """
     async def main():
@@ -37,4 +38,4 @@ async def test_the_role_of_a_dead_process_is_free(stores: Stores) -> None:
         async def is_free() -> bool:
             return not await store.role_is_held("notify")
 
-        await until(is_free)
+        await eventually(is_free)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
+import threading
 from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from engine.domain.errors import (
     TargetUnavailableError,
     UsageError,
 )
+from engine.submission.manager import DatabaseMaintenanceManager
 from engine.targets import host_queue, resolve
 from engine.targets.host_queue import AT_ONCE, PER_HOST, as_they_end, open_each
 from tests.sqlite_files import transaction
@@ -39,6 +41,8 @@ from tests.sqlite_files import transaction
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+
+    from engine.targets.protocol import Target
 
 
 def small(path: Path) -> Path:
@@ -401,12 +405,24 @@ async def test_what_runs_for_others_ends_where_one_cannot_go_on() -> None:
     assert len(begun) <= AT_ONCE
 
 
-async def test_a_cancelled_submit_of_many_stores_nothing(engine: Engine, files: Sequence[Path]) -> None:
+async def test_a_cancelled_submit_of_many_stores_nothing(
+    engine: Engine, files: Sequence[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, reached, goes_on = [], threading.Event(), threading.Event()
+    look = DatabaseMaintenanceManager._key_at_once
+
+    def look_slowly(manager: DatabaseMaintenanceManager, asked: Request, target: Target) -> str | None:
+        looked.append(target)
+        if len(looked) == 3:
+            reached.set()
+            assert goes_on.wait(60)
+        return look(manager, asked, target)
+
+    monkeypatch.setattr(DatabaseMaintenanceManager, "_key_at_once", look_slowly)
     submitting = asyncio.create_task(engine.submit([request(path) for path in files]))
-    await asyncio.sleep(0.005)
+    assert await asyncio.to_thread(reached.wait, 60)
     submitting.cancel()
-    try:
-        jobs = await submitting
-    except asyncio.CancelledError:
-        jobs = ()
-    assert [job.id for job in await engine.open_jobs()] == [job.id for job in jobs]
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await submitting
+    assert await engine.open_jobs() == []

@@ -20,6 +20,7 @@ from engine.domain.errors import (
     UsageError,
 )
 from tests.building import ALL_FOUR, SQLITE_OPERATIONS
+from tests.engine.working import job_once
 from tests.sqlite_files import (
     AUTOMATIC_INDEX,
     HOSTILE_INDEX_NAMES,
@@ -284,8 +285,8 @@ async def test_r19_as_many_databases_at_once_as_workers_and_jobs_are_read_meanwh
             if isinstance(change, Change) and change.job and change.job.ordinal and change.new is Status.RUNNING:
                 started.append(change.job)
         assert started == [JobId(1, 1), JobId(2, 1)]
-        while not all([(await engine.job(job.parent)).children[0].steps for job in started]):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        for job in started:
+            await job_once(engine, job.parent, lambda parent: parent.children[0].steps)
         statuses = [job.children[0].status for job in await engine.jobs([1, 2, 3])]
         assert statuses == [Status.RUNNING, Status.RUNNING, Status.PENDING]
         assert [job.id for job in await engine.history()] == [3, 2, 1]

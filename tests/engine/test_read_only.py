@@ -101,8 +101,20 @@ async def test_it_neither_works_nor_prunes(past: Path, how: dict[str, Any]) -> N
             pass
 
 
-async def test_a_store_that_is_locked_is_waited_for_off_the_event_loop(past: Path) -> None:
+async def test_a_store_that_is_locked_is_waited_for_off_the_event_loop(
+    past: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever waits goes on with other things: here, with what ends the lock."""
+    refused, loop, connect = asyncio.Event(), asyncio.get_running_loop(), connections.connect_read_only
+
+    def connect_and_tell(path: Path) -> sqlite3.Connection:
+        try:
+            return connect(path)
+        except StoreBusyError:
+            loop.call_soon_threadsafe(refused.set)
+            raise
+
+    monkeypatch.setattr(connections, "connect_read_only", connect_and_tell)
 
     async def look() -> int:
         async with SqliteStore.open_read_only(past) as store:
@@ -110,7 +122,7 @@ async def test_a_store_that_is_locked_is_waited_for_off_the_event_loop(past: Pat
 
     with another_process(past, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
         looking = asyncio.create_task(look())
-        await asyncio.sleep(0.05)
+        await refused.wait()
         assert not looking.done()
     assert await looking == 1
 

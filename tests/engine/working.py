@@ -14,10 +14,12 @@ from engine.execution.processor import JobProcessor
 from engine.execution.worker_slots import WorkerSlots
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, ticking_clock
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from engine import Engine
     from engine.domain.claims import Claim
     from engine.domain.steps import Micros
     from engine.execution.kept_results import KeptResults
@@ -80,6 +82,16 @@ def _slots(store: Store, number: int) -> WorkerSlots:
 async def carried_out(store: Store, *jobs: NewJob) -> list[ParentJob]:
     """Submit, and wait until all is over."""
     return await over(store, *await store.submit(jobs, OnDuplicate.REFUSE))
+
+
+async def job_once(engine: Engine, number: int, is_so: Callable[[ParentJob], object]) -> ParentJob:
+    """A job as soon as this is true of it: progress is no change that is heard of."""
+
+    async def look() -> ParentJob | None:
+        job = await engine.job(number)
+        return job if is_so(job) else None
+
+    return await eventually(look)
 
 
 async def over(store: Store, *parent_ids: int) -> list[ParentJob]:

@@ -9,8 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,18 +124,6 @@ def err_line(process: subprocess.Popen[str]) -> str:
     line = process.stderr.readline()
     assert line, "nothing more is said"
     return line
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Look again and again, for two minutes at most. A look that is expensive is rarer: what it waits for needs the
-    processor."""
-    give_up = time.monotonic() + 120
-    began = time.monotonic()
-    while not condition():
-        looked = time.monotonic()
-        assert looked < give_up, "it does not come true"
-        time.sleep(min(max(0.01, 5 * (looked - began)), 0.25))
-        began = time.monotonic()
 
 
 def workers_of(store: Path) -> list[int]:

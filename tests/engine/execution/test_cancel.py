@@ -11,7 +11,7 @@ from engine import ChangeKind, Engine, JobId, OnDuplicate, Operation, Reason, Re
 from engine.domain.events import Change
 from tests.building import new_job
 from tests.engine.processes import python
-from tests.engine.working import over
+from tests.engine.working import job_once, over
 from tests.sqlite_files import make_database, set_schema_sql
 
 if TYPE_CHECKING:
@@ -91,8 +91,9 @@ async def test_r16_a_statement_that_runs_in_another_process_is_interrupted(tmp_p
         with python(WORKS, store_path):
             (parent,) = await console.submit([Request(target=str(path), operations=(Operation.REINDEX,))])
             async with asyncio.timeout(30):
-                while "order" not in {step.object for step in (await console.job(parent.id)).children[0].steps}:  # noqa: ASYNC110 - a step is no event
-                    await asyncio.sleep(0.01)
+                await job_once(
+                    console, parent.id, lambda job: any(step.object == "order" for step in job.children[0].steps)
+                )
                 await console.cancel(JobId(parent.id, 1))
                 (parent,) = await console.wait([parent.id])
     (child,) = parent.children

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STOPS_IN_THE_SECOND_PHASE = """
-    import threading, time
-    from contextlib import suppress
+    import threading
     from engine import Engine
     from engine.store.sqlite.writer import Writer
+    from tests.waiting import wait_until
 
     written, commit, between_two_commits = sys.argv[2], Writer._commit, threading.Lock()
 
@@ -31,11 +31,7 @@ STOPS_IN_THE_SECOND_PHASE = """
             commit(*arguments)
 
     def stop_in_the_second_phase():
-        size = 0
-        while size < 1_000_000:
-            time.sleep(0.0005)
-            with suppress(FileNotFoundError):
-                size = os.stat(written).st_size
+        wait_until(lambda: os.path.exists(written) and os.stat(written).st_size >= 1_000_000)
         with between_two_commits:
             print("writing back", flush=True)
             os.kill(os.getpid(), signal.SIGSTOP)

@@ -20,7 +20,7 @@ from tests.building import COMPLETED, new_job
 from tests.engine.processes import python
 from tests.engine.working import FunctionWorker, over, processing
 from tests.sqlite_files import make_database
-from tests.tui.command_line import wait_until
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from engine.execution.reporter import Reporter
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 WORKS = """
     from engine import Engine, Operation, Options, Request
+    from tests.engine.working import job_once
 
     async def main():
         async with Engine.open(Path(sys.argv[1]), workers=1) as engine:
             request = Request(
                 target=sys.argv[2], operations=(Operation.VACUUM,), options=Options(lock_timeout=600.0))
             (job,) = await engine.submit([request])
-            while not (await engine.job(job.id)).children[0].steps:
-                await asyncio.sleep(0.01)
+            await job_once(engine, job.id, lambda job: job.children[0].steps)
             print("at work", flush=True)
             await engine.wait([job.id])
 
@@ -54,7 +54,7 @@ async def test_r26_what_was_completed_is_not_done_again_after_the_death_of_its_p
             with closing(sqlite3.connect(store, isolation_level=None, timeout=60)) as locker:
                 locker.execute("BEGIN IMMEDIATE")
                 writer.execute("ROLLBACK")
-                await asyncio.to_thread(wait_until, kept.exists)
+                await eventually(kept.exists)
                 os.kill(process.pid, signal.SIGKILL)
                 assert await process.says() == ""
                 locker.execute("ROLLBACK")

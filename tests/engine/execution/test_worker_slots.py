@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,8 @@ from engine.domain.statuses import Status
 from engine.execution.worker_slots import WorkerSlots
 from tests.building import COMPLETED, new_job
 from tests.engine.processes import python
-from tests.engine.working import FunctionWorker, over, processing
+from tests.engine.working import FunctionWorker, completes, over, processing
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,23 +65,25 @@ async def test_who_waits_is_seen(store_path: Path) -> None:
 
 
 class Counting:
-    """A worker that knows how many run at once."""
+    """Knows how many jobs run at once. The first one lasts until so many do, and a processor waits for a slot."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Path, at_once: int) -> None:
         self.running = self.most = 0
         self.order: list[str] = []
+        self._slots = WorkerSlots(store, at_once)
 
     async def run(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         self.running += 1
         self.most = max(self.most, self.running)
         self.order.append(claim.target)
-        await asyncio.sleep(0.01)
+        if len(self.order) == 1:
+            await eventually(lambda: self.most >= self._slots.number and self._slots.has_waiters())
         self.running -= 1
         return COMPLETED
 
 
 async def test_several_processors_share_the_slots(store: SqliteStore) -> None:
-    counting = Counting()
+    counting = Counting(store.path, 2)
     jobs = [new_job(f"db{n}", Operation.VACUUM, Operation.ANALYZE) for n in range(8)]
     async with AsyncExitStack() as stack:
         for _ in range(3):
@@ -93,7 +95,7 @@ async def test_several_processors_share_the_slots(store: SqliteStore) -> None:
 
 async def test_a_long_list_of_one_process_does_not_keep_others_waiting_for_its_end(store: SqliteStore) -> None:
     """One processor works on many jobs with the only slot; another, of one job, gets its turn in between."""
-    counting = Counting()
+    counting = Counting(store.path, 1)
     async with AsyncExitStack() as stack:
         long, short = [
             await stack.enter_async_context(
@@ -113,24 +115,17 @@ async def test_a_long_list_of_one_process_does_not_keep_others_waiting_for_its_e
 
 async def test_where_there_is_nothing_to_run_no_slot_is_held(store: SqliteStore) -> None:
     slots = WorkerSlots(store.path, 1)
-    async with processing(store, FunctionWorker(Counting().run), slots=1):
+    async with processing(store, FunctionWorker(completes), slots=1):
         await over(store, *await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE))
-        slot = await asyncio.to_thread(taken, slots)
+        slot = await eventually(slots.take)
     os.close(slot)
-
-
-def taken(slots: WorkerSlots) -> int:
-    """A slot, as soon as there is one."""
-    while (slot := slots.take()) is None:
-        time.sleep(0.01)
-    return slot
 
 
 async def test_a_processor_that_is_to_stop_waits_for_no_slot(store: SqliteStore) -> None:
     slot = WorkerSlots(store.path, 1).take()
     assert slot is not None
     try:
-        async with asyncio.timeout(10), processing(store, FunctionWorker(Counting().run), slots=1) as processor:
+        async with asyncio.timeout(10), processing(store, FunctionWorker(completes), slots=1) as processor:
             await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
             await processor.drain(None)
         assert (await store.job(1)).status is Status.PENDING

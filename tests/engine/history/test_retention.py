@@ -16,6 +16,7 @@ from engine.store.sqlite import connections
 from engine.store.sqlite.store import SqliteStore
 from tests.building import StoppedClock
 from tests.conformance.test_retention import NOTHING, OUTCOMES, add, kept
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,5 +77,8 @@ async def test_r21_an_engine_with_a_retention_sees_to_it_by_itself(store: Sqlite
         await add(store, f"db{number}")
     clock.at += 1
     async with Engine.open(store.path, clock=clock, retention=NOTHING) as engine, asyncio.timeout(30):
-        while await engine.count():  # noqa: ASYNC110 - what is removed is no event
-            await asyncio.sleep(0.01)
+
+        async def is_empty() -> bool:
+            return not await engine.count()
+
+        await eventually(is_empty)

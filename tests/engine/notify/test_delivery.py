@@ -28,7 +28,7 @@ from tests.receivers import (
     silent_server,
     web_server,
 )
-from tests.tui.command_line import wait_until
+from tests.waiting import eventually
 from tui.presentation.text import plain
 
 TEXT = MessageText("2 failed", "Failed\n  größe  #42\n", {"text": "Failed", "events": [{"kind": "failed"}]})
@@ -221,7 +221,7 @@ async def test_a_program_that_hangs_is_killed_with_all_that_it_started(
 
 
 async def until_gone(pid: int) -> None:
-    await asyncio.to_thread(wait_until, lambda: not is_running(pid))
+    await eventually(lambda: not is_running(pid))
 
 
 def has_text(path: Path) -> bool:
@@ -240,12 +240,12 @@ async def test_a_cancel_kills_what_is_on_its_way_and_waits_until_what_sends_it_h
     tmp_path: Path, cancels: int
 ) -> None:
     code = (
-        "import os, time, pathlib\n"
+        "import os, pathlib, signal\n"
         f"pathlib.Path({str(tmp_path / 'pids')!r}).write_text(f'{{os.getpid()}} {{os.getppid()}}')\n"
-        "time.sleep(600)\n"
+        "signal.pause()\n"
     )
     task = asyncio.create_task(deliver(to_program(tmp_path, code), PARCEL))
-    await asyncio.to_thread(wait_until, lambda: has_text(tmp_path / "pids"))
+    await eventually(lambda: has_text(tmp_path / "pids"))
     for _ in range(cancels):
         task.cancel()
         await asyncio.sleep(0)
@@ -372,7 +372,7 @@ async def test_what_a_service_has_taken_is_known_although_the_process_that_sends
         recipient = Recipient(name="ops", method=Method.APPRISE, apprise=secret, timeout=60.0)
         sending = asyncio.create_task(deliver(recipient, PARCEL))
         await asyncio.to_thread(server.taken)
-        await asyncio.to_thread(wait_until, lambda: bool(waits_at(port)))
+        await eventually(lambda: waits_at(port))
         os.kill(waits_at(port)[0], signal.SIGKILL)
         result = await sending
     assert result.error == "the process that sends it died"
@@ -479,7 +479,7 @@ async def test_what_sends_it_ends_when_the_process_that_wanted_it_is_gone(tmp_pa
     pids = tmp_path / "pids"
     script = tmp_path / "inner.py"
     script.write_text(
-        f"import os, time, pathlib\npathlib.Path({str(pids)!r}).write_text(str(os.getpid()))\ntime.sleep(600)\n"
+        f"import os, pathlib, signal\npathlib.Path({str(pids)!r}).write_text(str(os.getpid()))\nsignal.pause()\n"
     )
     outer = (
         "import asyncio, sys\n"
@@ -489,7 +489,7 @@ async def test_what_sends_it_ends_when_the_process_that_wanted_it_is_gone(tmp_pa
         "asyncio.run(deliver(recipient, Parcel(key='k', text=MessageText('s', 't', {}))))\n"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", outer)
-    await asyncio.to_thread(wait_until, lambda: has_text(pids))
+    await eventually(lambda: has_text(pids))
     process.kill()
     await process.wait()
     await until_gone(int(pids.read_text()))

@@ -28,7 +28,7 @@ from engine.store.sqlite.store import SqliteStore
 from engine.system.private_files import private_directory
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
 from tests.receivers import WebServer, silent_server, web_server
-from tests.tui.command_line import wait_until
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -126,7 +126,7 @@ async def test_what_waits_for_a_recipient_that_was_removed_is_dropped_with_a_wor
     with caplog.at_level("INFO", "dbtend"):
         config = Config(notify=(ops(settle=86_400.0),), changed_at=clock.at)
         async with notifying(Notifier(opened, lambda: config, compose, clock)):
-            await asyncio.to_thread(wait_until, lambda: "gone is no recipient any more: 2 " in caplog.text)
+            await eventually(lambda: "gone is no recipient any more: 2 " in caplog.text)
     (state,) = await opened.recipient_states(["gone"])
     assert (state.collected, state.waiting) == (0, 0)
     (kept,) = await opened.recipient_states(["ops"])
@@ -602,8 +602,7 @@ async def test_people_are_told_once_the_lock_can_be_had(
     lock = private_directory(opened.path) / "notify.lock"
     lock.mkdir()
     async with asyncio.timeout(60), notifying(made(opened, clock, ops(web, settle=0.0))):
-        while "messages cannot be sent now" not in caplog.text:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await eventually(lambda: "messages cannot be sent now" in caplog.text)
         lock.rmdir()
         clock.at += SECOND
         post = await asyncio.to_thread(web.taken)

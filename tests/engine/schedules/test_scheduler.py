@@ -28,6 +28,7 @@ from engine.targets import resolve
 from tests.building import FAILED
 from tests.engine.domain.test_due_times import at
 from tests.engine.schedules.world import DAY, HOUR, MINUTE, World, make_databases, world_at
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -658,11 +659,9 @@ async def test_schedules_begin_once_their_lock_can_be_had(
     lock = private_directory(world.store.path) / f"{role_of(str(world.config))}.lock"
     lock.mkdir()
     async with asyncio.timeout(20), scheduling.scheduling(world.store, manager, world.config, clock=world.clock):
-        while "schedules cannot be fired now" not in caplog.text:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await eventually(lambda: "schedules cannot be fired now" in caplog.text)
         lock.rmdir()
-        while not await world.store.schedule_states():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await eventually(world.store.schedule_states)
     assert caplog.text.count("schedules cannot be fired now") == 1
 
 
@@ -684,12 +683,10 @@ async def test_the_successor_of_a_dead_worker_goes_on_with_the_last_good_config(
 
     monkeypatch.setattr(ConfigWatch, "look", told)
     async with asyncio.timeout(20), scheduling.scheduling(world.store, manager, world.config, clock=world.clock):
-        while not problems:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await eventually(lambda: problems)
         assert await world.store.schedule_states() == {}
         world.config.write_text("broken")
-        while problems[-1] is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await eventually(lambda: problems[-1])
         await leader.__aexit__(None, None, None)
-        while "nightly" not in await world.store.schedule_states():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        states = await eventually(world.store.schedule_states)
+    assert [*states] == ["nightly"]

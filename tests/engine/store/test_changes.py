@@ -8,7 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from engine import Engine
 from engine.domain.claims import Outcome, Report
@@ -16,13 +17,15 @@ from engine.domain.events import Change
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Status
 from engine.execution.orchestrator import ParentJobOrchestrator
+from engine.store.sqlite.change_watch import ChangeWatch
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 from tests.conformance.stores import until_somebody_waits
 from tests.conformance.test_changes import run_one_job, take
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     import pytest
@@ -84,21 +87,45 @@ async def test_r18_an_idle_engine_with_workers_writes_nothing(
     monkeypatch.setattr("engine.execution.supervision.INTERVAL", 0.02)
     async with SqliteStore.open(store_path) as store:
         await run_one_job(store, "sales")
+    looked = looks(monkeypatch, (ChangeWatch, "_check_identity"), (SqliteStore, "let_start"))
     async with Engine.open(store_path, workers=4):
         files = [store_path, store_path.with_name(store_path.name + "-wal")]
 
-        async def written_in(seconds: float) -> bool:
+        async def is_left_alone(number: int) -> bool:
+            """For so many rounds of looking for changes, and for the dead."""
             before = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-            await asyncio.sleep(seconds)
-            return [(file.stat().st_size, file.stat().st_mtime_ns) for file in files] != before
+            await more(looked, number)
+            return [(file.stat().st_size, file.stat().st_mtime_ns) for file in files] == before
 
-        async with asyncio.timeout(30):
-            while await written_in(0.1):  # what it writes as it starts
-                pass
-        assert not await written_in(0.3)  # many rounds of looking for work, for changes and for the dead
+        await eventually(lambda: is_left_alone(2))  # it writes as it starts
+        assert await is_left_alone(6)
 
 
-async def test_r18_an_idle_store_is_not_written(store: SqliteStore, store_path: Path) -> None:
+def looks(monkeypatch: pytest.MonkeyPatch, *methods: tuple[type, str]) -> Counter[str]:
+    """How often these are called from now on."""
+    looked = Counter({name: 0 for _, name in methods})
+
+    def counting(name: str, look: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            looked[name] += 1
+            return look(*arguments)
+
+        return counted
+
+    for of, name in methods:
+        monkeypatch.setattr(of, name, counting(name, getattr(of, name)))
+    return looked
+
+
+async def more(looked: Counter[str], number: int) -> None:
+    """Wait until each has been called so many times more."""
+    before = Counter(looked)
+    await eventually(lambda: all(looked[name] >= before[name] + number for name in before))
+
+
+async def test_r18_an_idle_store_is_not_written(
+    store: SqliteStore, store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await run_one_job(store, "sales")
     watcher = sqlite3.connect(store_path)
     before = watcher.execute("PRAGMA data_version").fetchone()
@@ -106,7 +133,7 @@ async def test_r18_an_idle_store_is_not_written(store: SqliteStore, store_path: 
     for _ in range(3):
         assert await store.claim("me") is None  # looking for work is no write
         assert await store.rescue() == []
-    await asyncio.sleep(0.2)  # several rounds of looking for other processes' commits
+    await more(looks(monkeypatch, (ChangeWatch, "_check_identity")), 4)  # for other processes' commits
     assert watcher.execute("PRAGMA data_version").fetchone() == before
     after = store_path.with_name(store_path.name + "-wal").stat()
     assert (after.st_size, after.st_mtime_ns) == (wal.st_size, wal.st_mtime_ns)

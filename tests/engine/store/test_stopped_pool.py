@@ -13,18 +13,17 @@ import pytest
 
 from engine.store.sqlite import liveness
 from tests.engine.processes import python
-from tests.tui.command_line import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is left of a process")
 HERE = os.uname().nodename
 A_POOL = """
-    import time
     from engine.execution.worker_identity import WorkerIdentity
 
     identity = WorkerIdentity(Path(sys.argv[1]), pool=os.getpid(), size=1)
     worker = os.fork()
     if not worker:
-        time.sleep(600)
+        signal.pause()
     print(identity.owner, worker, flush=True)
     sys.stdin.readline()
     _, status = os.waitpid(worker, 0)

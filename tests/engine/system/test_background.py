@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from engine.system.background import in_background, wait_postponing_cancel
+from tests.waiting import eventually
 
 
 async def test_an_error_that_ends_it_is_logged_at_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -88,14 +89,16 @@ async def test_a_time_limit_that_passed_during_such_work_disturbs_nothing_after_
     work = Work()
 
     async def limited() -> int:
-        async with asyncio.timeout(0):
+        async with limit:
             result = await wait_postponing_cancel(work.done())
-        await asyncio.sleep(0.01)
+        for _ in range(5):
+            await asyncio.sleep(0)
         return result
 
+    limit = asyncio.timeout(0)
     working = asyncio.create_task(limited())
     await work.begun.wait()
-    await asyncio.sleep(0.01)
+    await eventually(limit.expired)
     work.may_end.set()
     assert await working == 1
 
@@ -104,13 +107,14 @@ async def test_a_cancel_beside_a_time_limit_that_passed_comes_nevertheless() -> 
     work = Work()
 
     async def limited() -> None:
-        async with asyncio.timeout(0):
+        async with limit:
             await wait_postponing_cancel(work.done())
         await asyncio.Event().wait()
 
+    limit = asyncio.timeout(0)
     working = asyncio.create_task(limited())
     await work.begun.wait()
-    await asyncio.sleep(0.01)
+    await eventually(limit.expired)
     working.cancel()
     await asyncio.sleep(0)
     work.may_end.set()

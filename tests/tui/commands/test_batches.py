@@ -13,7 +13,8 @@ import pytest
 from engine import BatchOptions, Engine, FailedRequest, Operation, Request
 from engine.domain.errors import TargetUnavailableError
 from tests.sqlite_files import make_database, transaction
-from tests.tui.command_line import CommandLine, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, workers_of, write_locked
+from tests.waiting import wait_until
 
 PATTERN = "postgresql://dba@127.0.0.1:1/*"
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.terminal import Terminal
-from tests.tui.command_line import CommandLine, wait_until
+from tests.tui.command_line import CommandLine
+from tests.waiting import wait_until
 from tui.commands.command_table import COMMANDS
 from tui.commands.completion_script import SHELLS
 

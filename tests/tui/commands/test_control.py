@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import JobId, WorkerProcess
-from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
 from tests.tui.jobs import START, child, parent
+from tests.waiting import wait_until
 from tui.commands.workers import table
 
 

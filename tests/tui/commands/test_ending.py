@@ -16,7 +16,8 @@ import pytest
 from engine import ChangeKind, Engine, Operation, Reason, Request, Status, StoreLocation
 from tests.engine.processes import python
 from tests.sqlite_files import integrity
-from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, workers_of, write_locked
+from tests.waiting import wait_until
 from tui.commands.ending import hand_over
 from tui.workers.detached import serving
 

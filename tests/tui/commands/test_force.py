@@ -20,7 +20,8 @@ from engine import Engine, JobId
 from engine.domain.requests import Operation
 from engine.execution.force_kill import ForceCancel
 from tests.sqlite_files import content, files_beside, integrity, make_database
-from tests.tui.command_line import CommandLine, err_line, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, err_line, workers_of, write_locked
+from tests.waiting import wait_until
 from tui.presentation.force_kill import consequences, question
 from tui.workers.detached import is_served
 

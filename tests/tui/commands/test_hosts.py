@@ -19,7 +19,8 @@ from tests.postgres_databases import Database, as_admin
 from tests.postgres_server import PostgresServer
 from tests.shared_stores import copied_store
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, wait_until, write_locked
+from tests.tui.command_line import CommandLine, write_locked
+from tests.waiting import wait_until
 
 
 @pytest.fixture

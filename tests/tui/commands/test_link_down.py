@@ -16,7 +16,8 @@ import pytest
 from tests.network_hosts import NETWORK, free_port, network_hosts
 from tests.postgres_server import PostgresServer, running_server
 from tests.shared_stores import copied_store, name_in
-from tests.tui.command_line import CommandLine, wait_until
+from tests.tui.command_line import CommandLine
+from tests.waiting import wait_until
 
 
 @pytest.mark.long

@@ -10,7 +10,8 @@ import pytest
 
 from engine import Engine, JobId, Operation, Request
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, command_line, out_line, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, command_line, out_line, workers_of, write_locked
+from tests.waiting import wait_until
 from tui.commands import lookup
 
 

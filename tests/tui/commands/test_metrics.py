@@ -26,7 +26,8 @@ from engine.domain.surveys import FleetLevel, Survey
 from engine.fleet.expansion import expand
 from engine.system.clock import now
 from tests.sqlite_files import make_database, remove_index_entries
-from tests.tui.command_line import CommandLine, wait_until
+from tests.tui.command_line import CommandLine
+from tests.waiting import wait_until
 from tui.commands import metrics
 from tui.presentation.exit_codes import FAILED, OK, USAGE
 

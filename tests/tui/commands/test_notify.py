@@ -20,7 +20,8 @@ from engine import Engine, Operation, Request
 from engine.domain.errors import StoreError
 from tests.receivers import Post, WebServer, mail_server, silent_server, web_server
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, wait_until
+from tests.tui.command_line import CommandLine
+from tests.waiting import wait_until
 from tui.presentation.exit_codes import FAILED, OK, USAGE
 
 Start = Callable[[], subprocess.Popen[str]]

@@ -9,7 +9,8 @@ import pytest
 
 from tests.receivers import WebServer, web_server
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, err_line, wait_until
+from tests.tui.command_line import CommandLine, err_line
+from tests.waiting import wait_until
 from tui.presentation.exit_codes import FAILED, OK
 
 LOCK = "notify.lock"

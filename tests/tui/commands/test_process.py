@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Request, Status
-from tests.tui.command_line import CommandLine, out_line, wait_until, write_locked
+from tests.tui.command_line import CommandLine, out_line, write_locked
+from tests.waiting import wait_until
 
 
 def test_the_demo_runs_everything_without_a_terminal(dbtend: CommandLine, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, command_line, out_line, wait_until, write_locked
+from tests.tui.command_line import CommandLine, command_line, out_line, write_locked
+from tests.waiting import wait_until
 
 NOTHING_IS_KEPT = '[retention]\ncompleted = "0s"\nkeep_last = 0\n'
 

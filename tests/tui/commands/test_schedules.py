@@ -21,7 +21,8 @@ from engine.config.reader import load_config
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.store.sqlite.store import SqliteStore
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, wait_until
+from tests.tui.command_line import CommandLine
+from tests.waiting import wait_until
 
 DAY = 86_400_000_000
 NIGHTFALL = 22 * 3_600_000_000

@@ -16,7 +16,8 @@ from engine.store.postgres.proof import server_is_down
 from tests.postgres_databases import Database, as_admin
 from tests.postgres_server import PostgresServer, running_server
 from tests.shared_stores import copied_store, make_template
-from tests.tui.command_line import CommandLine, err_line, wait_until, write_locked
+from tests.tui.command_line import CommandLine, err_line, write_locked
+from tests.waiting import wait_until
 from tui.workers.detached import is_served
 
 

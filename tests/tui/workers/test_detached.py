@@ -19,7 +19,7 @@ import pytest
 from engine import Change, Engine, JobId, Lagged, Operation, Options, Reason, Request, Status
 from engine.domain.errors import StoreError
 from tests.sqlite_files import transaction
-from tests.tui.command_line import wait_until
+from tests.waiting import wait_until
 from tui.workers.detached import DetachedWorker, is_served, serving
 
 A_CONSOLE = """

@@ -17,7 +17,8 @@ import pytest
 from engine import Engine, Operation, Options, ParentJob, Request, WorkerProcess
 from engine.domain.events import unattended
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, workers_of, write_locked
+from tests.waiting import wait_until
 from tui.workers.detached import is_served
 
 A_CONSOLE = """

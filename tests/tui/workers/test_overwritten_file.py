@@ -18,7 +18,8 @@ import pytest
 
 from engine import Engine
 from engine.store.ending_texts import OVERWRITTEN
-from tests.tui.command_line import CommandLine, out_line, wait_until
+from tests.tui.command_line import CommandLine, out_line
+from tests.waiting import wait_until
 from tui.workers.detached import is_served
 
 PART = 1_000

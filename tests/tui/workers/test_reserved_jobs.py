@@ -14,8 +14,9 @@ import pytest
 from engine import Engine, WorkerProcess
 from tests.postgres_databases import SECRET, Database
 from tests.sqlite_files import integrity, make_database
-from tests.tui.command_line import CommandLine, err_line, out_line, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, err_line, out_line, workers_of, write_locked
 from tests.tui.workers.test_detached_environment import a_worker
+from tests.waiting import wait_until
 from tui.workers.detached import is_served
 
 VACUUM = ("--op", "vacuum", "--lock-timeout", "600")

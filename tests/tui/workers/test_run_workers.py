@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite_files import integrity, make_database
-from tests.tui.command_line import CommandLine, out_line, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, out_line, workers_of, write_locked
+from tests.waiting import wait_until
 
 VACUUM = ("--op", "vacuum", "--lock-timeout", "600")
 

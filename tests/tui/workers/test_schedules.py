@@ -17,7 +17,8 @@ import pytest
 from engine import Engine, ParentJob, WorkerProcess
 from engine.domain.schedules import Firing, FiringStatus
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, wait_until
+from tests.tui.command_line import CommandLine
+from tests.waiting import wait_until
 
 A_WORKER = """
 import sys, time

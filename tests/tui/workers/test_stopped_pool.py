@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite_files import integrity
-from tests.tui.command_line import CommandLine, wait_until, workers_of, write_locked
+from tests.tui.command_line import CommandLine, workers_of, write_locked
 from tests.tui.workers.test_one_pool import open_jobs, submit_to_nobody
+from tests.waiting import wait_until
 from tui.workers.detached import is_served
 
 

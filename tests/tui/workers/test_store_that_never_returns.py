@@ -15,7 +15,8 @@ from engine.domain.errors import StoreUnreachableError
 from engine.store.postgres import connections
 from tests.postgres_server import PostgresServer, running_server
 from tests.shared_stores import make_template
-from tests.tui.command_line import wait_until, write_locked
+from tests.tui.command_line import write_locked
+from tests.waiting import wait_until
 from tui.commands import worker
 from tui.presentation.exit_codes import OK
 from tui.workers.pool import PoolProcess

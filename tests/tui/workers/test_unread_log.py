@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.sqlite_files import make_database
-from tests.tui.command_line import CommandLine, wait_until
+from tests.tui.command_line import CommandLine
 from tests.tui.workers.test_one_pool import open_jobs, submit_to_nobody
+from tests.waiting import wait_until
 from tui.workers.detached import is_served
 from tui.workers.worker_log import PipeHandler, log_to_stderr
 

@@ -13,7 +13,8 @@ import pytest
 
 from engine import Engine, Operation, Request
 from engine.domain.errors import StoreError
-from tests.tui.command_line import CommandLine, err_line, wait_until
+from tests.tui.command_line import CommandLine, err_line
+from tests.waiting import wait_until
 from tui.commands import worker
 from tui.workers.detached import DetachedWorker, is_served
 from tui.workers.pool import PoolProcess

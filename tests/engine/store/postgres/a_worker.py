@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from engine.domain.requests import OnDuplicate, Operation
 from tests.building import new_job
-from tests.conformance.stores import until
 from tests.engine.processes import Process, python
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ async def until_it_is_over(store: PostgresStore) -> ChildJob:
     async def is_over() -> bool:
         return (await the_child(store)).status.is_final
 
-    await until(is_over)
+    await eventually(is_over)
     return await the_child(store)
 
 
@@ -78,7 +78,7 @@ async def until_it_is_dead(store: PostgresStore) -> None:
     async def is_dead() -> bool:
         return not (await the_worker(store)).alive
 
-    await until(is_dead)
+    await eventually(is_dead)
 
 
 async def no_rescue(store: PostgresStore, until_done: asyncio.Future[object]) -> None:

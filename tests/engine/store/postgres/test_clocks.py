@@ -15,8 +15,8 @@ from engine.store.postgres.store import PostgresStore
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.system.clock import SteadyClock, wall_clock
 from engine.targets import resolve
-from tests.conformance.stores import until
 from tests.sqlite_files import make_database
+from tests.waiting import eventually
 
 HOUR = 3_600_000_000_000
 MICROS = 1_000
@@ -94,4 +94,4 @@ async def until_it_shows(clock: SteadyClock, at: int) -> None:
     async def is_so() -> bool:
         return abs(clock() - at) < MINUTES
 
-    await until(is_so)
+    await eventually(is_so)

@@ -14,7 +14,6 @@ from engine.execution.supervision import supervising
 from engine.store.postgres import ownership
 from engine.store.postgres.schema import GRACE
 from engine.store.postgres.store import PostgresStore
-from tests.conformance.stores import until
 from tests.engine.store.postgres.a_worker import (
     HOST,
     submit,
@@ -28,6 +27,7 @@ from tests.network_hosts import NETWORK, free_port, network_hosts
 from tests.postgres_databases import as_admin
 from tests.postgres_server import PostgresServer
 from tests.shared_stores import copied_store, make_template, name_in, set_grace
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,7 +68,7 @@ async def test_a_worker_whose_session_the_server_ended_proves_again_that_it_live
             for _ in range(5):
                 ((session,),) = admin.execute(SESSION).fetchall()
                 admin.execute("SELECT pg_terminate_backend(%s)", (session,))
-                await until(has_a_new_session)
+                await eventually(has_a_new_session)
             process.tell()
             assert await process.says() == "done"
             assert (await until_it_is_over(store)).attempt == 1
@@ -161,7 +161,7 @@ async def test_right_after_a_start_of_the_server_nobody_is_declared_dead(own_ser
                 return (await the_child(store)).status is Status.PENDING
 
             async with supervising(store):
-                await until(is_pending)
+                await eventually(is_pending)
         with as_admin(url) as admin:
             asked = """SELECT seen_at + interval '2 s' < to_timestamp(at / 1e6)
                 FROM dbtend.server_start, dbtend.event ORDER BY seq DESC LIMIT 1"""

@@ -14,8 +14,8 @@ from engine.domain.requests import OnDuplicate, Operation
 from engine.store.postgres import hint_queue
 from engine.store.postgres.store import PostgresStore
 from tests.building import COMPLETED, new_job
-from tests.conformance.stores import until
 from tests.postgres_databases import as_admin
+from tests.waiting import eventually
 
 TICKET = "INSERT INTO procrastinate_jobs (queue_name, task_name, args, status) SELECT queue_name, 'work', args"
 DAMAGE = {
@@ -80,17 +80,17 @@ async def test_jobs_that_wait_are_run_whatever_became_of_their_hints(store_url: 
         await submit(store, "sales")
         await asyncio.to_thread(hurt, store_url, damage)
         async with serving(store):
-            await until(lambda: is_idle(store))
+            await eventually(lambda: is_idle(store))
 
 
 @damages
 async def test_a_worker_goes_on_while_its_tables_are_damaged(store_url: str, damage: str) -> None:
     async with PostgresStore.open(store_url, what="the store") as store, serving(store):
         await submit(store, "sales")
-        await until(lambda: is_idle(store))
+        await eventually(lambda: is_idle(store))
         await asyncio.to_thread(hurt, store_url, damage)
         await submit(store, "stock")
-        await until(lambda: is_idle(store))
+        await eventually(lambda: is_idle(store))
 
 
 async def test_who_is_asked_to_stop_does_not_wait_for_a_server_that_is_away(store_url: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ async def test_a_task_that_is_cancelled_while_it_gets_a_connection_ends(store_ur
         while True:
             with suppress(StoreError):
                 await pool.rows("SELECT 1")
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
 
     await pool.open()
     occupying = asyncio.create_task(pool._on_connection(occupy))

@@ -23,8 +23,8 @@ from engine.store.postgres.roles import Role
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import NewBatch
 from tests.building import COMPLETED, new_job
-from tests.conformance.stores import until
 from tests.postgres_databases import as_admin
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -176,7 +176,7 @@ async def test_a_worker_that_owns_a_child_stays_known_when_it_leaves(login: Logi
         await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
         async with store.hosting_workers() as owner:
             await store.claim(owner)
-        await until(store.rescue)
+        await eventually(store.rescue)
 
 
 async def test_the_login_of_each_write_is_kept_whatever_name_it_gives(login: Login, store_url: str) -> None:
@@ -189,7 +189,7 @@ async def test_the_login_of_each_write_is_kept_whatever_name_it_gives(login: Log
         async with store.hosting_workers() as owner:
             assert await store.claim(owner) is not None
             await joe.execute(b"SELECT request_cancel(%s, 1, 'cancelled_by_user', 'nobody', NULL)", (job,))
-        await until(store.rescue)
+        await eventually(store.rescue)
         await joe.execute(b"SELECT pause('', NULL)")
         await joe.execute(b"SELECT resume(NULL)")
         (child,) = (await store.job(job)).children
