@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from typing import Any
 
@@ -14,13 +13,14 @@ from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.statuses import Status
 from engine.targets import resolve
 from engine.targets.mysql.connection.server import Flavor
-from engine.targets.mysql.reading.condition import undo
+from engine.targets.mysql.reading.condition import Undo, undo
 from engine.targets.plans import OperationPlan
 from tests.engine.targets.mysql.a_session import filled, locked_out
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.server_session import plan, run
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
+from tests.waiting import eventually
 
 NOTHING = TargetHistory(now=0)
 SPARSE = (
@@ -160,9 +160,12 @@ async def test_whoever_holds_old_rows_is_named(database: MySqlDatabase) -> None:
     database("CREATE TABLE t (a INT)", "INSERT INTO t VALUES (1)")
     with database.session("SELECT * FROM t") as other:
         async with looking(database.url) as reader:
-            async with asyncio.timeout(30):
-                while (found := await undo(reader)).holder is None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.2)  # InnoDB renews that table 0.1 s after it was last read
+
+            async def held() -> Undo | None:
+                found = await undo(reader)
+                return found if found.holder is not None else None
+
+            found = await eventually(held)  # InnoDB renews that table 0.1 s after it was last read
         assert found.holder is not None
         assert found.holder.connection == connection_of(other)
         assert found.history is not None

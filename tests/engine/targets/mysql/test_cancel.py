@@ -17,6 +17,7 @@ from tests.engine.targets.mysql.a_session import filled, runs, until
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected
 from tests.mysql_databases import MySqlDatabase
+from tests.waiting import eventually
 
 pytestmark = LONG_ON_MYSQL
 
@@ -166,10 +167,8 @@ async def test_a_plan_warns_of_who_holds_its_tables(database: MySqlDatabase) -> 
         await session.plan(Operation.REBUILD, Options())
         with database.session(HOLDS) as other:
             number = other.thread_id()  # type: ignore[no-untyped-call]
-            async with asyncio.timeout(30):
-                # A list of transactions that was read less than 100 ms ago is old.
-                while not (found := await session.find_blockers(has_window=False)):  # noqa: ASYNC110 - no event
-                    await asyncio.sleep(0.2)
+            # A list of transactions that was read less than 100 ms ago is old.
+            found = await eventually(lambda: session.find_blockers(has_window=False))
             assert f"connection {number} " in found
             assert (") on item. New" if database.flavor is Flavor.MYSQL else "INSTALL SONAME") in found
 

@@ -24,6 +24,7 @@ from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.mysql.looking import looking
 from tests.engine.targets.mysql.test_damage_on_record import checked, damage
 from tests.engine.targets.server_session import connected, plan, run
+from tests.engine.working import job_once
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
 
@@ -47,12 +48,12 @@ async def over(store: Path, number: int) -> ChildJob:
 
 async def waits_or_is_over(store: Path, number: int, seeing_to_it: asyncio.Task[ChildJob]) -> None:
     """Wait until the process that sees to a job says that a command still runs on the server, or has seen to it."""
-    async with Engine.open(store) as engine, asyncio.timeout(60):
-        while not seeing_to_it.done():
-            (child,) = (await engine.job(number)).children
-            if "still runs on the server" in str(child.progress.phase):
-                return
-            await asyncio.sleep(0.01)
+    async with Engine.open(store) as engine:
+        await job_once(
+            engine,
+            number,
+            lambda job: seeing_to_it.done() or "still runs on the server" in str(job.children[0].progress.phase),
+        )
 
 
 @pytest.mark.parametrize(

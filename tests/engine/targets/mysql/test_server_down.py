@@ -20,6 +20,7 @@ from tests.engine.targets.server_session import Told, connected
 from tests.engine.targets.stepwise import Stepwise
 from tests.mysql_databases import new_database
 from tests.mysql_server import MySqlServer
+from tests.waiting import eventually
 
 pytestmark = LONG_ON_MYSQL
 
@@ -93,7 +94,7 @@ async def test_after_a_restart_the_number_of_a_connection_means_another_session(
             await one.session.lock()
             number, started = session_of(one)._reader.server.connection_id, session_of(one)._reader.server.started
             await asyncio.to_thread(own.stop, signal.SIGKILL)
-            await asyncio.sleep(max(started + 1 - time.time(), 0))  # servers know in which second they started
+            await eventually(lambda: time.time() >= started + 1)  # servers know in which second they started
             await asyncio.to_thread(own.start)
             database.reconnect()
             next_number_is(own, number)

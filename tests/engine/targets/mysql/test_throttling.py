@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
+from tests.waiting import eventually, wait_until
 
 pytestmark = LONG_ON_MYSQL
 
@@ -206,9 +206,8 @@ async def test_replicas_are_asked_for_their_delay_and_not_given_what_is_no_work_
             await told.something.wait()
             assert "does not replicate" in told.phases[0]
             replica.stop(signal.SIGKILL)
-            while "cannot be asked" not in told.phases[-1]:
-                assert not running.done(), running
-                await asyncio.sleep(0.05)
+            await eventually(lambda: running.done() or "cannot be asked" in told.phases[-1])
+            assert not running.done(), running
             cancel.set()
             assert (await running).status is Status.CANCELLED
 
@@ -236,10 +235,11 @@ def sessions_of(database: MySqlDatabase) -> int:
 
 
 def wait_until_late(replica: MySqlDatabase, service: str) -> None:
-    seconds = 0
     with replica.admin.cursor(DictCursor) as cursor:
-        while not seconds:
+
+        def seconds_behind() -> object:
             cursor.execute(f"SHOW {service} STATUS")
             (row,) = cursor.fetchall()
-            seconds = next(value or 0 for name, value in row.items() if name.startswith("Seconds_Behind_"))
-            time.sleep(0.02)
+            return next(value for name, value in row.items() if name.startswith("Seconds_Behind_"))
+
+        wait_until(seconds_behind)

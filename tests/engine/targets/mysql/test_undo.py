@@ -21,6 +21,7 @@ from engine.targets.step_execution import StepContext
 from tests.engine.targets.mysql.a_session import a_user, filled, until
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase
+from tests.waiting import eventually
 
 STATES: Final = "SELECT name, state FROM information_schema.innodb_tablespaces WHERE space_type = 'Undo' ORDER BY name"
 FIRST: Final = "innodb_undo_001"
@@ -116,8 +117,7 @@ async def test_a_purge_that_is_cancelled_leaves_no_helper_or_names_it(
             await told.something.wait()
             number = reads.thread_id()  # type: ignore[no-untyped-call]
             oldest = f"; the oldest: connection {number} (root@localhost), in a transaction"
-            while not any(oldest in one for one in told.phases):  # noqa: ASYNC110 - the server's list is old at first
-                await asyncio.sleep(0.05)
+            await eventually(lambda: any(oldest in one for one in told.phases))  # the server's list is old at first
             database(*map(update.format, range(7, 13)))
             cancel.set()
             if within:

@@ -14,6 +14,7 @@ from engine.domain.steps import PAUSED
 from engine.targets import attempt
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.postgres.test_limit_between_steps import HOUR, VACUUM_WAITS, LimitedClock, clock
+from tests.engine.working import job_once
 from tests.postgres_databases import Database
 
 if TYPE_CHECKING:
@@ -37,14 +38,13 @@ async def held_back(engine: Engine, database: Database, options: Options) -> Par
         (job,) = await engine.submit([request])
         await until(database, VACUUM_WAITS)
         database("UPDATE load.now SET active = true")
-    async with asyncio.timeout(30):
-        while True:
-            job = await engine.job(job.id)
-            vacuum = job.children[0]
-            has_begun = any(step.command == FOLLOW_UP for step in vacuum.steps)
-            if has_begun and (vacuum.progress.phase or "").startswith(PAUSED):
-                return job
-            await asyncio.sleep(0.02)
+
+    def waits(job: ParentJob) -> bool:
+        vacuum = job.children[0]
+        has_begun = any(step.command == FOLLOW_UP for step in vacuum.steps)
+        return has_begun and (vacuum.progress.phase or "").startswith(PAUSED)
+
+    return await job_once(engine, job.id, waits)
 
 
 def check_left_out(job: ParentJob, status: Status, reason: Reason) -> None:

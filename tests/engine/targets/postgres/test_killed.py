@@ -17,6 +17,7 @@ from engine.store.ending_texts import format_worker_death
 from tests.engine.processes import python
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import connected
+from tests.engine.working import job_once
 from tests.postgres_databases import SLEEPS, Database
 
 if TYPE_CHECKING:
@@ -53,9 +54,8 @@ async def killed_in(database: Database, store: Path, operation: Operation, named
 
 async def told(store: Path, number: int) -> None:
     """Let it go on until it says what goes on in its step."""
-    async with Engine.open(store) as engine, asyncio.timeout(30):
-        while not (await engine.job(number)).children[0].progress.phase:  # noqa: ASYNC110 - no change
-            await asyncio.sleep(0.01)
+    async with Engine.open(store) as engine:
+        await job_once(engine, number, lambda job: job.children[0].progress.phase)
 
 
 async def over(store: Path, number: int) -> ChildJob:

@@ -17,6 +17,7 @@ from engine.targets.step_execution import StepContext
 from tests.building import StoppedClock
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import Told, connected
+from tests.engine.working import job_once
 from tests.postgres_databases import SLEEPS, Database
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ async def test_what_runs_goes_on_and_nothing_else_begins(
         (job,) = await engine.submit([request])
         await until(database, SLEEPS)
         clock.pass_limit()
-        while (await engine.job(job.id)).children[1].status is Status.PENDING:  # noqa: ASYNC110 - whoever changes it
-            await asyncio.sleep(0.05)
+        await job_once(engine, job.id, lambda job: job.children[1].status is not Status.PENDING)
         database.let_go()
         (job,) = await engine.wait([job.id])
     reindex, analyze = job.children
@@ -99,8 +99,7 @@ async def test_what_completes_the_others_runs_after_the_limit(
             (job,) = await engine.submit([request])
             await until(database, VACUUM_WAITS)
             clock.pass_limit()
-            while (await engine.job(job.id)).children[1].status is Status.PENDING:  # noqa: ASYNC110 - whoever changes it
-                await asyncio.sleep(0.05)
+            await job_once(engine, job.id, lambda job: job.children[1].status is not Status.PENDING)
         (job,) = await engine.wait([job.id])
     vacuum, _ = job.children
     assert (vacuum.status, vacuum.reason, vacuum.left) == (Status.COMPLETED, Reason.TIME_LIMIT, 1)

@@ -13,6 +13,7 @@ from engine.targets.postgres.session import PostgresSession
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import connected, plan
+from tests.engine.working import job_once
 from tests.postgres_databases import SLEEPS, WAITS, Database
 
 PUBLIC = ServerOptions(schemas=("public",))
@@ -94,8 +95,8 @@ async def test_trap_a_step_that_waits_for_its_lock_is_seen_beside_one_that_goes_
             (job,) = await engine.submit([request])
             for condition in (SLEEPS, WAITS):
                 await until(database, condition)
-            while not (told := (await engine.job(job.id)).children[0].progress).waits_for:  # noqa: ASYNC110 - no change
-                await asyncio.sleep(0.01)
+            waiting = await job_once(engine, job.id, lambda job: job.children[0].progress.waits_for)
+            told = waiting.children[0].progress
             await engine.cancel(JobId(job.id))
             (job,) = await engine.wait([job.id])
     assert [step.object for step in job.children[0].steps] == ["public.slow_number", "public.item_pkey"]

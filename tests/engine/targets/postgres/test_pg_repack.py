@@ -29,6 +29,7 @@ from tests.engine.targets.postgres.a_session import first_step, until
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.postgres_databases import SECRET, SLEEPS, SLOW, Database, new_database
 from tests.postgres_server import NOT_UNPACKED, PostgresServer, running_server, servers_unpacked
+from tests.waiting import eventually
 
 HALF_DEAD = (
     "CREATE TABLE item (id int PRIMARY KEY, note text)",
@@ -306,11 +307,14 @@ async def test_an_older_transaction_is_waited_for_and_named(database: Database) 
         async with connected(database.url) as session:
             step = await first_step(session, Operation.REPACK, "item")
             running = asyncio.create_task(session.execute(step, StepContext(report=told)))
-            async with asyncio.timeout(60):
-                who = f"waiting for transaction of pid {reader.info.backend_pid}, idle in transaction for "
-                while not any(phase.startswith(who) and "(somebody, postgres)" in phase for phase in told.phases):
-                    assert not running.done(), running.result()
-                    await asyncio.sleep(0.05)
+            who = f"waiting for transaction of pid {reader.info.backend_pid}, idle in transaction for "
+            await eventually(
+                lambda: (
+                    running.done()
+                    or any(phase.startswith(who) and "(somebody, postgres)" in phase for phase in told.phases)
+                )
+            )
+            assert not running.done(), running.result()
             reader.rollback()
             assert (await running).status is Status.COMPLETED
 
@@ -325,8 +329,7 @@ async def test_a_plan_names_the_transaction_that_it_waits_for_and_none_of_anothe
             assert await session.find_blockers(has_window=False) == ""
         with database.session("SELECT FROM other") as reader:
             pid = reader.info.backend_pid
-            while not (named := await session.find_blockers(has_window=False)):  # it counts once it lasts  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            named = await eventually(lambda: session.find_blockers(has_window=False))  # it counts once it lasts
             async with connected(database.url, lock_timeout=60) as patient:
                 await patient.plan(Operation.REPACK, Options(objects=("item",)))
                 database.wait_for(

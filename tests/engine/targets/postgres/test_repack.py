@@ -18,6 +18,7 @@ from tests.engine.targets.postgres.a_session import first_step, until
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import NOT_UNPACKED, PostgresServer, every_server
+from tests.waiting import eventually
 
 ALONE = Surroundings([], 0, None, None, 5, None)
 HALF_DEAD = (
@@ -135,10 +136,9 @@ async def test_a_transaction_that_has_written_is_waited_for_and_named(of_19: Dat
         async with connected(of_19.url) as session:
             step = (await session.plan(Operation.REPACK, Options(server=ServerOptions(snapshot_wait=60)))).steps[0]
             running = asyncio.create_task(session.execute(step, StepContext(report=told)))
-            async with asyncio.timeout(60):
-                while not any(f"transaction of pid {writer.info.backend_pid}" in phase for phase in told.phases):
-                    assert not running.done(), running.result()
-                    await asyncio.sleep(0.05)
+            who = f"transaction of pid {writer.info.backend_pid}"
+            await eventually(lambda: running.done() or any(who in phase for phase in told.phases))
+            assert not running.done(), running.result()
             writer.rollback()
             assert (await running).status is Status.COMPLETED
 
@@ -148,8 +148,7 @@ async def test_a_prepared_transaction_is_waited_for_and_named(of_19: Database) -
     try:
         async with connected(of_19.url, lock_timeout=0.2) as session:
             step = await first_step(session, Operation.REPACK)
-            while not (named := await session.find_blockers(has_window=False)):  # it counts once it lasts  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+            named = await eventually(lambda: session.find_blockers(has_window=False))  # it counts once it lasts
             assert "prepared transaction 'lost'" in named
             assert (await session.execute(step, StepContext())).status is not Status.COMPLETED
     finally:

@@ -19,6 +19,7 @@ from engine.domain.steps import WaitsFor
 from engine.domain.time_limits import Window
 from engine.system.dsn import address
 from engine.targets import outage
+from engine.targets.outage import Outage
 from engine.targets.postgres.connection.connecting import connect
 from engine.targets.postgres.planning import planner
 from engine.targets.postgres.reading.ages import aged_tables
@@ -32,8 +33,10 @@ from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import Told, connected
+from tests.engine.working import job_once
 from tests.postgres_databases import OUR_SESSIONS, SLEEPS, Database, as_admin, new_database
 from tests.postgres_server import PostgresServer, running_server
+from tests.waiting import eventually, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -49,6 +52,20 @@ TABLES = 8
 @pytest.fixture(autouse=True)
 def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage, "BACKOFF", (0.5,))
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said before each try."""
+    said: list[str] = []
+    report = Outage._report
+
+    def say(this: Outage[Any], phase: str) -> None:
+        said.append(phase)
+        report(this, phase)
+
+    monkeypatch.setattr(Outage, "_report", say)
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -86,21 +103,19 @@ def request_of(shop: Database, operation: Operation, *, server: ServerOptions | 
 
 
 def until_nobody_gets_in(server: PostgresServer) -> None:
-    give_up = time.monotonic() + 30
-    with contextlib.suppress(psycopg.OperationalError):
-        while True:
+    def nobody_gets_in() -> bool:
+        try:
             psycopg.connect(server.url(), connect_timeout=30).close()
-            assert time.monotonic() < give_up, "the server still takes connections"
-            time.sleep(0.01)
+        except psycopg.OperationalError:
+            return True
+        return False
+
+    wait_until(nobody_gets_in)
 
 
 async def waiting_for_server(engine: Engine, job: ParentJob) -> ChildJob:
-    async with asyncio.timeout(60):
-        while True:
-            child = (await engine.job(job.id)).children[0]
-            if child.progress.waits_for is WaitsFor.SERVER:
-                return child
-            await asyncio.sleep(0.02)
+    held = await job_once(engine, job.id, lambda job: job.children[0].progress.waits_for is WaitsFor.SERVER)
+    return held.children[0]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +128,7 @@ async def waiting_for_server(engine: Engine, job: ParentJob) -> ChildJob:
     ],
 )
 async def test_an_operation_is_held_while_its_server_is_down_and_goes_on_then(
-    shop: Database, own: PostgresServer, tmp_path: Path, how: signal.Signals, operation: Operation
+    shop: Database, own: PostgresServer, tmp_path: Path, how: signal.Signals, operation: Operation, tries: list[str]
 ) -> None:
     shop(
         "SET dbtend_test.fast = on",
@@ -132,7 +147,8 @@ async def test_an_operation_is_held_while_its_server_is_down_and_goes_on_then(
         held = await waiting_for_server(engine, job)
         assert str(held.progress.phase).startswith("server is down; next try in ")
         before = held.progress
-        await asyncio.sleep(1.5)
+        told = len(tries)
+        await eventually(lambda: len(tries) >= told + 4)
         after = (await engine.job(job.id)).children[0].progress
         assert (after.fraction, after.steps_done) == (before.fraction, before.steps_done)
         own.start()
@@ -308,8 +324,7 @@ async def test_a_step_that_was_begun_once_is_never_told_as_not_begun(shop: Datab
         shop("UPDATE public.load SET is_high = true", "CHECKPOINT")
         await asyncio.to_thread(own.stop)
         own.start()
-        while not any("the load query returned" in phase for phase in told.phases):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        await eventually(lambda: any("the load query returned" in phase for phase in told.phases))
         cancel.set()
         result = await running
     shop.reconnect()

@@ -18,6 +18,8 @@ from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import Told, connected
 from tests.engine.targets.stepwise import Stepwise
+from tests.engine.working import job_once
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,12 +50,8 @@ async def rebuild_of(session: Stepwise, snapshot_wait: float | None = None) -> P
 
 async def reported(told: Told, waits_for: WaitsFor) -> str:
     """The phase of the first report of such a wait."""
-    async with asyncio.timeout(30):
-        while True:
-            for progress in told.all:
-                if progress.waits_for is waits_for:
-                    return progress.phase or ""
-            await asyncio.sleep(0.01)
+    of_this = await eventually(lambda: [progress for progress in told.all if progress.waits_for is waits_for])
+    return of_this[0].phase or ""
 
 
 def is_rebuilt(database: Database, before: int) -> bool:
@@ -229,11 +227,14 @@ async def test_the_old_index_is_dropped_at_the_end_of_the_operation(shop: Databa
     async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
         with shop.session("SELECT count(*) FROM item"):
             (job,) = await engine.submit([request])
-            while not any(  # noqa: ASYNC110 - no change of a job
-                step.object == "public.item_name" and step.status is Status.COMPLETED
-                for step in (await engine.job(job.id)).children[0].steps
-            ):
-                await asyncio.sleep(0.02)
+            await job_once(
+                engine,
+                job.id,
+                lambda job: any(
+                    step.object == "public.item_name" and step.status is Status.COMPLETED
+                    for step in job.children[0].steps
+                ),
+            )
         (job,) = await engine.wait([job.id])
     (child,) = job.children
     assert (child.status, child.warnings, child.error) == (Status.COMPLETED, (), None)

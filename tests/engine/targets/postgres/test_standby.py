@@ -13,7 +13,7 @@ import pytest
 from engine import Engine
 from engine.domain.advice import Advice, Level, TargetHistory, needed
 from engine.domain.errors import TargetRefusedError
-from engine.domain.jobs import JobId
+from engine.domain.jobs import JobId, ParentJob
 from engine.domain.requests import Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.domain.steps import PAUSED
@@ -25,6 +25,7 @@ from engine.targets.step_execution import StepContext
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.postgres.test_limit_between_steps import VACUUM_WAITS
 from tests.engine.targets.server_session import Told, connected, plan
+from tests.engine.working import job_once
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer
 
@@ -96,12 +97,8 @@ async def test_no_step_begins_while_a_standby_is_behind_and_it_goes_on_by_itself
     async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
         pair.write(2)
         (job,) = await engine.submit([request])
-        phase = ""
-        async with asyncio.timeout(30):
-            while not phase.startswith(PAUSED):
-                (job,) = await engine.jobs([job.id])
-                phase = job.children[0].progress.phase or ""
-                await asyncio.sleep(0.01)
+        job = await job_once(engine, job.id, lambda job: str(job.children[0].progress.phase).startswith(PAUSED))
+        phase = job.children[0].progress.phase or ""
         assert re.fullmatch(rf"{PAUSED}: .* ([0-9]+kB|[2-9]MB) behind \(limit 1MB\)", phase)
         assert database.value("SELECT count(*) = 0 FROM pg_stat_user_tables WHERE analyze_count > 0")
         pair.go_on_with_replay()
@@ -123,11 +120,13 @@ async def test_r32_a_standby_that_never_catches_up_does_not_keep_a_job_from_its_
             await until(database, VACUUM_WAITS)
             pair.stop_replay()
             database("CREATE TABLE more AS SELECT repeat('x', 1000) FROM generate_series(1, 2200)")
-        command, phase = "", ""
-        while not (phase.startswith(PAUSED) and command == "VACUUM (ONLY_DATABASE_STATS)"):
-            vacuum = (await engine.job(job.id)).children[0]
-            command, phase = vacuum.steps[-1].command if vacuum.steps else "", vacuum.progress.phase or ""
-            await asyncio.sleep(0.01)
+
+        def is_held_up(job: ParentJob) -> bool:
+            vacuum = job.children[0]
+            last = vacuum.steps[-1].command if vacuum.steps else ""
+            return last == "VACUUM (ONLY_DATABASE_STATS)" and str(vacuum.progress.phase).startswith(PAUSED)
+
+        await job_once(engine, job.id, is_held_up)
         await engine.cancel(JobId(job.id))
         (job,) = await engine.wait([job.id])
     assert [child.status for child in job.children] == [Status.CANCELLED, Status.CANCELLED]

@@ -25,6 +25,7 @@ from tests.engine.processes import python
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import connected, plan
 from tests.postgres_databases import SLEEPS, SLOW, WAITS, Database
+from tests.waiting import eventually
 
 ANALYZED = ServerOptions(analyze=True, schemas=("public",))
 TABLES = {f"public.item{number:03}" for number in range(FEW + 1)}
@@ -208,8 +209,7 @@ async def test_one_that_is_waited_for_is_seen(many: Database) -> None:
     async with connected(many.url, 60) as session:
         planned = await session.plan(Operation.VACUUM, Options(server=ANALYZED))
         with many.session("LOCK TABLE item007 IN SHARE UPDATE EXCLUSIVE MODE"):
-            while not await session.find_blockers(has_window=False):  # it counts once it lasts  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+            await eventually(lambda: session.find_blockers(has_window=False))  # it counts once it lasts
             group = next(step for step in planned.steps if "public.item007" in step.objects)
             (alone,) = (await session.execute(group, StepContext())).instead
             phases: list[str] = []

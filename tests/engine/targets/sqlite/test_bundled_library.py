@@ -334,6 +334,6 @@ def test_r32_a_library_that_does_not_say_its_version_is_waited_for_only_so_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bundled, "_ANSWERS_WITHIN", 0.05)
-    monkeypatch.setattr(bundled, "_command", lambda: (sys.executable, "-c", "import time; time.sleep(600)"))
+    monkeypatch.setattr(bundled, "_command", lambda: (sys.executable, "-c", "import signal; signal.pause()"))
     with pytest.raises(OSError, match="does not answer"):
         bundled.bundled_library.__wrapped__()

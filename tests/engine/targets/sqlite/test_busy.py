@@ -28,6 +28,7 @@ from engine.targets.step_execution import StepContext, StepProgress, StepResult
 from tests.engine.targets.sqlite.a_session import ENDLESS, connected, endless, execute, run, statuses
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.engine.targets.stepwise import stepwise
+from tests.engine.working import job_once
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell who holds a lock")
@@ -460,8 +461,7 @@ async def test_a_job_that_waits_to_open_its_database_says_for_whom(tmp_path: Pat
         with another_process(path, "BEGIN EXCLUSIVE") as pid:
             request = Request(target=str(path), operations=(Operation.VACUUM,), options=Options(lock_timeout=60))
             (job,) = await engine.submit([request])
-            while not (phase := (await engine.jobs([job.id]))[0].children[0].progress.phase):  # noqa: ASYNC110 - no change
-                await asyncio.sleep(0.01)
-            assert phase.startswith(f"{WAITING}: process {pid} (")
+            waiting = await job_once(engine, job.id, lambda job: job.children[0].progress.phase)
+            assert str(waiting.children[0].progress.phase).startswith(f"{WAITING}: process {pid} (")
         (job,) = await engine.wait([job.id])
     assert job.status is Status.COMPLETED

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import ENDLESS, commands_of, connected, endless, execute, when_running
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import content, files_beside, integrity, make_database, transaction
+from tests.waiting import wait_until
 
 LEFT = {
     Operation.CHECK: "the check did not finish; it changes nothing",
@@ -32,13 +32,8 @@ STOPPABLE = [operation for operation in SQLITE_OPERATIONS if operation is not Op
 
 
 def assert_ended(threads: set[threading.Thread]) -> None:
-    for thread in threads:
-        if thread.name.startswith("asyncio_"):  # one of the loop's own, which stay
-            continue
-        give_up = time.monotonic() + 10
-        while thread not in idle:
-            assert time.monotonic() < give_up
-            time.sleep(0.001)
+    of_engine = {thread for thread in threads if not thread.name.startswith("asyncio_")}  # the loop's own stay
+    wait_until(lambda: of_engine.issubset(idle))
 
 
 @pytest.mark.parametrize("operation", STOPPABLE)

@@ -24,6 +24,7 @@ from engine.targets.sqlite.system.page_cache import descriptors_of
 from tests.engine.processes import Process, python
 from tests.sqlite_files import content, files_beside, make_database
 from tests.two_users import as_nobody, needs_root, shared_directory
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="on other systems there is no such lock")
 
@@ -99,8 +100,7 @@ async def test_r30_a_holder_that_is_killed_lets_the_next_begin_at_once(path: Pat
         assert await other.says() == "locked"
         waiting = asyncio.create_task(job(tmp_path / "jobs.db", path, Operation.VACUUM, lock_timeout=600))
         async with Engine.open(tmp_path / "jobs.db") as engine, asyncio.timeout(30):
-            while not await waits(engine):  # noqa: ASYNC110 - no change
-                await asyncio.sleep(0.01)
+            await eventually(lambda: waits(engine))
         other.kill()
         (child,) = await waiting
     assert child.status is Status.COMPLETED

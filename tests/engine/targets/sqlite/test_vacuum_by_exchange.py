@@ -12,7 +12,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
@@ -39,6 +38,7 @@ from tests.engine.targets.sqlite.another_process import another_process
 from tests.engine.targets.sqlite.small_disks import can_mount
 from tests.sqlite_files import content, integrity, make_database, make_notes, rename_to_no_text
 from tests.two_users import NOBODY, as_nobody, needs_root, shared_directory
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux proves that no process has a file open")
 
@@ -441,8 +441,7 @@ def test_a_file_that_a_process_is_opening_is_unusable_before_anything_else(path:
         with ExitStack() as stack:
             if is_opening:
                 stack.enter_context(python("Path(sys.argv[1]).open()", path))
-                while fcntl.fcntl(old, fcntl.F_GETLEASE) == fcntl.F_WRLCK:
-                    time.sleep(0.01)
+                wait_until(lambda: fcntl.fcntl(old, fcntl.F_GETLEASE) != fcntl.F_WRLCK)
             assert "could not be synced" in exchange.retire(old, no_directory)["warning"]
             fcntl.fcntl(old, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     finally:

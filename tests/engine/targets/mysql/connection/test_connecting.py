@@ -25,6 +25,7 @@ from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.reading.reader import Reader
 from tests.engine.targets.server_session import plan
 from tests.mysql_databases import MySqlDatabase
+from tests.waiting import eventually
 
 SETTINGS = "SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@sql_log_bin, @@sql_mode"
 
@@ -163,9 +164,7 @@ async def test_a_connection_that_the_server_ended_has_heard_of_it(database: MySq
     is_quiet = connection.has_heard_nothing
     assert is_quiet
     database(f"KILL {connection.id}")
-    async with asyncio.timeout(30):
-        while connection.has_heard_nothing:  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.01)
+    await eventually(lambda: not connection.has_heard_nothing)
     await connection.close()
 
 

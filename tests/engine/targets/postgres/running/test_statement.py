@@ -132,8 +132,10 @@ async def test_whatever_is_set_first_stops_it_while_it_runs(database: Database) 
     stops, cancel, other = StopSignals(), asyncio.Event(), StopSignal()
     async with a_connection(database) as pooled:
         for tell in (cancel.set, other.set):
-            asyncio.get_running_loop().call_later(0.05, tell)
-            stopped = await pooled.statements.run("SELECT pg_sleep(600)", stops.of(cancel), other)
-            assert stopped.was_stopped
+            running = asyncio.create_task(pooled.statements.run("SELECT pg_sleep(600)", stops.of(cancel), other))
+            sleeps = f"SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = {pooled.server.connection_id}"
+            await asyncio.to_thread(database.wait_for, sleeps)
+            tell()
+            assert (await running).was_stopped
             cancel = asyncio.Event()
     await stops.end()
