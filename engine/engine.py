@@ -367,10 +367,6 @@ class Engine:
         await self._url_to_open(target)
         return await inspector.read_times(target)
 
-    async def fingerprint(self, target: str) -> str:
-        """A fingerprint of the database file. Raises TargetError if it is missing or unreadable."""
-        return await asyncio.to_thread(inspector.fingerprint, target)  # a disk may hang
-
     async def extent(self, target: str) -> Extent:
         """Which database it is, and how large its file. Raises TargetError if it is missing or unreadable."""
         return await asyncio.to_thread(inspector.extent, target)  # a disk may hang

@@ -46,6 +46,11 @@ class LockWaitTimer:
         self._update_total()
         return self._waited.pop(step, 0)
 
+    @property
+    def total_now(self) -> Micros:
+        """`total` with the current wait."""
+        return self.total + (0 if self._all_since is None else self._elapsed(self._all_since))
+
     def waits(self, step: int) -> Facts:
         """The fact `WAITS` of a step."""
         times = [time for wait in self._over.get(step, ()) for time in wait]

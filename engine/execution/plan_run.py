@@ -240,7 +240,7 @@ class PlanRun:
         failed_drops = {name: warning for result in results.values() for name, warning in result.failed_drops.items()}
         warnings += [warning for name, warning in failed_drops.items() if name not in removed]
         try:
-            after = {**await self._planned.facts(self._attempt.cancel), **reporter.waited}
+            after = await self._planned.facts(self._attempt.cancel)
         except TargetError as error:  # the work is done even if reading the facts fails
             reported = failed_drops or any(
                 result.status is Status.FAILED or result.warnings for result in results.values()

@@ -240,7 +240,11 @@ class JobProcessor:
             return None
         finally:
             del self._running[claim.job]
-        outcome = replace(outcome, ended_at=self._clock())  # not the later time of the write
+        outcome = replace(
+            outcome,
+            ended_at=self._clock(),  # not the later time of the write
+            after={**(outcome.after or {}), **reporter.waited} or None,
+        )
         return await self._settle(claim, outcome, reporter.unsent, reporter)
 
     async def _kept_result(self, claim: Claim) -> KeptResult | None:

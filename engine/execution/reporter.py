@@ -192,8 +192,8 @@ class Reporter:
 
     @property
     def waited(self) -> Facts:
-        """The total wait, as a fact, after the last step."""
-        return wait_facts(self._waits.total)
+        """The total wait so far, as a fact."""
+        return wait_facts(self._waits.total_now)
 
     def mark_uninterruptible(self) -> None:
         """Record that the running steps ignore the cancel so far."""

@@ -118,7 +118,9 @@ class DbtendApp(ThemedApp[None]):
             main.inspector.check_presence_if_due()
 
     def action_help(self) -> None:
-        self._go_to(self._screens.help())
+        here = self.screen
+        if isinstance(here, ConsoleScreen) and type(here) is not type(page := self._screens.help(here.FOOTER)):
+            self.push_screen(page)
 
     def action_workers(self) -> None:
         self._go_to(self._screens.workers())

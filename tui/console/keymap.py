@@ -102,7 +102,7 @@ def _keys(action_id: str, words: str) -> Iterator[str]:
     action = BY_ID.get(action_id)
     if action is None:
         close = closest(action_id, BY_ID)
-        hint = f"did you mean {close}?" if close else "the help of a wide terminal lists them all"
+        hint = f"did you mean {close}?" if close else "the page on keys of the documentation lists them all"
         raise UsageError(what, "no such action", hint)
     if action.same_key_as:
         raise UsageError(what, f"shares the key of {action.same_key_as}", f"give {action.same_key_as} another key")

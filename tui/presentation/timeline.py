@@ -100,11 +100,19 @@ def child_intervals(parent: ParentJob, child: ChildJob, now: Micros) -> Iterator
         yield Interval(queued_since, now, Mark.QUEUED)
     elif attempts:
         steps = [step for step in child.steps if step.attempt == attempts[-1].number]
-        if not steps and child.progress.waits_for is not None:
-            yield Interval(attempts[-1].started_at, now, Mark.WAITED)
+        if not steps:
+            yield _wait_without_steps(child, attempts[-1], now)
         yield from (wait for step in steps for wait in _waits(step, now))
         for step in steps:
             yield from _work(step, now)
+
+
+def _wait_without_steps(child: ChildJob, attempt: Attempt, now: Micros) -> Interval:
+    """What it waited before its first step, which never came or was not read."""
+    begin, end = attempt.started_at, _end(attempt.started_at, attempt.finished_at, now)
+    if child.progress.waits_for is None:
+        end = min(begin + round((number(child.after or {}, "waited") or 0) * SECOND), end)
+    return Interval(begin, end, Mark.WAITED)
 
 
 def _attempts(child: ChildJob) -> Sequence[Attempt]:

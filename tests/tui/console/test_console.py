@@ -32,9 +32,10 @@ from tests.tui.console.harness import (
 )
 from tests.tui.jobs import child, parent
 from tui.console.actions import ACTIONS
-from tui.console.parts import target_inspector
+from tui.console.parts import retry
 from tui.console.screens import main
 from tui.console.screens.main import MainScreen
+from tui.console.views.keys import places_of
 from tui.console.widgets import job_tree
 from tui.console.widgets.history_list import HistoryList
 from tui.console.widgets.item_list import ItemList
@@ -318,11 +319,12 @@ async def test_numbers_jump_to_panes_and_plus_zooms_them(key: str, focused: str,
         assert console.app.focused.size == narrow
 
 
-async def test_help_names_every_key(sales: Path, clock: Clock) -> None:
+async def test_help_names_every_key_of_the_screen(sales: Path, clock: Clock) -> None:
     async with open_console(STORE, entry(), clock=clock) as console:
         await console.press("question_mark")
         text = "\n".join(console.lines("#page"))
-        assert all(action.help.split(" (")[0][:40] in text for action in ACTIONS)
+        here = places_of(MainScreen.FOOTER)
+        assert all((action.help.split(" (")[0][:40] in text) == (action.place in here) for action in ACTIONS)
         await console.press("G", "g", "pagedown", "j", "k", "escape")
         assert console.screen_name == "MainScreen"
 
@@ -493,7 +495,7 @@ def type_at_once(console: Console, *keys: str) -> None:
 async def test_a_target_that_was_locked_is_looked_at_again(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(target_inspector, "RETRY_AFTER", 0.2)
+    monkeypatch.setattr(retry, "RETRY_AFTER", 0.2)
     with closing(sqlite3.connect(sales, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         async with open_console(STORE, entry(), clock=clock, settled=False) as console:
@@ -505,7 +507,7 @@ async def test_a_target_that_was_locked_is_looked_at_again(
             await console.settle()
             assert console.lines("#targets")[0].split() == [">", "sales.db", "unchecked"]
             assert isinstance(console.app.screen, main.MainScreen)
-            assert not console.app.screen.inspector._retry_timer
+            assert not console.app.screen.inspector.retry.timer
 
 
 async def test_the_footer_is_made_once_for_all_that_happens_together(

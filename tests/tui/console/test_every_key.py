@@ -12,7 +12,7 @@ from textual.screen import Screen
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_completed_job, add_failed_job, entry, open_console
 from tui.console import keymap
-from tui.console.actions import ACTIONS, Place
+from tui.console.actions import ACTIONS, BY_ID, Place
 
 WAY: dict[Place, tuple[str, ...]] = {
     Place.MAIN: (),
@@ -58,6 +58,24 @@ async def test_keys(way: Sequence[str], sales: Path, seeded: Seeded, clock: Cloc
 
 def test_every_place_is_gone_to() -> None:
     assert set(WAY) == set(Place) - {Place.TYPED, Place.FORM}
+
+
+@pytest.mark.parametrize("way", [(), ("f",), ("h",), ("S",), ("w",), ("3", "enter"), ("1", "M"), ("r",)], ids=" ".join)
+async def test_help_names_no_key_that_does_nothing_here(
+    way: Sequence[str], sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    await add_failed_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock, size=(120, 40)) as console:
+        await console.press(*way)
+        here = [console.app, console.app.screen, *console.app.screen.walk_children()]
+        bound = {binding.id for node in here for _, binding in node._bindings}
+        await console.press("question_mark")
+        lines = [f"{' '.join(line.split())} " for line in console.lines("#page")]
+        heads = {name: f"{' '.join(keymap.shown_keys(name))} {name} " for name in BY_ID}
+        named = {name for name, head in heads.items() if any(line.startswith(head) for line in lines)}
+        typing = {action.id for action in ACTIONS if action.place is Place.ENTRY}
+        assert {BY_ID[name].same_key_as or name for name in named} <= bound | typing
+        assert {"help", "quit"} <= named
 
 
 SCREENS = {

@@ -19,6 +19,7 @@ from engine.domain.surveys import FleetLevel
 from engine.fleet import surveyor
 from engine.inspection import inspector
 from tests.tui.console.harness import Clock, Console, entry, open_console
+from tui.console.parts import retry
 from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.screens.fleet import FleetScreen
 from tui.console.screens.main import MainScreen
@@ -107,6 +108,18 @@ async def test_it_is_opened_by_its_key_where_there_are_few(sales: Path, clock: C
         assert console.screen_name == "FleetScreen"
         await console.press("q")
         assert console.screen_name == "MainScreen"
+
+
+async def test_what_was_locked_is_surveyed_again_until_it_is_free(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "RETRY_AFTER", 0.2)
+    async with open_console(STORE, entry(), clock=clock, size=(120, 40)) as console:
+        with closing(sqlite3.connect(sales, isolation_level=None)) as application:
+            application.execute("BEGIN EXCLUSIVE")
+            await console.press("f")
+            await console.until(lambda: "unknown" in rows(console)[0])
+        await console.until(lambda: "unchecked" in rows(console)[0])
 
 
 async def test_what_is_kept_is_there_at_once_with_its_age(

@@ -55,7 +55,7 @@ def test_another_key_is_shown_wherever_the_action_is_named() -> None:
     assert keymap.with_keys("Press {retry} to try again, {cancel} to stop.") == "Press R to try again, c to stop."
     assert keymap.shown_keys("unpin") == ["f5", "O"]
     assert " R retry " in footer_line(["retry", "help", "quit"], 80).text
-    assert any(line.text.split()[:2] == ["R", "retry"] for line in help_document(120))
+    assert any(line.text.split()[:2] == ["R", "retry"] for line in help_document(list(Place), 120))
     assert keymap.remapped() == {"retry": "R", "pin": "f5,O"}
 
 

@@ -17,7 +17,7 @@ from tests.engine.test_read_only import RUNS, everything_below
 from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_failed_job, add_running_job, entry, open_console
-from tui.console.actions import ACTIONS
+from tui.console.actions import ACTIONS, Place
 from tui.console.saved_targets import SavedTargets
 from tui.console.views.hints import target_trouble
 from tui.console.views.keys import help_document
@@ -83,7 +83,7 @@ async def test_no_text_names_a_key_that_is_off(sales: Path, clock: Clock) -> Non
         await console.press("w")
         assert "dbtend worker" in " ".join(console.lines("#page"))
     assert not {action.help for action in ACTIONS if action.writes} & {
-        line.text.split("  ")[-1] for line in help_document(200, read_only=True)
+        line.text.split("  ")[-1] for line in help_document(list(Place), 200, read_only=True)
     }
     hot = TargetState(entry(), error=HotJournalError(str(sales), "a crash"))
     shown = {read_only: target_trouble(hot, 80, read_only=read_only) for read_only in (False, True)}

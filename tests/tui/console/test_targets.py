@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from engine import Engine, Operation, TargetInfo
 from engine.config import config_file
 from engine.config.config_file import ConfigFile
 from engine.config.model import TargetEntry
+from engine.domain.extent import Extent
 from engine.inspection import demo_database
 from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
@@ -491,23 +493,23 @@ async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
     sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither its inspection nor its presence check delays others."""
-    inspect, fingerprint, answers = Engine.inspect, Engine.fingerprint, asyncio.Event()
+    inspect, extent, answers = Engine.inspect, Engine.extent, asyncio.Event()
 
     async def inspect_when_it_may(self: Engine, target: str) -> TargetInfo:
         if target == "slow.db":
             await answers.wait()
         return await inspect(self, target)
 
-    async def presence_when_it_may(self: Engine, target: str) -> str:
+    async def presence_when_it_may(self: Engine, target: str) -> Extent:
         if target == "slow.db":
             await answers.wait()
-        return await fingerprint(self, target)
+        return await extent(self, target)
 
     make_database(sales.with_name("slow.db"))
     async with open_console(STORE, entry("slow.db"), entry(), clock=clock) as console:
         await glance(console)
         monkeypatch.setattr(Engine, "inspect", inspect_when_it_may)
-        monkeypatch.setattr(Engine, "fingerprint", presence_when_it_may)
+        monkeypatch.setattr(Engine, "extent", presence_when_it_may)
         screen = console.app.screen
         assert isinstance(screen, MainScreen)
         screen.inspector.inspect_again([0, 1])
@@ -526,11 +528,16 @@ async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
         await console.settle()
 
 
-async def test_another_database_in_the_same_place_is_looked_at(sales: Path, clock: Clock) -> None:
+@pytest.mark.parametrize("replace", [os.replace, shutil.copyfile])
+@pytest.mark.parametrize("glances", [0, 1])
+async def test_another_database_in_the_same_place_is_looked_at(
+    glances: int, replace: Callable[[Path, Path], object], sales: Path, clock: Clock
+) -> None:
     async with open_console(STORE, entry(), clock=clock) as console:
-        await glance(console)
+        for _ in range(glances):
+            await glance(console)
         before = console.text("#header")
-        make_database(sales.with_name("new.db")).rename(sales)
+        replace(make_database(sales.with_name("new.db"), rows=20), sales)
         await glance(console)
         assert console.text("#header") != before
 
@@ -547,10 +554,10 @@ async def test_a_console_where_nothing_changes_writes_nothing(
         monkeypatch.setattr(console.app, "_display", lambda _, what: painted.append(what))
         waits = []
         for _ in range(6):
-            assert screen.inspector._retry_timer is not None
-            waits.append(screen.inspector._retry_timer._interval)
-            screen.inspector._retry_timer.stop()
-            screen.inspector._retry()
+            assert screen.inspector.retry.timer is not None
+            waits.append(screen.inspector.retry.timer._interval)
+            screen.inspector.retry.timer.stop()
+            screen.inspector.retry.now()
             await console.settle()
             await glance(console)
         assert waits == [3.0, 6.0, 12.0, 24.0, 48.0, 60.0]

@@ -163,6 +163,12 @@ def test_a_wait_before_the_first_step_is_drawn_as_waiting() -> None:
     assert drawn(list(child_intervals(parent(waiting), waiting, START + 4 * SECOND)), axis, 4) == "░░░░"
 
 
+def test_an_operation_that_gave_up_waiting_is_not_drawn_as_if_it_had_run() -> None:
+    failed = replace(child(status=Status.FAILED), finished_at=START + 4 * SECOND, after={"waited": 3.0})
+    axis = Axis(START, START + 4 * SECOND, START)
+    assert drawn(list(child_intervals(parent(failed), failed, 0)), axis, 4) == "░░░▆"
+
+
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.COMPLETED])
 def test_a_step_that_gave_way_has_waited_whether_it_ran_again_or_not(status: Status) -> None:
     again = with_waits(step(1, 4, 5, status=status), 0, 2)

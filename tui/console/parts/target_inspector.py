@@ -9,16 +9,17 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final
 
-from textual.timer import Timer
 from textual.worker import Worker
 
 from engine import TargetInfo
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError, ServerUnavailableError, TargetBusyError
+from engine.domain.extent import Extent
 from engine.domain.server_names import names_server
 from engine.fleet import expansion
 from engine.inspection import inspector
 from tui.console.console_screen import ConsoleScreen
+from tui.console.parts.retry import Retry
 from tui.console.target_model import TargetModel
 from tui.console.update_pace import UpdatePace
 from tui.console.views.hints import examined
@@ -33,9 +34,6 @@ SERVERS_AT_ONCE: Final = 16
 """Inspections and advice on servers are work for the server."""
 PRESENCE_CHECKS_AT_ONCE: Final = 3
 """Each uses a thread, and keeps it while a disk hangs."""
-RETRY_AFTER = 3.0
-"""Seconds to the next inspection of targets that were locked or unavailable; doubled after each failure."""
-RETRY_AFTER_AT_MOST: Final = 60.0
 PRESENCE_EVERY = 5.0
 """Seconds between two presence checks, at least."""
 
@@ -62,11 +60,10 @@ class TargetInspector:
         self._screen, self._model = screen, model
         self._changed, self._advised, self._listed = changed, advised, listed
         self._engine = screen.context.engine
-        self._retry_timer: Timer | None = None
-        self._retry_in = RETRY_AFTER
+        self.retry = Retry(screen, lambda: self.inspect(model.to_retry))
         self._full_inspection: Worker[None] | None = None
-        self._fingerprints: dict[int, str | None] = {}
-        """Fingerprint of the database at the last presence check; None: no readable database."""
+        self._extents: dict[int, Extent | None] = {}
+        """Which database it was before its last inspection; None: no readable one."""
         self._begun: set[int] = set()
         """Targets whose inspection was begun."""
         self._presence_checks: set[int] = set()
@@ -89,7 +86,7 @@ class TargetInspector:
     def inspect_again(self, numbers: Iterable[int]) -> None:
         """Inspect targets because the user asked: the list shows that it is going on."""
         self._model.set_inspecting(numbers)
-        self._retry_in = RETRY_AFTER
+        self.retry.reset()
         self._changed()
         self.inspect(numbers)
 
@@ -117,6 +114,7 @@ class TargetInspector:
         with self._working():
             try:
                 async with self._file_inspections:
+                    self._extents[number] = await self._extent(entry.url)
                     info, advice = await self._engine.inspect_and_advise(entry.url, budget=ADVICE_BUDGET, limits=limits)
             except DbtendError:
                 return False
@@ -163,6 +161,7 @@ class TargetInspector:
             if state.is_pattern or (is_new and await asyncio.to_thread(_is_many, state.entry)):
                 await self._list(number)
                 return
+            self._extents[number] = await self._extent(state.entry.url)
             try:
                 is_elsewhere = self._engine.elsewhere(state.entry.url) is not None
                 info = (
@@ -196,7 +195,7 @@ class TargetInspector:
                     names.learn(one)
                 self._listed(self._model.expand(number, new))
         self._changed()
-        self._schedule_retry()
+        self.retry.schedule(is_needed=bool(self._model.to_retry))
 
     async def _advise_in_slot(self, number: int) -> None:
         with self._working():
@@ -220,21 +219,8 @@ class TargetInspector:
                 self._model.set_advice(number, advice)
             self._show_news(number)
             self._advised(number, failure)
-        self._schedule_retry()
+        self.retry.schedule(is_needed=bool(self._model.to_retry))
         return failure
-
-    # Retry
-
-    def _schedule_retry(self) -> None:
-        if not self._model.to_retry:
-            self._retry_in = RETRY_AFTER
-        elif self._retry_timer is None:
-            self._retry_timer = self._screen.set_timer(self._retry_in, self._retry)
-            self._retry_in = min(self._retry_in * 2, RETRY_AFTER_AT_MOST)
-
-    def _retry(self) -> None:
-        self._retry_timer = None
-        self.inspect(self._model.to_retry)
 
     # Full inspection
 
@@ -270,31 +256,25 @@ class TargetInspector:
 
     async def check_presence(self) -> None:
         """Inspect the targets that are gone, back, or replaced by another database."""
-        asked = [number for number in self._model.states.keys() & self._begun if number not in self._presence_checks]
+        asked = [n for n in self._model.states.keys() & self._extents.keys() if n not in self._presence_checks]
         self._presence_checks.update(asked)
         await asyncio.gather(*map(self._check_presence_of, asked))
 
     async def _check_presence_of(self, number: int) -> None:
+        url = self._model.states[number].entry.url
         try:
             async with self._presence_slots:
-                fingerprint = await self._read_fingerprint(number)
+                now = await self._extent(url)
         finally:
             self._presence_checks.discard(number)
-        state = self._model.states.get(number)
-        if state is None:
-            return
-        if number in self._fingerprints:
-            has_changed = fingerprint != self._fingerprints[number]
-        else:
-            has_changed = (fingerprint is None) != (state.info is None)
-        self._fingerprints[number] = fingerprint
-        if has_changed:
+        was = self._extents[number]
+        is_same = was is now if was is None or now is None else was.holds(now)
+        if not is_same and number in self._model.states:
             await self._inspect_one(number)
 
-    async def _read_fingerprint(self, number: int) -> str | None:
-        state = self._model.states.get(number)
+    async def _extent(self, url: str) -> Extent | None:
         try:
-            return await self._engine.fingerprint(state.entry.url) if state is not None else None
+            return await self._engine.extent(url)
         except DbtendError:
             return None
 

@@ -11,8 +11,9 @@ from textual.worker import Worker
 
 from engine.config.model import TargetEntry
 from engine.domain.errors import DbtendError
-from engine.domain.surveys import Survey
+from engine.domain.surveys import Survey, SurveyCause
 from tui.console.console_screen import ConsoleScreen
+from tui.console.parts.retry import Retry
 from tui.console.target_model import TargetModel
 from tui.console.update_pace import UpdatePace, in_slices
 
@@ -34,6 +35,7 @@ class TargetSurveys:
         self._urls = screen.context.names.canonical
         self._waiting: dict[int, bool] = {}
         """The targets to survey next, and whether a fresh survey is repeated, too."""
+        self._retry = Retry(screen, lambda: self.survey(self._locked))
         self._is_running = False
         self._total = 0
         self._done = 0
@@ -77,6 +79,13 @@ class TargetSurveys:
         finally:
             self._is_running = False
             self._changed()
+            self._retry.schedule(is_needed=bool(self._locked))
+
+    @property
+    def _locked(self) -> list[int]:
+        """The targets that could not be surveyed for a lock, which passes."""
+        found = ((number, state.survey and state.survey.reason) for number, state in self._model.states.items())
+        return [number for number, reason in found if reason and reason.cause is SurveyCause.LOCKED]
 
     async def _show_kept(self, numbers: Collection[int]) -> None:
         urls = {n: self._urls(state.entry.url) for n, state in self._model.states.items() if n in numbers}

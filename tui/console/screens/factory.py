@@ -28,10 +28,10 @@ class ScreenFactory:
     def __init__(self, context: ConsoleContext) -> None:
         self._context = context
 
-    def help(self) -> Screen[None]:
+    def help(self, footer: Sequence[str]) -> Screen[None]:
         from tui.console.screens.help import HelpScreen
 
-        return HelpScreen(self._context)
+        return HelpScreen(self._context, footer)
 
     def workers(self) -> Screen[None]:
         from tui.console.screens.workers import WorkersScreen

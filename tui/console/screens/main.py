@@ -227,12 +227,11 @@ class MainScreen(EntryScreen[None]):
         elif self._jobs.selected_batch is not None:
             self._job_detail.show()
         ended = {parent.target for parent in news.parents if parent.id in news.changed and parent.status.is_final}
-        stale = [n for n, state in self.model.states.items() if state.info and state.info.url in ended]
-        if stale:
-            self.inspector.inspect(stale)
         if ended:
-            names = self.context.names
-            self.surveys.survey([n for n, s in self.model.states.items() if names.canonical(s.entry.url) in ended])
+            states, names = self.model.states, self.context.names
+            stale = [number for number, state in states.items() if names.canonical(state.entry.url) in ended]
+            self.inspector.inspect([number for number in stale if states[number].info or states[number].error])
+            self.surveys.survey(stale)
 
     @on(JobTree.CursorMoved, "#jobs")
     def _job_chosen(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from tui.console.actions import ACTIONS, BY_ID, Place
-from tui.console.keymap import key_of, shown_keys
+from tui.console.keymap import shown_keys
 from tui.console.views.line import Line, Role, Span, hanging, line, wrapped
 
 _STAY: Final = frozenset({"back", "help", "quit"})
@@ -34,12 +34,18 @@ _ID_FROM: Final = 100
 """From this width on the help also names the ids of actions, for the config file."""
 
 
-def help_document(width: int, *, read_only: bool = False) -> list[Line]:
-    """All actions, grouped by where they work. `read_only`: without those that write."""
+def places_of(footer: Sequence[str]) -> Collection[Place]:
+    """The places of a screen, by the actions of its footer."""
+    places = {BY_ID[name].place for name in footer}
+    return places | ({Place.EVERYWHERE} if Place.FORM in places else {Place.LIST, Place.EVERYWHERE})
+
+
+def help_document(places: Collection[Place], width: int, *, read_only: bool = False) -> list[Line]:
+    """The actions of these places. `read_only`: without those that write."""
     lines: list[Line] = []
     key_width = max(len(" ".join(shown_keys(action.id))) for action in ACTIONS)
     id_width = max(len(action.id) for action in ACTIONS) + 2 if width >= _ID_FROM else 0
-    for place in Place:
+    for place in (one for one in Place if one in places):
         actions = [one for one in ACTIONS if one.place is place and not (read_only and one.writes)]
         if not actions:
             continue
@@ -55,7 +61,7 @@ def help_document(width: int, *, read_only: bool = False) -> list[Line]:
             "Jobs run in worker processes: they go on when you quit the console or lose the connection.",
             "#42 is a job, #42.2 its second operation.",
             'To change keys, add lines like retry = "R" below [console.keys] in the config file. '
-            f"Press {key_of('palette')} to list the names of all actions.",
+            f"From {_ID_FROM} columns on, this page names the actions.",
         )
         for text in wrapped(sentence, width, Role.DIM)
     ]

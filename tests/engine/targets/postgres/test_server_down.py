@@ -255,6 +255,19 @@ async def test_a_job_whose_server_is_down_when_it_begins_waits_for_it(
     assert job.status is Status.COMPLETED
 
 
+async def test_a_job_whose_server_stays_down_says_how_long_it_waited(
+    shop: Database, own: PostgresServer, tmp_path: Path
+) -> None:
+    async with at_work(tmp_path, workers=0) as engine:
+        server = ServerOptions(server_wait=1)
+        (job,) = await engine.submit([request_of(shop, Operation.ANALYZE, objects=("t1",), server=server)])
+    await asyncio.to_thread(own.stop)
+    async with at_work(tmp_path) as engine:
+        (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    assert (child.status, set(child.after or {})) == (Status.FAILED, {"waited"})
+
+
 async def test_where_the_server_goes_away_while_it_is_planned_the_operation_begins_anew(
     shop: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

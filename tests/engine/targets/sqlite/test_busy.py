@@ -465,3 +465,14 @@ async def test_a_job_that_waits_to_open_its_database_says_for_whom(tmp_path: Pat
             assert str(waiting.children[0].progress.phase).startswith(f"{WAITING}: process {pid} (")
         (job,) = await engine.wait([job.id])
     assert job.status is Status.COMPLETED
+
+
+async def test_how_long_an_operation_waited_before_it_gave_up_is_kept(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db")
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        with another_process(path, "BEGIN EXCLUSIVE"):
+            request = Request(target=str(path), operations=(Operation.VACUUM,), options=Options(lock_timeout=1))
+            (job,) = await engine.submit([request])
+            (job,) = await engine.wait([job.id])
+    (child,) = job.children
+    assert (child.reason, set(child.after or {})) == (Reason.TARGET_BUSY, {"waited"})
