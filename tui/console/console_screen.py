@@ -95,6 +95,12 @@ class ConsoleScreen(Screen[Result]):
     def compose_body(self) -> Iterator[Widget]:
         raise NotImplementedError
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is seen. For Textual the screen below the top one always is, so that its news draw both."""
+        stack = self.app.screen_stack
+        return self in stack and all(above.styles.background.a < 1 for above in stack[stack.index(self) + 1 :])
+
     def on_mount(self) -> None:
         context = self.context
         context.news.subscribe(self, self.hear)

@@ -28,3 +28,18 @@ async def test_a_page_that_was_left_is_gone(clock: Clock, sales: Path, key: str)
             return left() is None
 
         await console.until(is_gone)  # a cancelled timer keeps it until its time comes
+
+
+async def test_a_screen_is_seen_below_a_question_and_not_below_a_page(clock: Clock, sales: Path) -> None:
+    async with open_console(STORE, entry(), clock=clock) as console:
+
+        def seen() -> list[bool]:
+            return [screen.is_current for screen in console.app.screen_stack]
+
+        assert seen() == [True]
+        await console.press("p")
+        assert seen() == [False, True]
+        await console.press("colon")
+        assert seen() == [False, True, True]
+        await console.press("escape", "escape")
+        assert seen() == [True]
