@@ -55,7 +55,7 @@ class Lagged:
 class HistoryFilter:
     """Which parent jobs to list; None or empty does not restrict. Times are microseconds.
 
-    `status` failed: also those whose target is unreachable.
+    `status` failed: also those whose target is unreachable, or whose check found rows that break a rule.
     """
 
     target: str | None = None

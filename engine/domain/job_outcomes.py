@@ -16,6 +16,8 @@ class JobOutcome(StrEnum):
     PARTIAL = PARTIAL
     FAILED = "failed"
     UNREACHABLE = "unreachable"
+    INCONSISTENT = "inconsistent"
+    """All was done, and a check found rows that break a rule, such as those whose parent row is missing."""
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
     RUNNING = "running"
@@ -36,6 +38,8 @@ def outcome_of(job: ParentJob) -> JobOutcome:
     children = job.children
     if job.status is Status.FAILED and any(child.reason is Reason.UNREACHABLE for child in children):
         return JobOutcome.UNREACHABLE
+    if job.status is Status.FAILED and all(child.leaves_nothing or child.found_inconsistency for child in children):
+        return JobOutcome.INCONSISTENT
     if is_interrupted(job):
         return JobOutcome.INTERRUPTED
     if job.status is not Status.COMPLETED:

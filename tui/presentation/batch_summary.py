@@ -15,7 +15,7 @@ from tui.presentation.text import duration, precise_duration, size
 _MINUTE: Final = 60
 
 
-TROUBLE: Final = (JobOutcome.FAILED, JobOutcome.UNREACHABLE)
+TROUBLE: Final = (JobOutcome.FAILED, JobOutcome.UNREACHABLE, JobOutcome.INCONSISTENT)
 
 
 def counts(jobs: Sequence[ParentJob]) -> Mapping[JobOutcome, int]:

@@ -14,6 +14,7 @@ from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.statuses import LEFT_BY_WINDOW
 from engine.domain.steps import Micros
 from engine.schedules.night import PlannedNight, TargetNight
+from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.effect_summary import first_error, job_effect, status_shown, without_target
 from tui.presentation.job_times import format_elapsed
 from tui.presentation.picture_rows import NOTES_FROM, Draft, PictureRow, laid_out
@@ -25,8 +26,6 @@ NameOf = Callable[[str], str]
 T = TypeVar("T")
 _AS_PLANNED: Final = frozenset({JobOutcome.COMPLETED, JobOutcome.PENDING})
 """The outcomes that need no attention."""
-_WENT_WRONG: Final = frozenset({JobOutcome.FAILED, JobOutcome.UNREACHABLE})
-"""The outcomes that need attention most."""
 _CLOSED: Final = "not begun: the window closed first"
 _NOT_BEGUN: Final = "not begun: by estimate it ends after the window"
 _FEW: Final = 3
@@ -100,7 +99,7 @@ def _folded(targets: Sequence[T], most: int | None, is_as_planned: Callable[[T],
 
 
 def _place(job: ParentJob) -> tuple[bool, bool, Micros, int]:
-    return outcome_of(job) not in _WENT_WRONG, job.started_at is None, job.started_at or 0, job.id
+    return outcome_of(job) not in TROUBLE, job.started_at is None, job.started_at or 0, job.id
 
 
 def _axis(opens_at: Micros, ends_at: Micros, closes_at: Micros | None) -> Axis:
@@ -156,7 +155,7 @@ def _plan_note(one: TargetNight) -> str:
 def _of_job(job: ParentJob, axis: Axis, now: Micros, named: NameOf, *, has_notes: bool) -> Draft:
     """`has_notes`: whether there is room for an error beside the bar; otherwise it takes the place of the bar."""
     status = status_shown(job)
-    has_bar = has_notes or outcome_of(job) not in _WENT_WRONG
+    has_bar = has_notes or outcome_of(job) not in TROUBLE
     return Draft(
         f"{GLYPH[status]} {named(job.target)}",
         axis,

@@ -28,6 +28,7 @@ from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from engine.schedules.overlaps import Overlap
 from engine.schedules.tight_windows import TightWindow
+from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.effect_summary import without_target
 from tui.presentation.json_fields import fields
 from tui.presentation.text import counted, local_time, plain, precise_duration, rfc3339
@@ -227,7 +228,7 @@ def status_of(night: Night) -> Status:
     if night.firing.status is FiringStatus.SKIPPED:
         return Status.SKIPPED
     counts = night.batch.counts if night.batch is not None else {}
-    if counts.get(JobOutcome.FAILED) or counts.get(JobOutcome.UNREACHABLE) or night.firing.error:
+    if any(map(counts.get, TROUBLE)) or night.firing.error:
         return Status.FAILED
     if night.batch is not None and not night.batch.is_over:
         return Status.RUNNING

@@ -126,7 +126,8 @@ def _status(outcome: JobOutcome, values: dict[str, Any]) -> str:
         return f"p.finished_at IS NULL AND {JOB_OUTCOME} = %(status)s"
     if outcome in {JobOutcome.FAILED, JobOutcome.CANCELLED}:
         return "p.status = %(status)s AND p.finished_at IS NOT NULL"
-    values["stored"] = Status.FAILED if outcome is JobOutcome.UNREACHABLE else Status.COMPLETED
+    is_failed = outcome in {JobOutcome.UNREACHABLE, JobOutcome.INCONSISTENT}
+    values["stored"] = Status.FAILED if is_failed else Status.COMPLETED
     is_so = f"p.status = %(stored)s AND p.finished_at IS NOT NULL AND {JOB_OUTCOME} = %(status)s"
     left = _CHILD.format(_LEFT_UNDONE)
     return f"{is_so} AND {left}" if outcome in {JobOutcome.SKIPPED, JobOutcome.PARTIAL} else is_so

@@ -89,6 +89,8 @@ _INTERRUPTED: Final = f"""p.finished_at IS NULL AND EXISTS ({_CHILD} AND c.statu
     AND NOT EXISTS ({_CHILD} AND c.status = 'running')"""
 JOB_OUTCOME: Final = f"""CASE
     WHEN p.status = 'failed' AND EXISTS ({_CHILD} AND c.reason = 'unreachable') THEN 'unreachable'
+    WHEN p.status = 'failed' AND NOT EXISTS ({_CHILD} AND (c.status = 'cancelled' OR {_IN_PART} OR has_failed(c)))
+        THEN 'inconsistent'
     WHEN {_INTERRUPTED} THEN 'interrupted'
     WHEN p.status <> 'completed' THEN p.status
     WHEN NOT EXISTS ({_CHILD} AND NOT {_LEFT_OUT}) THEN 'skipped'

@@ -35,6 +35,8 @@ READS: Final = (
     "may_claim",
     "steps_of",
     "number_of",
+    "found_no_damage",
+    "has_failed",
     "is_urgent",
     "open_batch",
     "offered_in",

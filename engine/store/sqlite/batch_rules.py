@@ -8,16 +8,19 @@ from collections.abc import Iterable
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.store.sqlite.job_endings import derive_parent_status, end_pending
+from engine.store.sqlite.queries import FAILED_CHILD
 
 OPEN_CANARY = """SELECT 1 FROM parent_job INDEXED BY parent_job_canary
 WHERE batch_id = ? AND canary = 1 AND (status = 'pending' OR status = 'running') LIMIT 1"""
-FAILED_CANARY = """SELECT 1 FROM parent_job AS p INDEXED BY parent_job_canary
-WHERE batch_id = ? AND canary = 1 AND (status <> 'completed' OR EXISTS (
-    SELECT 1 FROM child_job AS c WHERE c.parent_id = p.id AND c.status = 'skipped' AND c.reason IS NOT 'not_needed'))
+FAILED_CANARY = f"""SELECT 1 FROM parent_job AS p INDEXED BY parent_job_canary
+JOIN child_job AS c ON c.parent_id = p.id
+WHERE batch_id = ? AND canary = 1 AND ({FAILED_CHILD} OR c.status = 'cancelled'
+    OR (c.status = 'skipped' AND c.reason IS NOT 'not_needed'))
 LIMIT 1"""
 NOT_BEGUN = "SELECT id FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = ? AND status = 'pending'"
-FAILED = """SELECT count(*) FROM (
-    SELECT 1 FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = ? AND status = 'failed' LIMIT ?)"""
+FAILED = f"""SELECT count(*) FROM (
+    SELECT 1 FROM parent_job AS p INDEXED BY parent_job_batch WHERE batch_id = ? AND status = 'failed'
+        AND EXISTS (SELECT 1 FROM child_job AS c WHERE c.parent_id = p.id AND {FAILED_CHILD}) LIMIT ?)"""
 
 DUE_TO_START = """SELECT id, batch_id, canary FROM parent_job WHERE id IN (
     SELECT parent_id FROM child_job INDEXED BY child_job_starts

@@ -46,7 +46,7 @@ SELECT target FROM known WHERE target IS NOT NULL"""
 LEFT_UNDONE: Final = "(status = 'skipped' OR (status = 'completed' AND reason IS NOT NULL))"
 """An operation that was skipped or is partial."""
 
-_STORED: Final = {JobOutcome.UNREACHABLE: Status.FAILED}
+_STORED: Final = {JobOutcome.UNREACHABLE: Status.FAILED, JobOutcome.INCONSISTENT: Status.FAILED}
 """The stored status of an outcome that has another name."""
 
 COUNT: Final = "SELECT count(*) FROM parent_job"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from engine.domain.frozen import frozen
-from engine.domain.jobs import JobId
+from engine.domain.jobs import JobId, found_no_damage
 from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status, parent_status
 from engine.domain.steps import Facts, Micros
@@ -41,7 +41,7 @@ def stops_on_failure(connection: sqlite3.Connection, job: JobId, after: Facts | 
     if options.on_failure is OnFailure.STOP:
         return True
     others_need_it = (options.verify and job.ordinal == 1) or (options.check_first and _is_check(connection, job))
-    return others_need_it and not _is_sound(after)
+    return others_need_it and not found_no_damage(after)
 
 
 def others_wait_for(connection: sqlite3.Connection, job: JobId) -> bool:
@@ -58,13 +58,6 @@ def skip_dependents(connection: sqlite3.Connection, job: JobId, at: Micros) -> N
     ).fetchone()
     if cancelled and others_wait_for(connection, job):
         end_pending(connection, job.parent, Status.SKIPPED, Reason.PREVIOUS_FAILED, at)
-
-
-def _is_sound(found: Facts | None) -> bool:
-    """Whether a check looked at everything, and found nothing but rows that break a rule."""
-    if found is None or found.get("complete") is not True:
-        return False
-    return found.get("damage") is None and not found.get("damaged_indexes")
 
 
 def _is_check(connection: sqlite3.Connection, job: JobId) -> bool:

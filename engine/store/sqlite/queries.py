@@ -49,8 +49,14 @@ _IN_PART = f"({_LEFT_OUT} OR (c.status = 'completed' AND c.reason IN ({BY_WINDOW
 _CHILD = "SELECT 1 FROM child_job AS c WHERE c.parent_id = p.id"
 _INTERRUPTED = f"""p.finished_at IS NULL AND EXISTS ({_CHILD} AND c.status = 'pending' AND c.attempt > 0)
     AND NOT EXISTS ({_CHILD} AND c.status = 'running')"""
+FAILED_CHILD = """(c.status = 'failed' AND NOT (c.operation = 'check' AND c.after ->> '$.broken_rule' IS NOT NULL
+    AND coalesce(c.after ->> '$.complete', 0) AND c.after ->> '$.damage' IS NULL
+    AND coalesce(c.after ->> '$.damaged_indexes', '[]') = '[]'))"""
+"""Whether it failed, and not as a check that found nothing but rows that break a rule: see `found_inconsistency`."""
 JOB_OUTCOME = f"""CASE
     WHEN p.status = 'failed' AND EXISTS ({_CHILD} AND c.reason = 'unreachable') THEN 'unreachable'
+    WHEN p.status = 'failed' AND NOT EXISTS ({_CHILD} AND (c.status = 'cancelled' OR {_IN_PART} OR {FAILED_CHILD}))
+        THEN 'inconsistent'
     WHEN {_INTERRUPTED} THEN 'interrupted'
     WHEN p.status <> 'completed' THEN p.status
     WHEN NOT EXISTS ({_CHILD} AND NOT {_LEFT_OUT}) THEN 'skipped'

@@ -73,6 +73,7 @@ def test_show_as_json_has_the_batch_and_whole_jobs(mixed: CommandLine) -> None:
         "partial": 0,
         "failed": 1,
         "unreachable": 1,
+        "inconsistent": 0,
         "cancelled": 0,
         "skipped": 0,
         "running": 0,

@@ -80,6 +80,22 @@ def test_where_only_a_person_can_help_needed_stores_no_failed_job_on_one_target_
         assert dbtend("history", "--json").json["jobs"] == jobs
 
 
+def test_a_vacuum_beside_a_check_that_found_orphans_has_not_failed(dbtend: CommandLine, tmp_path: Path) -> None:
+    for name, rows in (("orphans", "(1)"), ("well", "(NULL)")):
+        with closing(sqlite3.connect(tmp_path / f"{name}.db")) as db:
+            db.executescript(
+                f"CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES {rows}"
+            )
+    result = dbtend("run", tmp_path / "*.db", "--op", "check", "--op", "vacuum")
+    assert result.code == 1
+    assert "1 completed, 1 inconsistent in" in result.out
+    assert "orphans.db inconsistent check: a row of c refers to a missing row of p" in result.out
+    (job,) = dbtend("history", "--status", "inconsistent", "--json").json["jobs"]
+    assert (job["status"], job["outcome"]) == ("failed", "inconsistent")
+    assert [child["outcome"] for child in job["children"]] == ["failed", "completed"]
+    assert dbtend("history", "--status", "failed", "--json").json["jobs"] == [job]
+
+
 def test_quiet_prints_the_summary_only(dbtend: CommandLine, tenants: Path) -> None:
     result = dbtend("run", tenants, "--op", "analyze", "--quiet")
     (line,) = result.out.splitlines()

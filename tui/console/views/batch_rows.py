@@ -22,6 +22,7 @@ _NAMED: Final = 20
 _MORE: Final[Span] = (", …", Role.DIM)
 _ROLES: Final = {
     JobOutcome.UNREACHABLE: Role.FAILED,
+    JobOutcome.INCONSISTENT: Role.FAILED,
     JobOutcome.PARTIAL: Role.COMPLETED,
     JobOutcome.INTERRUPTED: Role.PENDING,
 }

@@ -14,6 +14,7 @@ from engine.domain.job_outcomes import JobOutcome
 from engine.domain.schedules import Firing, FiringStatus
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
+from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.page import charts, layouts, period
 from tui.presentation.page.html import Html, Part, element, joined, table
 from tui.presentation.page.period import LeftOfBatch, MissedNights, NightSum, Period, Problem, TargetTrend
@@ -38,6 +39,7 @@ _KINDS: Final[Mapping[JobOutcome, str]] = {
     JobOutcome.PARTIAL: "part",
     JobOutcome.FAILED: "bad",
     JobOutcome.UNREACHABLE: "bad",
+    JobOutcome.INCONSISTENT: "bad",
 }
 _LEFT: Final = {JobOutcome.SKIPPED: "not reached", JobOutcome.CANCELLED: "cancelled"}
 """What became of targets on which a batch left work."""
@@ -86,13 +88,13 @@ def report_page(found: Period, *, named: Named, host: str, store: str, version: 
 
 def _tiles(found: Period) -> Html:
     counts = period.outcomes(found.jobs)
-    trouble = counts.get(JobOutcome.FAILED, 0) + counts.get(JobOutcome.UNREACHABLE, 0)
+    trouble = sum(counts.get(outcome, 0) for outcome in TROUBLE)
     in_danger = len(period.in_danger(found.surveys.values()))
     missed = sum(firing.status is FiringStatus.MISSED for firing in found.firings)
     tiles = [
         (f"{len(found.jobs):,}{'+' if found.is_cut else ''}", _noun(len(found.jobs), "job", "jobs"), "none"),
         (f"{counts.get(JobOutcome.COMPLETED, 0):,}", "completed", "good"),
-        (f"{trouble:,}", "failed or unreachable", "bad" if trouble else "good"),
+        (f"{trouble:,}", "failed, unreachable or inconsistent", "bad" if trouble else "good"),
         (f"{in_danger:,}", "critical or unreachable", "bad" if in_danger else "good"),
         (size(period.given_back(found.jobs)), "given back", "none"),
     ]

@@ -212,14 +212,24 @@ CREATE CONSTRAINT TRIGGER child_job_moved
 
 -- How children end without having run.
 
+-- Whether a check with these facts looked at everything, and found nothing but rows that break a rule.
+CREATE OR REPLACE FUNCTION found_no_damage(found jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(found -> 'complete' = 'true' AND coalesce(found -> 'damage', 'null') = 'null'
+        AND coalesce(found -> 'damaged_indexes', 'null') IN ('null', '[]'), false)
+$$;
+
+-- Whether a child failed, and not as a check that found nothing but rows that break a rule.
+CREATE OR REPLACE FUNCTION has_failed(c child_job) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT c.status = 'failed' AND NOT (c.operation = 'check' AND (c.after::jsonb ->> 'broken_rule') IS NOT NULL
+        AND found_no_damage(c.after::jsonb))
+$$;
+
 CREATE OR REPLACE FUNCTION stops_on_failure(p parent_job, c child_job, found jsonb) RETURNS boolean LANGUAGE sql STABLE
 AS $$
     SELECT coalesce(o ->> 'on_failure' = 'stop', false)
         OR (coalesce((o -> 'verify')::boolean, false) AND c.ordinal = 1
             OR coalesce((o -> 'check_first')::boolean, false) AND c.operation = 'check')
-        AND NOT coalesce(
-            found -> 'complete' = 'true' AND coalesce(found -> 'damage', 'null') = 'null'
-            AND coalesce(found -> 'damaged_indexes', 'null') IN ('null', '[]'), false)
+        AND NOT found_no_damage(found)
     FROM (SELECT p.options::jsonb AS o) AS options
 $$;
 
@@ -291,9 +301,9 @@ BEGIN
         SELECT FROM parent_job WHERE batch_id = batch_number AND canary AND status IN ('pending', 'running')
     ) THEN
         IF EXISTS (
-            SELECT FROM parent_job AS j WHERE batch_id = batch_number AND canary AND (status <> 'completed' OR EXISTS (
-                SELECT FROM child_job AS c
-                WHERE c.parent_id = j.id AND c.status = 'skipped' AND c.reason IS DISTINCT FROM 'not_needed'))
+            SELECT FROM parent_job AS j JOIN child_job AS c ON c.parent_id = j.id
+            WHERE batch_id = batch_number AND canary AND (has_failed(c) OR c.status = 'cancelled'
+                OR (c.status = 'skipped' AND c.reason IS DISTINCT FROM 'not_needed'))
         ) THEN
             PERFORM skip_not_begun(batch_number, 'canary_failed', at);
         ELSE
@@ -305,7 +315,8 @@ BEGIN
         END IF;
     END IF;
     IF most IS NOT NULL AND (
-        SELECT count(*) FROM parent_job WHERE batch_id = batch_number AND status = 'failed'
+        SELECT count(*) FROM parent_job AS j WHERE batch_id = batch_number AND status = 'failed'
+            AND EXISTS (SELECT FROM child_job AS c WHERE c.parent_id = j.id AND has_failed(c))
     ) >= most THEN
         PERFORM skip_not_begun(batch_number, 'too_many_failures', at);
     END IF;

@@ -9,6 +9,7 @@ import pytest
 
 from engine import Engine, Operation, ServerOptions, Status
 from engine.domain.errors import UsageError
+from engine.domain.jobs import ChildJob
 from engine.domain.requests import CheckLevel, Options
 from engine.domain.statuses import Reason
 from engine.domain.thresholds import Thresholds
@@ -181,6 +182,8 @@ async def test_a_check_finds_rows_without_their_parent(database: MySqlDatabase, 
     assert found.findings == ("child (to_parent): 2 rows without their parent",)
     assert statuses(results) == {Status.COMPLETED}
     assert (facts["findings"], facts["damage"], facts["complete"]) == (1, None, True)
+    child = ChildJob(parent_id=1, ordinal=1, operation=Operation.CHECK, status=Status.FAILED, after=facts)
+    assert child.found_inconsistency
 
 
 async def test_a_repair_says_how_many_rows_it_could_not_read(database: MySqlDatabase) -> None:
