@@ -41,7 +41,7 @@ PAGE: Final = 500
 JOBS_READ: Final = 1_000
 """The newest jobs of a target in which an operation is looked for."""
 JOBS_OF_TARGET: Final = 20
-"""The newest jobs of a target among which those of one schedule are counted."""
+"""The newest jobs of a schedule on a target among which those that were left out are counted."""
 LOOK_EVERY: Final = 30.0
 """Seconds between two rounds in which nothing changed: surveys, and messages that are due again."""
 PAUSE = 0.5
@@ -415,8 +415,8 @@ class _JobEvents:
 
     async def _left_out(self, job: ParentJob) -> int:
         """How many jobs of its schedule were left out on its target, one after the other, just before it."""
-        of_target = HistoryFilter(target=job.target)
-        earlier = await self._store.history(of_target, before=job.id, limit=JOBS_OF_TARGET)
+        where = HistoryFilter(target=job.target, schedule=job.schedule)
+        earlier = await self._store.history(where, before=job.id, limit=JOBS_OF_TARGET)
         same = [one for one in earlier if one.schedule == job.schedule and one.status.is_final]
         return sum(1 for _ in takewhile(lambda one: one.is_left_out, same))
 

@@ -144,7 +144,7 @@ def _nights(nights: Mapping[str, Night]) -> Iterator[Metric]:
         for name, night in nights.items()
         if night.batch is not None
     ]
-    meaning = "Targets on which its newest night left work that was not begun"
+    meaning = "Targets on which its newest night left work that was not begun, and nothing failed"
     yield "dbtend_schedule_last_not_begun", meaning, ("schedule",), left
 
 

@@ -39,6 +39,9 @@ DAMAGE = Outcome(
 )
 
 
+LATE = Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT)
+
+
 def compose(message: Message) -> MessageText:
     kinds = [event.kind.value for event in message.events]
     targets = [event.target for event in message.events]
@@ -65,6 +68,16 @@ def web() -> Iterator[WebServer]:
 def ops(server: WebServer | None = None, **settings: Any) -> Recipient:
     url = server.url if server else "http://127.0.0.1:1/"
     return Recipient(**{"name": "ops", "method": Method.WEBHOOK, "webhook": url, "timeout": 20.0, **settings})
+
+
+async def left_out(store: SqliteStore, target: str, schedule: str, outcome: Outcome = LATE) -> int:
+    """A job that a schedule started, and that ended before anything of it began."""
+    batch = NewBatch(schedule=schedule)
+    (job,) = await store.submit([new_job(target, Operation.VACUUM)], OnDuplicate.REFUSE, batch)
+    claim = await store.claim("me", [job])
+    assert claim is not None
+    await store.finish(claim, outcome, Report())
+    return job
 
 
 async def ended(store: SqliteStore, target: str, outcome: Outcome = COMPLETED, *operations: Operation) -> int:
@@ -677,3 +690,36 @@ async def test_a_night_that_plainly_fired_is_no_event(opened: SqliteStore, clock
     fired = Firing(schedule="nightly", due_at=clock.at, status=FiringStatus.FIRED, recorded_at=clock.at)
     await opened.fire(fired, [new_job("a", Operation.VACUUM)], NewBatch(schedule="nightly"))
     assert await collected(opened, made(opened, clock, ops())) == []
+
+
+async def test_a_target_that_was_left_out_three_nights_in_a_row_is_urgent_whatever_else_ran_between(
+    opened: SqliteStore, clock: StoppedClock
+) -> None:
+    telling = made(opened, clock, ops(on=(EventKind.NOT_BEGUN,)))
+    await telling.collect()
+    await left_out(opened, "sales", "nightly", COMPLETED)
+    counted = []
+    for _ in range(3):
+        for _ in range(24):
+            await left_out(opened, "sales", "hourly", COMPLETED)
+        await left_out(opened, "sales", "weekly")
+        await left_out(opened, "stock", "nightly", COMPLETED)
+        await left_out(opened, "sales", "nightly")
+        await telling.collect()
+        urgent = await opened.collected_since(only_urgent=True)
+        await opened.make_message("ops")
+        facts = [
+            (event.schedule, event.facts["left_out_times"])
+            for message in await opened.newest_messages("ops", limit=1)
+            for event in message.events
+        ]
+        counted.append((dict(facts), bool(urgent)))
+    assert counted == [
+        ({"weekly": 1, "nightly": 1}, False),
+        ({"weekly": 2, "nightly": 2}, False),
+        ({"weekly": 3, "nightly": 3}, True),
+    ]
+    await left_out(opened, "sales", "nightly", COMPLETED)
+    await left_out(opened, "sales", "nightly")
+    await telling.collect()
+    assert await opened.collected_since(only_urgent=True) == {}

@@ -21,10 +21,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from engine import Engine, EngineName
 from engine.config.model import Config, TargetEntry
+from engine.domain.claims import Outcome, Report
+from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus
+from engine.domain.statuses import Reason, Status
 from engine.domain.surveys import FleetLevel, Survey
 from engine.fleet.expansion import expand
+from engine.store.protocol import NewBatch
 from engine.system.clock import now
+from tests.building import new_job
 from tests.sqlite_files import make_database, remove_index_entries
 from tests.tui.command_line import CommandLine
 from tests.waiting import wait_until
@@ -230,6 +235,45 @@ def test_open_jobs_and_schedules(dbtend: CommandLine, sales: Path) -> None:
     assert value(text, "dbtend_schedule_last_missed_timestamp_seconds", schedule="nightly") is not None
     assert value(text, "dbtend_schedule_last_fired_timestamp_seconds") is None
     assert value(text, "dbtend_paused") == 1
+
+
+def test_targets_on_which_the_newest_night_began_nothing_or_not_all_are_counted(
+    dbtend: CommandLine, sales: Path
+) -> None:
+    late = Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT)
+    in_part = Outcome(status=Status.COMPLETED, reason=Reason.TIME_LIMIT, left=1)
+    not_needed = Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED)
+    failed = Outcome(status=Status.FAILED, reason=Reason.OPERATION_ERROR, error="locked")
+    cancelled = Outcome(status=Status.CANCELLED, reason=Reason.CANCELLED_BY_USER)
+    done = Outcome(status=Status.COMPLETED)
+
+    async def night(due_at: int, *outcomes: tuple[Outcome, Outcome]) -> None:
+        new = [new_job(f"t{place}", Operation.CHECK, Operation.VACUUM) for place in range(len(outcomes))]
+        async with Engine.open(dbtend.store) as engine:
+            store = engine._store
+            ids = await store.submit(new, OnDuplicate.REFUSE, NewBatch(schedule="nightly"))
+            for parent_id, both in zip(ids, outcomes, strict=True):
+                for outcome in both:  # past its limit the first ends the other, too
+                    if (claim := await store.claim("me", [parent_id])) is not None:
+                        await store.finish(claim, outcome, Report())
+            batch = (await store.job(ids[0])).batch
+            fired = Firing(
+                schedule="nightly", due_at=due_at, status=FiringStatus.FIRED, recorded_at=due_at, batch=batch
+            )
+            await store.record_firings([fired])
+
+    dbtend.configure(f'[schedules.nightly]\ntargets = ["{sales}"]\noperations = ["analyze"]\nstart = "0 22 * * *"\n')
+    metric = "dbtend_schedule_last_not_begun"
+    assert value(dbtend("metrics").out, metric, schedule="nightly") is None
+    start = now() - 3_600_000_000
+    asyncio.run(night(start, (late, late), (done, done)))
+    assert value(dbtend("metrics").out, metric, schedule="nightly") == 1
+    ends = [(done, late), (done, in_part), (late, late)]
+    others = [(done, done), (done, not_needed), (failed, late), (done, cancelled)]
+    asyncio.run(night(start + 1, *ends, *others))
+    assert value(dbtend("metrics").out, metric, schedule="nightly") == len(ends)
+    asyncio.run(night(start + 2, *others))
+    assert value(dbtend("metrics").out, metric, schedule="nightly") == 0
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "a{b}", "\x1b[2J", "größe", "a}\n# HELP x y\nx 1"])
