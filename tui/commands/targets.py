@@ -15,7 +15,7 @@ from engine.domain.errors import PasswordNeededError, StoreError, TargetUnavaila
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
 from engine.domain.server_names import names_server
-from engine.domain.surveys import FleetLevel
+from engine.domain.surveys import FleetLevel, SurveyCause
 from engine.fleet.expansion import Expansion, Unlisted, expand
 from engine.fleet.target_words import entries_named
 from engine.system.clock import now
@@ -86,15 +86,22 @@ async def _kept(
         return [entry for entry in entries if meant.matches(entry, None, now())], []
     async with Engine.open(settings.store, read_only=read_only or settings.read_only) as engine:
         surveyed = {one.entry.url: one.survey async for one in engine.survey(entries)}
-    kept, unlisted = [], []
+    kept, unlisted, gone = [], [], []
     for entry in entries:
         survey = surveyed[entry.url]
         if meant.matches(entry, survey, now()):
             kept.append(entry)
+        elif meant.levels and survey.reason is not None and survey.reason.cause is SurveyCause.GONE:
+            gone.append(
+                Unlisted(entry, TargetUnavailableError(entry.url, why(survey), "see dbtend fleet"), is_pattern=False)
+            )
         elif survey.level in _UNKNOWN - meant.levels:
             problem = f"the filter cannot judge it: {why(survey)}"
             error = TargetUnavailableError(entry.url, problem, "see dbtend fleet")
             unlisted.append(Unlisted(entry, error, is_pattern=False))
+    if not kept:  # that nothing is left must not read as if all were well
+        return kept, [*unlisted, *gone]
+    output.notice(*(f"{one.error}: left out by the filter" for one in gone))
     return kept, unlisted
 
 

@@ -220,6 +220,26 @@ def test_a_run_on_a_pattern_fails_on_known_databases_that_are_no_longer_there(
         assert re.search(rf'^dbtend_target_level{{.*level="{level}".*/{name}"}} 1', metrics, re.MULTILINE)
 
 
+def test_a_filter_leaves_out_a_known_database_that_is_gone_unless_it_names_its_level(
+    dbtend: CommandLine, tenants: Path
+) -> None:
+    pattern, gone = tenants / "t1*.db", tenants / "t10.db"
+    assert set(levels_of(dbtend, pattern)) == {"t1", "t10"}
+    gone.unlink()
+    others = [f"level:{level}" for level in FleetLevel if level is not FleetLevel.UNREACHABLE]
+
+    def targets(*words: str) -> list[str]:
+        jobs = dbtend("run", pattern, *words, "--op", "analyze", "--json").json["jobs"]
+        return [Path(job["target"]).name for job in jobs]
+
+    assert targets(*others) == ["t1.db"]
+    alone = dbtend("run", pattern, "level:unreachable", "--op", "analyze", "--json")
+    assert (alone.code, alone.json["error"]["kind"]) == (2, "target")
+    assert targets("size:>1B") == ["t1.db", "t10.db"]
+    (tenants / "t1.db").unlink()
+    assert dbtend("run", pattern, *others, "--op", "analyze").code == 1
+
+
 def test_a_directory_that_is_not_mounted_is_not_empty(dbtend: CommandLine, tenants: Path) -> None:
     levels_of(dbtend, tenants)
     tenants.rename(tenants.parent / "elsewhere")
