@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import field
 
 from engine.domain.damage import NO_CHANGE, DamageChange
@@ -36,6 +37,8 @@ class Claim:
     """The stored steps of earlier attempts."""
     time_left: float | None = None
     """Seconds from the claim until the time limit, after which no step begins; None without one."""
+    received_at: float = field(default_factory=time.monotonic)
+    """When this process got it, by `time.monotonic`: `time_left` counts from then, however late its work begins."""
     forced: bool = False
     """Whether the process was killed on request."""
     is_own: bool = True

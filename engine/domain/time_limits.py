@@ -60,15 +60,17 @@ class Window:
 
 
 @contextmanager
-def window(time_left: float | None) -> Iterator[Window]:
-    """A window that closes after `time_left` seconds; never for None.
+def window(time_left: float | None, since: float | None = None) -> Iterator[Window]:
+    """A window that closes `time_left` seconds after `since`, by `time.monotonic`, or after now; never for None.
 
     Measured by the monotonic clock: setting the system clock does not move the limit.
     """
     if time_left is None:
         yield Window()
         return
-    opened = Window(time.monotonic() + time_left)
+    now = time.monotonic()
+    time_left -= 0.0 if since is None else now - since
+    opened = Window(now + time_left)
     if time_left <= 0:
         opened.closed.set()
     timer = asyncio.get_running_loop().call_later(max(time_left, 0), opened.closed.set)

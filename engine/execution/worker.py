@@ -133,7 +133,7 @@ class DatabaseMaintenanceWorker:
             if claim.recovering is not None:
                 return recovery_outcome(claim, why)
             return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=why)
-        with time_limits.window(claim.time_left) as window:
+        with time_limits.window(claim.time_left, claim.received_at) as window:
             attempt = Attempt(cancel=cancel, window=window)
             for is_last in (False, False, True):
                 with suppress(_ServerLostBeforeStartError):

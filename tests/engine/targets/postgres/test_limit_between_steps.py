@@ -48,8 +48,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> LimitedClock:
     clock, open_window = LimitedClock(), time_limits.window
 
     @contextmanager
-    def kept(time_left: float | None) -> Iterator[Window]:
-        with open_window(time_left) as window:
+    def kept(time_left: float | None, since: float | None = None) -> Iterator[Window]:
+        with open_window(time_left, since) as window:
             clock.windows.append(window)
             yield window
 
