@@ -14,7 +14,7 @@ from engine.domain import time_limits
 from engine.domain.advice import TargetHistory
 from engine.domain.claims import Claim, Outcome
 from engine.domain.damage import NO_CHANGE, Damage, DamageChange, DamageSource, newly_seen
-from engine.domain.errors import ServerUnavailableError, StoreError, TargetDamagedError, TargetError, UsageError
+from engine.domain.errors import StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.jobs import ParentJob
@@ -176,7 +176,7 @@ class DatabaseMaintenanceWorker:
                 try:
                     preparing = self._prepare(session, target, claim, operation, options, recorded, reporter)
                     prepared = await attempt.unless_cancelled(preparing)
-                except ServerUnavailableError:
+                except TEMPORARY_ERRORS:
                     if is_last:
                         raise
                     raise _ServerLostBeforeStartError from None
@@ -376,4 +376,4 @@ class _Prepared:
 
 
 class _ServerLostBeforeStartError(Exception):
-    """The server went down before the first step: the operation can start again."""
+    """The server went down, or gave no connection, before the first step: the operation can start again."""

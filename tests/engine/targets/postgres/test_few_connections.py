@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Reason, Request, Status
+from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
+from engine.domain.claims import Claim, Report
+from engine.domain.damage import Damage
 from engine.domain.errors import TooManyConnectionsError
+from engine.domain.jobs import JobId, JobType
+from engine.execution.reporter import Reporter
+from engine.execution.worker import DatabaseMaintenanceWorker, no_damage
+from engine.system.clock import now
+from engine.targets import outage, resolve
 from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.session import PostgresSession
 from tests.engine.targets.postgres.a_session import statuses
 from tests.engine.targets.server_session import plan, run
 from tests.postgres_databases import Database, as_admin
@@ -71,3 +80,40 @@ async def test_a_database_of_one_connection_is_refused_but_to_a_superuser(shop: 
         assert statuses(results) == {Status.COMPLETED}
     finally:
         shop.reconnect()
+
+
+async def test_a_server_that_is_full_before_the_first_step_is_waited_for_once_more(
+    shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "BACKOFF", (0.1,))
+    take_lock = PostgresSession.lock
+    begun = 0
+
+    async def lose_the_connection(session: PostgresSession) -> tuple[str, ...]:
+        warnings = await take_lock(session)
+        if begun == 1:
+            await session._reader.release()
+            shop("ALTER ROLE joe CONNECTION LIMIT 0")
+        return warnings
+
+    async def lift_the_limit(target: str) -> Sequence[Damage]:
+        nonlocal begun
+        begun += 1
+        shop("ALTER ROLE joe CONNECTION LIMIT -1")
+        return await no_damage(target)
+
+    monkeypatch.setattr(PostgresSession, "lock", lose_the_connection)
+    claim = Claim(
+        job=JobId(1, 1), type=JobType.OPERATION, attempt=1, owner="me", target=shop.as_user("joe"),
+        operation=Operation.ANALYZE, options=Options(objects=("item",), server=ServerOptions(server_wait=30)),
+    )  # fmt: skip
+    worker = DatabaseMaintenanceWorker(resolve, damage=lift_the_limit)
+    async with asyncio.timeout(60):
+        reporter = Reporter(claim, ignore, now)
+        outcome = await worker.execute(claim, reporter, asyncio.Event())
+        await reporter.stop()
+    assert (begun, outcome.status, outcome.error) == (2, Status.COMPLETED, None)
+
+
+async def ignore(report: Report) -> None:
+    pass
