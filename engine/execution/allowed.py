@@ -6,35 +6,48 @@ Its own config file says what else it does. A request that was submitted with th
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Final
 
 from engine.config.model import Config, TargetEntry
-from engine.config.reader import load_config
+from engine.config.watch import ConfigWatch
 from engine.domain.claims import Claim
-from engine.domain.errors import ConfigError, DbtendError
+from engine.domain.errors import DbtendError
 from engine.domain.option_spec import Lent
 from engine.domain.option_specs import BY_NAME
 from engine.domain.value_types import FilePath
-from engine.targets import file_named, resolve
+from engine.system.paths import real_path
+from engine.targets import resolve
+from engine.targets.protocol import Target
+from engine.targets.sqlite.target import SqliteTarget
 
 _OF_OTHERS: Final = "this worker takes no {} of other logins"
 
 
-async def refusal(claim: Claim, file: Path | None) -> str:
-    """Why a worker with this config file does not carry it out; "" if it does."""
-    if claim.is_own:
-        return ""
-    try:
-        config = Config() if file is None else await asyncio.to_thread(load_config, file, required=False)
-    except ConfigError as error:
-        return f"what this worker may do for other logins is not known: {error}"
-    return await asyncio.to_thread(_refusal, claim, config, file)
+class Lending:
+    """What one config file lets the workers of a process do for other logins."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._watch = None if file is None else ConfigWatch(file)
+        self._turn = asyncio.Lock()
+
+    async def refusal(self, claim: Claim, target: Target) -> str:
+        """Why a worker with this config file does not carry it out; "" if it does. `target`: what it then works on."""
+        if claim.is_own:
+            return ""
+        config = Config()
+        if self._watch is not None:
+            async with self._turn:
+                await asyncio.to_thread(self._watch.look)
+            if self._watch.problem is not None:
+                return f"what this worker may do for other logins is not known: {self._watch.problem}"
+            config = self._watch.config
+        return await asyncio.to_thread(_refusal, claim, target, config, self._file)
 
 
-def _refusal(claim: Claim, config: Config, file: Path | None) -> str:
+def _refusal(claim: Claim, target: Target, config: Config, file: Path | None) -> str:
     """Reads the disk."""
     where = f"in {file or 'its config file'}"
     for lent in Lent:
@@ -44,38 +57,36 @@ def _refusal(claim: Claim, config: Config, file: Path | None) -> str:
         if lent not in config.worker.allow:
             return f'{_OF_OTHERS.format(spec.option)}, unless [worker] {where} says allow = ["{lent}"]'
         path = spec.value_in(claim.options)
-        if isinstance(spec.type, FilePath) and not _is_below(path, config.worker.directories):
+        if isinstance(spec.type, FilePath) and not _is_below(real_path(path), config.worker.directories):
             return f"{_OF_OTHERS.format(f'{spec.option} {path}')}, unless [worker] {where} names a directory above it"
-    return _target_refusal(claim.target, config, where)
+    return _target_refusal(target, config, where)
 
 
-def _target_refusal(target: str, config: Config, where: str) -> str:
-    path = file_named(target)
-    if path is not None:
-        if _is_below(path, config.worker.directories) or _is_named(target, config.targets):
+def _target_refusal(target: Target, config: Config, where: str) -> str:
+    if isinstance(target, SqliteTarget):
+        if _is_below(target.path, config.worker.directories) or _is_named(target.path, config.targets):
             return ""
         unless = f"unless [worker] {where} names a directory above it, or [targets] the file itself"
         return f"{_OF_OTHERS.format('jobs on this file')}, {unless}"
-    if "?" not in resolve(target).url or _is_named(target, config.targets):
+    if "?" not in target.url or _is_named(target.url, config.targets):
         return ""
     return f"{_OF_OTHERS.format('URL with parameters')}, unless [targets] {where} names the very same URL"
 
 
-def _is_below(path: str, directories: Iterable[str]) -> bool:
-    """With all links followed."""
-    real = PurePath(os.path.realpath(path))
-    return any(real.is_relative_to(os.path.realpath(directory)) for directory in directories)
+def _is_below(real: str, directories: Iterable[str]) -> bool:
+    """`real`: a path without links."""
+    return any(PurePath(real).is_relative_to(real_path(directory)) for directory in directories)
 
 
 def _is_named(target: str, entries: Iterable[TargetEntry]) -> bool:
-    """Whether one of them is this target; one that is a pattern names none."""
-    return _url_of(target) in {_url_of(entry.url) for entry in entries}
+    """Whether one of them is this path without links, or this URL; one that is a pattern names none."""
+    return any(entry.url == target or _resolved(entry.url) == target for entry in entries)
 
 
-def _url_of(text: str) -> str:
+def _resolved(text: str) -> str:
     """With all links followed; what names no database stands for itself."""
     try:
-        path = file_named(text)
-        return resolve(text).url if path is None else os.path.realpath(path)
+        target = resolve(text)
     except DbtendError:
         return text
+    return target.path if isinstance(target, SqliteTarget) else target.url

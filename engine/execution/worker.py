@@ -46,7 +46,7 @@ CheckJournal = Callable[[str], Coroutine[Any, Any, None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
 OthersWork = Callable[[Claim], Awaitable[bool]]
-Refusal = Callable[[Claim], Awaitable[str]]
+Refusal = Callable[[Claim, Target], Awaitable[str]]
 OriginLookup = Callable[[int], Awaitable[bool]]
 DamageLookup = Callable[[str], Coroutine[Any, Any, Sequence[Damage]]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR, Operation.BACKUP})
@@ -108,7 +108,7 @@ class DatabaseMaintenanceWorker:
             check_journal: raises TargetError if the journal beside a target is of another file.
             needed_now: looks whether an operation is needed.
             require_owned: raises OwnershipLostError if a claim no longer owns its child.
-            refusal: why this process does not carry out a claim; "" if it does.
+            refusal: why this process does not carry out a claim on a target; "" if it does.
         """
         self._resolve = resolve
         self._store = store
@@ -129,10 +129,6 @@ class DatabaseMaintenanceWorker:
         if claim.operation not in list(Operation) or claim.options is None:
             return Outcome(status=Status.FAILED, reason=Reason.INVALID, error="the stored request cannot be read")
         operation, options = Operation(claim.operation), claim.options
-        if self._refusal is not None and (why := await self._refusal(claim)):
-            if claim.recovering is not None:
-                return recovery_outcome(claim, why)
-            return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=why)
         with time_limits.window(claim.time_left, claim.received_at) as window:
             attempt = Attempt(cancel=cancel, window=window)
             for is_last in (False, False, True):
@@ -153,10 +149,14 @@ class DatabaseMaintenanceWorker:
         """Raises _ServerLostBeforeStartError but for the last time."""
         ownership = Ownership(claim, self._require_owned)
         try:
+            target = self._resolve(claim.target)
+            if self._refusal is not None and (why := await self._refusal(claim, target)):
+                if claim.recovering is not None:
+                    return recovery_outcome(claim, why)
+                return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=why)
             # Nothing is written before the record of damage is read: now, as the store has just given the claim.
             recorded = await attempt.unless_cancelled(self._damage_of(claim.target))
             async with AsyncExitStack() as stack:
-                target = self._resolve(claim.target)
                 opening = self._open(stack, target, claim, options, attempt, reporter)
                 session = await attempt.unless_cancelled(opening)
                 exchange = await find_exchange(target, claim.earlier)

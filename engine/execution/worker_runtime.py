@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.domain.damage import Damage
 from engine.domain.jobs import JobType
 from engine.domain.steps import Micros
-from engine.execution import allowed
+from engine.execution.allowed import Lending
 from engine.execution.kept_results import KeptResults
 from engine.execution.needed_now import NeededNow
 from engine.execution.other_jobs import others_work
@@ -58,7 +58,7 @@ async def hosted_workers(
                     check_journal=partial(until_answered, partial(refuse_stale_journal, store)),
                     needed_now=NeededNow(store, clock),
                     require_owned=store.require_owned,
-                    refusal=partial(allowed.refusal, file=config),
+                    refusal=Lending(config).refusal,
                 )
             },
             owner=owner,

@@ -21,7 +21,7 @@ from engine.fleet.expansion import expand, may_name_databases
 from engine.fleet.patterns import member_name
 from engine.fleet.surveyed_elsewhere import is_pattern_elsewhere
 from engine.fleet.target_words import configured_entries
-from engine.schedules.config_watch import ConfigWatch
+from engine.config.watch import ConfigWatch
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import name_of

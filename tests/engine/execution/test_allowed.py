@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine import Engine, Operation, Options, ParentJob, Reason, Request, ServerOptions, Status, StoreLocation
-from engine.domain.claims import Claim
+from engine.config import watch
+from engine.config.model import Config
+from engine.config.reader import load_config
+from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.jobs import JobId, JobType
 from engine.domain.option_spec import Lent
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
 from engine.domain.value_types import FilePath, Text
-from engine.execution.allowed import refusal
+from engine.execution.allowed import Lending
+from engine.execution.reporter import Reporter
+from engine.execution.worker import DatabaseMaintenanceWorker
+from engine.system.clock import now
+from engine.targets import resolve
+from engine.targets.sqlite.connection.metered import MeteredConnection
+from engine.targets.sqlite.planning.steps import Method
+from engine.targets.sqlite.running.methods import METHODS
+from engine.targets.sqlite.running.work import Work
+from engine.targets.sqlite.target import SqliteTarget
+from engine.targets.step_execution import StepResult
 from tests.postgres_databases import as_admin
 from tests.postgres_server import PostgresServer
 from tests.shared_stores import copied_store
+from tests.two_users import NOBODY, needs_root
 
 
 @dataclass
@@ -111,6 +126,10 @@ def claim(target: str, *, is_own: bool = False, **server: Any) -> Claim:
     )  # fmt: skip
 
 
+async def refusal(claim: Claim, config: Path | None) -> str:
+    return await Lending(config).refusal(claim, resolve(claim.target))
+
+
 PLAIN = "postgresql://dba@db1:5432/shop"
 WITH_PARAMETERS = (
     f"{PLAIN}?passfile=/root/.pgpass",
@@ -155,3 +174,110 @@ def test_r33_each_option_that_is_a_path_or_a_text_is_lent_or_harmless() -> None:
     free = {spec.name for spec in OPTION_SPECS if type(spec.type) in {Text, FilePath}}
     assert free - set(Lent) == {"tablespace"}  # a name, quoted
     assert set(Lent) <= BY_NAME.keys()
+
+
+async def test_r33_a_config_that_stays_as_it_is_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, new = tmp_path / "config.toml", tmp_path / "new.toml"
+    config.write_text('[worker]\nallow = ["pause_while"]')
+    read: list[Path] = []
+
+    def count(path: Path, *, required: bool) -> Config:
+        read.append(path)
+        return load_config(path, required=required)
+
+    monkeypatch.setattr(watch, "load_config", count)
+    lending, asked = Lending(config), claim(PLAIN, pause_while="SELECT true")
+    refusals = await asyncio.gather(*(lending.refusal(asked, resolve(PLAIN)) for _ in range(5)))
+    assert (set(refusals), len(read)) == ({""}, 1)
+    new.write_text("[worker]")
+    new.replace(config)
+    assert "--pause-while" in await lending.refusal(asked, resolve(PLAIN))
+    config.unlink()
+    assert "is not known" in await lending.refusal(asked, resolve(PLAIN))
+
+
+@needs_root
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.CHECK])
+@pytest.mark.parametrize("what", ["lair", "lair/sales.db"])
+@pytest.mark.parametrize("at", ["before the file is seen", "before SQLite opens it", "only while SQLite opens it"])
+async def test_r33_a_link_that_takes_the_place_of_a_file_after_it_was_allowed_is_not_followed(
+    files: Path, monkeypatch: pytest.MonkeyPatch, operation: Operation, what: str, at: str
+) -> None:
+    lair, secret, place, away = files / "srv/lair", files / "home/sales.db", files / "srv" / what, files / "srv/away"
+    lair.mkdir()
+    (files / "srv/sales.db").rename(lair / "sales.db")
+    for path in (lair.parent, lair, lair / "sales.db"):
+        os.chown(path, NOBODY, -1)
+    before = secret.read_bytes()
+    look, connect = SqliteTarget._before_opening, MeteredConnection.open
+
+    def swap() -> None:
+        monkeypatch.undo()
+        place.rename(away)
+        place.symlink_to(secret.parent if what == "lair" else secret)
+
+    def looking(*args: Any, **how: Any) -> Any:
+        swap()
+        return look(*args, **how)
+
+    async def connecting(*args: Any, **how: Any) -> Any:
+        swap()
+        try:
+            return await connect(*args, **how)
+        finally:
+            if at.startswith("only"):
+                place.unlink()
+                away.rename(place)
+
+    if at == "before the file is seen":
+        monkeypatch.setattr(SqliteTarget, "_before_opening", looking)
+    else:
+        monkeypatch.setattr(MeteredConnection, "open", connecting)
+    given = files / "config.toml"
+    given.write_text(f'[worker]\ndirectories = ["{files}/srv"]')
+    outcome = await ended_alone(replace(claim(str(lair / "sales.db")), operation=operation), given)
+    assert place.is_symlink() is not at.startswith("only")
+    assert outcome.status is Status.FAILED, outcome
+    assert secret.read_bytes() == before
+    assert os.listdir(secret.parent) == ["sales.db"]
+
+
+@needs_root
+@pytest.mark.parametrize("at", [Method.COPY, Method.COPY_CHECK])
+async def test_r33_no_backup_is_written_through_a_link_that_came_after_it_was_allowed(
+    files: Path, monkeypatch: pytest.MonkeyPatch, at: Method
+) -> None:
+    place, secret = files / "srv/lair", files / "home"
+    place.mkdir()
+    for path in (place.parent, place):
+        os.chown(path, NOBODY, -1)
+    given = files / "config.toml"
+    given.write_text(f'[worker]\ndirectories = ["{files}/srv"]\nallow = ["backup_to"]')
+
+    execute = METHODS[at]
+
+    async def swapped(work: Work) -> StepResult:
+        place.rename(files / "srv/away")
+        place.symlink_to(secret)
+        return await execute(work)
+
+    monkeypatch.setitem(METHODS, at, swapped)
+    asked = replace(
+        claim(str(files / "srv/sales.db")), operation=Operation.BACKUP, options=Options(backup_to=str(place / "copy.db"))
+    )
+    outcome = await ended_alone(asked, given)
+    assert place.is_symlink()
+    assert outcome.status is Status.FAILED, outcome
+    assert os.listdir(secret) == ["sales.db"]
+
+
+async def ended_alone(asked: Claim, config: Path) -> Outcome:
+    reporter = Reporter(asked, ignore, now)
+    worker = DatabaseMaintenanceWorker(resolve, refusal=Lending(config).refusal)
+    outcome = await worker.execute(asked, reporter, asyncio.Event())
+    await reporter.stop()
+    return outcome
+
+
+async def ignore(report: Report) -> None:
+    pass

@@ -21,7 +21,7 @@ from engine.inspection import inspector
 from engine.schedules import firing
 from engine.schedules import scheduler as scheduling
 from engine.schedules.config_names import role_of
-from engine.schedules.config_watch import ConfigWatch
+from engine.config.watch import ConfigWatch
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.system.private_files import private_directory
 from engine.targets import resolve

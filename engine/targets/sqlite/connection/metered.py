@@ -42,10 +42,11 @@ class MeteredConnection:
     async def open(
         cls, uri: str, wait: LockWait, file: OpenedFile | None = None, *, counts: bool = True, **how: Any
     ) -> MeteredConnection:
-        """`statement.open_connection` says what it raises, and what `how` is. `counts`: whether opcodes are counted; an
-        inspection runs none that take long, and locks nothing."""
+        """`statement.open_connection` says what it raises, and what `how` is; TargetUnavailableError, before anything is
+        read, where something else than `file` was opened. `counts`: whether opcodes are counted; an inspection runs
+        none that take long, and locks nothing."""
         metered = cls(uri, file, counts=counts)
-        metered.aio = await statement.open_connection(uri, wait, metered._prepare, **how)
+        metered.aio = await statement.open_connection(uri, wait, metered._prepare_file, **how)
         return metered
 
     async def reopen(self) -> None:
@@ -69,6 +70,11 @@ class MeteredConnection:
             yield
         finally:
             await self.aio.set_progress_handler(self._count, OPCODES_A_TICK)
+
+    def _prepare_file(self, connection: sqlite3.Connection) -> None:
+        self._prepare(connection)
+        if self._file is not None and self._counts:
+            self._file.require_open(self.descriptors)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         if not self._counts:

@@ -33,6 +33,7 @@ async def copy_with_reader(work: Work) -> None:
         stack.push_async_callback(reader.close)
         watcher = await MeteredConnection.open(work.connection.uri, wait, counts=False, check_same_thread=False)
         try:
+            work.opened.require()
             await _copy_same_snapshot(
                 work, SameSnapshot(await _raw_connection(reader, wait), await _raw_connection(watcher, wait))
             )
@@ -49,6 +50,7 @@ async def copy_pages(work: Work) -> None:
     async with AsyncExitStack() as stack:
         reader = await MeteredConnection.open(work.connection.uri, wait, check_same_thread=False)
         stack.push_async_callback(reader.close)
+        work.opened.require()
         await statement.read_by(reader.aio, begin_reading, wait)
         source = await _raw_connection(reader, wait)
         # In the thread whose work is reported as progress.

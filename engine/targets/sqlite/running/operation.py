@@ -280,6 +280,7 @@ class SqliteOperation:
             how: dict[str, Any] = {"factory": BundledConnection} if is_bundled else {}
             connection = await MeteredConnection.open(self._connection.uri, wait, **how)
             self._extra.append(connection)
+            self._opened.require()
         try:
             yield connection
         except sqlite3.Error:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from collections.abc import Sequence
 from typing import Final
 
 from engine.domain.errors import TargetUnavailableError
+from engine.targets.sqlite.system import directories
 from engine.targets.sqlite.system.page_cache import descriptors_of
 
 NOT_THERE: Final = "the file was moved, replaced or deleted while it was open"
@@ -19,9 +22,9 @@ class OpenedFile:
     """The file at `path`, which is about to be opened: taken before, so that whatever comes after is noticed."""
 
     def __init__(self, path: str) -> None:
-        """Raises TargetUnavailableError."""
+        """`path`: without links; one that others have put there since is not followed. Raises TargetUnavailableError."""
         self.path: Final = path
-        self._file = _at(path)
+        self._file = _without_links(path)
 
     @property
     def numbers(self) -> tuple[int, int]:
@@ -60,6 +63,12 @@ class OpenedFile:
         if problem := self.problem():
             raise TargetUnavailableError(self.path, problem)
 
+    def require_open(self, descriptors: Sequence[int]) -> None:
+        """Raises TargetUnavailableError where it is not open under any of its `descriptors` in this process: something
+        else was at its path when SQLite opened that."""
+        if self._file and not descriptors and os.access("/proc/self/fd", os.X_OK):
+            raise TargetUnavailableError(self.path, NOT_THERE)
+
 
 def file_key(device: int, number: int) -> str:
     return f"sqlite:{device:x}:{number:x}"
@@ -78,4 +87,19 @@ def _at(path: str) -> tuple[int, int] | None:
         if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             return None
         raise TargetUnavailableError(path, f"the file cannot be reached any more ({error.strerror})") from None
+    return status.st_dev, status.st_ino
+
+
+def _without_links(path: str) -> tuple[int, int] | None:
+    """The same, where no link leads there that others can change."""
+    directory, name = os.path.split(path)
+    try:
+        with directories.opened(directory) as place:
+            status = os.stat(name, dir_fd=place.descriptor, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+            return None
+        raise TargetUnavailableError(path, f"the file cannot be reached ({error.strerror})") from None
+    if stat.S_ISLNK(status.st_mode):
+        raise TargetUnavailableError(path, "a symbolic link has taken the place of the file")
     return status.st_dev, status.st_ino

@@ -6,8 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from engine.schedules import config_watch
-from engine.schedules.config_watch import ConfigWatch
+from engine.config import watch as config_watch
+from engine.config.watch import ConfigWatch
 
 if TYPE_CHECKING:
     from pathlib import Path
