@@ -16,12 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from engine.config.watch import ConfigWatch
 from engine.domain.due_times import due_until, next_due
 from engine.domain.errors import DbtendError, StoreError
 from engine.domain.schedules import Firing, FiringStatus, Schedule, ScheduleState, other_config
 from engine.domain.steps import Micros
 from engine.schedules.config_names import config_name, fired_by, role_of
-from engine.config.watch import ConfigWatch
 from engine.schedules.decisions import decide
 from engine.schedules.firing import fire_and_record, skipped
 from engine.schedules.work import survey_targets

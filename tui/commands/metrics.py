@@ -12,6 +12,7 @@ from typing import Final
 
 from engine import Engine
 from engine.config.model import Config, TargetEntry
+from engine.config.watch import ConfigWatch
 from engine.domain.due_times import next_due
 from engine.domain.errors import ConfigError, DbtendError
 from engine.domain.overview import Overview
@@ -21,7 +22,6 @@ from engine.fleet.expansion import expand, may_name_databases
 from engine.fleet.patterns import member_name
 from engine.fleet.surveyed_elsewhere import is_pattern_elsewhere
 from engine.fleet.target_words import configured_entries
-from engine.config.watch import ConfigWatch
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import name_of

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine import Engine, Pause, Retention, StoreLocation
 from engine.config.model import Config
+from engine.config.watch import ConfigWatch
 from engine.domain import typed_passwords
 from engine.domain.errors import (
     DbtendError,
@@ -35,7 +36,6 @@ from engine.domain.value_types import ANY_HOST
 from engine.execution.cancels_from_afar import cancelling_from_afar
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_runtime import preload_imports
-from engine.config.watch import ConfigWatch
 from engine.system.current_user import user_at_host
 from tui.commands import output
 from tui.commands.notify import composing, for_runs

@@ -239,7 +239,7 @@ async def test_r33_a_link_that_takes_the_place_of_a_file_after_it_was_allowed_is
     assert place.is_symlink() is not at.startswith("only")
     assert outcome.status is Status.FAILED, outcome
     assert secret.read_bytes() == before
-    assert os.listdir(secret.parent) == ["sales.db"]
+    assert [*secret.parent.iterdir()] == [secret]
 
 
 @needs_root
@@ -262,13 +262,12 @@ async def test_r33_no_backup_is_written_through_a_link_that_came_after_it_was_al
         return await execute(work)
 
     monkeypatch.setitem(METHODS, at, swapped)
-    asked = replace(
-        claim(str(files / "srv/sales.db")), operation=Operation.BACKUP, options=Options(backup_to=str(place / "copy.db"))
-    )
+    options = Options(backup_to=str(place / "copy.db"))
+    asked = replace(claim(str(files / "srv/sales.db")), operation=Operation.BACKUP, options=options)
     outcome = await ended_alone(asked, given)
     assert place.is_symlink()
     assert outcome.status is Status.FAILED, outcome
-    assert os.listdir(secret) == ["sales.db"]
+    assert [*secret.iterdir()] == [secret / "sales.db"]
 
 
 async def ended_alone(asked: Claim, config: Path) -> Outcome:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.config.reader import load_config
+from engine.config.watch import ConfigWatch
 from engine.domain.errors import StoreError
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import OnDuplicate, Operation
@@ -21,7 +22,6 @@ from engine.inspection import inspector
 from engine.schedules import firing
 from engine.schedules import scheduler as scheduling
 from engine.schedules.config_names import role_of
-from engine.config.watch import ConfigWatch
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.system.private_files import private_directory
 from engine.targets import resolve

@@ -12,10 +12,10 @@ from textual.widget import Widget
 
 from engine import ParentJob
 from engine.config.model import Config
+from engine.config.watch import ConfigWatch
 from engine.domain.due_times import is_open
 from engine.domain.errors import DbtendError
 from engine.domain.schedules import FiringReason
-from engine.config.watch import ConfigWatch
 from engine.schedules.night import PlannedNight
 from engine.system.current_user import user_at_host
 from tui.console.console_screen import ConsoleScreen

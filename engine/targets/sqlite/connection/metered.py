@@ -42,9 +42,9 @@ class MeteredConnection:
     async def open(
         cls, uri: str, wait: LockWait, file: OpenedFile | None = None, *, counts: bool = True, **how: Any
     ) -> MeteredConnection:
-        """`statement.open_connection` says what it raises, and what `how` is; TargetUnavailableError, before anything is
-        read, where something else than `file` was opened. `counts`: whether opcodes are counted; an inspection runs
-        none that take long, and locks nothing."""
+        """`statement.open_connection` says what it raises, what `how` is; TargetUnavailableError where something else
+        than `file` was opened, before anything is read. `counts`: whether opcodes are counted; an inspection runs none
+        that take long, and locks nothing."""
         metered = cls(uri, file, counts=counts)
         metered.aio = await statement.open_connection(uri, wait, metered._prepare_file, **how)
         return metered

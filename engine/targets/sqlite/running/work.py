@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -140,8 +140,11 @@ class Work:
         await statement.in_transaction(self.connection.aio, (command,), self.lock_wait, require)
         await self.write_back_if_long()
 
-    def transaction(self) -> AbstractAsyncContextManager[None]:
-        return statement.transaction(self.connection.aio, self.lock_wait)
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        async with statement.transaction(self.connection.aio, self.lock_wait):
+            yield
+        await self.write_back_if_long()
 
     async def report_blockers(self) -> None:
         """Report that the step waits for a lock, and who holds it."""

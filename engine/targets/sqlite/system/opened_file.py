@@ -22,7 +22,7 @@ class OpenedFile:
     """The file at `path`, which is about to be opened: taken before, so that whatever comes after is noticed."""
 
     def __init__(self, path: str) -> None:
-        """`path`: without links; one that others have put there since is not followed. Raises TargetUnavailableError."""
+        """`path`: without links; one that others put there since is not followed. Raises TargetUnavailableError."""
         self.path: Final = path
         self._file = _without_links(path)
 
