@@ -48,7 +48,7 @@ class FileElsewhere:
         pass
 
     def needs_confirmation(self, operation: Operation, options: Options) -> str:
-        return operation_specs.SPECS[operation].needs_confirmation
+        return ""
 
     async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
         return operation_specs.SPECS[operation].in_turns

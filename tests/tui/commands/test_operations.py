@@ -30,6 +30,16 @@ def test_a_checkpoint_without_a_log_is_no_failure_and_says_why(dbtend: CommandLi
     assert "checkpoint  nothing to" in planned.out
 
 
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_an_operation_of_other_engines_is_refused_with_those_that_there_are(
+    dbtend: CommandLine, sales: Path, command: str
+) -> None:
+    for place in (sales, f"sqlite://elsewhere{sales}"):
+        result = dbtend(command, place, "--op", "repair")
+        assert (result.code, result.out) == (2, "")
+        assert "repair: is not offered for sqlite (choose from vacuum, " in result.err
+
+
 def test_a_check_that_finds_nothing_says_so(dbtend: CommandLine, sales: Path) -> None:
     result = dbtend("run", sales, "--op", "check", "--check", "quick")
     assert result.code == 0
