@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from engine.targets.mysql.connection.server import Flavor
 from tests.mysql_server import NO_SERVER, MySqlServer, free_port, servers_found
+from tests.waiting import wait_until
 
 GALERA: Final = Path("/usr/lib/galera/libgalera_smm.so")  # of the package that mariadb-server needs
 _GROUP: Final = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"
@@ -87,7 +87,6 @@ def status(server: MySqlServer, name: str) -> str:
 
 
 def wait_for_status(server: MySqlServer, name: str, value: str) -> None:
-    give_up = time.monotonic() + 60
-    while status(server, name) != value:
-        assert time.monotonic() < give_up, f"{name} does not become {value}\n{server.log()}"
-        time.sleep(0.05)
+    wait_until(
+        lambda: status(server, name) == value, otherwise=lambda: f"{name} does not become {value}\n{server.log()}"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ import pymysql
 
 from engine.targets.mysql.connection.server import Flavor
 from tests.mysql_server import MySqlServer
+from tests.waiting import wait_until
 
 NUMBERS = itertools.count(1)
 
@@ -65,11 +65,8 @@ class MySqlDatabase:
                 other.close()
 
     def wait_for(self, query: str) -> None:
-        """Ask again and again until it is true, for half a minute at most."""
-        give_up = time.monotonic() + 30
-        while not self.value(query):
-            assert time.monotonic() < give_up, f"it does not come true: {query}"
-            time.sleep(0.01)
+        """Ask again and again until it is true."""
+        wait_until(lambda: self.value(query), otherwise=lambda: f"it does not come true: {query}")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ import pymysql
 from engine.targets.mysql.connection.server import Flavor
 from tests.server_templates import make_or_copy
 from tests.small_disk import on_a_small_disk
+from tests.waiting import wait_until
 
 FAST: Final = (
     "--skip-log-bin", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=48M",
@@ -206,11 +206,13 @@ class MySqlServer:
                 start_new_session=True,
                 **({} if small_disk else self._as_user),
             )
-        give_up = time.monotonic() + STARTS_WITHIN
-        while not self._is_ready():
-            assert self.process.poll() is None, self.log()
-            assert time.monotonic() < give_up, f"the server does not get ready\n{self.log()}"
-            time.sleep(0.02)
+        process = self.process
+
+        def is_ready() -> bool:
+            assert process.poll() is None, self.log()
+            return self._is_ready()
+
+        wait_until(is_ready, otherwise=lambda: f"the server does not get ready\n{self.log()}", patience=STARTS_WITHIN)
 
     @contextmanager
     def running(self, *options: str, small_disk: tuple[Path, str] | None = None) -> Iterator[None]:

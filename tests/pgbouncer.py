@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import psycopg
 import pytest
 
 from tests.postgres_databases import Database
+from tests.waiting import wait_until
 
 PORT = 6432
 
@@ -83,11 +83,11 @@ def pgbouncer(database: Database, mode: str, *, pool_size: int = 20, **settings:
             start_new_session=True, **as_user,
         )  # fmt: skip
     try:
-        give_up = time.monotonic() + 30
-        while not _listens(base):
-            is_coming = process.poll() is None and time.monotonic() < give_up
-            assert is_coming, (base / "log").read_text()[-2000:]
-            time.sleep(0.01)
+        wait_until(
+            lambda: process.poll() is not None or _listens(base),
+            otherwise=lambda: (base / "log").read_text()[-2000:],
+        )
+        assert process.poll() is None, (base / "log").read_text()[-2000:]
         yield PgBouncer(base, database)
     finally:
         process.send_signal(signal.SIGQUIT)

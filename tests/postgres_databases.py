@@ -6,13 +6,14 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from tests.postgres_server import PostgresServer
+from tests.waiting import wait_until
 
 NUMBERS = itertools.count(1)
 # An index on it is being built until somebody lets it go, wherever 13 is among the rows. Not until the row is deleted:
@@ -49,13 +50,12 @@ class Database:
         self.admin = self._connected()
 
     def _connected(self) -> psycopg.Connection[Any]:
-        give_up = time.monotonic() + 30
-        while True:
-            try:
+        def connection() -> psycopg.Connection[Any] | None:
+            with suppress(psycopg.OperationalError):
                 return as_admin(self.url)
-            except psycopg.OperationalError:
-                assert time.monotonic() < give_up, "the server does not come back"
-                time.sleep(0.05)
+            return None
+
+        return wait_until(connection, otherwise=lambda: "the server does not come back")
 
     @property
     def url(self) -> str:
@@ -112,11 +112,7 @@ class Database:
     def end_sessions(self, which: str) -> int:
         """End sessions and wait until their processes are gone. `which`: a condition on pg_stat_activity."""
         ended = self(f"SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE {which}")
-        give_up = time.monotonic() + 30
-        for pid, _ in ended:
-            while _is_running(pid):
-                assert time.monotonic() < give_up, f"pid {pid} does not end"
-                time.sleep(0.01)
+        wait_until(lambda: not any(_is_running(pid) for pid, _ in ended), otherwise=lambda: f"they do not end: {ended}")
         return len(ended)
 
     def invalid_indexes(self) -> list[str]:
@@ -132,11 +128,8 @@ class Database:
         )
 
     def wait_for(self, query: str) -> None:
-        """Ask again and again until it is true, for half a minute at most."""
-        give_up = time.monotonic() + 30
-        while not self.value(query):
-            assert time.monotonic() < give_up, f"it does not come true: {query}"
-            time.sleep(0.01)
+        """Ask again and again until it is true."""
+        wait_until(lambda: self.value(query), otherwise=lambda: f"it does not come true: {query}")
 
     def make_slow(self) -> None:
         """A table `slow` whose index `slow_number` is not built to its end, and takes the others with it."""
@@ -179,18 +172,20 @@ WAITS = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock
 
 def _drop(server: PostgresServer, name: str) -> None:
     """Also where a page that a test has damaged just brought the server down."""
-    give_up = time.monotonic() + 30
-    while True:
+    errors: list[psycopg.OperationalError] = []
+
+    def is_dropped() -> bool:
         try:
             with as_admin(server.url()) as admin:
                 admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
                 for (role,) in admin.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^joe'").fetchall():
                     admin.execute(f"DROP ROLE {role}")
-                return
-        except psycopg.OperationalError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.05)
+        except psycopg.OperationalError as error:
+            errors.append(error)
+            return False
+        return True
+
+    wait_until(is_dropped, otherwise=lambda: errors[-1])
 
 
 @contextmanager

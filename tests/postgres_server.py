@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from tests.server_templates import make_or_copy
 from tests.small_disk import on_a_small_disk
+from tests.waiting import wait_until
 
 FAST: Final = (
     "fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", "max_wal_size=4GB",
@@ -199,11 +199,13 @@ class PostgresServer:
                 start_new_session=True,
                 **({} if small_disk else self._as_user),
             )
-        give_up = time.monotonic() + 60
-        while not self._is_ready():
-            assert self._process.poll() is None, (self.base / "log").read_text()[-2000:]
-            assert time.monotonic() < give_up, "the server does not get ready"
-            time.sleep(0.01)
+        process = self._process
+
+        def is_ready() -> bool:
+            assert process.poll() is None, (self.base / "log").read_text()[-2000:]
+            return self._is_ready()
+
+        wait_until(is_ready, otherwise=lambda: "the server does not get ready")
 
     def _is_ready(self) -> bool:
         try:

@@ -11,16 +11,21 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 PATIENCE = 120.0
-SHORTEST, LONGEST = 0.01, 0.25
+SHORTEST, LONGEST = 0.005, 0.25
 
 
 def _nothing_more() -> object:
     return "it does not come true"
 
 
-def wait_until(condition: Callable[[], T | None], *, otherwise: Callable[[], object] = _nothing_more) -> T:
-    """What the condition returns, as soon as that counts as true. `otherwise`: what to say if it never does."""
-    looks = _Looks(otherwise)
+def wait_until(
+    condition: Callable[[], T | None], *, otherwise: Callable[[], object] = _nothing_more, patience: float = PATIENCE
+) -> T:
+    """What the condition returns, as soon as that counts as true.
+
+    `otherwise`: what to say if it does not within `patience`, in seconds.
+    """
+    looks = _Looks(otherwise, patience)
     while not (found := condition()):
         time.sleep(looks.pause())
     return found
@@ -38,7 +43,7 @@ async def eventually(condition: Callable[[], T | None], *, otherwise: Callable[[
 
 async def eventually(condition: Callable[[], Any], *, otherwise: Callable[[], object] = _nothing_more) -> Any:
     """The same while the event loop goes on."""
-    looks = _Looks(otherwise)
+    looks = _Looks(otherwise, PATIENCE)
     while True:
         found = condition()
         if inspect.isawaitable(found):
@@ -51,9 +56,9 @@ async def eventually(condition: Callable[[], Any], *, otherwise: Callable[[], ob
 class _Looks:
     """A look that is expensive is rarer: what it waits for needs the processor."""
 
-    def __init__(self, otherwise: Callable[[], object]) -> None:
+    def __init__(self, otherwise: Callable[[], object], patience: float) -> None:
         self._otherwise, self._began = otherwise, time.monotonic()
-        self._give_up = self._began + PATIENCE
+        self._give_up = self._began + patience
 
     def pause(self) -> float:
         """Seconds until the next look."""

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.chaos.instruments import DIRECTORY, PLANTS, Plant
 from tests.chaos.trace import Trace, What
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 AT_START = Path(__file__).with_name("at_start")
@@ -76,12 +76,16 @@ class Processes:
 
     def kill_all(self, first: int = 0) -> None:
         """Leave none alive, nor any that one of them has just started. `first`: the process that is killed first."""
-        while pids := self.living():
+
+        def none_is_left() -> bool:
+            pids = self.living()
             for pid in pids:  # before the first is killed: the workers of a run end with it
                 self.trace.tell(What.KILLED, pid=pid)
             for pid in sorted(pids, key=lambda pid: pid != first):
                 _send(pid, signal.SIGKILL)
-            time.sleep(0.01)
+            return not pids
+
+        wait_until(none_is_left)
         for process in self._started:
             process.wait()
 

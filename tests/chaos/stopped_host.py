@@ -12,14 +12,14 @@ from tests.chaos.checker import Finding, check
 from tests.chaos.instruments import Plant
 from tests.chaos.processes import processes
 from tests.chaos.trace import Trace, What
+from tests.engine.working import job_once
 from tests.sqlite_files import content, make_database, transaction
+from tests.waiting import eventually
 
 PATIENCE = 60.0
 """Seconds after which what should follow is taken for missing."""
-LOOK = 0.02
 SILENCE = 10.0
 """Seconds after which a process says no more of a job."""
-"""Seconds between two looks whether it is there."""
 
 
 async def stop_in_the_middle(
@@ -56,15 +56,11 @@ def _vacuum(path: Path) -> Request:
 
 async def _begins(engine: Engine, parent_id: int) -> None:
     """Wait until the first step is under way, and the store told so."""
-    while True:
-        if (await engine.job(parent_id)).children[0].steps:
-            return
-        await asyncio.sleep(LOOK)
+    await job_once(engine, parent_id, lambda job: job.children[0].steps)
 
 
 async def _does(trace: Trace, pid: int, *what: What, job: str = "") -> None:
     """Wait until the process has told one of these, of that job if one is given."""
-    while True:
-        if any(line.pid == pid and line.what in what and job in {"", line.job} for line in trace.told()):
-            return
-        await asyncio.sleep(LOOK)
+    await eventually(
+        lambda: any(line.pid == pid and line.what in what and job in {"", line.job} for line in trace.told())
+    )

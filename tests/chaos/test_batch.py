@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from collections import Counter
@@ -15,6 +14,7 @@ from tests.chaos.processes import Processes, processes
 from tests.chaos.storm import until_all_is_over
 from tests.chaos.trace import Trace, What
 from tests.sqlite_files import content, transaction
+from tests.waiting import eventually
 
 FILES = 100
 CUT_SHORT = """SELECT parent_id FROM child_job WHERE status = 'pending' AND attempt > 0
@@ -75,21 +75,19 @@ def test_four_bad_ones_among_many_are_told_once_and_the_others_are_done(tmp_path
 
 async def finished(trace: Trace, number: int) -> None:
     """Wait until so many operations have ended."""
-    async with asyncio.timeout(120):
-        while sum(line.what is What.FINISHED for line in trace.told()) < number:  # noqa: ASYNC110 - of other processes
-            await asyncio.sleep(0.05)
+    await eventually(lambda: sum(line.what is What.FINISHED for line in trace.told()) >= number)
 
 
 async def none_would_die_twice(trace: Trace, started: Processes, number: int) -> None:
     """Wait until so many operations have ended, with all that were cut short: one that dies twice has failed."""
     await finished(trace, number)
-    async with asyncio.timeout(120):
-        while True:
-            living = json.dumps(started.living())
-            with closing(sqlite3.connect(trace.store)) as db:
-                if not db.execute(CUT_SHORT, (living,)).fetchall():
-                    return
-            await asyncio.sleep(0.05)
+
+    def none_is_cut_short() -> bool:
+        living = json.dumps(started.living())
+        with closing(sqlite3.connect(trace.store)) as db:
+            return not db.execute(CUT_SHORT, (living,)).fetchall()
+
+    await eventually(none_is_cut_short)
 
 
 def one_that_executes(trace: Trace, started: Processes) -> int:

@@ -235,10 +235,3 @@ async def until_somebody_waits(store: Store) -> None:
     async with asyncio.timeout(10):
         while not watch._waiters._waiting:  # noqa: ASYNC110 - nobody is told who waits
             await asyncio.sleep(0)
-
-
-async def until(is_so: Callable[[], Awaitable[object]]) -> None:
-    """Ask until it is so: a server sees a moment later that a process was killed."""
-    async with asyncio.timeout(30):
-        while not await is_so():  # noqa: ASYNC110 - nobody is told
-            await asyncio.sleep(0.01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
@@ -97,9 +96,11 @@ class Workers:
 
 async def something_happens(trace: Trace, lines: int, is_over: Callable[[], Awaitable[bool]]) -> None:
     seen = len(trace.told())
-    async with asyncio.timeout(60):
-        while len(trace.told()) < seen + lines and not await is_over():  # noqa: ASYNC110 - other processes do it
-            await asyncio.sleep(0.005)
+
+    async def has_happened() -> bool:
+        return len(trace.told()) >= seen + lines or await is_over()
+
+    await eventually(has_happened)
 
 
 async def submit(trace: Trace, store: RescuingStore, targets: Sequence[str]) -> None:

@@ -17,10 +17,11 @@ from engine.notify import notifier
 from engine.notify.notifier import Notifier, is_telling, notifying
 from engine.store.protocol import Store
 from tests.building import FAILED, StoppedClock, new_job
-from tests.conformance.stores import SharedStores, until
+from tests.conformance.stores import SharedStores
 from tests.postgres_server import PostgresServer
 from tests.receivers import WebServer, web_server
 from tests.shared_stores import copied_store
+from tests.waiting import eventually
 
 LONG_AGO = 1
 DAY = 86_400.0
@@ -86,11 +87,11 @@ async def test_one_host_tells_and_another_takes_over(
         async def is_delivered() -> bool:
             return not await second.waiting_messages()
 
-        await until(is_led)
+        await eventually(is_led)
         async with notifying(telling(second, clock, ops(web))):
             await fail(second, "sales")
             assert "sales" in (await asyncio.to_thread(web.taken)).body.decode()
-            await until(is_delivered)  # else it is delivered again, with the same key
+            await eventually(is_delivered)  # else it is delivered again, with the same key
             await leading.aclose()
             await fail(second, "stock")
             assert "stock" in (await asyncio.to_thread(web.taken)).body.decode()
@@ -132,7 +133,7 @@ async def test_hosts_with_different_recipients_tell_each_of_them_once(
         notifying(telling(first, clock, ops(web, "ops"), ops(web_of_db2, "both"))),
         notifying(telling(second, clock, ops(web_of_db2, "dba"), ops(web_of_db2, "both"))),
     ):
-        await until(lambda: is_telling(first, ["ops", "dba", "both"]))
+        await eventually(lambda: is_telling(first, ["ops", "dba", "both"]))
         assert not await is_telling(first, ["nobody", "ops"])
         await fail(second, "sales")
         assert "sales" in (await asyncio.to_thread(web.taken)).body.decode()
@@ -142,7 +143,7 @@ async def test_hosts_with_different_recipients_tell_each_of_them_once(
         async def is_delivered() -> bool:
             return not await second.waiting_messages()
 
-        await until(is_delivered)
+        await eventually(is_delivered)
     assert web.none_waits()
     assert web_of_db2.none_waits()
     for name in ("ops", "dba", "both"):
@@ -157,18 +158,18 @@ async def test_a_recipient_that_one_host_no_longer_has_is_told_by_another_that_h
     kept = ops(web, "kept")
     config = [Config(notify=(kept, replace(ops(web), latest=DAY, settle=DAY)), changed_at=LONG_AGO)]
     async with notifying(Notifier(first, lambda: config[0], compose, clock)):
-        await until(lambda: is_telling(first, ["ops", "kept"]))
+        await eventually(lambda: is_telling(first, ["ops", "kept"]))
         await fail(first, "sales")
         assert "sales" in (await asyncio.to_thread(web.taken)).body.decode()
 
         async def is_collected() -> bool:
             return "ops" in await first.collected_since()
 
-        await until(is_collected)
+        await eventually(is_collected)
         config[0] = Config(notify=(kept,), changed_at=LONG_AGO + 1)
         async with notifying(telling(second, clock, ops(web_of_db2))):
             assert "sales" in (await asyncio.to_thread(web_of_db2.taken)).body.decode()
-            await until(lambda: is_telling(first, ["kept"]))
+            await eventually(lambda: is_telling(first, ["kept"]))
     assert web.none_waits()
     assert web_of_db2.none_waits()
 
@@ -188,7 +189,7 @@ async def test_a_delivery_ends_before_a_host_gives_up_the_recipients_that_it_no_
 
     web.hold.clear()
     async with notifying(Notifier(first, configured, compose, clock)):
-        await until(lambda: is_telling(first, ["kept", "gone"]))
+        await eventually(lambda: is_telling(first, ["kept", "gone"]))
         await fail(first, "sales")
         await asyncio.to_thread(web.taken)
         config[0] = Config(notify=(kept,), changed_at=LONG_AGO + 1)
@@ -200,7 +201,7 @@ async def test_a_delivery_ends_before_a_host_gives_up_the_recipients_that_it_no_
             (message,) = await first.newest_messages("kept", limit=5)
             return message.status is MessageStatus.SENT
 
-        await until(is_read)
+        await eventually(is_read)
         web.hold.set()
-        await until(is_sent)
+        await eventually(is_sent)
     assert web.none_waits()

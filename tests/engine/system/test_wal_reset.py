@@ -40,7 +40,8 @@ else:
     db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
 """
 APPLICATION = """
-import pathlib, sqlite3, subprocess, sys, time
+import pathlib, sqlite3, subprocess, sys
+from tests.waiting import wait_until
 path, gate, *second = sys.argv[1:]
 mode = second[-2]
 
@@ -60,9 +61,8 @@ assert (busy, frames) == (0, written)
 if mode != "PASSIVE":  # then a checkpoint that should keep writers out goes on as PASSIVE
     db.execute("BEGIN IMMEDIATE")
 process = subprocess.Popen(second)
-while not pathlib.Path(gate + ".reached").exists():
-    assert process.poll() is None
-    time.sleep(0.01)
+wait_until(lambda: pathlib.Path(gate + ".reached").exists() or process.poll() is not None)
+assert process.poll() is None
 if not db.in_transaction:
     db.execute("BEGIN IMMEDIATE")
 insert(db, 100, 10)

@@ -66,13 +66,13 @@ async def test_r32_a_pause_in_work_ends_by_a_cancel_and_not_at_the_limit() -> No
 
 async def test_r32_a_cancel_ends_what_runs_before_the_first_step() -> None:
     attempt = an_attempt()
-    preparing = asyncio.create_task(attempt.unless_cancelled(asyncio.sleep(FOR_EVER)))
+    preparing = asyncio.create_task(attempt.unless_cancelled(asyncio.Event().wait()))
     await asyncio.sleep(0)
     attempt.cancel.set()
     with pytest.raises(NotBegunError):
         await asyncio.wait_for(preparing, 30)
     with pytest.raises(NotBegunError):
-        await attempt.unless_cancelled(asyncio.sleep(FOR_EVER))
+        await attempt.unless_cancelled(asyncio.Event().wait())
 
 
 async def test_an_ordinary_step_is_stopped_with_its_attempt() -> None:

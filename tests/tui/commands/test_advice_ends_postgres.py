@@ -22,30 +22,19 @@ DO $$ BEGIN FOR i IN 1..10000 LOOP PERFORM FROM item WHERE id = 1 FOR KEY SHARE;
 READING = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 1 FROM item")
 
 
-def counted(database: Database, *statements: str) -> None:
-    """What these do is counted by now: later it would be added to what others have done since."""
-    database(*statements)
-    if database.major >= 15:
-        database("SELECT pg_stat_force_next_flush()")
-    else:
-        database("SELECT pg_sleep(1)")
-    database("SELECT 1")
-
-
 def a_table(database: Database) -> None:
     """That needs nothing."""
-    counted(
-        database,
+    database(
         "CREATE TABLE item (id int PRIMARY KEY, name text)",
         "INSERT INTO item SELECT g, 'name ' || g FROM generate_series(1, 5000) AS g",
     )
-    counted(database, "VACUUM ANALYZE item")
+    database("VACUUM ANALYZE item")
 
 
 def sql(*statements: str) -> Situation:
     def make(database: Database) -> None:
         a_table(database)
-        counted(database, *statements)
+        database(*statements)
 
     return make
 
@@ -82,7 +71,7 @@ def make_dead_rows_that_are_held(database: Database) -> Iterator[None]:
 
 def make_dead_rows_in_the_catalog(database: Database) -> None:
     create = "EXECUTE format('CREATE TABLE public.t%s (a int); DROP TABLE public.t%s', i, i)"
-    counted(database, f"DO $$ BEGIN FOR i IN 1..1000 LOOP {create}; END LOOP; END $$")
+    database(f"DO $$ BEGIN FOR i IN 1..1000 LOOP {create}; END LOOP; END $$")
 
 
 def make_partitions_elsewhere(database: Database) -> None:
@@ -99,8 +88,8 @@ def make_partitions_elsewhere(database: Database) -> None:
 
 def make_lost_count(database: Database) -> None:
     a_table(database)
-    counted(database, "INSERT INTO item SELECT g, repeat('x', 500) FROM generate_series(5001, 9000) AS g")
-    counted(database, "VACUUM ANALYZE item")
+    database("INSERT INTO item SELECT g, repeat('x', 500) FROM generate_series(5001, 9000) AS g")
+    database("VACUUM ANALYZE item")
     database("SELECT pg_stat_reset()")
 
 
@@ -312,8 +301,7 @@ def test_a_partitioned_table_without_rows_on_this_server_needs_no_statistics(
 
 def test_where_rows_that_are_inserted_are_no_reason_none_is_given(dbtend: CommandLine, database: Database) -> None:
     a_table(database)
-    counted(
-        database,
+    database(
         "ALTER TABLE item SET (autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_insert_scale_factor = 0)",
         "INSERT INTO item SELECT g FROM generate_series(5001, 9000) AS g",
     )
@@ -417,7 +405,7 @@ def test_the_version_of_a_database_is_recorded_too(dbtend: CommandLine, database
 
 def test_what_a_role_may_not_do_is_said(dbtend: CommandLine, database: Database) -> None:
     a_table(database)
-    counted(database, "DELETE FROM item WHERE id > 1000", "CREATE ROLE joe LOGIN", "GRANT SELECT ON item TO joe")
+    database("DELETE FROM item WHERE id > 1000", "CREATE ROLE joe LOGIN", "GRANT SELECT ON item TO joe")
     joe = database.as_user("joe")
     assert dbtend("run", joe, "--needed").code == 4
     (one,) = urgent(advice(dbtend, joe), Cause.DEAD_ROWS)

@@ -17,6 +17,7 @@ from engine.store.sqlite.store import SqliteStore
 from tests.sqlite_files import make_database
 from tests.tui.command_line import write_locked
 from tests.tui.console.harness import Clock, worker_process
+from tests.waiting import eventually
 from tui.commands.waiting import Waiting, notices
 
 
@@ -34,8 +35,7 @@ async def test_only_what_runs_on_this_host_takes_its_slots(tmp_path: Path, host:
             await engine.pause("a test")  # each is read before it starts
             first, second = [(await engine.submit([one]))[0] for one in asked]
             await engine.resume()
-            while not any(worker.running for worker in await engine.workers()):  # noqa: ASYNC110 - as soon as it runs
-                await asyncio.sleep(0.01)
+            await eventually(lambda: is_at_work(engine))
             if host is not None:
                 with closing(sqlite3.connect(store)) as file:
                     file.execute("UPDATE worker SET host = ?", (host,))
@@ -61,6 +61,10 @@ async def test_while_nothing_may_be_written_it_is_told_which_jobs_lost_their_wor
     assert second.startswith("1 job waits")
 
 
+async def is_at_work(engine: Engine) -> bool:
+    return any(worker.running for worker in await engine.workers())
+
+
 async def test_that_no_worker_is_free_is_said_once(tmp_path: Path) -> None:
     paths = [make_database(tmp_path / name) for name in ("a.db", "b.db", "c.db", "d.db")]
     said: list[str] = []
@@ -69,8 +73,7 @@ async def test_that_no_worker_is_free_is_said_once(tmp_path: Path) -> None:
             options = Options(lock_timeout=60)
             asked = [Request(target=str(path), operations=(Operation.VACUUM,), options=options) for path in paths]
             first, *others = [(await engine.submit([one]))[0] for one in asked]
-            while not any(worker.running for worker in await engine.workers()):  # noqa: ASYNC110 - as soon as it runs
-                await asyncio.sleep(0.01)
+            await eventually(lambda: is_at_work(engine))
             read_before_it_started = replace(first, status=Status.PENDING)
             await Waiting(engine, said.append, max_running=1).tell([read_before_it_started, *others])
             assert said == [], "the worker is busy with one of these jobs"

@@ -23,6 +23,7 @@ from engine.store.sqlite import liveness, store_admin
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
 from tests.tui.console.quiet import draw_what_has_changed
+from tests.waiting import eventually
 from tui.console.app import DbtendApp
 from tui.console.saved_targets import SavedTargets
 from tui.console.widgets.detail_pane import DetailPane
@@ -31,8 +32,6 @@ from tui.console.widgets.line_view import LineView
 from tui.console.widgets.one_line import OneLine
 
 SECOND = 1_000_000
-PATIENCE = 20.0
-"""Seconds until an unmet condition fails a test."""
 SETTLED_AFTER = 120.0
 """Seconds after which work that does not end fails a test."""
 ENDLESS = frozenset({"feed"})
@@ -80,7 +79,9 @@ class Console:
                     with suppress(WorkerCancelled):
                         await asyncio.gather(*(worker.wait() for worker in begun))
                 elif self.app.keys.is_busy:  # a key waits for what a thread answers
-                    await asyncio.sleep(0.005)
+                    await eventually(
+                        lambda: self._begun or not self.app.keys.is_busy or self.app.return_code is not None
+                    )
                 elif not (drawn and draw_what_has_changed(self.app)):
                     return
                 await self.pilot.pause()
@@ -90,17 +91,18 @@ class Console:
         return [w for w in self.app.workers if w.name not in ENDLESS and not w.is_finished]
 
     async def until(self, condition: Callable[[], object], *, settled: bool = True) -> None:
-        """Wait for a condition; fails after PATIENCE with the text of the screen.
+        """Wait for a condition; a failure shows the text of the screen.
 
         `settled`: also wait until everything that was started is done.
         """
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not condition():
-                    draw_what_has_changed(self.app)
-                    await self.pilot.pause(0.01)
-        except TimeoutError:
-            raise AssertionError("\n".join(["never true:", *self.lines("*")])) from None
+
+        async def is_so() -> object:
+            if not (found := condition()):
+                draw_what_has_changed(self.app)
+                await self.pilot.pause()
+            return found
+
+        await eventually(is_so, otherwise=lambda: "\n".join(["never true:", *self.lines("*")]))
         if settled:
             await self.settle()
 

@@ -85,8 +85,7 @@ async def test_a_cursor_that_was_moved_before_it_is_known_what_is_needed_stays(
     sales: Path, clock: Clock, may_advise: asyncio.Event
 ) -> None:
     async with open_console(STORE, entry(), clock=clock, settled=False) as console:
-        while not console.lines("#operations")[0].startswith("["):
-            await console.pilot.pause(0.01)
+        await console.until(lambda: console.lines("#operations")[0].startswith("["), settled=False)
         await console.pilot.press("down", "up")
         may_advise.set()
         await console.until(lambda: levels(console))
@@ -280,8 +279,7 @@ async def test_a_plan_that_is_asked_for_too_early_comes_when_it_can(
 ) -> None:
     """But not over another screen that was opened in between."""
     async with open_console(STORE, entry(), clock=clock, settled=False) as console:
-        while not console.lines("#operations")[0].startswith("["):
-            await console.pilot.pause(0.01)
+        await console.until(lambda: console.lines("#operations")[0].startswith("["), settled=False)
         assert chosen(console) == []
         await console.pilot.press("r")
         assert console.screen_name == "MainScreen"

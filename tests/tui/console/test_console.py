@@ -499,12 +499,9 @@ async def test_a_target_that_was_locked_is_looked_at_again(
     with closing(sqlite3.connect(sales, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         async with open_console(STORE, entry(), clock=clock, settled=False) as console:
-            while not console.lines("#targets")[0].endswith("locked"):
-                await console.pilot.pause(0.01)
+            await console.until(lambda: console.lines("#targets")[0].endswith("locked"), settled=False)
             holder.execute("ROLLBACK")
-            while not chosen(console):
-                await console.pilot.pause(0.01)
-            await console.settle()
+            await console.until(lambda: chosen(console))
             assert console.lines("#targets")[0].split() == [">", "sales.db", "unchecked"]
             assert isinstance(console.app.screen, main.MainScreen)
             assert not console.app.screen.inspector.retry.timer

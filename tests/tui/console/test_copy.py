@@ -170,7 +170,7 @@ def test_a_file_is_never_written_through_a_link(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
 async def test_tmux_passes_it_on(tmp_path: Path) -> None:
     socket = tmp_path / "tmux"
-    await _tmux(socket, "new-session", "-d", "sleep 60")
+    await _tmux(socket, "new-session", "-d", "cat")
     try:
         where = f"{socket},0,0"
         environ = {"TMUX": where}

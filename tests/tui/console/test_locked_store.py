@@ -15,6 +15,7 @@ from engine import Engine
 from engine.store.sqlite.store import SqliteStore
 from tests.engine.targets.sqlite.another_process import another_process
 from tests.tui.console.quiet import draw_what_has_changed
+from tests.waiting import eventually
 from tui.console import waiting_app
 from tui.console.views.status_banner import locked_store_document, pause_before
 from tui.console.waiting_app import WaitingApp
@@ -42,14 +43,13 @@ async def test_it_says_who_and_goes_on_when_the_store_is_free(
         app = WaitingApp(store, attempt(stack, store, read_only=read_only))
         async with app.run_test() as pilot:
             with another_process(store, *LOCKS) as pid:
-                while app._tries < 3:
-                    await pilot.pause(0.01)
+                await eventually(lambda: app._tries >= 3)
+                await pilot.pause()
                 said = " ".join(app._page.line_at(n).text.strip() for n in range(app._page.line_count))
                 assert f"process {pid} (python" in said
                 assert "failed" in said
-            while app.return_value is None:
-                await pilot.pause(0.01)
-        assert await app.return_value.history() == []
+            engine = await eventually(lambda: app.return_value)
+        assert await engine.history() == []
 
 
 async def test_what_else_is_wrong_by_then_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,9 +59,8 @@ async def test_what_else_is_wrong_by_then_is_told(store: Path, monkeypatch: pyte
         file.commit()
     async with AsyncExitStack() as stack, asyncio.timeout(30):
         app = WaitingApp(store, attempt(stack, store, read_only=False))
-        async with app.run_test() as pilot:
-            while app.error is None:
-                await pilot.pause(0.01)
+        async with app.run_test():
+            await eventually(lambda: app.error)
     assert "was written by a newer dbtend (store version 99" in str(app.error)
 
 

@@ -514,15 +514,12 @@ async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
         assert isinstance(screen, MainScreen)
         screen.inspector.inspect_again([0, 1])
         assert [row(console, number)[-2:] for number in (0, 1)] == [["inspecting", "…"]] * 2
-        async with asyncio.timeout(20):
-            while row(console, 0)[-1] != "unchecked":
-                await console.pilot.pause(0.01)
-            sales.unlink()
-            screen.inspector._last_presence_check = 0
-            monkeypatch.setattr(target_inspector, "PRESENCE_EVERY", 0.0)
-            screen.inspector.check_presence_if_due()
-            while "missing" not in console.lines("#targets")[0]:
-                await console.pilot.pause(0.01)
+        await console.until(lambda: row(console, 0)[-1] == "unchecked", settled=False)
+        sales.unlink()
+        screen.inspector._last_presence_check = 0
+        monkeypatch.setattr(target_inspector, "PRESENCE_EVERY", 0.0)
+        screen.inspector.check_presence_if_due()
+        await console.until(lambda: "missing" in console.lines("#targets")[0], settled=False)
         assert row(console, 2)[-2:] == ["inspecting", "…"]
         answers.set()
         await console.settle()

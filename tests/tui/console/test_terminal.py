@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_until
+
 PATIENCE = 30.0
 """Seconds after which what should have happened is taken for missing."""
 ROOT = Path(__file__).parents[3]
@@ -86,13 +88,14 @@ def test_a_console_that_waits_for_its_terminal_ends_with_it(terminal: Terminal) 
     """A line that stalls lets nothing through; the console waits for it to take what it writes, until it is gone."""
     for _ in range(150):  # each key repaints the screen, and nothing reads the output
         os.write(terminal.outside, b"+")
-    used = -1
-    while used != (used := cpu_ticks(terminal.process.pid)):
-        time.sleep(0.2)
+    wait_until(lambda: is_stuck(terminal))
     terminal.close()
     terminal.process.wait(PATIENCE)
 
 
-def cpu_ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
+def is_stuck(terminal: Terminal) -> bool:
+    """Whether its line takes nothing, its main thread waits for another thread, and none of them runs."""
+    process = Path(f"/proc/{terminal.process.pid}")
+    waits_for_thread = "futex" in (process / "wchan").read_text()
+    states = {stat.read_text().rsplit(")", 1)[1].split()[0] for stat in process.glob("task/*/stat")}
+    return waits_for_thread and states == {"S"} and not select.select([], [terminal.inside], [], 0)[1]

@@ -8,15 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.inspection.demo_database import build_demo_database
+from tests.waiting import wait_until
 
-PATIENCE = 30.0
 """Seconds after which what does not come about fails a test."""
 
 if shutil.which("tmux") is None and "CI" not in os.environ:
@@ -60,10 +59,7 @@ class Tmux:
         return self._do("display-message", "-p", f"#{{{name}}}").strip() == "1"
 
     def until(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < end, self.screen
-            time.sleep(0.02)
+        wait_until(condition, otherwise=lambda: self.screen)
 
     def close(self) -> None:
         self._do("kill-server")

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -85,17 +84,10 @@ def test_a_worker_can_be_stopped_by_who_started_it(tmp_path: Path) -> None:
     assert (tmp_path / "jobs.db.d" / "worker.log").stat().st_mode & 0o077 == 0
 
 
-def ensure_for(seconds: float, worker: DetachedWorker) -> None:
-    give_up = time.monotonic() + seconds
-    while time.monotonic() < give_up:
-        worker.ensure()
-        time.sleep(0.01)
-
-
 def test_a_worker_that_fails_at_once_is_told_of_and_not_started_again_and_again(tmp_path: Path) -> None:
     worker = DetachedWorker(tmp_path / "jobs.db", config_path=tmp_path / "missing.toml")
     with pytest.raises(StoreError, match=r"^worker: .*missing.toml: "):
-        ensure_for(30, worker)
+        wait_until(worker.ensure)
     assert (tmp_path / "jobs.db.d" / "worker.log").read_text().count("no such config") == 1
 
 

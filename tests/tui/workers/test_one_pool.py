@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -46,11 +45,15 @@ def processes(store: Path) -> list[WorkerProcess]:
 def workers_end(dbtend: CommandLine) -> Iterator[None]:
     """Worker processes that were started in the background are ended."""
     yield
-    while dbtend.store.exists() and (left := processes(dbtend.store)):
+
+    def are_gone() -> bool:
+        left = processes(dbtend.store) if dbtend.store.exists() else []
         for process in left:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)
-        time.sleep(0.1)
+        return not left
+
+    wait_until(are_gone)
 
 
 @contextmanager

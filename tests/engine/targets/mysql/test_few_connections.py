@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from engine import Engine, Operation, Options, Request, ServerOptions, Status
+from engine.domain.errors import TargetError
 from engine.domain.steps import WaitsFor
+from engine.targets.outage import Outage
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.targets.mysql.a_session import a_user, filled, runs, until
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.mysql.test_cancel import HOLDS
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase, new_database
+from tests.waiting import eventually
 
 pytestmark = LONG_ON_MYSQL
 
@@ -52,8 +58,16 @@ async def test_attempts_that_have_a_connection_each_do_not_wait_for_each_other(d
 
 
 async def test_jobs_wait_for_connections_of_other_jobs_for_as_long_as_these_work(
-    database: MySqlDatabase, tmp_path: Path
+    database: MySqlDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    past_limit: Counter[Outage[Any]] = Counter()
+    goes_on = Outage._may_get_of_others
+
+    async def count(this: Outage[Any], error: TargetError) -> bool:
+        past_limit[this] += 1
+        return await goes_on(this, error)
+
+    monkeypatch.setattr(Outage, "_may_get_of_others", count)
     options = Options(lock_timeout=60, server=ServerOptions(server_wait=0.5))
     store = tmp_path / "jobs.db"
     with three_databases(database, 3) as urls:
@@ -63,26 +77,14 @@ async def test_jobs_wait_for_connections_of_other_jobs_for_as_long_as_these_work
                 jobs = [job.id for job in await first.submit(requests)]
                 await until(database, runs("ALTER", "Waiting for table metadata lock"))
                 async with Engine.open(store, workers=2):  # for one job there is a connection, and none for its steps
-                    waiting = [await waited(first, number, seconds=1.5) for number in jobs[1:]]
+                    await eventually(lambda: sum(number >= 3 for number in past_limit.values()) == 2)
                     children = [job.children[0] for job in await first.jobs(jobs)]
                     assert {child.status for child in children} == {Status.RUNNING}
-                    for phase in waiting:
-                        assert phase.startswith("account has no connection left; next try in ")
+                    for child in children[1:]:
+                        assert child.progress.waits_for is WaitsFor.SERVER
+                        assert str(child.progress.phase).startswith("account has no connection left; next try in ")
             children = [job.children[0] for job in await first.wait(jobs)]
     assert [(child.status, child.error) for child in children] == [(Status.COMPLETED, None)] * 3
-
-
-async def waited(engine: Engine, number: int, *, seconds: float) -> str:
-    """The phase of a job once it has waited for its server for so long."""
-    since = time.monotonic()
-    while True:
-        (child,) = (await engine.job(number)).children
-        assert not child.status.is_final, child.error
-        if child.progress.waits_for is not WaitsFor.SERVER:
-            since = time.monotonic()
-        elif time.monotonic() - since > seconds:
-            return child.progress.phase or ""
-        await asyncio.sleep(0.05)
 
 
 async def test_an_account_of_one_connection_is_refused_and_of_two_works(database: MySqlDatabase) -> None:

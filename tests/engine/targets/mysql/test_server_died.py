@@ -16,6 +16,7 @@ from engine.targets.mysql.connection.server import Flavor
 from tests.engine.targets.mysql.a_session import filled
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,12 +52,14 @@ async def restarted_when_it_dies(server: MySqlServer) -> AsyncIterator[list[int]
     """As systemd does it. Gives the exit codes."""
     codes: list[int] = []
 
+    def exit_code() -> int | None:
+        """A server that died has another one than 0."""
+        return server.process.poll() if server.process is not None else None
+
     async def restart() -> None:
         while True:
-            if server.process is not None and (code := server.process.poll()) is not None:
-                codes.append(code)
-                await asyncio.to_thread(server.start)
-            await asyncio.sleep(0.02)
+            codes.append(await eventually(exit_code))
+            await asyncio.to_thread(server.start)
 
     restarting = asyncio.create_task(restart())
     try:
