@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from engine.store.protocol import Hosts, Store
     from engine.submission import manager as submission
     from engine.submission import retry
-    from engine.submission.manager import DatabaseMaintenanceManager
+    from engine.submission.manager import DatabaseMaintenanceManager, OnPortion
     from engine.targets.operation_specs import TargetInfo
     from engine.targets.plans import Plan
 else:
@@ -286,6 +286,7 @@ class Engine:
         strict: bool = False,
         on_dropped: Callable[[UsageError], None] | None = None,
         closes_at: Micros | None = None,
+        on_portion: OnPortion | None = None,
     ) -> tuple[ParentJob, ...]:
         """Create one parent job with its children per request: all of them, or none.
 
@@ -298,6 +299,8 @@ class Engine:
             strict: refuse all if one database cannot be opened, or two requests name the same one.
             on_dropped: called with the reason for each request that is dropped.
             closes_at: from then on no operation and no step begins, as if `until` named that instant.
+            on_portion: a large batch is submitted in portions, and what is submitted stays whatever becomes of the
+                rest; open jobs that do the same are joined, and `strict` does not count. Called after each.
 
         Raises:
             UsageError: a request is empty, or names an operation twice or one the engine does not offer; or, if
@@ -317,9 +320,16 @@ class Engine:
             strict=strict,
             on_dropped=on_dropped,
             closes_at=closes_at,
+            on_portion=on_portion,
         )
         self._adopt(ids)
-        return tuple(await wait_postponing_cancel(self._store.jobs(ids)))
+        return await wait_postponing_cancel(self._submitted(ids))
+
+    async def _submitted(self, ids: Sequence[int]) -> tuple[ParentJob, ...]:
+        """In portions: to read thousands at once would keep the thread of a screen from its keys."""
+        size = submission.PORTION
+        portions = [await self._store.jobs(ids[at : at + size]) for at in range(0, len(ids), size)]
+        return tuple(job for portion in portions for job in portion)
 
     async def plan(self, request: Request, *, advice: Sequence[Advice] = (), closes_at: Micros | None = None) -> Plan:
         """The exact steps `request` would execute now. Changes nothing. Raises as `submit` does.
@@ -532,23 +542,36 @@ class Engine:
         only_incomplete: bool = False,
         confirmed: bool = False,
         changes: Mapping[str, Any] | None = None,
+        on_portion: OnPortion | None = None,
     ) -> tuple[ParentJob, ...]:
         """Submit the requests of a batch that is over again, as a new batch with `retry_of`.
 
         Patterns that could not be listed are left out. `only_incomplete`: only jobs that did not complete, and of these
         the operations and steps that did not. `confirmed`, `changes`: see `retry`. An open job that does the same is
-        returned instead of a new one, and does not belong to the batch. Raises as `retry` does.
+        returned instead of a new one, and does not belong to the batch. `on_portion`: see `submit`; after a retry that
+        ended before all were submitted, the next submits the others. Raises as `retry` does.
         """
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
-        repeated, _ = retry.repeatable(batch, parents, only_incomplete=only_incomplete)
+        repeated, _ = retry.repeatable(
+            batch, parents, only_incomplete=only_incomplete, repeated=await self.repeated_so_far(batch_id)
+        )
         if only_incomplete:
             repeated = await self.whole_jobs([parent.id for parent in repeated])
         ids = await self._manager().retry_batch(
-            batch, repeated, only_incomplete=only_incomplete, confirmed=confirmed, changes=changes
+            batch,
+            repeated,
+            only_incomplete=only_incomplete,
+            confirmed=confirmed,
+            changes=changes,
+            on_portion=on_portion,
         )
         self._adopt(ids)
-        return tuple(await wait_postponing_cancel(self._store.jobs(ids)))
+        return await wait_postponing_cancel(self._submitted(ids))
+
+    async def repeated_so_far(self, batch_id: int) -> frozenset[int]:
+        """The parents of a batch that its last retry has submitted again, if that ended before it was done."""
+        return await self._store.repeated_so_far(batch_id)
 
     async def schedule_states(self) -> Mapping[str, ScheduleState]:
         """What workers have read of schedules, and which are disabled, by name."""

@@ -53,7 +53,9 @@ class Batch:
     retry_of: int | None = None
     """The id of the batch that it repeats."""
     newest_job: int = 0
-    """The id of its newest job. The ids of its jobs follow each other: all are stored in one transaction."""
+    """The id of its newest job. The ids of its jobs follow each other, also if it is submitted in portions."""
+    unsubmitted: int = 0
+    """How many of its jobs are not submitted yet, or never were: the process that submitted it has ended."""
     counts: Mapping[JobOutcome, int] = field(default_factory=dict)
     """How many of its jobs have each outcome; those that none has are left out."""
 

@@ -72,6 +72,10 @@ class NewBatch:
     retry_of: int | None = None
     schedule: str | None = None
     """The schedule that it is a firing of."""
+    id: int | None = None
+    """The batch, begun before, that its jobs go on with."""
+    unsubmitted: int = 0
+    """How many of its jobs are still to come."""
 
 
 class ProcessIdentity(Protocol):
@@ -103,6 +107,9 @@ class JobReader(Protocol):
 
     async def batch(self, batch_id: int) -> Batch:
         """Raises JobNotFoundError."""
+
+    async def repeated_so_far(self, batch_id: int) -> frozenset[int]:
+        """The parents of a batch that its last retry has submitted again, if that ended before it was done."""
 
     async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
         """When the first of its jobs started, and the last of them ended; None if that has not happened."""
@@ -209,6 +216,12 @@ class JobWriter(Protocol):
         `batch`: the batch that the new parents make up; None: none.
 
         Raises DuplicateRequestError if an open parent does the same and `on_duplicate` is REFUSE.
+        """
+
+    async def begin_batch(self, batch: NewBatch, jobs: int) -> int:
+        """Store a batch whose jobs, so many at most, are submitted in portions: their ids still follow each other.
+
+        Returns its id, which each portion names.
         """
 
     def reserving(self, run: str) -> AbstractAsyncContextManager[None]:

@@ -111,7 +111,7 @@ def _is_length(value: object) -> bool:
 
 
 _NEVER_NULL: Final[tuple[tuple[Callable[[object], bool], str], ...]] = (
-    (_is_count, "id ordinal attempt steps_done steps_total steps_left number waited reclaimable"),
+    (_is_count, "id ordinal attempt steps_done steps_total steps_left number waited reclaimable unsubmitted"),
     (_is_time, "created_at at surveyed_at due_at recorded_at since"),
     (_is_text, "target operations options warnings command message by name start config disabled_by"),
     (_is_length, "seconds"),

@@ -302,14 +302,15 @@ def _list(value: object) -> list[Any]:
 @sound("a batch")
 def decode_batch(row: Row) -> Batch:
     """A row of `queries.BATCH`. Raises UnsoundRowError."""
-    batch_id, created_at, retry_of, max_failures, canary, max_per_host, newest_job, counts = row
-    checked({"id": batch_id, "created_at": created_at, "retry_of": retry_of})
+    batch_id, created_at, retry_of, max_failures, canary, max_per_host, unsubmitted, newest_job, counts = row
+    checked({"id": batch_id, "created_at": created_at, "retry_of": retry_of, "unsubmitted": unsubmitted})
     return Batch(
         id=batch_id,
         created_at=created_at,
         retry_of=retry_of,
         options=BatchOptions(max_failures=max_failures, canary=canary, max_per_host=max_per_host),
         newest_job=newest_job or 0,
+        unsubmitted=unsubmitted,
         counts={JobOutcome(name): number for name, number in json.loads(counts).items() if number},
     )
 

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from engine.targets.protocol import Target
 
 OnDropped = Callable[[UsageError], None]
+OnPortion = Callable[[int, int], None]
+"""Called after each portion of a large batch: how many of how many requests are submitted."""
+PORTION = 200
+"""Requests in a portion."""
 
 
 @frozen
@@ -93,10 +97,14 @@ class DatabaseMaintenanceManager:
         strict: bool = False,
         on_dropped: OnDropped | None = None,
         closes_at: Micros | None = None,
+        on_portion: OnPortion | None = None,
     ) -> list[int]:
         """See `Engine.submit`; returns the ids of the new parents, in order."""
         asked = [_Asked(request) for request in requests]
-        return await self._submit(asked, on_duplicate, NewBatch(options=batch), failed, strict, on_dropped, closes_at)
+        new_batch = NewBatch(options=batch)
+        if on_portion is not None and len(asked) > PORTION:
+            return await self._in_portions(asked, new_batch, failed, on_dropped, closes_at, on_portion)
+        return await self._submit(asked, on_duplicate, new_batch, failed, strict, on_dropped, closes_at)
 
     async def fire(
         self,
@@ -139,6 +147,7 @@ class DatabaseMaintenanceManager:
         only_incomplete: bool,
         confirmed: bool,
         changes: Mapping[str, Any] | None,
+        on_portion: OnPortion | None,
     ) -> list[int]:
         """Submit the requests of these parents of a batch again, as a new one, see `retry_request`.
 
@@ -151,7 +160,39 @@ class DatabaseMaintenanceManager:
             return [_Asked(repeat(parent), parent.id) for parent in parents]
 
         asked = await asyncio.to_thread(again)  # there may be thousands
-        return await self._submit(asked, OnDuplicate.MERGE, NewBatch(options=batch.options, retry_of=batch.id))
+        new_batch = NewBatch(options=batch.options, retry_of=batch.id)
+        if on_portion is not None and len(asked) > PORTION:
+            return await self._in_portions(asked, new_batch, (), None, None, on_portion)
+        return await self._submit(asked, OnDuplicate.MERGE, new_batch)
+
+    async def _in_portions(
+        self,
+        asked: Sequence[_Asked],
+        batch: NewBatch,
+        failed: Sequence[FailedRequest],
+        on_dropped: OnDropped | None,
+        closes_at: Micros | None,
+        on_portion: OnPortion,
+    ) -> list[int]:
+        """Submit a batch by a transaction for each portion. Those of `failed` come with the last.
+
+        Whatever becomes of the later ones, the jobs of a portion run or wait. Open jobs that do the same are joined.
+        """
+        validate_batch(batch.options)
+        targets, validated = await asyncio.to_thread(self._resolved, asked, closes=closes_at is not None)
+        total, ids, kept = len(asked) + len(failed), list[int](), dict[str, _Prepared]()
+        batch_id = await wait_postponing_cancel(self._store.begin_batch(batch, total))
+        for at in range(0, len(asked), PORTION):
+            part = slice(at, at + PORTION)
+            prepared = await self._opened_each(validated[part], targets[part])
+            if is_last := at + PORTION >= len(asked):
+                prepared += [self._failed(one, closes=closes_at is not None) for one in failed]
+            jobs = self._with_deadlines(await self._distinct(prepared, on_dropped, strict=False, kept=kept), closes_at)
+            done = total if is_last else at + PORTION
+            portion = replace(batch, id=batch_id, unsubmitted=total - done)
+            ids += await wait_postponing_cancel(self._store.submit(jobs, OnDuplicate.MERGE, portion))
+            on_portion(done, total)
+        return ids
 
     async def _submit(
         self,
@@ -183,15 +224,20 @@ class DatabaseMaintenanceManager:
         self, asked: Sequence[_Asked], failed: Sequence[FailedRequest], *, closes: bool
     ) -> list[_Prepared]:
         """Raises UsageError."""
-
-        def resolved() -> tuple[list[Target], list[NewJob]]:
-            targets = [self._resolve(one.request.target) for one in asked]
-            return targets, [self._validated(one, at, closes=closes) for one, at in zip(asked, targets, strict=True)]
-
-        targets, validated = await asyncio.to_thread(resolved)  # there may be thousands, and links on slow disks
-        opened = await self._identities([job.request for job in validated], targets)
-        prepared = [_prepared(job, one) for job, one in zip(validated, opened, strict=True)]
+        # There may be thousands, and links on slow disks.
+        targets, validated = await asyncio.to_thread(self._resolved, asked, closes=closes)
+        prepared = await self._opened_each(validated, targets)
         return [*prepared, *(self._failed(one, closes=closes) for one in failed)]
+
+    def _resolved(self, asked: Sequence[_Asked], *, closes: bool) -> tuple[list[Target], list[NewJob]]:
+        """Raises UsageError."""
+        targets = [self._resolve(one.request.target) for one in asked]
+        return targets, [self._validated(one, at, closes=closes) for one, at in zip(asked, targets, strict=True)]
+
+    async def _opened_each(self, validated: Sequence[NewJob], targets: Sequence[Target]) -> list[_Prepared]:
+        """Raises UsageError."""
+        opened = await self._identities([job.request for job in validated], targets)
+        return [_prepared(job, one) for job, one in zip(validated, opened, strict=True)]
 
     def _with_deadlines(self, prepared: Sequence[_Prepared], closes_at: Micros | None) -> list[NewJob]:
         at = self._clock()
@@ -292,14 +338,20 @@ class DatabaseMaintenanceManager:
         )
 
     async def _distinct(
-        self, prepared: Sequence[_Prepared], on_dropped: OnDropped | None, *, strict: bool
+        self,
+        prepared: Sequence[_Prepared],
+        on_dropped: OnDropped | None,
+        *,
+        strict: bool,
+        kept: dict[str, _Prepared] | None = None,
     ) -> list[_Prepared]:
-        """Without the store of jobs, and without second names of a database.
+        """Without the store of jobs, and without second names of a database. `kept`: those of earlier portions.
 
         Raises UsageError for these if `strict`, or if nothing else is left.
         """
         own_key = await self._own_key({one.job.engine for one in prepared})
-        kept: dict[str, _Prepared] = {}
+        kept = {} if kept is None else kept
+        new: list[_Prepared] = []
         dropped: list[UsageError] = []
         for one in prepared:
             job = one.job
@@ -310,12 +362,13 @@ class DatabaseMaintenanceManager:
                 dropped.append(UsageError(job.request.target, why, "name it once"))
             else:
                 kept[job.target_key] = one
+                new.append(one)
         for error in dropped:
             if strict or not kept:
                 raise error
             if on_dropped is not None:
                 on_dropped(error)
-        return list(kept.values())
+        return new
 
     async def _own_key(self, engines: Collection[EngineName]) -> str | None:
         """The key of the database that holds the store; None if it cannot be among databases of these engines."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -94,11 +94,13 @@ def _fitting(parent: ParentJob) -> Request:
 
 
 def repeatable(
-    batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool
+    batch: Batch, parents: Sequence[ParentJob], *, only_incomplete: bool, repeated: Collection[int] = ()
 ) -> tuple[list[ParentJob], list[ParentJob]]:
     """The jobs to repeat, and patterns that could not be listed: these cannot be repeated.
 
     For what a pattern leaves out is not on record: a retry would also run on that.
+
+    `repeated`: the ids of those that a retry has submitted that ended before it was done: it is gone on with.
 
     Raises UsageError: the batch is not over, or nothing is left.
     """
@@ -110,6 +112,7 @@ def repeatable(
     ]
     if not wanted:
         raise UsageError(name, "every operation completed", "leave out --failed to run them all again")
+    wanted = [parent for parent in wanted if parent.id not in repeated] or wanted
     patterns = [parent for parent in wanted if parent.is_pattern]
     if len(patterns) == len(wanted):
         raise UsageError(name, "nothing is left but patterns that could not be listed", "run them again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -447,3 +448,76 @@ async def test_the_history_of_one_batch(store: RescuingStore) -> None:
     assert [job.id for job in await found(HistoryFilter(batch=1, target_part="db3"))] == [ids[2]]
     assert await found(HistoryFilter(batch=9)) == []
     assert Counter(job.batch for job in everything) == {None: 1, 1: 3, 2: 2}
+
+
+async def portion(store: RescuingStore, batch: NewBatch, of: Sequence[NewJob], left: int) -> list[int]:
+    return await store.submit(of, OnDuplicate.MERGE, replace(batch, unsubmitted=left))
+
+
+async def begun(store: RescuingStore, batch: NewBatch, number: int) -> NewBatch:
+    return replace(batch, id=await store.begin_batch(batch, number))
+
+
+async def test_the_ids_of_a_batch_that_comes_in_portions_follow_each_other(store: RescuingStore) -> None:
+    (before,) = await store.submit([new_job("before")], OnDuplicate.REFUSE)
+    batch = await begun(store, NewBatch(), 4)
+    first = await portion(store, batch, jobs(4)[:2], 2)
+    (other,) = await store.submit([new_job("other")], OnDuplicate.REFUSE)
+    assert batch.id is not None
+    assert (await store.batch(batch.id)).unsubmitted == 2
+    rest = await portion(store, batch, jobs(4)[2:], 0)
+    assert [before, *first, *rest, other] == sorted([before, *first, *rest, other])
+    whole = await store.batch(batch.id)
+    assert (whole.total, whole.unsubmitted, whole.newest_job) == (4, 0, rest[-1])
+    made = await store.jobs([before, *first, *rest, other])
+    assert [job.created_at for job in made] == sorted(job.created_at for job in made)
+
+
+async def test_a_batch_without_a_new_job_is_not_kept(store: RescuingStore) -> None:
+    ids = await submit(store, jobs(2))
+    batch = await begun(store, NewBatch(), 2)
+    assert batch.id is not None
+    assert await portion(store, batch, jobs(2)[:1], 1) == ids[:1]
+    assert await portion(store, batch, jobs(2)[1:], 0) == ids[1:]
+    with pytest.raises(JobNotFoundError):
+        await store.batch(batch.id)
+
+
+async def test_later_portions_wait_for_the_canaries_of_the_first(store: RescuingStore) -> None:
+    batch = await begun(store, NewBatch(options=BatchOptions(canary=1)), 4)
+    first = await portion(store, batch, jobs(4)[:2], 2)
+    held = await portion(store, batch, jobs(4)[2:], 0)
+    assert await store.claim("me", held) is None
+    await end(store, first[0])
+    assert (claim := await store.claim("me", held)) is not None
+    assert claim.job.parent == held[0]
+
+
+@pytest.mark.parametrize("ended", [COMPLETED, FAILED])
+async def test_a_portion_after_the_canary_has_ended_goes_by_its_end(store: RescuingStore, ended: Outcome) -> None:
+    batch = await begun(store, NewBatch(options=BatchOptions(canary=1)), 2)
+    (canary,) = await portion(store, batch, jobs(2)[:1], 1)
+    await end(store, canary, ended, ended)
+    (later,) = await portion(store, batch, jobs(2)[1:], 0)
+    waits: list[tuple[Status, Reason | None]] = [(Status.PENDING, None)] * 2
+    assert await children(store, later) == (waits if ended is COMPLETED else skipped(Reason.CANARY_FAILED))
+
+
+async def test_a_retry_that_was_not_done_is_gone_on_with(store: RescuingStore) -> None:
+    repeated = await submit(store, jobs(3))
+    again = [replace(job, retry_of=of) for job, of in zip(jobs(3), repeated, strict=True)]
+    for parent_id in repeated:
+        await end(store, parent_id)
+
+    async def retry(of: Sequence[NewJob], left: int) -> None:
+        for parent_id in await portion(store, await begun(store, NewBatch(retry_of=1), len(of) + left), of, left):
+            await end(store, parent_id)
+
+    assert await store.repeated_so_far(1) == frozenset()
+    await retry(again, 0)
+    await retry(again[:1], 2)
+    assert await store.repeated_so_far(1) == frozenset(repeated[:1])
+    await retry(again[1:2], 1)
+    assert await store.repeated_so_far(1) == frozenset(repeated[:2])
+    await retry(again[2:], 0)
+    assert await store.repeated_so_far(1) == frozenset()

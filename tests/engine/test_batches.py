@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sqlite3
+import sys
 import threading
 from collections import Counter
 from contextlib import closing
@@ -33,6 +35,7 @@ from engine.domain.errors import (
     TargetUnavailableError,
     UsageError,
 )
+from engine.submission import manager
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.targets import host_queue, resolve
 from engine.targets.host_queue import AT_ONCE, PER_HOST, as_they_end, open_each
@@ -426,3 +429,41 @@ async def test_a_cancelled_submit_of_many_stores_nothing(
     with pytest.raises(asyncio.CancelledError):
         await submitting
     assert await engine.open_jobs() == []
+
+
+_KILLED_IN_A_RETRY = """
+import asyncio, os, pathlib, signal, sys
+from engine import Engine
+from engine.submission import manager
+
+manager.PORTION = 2
+
+async def main():
+    async with Engine.open(pathlib.Path(sys.argv[1])) as engine:
+        await engine.retry_batch(1, on_portion=lambda done, total: os.kill(os.getpid(), signal.SIGKILL))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_retry_that_was_killed_is_gone_on_with_and_repeats_nothing_twice(
+    tmp_path: Path, files: Sequence[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "PORTION", 2)
+    told: list[tuple[int, int]] = []
+    async with Engine.open(tmp_path / "jobs.db") as engine:
+        first = await engine.submit([request(path) for path in files], on_portion=lambda *done: told.append(done))
+        assert told == [(2, 5), (4, 5), (5, 5)]
+        await engine.cancel_batch(1)
+        command = [sys.executable, "-c", _KILLED_IN_A_RETRY, str(tmp_path / "jobs.db")]
+        killed = await asyncio.create_subprocess_exec(*command)
+        assert await killed.wait() == -signal.SIGKILL
+        kept = await engine.batch(2)
+        assert (kept.counts, kept.unsubmitted) == ({JobOutcome.PENDING: 2}, 3)
+        await engine.cancel_batch(2)
+        rest = await engine.retry_batch(1, on_portion=lambda *done: None)
+        assert [job.retry_of for job in rest] == [job.id for job in first[2:]]
+        whole = await engine.batch(3)
+        assert (whole.total, whole.unsubmitted, whole.retry_of) == (3, 0, 1)
+        await engine.cancel_batch(3)
+        assert [job.retry_of for job in await engine.retry_batch(1)] == [job.id for job in first]

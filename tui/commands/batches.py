@@ -15,7 +15,7 @@ from tui.commands.settings import Settings
 from tui.commands.views import stdout_is_terminal
 from tui.commands.waiting import notices
 from tui.presentation import json_format
-from tui.presentation.batch_summary import TROUBLE, batch_summary
+from tui.presentation.batch_summary import TROUBLE, batch_summary, not_submitted
 from tui.presentation.effect_summary import status_shown
 from tui.presentation.exit_codes import OK
 from tui.presentation.text import GLYPH, counted, local_time
@@ -65,6 +65,8 @@ def batch_lines(batch: Batch, jobs: Sequence[ParentJob]) -> Iterator[str]:
     yield f"{BatchId(batch.id)}  {batch_summary(jobs)}"
     repeats = f", retry of {BatchId(batch.retry_of)}" if batch.retry_of else ""
     yield f"  created  {local_time(batch.created_at)}{repeats}"
+    if batch.unsubmitted:
+        yield f"  missing  {not_submitted(batch, 'dbtend retry {of}')}"
     if options := batch_options(batch):
         yield f"  options  {', '.join(options)}"
     yield ""

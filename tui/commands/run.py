@@ -14,6 +14,7 @@ from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.events import other_host, unattended
 from engine.domain.frozen import frozen
+from engine.domain.humanize import counted
 from engine.domain.job_outcomes import outcome_of
 from engine.inspection import inspector
 from engine.submission.retry import is_complete, repeatable, retry_request
@@ -116,10 +117,13 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
 
 def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int:
     existing_store(settings.store, wanted)
-    batch, parents = run_async(_batch(settings, wanted))
+    batch, parents, before = run_async(_batch(settings, wanted))
     if args.failed and is_complete(parents):
         return _nothing_to_retry(f"batch {wanted}", args)
-    repeated, patterns = repeatable(batch, parents, only_incomplete=args.failed)
+    repeated, patterns = repeatable(batch, parents, only_incomplete=args.failed, repeated=before)
+    if before and before.isdisjoint(parent.id for parent in repeated):
+        rest = counted(len(repeated), "job")
+        output.notice(f"the last retry of {wanted} ended before all were submitted: this one submits the other {rest}")
     for parent in patterns:
         output.notice(f"{named(parent.target)} is not repeated: what it stands for could not be listed; run it again")
     changes = _changes(args)
@@ -150,9 +154,11 @@ def _nothing_to_retry(what: str, args: argparse.Namespace) -> int:
     return OK
 
 
-async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[ParentJob]]:
+async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[ParentJob], frozenset[int]]:
+    """A batch, its jobs, and the ids of those that a retry has submitted that ended before it was done."""
     async with settings.engine() as engine:
-        return await engine.batch(wanted.number), await engine.batch_jobs(wanted.number)
+        of, parents = await engine.batch(wanted.number), await engine.batch_jobs(wanted.number)
+        return of, parents, await engine.repeated_so_far(wanted.number)
 
 
 def run_requests(store: StoreLocation, asked: Sequence[Request], *, as_json: bool) -> int:

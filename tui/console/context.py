@@ -14,6 +14,7 @@ from textual.signal import Signal
 from engine import Engine, TargetInfo
 from engine.config.model import ConsoleConfig, TargetEntry
 from engine.domain.errors import DbtendError
+from engine.domain.humanize import listed
 from engine.domain.lazy_import import lazy
 from engine.fleet.expansion import may_name_databases
 from engine.system.background import in_background
@@ -35,7 +36,8 @@ FEW_TARGETS: Final = 10
 if TYPE_CHECKING:
     from textual.screen import ModalScreen, Screen
 
-    from engine import Advice, JobId, Request
+    from engine import Advice, JobId, ParentJob, Request
+    from engine.submission.manager import OnPortion
     from tui.console import clipboard
     from tui.console.views.palette import Command
     from tui.console.views.plans_document import PlanRequest
@@ -189,15 +191,32 @@ class ConsoleContext:
         return lambda yes: self.write(do) if yes else None
 
     @contextmanager
-    def submitting(self, jobs: int) -> Iterator[None]:
-        """While inside, a message says that so many jobs are being submitted, if they take a moment."""
+    def submitting(self, jobs: int) -> Iterator[OnPortion]:
+        """While inside, a message says that so many jobs are being submitted, if they take a moment.
+
+        Gives what tells how many are submitted; a worker runs them meanwhile.
+        """
         message = f"Submitting {counted(jobs, 'job')} ..." if jobs > FEW_TARGETS else ""
+
+        def submitted(done: int, total: int) -> None:
+            nonlocal message
+            self.untell(message)
+            message = f"Submitting {counted(total, 'job')}: {done:,} are submitted ..."
+            self.tell(message)
+            self.supervisor.start_worker()
+
         if message:
             self.tell(message)
         try:
-            yield
+            yield submitted
         finally:
             self.untell(message)
+
+    def tell_joined(self, joined: Sequence[ParentJob]) -> None:
+        """Say which jobs were open already; nothing if none was."""
+        if joined:
+            names = listed([f"#{job.id}" for job in joined])
+            self.tell(f"Joined, as they already do exactly this: {names}.", Role.WARNING)
 
     def is_barred(self, action_id: str) -> bool:
         """Whether this console is read-only and the action changes something."""

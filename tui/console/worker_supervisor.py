@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from engine import Engine, ParentJob
 from engine.domain.errors import DbtendError, UsageError
 from engine.domain.events import other_host, unattended
+from engine.domain.server_names import names_server
 from tui.console.feed import JobFeed
 
 
@@ -93,7 +94,7 @@ class WorkerSupervisor:
 
     def check_worker_can_connect(self, targets: Iterable[str]) -> None:
         """Raise UsageError for a target whose password is known only to this process."""
-        for target in targets:
+        for target in filter(names_server, targets):
             if lacks := self._worker_lacks(target):
                 why = f"{lacks}, and the running worker process does not have it"
                 hint = "put it into ~/.pgpass or ~/.my.cnf (mode 0600), or try again when no job has run for a minute"

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from engine import ParentJob
+from engine.domain.batches import Batch, BatchId
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from tui.presentation.fact_format import number
 from tui.presentation.server_effects import is_of_a_server
-from tui.presentation.text import duration, precise_duration, size
+from tui.presentation.text import counted, duration, precise_duration, size
 
 _MINUTE: Final = 60
 
@@ -27,6 +28,20 @@ def counts(jobs: Sequence[ParentJob]) -> Mapping[JobOutcome, int]:
 def counts_text(jobs: Sequence[ParentJob]) -> str:
     """`298 completed, 1 failed, 1 unreachable`."""
     return ", ".join(f"{many:,} {outcome}" for outcome, many in counts(jobs).items())
+
+
+def targets_in(batch: Batch) -> str:
+    """`400 of 3,000 targets` while it is being submitted, or where that has ended before all were."""
+    so_far = f"{batch.total:,} of " if batch.unsubmitted else ""
+    return f"{so_far}{counted(batch.total + batch.unsubmitted, 'target')}"
+
+
+def not_submitted(batch: Batch, how: str) -> str:
+    """What to do about jobs that are not submitted; `how`: what retries the batch `{of}`."""
+    what = f"{counted(batch.unsubmitted, 'target')} of it {'is' if batch.unsubmitted == 1 else 'are'} not submitted"
+    if batch.retry_of is None:
+        return f"{what}. If that does not go on, run them again: what is open already is joined."
+    return f"{what}. If that does not go on, {how.format(of=BatchId(batch.retry_of))} submits them."
 
 
 def batch_summary(jobs: Sequence[ParentJob]) -> str:

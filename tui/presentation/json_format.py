@@ -62,7 +62,7 @@ def _window(parent: ParentJob) -> Json | None:
 def batch(batch: Batch) -> Json:
     return {
         "batch": batch.id,
-        **fields(batch, "created_at", "retry_of"),
+        **fields(batch, "created_at", "retry_of", "unsubmitted"),
         **fields(batch.options, "max_failures", "canary", "max_per_host"),
         "counts": {outcome.value: batch.counts.get(outcome, 0) for outcome in JobOutcome},
     }

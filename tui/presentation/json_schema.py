@@ -188,8 +188,9 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
 
 _JOBS: Final = record({"jobs": listed(named("job"))})
 _BATCH: Final = record({
-    "batch": COUNT, "created_at": TIME, "retry_of": or_null(COUNT), "max_failures": or_null(COUNT),
-    "canary": or_null(COUNT), "max_per_host": or_null(COUNT), "counts": _OUTCOMES, "jobs": listed(named("job")),
+    "batch": COUNT, "created_at": TIME, "retry_of": or_null(COUNT), "unsubmitted": COUNT,
+    "max_failures": or_null(COUNT), "canary": or_null(COUNT), "max_per_host": or_null(COUNT),
+    "counts": _OUTCOMES, "jobs": listed(named("job")),
 })  # fmt: skip
 _RUN: Final = record({"batch": or_null(COUNT), "jobs": listed(named("job"))})
 _PAUSE: Final = record({"paused": or_null(record({"at": TIME, "by": TEXT}))})

@@ -69,6 +69,9 @@ class JobReads(StoreBase):
             return decode_batch(row)
         raise no_such_batch(batch_id)
 
+    async def repeated_so_far(self, batch_id: int) -> frozenset[int]:
+        return frozenset(id_ for (id_,) in await self._pool.rows(queries.REPEATED_SO_FAR, {"id": batch_id}))
+
     async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
         ((started_at, finished_at),) = await self._pool.rows(queries.BATCH_SPAN, {"id": batch_id})
         return started_at, finished_at

@@ -49,6 +49,10 @@ class JobWrites(LostClaims):
                 raise StoreUncertainError(error.what, why, "look at `dbtend history`") from error
         return list(ids)
 
+    async def begin_batch(self, batch: NewBatch, jobs: int) -> int:
+        await self._refuse_namesake()
+        return int(await self._pool.call("begin_batch", values.new_batch(batch), jobs, self._at()))
+
     async def _submitted(self, submission: str, error: StoreBusyError) -> list[int]:
         """The stored jobs of a submit whose answer was lost."""
         try:

@@ -97,12 +97,16 @@ JOB_OUTCOME: Final = f"""CASE
     WHEN EXISTS ({_CHILD} AND {_IN_PART}) THEN 'partial'
     ELSE 'completed' END"""
 """The outcome of a parent, as `outcome_of` has it."""
-BATCH: Final = f"""SELECT id, created_at, retry_of, max_failures, canary, max_per_host,
+BATCH: Final = f"""SELECT id, created_at, retry_of, max_failures, canary, max_per_host, unsubmitted,
     (SELECT max(id) FROM parent_job WHERE batch_id = %(id)s),
     (SELECT coalesce(json_object_agg(outcome, number), '{{}}')::text FROM (
         SELECT {JOB_OUTCOME} AS outcome, count(*) AS number FROM parent_job AS p WHERE p.batch_id = %(id)s
         GROUP BY 1) AS counted)
 FROM batch WHERE id = %(id)s"""
+# A retry that was not done goes on in the next one.
+REPEATED_SO_FAR: Final = """SELECT retry_of FROM parent_job WHERE retry_of IS NOT NULL
+    AND batch_id IN (SELECT id FROM batch WHERE retry_of = %(id)s AND unsubmitted > 0 AND id > coalesce(
+        (SELECT max(id) FROM batch WHERE retry_of = %(id)s AND unsubmitted = 0), 0))"""
 BATCH_SPAN: Final = """SELECT min(started_at), CASE WHEN count(*) = count(finished_at) THEN max(finished_at) END
 FROM parent_job WHERE batch_id = %(id)s"""
 

@@ -50,7 +50,8 @@ AT_COMMIT: Final = ("parent_job_event", "child_job_event")
 """Triggers that run when the function that wrote has returned."""
 WRITES: Final[Mapping[str, frozenset[Role]]] = {
     **dict.fromkeys(
-        ("submit", "submitted", "request_cancel", "cancel_all", "cancel_batch", "request_force"), _OPERATOR
+        ("submit", "submitted", "request_cancel", "cancel_all", "cancel_batch", "request_force", "begin_batch"),
+        _OPERATOR,
     ),
     **dict.fromkeys(("pause", "resume", "pin", "forget_databases"), _OPERATOR),
     **dict.fromkeys(("enable_schedule", "disable_schedule", "drain_host", "undrain_host"), _OPERATOR),

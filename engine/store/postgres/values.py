@@ -90,6 +90,8 @@ def new_batch(batch: NewBatch | None) -> Jsonb | None:
         {
             "retry_of": batch.retry_of,
             "schedule": batch.schedule,
+            "id": batch.id,
+            "unsubmitted": batch.unsubmitted,
             "max_failures": options.max_failures,
             "canary": options.canary,
             "max_per_host": options.max_per_host,

@@ -65,12 +65,16 @@ JOB_OUTCOME = f"""CASE
 """The outcome of a parent, as `outcome_of` has it."""
 _EACH_OUTCOME = ", ".join(f"'{name}', count(*) FILTER (WHERE outcome = '{name}')" for name in JobOutcome)
 # Without a limit SQLite would work out the outcome of a job once for each name.
-BATCH = f"""SELECT id, created_at, retry_of, max_failures, canary, max_per_host,
+BATCH = f"""SELECT id, created_at, retry_of, max_failures, canary, max_per_host, unsubmitted,
     (SELECT max(id) FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = :id),
     (SELECT json_object({_EACH_OUTCOME}) FROM (
         SELECT {JOB_OUTCOME} AS outcome FROM parent_job AS p INDEXED BY parent_job_batch
         WHERE p.batch_id = :id LIMIT -1))
 FROM batch WHERE id = :id"""
+# A retry that was not done goes on in the next one.
+REPEATED_SO_FAR = """SELECT retry_of FROM parent_job INDEXED BY parent_job_batch WHERE retry_of IS NOT NULL
+    AND batch_id IN (SELECT id FROM batch WHERE retry_of = :id AND unsubmitted > 0 AND id > coalesce(
+        (SELECT max(id) FROM batch WHERE retry_of = :id AND unsubmitted = 0), 0))"""
 BATCH_SPAN = """SELECT min(started_at), iif(count(*) = count(finished_at), max(finished_at), NULL)
 FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = ?"""
 BATCH_JOBS = f"{JOB} WHERE p.batch_id = :id"

@@ -265,6 +265,9 @@ class SqliteStore:
             return bool(list(await self._read(queries.SUBMITTED, (submission,))))
         return False
 
+    async def begin_batch(self, batch: NewBatch, jobs: int) -> int:
+        return await self._writer.run(lambda c: transactions.begin_batch(c, batch, jobs, self._clock()))
+
     @asynccontextmanager
     async def reserving(self, run: str) -> AsyncIterator[None]:
         with liveness.proof_of_life(self.path, run):
@@ -723,6 +726,9 @@ class SqliteStore:
         for row in rows:
             return decode_batch(row)
         raise no_such_batch(batch_id)
+
+    async def repeated_so_far(self, batch_id: int) -> frozenset[int]:
+        return frozenset(id_ for (id_,) in await self._read(queries.REPEATED_SO_FAR, {"id": batch_id}))
 
     async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
         ((started_at, finished_at),) = await self._read(queries.BATCH_SPAN, (batch_id,))

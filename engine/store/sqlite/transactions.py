@@ -116,6 +116,8 @@ SELECT (SELECT count(*) FROM attempt AS a
 FROM child_job AS c WHERE c.parent_id = ? AND c.ordinal = ?
 """
 
+BEGUN_BATCH = """SELECT id, created_at, next_job, (SELECT count(*) FROM parent_job WHERE batch_id = batch.id)
+FROM batch WHERE id = ? AND unsubmitted > 0"""
 OWNED = "parent_id = ? AND ordinal = ? AND owner = ? AND attempt = ? AND status = 'running'"
 
 
@@ -136,16 +138,23 @@ def submit(
         batch: the batch that the new ones make up; None: none. If there is no new one, it is not stored.
     """
     jobs = [job if job.starts_at is None or job.starts_at > at else replace(job, starts_at=None) for job in jobs]
-    newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
-    checked({"created_at": newest})
-    at = max(at, newest)  # ids stay in time order even where the clock was set back
+    created_at = at = _not_before_the_newest(connection, at)
     for job in jobs:
         _follow_path(connection, job)
     encoded = [(encode_operations(job.request.operations), encode_options(job.request.options)) for job in jobs]
     joined = [_open_duplicate(connection, job, work, on_duplicate) for job, work in zip(jobs, encoded, strict=True)]
-    batch_id = None if batch is None or None not in joined else _insert_batch(connection, batch, at)
-    canaries = None if batch is None or batch_id is None else batch.options.canary
+    batch_id, next_job = None, None
     ids, new = list[int](), 0
+    if batch is not None and batch.id is not None:
+        batch_id, created_at, next_job, new = connection.execute(BEGUN_BATCH, (batch.id,)).fetchone() or (
+            None,
+            at,
+            None,
+            0,
+        )
+    elif batch is not None and None in joined:
+        batch_id = _insert_batch(connection, batch, at)
+    canaries = None if batch is None or batch_id is None else batch.options.canary
     for job, work, duplicate in zip(jobs, encoded, joined, strict=True):
         if duplicate is not None:
             ids.append(duplicate)
@@ -155,13 +164,45 @@ def submit(
         schedule = None if batch is None else batch.schedule
         ids.append(
             _insert_job(
-                connection, job, work, at, submission, run, batch_id, is_canary=is_canary, held=held, schedule=schedule
+                connection, job, work, at, submission, run, batch_id, is_canary=is_canary, held=held, schedule=schedule,
+                created_at=created_at, id_=next_job,
             )
-        )
+        )  # fmt: skip
         new += 1
+        next_job = None if next_job is None else next_job + 1
+    if batch is not None and batch.id is not None:
+        values = (batch.unsubmitted, next_job, batch.id)
+        connection.execute("UPDATE batch SET unsubmitted = ?, next_job = ? WHERE id = ?", values)
+        connection.execute(
+            "DELETE FROM batch WHERE id = ?1 AND unsubmitted = 0"
+            " AND NOT EXISTS (SELECT 1 FROM parent_job WHERE batch_id = ?1)",
+            (batch.id,),
+        )
+        batch_id = batch_id if new else None
     if batch_id is not None:
         apply_rules(connection, batch_id, at, canary_ended=canaries is not None)
     return ids
+
+
+def begin_batch(connection: sqlite3.Connection, batch: NewBatch, jobs: int, at: Micros) -> int:
+    """A batch without jobs yet. No other job gets one of their ids."""
+    at = _not_before_the_newest(connection, at)
+    batch_id = _insert_batch(connection, batch, at)
+    if not connection.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'parent_job'", (jobs,)).rowcount:
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('parent_job', ?)", (jobs,))
+    connection.execute(
+        "UPDATE batch SET unsubmitted = ?1, next_job = 1 - ?1"
+        " + (SELECT seq FROM sqlite_sequence WHERE name = 'parent_job') WHERE id = ?2",
+        (jobs, batch_id),
+    )
+    return batch_id
+
+
+def _not_before_the_newest(connection: sqlite3.Connection, at: Micros) -> Micros:
+    """Ids stay in time order even where the clock was set back."""
+    newest = connection.execute("SELECT max(created_at) FROM parent_job").fetchone()[0] or 0
+    checked({"created_at": newest})
+    return max(at, newest)
 
 
 def _follow_path(connection: sqlite3.Connection, job: NewJob) -> None:
@@ -224,16 +265,19 @@ def _insert_job(
     is_canary: bool,
     held: bool,
     schedule: str | None,
+    created_at: Micros,
+    id_: int | None,
 ) -> int:
+    """`id_`: None: the next one."""
     (parent_id,) = connection.execute(
         "INSERT INTO parent_job"
-        " (target, target_key, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,"
+        " (id, target, target_key, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,"
         " is_pattern, schedule, created_at, changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
-            *(storable(job.request.target), storable(job.target_key), job.engine, *work),
+            *(id_, storable(job.request.target), storable(job.target_key), job.engine, *work),
             *(job.retry_of, job.deadline_at, submission, batch_id, is_canary, job.is_pattern),
-            *(schedule, at, at),
+            *(schedule, created_at, at),
         ),
     ).fetchone()
     connection.executemany(

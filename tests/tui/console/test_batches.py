@@ -15,6 +15,7 @@ from engine import Engine, FailedRequest, JobOutcome, OnDuplicate, Operation, Pa
 from engine.domain.batches import Batch, BatchOptions
 from engine.domain.errors import TargetUnavailableError
 from engine.store.protocol import Failure
+from engine.submission import manager
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
@@ -315,3 +316,34 @@ async def test_a_retry_of_many_says_meanwhile_that_it_is_submitted(
         await console.until(lambda: any(" b2  14 targets" in row for row in console.lines()))
         assert told == ["Submitting 14 jobs ..."]
         assert not console.message
+
+
+async def test_a_batch_that_is_submitted_in_part_says_so_and_its_retry_goes_on(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "PORTION", 2)
+
+    def killed(done: int, total: int) -> None:
+        raise InterruptedError
+
+    async with Engine.open(STORE, clock=clock) as engine:
+        await engine.submit(tenants(5))
+        await engine.cancel_batch(1)
+        with pytest.raises(InterruptedError):
+            await engine.retry_batch(1, on_portion=killed)
+        await engine.cancel_batch(2)
+        clock.forward(5)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.until(lambda: console.lines()[0].startswith("► b2"))
+        assert "2 of 5 targets" in console.lines()[0]
+        await console.press("3", "h")
+        await console.until(lambda: any("2 of 5 targets" in row for row in console.lines("#history")))
+        await console.press("G", "t")
+        question = " ".join(console.lines("#text"))
+        assert "3 jobs of b1" in question
+        await console.press("y")
+        await console.until(lambda: any(row.startswith("► b3") for row in console.lines("#history")))
+        rows = console.lines("#history")
+        assert [row.split()[1] for row in rows] == ["b3", "b2", "b1"]
+        assert "3 targets" in rows[0]
+        assert (await console.engine.batch(3)).unsubmitted == 0

@@ -614,13 +614,16 @@ async def test_escape_takes_the_marks_away_before_it_goes_back(three: list[Targe
         assert not console.app.screen.has_class("-zoomed")
 
 
-async def test_all_that_are_marked_are_run_or_none(three: list[TargetEntry], clock: Clock) -> None:
+async def test_of_those_that_are_marked_an_open_job_that_does_the_same_is_joined(
+    three: list[TargetEntry], clock: Clock
+) -> None:
     async with open_console(STORE, *three, clock=clock) as console:
         await console.press("1", "r", "enter")
         assert len(await console.engine.history()) == 1
+        clock.forward(1)
         await console.press("1", "space", "space", "r", "enter")
-        assert console.message.startswith("app.db: job #1 already does exactly this")
-        assert len(await console.engine.history()) == 1
+        assert console.message.startswith("Joined, as they already do exactly this: #1")
+        assert len(await console.engine.history()) == 2
 
 
 # The first start

@@ -10,7 +10,6 @@ from engine import JobId, ParentJob
 from engine.domain.batches import Batch, BatchId
 from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
-from engine.domain.humanize import listed
 from engine.submission.retry import repeatable
 from tui.console.console_screen import ConsoleScreen
 from tui.console.parts.job_questions import ask_about, confirmation_of
@@ -25,12 +24,16 @@ class _BatchRetry:
     batch: Batch
     jobs: Sequence[ParentJob]
     only_incomplete: bool
+    is_rest: bool
+    """Whether an earlier retry has submitted the others."""
     patterns: int
     """How many patterns of it cannot be repeated."""
 
     @property
     def what(self) -> str:
         name = BatchId(self.batch.id)
+        if self.is_rest:
+            return f"{counted(len(self.jobs), 'job')} of {name} that the last retry did not submit"
         return (
             f"{counted(len(self.jobs), 'job')} of {name} that did not complete"
             if self.only_incomplete
@@ -149,24 +152,28 @@ class ManyJobActions:
             number = len(parents) + len(repeats)
             of = f"{len(refused):,} of {number:,} not started: " if number > 1 else ""
             self._context.tell(f"{of}{self._context.format_error(refused[0])}", Role.FAILED)
-        elif joined:
-            names = listed([f"#{job.id}" for job in joined])
-            self._context.tell(f"Joined, as they already do exactly this: {names}.", Role.WARNING)
+        else:
+            self._context.tell_joined(joined)
 
     async def _repeat_of(self, batch: Batch) -> _BatchRetry:
         """Raises UsageError if nothing of it can be repeated."""
         jobs = await self._context.engine.batch_jobs(batch.id)
         left = any(not child.leaves_nothing for job in jobs for child in job.children)
-        again, patterns = repeatable(batch, jobs, only_incomplete=left)
-        return _BatchRetry(batch, again, left, len(patterns))
+        repeated = await self._context.engine.repeated_so_far(batch.id)
+        again, patterns = repeatable(batch, jobs, only_incomplete=left, repeated=repeated)
+        is_rest = bool(repeated) and repeated.isdisjoint(job.id for job in again)
+        return _BatchRetry(batch, again, left, is_rest, len(patterns))
 
     async def _retry_batch(self, repeat: _BatchRetry, *, confirmed: bool) -> list[ParentJob]:
         """Returns the open jobs that do the same already."""
         self._context.supervisor.check_worker_can_connect(job.target for job in repeat.jobs)
         asked_at = self._context.clock()
-        with self._context.submitting(len(repeat.jobs)):
+        with self._context.submitting(len(repeat.jobs)) as on_portion:
             made = await self._context.engine.retry_batch(
-                repeat.batch.id, only_incomplete=repeat.only_incomplete, confirmed=confirmed
+                repeat.batch.id,
+                only_incomplete=repeat.only_incomplete,
+                confirmed=confirmed,
+                on_portion=on_portion,
             )
         self._show(next((job for job in made if job.created_at >= asked_at), made[0]))
         return [job for job in made if job.created_at < asked_at]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine import ParentJob, Request
+from engine import OnDuplicate, ParentJob, Request
 from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions
 from engine.domain.errors import DuplicateRequestError, PasswordNeededError
 from engine.domain.lazy_import import lazy
@@ -121,8 +121,14 @@ class RunActions:
         supervisor = self._context.supervisor
         supervisor.check_worker_can_connect(request.target for request in requests)
         try:
-            with self._context.submitting(len(requests)):
-                jobs = await self._context.engine.submit(requests, batch=self._batch_options(requests))
+            asked_at = self._context.clock()
+            with self._context.submitting(len(requests)) as on_portion:
+                jobs = await self._context.engine.submit(
+                    requests,
+                    on_duplicate=OnDuplicate.REFUSE if len(requests) == 1 else OnDuplicate.MERGE,
+                    batch=self._batch_options(requests),
+                    on_portion=on_portion,
+                )
         except DuplicateRequestError as error:
             self._jobs.go_to_parent(error.parent_id)
             self._context.tell_error(error)
@@ -130,8 +136,10 @@ class RunActions:
             urls = {request.target for request in requests}
             self._model.reset_choice([n for n, state in self._model.states.items() if state.entry.url in urls])
             self._model.unmark()
-            batch = jobs[0].batch
+            new = [job for job in jobs if job.created_at >= asked_at]
+            batch = new[0].batch if new else None
             self._jobs.put(jobs, [await self._context.engine.batch(batch)] if batch is not None else [])
-            self._submitted(jobs[0])
+            self._submitted((new or jobs)[0])
             self._changed()
             supervisor.start_worker()
+            self._context.tell_joined([job for job in jobs if job.created_at < asked_at])

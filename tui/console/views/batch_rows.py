@@ -10,8 +10,9 @@ from engine import ParentJob, Status
 from engine.domain.batches import Batch, BatchId
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
+from tui.console.keymap import key_of
 from tui.console.views.line import Line, Role, Span, both_ends, fit, line, named, span_cells, wrapped
-from tui.presentation.batch_summary import TROUBLE, given_back
+from tui.presentation.batch_summary import TROUBLE, given_back, not_submitted, targets_in
 from tui.presentation.effect_summary import first_error
 from tui.presentation.text import counted, local_time, plain, size
 
@@ -44,7 +45,7 @@ def batch_row(batch: Batch, *, expanded: bool | None, width: int) -> Line:
     marker = "" if expanded is None else "▼ " if expanded else "► "
     head: list[Span] = [
         (f"{marker}{BatchId(batch.id)}", Role.DIM),
-        (f"  {counted(batch.total, 'target')}  ", Role.STRONG),
+        (f"  {targets_in(batch)}  ", Role.STRONG),
     ]
     room = width - span_cells(head)
     return Line(both_ends((*head, *counts_in(batch, room)), (), width).spans, BatchId(batch.id))
@@ -107,6 +108,9 @@ def batch_detail(batch: Batch, known: Collection[ParentJob], name_of: Callable[[
     back = given_back(list(known)) if len(known) == batch.total else 0
     facts += [f"{size(back)} given back"] if size(back) != size(0) else []
     lines += [*wrapped(", ".join(facts), width, Role.DIM), line()]
+    if batch.unsubmitted:
+        why = not_submitted(batch, f"{key_of('retry')} on {{of}}")
+        lines[-1:] = [*wrapped(why, width, Role.WARNING), line()]
     failed = [job for job in sorted(known, key=lambda job: job.id) if job.status is Status.FAILED]
     for job in failed[:_NAMED]:
         lines.append(line((f"#{job.id} ", Role.DIM), *named(name_of(job.target)), f"  {outcome_of(job)}"))

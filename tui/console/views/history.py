@@ -12,6 +12,7 @@ from engine.domain.frozen import frozen
 from tui.console.views.batch_rows import counts_in
 from tui.console.views.line import Line, Role, Span, both_ends, fit, named_column, right, span_cells
 from tui.console.views.status import PINNED, STATUS_WIDTH, operations, status_span, time_taken
+from tui.presentation.batch_summary import targets_in
 from tui.presentation.effect_summary import done_of, first_error, job_effect
 from tui.presentation.job_status import interruption, outcome
 from tui.presentation.text import counted, local_time, plain
@@ -101,7 +102,7 @@ _GAP: Final[Span] = (" " * GAP, Role.TEXT)
 def batch_history_row(batch: Batch, has: Columns, *, expanded: bool, now: int, width: int) -> Line:
     """`► b17  11-24 12:02  300 targets   298 completed, 1 failed, 1 unreachable`, in the columns of the history."""
     number = f"{UNFOLDED if expanded else FOLDED}{BatchId(batch.id)}"
-    targets = counted(batch.total, "target")
+    targets = targets_in(batch)
     spans: list[Span] = [(fit(number, has.number), Role.DIM), _GAP]
     if has.when:
         spans += [(_when(batch.created_at, now, has.when), Role.DIM), _GAP]

@@ -216,17 +216,28 @@ class HistoryList(LineView):
         for batch in batches:
             if batch.id in self._marked_batches:
                 self._marked_batches[batch.id] = batch
+            before = self._batches.get(batch.id)
             self._batches.discard(batch.id)
             self._batches[batch.id] = batch
             self._asked_batches.discard(batch.id)
             if not self._folds or not batch.newest_job:
                 continue
+            if before is not None and before.newest_job < batch.newest_job:
+                self._more_came(before, batch)
             index = self._place_of(-batch.newest_job)
             if self._is_at(index, -batch.newest_job):
                 self.refresh_line(index)
             elif index < len(self._ids) or self.complete:
                 self.has_batches = True
                 self._insert(index, -batch.newest_job)
+
+    def _more_came(self, before: Batch, batch: Batch) -> None:
+        """The line of a batch stands for its newest job: for another one, once a further portion is submitted."""
+        index = self._place_of(-before.newest_job)
+        if self._is_at(index, -before.newest_job):
+            self._ids[index] = -batch.newest_job
+            if batch.id in self._unfolded:
+                self._unfolded[batch.id] = (batch.newest_job, self._unfolded[batch.id][1])
 
     def forget(self, ids: Iterable[int]) -> None:
         """Remove jobs; the cursor stays on its job or moves to the next older one."""

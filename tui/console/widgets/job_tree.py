@@ -117,8 +117,10 @@ class JobTree(ItemList):
             self.unfold(parent_id)
         if started:
             self._fold_ended()
-        for parent in self._parents.values() if self._widen_columns(news) else news:
-            self._make_rows(parent)
+        if self._widen_columns(news):
+            self._rows.clear()
+        for parent in news:
+            self._rows.pop(parent.id, None)
         self._loaded = True
         self._forget_the_old()
         self._show_rows()
@@ -126,7 +128,8 @@ class JobTree(ItemList):
     def _widen_columns(self, news: Iterable[ParentJob]) -> bool:
         """Whether the columns have to be wider for these jobs."""
         before = self._columns
-        for parent in news:
+        drawn = ((parent, self._batch_of(parent)) for parent in news)
+        for parent in (parent for parent, batch in drawn if batch is None or has_row(batch, parent)):
             self._columns = self._columns.with_job(parent, self._name_of(parent.target))
         return self._columns != before
 
@@ -152,7 +155,7 @@ class JobTree(ItemList):
             if parent is not None and parent.status.is_final and parent is not self.parent_job:
                 self._auto_unfolded.remove(parent_id)
                 del self._expanded[parent_id]
-                self._make_rows(parent)
+                self._rows.pop(parent.id, None)
 
     def _forget_the_old(self) -> None:
         """Bounds the memory of a console that is open for weeks; a batch counts as one, and keeps only shown jobs."""
@@ -176,7 +179,8 @@ class JobTree(ItemList):
         return self._batches.get(parent.batch) if parent.batch is not None else None
 
     def _forget(self, parent: ParentJob) -> None:
-        del self._parents[parent.id], self._rows[parent.id]
+        del self._parents[parent.id]
+        self._rows.pop(parent.id, None)
         self._forget_member(parent)
         self._expanded.pop(parent.id, None)
         self._auto_unfolded.discard(parent.id)
@@ -199,25 +203,28 @@ class JobTree(ItemList):
             self.go_to(BatchId(parent.batch))
         self.go_to(JobId(parent_id))
 
-    def _make_rows(self, parent: ParentJob) -> None:
-        self._rows[parent.id] = tree_rows(
-            parent,
-            self._name_of(parent.target),
-            expanded=self._expanded.get(parent.id, False),
-            show_all=parent.id in self._showing_all,
-            now=self._clock(),
-            width=self.columns - (0 if parent.batch is None else len(_INDENT[0])),
-            marks=self.marks,
-            columns=self._columns,
-        )
+    def _rows_of(self, parent: ParentJob) -> list[Line]:
+        """Its rows, made when they are shown: of the jobs of a large batch few are."""
+        if parent.id not in self._rows:
+            self._rows[parent.id] = tree_rows(
+                parent,
+                self._name_of(parent.target),
+                expanded=self._expanded.get(parent.id, False),
+                show_all=parent.id in self._showing_all,
+                now=self._clock(),
+                width=self.columns - (0 if parent.batch is None else len(_INDENT[0])),
+                marks=self.marks,
+                columns=self._columns,
+            )
+        return self._rows[parent.id]
 
     def _show_rows(self) -> None:
         rows: list[Line] = []
         shown_batches = set()
-        for parent_id in sorted(self._rows, reverse=True):
+        for parent_id in sorted(self._parents, reverse=True):
             batch = self._batch_of(self._parents[parent_id])
             if batch is None:
-                rows += self._rows[parent_id]
+                rows += self._rows_of(self._parents[parent_id])
             elif batch.id not in shown_batches:
                 shown_batches.add(batch.id)
                 rows += self._rows_of_batch(batch)
@@ -234,7 +241,7 @@ class JobTree(ItemList):
         if not expanded:
             return rows
         shown = jobs_to_show(batch, known)
-        rows += [Line((_INDENT, *row.spans), row.key) for parent in shown for row in self._rows[parent.id]]
+        rows += [Line((_INDENT, *row.spans), row.key) for parent in shown for row in self._rows_of(parent)]
         rest = rest_row(batch, shown, self.columns)
         return [*rows, rest] if rest is not None else rows
 
@@ -279,7 +286,7 @@ class JobTree(ItemList):
         changed = {key.parent for key in self.marks ^ marks if isinstance(key, JobId)}
         self.marks = marks
         for parent_id in changed & self._parents.keys():
-            self._make_rows(self._parents[parent_id])
+            self._rows.pop(parent_id, None)
         self._show_rows()
         self.post_message(self.CursorMoved(self))
 
@@ -310,10 +317,9 @@ class JobTree(ItemList):
         if not self._expanded[parent_id]:
             self._showing_all.discard(parent_id)
             self.go_to(JobId(parent_id))
-        self._make_rows(self.parent_job)
+        self._rows.pop(parent_id, None)
         self._show_rows()
 
     def on_resize(self, event: events.Resize) -> None:
-        for parent in self._parents.values():
-            self._make_rows(parent)
+        self._rows.clear()
         self._show_rows()

@@ -17,6 +17,25 @@ BEGIN
     WHERE p.id = ANY (moved) AND c.parent_id = p.id AND c.status = 'pending';
 END $$;
 
+-- Store a batch whose jobs are submitted in portions, and keep their ids free. Returns its id, which the portions name.
+CREATE OR REPLACE FUNCTION begin_batch(new_batch jsonb, jobs integer, at bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    ids text := pg_get_serial_sequence('parent_job', 'id');
+    first bigint;
+    begun bigint;
+BEGIN
+    PERFORM through_gate();
+    PERFORM pg_advisory_xact_lock({SUBMITS});
+    first := nextval(ids);
+    PERFORM setval(ids, first + jobs - 1);
+    INSERT INTO batch (created_at, retry_of, max_failures, canary, max_per_host, unsubmitted, next_job)
+    VALUES (greatest(coalesce(at, now_micros()), (SELECT created_at FROM parent_job ORDER BY id DESC LIMIT 1)),
+        (new_batch ->> 'retry_of')::bigint, (new_batch ->> 'max_failures')::integer,
+        (new_batch ->> 'canary')::integer, (new_batch ->> 'max_per_host')::integer, jobs, first)
+    RETURNING id INTO begun;
+    RETURN begun;
+END $$;
+
 -- Store parents with all their children, or nothing. Returns the ids of the parents, in order. Submits run one after the
 -- other: so ids are in time order, those of a batch follow each other, and no two jobs are duplicates.
 CREATE OR REPLACE FUNCTION submit(
@@ -35,10 +54,13 @@ DECLARE
     asked_at bigint := coalesce(at, now_micros());
     start bigint;
     number integer := 0;
+    created bigint;
+    next_id bigint;
 BEGIN
     PERFORM through_gate();
     PERFORM pg_advisory_xact_lock({SUBMITS});
     at := greatest(asked_at, (SELECT created_at FROM parent_job ORDER BY id DESC LIMIT 1));
+    created := at;
     PERFORM follow_paths(jobs);
     FOR job IN SELECT * FROM jsonb_array_elements(jobs) LOOP
         joined := NULL;
@@ -53,7 +75,12 @@ BEGIN
         END IF;
         all_joined := all_joined || joined;
     END LOOP;
-    IF new_batch IS NOT NULL AND array_position(all_joined, NULL) IS NOT NULL THEN
+    IF new_batch ->> 'id' IS NOT NULL THEN
+        SELECT id, created_at, next_job, (SELECT count(*) FROM parent_job WHERE batch_id = b.id)
+        INTO batch_number, created, next_id, new_jobs
+        FROM batch AS b WHERE id = (new_batch ->> 'id')::bigint AND unsubmitted > 0 FOR UPDATE;
+        IF NOT FOUND THEN created := at; new_jobs := 0; END IF;
+    ELSIF new_batch IS NOT NULL AND array_position(all_joined, NULL) IS NOT NULL THEN
         INSERT INTO batch (created_at, retry_of, max_failures, canary, max_per_host)
         VALUES (at, (new_batch ->> 'retry_of')::bigint, (new_batch ->> 'max_failures')::integer, canaries,
             (new_batch ->> 'max_per_host')::integer)
@@ -70,13 +97,14 @@ BEGIN
         start := (job ->> 'starts_at')::bigint;
         IF start <= asked_at THEN start := NULL; END IF;
         INSERT INTO parent_job (
-            target, target_key, queue, engine, operations, options, retry_of, deadline_at, submission, batch_id, canary,
-            is_pattern, schedule, submitted_by, login, created_at, changed_at)
-        VALUES (
-            job ->> 'target', job ->> 'target_key', job ->> 'queue', job ->> 'engine', job ->> 'operations',
-            job ->> 'options', (job ->> 'retry_of')::bigint, (job ->> 'deadline_at')::bigint, submission_name,
+            id, target, target_key, queue, engine, operations, options, retry_of, deadline_at, submission, batch_id,
+            canary, is_pattern, schedule, submitted_by, login, created_at, changed_at)
+        OVERRIDING SYSTEM VALUE VALUES (
+            coalesce(next_id, nextval(pg_get_serial_sequence('parent_job', 'id'))),
+            job ->> 'target', job ->> 'target_key', job ->> 'queue', job ->> 'engine', job ->> 'operations', job ->> 'options',
+            (job ->> 'retry_of')::bigint, (job ->> 'deadline_at')::bigint, submission_name,
             batch_number, is_canary, (job ->> 'is_pattern')::boolean, new_batch ->> 'schedule', with_role(who), session_user,
-            at, at)
+            created, at)
         RETURNING id INTO parent;
         INSERT INTO child_job (
             parent_id, ordinal, target_key, host_key, queue, operation, max_attempts, reserved_by, held, starts_at,
@@ -92,8 +120,14 @@ BEGIN
         END IF;
         PERFORM derive_parent(parent, at);
         new_jobs := new_jobs + 1;
+        next_id := next_id + 1;
         ids := ids || parent;
     END LOOP;
+    IF new_batch ->> 'id' IS NOT NULL THEN
+        UPDATE batch SET unsubmitted = (new_batch ->> 'unsubmitted')::integer, next_job = next_id WHERE id = batch_number;
+        DELETE FROM batch WHERE id = batch_number AND unsubmitted = 0 AND new_jobs = 0;
+        IF new_jobs = 0 THEN batch_number := NULL; END IF;
+    END IF;
     IF batch_number IS NOT NULL THEN PERFORM apply_rules(batch_number, at, canaries IS NOT NULL); END IF;
     RETURN ids;
 END $$;

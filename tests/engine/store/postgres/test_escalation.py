@@ -48,8 +48,9 @@ ATTRIBUTES = """SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s) AND (rolc
 READERS = {"now_micros", "may_claim", "steps_of", "number_of", "is_urgent", "open_batch", "offered_in", "has_queue",
            "is_other_machine", "found_no_damage", "has_failed"}  # fmt: skip
 OPERATOR = {
-    "submit", "submitted", "request_cancel", "cancel_all", "cancel_batch", "request_force", "pause", "resume", "pin",
-    "enable_schedule", "disable_schedule", "drain_host", "undrain_host", "forget_databases",
+    "submit", "submitted", "request_cancel", "cancel_all", "cancel_batch", "request_force", "begin_batch",
+    "pause", "resume", "pin", "enable_schedule", "disable_schedule", "drain_host", "undrain_host",
+    "forget_databases",
 }  # fmt: skip
 WORKER = {
     "claim", "report", "finish", "finish_and_claim", "release", "beat", "forget_worker", "register_worker",
