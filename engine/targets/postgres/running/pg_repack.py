@@ -132,7 +132,7 @@ class PgRepack:
         return await asyncio.create_subprocess_exec(
             *step.program, waits, "--elevel=DEBUG", "--no-password", connection,
             stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, limit=_LONGEST_LINE,
-            start_new_session=True,  # what ends the worker from its terminal must not end it in the middle
+            start_new_session=True,  # a group of its own: what ends the worker from its terminal must not end it
             env=self._environment(),
         )  # fmt: skip
 
@@ -267,8 +267,9 @@ async def _ended(process: Process) -> int:
 
 
 def _send(process: Process, number: signal.Signals) -> None:
+    """To its group: the program may be a script that runs the client."""
     with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
+        os.killpg(process.pid, number)
 
 
 def _end(said: list[str], code: int) -> str:

@@ -23,6 +23,7 @@ from engine.targets.postgres import session as postgres_session
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN
 from engine.targets.postgres.reading import repack_client
 from engine.targets.postgres.reading.repack_client import PROGRAM, extension
+from engine.targets.postgres.running import pg_repack
 from engine.targets.step_execution import DONE_OR_UNCHANGED, StepContext, StepResult
 from tests.engine.processes import python
 from tests.engine.targets.postgres.a_session import first_step, until
@@ -222,6 +223,41 @@ async def test_what_a_killed_client_leaves_is_dropped_at_once(database: Database
     assert (result.status, result.left, result.warnings) == (Status.FAILED, "nothing changed", ())
     assert "killed by signal 9; its trigger, log and copy were dropped" in str(result.error)
     assert database.value(LEFT) == 0
+
+
+def wrapper(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str) -> None:
+    """A program pg_repack of the host's own, that runs the client in a process of its own, and `then` in the shell."""
+    client = database.server.binaries / PROGRAM
+    (tmp_path / PROGRAM).write_text(f'#!/bin/sh\n{client} "$@"\n{then}\n')
+    (tmp_path / PROGRAM).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+
+async def test_r32_a_cancel_reaches_a_client_that_a_script_runs(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapper(database, tmp_path, monkeypatch, then="")
+    database(*BUILDS_SLOWLY)
+    context = StepContext()
+    async with asyncio.timeout(60):
+        running = await begun(database, context)
+        context.cancel.set()
+        result = await running
+    assert (result.status, result.left) == (Status.CANCELLED, "nothing changed")
+    assert (database.value(LEFT), clients_of(database)) == (0, [])
+
+
+async def test_r32_a_client_that_does_not_exit_after_its_work_is_killed(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pg_repack, "_EXITS_WITHIN", 0.5)
+    stays = '[ "$1" = --version ] || { trap "" INT TERM; exec >/dev/null 2>&1; exec sleep 3600; }'
+    wrapper(database, tmp_path, monkeypatch, then=stays)
+    database(*HALF_DEAD)
+    async with asyncio.timeout(60):
+        ((name, result),) = (await run(database.url, Operation.REPACK)).items()
+    assert (name, result.status) == ("public.item", Status.COMPLETED)
+    assert "killed by signal 9" in " ".join(result.warnings)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
