@@ -37,6 +37,7 @@ from benchmarks.attack import (
     servers,
     shared_store,
     stores,
+    waits,
 )
 
 Attack = Callable[[int, int], Iterable[str]]
@@ -69,6 +70,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "roles-and-grants": roles.attack,
     "notifications": notifications.attack,
     "metrics": metrics.attack,
+    "waits": waits.attack,
 }
 TOLD: Final = 20
 """Findings that are told one by one."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
+from engine.domain.errors import ServerDiedError, TargetDamagedError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.option_specs import covers_whole_database
@@ -77,6 +78,15 @@ class Damage:
     accepted_at: Micros | None = None
     """When a person took note of it: it keeps nothing from writing any more, until a check finds it again."""
     accepted_by: str = ""
+
+    @classmethod
+    def of_error(cls, error: TargetDamagedError, *, source: DamageSource, at: Micros, job: int | None = None) -> Damage:
+        """The damage that kept `source` from reading a database."""
+        if isinstance(error, ServerDiedError):
+            lost = DamageSource.SERVER_LOST
+            text = error.why_and_hint
+            return cls(object=error.table, kind=DamagedKind.TABLE, source=lost, found_at=at, text=text, job=job)
+        return cls(source=source, found_at=at, text=error.why, job=job)
 
     @property
     def key(self) -> tuple[str, DamageSource]:

@@ -158,6 +158,17 @@ class TargetDamagedError(TargetUnavailableError):
     reason = Reason.OPERATION_ERROR
 
 
+class ServerDiedError(TargetDamagedError):
+    """The server went down while dbtend read a table: a damaged page may have ended it."""
+
+    reason = Reason.SERVER_DIED
+
+    def __init__(self, what: str, table: str) -> None:
+        """`table`: as a plan names it."""
+        super().__init__(what, f"the server died while reading {table}", "read its error log")
+        self.table = table
+
+
 class PasswordNeededError(TargetUnavailableError):
     """Its server asks for a password, and none was typed, or a wrong one."""
 

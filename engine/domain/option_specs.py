@@ -230,6 +230,11 @@ OPTION_SPECS: Final = (
         hints={MYSQL: "use --max-delay SECONDS"},
     ),
     OptionSpec(
+        "ignored_standbys", Names("standby", '["delayed"]'),
+        "with --max-lag: do not wait for this standby, such as one that is delayed on purpose; its application_name",
+        _postgresql(), places=Place.USER, spelling="--ignore-standby",
+    ),
+    OptionSpec(
         "max_delay", Seconds(most=86_400.0),
         "pause between steps while a replica is more seconds behind",
         {MYSQL: ANY_OPERATION}, places=Place.USER, hints={POSTGRESQL: "use --max-lag SIZE"},

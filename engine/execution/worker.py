@@ -354,7 +354,7 @@ def _damage_facts(error: TargetDamagedError, options: Options) -> Facts:
 def _met(claim: Claim, error: TargetDamagedError) -> DamageChange:
     """The damage that kept a database from being opened."""
     source = DamageSource.CHECK if claim.operation == Operation.CHECK else DamageSource.OPERATION
-    return DamageChange(found=(Damage(source=source, found_at=now(), text=error.why, job=claim.job.parent),))
+    return DamageChange(found=(Damage.of_error(error, source=source, at=now(), job=claim.job.parent),))
 
 
 @frozen

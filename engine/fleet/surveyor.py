@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from engine.config.model import TargetEntry
 from engine.domain.advice import TargetHistory
-from engine.domain.damage import Damage
+from engine.domain.damage import Damage, DamageSource
 from engine.domain.errors import (
     DbtendError,
     StoreError,
@@ -33,7 +33,7 @@ from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import target_history, with_damage
 from engine.inspection import inspector
-from engine.inspection.with_history import met_by_inspection, note_damage
+from engine.inspection.with_history import note_damage
 from engine.system.daemon_threads import DaemonThreads
 from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, lexical_url, resolve
@@ -339,7 +339,7 @@ class Surveyor:
             )
         except DbtendError as error:
             if isinstance(error, TargetDamagedError) and past is not None:
-                await self._note(subject, past, [met_by_inspection(error, begun_at)])
+                await self._note(subject, past, [Damage.of_error(error, source=DamageSource.INSPECTION, at=begun_at)])
             judgement = await self._judge_error(subject, error)
             return _Inspected(survey=self._survey(subject, judgement, past=past, at=begun_at), error=error)
         await self._note(subject, past, [one for item in advice for one in item.seen_damage])

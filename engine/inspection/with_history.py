@@ -70,7 +70,7 @@ async def _noting(store: Store, url: str, past: TargetHistory, now: Micros, *, r
         yield
     except TargetDamagedError as error:
         if not read_only:
-            await note_damage(store, url, past, [met_by_inspection(error, now)])
+            await note_damage(store, url, past, [Damage.of_error(error, source=DamageSource.INSPECTION, at=now)])
         raise
 
 
@@ -81,11 +81,6 @@ async def _keep(
     if measured is not None:
         with suppress(StoreError):  # then the next call measures again
             await store.save_measurement(url, measured)
-
-
-def met_by_inspection(error: TargetDamagedError, now: Micros) -> Damage:
-    """The damage that keeps a database from being inspected."""
-    return Damage(source=DamageSource.INSPECTION, found_at=now, text=error.why)
 
 
 async def note_damage(store: Store, url: str, past: TargetHistory, seen: Sequence[Damage]) -> None:

@@ -9,13 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
-from engine.domain.errors import ServerTimeoutError, ServerUnavailableError, TargetError, TooManyConnectionsError
+from engine.domain.errors import TargetError, TooManyConnectionsError
 from engine.domain.requests import SERVER_WAIT
 from engine.domain.steps import WaitsFor
 from engine.system.background import wait_postponing_cancel
 from engine.targets.attempt import NotBegunError
 from engine.targets.catalog_reader import C, S
-from engine.targets.outage import Outage
+from engine.targets.outage import Outage, shows_server_down
 from engine.targets.step_execution import StepContext, StepProgress
 
 GROW_AGAIN_AFTER: Final = 60.0
@@ -153,9 +153,8 @@ class ConnectionPool(Generic[_P]):
 
     @property
     def found_server_down(self) -> bool:
-        """Whether the last try to connect has shown that the server does not run: a network that fails is silent."""
-        error = self._outage.last_error
-        return isinstance(error, ServerUnavailableError) and not isinstance(error, ServerTimeoutError)
+        """See `shows_server_down`."""
+        return shows_server_down(self._outage.last_error)
 
     def take_refusal(self) -> str:
         """Why there are fewer connections than requested; reported once, else ""."""

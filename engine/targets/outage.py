@@ -9,7 +9,13 @@ from collections.abc import Awaitable, Callable
 from itertools import chain, repeat
 from typing import Final, Generic, TypeVar
 
-from engine.domain.errors import ServerStartingError, ServerUnavailableError, TargetError, TooManyConnectionsError
+from engine.domain.errors import (
+    ServerStartingError,
+    ServerTimeoutError,
+    ServerUnavailableError,
+    TargetError,
+    TooManyConnectionsError,
+)
 from engine.domain.humanize import span
 from engine.domain.steps import WaitsFor
 from engine.system.background import end_task
@@ -110,6 +116,11 @@ class Outage(Generic[_T]):
         self._last_progress = StepProgress(phase=phase, waits_for=WaitsFor.SERVER)
         for context in self._waiting:
             context.report(self._last_progress)
+
+
+def shows_server_down(error: TargetError | None) -> bool:
+    """Whether a try to connect has shown that the server does not run: a network that fails is silent."""
+    return isinstance(error, ServerUnavailableError) and not isinstance(error, ServerTimeoutError)
 
 
 def format_state(error: TargetError) -> str:

@@ -35,7 +35,10 @@ ALLOWED = {
     "system/background.py": (3, "the end of a cancelled task; of a write that must not be cut; and `pause_loop`"),
     "system/daemon_threads.py": (2, "a place among the threads: the caller has a limit; and an idle thread"),
     "system/locks.py": (2, "1 ms, a bounded number of times"),
-    "system/sqlite_threads.py": (2, "an idle thread; and the interpreter ends: what SQLite does in a thread must not be cut"),
+    "system/sqlite_threads.py": (
+        2,
+        "an idle thread; the interpreter ends: what SQLite does in a thread must not be cut",
+    ),
     "targets/attempt.py": (4, "what all others go through"),
     "targets/attempt_lock.py": (1, LOCK_TIMEOUT),
     "targets/command_monitor.py": (2, BESIDE),
@@ -46,7 +49,10 @@ ALLOWED = {
     "targets/outage.py": (1, "the tries of a server that is down: a task that ends with all who wait for it"),
     "targets/postgres/reading/counters.py": (1, "0.6 s once, before PostgreSQL 15"),
     "targets/postgres/running/orphan_cleanup.py": (1, "ends after 30 s; a cancel cancels its task"),
-    "targets/postgres/running/pg_repack.py": (2, "what the client prints, until a stop ends it and its group; " + REAPING),
+    "targets/postgres/running/pg_repack.py": (
+        2,
+        "what the client prints, until a stop ends it; " + REAPING,
+    ),
     "targets/postgres/session.py": (1, "for a task that reads the catalog, which has a limit"),
     "targets/server_operation.py": (1, "a turn of the event loop"),
     "targets/sqlite/connection/bundled.py": (2, REAPING),

@@ -92,7 +92,11 @@ class MySqlSession(ServerSession[Connection, Server]):
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS
     ) -> tuple[tuple[Advice, ...], None]:
         condition = await collect_condition(
-            self._reader, budget=budget, limits=limits, unopened=await self._unopened(past)
+            self._reader,
+            budget=budget,
+            limits=limits,
+            unopened=await self._unopened(past),
+            damaged=past.damaged_tables,
         )
         return advise(condition, needs(condition, past, limits), past, limits), None
 
@@ -129,7 +133,12 @@ class MySqlSession(ServerSession[Connection, Server]):
         return without_done(planned, options.done_by(operation))
 
     async def _plan_needed(self, options: Options, past: TargetHistory, unopened: Sequence[Table]) -> OperationPlan:
-        condition = await collect_condition(self._reader, budget=PLANNING_BUDGET, unopened=unopened)
+        condition = await collect_condition(
+            self._reader,
+            budget=PLANNING_BUDGET,
+            unopened=unopened,
+            damaged={*past.damaged_tables, *options.leave_out},
+        )
         found = needs(condition, past, options.limits or DEFAULT_THRESHOLDS)
         reasons = {
             Operation.ANALYZE: {name: need.reason for name, need in found.analyze.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from engine.domain.errors import TargetBusyError, TargetError
@@ -26,12 +26,14 @@ async def collect_condition(
     budget: float | None,
     limits: Thresholds = DEFAULT_THRESHOLDS,
     unopened: Sequence[Table] = (),
+    damaged: Collection[str] = (),
 ) -> Condition:
     """Raises TargetError.
 
     Args:
         budget: seconds for sampling rows of large tables, the largest first; None: no limit.
         unopened: see `unopened_tables`.
+        damaged: tables of which no row is read, as plans name them: a damaged page ends a MySQL server.
     """
     is_mariadb, changes_are_locked = reader.server.flavor is Flavor.MARIADB, False
     # MariaDB forgets the changes of a table that others push out of its cache, and the next queries open all.
@@ -45,7 +47,7 @@ async def collect_condition(
         except TargetBusyError:
             changed, changes_are_locked = least_changed_rows(reader.server, found, counted), True
     exact = await _exact(reader, found, files, limits)
-    large = [table for table in exact.values() if may_have_space(table, limits)]
+    large = [table for table in exact.values() if may_have_space(table, limits) and table.shown not in damaged]
     samples = await _sampled(reader, sorted(large, key=lambda table: -table.size), budget)
     return Condition(
         tables=[exact.get(table.name, table) for table in found],

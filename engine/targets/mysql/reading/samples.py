@@ -6,10 +6,16 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import pymysql
+
+from engine.domain.errors import ServerDiedError, TargetError
 from engine.domain.frozen import frozen
+from engine.targets.mysql.connection.errors import CONNECTION_LOST, number_of
 from engine.targets.mysql.connection.names import quote
+from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
+from engine.targets.outage import shows_server_down
 
 PAGE: Final = 16_384
 ARIA_PAGE: Final = 8_192
@@ -89,10 +95,27 @@ class Sample:
 
 
 async def sample(reader: Reader, table: Table) -> list[Sample]:
-    """A sample of each column. Raises TargetError."""
+    """A sample of each column. Raises TargetError; ServerDiedError if the server went down under it."""
     columns = [Column(name, kind.lower(), *more) for name, kind, *more in await _columns(reader, table)]
-    values = await reader.row(_query(table, columns), row=(float | int | None,) * (2 * len(columns)))
+    try:
+        values = await reader.row_or_error(_query(table, columns), row=(float | int | None,) * (2 * len(columns)))
+    except pymysql.MySQLError as error:
+        if number_of(error) == CONNECTION_LOST and await _has_died(reader):
+            raise ServerDiedError(reader.what, table.shown) from None
+        raise reader.error(error) from None
     return [Sample(column, *(value or 0.0 for value in values[2 * n : 2 * n + 2])) for n, column in enumerate(columns)]
+
+
+async def _has_died(reader: Reader) -> bool:
+    """Whether the server went down under a query that was lost. MySQL says so where somebody shuts it down."""
+    if reader.server.flavor is not Flavor.MYSQL:
+        return False
+    before = reader.server.started
+    try:
+        async with reader.alone():
+            return reader.server.started != before
+    except TargetError as error:
+        return shows_server_down(error)
 
 
 async def _columns(reader: Reader, table: Table) -> list[tuple[str, str, int, int]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 import psycopg
 
-from engine.domain.humanize import memory
+from engine.domain.frozen import frozen
+from engine.domain.humanize import memory, span
 from engine.domain.requests import ServerOptions
 from engine.targets.postgres.connection.errors import server_message
 from engine.targets.postgres.connection.names import quote
@@ -15,8 +17,12 @@ from engine.targets.postgres.reading.reader import Reader
 from engine.targets.throttling import exceeded
 
 _LAG: Final = """
-SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::int8 FROM pg_stat_replication
+SELECT application_name, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::int8,
+    coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn) <= %s, false), extract(epoch FROM replay_lag)::float8
+FROM pg_stat_replication WHERE replay_lsn IS NOT NULL AND application_name <> ALL(%s) ORDER BY 2 DESC LIMIT 1
 """
+_SOME_TIME: Final = 60.0
+"""Seconds from which on it is told how late a standby is."""
 # A role without pg_read_all_stats sees the row of a standby, but no values.
 _HIDDEN: Final = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state IS NULL"
 
@@ -31,11 +37,37 @@ WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS
 async def throttled_by(reader: Reader, options: ServerOptions) -> str:
     """Which limit is exceeded; "" for none."""
     if options.max_lag is not None:
-        (lag,) = await reader.row(_LAG, row=(int,))
-        if lag > options.max_lag:
-            return f"a standby is {memory(_rounded(lag))} behind (limit {memory(options.max_lag)})"
+        for standby in await _late(reader, options, options.max_lag):
+            return f"{standby.text} (limit {memory(options.max_lag)})"
     load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
     return exceeded(load)
+
+
+@frozen
+class _Standby:
+    """The standby that is furthest behind."""
+
+    name: str
+    lag: int
+    """Bytes."""
+    has_received: bool
+    """Whether it has all but what the limit allows, and has not applied it."""
+    seconds: float | None
+
+    @property
+    def text(self) -> str:
+        behind = f"standby {self.name} is {memory(_rounded(self.lag))} behind"
+        if not self.has_received:
+            return behind
+        late = f" {span(self.seconds)} late" if self.seconds is not None and self.seconds >= _SOME_TIME else " late"
+        option = f"--ignore-standby {shlex.quote(self.name)}"
+        return f"standby {self.name} has received it and applies it{late} (delayed on purpose? {option}): {behind}"
+
+
+async def _late(reader: Reader, options: ServerOptions, limit: int) -> list[_Standby]:
+    """The standby that is furthest behind, if that is further than the limit. Raises TargetError."""
+    rows = await reader.rows(_LAG, [limit, list(options.ignored_standbys)], row=(str, int, bool, float | None))
+    return [standby for standby in (_Standby(*row) for row in rows) if standby.lag > limit]
 
 
 def _rounded(size: int) -> int:
@@ -45,10 +77,15 @@ def _rounded(size: int) -> int:
 
 
 async def uncounted_standbys(reader: Reader, options: ServerOptions) -> list[str]:
-    """Warnings about disconnected standbys, which `max_lag` does not count. Raises TargetError."""
+    """Warnings about standbys that `max_lag` does not count, or waits for without end. Raises TargetError."""
     if options.max_lag is None:
         return []
-    return [
+    delayed = [
+        f"--max-lag waits until {standby.name} has applied what it has: {standby.text}"
+        for standby in await _late(reader, options, options.max_lag)
+        if standby.has_received
+    ]
+    return delayed + [
         f"the standby of slot {slot} is not connected, so --max-lag does not count it; {memory(_rounded(kept))} of WAL"
         " are kept for it. Connect it, or drop the slot if it is not needed"
         for slot, kept in await reader.rows(_DISCONNECTED, row=(str, int))
@@ -65,7 +102,7 @@ async def options_problem(reader: Reader, options: ServerOptions) -> str:
                     f"{role} may not see how far standbys are behind. As a superuser:"
                     f" GRANT pg_read_all_stats TO {quote(role)};"
                 )
-            await reader.row_or_error(_LAG, row=(int,))
+            await _late(reader, options, options.max_lag)
         except psycopg.Error as error:
             reader.raise_if_lost(error)
             return f"--max-lag failed: {server_message(error)}"

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, Operation, Options, ParentJob, Request, Status
+from engine.domain.damage import DamageSource
+from engine.domain.errors import ServerDiedError, ServerUnavailableError
 from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.server import Flavor
+from tests.engine.schedules.suspect_tables import two_nights
 from tests.engine.targets.mysql.a_session import filled
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
@@ -90,3 +93,62 @@ async def test_a_damaged_table_that_ends_the_server_is_named_and_checked_once_an
     assert inn.error == "the server died while checking inn: read its error log"
     assert (well.object, well.status) == ("well", Status.COMPLETED)
     assert (check.status, check.reason) == (Status.FAILED, Reason.SERVER_DIED)
+
+
+async def test_the_table_is_left_out_by_a_retry_the_next_check_and_what_is_needed_until_it_is_named(
+    shop: MySqlDatabase, tmp_path: Path
+) -> None:
+    async with restarted_when_it_dies(shop.server) as codes, Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        first = await run(engine, shop, Options(objects=("inn",)))
+        (check,) = (await ended(engine, await engine.retry(first.id))).children
+        assert (check.reason, check.steps) == (Reason.DAMAGED, ())
+        (check,) = (await run(engine, shop)).children
+        assert [(step.object, step.status) for step in check.steps] == [("well", Status.COMPLETED)]
+        advice = {one.operation: one for one in await engine.advise(shop.url)}
+        assert "the server died while checking inn: read its error log" in advice[Operation.CHECK].reason
+        for one in advice.values():
+            assert "inn" not in one.objects
+        assert [(one.object, one.source) for one in await engine.known_damage(shop.url)] == [
+            ("inn", DamageSource.SERVER_LOST)
+        ]
+        assert len(codes) == 1
+        (check,) = (await run(engine, shop, Options(objects=("inn",)))).children
+        assert check.reason is Reason.SERVER_DIED
+        assert len(codes) == 2
+
+
+async def test_the_second_night_of_a_schedule_leaves_the_table_out_and_its_target_is_critical(
+    shop: MySqlDatabase, tmp_path: Path
+) -> None:
+    async with restarted_when_it_dies(shop.server) as codes:
+        first, second = await two_nights(tmp_path, shop.url, '["check"]')
+    assert len(codes) == 1
+    assert first is not None
+    assert second is not None
+    assert first.reason is Reason.SERVER_DIED
+    assert [(step.object, step.status) for step in second.steps] == [("well", Status.COMPLETED)]
+
+
+async def ended(engine: Engine, job: ParentJob) -> ParentJob:
+    async with asyncio.timeout(120):
+        (job,) = await engine.wait([job.id])
+    return job
+
+
+async def test_a_table_whose_sample_ends_the_server_is_not_read_by_the_next_inspection(
+    shop: MySqlDatabase, tmp_path: Path
+) -> None:
+    async with restarted_when_it_dies(shop.server) as codes, Engine.open(tmp_path / "jobs.db") as engine:
+        with pytest.raises(ServerDiedError) as met:
+            await engine.advise(shop.url)
+        assert met.value.table == "inn"
+        (known,) = await engine.known_damage(shop.url)
+        assert (known.object, known.source) == ("inn", DamageSource.SERVER_LOST)
+        async with asyncio.timeout(60):
+            while True:  # until it is up again
+                with suppress(ServerUnavailableError):
+                    advice = {one.operation: one for one in await engine.advise(shop.url)}
+                    break
+                await asyncio.sleep(0.05)
+    assert "the server died while reading inn" in advice[Operation.CHECK].reason
+    assert len(codes) == 1

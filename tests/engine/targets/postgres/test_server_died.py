@@ -14,6 +14,7 @@ from engine import Engine, Operation, Options, ParentJob, Request, ServerOptions
 from engine.domain.damage import DamageSource
 from engine.domain.statuses import Reason
 from engine.targets.step_execution import StepContext, StepResult
+from tests.engine.schedules.suspect_tables import two_nights
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import connected
 from tests.postgres_damage import do_damage, in_page
@@ -97,6 +98,26 @@ async def test_a_table_under_which_the_server_went_down_is_left_out_until_a_pers
         (check,) = (await run(engine, shop, Operation.CHECK, options=named)).children
         assert check.status is Status.COMPLETED
         assert not await engine.known_damage(shop.url)
+
+
+async def test_the_second_night_of_a_schedule_leaves_the_suspect_table_out_and_its_target_is_critical(
+    shop: Database, tmp_path: Path
+) -> None:
+    first, second = await two_nights(tmp_path, shop.url, '["check"]', 'schemas = ["public"]')
+    assert first is not None
+    assert second is not None
+    assert first.reason is Reason.SERVER_DIED
+    objects = {step.object for step in second.steps}
+    assert "public.other" in objects
+    assert not objects & {"public.item", "public.item_name"}
+    assert {step.status for step in second.steps} == {Status.COMPLETED}
+
+
+async def test_a_schedule_of_what_is_needed_does_nothing_in_the_second_night(shop: Database, tmp_path: Path) -> None:
+    first, second = await two_nights(tmp_path, shop.url, '"needed"')
+    assert second is None
+    assert first is not None
+    assert first.reason is Reason.SERVER_DIED
 
 
 async def ended(engine: Engine, job: ParentJob) -> ParentJob:

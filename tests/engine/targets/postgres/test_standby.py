@@ -54,6 +54,10 @@ class Pair:
     def go_on_with_replay(self) -> None:
         self._on_standby("SELECT pg_wal_replay_resume()")
 
+    def delay_replay(self, delay: str) -> None:
+        self._on_standby(f"ALTER SYSTEM SET recovery_min_apply_delay = '{delay}'")
+        self._on_standby("SELECT pg_reload_conf()")
+
     def write(self, megabytes: int) -> None:
         """So much has to be applied at least."""
         self.primary(f"INSERT INTO public.log SELECT repeat('x', 1000) FROM generate_series(1, {megabytes} * 1100)")
@@ -164,6 +168,25 @@ async def test_a_standby_that_keeps_up_holds_nobody_up(pair: Pair) -> None:
     pair.primary.wait_for("SELECT bool_and(replay_lsn = pg_current_wal_lsn()) FROM pg_stat_replication")
     async with connected(pair.primary.url) as session:
         assert await throttled_by(session._reader, ServerOptions(max_lag=MB)) == ""
+
+
+async def test_a_standby_that_is_delayed_on_purpose_is_named_and_can_be_left_out(pair: Pair) -> None:
+    database = pair.primary
+    pair.delay_replay("1h")
+    try:
+        pair.write(1)  # waits at its commit, and what comes after it waits behind
+        pair.write(2)
+        database.wait_for("SELECT bool_and(flush_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication")
+        name = database.value("SELECT application_name FROM pg_stat_replication")
+        counted, ignored = ServerOptions(max_lag=MB), ServerOptions(max_lag=MB, ignored_standbys=(name,))
+        (warning,) = (await plan(database.url, Operation.ANALYZE, counted, objects=("item",))).warnings
+        assert f"--ignore-standby {name}" in warning
+        assert (await plan(database.url, Operation.ANALYZE, ignored, objects=("item",))).warnings == ()
+        async with connected(database.url) as session:
+            assert f"--ignore-standby {name}" in await throttled_by(session._reader, counted)
+            assert await throttled_by(session._reader, ignored) == ""
+    finally:
+        pair.delay_replay("0")
 
 
 async def test_a_standby_that_is_not_connected_is_told_but_holds_nobody_up(pair: Pair) -> None:
