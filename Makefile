@@ -9,7 +9,7 @@ DEV := .venv/dev.stamp
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long again fast majors lint types docs snapshots screenshots bench map clean
+.PHONY: help demo test long again fast majors lint types docs snapshots recorded screenshots bench map clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -18,7 +18,7 @@ demo: $(RUNTIME) ## try dbtend on a sample database; headless where stdout is no
 	@$(BIN)/dbtend demo
 
 test: $(DEV) ## run the tests, but for those that take long
-	@$(BIN)/python -m pytest -n 5 --dist worksteal -m "not long"
+	@$(BIN)/python -m pytest -n 5 --dist worksteal -m "not long and not recorded"
 
 long: $(DEV) ## run the tests that take long: kills at random, every version, full matrices
 	@$(BIN)/python -m pytest -n 4 --dist worksteal -m long
@@ -45,6 +45,10 @@ docs: $(DEV) ## write what docs/ repeats from the code: tables, man page
 
 snapshots: $(DEV) ## accept the current screens
 	@$(BIN)/python -m pytest tests/tui --snapshot-update
+
+recorded: $(DEV) ## record what commands print and send to servers, and show what is different
+	@$(BIN)/python -m pytest -n 2 --quiet --snapshot-update tests/recorded
+	@git --no-pager diff -- tests/recorded
 
 screenshots: $(DEV) ## draw screenshots/ from the real app
 	@$(BIN)/python -m screenshots
