@@ -47,9 +47,14 @@ HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
 OthersWork = Callable[[Claim], Awaitable[bool]]
 Refusal = Callable[[Claim, Target], Awaitable[str]]
-ParentLookup = Callable[[int], Awaitable[ParentJob]]
+OriginLookup = Callable[[int], Awaitable[bool]]
 DamageLookup = Callable[[str], Coroutine[Any, Any, Sequence[Damage]]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR, Operation.BACKUP})
+
+
+async def unknown_origin(job: int) -> bool:
+    """Nobody knows whether a person asked for a job."""
+    return False
 
 
 async def no_damage(target: str) -> Sequence[Damage]:
@@ -79,7 +84,7 @@ class DatabaseMaintenanceWorker:
         with_estimates: EstimateLookup | None = None,
         target_history: HistoryLookup | None = None,
         damage: DamageLookup = no_damage,
-        parent: ParentLookup | None = None,
+        is_of_person: OriginLookup = unknown_origin,
         turns: TurnsLookup | None = None,
         maintained_files: FilesLookup = unknown_files,
         others_work: OthersWork | None = None,
@@ -96,7 +101,7 @@ class DatabaseMaintenanceWorker:
                 estimates.
             target_history: looks up the history of a target.
             damage: looks up what is known to be damaged in it.
-            parent: looks up a parent.
+            is_of_person: whether a person asked for a parent as it is: it is no retry, and of no schedule.
             turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
             others_work: whether other jobs work on the server of a claim.
@@ -110,7 +115,7 @@ class DatabaseMaintenanceWorker:
         self._estimates_of = with_estimates
         self._history_of = target_history
         self._damage_of = damage
-        self._parent_of = parent
+        self._is_of_person_lookup = is_of_person
         self._turns_of = turns
         self._maintained_files = maintained_files
         self._others_work = others_work
@@ -276,15 +281,8 @@ class DatabaseMaintenanceWorker:
         goes_by = past if operation in _NEEDS_HISTORY else _damaged_tables(past)
         if goes_by is not None and not _is_first(claim, past) and await target.goes_in_turns(operation, options):
             goes_by = replace(goes_by, turns=await self._turns(claim.target))
-        is_checked = past is None or past.is_checked
-        parent = await self._parent(claim) if options.objects or not is_checked else None
-        is_named = parent is not None and parent.retry_of is None and parent.schedule is None
-        is_told = parent is not None and any(
-            target.operations[child.operation].writes for child in parent.children if child.id < claim.job
-        )
-        gated = await plan_gated(
-            session, target, operation, options, past, goes_by, is_named=is_named, is_checked=is_checked or is_told
-        )
+        is_named = bool(options.objects) and await self._is_of_person(claim)
+        gated = await plan_gated(session, target, operation, options, past, goes_by, is_named=is_named)
         known = damage_record(past)
         if gated.planned is None:
             of_job = [one for one in known if one.job == claim.job.parent and one.accepted_at is None]
@@ -296,11 +294,10 @@ class DatabaseMaintenanceWorker:
         jobs = past.jobs if past is not None else None
         return _Prepared(gated.planned, gated.plan, options, known, seen, jobs, before, time.monotonic() - begin)
 
-    async def _parent(self, claim: Claim) -> ParentJob | None:
-        """None where nobody knows."""
+    async def _is_of_person(self, claim: Claim) -> bool:
         with suppress(StoreError):
-            return await self._parent_of(claim.job.parent) if self._parent_of is not None else None
-        return None
+            return await self._is_of_person_lookup(claim.job.parent)
+        return False
 
     async def _past(self, claim: Claim, options: Options, recorded: Sequence[Damage]) -> TargetHistory | None:
         past = TargetHistory(now=claim.started_at, jobs=()) if claim.is_first else None

@@ -51,7 +51,7 @@ async def hosted_workers(
                     with_estimates=partial(estimated, store),
                     target_history=lambda target: target_history(store, target, clock()),
                     damage=partial(until_answered, partial(_damage_of, store)),
-                    parent=store.job,
+                    is_of_person=partial(_is_of_person, store),
                     turns=partial(turns_of, store),
                     maintained_files=partial(until_answered, partial(maintained_files, store, config)),
                     others_work=partial(others_work, store),
@@ -76,6 +76,11 @@ async def hosted_workers(
 
 async def _damage_of(store: Store, target: str) -> Sequence[Damage]:
     return (await store.damage([target])).get(target, ())
+
+
+async def _is_of_person(store: Store, job: int) -> bool:
+    parent = await store.job(job)
+    return parent.retry_of is None and parent.schedule is None
 
 
 def preload_imports() -> None:

@@ -14,7 +14,7 @@ from engine.domain.requests import Operation
 
 DATABASE: Final = "sample.db"
 """The file name of the sample."""
-SHOWN: Final = (Operation.CHECK, Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
+SHOWN: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
 """The operations shown on it: more than make sense together."""
 
 EVENTS = 250_000

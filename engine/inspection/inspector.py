@@ -251,11 +251,7 @@ async def _planned(
     if past is not None and writes and Operation.CHECK in before:
         losses = [one for one in target_history.damage_record(past) if one.is_loss]
         open_ = target_history.with_damage(target_history.without_findings(past), losses)
-    is_checked = any(one is Operation.CHECK or target.operations[one].writes for one in before)
-    is_checked = is_checked or (past is not None and past.is_checked)
-    gated = await damage_gate.plan_gated(
-        session, target, operation, request.options, open_, open_, is_named=True, is_checked=is_checked
-    )
+    gated = await damage_gate.plan_gated(session, target, operation, request.options, open_, open_, is_named=True)
     found = gated.plan
     if past is not None and writes and Operation.CHECK in before and past.known_damage:
         why = f"runs only where the check before it finds no damage: {describe(past.known_damage)}"

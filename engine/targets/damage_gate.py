@@ -17,9 +17,6 @@ _WHAT_TO_DO: Final = (
     "Put it right, for example from a backup, then run a full check. If nothing more can be saved:"
     " dbtend fleet --accept-damage TARGET. --force writes to it without that"
 )
-NOT_CHECKED: Final = (
-    "no recent check of this database is on record: if it is damaged, this can make the loss final. Run a check first"
-)
 
 
 @frozen
@@ -39,7 +36,6 @@ async def plan_gated(
     past: TargetHistory | None,
     *,
     is_named: bool,
-    is_checked: bool,
 ) -> GatedPlan:
     """Plan an operation without what it must not write to, as it is known to be damaged.
 
@@ -47,26 +43,21 @@ async def plan_gated(
         known: the history with the known damage.
         past: that which the operation goes by.
         is_named: whether a person has named the objects of this request, if it has any: no retry and no schedule.
-        is_checked: whether a check is on record or comes before it, or an earlier operation of the job has warned.
 
     Raises as `Session.plan`.
     """
     if operation is Operation.CHECK:
         return await _check_gated(session, options, known, past, is_named=is_named)
     gated = await _plan_gated(session, target, operation, options, known, past)
-    if gated.planned is None or not target.operations[operation].writes:
-        return gated
-    if not is_checked and gated.plan.steps:
-        gated = _with_warning(gated.planned, NOT_CHECKED, replace(gated.plan, is_unchecked=True))
-    if known is None:
+    if known is None or gated.planned is None or not target.operations[operation].writes:
         return gated
     objects = {WHOLE_DATABASE, *(name for step in gated.plan.steps for name in (*step.all_objects, *step.tables))}
     is_file = target.engine is EngineName.SQLITE
     written = [one for one in known.accepted_damage if is_file or {one.object, one.table or one.object} & objects]
     by = listed(sorted({one.accepted_by for one in written}), 3)
-    if not written or gated.planned is None:
-        return gated
-    return _with_warning(gated.planned, f"writes to what {by} took note of: {describe(written)}", gated.plan)
+    return _with_warning(
+        gated.planned, f"writes to what {by} took note of: {describe(written)}" if written else "", gated.plan
+    )
 
 
 async def _check_gated(

@@ -138,8 +138,6 @@ class OperationPlan:
     """Why preflight refuses it, and what to do."""
     is_damaged: bool = False
     """Whether it is refused as what it would write to is known to be damaged."""
-    is_unchecked: bool = False
-    """Whether it would write to a database of which no check is on record; a warning says so."""
     not_needed: str | None = None
     """Why there is nothing to do."""
     settings: tuple[str, ...] = ()

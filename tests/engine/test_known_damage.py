@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from engine.domain.damage import DamagedKind, DamageSource
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Reason, Status
-from engine.targets.damage_gate import NOT_CHECKED
 from engine.targets.sqlite.running import row_counts
 from tests.sqlite_files import schema_surgery
 
@@ -168,28 +166,3 @@ async def test_r31_the_map_shows_damage_that_no_page_shows_any_more(engine: Engi
     await run(engine, path, CHECK)
     found = await engine.page_map(str(path))
     assert [one.source for one in found.known_damage] == [DamageSource.CHECK]
-
-
-async def test_r31_who_writes_without_a_check_on_record_is_warned_once(engine: Engine, path: Path) -> None:
-    request = Request(target=str(path), operations=(VACUUM, REINDEX))
-    assert [one.is_unchecked for one in (await engine.plan(request)).operations] == [True, False]
-    first = await run(engine, path, VACUUM, REINDEX)
-    assert [child.warnings for child in first.children] == [(NOT_CHECKED,), ()]
-    assert [child.warnings for child in (await run(engine, path, REINDEX)).children] == [(NOT_CHECKED,)]
-
-    (check, vacuum) = (await engine.plan(replace(request, operations=(CHECK, VACUUM)))).operations
-    assert not check.warnings
-    assert not vacuum.warnings
-    assert not any(child.warnings for child in (await run(engine, path, CHECK, VACUUM)).children)
-    assert not any(one.is_unchecked for one in (await engine.plan(request)).operations)
-    assert not any(child.warnings for child in (await run(engine, path, VACUUM)).children)
-
-
-async def test_r31_a_check_that_could_not_look_is_none(engine: Engine, path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("BEGIN EXCLUSIVE")
-        request = Request(target=str(path), operations=(CHECK,), options=Options(lock_timeout=0))
-        (job,) = await engine.submit([request])
-        (check,) = (await engine.wait([job.id]))[0].children
-        assert check.reason is Reason.TARGET_BUSY
-    assert [child.warnings for child in (await run(engine, path, VACUUM)).children] == [(NOT_CHECKED,)]

@@ -146,7 +146,7 @@ def plan(plan: Plan) -> Json:
             {
                 **fields(operation, "operation", "verdict"),
                 "error": operation.refused,
-                **fields(operation, "is_unchecked", "warnings", "not_needed", "settings"),
+                **fields(operation, "warnings", "not_needed", "settings"),
                 "tuned": operation.settings_reason or None,
                 "offer": operation.offer or None,
                 "needs_yes": operation.needs_confirmation or None,

@@ -124,9 +124,8 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
         "options": _OPTIONS, "children": listed(named("planned_child")),
     }),
     "planned_child": record({
-        "operation": one_of(Operation), "verdict": one_of(Verdict), "error": or_null(TEXT), "is_unchecked": FLAG,
-        "warnings": listed(TEXT), "not_needed": or_null(TEXT), "settings": listed(TEXT), "tuned": or_null(TEXT),
-        "offer": or_null(TEXT),
+        "operation": one_of(Operation), "verdict": one_of(Verdict), "error": or_null(TEXT), "warnings": listed(TEXT),
+        "not_needed": or_null(TEXT), "settings": listed(TEXT), "tuned": or_null(TEXT), "offer": or_null(TEXT),
         "needs_yes": or_null(TEXT), "forbidden": listed(TEXT),
         "parallel": COUNT, "estimate": or_null(SECONDS), "estimated_from": or_null(TEXT),
         "steps": listed(named("planned_step")),

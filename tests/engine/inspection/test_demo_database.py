@@ -67,7 +67,7 @@ async def test_all_operations_complete_on_the_sample_and_it_shrinks(demo: Path, 
             planned = await session.plan(operation, Options())
             for step in planned.plan.steps:
                 assert (await planned.execute(step, StepContext())).status is Status.COMPLETED
-    assert SHOWN[:2] == (Operation.CHECK, Operation.VACUUM)
+    assert SHOWN[0] is Operation.VACUUM
     assert path.stat().st_size < 0.7 * size
     assert content(path) == before
     assert files_beside(path) == {"demo.db"}

@@ -66,7 +66,7 @@ async def test_a_run_from_choosing_operations_to_the_history(sales: Path, clock:
         assert "sales.db" in rows[0]
         assert "3/3" in rows[0]
         assert all("✓ completed" in row for row in rows)
-        assert "now " in rows[1]
+        assert "->" in rows[1]
         assert sales.stat().st_size < size_before
         assert console.tree.job == JobId(1)
         assert console.app.focused is console.tree

@@ -235,7 +235,6 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
         "operation": "vacuum",
         "verdict": "warn",
         "error": None,
-        "is_unchecked": False,
         "warnings": ["careful"],
         "not_needed": None,
         "settings": ["PRAGMA x=1"],

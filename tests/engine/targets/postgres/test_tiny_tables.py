@@ -17,7 +17,6 @@ from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
 from engine.targets import resolve
-from engine.targets.damage_gate import NOT_CHECKED
 from engine.targets.postgres.planning.grouping import MOST
 from engine.targets.postgres.planning.operation_steps import FEW
 from engine.targets.step_execution import StepContext
@@ -98,7 +97,7 @@ async def test_each_is_done_and_listed_and_the_plan_shows_how(many: Database, tm
     assert all(re.match(r'VACUUM \(SKIP_LOCKED, ANALYZE.*\) "public"\."item', step.command) for step in groups)
     began = many.value("SELECT clock_timestamp()")
     child = await vacuumed(many, tmp_path)
-    assert (child.status, child.error, child.warnings) == (Status.COMPLETED, None, (NOT_CHECKED,))
+    assert (child.status, child.error, child.warnings) == (Status.COMPLETED, None, ())
     assert [step.command for step in child.steps] == [step.command for step in planned.steps]
     assert outcomes(child).items() >= dict.fromkeys([*TABLES, "public.slow", "public.broken"], Status.COMPLETED).items()
     assert since(many, began) == {*TABLES, "public.slow", "public.broken"}
@@ -116,7 +115,7 @@ async def test_one_that_is_locked_waits_alone(many: Database, tmp_path: Path) ->
     }
     assert str(child.error).startswith("public.item007: ")
     assert str(child.error).count("item007") == 1
-    assert child.warnings == (NOT_CHECKED,)
+    assert child.warnings == ()
     follow_up = [step.started_at for step in child.steps if step.object == "database"]
     assert all(began >= step.started_at for began in follow_up for step in child.steps)
 
@@ -142,7 +141,7 @@ async def test_one_that_is_free_in_time_is_done(many: Database, tmp_path: Path) 
             many.value("SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
         ]
     child = await ends
-    assert (child.status, child.warnings) == (Status.COMPLETED, (NOT_CHECKED,))
+    assert (child.status, child.warnings) == (Status.COMPLETED, ())
     assert outcomes(child)["public.item007"] is Status.COMPLETED
 
 
@@ -172,7 +171,7 @@ async def test_a_warning_about_no_table_is_kept(many: Database, tmp_path: Path) 
     many(WARNS)
     child = await vacuumed(many, tmp_path)
     assert (child.status, child.error) == (Status.COMPLETED, None)
-    assert {warning.removeprefix("public.broken: ") for warning in child.warnings} == {NOT_CHECKED, "take care"}
+    assert {warning.removeprefix("public.broken: ") for warning in child.warnings} == {"take care"}
     assert outcomes(child)["public.broken"] is Status.COMPLETED
 
 
