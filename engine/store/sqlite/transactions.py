@@ -188,11 +188,12 @@ def begin_batch(connection: sqlite3.Connection, batch: NewBatch, jobs: int, at: 
     """A batch without jobs yet. No other job gets one of their ids."""
     at = _not_before_the_newest(connection, at)
     batch_id = _insert_batch(connection, batch, at)
-    if not connection.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'parent_job'", (jobs,)).rowcount:
-        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('parent_job', ?)", (jobs,))
+    kept = connection.execute("UPDATE main.sqlite_sequence SET seq = seq + ? WHERE name = 'parent_job'", (jobs,))
+    if not kept.rowcount:
+        connection.execute("INSERT INTO main.sqlite_sequence (name, seq) VALUES ('parent_job', ?)", (jobs,))
     connection.execute(
         "UPDATE batch SET unsubmitted = ?1, next_job = 1 - ?1"
-        " + (SELECT seq FROM sqlite_sequence WHERE name = 'parent_job') WHERE id = ?2",
+        " + (SELECT seq FROM main.sqlite_sequence WHERE name = 'parent_job') WHERE id = ?2",
         (jobs, batch_id),
     )
     return batch_id

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine import Engine, Operation, Options, ParentJob, Request, Status
+from engine import Advice, Engine, Operation, Options, ParentJob, Request, Status
 from engine.domain.damage import DamageSource
 from engine.domain.errors import ServerDiedError, ServerUnavailableError
 from engine.domain.statuses import Reason
@@ -144,11 +144,12 @@ async def test_a_table_whose_sample_ends_the_server_is_not_read_by_the_next_insp
         assert met.value.table == "inn"
         (known,) = await engine.known_damage(shop.url)
         assert (known.object, known.source) == ("inn", DamageSource.SERVER_LOST)
-        async with asyncio.timeout(60):
-            while True:  # until it is up again
-                with suppress(ServerUnavailableError):
-                    advice = {one.operation: one for one in await engine.advise(shop.url)}
-                    break
-                await asyncio.sleep(0.05)
+
+        async def advice_of_all() -> dict[Operation, Advice] | None:
+            with suppress(ServerUnavailableError):
+                return {one.operation: one for one in await engine.advise(shop.url)}
+            return None
+
+        advice = await eventually(advice_of_all)  # until it is up again
     assert "the server died while reading inn" in advice[Operation.CHECK].reason
     assert len(codes) == 1
