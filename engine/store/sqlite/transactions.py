@@ -145,14 +145,10 @@ def submit(
     joined = [_open_duplicate(connection, job, work, on_duplicate) for job, work in zip(jobs, encoded, strict=True)]
     batch_id, next_job = None, None
     ids, new = list[int](), 0
-    if batch is not None and batch.id is not None:
-        batch_id, created_at, next_job, new = connection.execute(BEGUN_BATCH, (batch.id,)).fetchone() or (
-            None,
-            at,
-            None,
-            0,
-        )
-    elif batch is not None and None in joined:
+    begun = None if batch is None else connection.execute(BEGUN_BATCH, (batch.id,)).fetchone()
+    if begun is not None:
+        batch_id, created_at, next_job, new = begun
+    elif batch is not None and batch.id is None and None in joined:
         batch_id = _insert_batch(connection, batch, at)
     canaries = None if batch is None or batch_id is None else batch.options.canary
     for job, work, duplicate in zip(jobs, encoded, joined, strict=True):
@@ -170,15 +166,12 @@ def submit(
         )  # fmt: skip
         new += 1
         next_job = None if next_job is None else next_job + 1
-    if batch is not None and batch.id is not None:
-        values = (batch.unsubmitted, next_job, batch.id)
+    if batch is not None and begun is not None:
+        values = (batch.unsubmitted, next_job, batch_id)
         connection.execute("UPDATE batch SET unsubmitted = ?, next_job = ? WHERE id = ?", values)
-        connection.execute(
-            "DELETE FROM batch WHERE id = ?1 AND unsubmitted = 0"
-            " AND NOT EXISTS (SELECT 1 FROM parent_job WHERE batch_id = ?1)",
-            (batch.id,),
-        )
-        batch_id = batch_id if new else None
+        if not new:
+            connection.execute("DELETE FROM batch WHERE id = ? AND unsubmitted = 0", (batch_id,))
+            batch_id = None
     if batch_id is not None:
         apply_rules(connection, batch_id, at, canary_ended=canaries is not None)
     return ids

@@ -22,7 +22,7 @@ SELECT application_name, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::int8
 FROM pg_stat_replication WHERE replay_lsn IS NOT NULL AND application_name <> ALL(%s) ORDER BY 2 DESC LIMIT 1
 """
 _SOME_TIME: Final = 60.0
-"""Seconds from which on it is told how late a standby is."""
+"""Seconds. A shorter delay of a standby is not shown."""
 # A role without pg_read_all_stats sees the row of a standby, but no values.
 _HIDDEN: Final = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state IS NULL"
 
@@ -37,7 +37,9 @@ WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS
 async def throttled_by(reader: Reader, options: ServerOptions) -> str:
     """Which limit is exceeded; "" for none."""
     if options.max_lag is not None:
-        for standby in await _late(reader, options, options.max_lag):
+        with reader.telling():
+            standby = await _late(reader, options, options.max_lag)
+        if standby is not None:
             return f"{standby.text} (limit {memory(options.max_lag)})"
     load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
     return exceeded(load)
@@ -64,10 +66,11 @@ class _Standby:
         return f"standby {self.name} has received it and applies it{late} (delayed on purpose? {option}): {behind}"
 
 
-async def _late(reader: Reader, options: ServerOptions, limit: int) -> list[_Standby]:
-    """The standby that is furthest behind, if that is further than the limit. Raises TargetError."""
-    rows = await reader.rows(_LAG, [limit, list(options.ignored_standbys)], row=(str, int, bool, float | None))
-    return [standby for standby in (_Standby(*row) for row in rows) if standby.lag > limit]
+async def _late(reader: Reader, options: ServerOptions, limit: int) -> _Standby | None:
+    """The standby that is furthest behind, if that is further than the limit. Raises as `rows_or_error`."""
+    ignored = list(options.ignored_standbys)
+    rows = await reader.rows_or_error(_LAG, [limit, ignored], row=(str, int, bool, float | None))
+    return next((standby for standby in (_Standby(*row) for row in rows) if standby.lag > limit), None)
 
 
 def _rounded(size: int) -> int:
@@ -80,16 +83,16 @@ async def uncounted_standbys(reader: Reader, options: ServerOptions) -> list[str
     """Warnings about standbys that `max_lag` does not count, or waits for without end. Raises TargetError."""
     if options.max_lag is None:
         return []
-    delayed = [
-        f"--max-lag waits until {standby.name} has applied what it has: {standby.text}"
-        for standby in await _late(reader, options, options.max_lag)
-        if standby.has_received
-    ]
-    return delayed + [
+    with reader.telling():
+        standby = await _late(reader, options, options.max_lag)
+    warnings = [
         f"the standby of slot {slot} is not connected, so --max-lag does not count it; {memory(_rounded(kept))} of WAL"
         " are kept for it. Connect it, or drop the slot if it is not needed"
         for slot, kept in await reader.rows(_DISCONNECTED, row=(str, int))
     ]
+    if standby is not None and standby.has_received:
+        warnings.insert(0, f"--max-lag waits until {standby.name} has applied what it has: {standby.text}")
+    return warnings
 
 
 async def options_problem(reader: Reader, options: ServerOptions) -> str:

@@ -57,6 +57,18 @@ async def test_a_load_query_that_fails_is_refused_before_anything_runs(database:
     assert (await plan(database.url, Operation.ANALYZE, ServerOptions(max_lag=0))).steps
 
 
+async def test_a_lag_that_cannot_be_read_is_refused_before_anything_runs(database: Database) -> None:
+    database(
+        "CREATE TABLE item (id int)",
+        "CREATE ROLE joe LOGIN",
+        "ALTER TABLE item OWNER TO joe",
+        "REVOKE EXECUTE ON FUNCTION pg_current_wal_lsn() FROM PUBLIC",
+    )
+    refused = (await plan(database.as_user("joe"), Operation.ANALYZE, ServerOptions(max_lag=0))).refused
+    assert str(refused).startswith("--max-lag failed: ")
+    assert "pg_current_wal_lsn" in str(refused)
+
+
 async def test_a_step_gives_way_to_those_who_wait_behind_it(database: Database) -> None:
     database.make_slow()
     async with connected(database.url, 60) as session:
