@@ -46,7 +46,7 @@ docs: $(DEV) ## write what docs/ repeats from the code: tables, man page
 snapshots: $(DEV) ## accept the current screens
 	@$(BIN)/python -m pytest tests/tui --snapshot-update
 
-recorded: $(DEV) ## record what commands print and send to servers, and show what is different
+recorded: $(DEV) ## record what commands print and send to servers, and show each difference
 	@$(BIN)/python -m pytest -n 2 --quiet --snapshot-update tests/recorded
 	@git --no-pager diff -- tests/recorded
 

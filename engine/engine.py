@@ -299,8 +299,8 @@ class Engine:
             strict: refuse all if one database cannot be opened, or two requests name the same one.
             on_dropped: called with the reason for each request that is dropped.
             closes_at: from then on no operation and no step begins, as if `until` named that instant.
-            on_portion: a large batch is submitted in portions, and what is submitted stays whatever becomes of the
-                rest; open jobs that do the same are joined, and `strict` does not count. Called after each.
+            on_portion: called after each portion of a large batch, which is a transaction of its own. Its jobs stay if
+                a later portion fails. Open jobs that do the same are joined, and `strict` does not count.
 
         Raises:
             UsageError: a request is empty, or names an operation twice or one the engine does not offer; or, if

@@ -58,7 +58,7 @@ def attack(count: int, seed: int) -> Iterator[str]:
 async def _ended(
     home: Path, argv: Sequence[str], once_it_runs: Callable[[], object], ending: str, delay: float
 ) -> list[str]:
-    """What is wrong with how it ended."""
+    """The faults of its end."""
     store = home / "jobs.db"
     command = [*DBTEND, *argv, "--grace", "1", "--store", str(store), *(LIMIT if ending == "limit" else ())]
     with tempfile.TemporaryFile() as said:

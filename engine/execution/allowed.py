@@ -79,7 +79,7 @@ def _is_below(real: str, directories: Iterable[str]) -> bool:
 
 
 def _is_named(target: str, entries: Iterable[TargetEntry]) -> bool:
-    """Whether one of them is this path without links, or this URL; one that is a pattern names none."""
+    """Whether an entry is this URL, or this path once its links are followed. A pattern names no target."""
     return any(entry.url == target or _resolved(entry.url) == target for entry in entries)
 
 

@@ -100,7 +100,7 @@ def repeatable(
 
     For what a pattern leaves out is not on record: a retry would also run on that.
 
-    `repeated`: the ids of those that a retry has submitted that ended before it was done: it is gone on with.
+    `repeated`: see `Engine.repeated_so_far`; these are left out, unless that leaves none.
 
     Raises UsageError: the batch is not over, or nothing is left.
     """
@@ -117,3 +117,8 @@ def repeatable(
     if len(patterns) == len(wanted):
         raise UsageError(name, "nothing is left but patterns that could not be listed", "run them again")
     return [parent for parent in wanted if not parent.is_pattern], patterns
+
+
+def is_rest(parents: Iterable[ParentJob], repeated: Collection[int]) -> bool:
+    """Whether an earlier retry has submitted the others, and ended before it submitted these."""
+    return bool(repeated) and all(parent.id not in repeated for parent in parents)

@@ -1,8 +1,8 @@
 """The commands whose behaviour is recorded, in the order in which they run: each sees what those before it did.
 
-`shop`, `blog` and so on are targets of the config file, built by `databases.py`. Not recorded here is what other tests
-compare as a whole: the console (`tests/tui/console`, snapshots) and the options of every command
-(`docs/reference/command-line.md` and `docs/dbtend.1`).
+`shop`, `blog` and so on are targets of the config file, built by `databases.py`. Other tests compare the rest:
+the console (`tests/tui/console`, snapshots) and the options of every command (`docs/reference/command-line.md`,
+`docs/dbtend.1`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.job_outcomes import outcome_of
 from engine.inspection import inspector
-from engine.submission.retry import is_complete, repeatable, retry_request
+from engine.submission.retry import is_complete, is_rest, repeatable, retry_request
 from engine.system.clock import now
 from tui.commands import job_report, output, report, terminal_question
 from tui.commands.advising import not_begun, to_run
@@ -121,7 +121,7 @@ def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) 
     if args.failed and is_complete(parents):
         return _nothing_to_retry(f"batch {wanted}", args)
     repeated, patterns = repeatable(batch, parents, only_incomplete=args.failed, repeated=before)
-    if before and before.isdisjoint(parent.id for parent in repeated):
+    if is_rest(repeated, before):
         rest = counted(len(repeated), "job")
         output.notice(f"the last retry of {wanted} ended before all were submitted: this one submits the other {rest}")
     for parent in patterns:

@@ -10,7 +10,7 @@ from engine import JobId, ParentJob
 from engine.domain.batches import Batch, BatchId
 from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
-from engine.submission.retry import repeatable
+from engine.submission.retry import is_rest, repeatable
 from tui.console.console_screen import ConsoleScreen
 from tui.console.parts.job_questions import ask_about, confirmation_of
 from tui.console.views.cancel_question import cancel_consequences
@@ -161,8 +161,7 @@ class ManyJobActions:
         left = any(not child.leaves_nothing for job in jobs for child in job.children)
         repeated = await self._context.engine.repeated_so_far(batch.id)
         again, patterns = repeatable(batch, jobs, only_incomplete=left, repeated=repeated)
-        is_rest = bool(repeated) and repeated.isdisjoint(job.id for job in again)
-        return _BatchRetry(batch, again, left, is_rest, len(patterns))
+        return _BatchRetry(batch, again, left, is_rest(again, repeated), len(patterns))
 
     async def _retry_batch(self, repeat: _BatchRetry, *, confirmed: bool) -> list[ParentJob]:
         """Returns the open jobs that do the same already."""

@@ -261,10 +261,10 @@ class TargetInspector:
         await asyncio.gather(*map(self._check_presence_of, asked))
 
     async def _check_presence_of(self, number: int) -> None:
-        url = self._model.states[number].entry.url
+        state = self._model.states.get(number)
         try:
             async with self._presence_slots:
-                now = await self._extent(url)
+                now = None if state is None else await self._extent(state.entry.url)
         finally:
             self._presence_checks.discard(number)
         was = self._extents[number]

@@ -33,7 +33,7 @@ async def collect_condition(
     Args:
         budget: seconds for sampling rows of large tables, the largest first; None: no limit.
         unopened: see `unopened_tables`.
-        damaged: tables of which no row is read, as plans name them: a damaged page ends a MySQL server.
+        damaged: names of tables whose rows are not read, as a damaged page ends a MySQL server.
     """
     is_mariadb, changes_are_locked = reader.server.flavor is Flavor.MARIADB, False
     # MariaDB forgets the changes of a table that others push out of its cache, and the next queries open all.

@@ -107,7 +107,7 @@ async def sample(reader: Reader, table: Table) -> list[Sample]:
 
 
 async def _has_died(reader: Reader) -> bool:
-    """Whether the server went down under a query that was lost. MySQL says so where somebody shuts it down."""
+    """Whether the server went down under a query that was lost. A shutdown by a person has an error of its own."""
     if reader.server.flavor is not Flavor.MYSQL:
         return False
     before = reader.server.started

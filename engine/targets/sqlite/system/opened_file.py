@@ -22,7 +22,7 @@ class OpenedFile:
     """The file at `path`, which is about to be opened: taken before, so that whatever comes after is noticed."""
 
     def __init__(self, path: str) -> None:
-        """`path`: without links; one that others put there since is not followed. Raises TargetUnavailableError."""
+        """`path`: without links; a link that is made later is not followed. Raises TargetUnavailableError."""
         self.path: Final = path
         self._file = _without_links(path)
 
@@ -64,8 +64,8 @@ class OpenedFile:
             raise TargetUnavailableError(self.path, problem)
 
     def require_open(self, descriptors: Sequence[int]) -> None:
-        """Raises TargetUnavailableError where it is not open under any of its `descriptors` in this process: something
-        else was at its path when SQLite opened that."""
+        """Raises TargetUnavailableError if this process has it open under none of `descriptors`: then SQLite has opened
+        another file at its path."""
         if self._file and not descriptors and os.access("/proc/self/fd", os.X_OK):
             raise TargetUnavailableError(self.path, NOT_THERE)
 
@@ -91,7 +91,7 @@ def _at(path: str) -> tuple[int, int] | None:
 
 
 def _without_links(path: str) -> tuple[int, int] | None:
-    """The same, where no link leads there that others can change."""
+    """As `_at`, but a link on the way that others can change is an error."""
     directory, name = os.path.split(path)
     try:
         with directories.opened(directory) as place:

@@ -56,7 +56,7 @@ def _tries_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is said before each try."""
+    """The message before each try."""
     said: list[str] = []
     report = Outage._report
 
