@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from engine.config.model import Config, TargetEntry
 from engine.domain.advice import Advice, TargetHistory
-from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
+from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest, Retries
 from engine.domain.damage import Damage, DamageSource, accepted
 from engine.domain.errors import ReadOnlyError, StoreError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
@@ -542,25 +542,28 @@ class Engine:
         only_incomplete: bool = False,
         confirmed: bool = False,
         changes: Mapping[str, Any] | None = None,
+        known: Retries | None = None,
         on_portion: OnPortion | None = None,
     ) -> tuple[ParentJob, ...]:
         """Submit the requests of a batch that is over again, as a new batch with `retry_of`.
 
         Patterns that could not be listed are left out. `only_incomplete`: only jobs that did not complete, and of these
         the operations and steps that did not. `confirmed`, `changes`: see `retry`. An open job that does the same is
-        returned instead of a new one, and does not belong to the batch. `on_portion`: see `submit`; after a retry that
-        ended before all were submitted, the next submits the others. Raises as `retry` does.
+        returned instead of a new one, and does not belong to the batch. `known`: the `retries` on which who asks has
+        decided; a job that another retry has repeated since is not repeated: the one that did is returned, open or not.
+        `on_portion`: see `submit`; after a retry that ended before all were submitted, the next submits the others.
+        Raises as `retry` does.
         """
         self._must_write("retry")
         batch, parents = await self.batch(batch_id), await self.batch_jobs(batch_id)
-        repeated, _ = retry.repeatable(
-            batch, parents, only_incomplete=only_incomplete, repeated=await self.repeated_so_far(batch_id)
-        )
+        known = await self.retries(batch_id) if known is None else known
+        repeated, _ = retry.repeatable(batch, parents, only_incomplete=only_incomplete, repeated=known.of_last)
         if only_incomplete:
             repeated = await self.whole_jobs([parent.id for parent in repeated])
         ids = await self._manager().retry_batch(
             batch,
             repeated,
+            known=known,
             only_incomplete=only_incomplete,
             confirmed=confirmed,
             changes=changes,
@@ -569,9 +572,9 @@ class Engine:
         self._adopt(ids)
         return await wait_postponing_cancel(self._submitted(ids))
 
-    async def repeated_so_far(self, batch_id: int) -> frozenset[int]:
-        """The parents of a batch that its last retry has submitted again, if that ended before it was done."""
-        return await self._store.repeated_so_far(batch_id)
+    async def retries(self, batch_id: int) -> Retries:
+        """The jobs that repeat jobs of a batch so far."""
+        return await self._store.retries(batch_id)
 
     async def schedule_states(self) -> Mapping[str, ScheduleState]:
         """What workers have read of schedules, and which are disabled, by name."""

@@ -69,6 +69,16 @@ class Batch:
         return OPEN.isdisjoint(self.counts)
 
 
+@frozen
+class Retries:
+    """The jobs that repeat jobs of a batch, as far as they are submitted."""
+
+    newest: Mapping[int, int] = field(default_factory=dict)
+    """Of each job that was repeated the newest job that repeats it."""
+    of_last: frozenset[int] = frozenset()
+    """The jobs that the last retry of the batch has submitted again, if that ended, or is, before all were."""
+
+
 @frozen(order=True)
 class BatchId:
     """Names a batch, as `b17`."""

@@ -14,7 +14,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from engine.domain.advice import Measurement, TargetRecords
-from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions
+from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, Retries
 from engine.domain.damage import Damage, DamageChange
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
@@ -45,6 +45,8 @@ class NewJob:
     engine: EngineName
     target_key: str
     retry_of: int | None = None
+    known_retry: int | None = None
+    """The newest job known to repeat `retry_of`, 0 for none: a newer one is joined, open or not. None: none is."""
     deadline_at: Micros | None = None
     max_attempts: Mapping[Operation, int] = field(default_factory=dict)
     """The attempts of operations that differ from `MAX_ATTEMPTS`."""
@@ -108,8 +110,7 @@ class JobReader(Protocol):
     async def batch(self, batch_id: int) -> Batch:
         """Raises JobNotFoundError."""
 
-    async def repeated_so_far(self, batch_id: int) -> frozenset[int]:
-        """The parents of a batch that its last retry has submitted again, if that ended before it was done."""
+    async def retries(self, batch_id: int) -> Retries: ...
 
     async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
         """When the first of its jobs started, and the last of them ended; None if that has not happened."""

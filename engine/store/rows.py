@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from engine.domain.advice import CompletedStep, Measurement
-from engine.domain.batches import Batch, BatchOptions
+from engine.domain.batches import Batch, BatchOptions, Retries
 from engine.domain.events import Change, ChangeKind
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
@@ -313,6 +313,12 @@ def decode_batch(row: Row) -> Batch:
         unsubmitted=unsubmitted,
         counts={JobOutcome(name): number for name, number in json.loads(counts).items() if number},
     )
+
+
+def decode_retries(rows: Iterable[Row]) -> Retries:
+    """Rows of `queries.RETRIES`."""
+    found = list(rows)
+    return Retries({of: newest for of, newest, _ in found}, frozenset(of for of, _, is_of_last in found if is_of_last))
 
 
 def decode_measured(row: Row) -> Measurement | None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.domain import time_limits
-from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest
+from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest, Retries
 from engine.domain.errors import (
     DbtendError,
     ServerStartingError,
@@ -52,6 +52,8 @@ class _Asked:
     request: Request
     retry_of: int | None = None
     """The parent that it repeats."""
+    known_retry: int | None = None
+    """See `NewJob`."""
 
 
 @frozen
@@ -144,6 +146,7 @@ class DatabaseMaintenanceManager:
         batch: Batch,
         parents: Sequence[ParentJob],
         *,
+        known: Retries,
         only_incomplete: bool,
         confirmed: bool,
         changes: Mapping[str, Any] | None,
@@ -151,13 +154,14 @@ class DatabaseMaintenanceManager:
     ) -> list[int]:
         """Submit the requests of these parents of a batch again, as a new one, see `retry_request`.
 
-        An open job that does the same is joined: its id stands for the new one.
+        An open job that does the same is joined, and so is one that repeats the parent and is not known: its id stands
+        for the new one.
         """
 
         repeat = partial(retry_request, only_incomplete=only_incomplete, confirmed=confirmed, changes=changes)
 
         def again() -> list[_Asked]:
-            return [_Asked(repeat(parent), parent.id) for parent in parents]
+            return [_Asked(repeat(parent), parent.id, known.newest.get(parent.id, 0)) for parent in parents]
 
         asked = await asyncio.to_thread(again)  # there may be thousands
         new_batch = NewBatch(options=batch.options, retry_of=batch.id)
@@ -261,6 +265,7 @@ class DatabaseMaintenanceManager:
             target_key=f"unreachable {target.url}",
             host_key=target.host_key,
             retry_of=asked.retry_of,
+            known_retry=asked.known_retry,
             max_attempts={name: 1 for name in request.children if not target.operations[name].is_repeatable},
         )
 

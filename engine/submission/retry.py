@@ -100,7 +100,7 @@ def repeatable(
 
     For what a pattern leaves out is not on record: a retry would also run on that.
 
-    `repeated`: see `Engine.repeated_so_far`; these are left out, unless that leaves none.
+    `repeated`: see `Retries.of_last`; these are left out, unless that leaves none.
 
     Raises UsageError: the batch is not over, or nothing is left.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.domain.batches import Batch, BatchOptions
+from engine.domain.batches import Batch, BatchOptions, Retries
 from engine.domain.claims import Outcome, Report
 from engine.domain.errors import JobNotFoundError
 from engine.domain.events import ChangeKind, HistoryFilter
@@ -513,11 +513,42 @@ async def test_a_retry_that_was_not_done_is_gone_on_with(store: RescuingStore) -
         for parent_id in await portion(store, await begun(store, NewBatch(retry_of=1), len(of) + left), of, left):
             await end(store, parent_id)
 
-    assert await store.repeated_so_far(1) == frozenset()
+    async def of_last() -> list[int]:
+        return sorted((await store.retries(1)).of_last)
+
+    assert await store.retries(1) == Retries()
     await retry(again, 0)
+    assert await store.retries(1) == Retries({of: 3 + of for of in repeated})
     await retry(again[:1], 2)
-    assert await store.repeated_so_far(1) == frozenset(repeated[:1])
+    assert await of_last() == repeated[:1]
     await retry(again[1:2], 1)
-    assert await store.repeated_so_far(1) == frozenset(repeated[:2])
+    assert await of_last() == repeated[:2]
     await retry(again[2:], 0)
-    assert await store.repeated_so_far(1) == frozenset()
+    assert await of_last() == []
+
+
+async def test_two_that_retry_one_batch_repeat_no_job_twice(store: RescuingStore) -> None:
+    """Each has read which of its jobs were repeated before; the jobs of the other may have ended by now."""
+    repeated = await submit(store, jobs(4, unreachable=[4]))
+    for parent_id in repeated[:3]:
+        await end(store, parent_id)
+
+    async def asked() -> list[NewJob]:
+        known = (await store.retries(1)).newest
+        again = zip(jobs(4, unreachable=[4]), repeated, strict=True)
+        return [replace(job, retry_of=of, known_retry=known.get(of, 0)) for job, of in again]
+
+    of_first, of_second = await asked(), await asked()
+    first = await begun(store, NewBatch(retry_of=1), 4)
+    ids = await portion(store, first, of_first[:2], 2)
+    await end(store, ids[0])
+    second = await store.submit(of_second, OnDuplicate.MERGE, NewBatch(retry_of=1))
+    assert second[:2] == ids
+    for parent_id in second[2:3]:
+        await end(store, parent_id)
+    assert await portion(store, first, of_first[2:], 0) == second[2:]
+    assert [job.id for job in await store.batch_jobs(first.id or 0)] == ids
+    assert [job.retry_of for job in await store.history(HistoryFilter(), before=None, limit=99)].count(repeated[0]) == 1
+    anew = await store.submit(await asked(), OnDuplicate.MERGE, NewBatch(retry_of=1))
+    assert anew[0] not in ids  # who knows of a retry may repeat the job once more
+    assert anew[1] == ids[1]  # it is open

@@ -290,6 +290,17 @@ async def test_a_retry_of_a_batch_joins_what_is_done_already(engine: Engine, fil
     assert (await engine.history())[0].batch == 3
 
 
+async def test_a_retry_that_another_has_made_meanwhile_repeats_nothing(tmp_path: Path, files: Sequence[Path]) -> None:
+    async with Engine.open(tmp_path / "jobs.db", workers=2) as engine, Engine.open(tmp_path / "jobs.db") as other:
+        await engine.wait([job.id for job in await engine.submit([request(path) for path in files])])
+        seen_by_other = await other.retries(1)
+        made = await engine.wait([job.id for job in await engine.retry_batch(1)])
+        again = await other.retry_batch(1, known=seen_by_other)
+        assert [job.id for job in again] == [job.id for job in made]
+        assert len(await other.history()) == 10
+        assert {job.batch for job in await other.retry_batch(1, known=await other.retries(1))} == {3}
+
+
 async def test_a_database_whose_name_looks_like_a_pattern_is_repeated(engine: Engine, tmp_path: Path) -> None:
     odd = request("postgresql://dba@127.0.0.1:1/a%5B1%5D")
     missing = request(tmp_path / "missing[1].db")

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine import Batch, BatchId, Engine, OnDuplicate, ParentJob, Request, StoreLocation
 from engine.config.model import Config
-from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
+from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest, Retries
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.events import other_host, unattended
 from engine.domain.frozen import frozen
@@ -117,11 +117,11 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
 
 def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int:
     existing_store(settings.store, wanted)
-    batch, parents, before = run_async(_batch(settings, wanted))
+    batch, parents, known = run_async(_batch(settings, wanted))
     if args.failed and is_complete(parents):
         return _nothing_to_retry(f"batch {wanted}", args)
-    repeated, patterns = repeatable(batch, parents, only_incomplete=args.failed, repeated=before)
-    if is_rest(repeated, before):
+    repeated, patterns = repeatable(batch, parents, only_incomplete=args.failed, repeated=known.of_last)
+    if is_rest(repeated, known.of_last):
         rest = counted(len(repeated), "job")
         output.notice(f"the last retry of {wanted} ended before all were submitted: this one submits the other {rest}")
     for parent in patterns:
@@ -136,7 +136,7 @@ def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) 
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         return await engine.retry_batch(
-            wanted.number, only_incomplete=args.failed, confirmed=is_confirmed, changes=changes
+            wanted.number, only_incomplete=args.failed, confirmed=is_confirmed, changes=changes, known=known
         )
 
     return _carried_out(submit, targets, args, settings, many=True)
@@ -154,11 +154,11 @@ def _nothing_to_retry(what: str, args: argparse.Namespace) -> int:
     return OK
 
 
-async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[ParentJob], frozenset[int]]:
-    """A batch, its jobs, and the ids of those that a retry has submitted that ended before it was done."""
+async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[ParentJob], Retries]:
+    """A batch, its jobs, and those that repeat them so far."""
     async with settings.engine() as engine:
         of, parents = await engine.batch(wanted.number), await engine.batch_jobs(wanted.number)
-        return of, parents, await engine.repeated_so_far(wanted.number)
+        return of, parents, await engine.retries(wanted.number)
 
 
 def run_requests(store: StoreLocation, asked: Sequence[Request], *, as_json: bool) -> int:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from engine.domain.advice import Measurement, TargetRecords
-from engine.domain.batches import Batch
+from engine.domain.batches import Batch, Retries
 from engine.domain.damage import Damage
 from engine.domain.events import Change, HistoryFilter, Pause
 from engine.domain.jobs import JobId, ParentJob
@@ -31,6 +31,7 @@ from engine.store.rows import (
     decode_last_done,
     decode_measured,
     decode_past_steps,
+    decode_retries,
     decode_run,
     decode_turns,
 )
@@ -69,8 +70,8 @@ class JobReads(StoreBase):
             return decode_batch(row)
         raise no_such_batch(batch_id)
 
-    async def repeated_so_far(self, batch_id: int) -> frozenset[int]:
-        return frozenset(id_ for (id_,) in await self._pool.rows(queries.REPEATED_SO_FAR, {"id": batch_id}))
+    async def retries(self, batch_id: int) -> Retries:
+        return decode_retries(await self._pool.rows(queries.RETRIES, {"id": batch_id}))
 
     async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
         ((started_at, finished_at),) = await self._pool.rows(queries.BATCH_SPAN, {"id": batch_id})

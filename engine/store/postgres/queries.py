@@ -104,9 +104,10 @@ BATCH: Final = f"""SELECT id, created_at, retry_of, max_failures, canary, max_pe
         GROUP BY 1) AS counted)
 FROM batch WHERE id = %(id)s"""
 # A retry that was not done goes on in the next one.
-REPEATED_SO_FAR: Final = """SELECT retry_of FROM parent_job WHERE retry_of IS NOT NULL
-    AND batch_id IN (SELECT id FROM batch WHERE retry_of = %(id)s AND unsubmitted > 0 AND id > coalesce(
-        (SELECT max(id) FROM batch WHERE retry_of = %(id)s AND unsubmitted = 0), 0))"""
+RETRIES: Final = """SELECT r.retry_of, max(r.id), bool_or(coalesce(b.retry_of = %(id)s AND b.unsubmitted > 0
+    AND b.id > coalesce((SELECT max(id) FROM batch WHERE retry_of = %(id)s AND unsubmitted = 0), 0), false))
+FROM parent_job AS p JOIN parent_job AS r ON r.retry_of = p.id LEFT JOIN batch AS b ON b.id = r.batch_id
+WHERE p.batch_id = %(id)s GROUP BY r.retry_of"""
 BATCH_SPAN: Final = """SELECT min(started_at), CASE WHEN count(*) = count(finished_at) THEN max(finished_at) END
 FROM parent_job WHERE batch_id = %(id)s"""
 

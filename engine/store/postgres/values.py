@@ -75,6 +75,7 @@ def new_job(job: NewJob, targets: HostTargets) -> dict[str, Any]:
         "options": encode_options(job.request.options),
         "children": [[name, job.max_attempts.get(name, MAX_ATTEMPTS)] for name in job.request.children],
         "retry_of": job.retry_of,
+        "known_retry": job.known_retry,
         "deadline_at": job.deadline_at,
         "starts_at": job.starts_at,
         "is_pattern": job.is_pattern,

@@ -72,9 +72,12 @@ BATCH = f"""SELECT id, created_at, retry_of, max_failures, canary, max_per_host,
         WHERE p.batch_id = :id LIMIT -1))
 FROM batch WHERE id = :id"""
 # A retry that was not done goes on in the next one.
-REPEATED_SO_FAR = """SELECT retry_of FROM parent_job INDEXED BY parent_job_batch WHERE retry_of IS NOT NULL
-    AND batch_id IN (SELECT id FROM batch WHERE retry_of = :id AND unsubmitted > 0 AND id > coalesce(
-        (SELECT max(id) FROM batch WHERE retry_of = :id AND unsubmitted = 0), 0))"""
+RETRIES = """SELECT r.retry_of, max(r.id), max(coalesce(b.retry_of = :id AND b.unsubmitted > 0 AND b.id > coalesce(
+        (SELECT max(id) FROM batch WHERE retry_of = :id AND unsubmitted = 0), 0), 0))
+FROM parent_job AS p INDEXED BY parent_job_batch
+    CROSS JOIN parent_job AS r INDEXED BY parent_job_retry_of ON r.retry_of = p.id
+    LEFT JOIN batch AS b ON b.id = r.batch_id
+WHERE p.batch_id = :id GROUP BY r.retry_of"""
 BATCH_SPAN = """SELECT min(started_at), iif(count(*) = count(finished_at), max(finished_at), NULL)
 FROM parent_job INDEXED BY parent_job_batch WHERE batch_id = ?"""
 BATCH_JOBS = f"{JOB} WHERE p.batch_id = :id"

@@ -41,6 +41,7 @@ from engine.store.rows import (
     decode_last_done,
     decode_measured,
     decode_past_steps,
+    decode_retries,
     decode_run,
     decode_turns,
     storable,
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
     import uuid
 
     from engine.domain import overview as overviews
-    from engine.domain.batches import Batch
+    from engine.domain.batches import Batch, Retries
     from engine.domain.claims import Claim, Outcome, Report
     from engine.domain.notifications import Event, Message, MessageStatus, RecipientState
     from engine.domain.overview import Overview
@@ -727,8 +728,8 @@ class SqliteStore:
             return decode_batch(row)
         raise no_such_batch(batch_id)
 
-    async def repeated_so_far(self, batch_id: int) -> frozenset[int]:
-        return frozenset(id_ for (id_,) in await self._read(queries.REPEATED_SO_FAR, {"id": batch_id}))
+    async def retries(self, batch_id: int) -> Retries:
+        return decode_retries(await self._read(queries.RETRIES, {"id": batch_id}))
 
     async def batch_span(self, batch_id: int) -> tuple[Micros | None, Micros | None]:
         ((started_at, finished_at),) = await self._read(queries.BATCH_SPAN, (batch_id,))

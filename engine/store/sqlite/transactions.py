@@ -142,7 +142,7 @@ def submit(
     for job in jobs:
         _follow_path(connection, job)
     encoded = [(encode_operations(job.request.operations), encode_options(job.request.options)) for job in jobs]
-    joined = [_open_duplicate(connection, job, work, on_duplicate) for job, work in zip(jobs, encoded, strict=True)]
+    joined = [_joined(connection, job, work, on_duplicate) for job, work in zip(jobs, encoded, strict=True)]
     batch_id, next_job = None, None
     ids, new = list[int](), 0
     begun = None if batch is None else connection.execute(BEGUN_BATCH, (batch.id,)).fetchone()
@@ -218,13 +218,18 @@ def _follow_path(connection: sqlite3.Connection, job: NewJob) -> None:
     )
 
 
-def _open_duplicate(
+def _joined(
     connection: sqlite3.Connection, job: NewJob, work: tuple[str, str], on_duplicate: OnDuplicate
 ) -> int | None:
-    """The open parent that does the same, but none of a schedule: its start and its end are those of the schedule.
+    """The parent that repeats the same and is newer than the known ones; or the open one that does the same, but none of
+    a schedule: its start and its end are those of the schedule.
 
     `work`: its stored operations and options. Raises DuplicateRequestError.
     """
+    newer = "SELECT max(id) FROM parent_job WHERE retry_of = ? AND id > ?"
+    (repeated_by,) = connection.execute(newer, (job.retry_of, job.known_retry)).fetchone()
+    if repeated_by is not None:
+        return int(repeated_by)
     if job.failure is not None or on_duplicate is OnDuplicate.ADD:
         return None
     duplicate = connection.execute(

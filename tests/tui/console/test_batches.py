@@ -137,6 +137,26 @@ async def test_what_did_not_complete_is_retried_as_a_new_batch(sales: Path, cloc
         assert (await console.engine.batch(2)).retry_of == 1
 
 
+async def test_a_retry_that_was_made_elsewhere_while_the_question_stood_repeats_nothing(
+    sales: Path, clock: Clock
+) -> None:
+    async with Engine.open(STORE, clock=clock) as engine:
+        await engine.submit(tenants(4)[:2])
+        await engine.cancel_batch(1)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        while console.screen_name == "ConfirmScreen":
+            await console.press("n")
+        await console.until(lambda: any(row.startswith("► b1") for row in console.lines()))
+        await console.press("3", "g", "t")
+        assert "2 jobs of b1" in " ".join(console.lines("#text"))
+        async with Engine.open(STORE, workers=1, clock=clock) as engine:
+            made = await engine.wait([job.id for job in await engine.retry_batch(1)])
+        clock.forward(5)
+        await console.press("y")
+        await console.until(lambda: all(f"#{job.id}" in console.message for job in made))
+        assert len(await console.engine.history()) == 4
+
+
 async def test_a_retry_names_the_jobs_that_are_open_already(sales: Path, clock: Clock) -> None:
     async with Engine.open(STORE, clock=clock) as engine:
         await engine.submit(tenants(5))

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from engine import JobId, ParentJob
-from engine.domain.batches import Batch, BatchId
+from engine.domain.batches import Batch, BatchId, Retries
 from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
 from engine.submission.retry import is_rest, repeatable
@@ -24,15 +24,15 @@ class _BatchRetry:
     batch: Batch
     jobs: Sequence[ParentJob]
     only_incomplete: bool
-    is_rest: bool
-    """Whether an earlier retry has submitted the others."""
+    known: Retries
+    """The retries of it when the person was asked."""
     patterns: int
     """How many patterns of it cannot be repeated."""
 
     @property
     def what(self) -> str:
         name = BatchId(self.batch.id)
-        if self.is_rest:
+        if is_rest(self.jobs, self.known.of_last):
             return f"{counted(len(self.jobs), 'job')} of {name} that the last retry did not submit"
         return (
             f"{counted(len(self.jobs), 'job')} of {name} that did not complete"
@@ -159,9 +159,9 @@ class ManyJobActions:
         """Raises UsageError if nothing of it can be repeated."""
         jobs = await self._context.engine.batch_jobs(batch.id)
         left = any(not child.leaves_nothing for job in jobs for child in job.children)
-        repeated = await self._context.engine.repeated_so_far(batch.id)
-        again, patterns = repeatable(batch, jobs, only_incomplete=left, repeated=repeated)
-        return _BatchRetry(batch, again, left, is_rest(again, repeated), len(patterns))
+        known = await self._context.engine.retries(batch.id)
+        again, patterns = repeatable(batch, jobs, only_incomplete=left, repeated=known.of_last)
+        return _BatchRetry(batch, again, left, known, len(patterns))
 
     async def _retry_batch(self, repeat: _BatchRetry, *, confirmed: bool) -> list[ParentJob]:
         """Returns the open jobs that do the same already."""
@@ -172,6 +172,7 @@ class ManyJobActions:
                 repeat.batch.id,
                 only_incomplete=repeat.only_incomplete,
                 confirmed=confirmed,
+                known=repeat.known,
                 on_portion=on_portion,
             )
         self._show(next((job for job in made if job.created_at >= asked_at), made[0]))

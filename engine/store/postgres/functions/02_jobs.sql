@@ -63,8 +63,9 @@ BEGIN
     created := at;
     PERFORM follow_paths(jobs);
     FOR job IN SELECT * FROM jsonb_array_elements(jobs) LOOP
-        joined := NULL;
-        IF job ->> 'failure' IS NULL AND on_duplicate <> 'add' THEN
+        SELECT max(id) INTO joined FROM parent_job
+        WHERE retry_of = (job ->> 'retry_of')::bigint AND id > (job ->> 'known_retry')::bigint;
+        IF joined IS NULL AND job ->> 'failure' IS NULL AND on_duplicate <> 'add' THEN
             SELECT id INTO joined FROM parent_job
             WHERE target_key = job ->> 'target_key' AND finished_at IS NULL AND cancel_requested_at IS NULL
                 AND operations = job ->> 'operations' AND options = job ->> 'options' AND schedule IS NULL
