@@ -221,7 +221,7 @@ def _follow_path(connection: sqlite3.Connection, job: NewJob) -> None:
 def _joined(
     connection: sqlite3.Connection, job: NewJob, work: tuple[str, str], on_duplicate: OnDuplicate
 ) -> int | None:
-    """The parent that repeats the same and is newer than the known ones; or the open one that does the same, but none of
+    """The parent that repeats the same, if newer than the known ones; or the open one that does the same, but none of
     a schedule: its start and its end are those of the schedule.
 
     `work`: its stored operations and options. Raises DuplicateRequestError.
