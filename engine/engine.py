@@ -503,7 +503,10 @@ class Engine:
         return await self.jobs(parent_ids)
 
     async def cancel_batch(self, batch_id: int) -> Batch:
-        """Cancel all open jobs of a batch in one transaction, each as `cancel` does. Raises JobNotFoundError."""
+        """Cancel all open jobs of a batch in one transaction, each as `cancel` does, and all that are still to come.
+
+        Raises JobNotFoundError.
+        """
         self._must_write("cancel")
         await self._store.cancel_batch(batch_id)
         return await self.batch(batch_id)

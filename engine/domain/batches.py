@@ -68,6 +68,11 @@ class Batch:
         """Whether all its jobs have ended."""
         return OPEN.isdisjoint(self.counts)
 
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether a job of it has not ended, or may still come."""
+        return self.unsubmitted > 0 or not self.is_over
+
 
 @frozen
 class Retries:

@@ -26,6 +26,7 @@ from engine.notify import job_events
 from engine.notify.delivery import Parcel, deliver
 from engine.notify.told_batches import told_batches
 from engine.store.protocol import (
+    SUBMITTING,
     ChangeFeed,
     Hosts,
     JobReader,
@@ -287,7 +288,8 @@ class Notifier:
         if not since:
             return
         urgent_since = await self._store.collected_since(only_urgent=True)
-        is_open, at = await self._store.has_served_jobs(), self._clock()
+        is_open = await self._store.has_served_jobs() or await self._store.role_is_held(SUBMITTING)
+        at = self._clock()
         for recipient in self._recipients:
             if recipient.name not in since:
                 continue

@@ -80,6 +80,10 @@ class NewBatch:
     """How many of its jobs are still to come."""
 
 
+SUBMITTING = "submit"
+"""The role of a process that submits a batch in portions. More than one may: then one of them has it."""
+
+
 class ProcessIdentity(Protocol):
     """The identity under which a worker process was started."""
 
@@ -238,7 +242,7 @@ class JobWriter(Protocol):
         """`request_cancel` of these parents."""
 
     async def cancel_batch(self, batch_id: int) -> None:
-        """`request_cancel` of all its open parents. Raises JobNotFoundError."""
+        """`request_cancel` of all its open parents, and of those that are still to come. Raises JobNotFoundError."""
 
     async def pause(self, by: str) -> None:
         """Start nothing new until `resume`. `by`: who asked for it. A second pause changes nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.history import stale_journal
-from engine.store.protocol import Failure, NewBatch, NewJob, Store
+from engine.store.protocol import SUBMITTING, Failure, NewBatch, NewJob, Store
 from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
 from engine.submission.retry import retry_request
 from engine.submission.validation import validate_batch, validate_request
@@ -186,17 +186,28 @@ class DatabaseMaintenanceManager:
         targets, validated = await asyncio.to_thread(self._resolved, asked, closes=closes_at is not None)
         total, ids, kept = len(asked) + len(failed), list[int](), dict[str, _Prepared]()
         batch_id = await wait_postponing_cancel(self._store.begin_batch(batch, total))
-        for at in range(0, len(asked), PORTION):
-            part = slice(at, at + PORTION)
-            prepared = await self._opened_each(validated[part], targets[part])
-            if is_last := at + PORTION >= len(asked):
-                prepared += [self._failed(one, closes=closes_at is not None) for one in failed]
-            jobs = self._with_deadlines(await self._distinct(prepared, on_dropped, strict=False, kept=kept), closes_at)
-            done = total if is_last else at + PORTION
-            portion = replace(batch, id=batch_id, unsubmitted=total - done)
-            ids += await wait_postponing_cancel(self._store.submit(jobs, OnDuplicate.MERGE, portion))
-            on_portion(done, total)
+        async with AsyncExitStack() as role:
+            is_held = False
+            for at in range(0, len(asked), PORTION):
+                is_held = is_held or await self._takes_role(role)
+                part = slice(at, at + PORTION)
+                prepared = await self._opened_each(validated[part], targets[part])
+                if is_last := at + PORTION >= len(asked):
+                    prepared += [self._failed(one, closes=closes_at is not None) for one in failed]
+                distinct = await self._distinct(prepared, on_dropped, strict=False, kept=kept)
+                done = total if is_last else at + PORTION
+                portion = replace(batch, id=batch_id, unsubmitted=total - done)
+                jobs = self._with_deadlines(distinct, closes_at)
+                ids += await wait_postponing_cancel(self._store.submit(jobs, OnDuplicate.MERGE, portion))
+                on_portion(done, total)
         return ids
+
+    async def _takes_role(self, role: AsyncExitStack) -> bool:
+        """Whether this process says from now on that it submits, so that no message tells of the end in between."""
+        async with AsyncExitStack() as taking:
+            if is_free := await taking.enter_async_context(self._store.holding_role(SUBMITTING)):
+                role.push_async_exit(taking.pop_all())
+            return is_free
 
     async def _submit(
         self,

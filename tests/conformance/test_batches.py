@@ -503,6 +503,30 @@ async def test_a_portion_after_the_canary_has_ended_goes_by_its_end(store: Rescu
     assert await children(store, later) == (waits if ended is COMPLETED else skipped(Reason.CANARY_FAILED))
 
 
+@pytest.mark.parametrize("canary", [None, 1])
+async def test_a_cancel_reaches_the_portions_that_come_after_it(store: RescuingStore, canary: int | None) -> None:
+    (there,) = await store.submit([new_job("there")], OnDuplicate.REFUSE)
+    batch = await begun(store, NewBatch(options=BatchOptions(canary=canary)), 5)
+    assert batch.id is not None
+    (first,) = await portion(store, batch, jobs(1), 4)
+    await end(store, first)
+    await store.cancel_batch(batch.id)
+    assert [job.status for job in await store.batch_jobs(batch.id)] == [Status.COMPLETED]
+    (_, joined) = await portion(store, batch, [jobs(2)[1], new_job("there")], 2)
+    await portion(store, batch, jobs(4, unreachable=[4])[2:], 0)
+    counts = {JobOutcome.COMPLETED: 1, JobOutcome.CANCELLED: 2, JobOutcome.UNREACHABLE: 1}
+    assert (await store.batch(batch.id)).counts == counts
+    assert (joined, (await store.job(there)).status) == (there, Status.PENDING)
+
+
+async def test_a_batch_is_cancelled_before_its_first_portion(store: RescuingStore) -> None:
+    batch = await begun(store, NewBatch(), 2)
+    assert batch.id is not None
+    await store.cancel_batch(batch.id)
+    await portion(store, batch, jobs(2), 0)
+    assert await statuses(store, batch.id) == [Status.CANCELLED] * 2
+
+
 async def test_a_retry_that_was_not_done_is_gone_on_with(store: RescuingStore) -> None:
     repeated = await submit(store, jobs(3))
     again = [replace(job, retry_of=of) for job, of in zip(jobs(3), repeated, strict=True)]

@@ -35,6 +35,8 @@ from engine.domain.errors import (
     TargetUnavailableError,
     UsageError,
 )
+from engine.store.protocol import SUBMITTING
+from engine.store.sqlite.leadership import role_is_held
 from engine.submission import manager
 from engine.submission.manager import DatabaseMaintenanceManager
 from engine.targets import host_queue, resolve
@@ -440,6 +442,18 @@ async def test_a_cancelled_submit_of_many_stores_nothing(
     with pytest.raises(asyncio.CancelledError):
         await submitting
     assert await engine.open_jobs() == []
+
+
+async def test_who_submits_in_portions_says_so_until_the_last_is_in(
+    tmp_path: Path, files: Sequence[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "PORTION", 2)
+    store, held = tmp_path / "jobs.db", list[bool]()
+    async with Engine.open(store) as engine:
+        asked = [request(path) for path in files]
+        await engine.submit(asked, on_portion=lambda *done: held.append(role_is_held(store, SUBMITTING)))
+        assert held == [True] * 3
+        assert not role_is_held(store, SUBMITTING)
 
 
 _KILLED_IN_A_RETRY = """

@@ -71,9 +71,10 @@ def request_cancel(connection: sqlite3.Connection, job: JobId, reason: Reason, a
 
 
 def cancel_batch(connection: sqlite3.Connection, batch_id: int, at: Micros) -> None:
-    """`request_cancel` of all its open parents."""
+    """`request_cancel` of all its open parents, and of those that are still to come."""
     if connection.execute("SELECT 1 FROM batch WHERE id = ?", (batch_id,)).fetchone() is None:
         raise no_such_batch(batch_id)
+    connection.execute("UPDATE batch SET cancelled_by = '' WHERE id = ? AND unsubmitted > 0", (batch_id,))
     parent_ids = [parent_id for (parent_id,) in connection.execute(OPEN_OF_BATCH, (batch_id,))]
     cancel_all(connection, parent_ids, Reason.CANCELLED_BY_USER, at)
 

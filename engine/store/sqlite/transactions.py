@@ -22,7 +22,7 @@ from engine.store.row_checks import checked
 from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options, storable
 from engine.store.sqlite import damage
 from engine.store.sqlite.batch_rules import apply_rules, update_parent
-from engine.store.sqlite.cancel_and_rescue import enforce_time_limits
+from engine.store.sqlite.cancel_and_rescue import cancel_batch, enforce_time_limits
 from engine.store.sqlite.job_endings import (
     BACK_TO_PENDING,
     derive_parent_status,
@@ -116,7 +116,8 @@ SELECT (SELECT count(*) FROM attempt AS a
 FROM child_job AS c WHERE c.parent_id = ? AND c.ordinal = ?
 """
 
-BEGUN_BATCH = """SELECT id, created_at, next_job, (SELECT count(*) FROM parent_job WHERE batch_id = batch.id)
+BEGUN_BATCH = """SELECT id, created_at, next_job, cancelled_by IS NOT NULL,
+    (SELECT count(*) FROM parent_job WHERE batch_id = batch.id)
 FROM batch WHERE id = ? AND unsubmitted > 0"""
 OWNED = "parent_id = ? AND ordinal = ? AND owner = ? AND attempt = ? AND status = 'running'"
 
@@ -143,11 +144,11 @@ def submit(
         _follow_path(connection, job)
     encoded = [(encode_operations(job.request.operations), encode_options(job.request.options)) for job in jobs]
     joined = [_joined(connection, job, work, on_duplicate) for job, work in zip(jobs, encoded, strict=True)]
-    batch_id, next_job = None, None
+    batch_id, next_job, is_cancelled = None, None, False
     ids, new = list[int](), 0
     begun = None if batch is None else connection.execute(BEGUN_BATCH, (batch.id,)).fetchone()
     if begun is not None:
-        batch_id, created_at, next_job, new = begun
+        batch_id, created_at, next_job, is_cancelled, new = begun
     elif batch is not None and batch.id is None and None in joined:
         batch_id = _insert_batch(connection, batch, at)
     canaries = None if batch is None or batch_id is None else batch.options.canary
@@ -172,7 +173,9 @@ def submit(
         if not new:
             connection.execute("DELETE FROM batch WHERE id = ? AND unsubmitted = 0", (batch_id,))
             batch_id = None
-    if batch_id is not None:
+    if batch_id is not None and is_cancelled:
+        cancel_batch(connection, batch_id, at)
+    elif batch_id is not None:
         apply_rules(connection, batch_id, at, canary_ended=canaries is not None)
     return ids
 

@@ -23,7 +23,7 @@ from engine.domain.steps import Progress, WaitsFor
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from engine.notify import notifier
 from engine.notify.notifier import Notifier, notifying
-from engine.store.protocol import Failure, NewBatch
+from engine.store.protocol import SUBMITTING, Failure, NewBatch
 from engine.store.sqlite.store import SqliteStore
 from engine.system.private_files import private_directory
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
@@ -374,6 +374,18 @@ async def test_a_night_that_does_not_end_is_told_of_at_the_latest_time(
     await telling._make_due_messages()
     assert await opened.waiting_messages() == []
     clock.at += 3600 * SECOND
+    await telling._make_due_messages()
+    assert len(await opened.waiting_messages()) == 1
+
+
+async def test_the_end_is_not_told_between_two_portions_of_a_batch(opened: SqliteStore, clock: StoppedClock) -> None:
+    await opened.register_recipients(["ops"])
+    await ended(opened, "sales", FAILED)
+    telling = made(opened, clock, ops(settle=0.0))
+    await telling.collect()
+    async with opened.holding_role(SUBMITTING):
+        await telling._make_due_messages()
+        assert await opened.waiting_messages() == []
     await telling._make_due_messages()
     assert len(await opened.waiting_messages()) == 1
 

@@ -85,9 +85,10 @@ class JobActions:
         selected = self._selection.selected_job
         jobs, batches = self._several or ([selected] if selected else [], ())
         parents = [parent for parent, _ in jobs]
-        if action_id in {"cancel", "retry"}:
-            ended = [*(parent.status.is_final for parent in parents), *(batch.is_over for batch in batches)]
-            return (action_id == "retry") in ended
+        if action_id == "cancel":
+            return not all(parent.status.is_final for parent in parents) or any(one.is_cancellable for one in batches)
+        if action_id == "retry":
+            return any(parent.status.is_final for parent in parents) or any(batch.is_over for batch in batches)
         can_pin = bool(parents) and not batches
         return can_pin and all(parent.pinned for parent in parents) == (action_id == "unpin")
 

@@ -53,7 +53,7 @@ class ManyJobActions:
 
     async def cancel(self, jobs: Jobs, batches: Sequence[Batch]) -> None:
         still = [(parent, job) for parent, job in jobs if open_children(parent, job)]
-        going_on = [batch for batch in batches if not batch.is_over]
+        going_on = [batch for batch in batches if batch.is_cancellable]
         if not still and not going_on:
             self._screen.say(f"Nothing to cancel: {_all_of(jobs, batches)} ended.", Role.WARNING)
             return
@@ -62,7 +62,8 @@ class ManyJobActions:
         try:
             for batch in going_on:
                 opened = [job for job in await self._context.engine.batch_jobs(batch.id) if not job.status.is_final]
-                lines.append(f"{BatchId(batch.id)}: {counted(len(opened), 'open job')} of {batch.total:,}")
+                to_come = f", and {batch.unsubmitted:,} still to come" if batch.unsubmitted else ""
+                lines.append(f"{BatchId(batch.id)}: {counted(len(opened), 'open job')} of {batch.total:,}{to_come}")
                 members += opened
         except DbtendError as error:
             self._screen.say_error(error)

@@ -56,6 +56,7 @@ DECLARE
     number integer := 0;
     created bigint;
     next_id bigint;
+    cancelled text;
 BEGIN
     PERFORM through_gate();
     PERFORM pg_advisory_xact_lock({SUBMITS});
@@ -77,8 +78,8 @@ BEGIN
         all_joined := all_joined || joined;
     END LOOP;
     IF new_batch ->> 'id' IS NOT NULL THEN
-        SELECT id, created_at, next_job, (SELECT count(*) FROM parent_job WHERE batch_id = b.id)
-        INTO batch_number, created, next_id, new_jobs
+        SELECT id, created_at, next_job, cancelled_by, (SELECT count(*) FROM parent_job WHERE batch_id = b.id)
+        INTO batch_number, created, next_id, cancelled, new_jobs
         FROM batch AS b WHERE id = (new_batch ->> 'id')::bigint AND unsubmitted > 0 FOR UPDATE;
         IF NOT FOUND THEN created := at; new_jobs := 0; END IF;
     ELSIF new_batch IS NOT NULL AND array_position(all_joined, NULL) IS NOT NULL THEN
@@ -99,13 +100,14 @@ BEGIN
         IF start <= asked_at THEN start := NULL; END IF;
         INSERT INTO parent_job (
             id, target, target_key, queue, engine, operations, options, retry_of, deadline_at, submission, batch_id,
-            canary, is_pattern, schedule, submitted_by, login, created_at, changed_at)
+            canary, is_pattern, schedule, submitted_by, login, cancelled_by,
+            created_at, changed_at)
         OVERRIDING SYSTEM VALUE VALUES (
             coalesce(next_id, nextval(pg_get_serial_sequence('parent_job', 'id'))),
             job ->> 'target', job ->> 'target_key', job ->> 'queue', job ->> 'engine', job ->> 'operations', job ->> 'options',
             (job ->> 'retry_of')::bigint, (job ->> 'deadline_at')::bigint, submission_name,
             batch_number, is_canary, (job ->> 'is_pattern')::boolean, new_batch ->> 'schedule', with_role(who), session_user,
-            created, at)
+            cancelled, created, at)
         RETURNING id INTO parent;
         INSERT INTO child_job (
             parent_id, ordinal, target_key, host_key, queue, operation, max_attempts, reserved_by, held, starts_at,
@@ -129,7 +131,12 @@ BEGIN
         DELETE FROM batch WHERE id = batch_number AND unsubmitted = 0 AND new_jobs = 0;
         IF new_jobs = 0 THEN batch_number := NULL; END IF;
     END IF;
-    IF batch_number IS NOT NULL THEN PERFORM apply_rules(batch_number, at, canaries IS NOT NULL); END IF;
+    IF batch_number IS NULL THEN RETURN ids; END IF;
+    IF cancelled IS NULL THEN
+        PERFORM apply_rules(batch_number, at, canaries IS NOT NULL);
+    ELSE
+        PERFORM cancel_batch(batch_number, who, at);
+    END IF;
     RETURN ids;
 END $$;
 

@@ -73,6 +73,8 @@ BEGIN
     PERFORM through_gate();
     PERFORM FROM batch WHERE id = number FOR UPDATE;
     IF NOT FOUND THEN RAISE EXCEPTION 'no such batch' USING ERRCODE = 'DT005', DETAIL = number; END IF;
+    -- Those that are still to come, too.
+    UPDATE batch SET cancelled_by = coalesce(cancelled_by, with_role(who)) WHERE id = number AND unsubmitted > 0;
     PERFORM cancel_all(
         ARRAY(SELECT id FROM parent_job WHERE batch_id = number AND status IN ('pending', 'running')),
         'cancelled_by_user', who, at);
