@@ -232,7 +232,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             if step.method is Method.PURGE_UNDO:
                 answer = await undo.purge(self._reader, pooled.connection, step, context)
             else:
-                answer = await self._commands_of(step, pooled.connection, *stops)
+                answer = await self._commands_of(step, pooled.connection, context, *stops)
         finally:
             self._monitor.unwatch(number)
             self._to_run.discard(step.command)
@@ -257,9 +257,13 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         used = milliseconds_of_thread(process, pooled.thread)
         return None if used is None else ThreadAtStart(process, pooled.thread, used)
 
-    async def _commands_of(self, step: MySqlStep, connection: Connection, *stops: StopSignal) -> Answer:
+    async def _commands_of(
+        self, step: MySqlStep, connection: Connection, context: StepContext, *stops: StopSignal
+    ) -> Answer:
         """How they ended, with the rows of all; after one that does not end well the others are not run."""
         first, *others = [marked(self._name, command) for command in step.commands or (step.command,)]
+        if not step.stops_safely:
+            return await statement.run_whole(connection, first, self._reader, context)
         answer = await statement.run(connection, first, self._reader, *stops)
         for command in others:
             if answer.error is not None or not verdict(answer.rows).is_well:

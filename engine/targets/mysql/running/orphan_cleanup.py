@@ -14,17 +14,18 @@ import pymysql
 from engine.domain.errors import ServerUnavailableError, TargetBusyError
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts, Step
-from engine.targets.attempt import Attempt
+from engine.targets.attempt import Attempt, NotBegunError
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import NO_RIGHT, number_of, server_message
 from engine.targets.mysql.connection.names import qualified, shown
 from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.running import undo
+from engine.targets.mysql.running import statement, undo
 from engine.targets.mysql.running.result import verdict
 from engine.targets.protocol import Waiting
 from engine.targets.step_execution import StepContext
+from engine.targets.stop_signal import StopSignals
 
 ENDS_WITHIN: Final = 60.0
 """Seconds within which a killed command must be gone: it removes its new file first."""
@@ -151,20 +152,30 @@ async def _put_right(
     if data["method"] == Method.PURGE_UNDO:
         return await undo.put_right(reader, connection, str(data["tablespace"]), context)
     name = str(data["table"])
-    return await _repaired(connection, qualified(database, name), shown(name))
+    return await _repaired(reader, connection, qualified(database, name), shown(name), context)
 
 
 _ROWS_MAY_BE_LOST: Final = "Rows that the repair could not read, if any, are gone; how many is not known"
 
 
-async def _repaired(connection: Connection, table: str, name: str) -> tuple[str, bool]:
+async def _repaired(
+    reader: Reader, connection: Connection, table: str, name: str, context: StepContext
+) -> tuple[str, bool]:
+    stops = StopSignals()
     try:
-        if verdict(await connection.command(f"CHECK TABLE {table}")).is_well:
+        checked = await statement.run(connection, f"CHECK TABLE {table}", reader, stops.of(context.cancel))
+    finally:
+        await stops.end()
+    if not checked.was_asked_to_stop and checked.error is None:
+        if verdict(checked.rows).is_well:
             return f"a check of {name} found nothing wrong. {_ROWS_MAY_BE_LOST}", True
-        found = verdict(await connection.command(f"REPAIR TABLE {table}"))
-        problems = [*found.errors, *found.statuses]
-    except pymysql.MySQLError as error:
-        return f"{name} cannot be checked: {server_message(error)}", False
+        checked = await statement.run_whole(connection, f"REPAIR TABLE {table}", reader, context)
+    if checked.was_asked_to_stop:
+        raise NotBegunError
+    if checked.error is not None:
+        return f"{name} cannot be checked: {server_message(checked.error)}", False
+    found = verdict(checked.rows)
+    problems = [*found.errors, *found.statuses]
     if found.is_well:
         return f"{name} was left crashed, and is repaired. {_ROWS_MAY_BE_LOST}", True
     return f"{name} is crashed, and its repair failed: {problems[0] if problems else 'no verdict'}", False

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass, field
+from typing import Final
 
 import pymysql
 
 from engine.domain.errors import TargetError
+from engine.targets.attempt import Attempt
 from engine.targets.mysql.connection.bounded import AnswerError
 from engine.targets.mysql.connection.connection import Connection
+from engine.targets.mysql.connection.errors import INTERRUPTED, LOCK_TIMEOUT, number_of
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.stop_signal import CANCEL_TIMEOUT, StopSignal, until_over
+
+LOCK_TRY: Final = 3
+"""Seconds that a command that must not be stopped waits for its lock, until it looks for a cancel."""
+NO_LOCK: Final = "Lock wait timeout exceeded"
 
 
 @dataclass(slots=True)
@@ -23,6 +31,13 @@ class Answer:
     """The rows of the answer, each value as text."""
     error: pymysql.MySQLError | None = None
     was_asked_to_stop: bool = False
+
+    @property
+    def has_no_lock(self) -> bool:
+        """Whether it did not get its lock in time."""
+        if self.error is not None:
+            return number_of(self.error) == LOCK_TIMEOUT
+        return any((row[-1] or "").startswith(NO_LOCK) for row in self.rows if row)
 
 
 async def run(connection: Connection, command: str, reader: Reader, *stops: StopSignal) -> Answer:
@@ -54,4 +69,32 @@ async def run(connection: Connection, command: str, reader: Reader, *stops: Stop
         await connection.close()
     if is_cancelled:
         raise asyncio.CancelledError
+    return answer
+
+
+async def run_whole(
+    connection: Connection, command: str, reader: Reader, attempt: Attempt, *, after_cancel: float = 0.0
+) -> Answer:
+    """Run one command that must not be stopped once it has its lock. A cancel ends its wait for that.
+
+    `after_cancel`: seconds that it waits although it is cancelled.
+    """
+    try:
+        (patience,) = await connection.row("SELECT CAST(@@lock_wait_timeout AS SIGNED)", row=(int,))
+        until, answer = time.monotonic() + patience, Answer()
+        while not answer.was_asked_to_stop:
+            left = max(round(until - time.monotonic()), 1)
+            await connection.short_command(f"SET lock_wait_timeout = {min(left, LOCK_TRY)}")
+            answer = await run(connection, command, reader)
+            if not answer.has_no_lock or left <= LOCK_TRY:
+                break
+            if attempt.cancel.is_set():
+                after_cancel -= LOCK_TRY
+                if after_cancel < 0:
+                    error = pymysql.OperationalError(INTERRUPTED, "cancelled while it waited for its lock")
+                    answer = Answer(error=error, was_asked_to_stop=True)
+        if not connection.closed:
+            await connection.short_command(f"SET lock_wait_timeout = {patience}")
+    except pymysql.MySQLError as error:
+        return Answer(error=error)
     return answer

@@ -13,12 +13,13 @@ from engine.domain.errors import TargetBusyError, TargetError
 from engine.domain.humanize import listed, span
 from engine.domain.steps import WaitsFor
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import server_message
+from engine.targets.mysql.connection.errors import INTERRUPTED, number_of, server_message
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import MAKE_HELPER, activate, drop, inactivate
 from engine.targets.mysql.reading.condition import oldest_transaction
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.undo import EMPTY, HELPER, SPACES, undo_spaces
+from engine.targets.mysql.running import statement
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress
 
@@ -35,7 +36,7 @@ async def purge(reader: Reader, connection: Connection, step: MySqlStep, context
     is_empty = False
     try:
         if step.with_helper:
-            await connection.command(MAKE_HELPER)
+            await _run(reader, connection, MAKE_HELPER, context)
         try:
             is_empty = await _emptied(reader, connection, step.object, context)
         finally:
@@ -43,7 +44,7 @@ async def purge(reader: Reader, connection: Connection, step: MySqlStep, context
                 within = EMPTY_WITHIN if is_empty else HELPER_EMPTY_WITHIN
                 await _emptied(reader, connection, HELPER, context, within)
     except pymysql.MySQLError as error:
-        return Answer(error=error)
+        return Answer(error=error, was_asked_to_stop=number_of(error) == INTERRUPTED)
     if not is_empty and not context.is_ending:
         why = "transactions still need it. End them: SELECT * FROM information_schema.innodb_trx"
         raise TargetBusyError(reader.what, f"{step.object} did not become empty within {span(EMPTY_WITHIN)}: {why}")
@@ -55,7 +56,7 @@ async def _emptied(
 ) -> bool:
     """Whether it became empty within so many seconds. It is active then; the helper is dropped, if it is empty."""
     began = time.monotonic()
-    await connection.command(inactivate(name))
+    await _run(reader, connection, inactivate(name), context)
     is_empty = False
     try:
         while not (is_empty := await _is_empty(connection, name)):
@@ -68,10 +69,19 @@ async def _emptied(
             await context.pause(POLL_EVERY)
     finally:
         if name != HELPER:
-            await asyncio.shield(connection.command(activate(name)))
+            await asyncio.shield(_run(reader, connection, activate(name), context, HELPER_EMPTY_WITHIN))
         elif is_empty:  # otherwise the server empties it later
-            await asyncio.shield(connection.command(drop(name)))
+            await asyncio.shield(_run(reader, connection, drop(name), context, HELPER_EMPTY_WITHIN))
     return is_empty
+
+
+async def _run(
+    reader: Reader, connection: Connection, command: str, context: StepContext, after_cancel: float = 0.0
+) -> None:
+    """Run one of these commands, which wait for a backup of the server. Raises pymysql.MySQLError."""
+    answer = await statement.run_whole(connection, command, reader, context, after_cancel=after_cancel)
+    if answer.error is not None:
+        raise answer.error
 
 
 async def _oldest(reader: Reader) -> str:
@@ -91,7 +101,7 @@ async def put_right(reader: Reader, connection: Connection, name: str, context: 
     """What became of a tablespace whose purge was interrupted, as text, and whether it is well. Raises TargetError."""
     try:
         if name != HELPER:
-            await connection.command(activate(name))
+            await _run(reader, connection, activate(name), context)
         if any(space.name == HELPER for space in await undo_spaces(reader)):
             await _emptied(reader, connection, HELPER, context, HELPER_EMPTY_WITHIN)
     except pymysql.MySQLError as error:

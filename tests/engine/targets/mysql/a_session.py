@@ -67,6 +67,11 @@ def runs(what: str, state: str = "%") -> str:
     )
 
 
+def waits(command: str, state: str) -> str:
+    """Whether a session waits with a command that begins like this."""
+    return f"SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '{command}%' AND state LIKE '{state}%'"
+
+
 _LOCKED: Final = {
     Flavor.MARIADB: "SET STATEMENT lock_wait_timeout = 0 FOR SELECT table_rows IS NULL FROM information_schema.tables"
     " WHERE table_schema = DATABASE() AND table_name = '{}'",

@@ -8,12 +8,13 @@ import pytest
 
 from engine import Operation, Options, ServerOptions, Status
 from engine.domain.statuses import Reason
-from engine.domain.steps import GAVE_WAY, WaitsFor
+from engine.domain.steps import GAVE_WAY, Step, WaitsFor
+from engine.targets.attempt import NotBegunError
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.running.operation import KILLED_CHECK
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress, StepResult
-from tests.engine.targets.mysql.a_session import filled, runs, until
+from tests.engine.targets.mysql.a_session import filled, runs, until, waits
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected
 from tests.mysql_databases import MySqlDatabase
@@ -41,6 +42,35 @@ async def test_a_command_that_is_cancelled_ends_and_its_connection_is_not_used_a
         assert (result.status, result.error) == (Status.CANCELLED, None)
         assert result.left
         assert (await session.execute(second, StepContext())).status is Status.COMPLETED
+
+
+async def test_r32_a_repair_that_waits_for_its_table_is_cancelled(database: MySqlDatabase) -> None:
+    """It is never stopped in its work."""
+    filled(database, "item", engine="MyISAM")
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=3600) as session:
+        (step,) = (await session.plan(Operation.REPAIR, Options(objects=("item",)))).steps
+        cancel = asyncio.Event()
+        with database.session("LOCK TABLES item READ"):
+            running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
+            await until(database, runs("REPAIR", "Waiting for table metadata lock"))
+            cancel.set()
+            result = await running
+        assert (result.status, result.error) == (Status.CANCELLED, None)
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+
+
+async def test_r32_the_repair_of_a_dead_process_waits_for_its_table_until_a_cancel(database: MySqlDatabase) -> None:
+    filled(database, "item", engine="MyISAM")
+    effect = {"method": "repair", "table": "item"}
+    earlier = Step(number=1, attempt=1, object="item", command="", status=Status.FAILED, started_at=0, effect=effect)
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=3600) as session:
+        context = StepContext(cancel=asyncio.Event())
+        with database.session("LOCK TABLES item WRITE"):
+            recovering = asyncio.create_task(session.recover([earlier], Options(), context))
+            await until(database, waits("CHECK TABLE", "Waiting for table metadata lock"))
+            context.cancel.set()
+            with pytest.raises(NotBegunError):
+                await recovering
 
 
 async def test_a_rebuild_that_is_cancelled_in_the_middle_leaves_nothing(database: MySqlDatabase) -> None:

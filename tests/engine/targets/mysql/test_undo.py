@@ -18,7 +18,7 @@ from engine.targets.mysql.running.undo import HELPER_EMPTY_WITHIN, UNKNOWN_LEFT
 from engine.targets.mysql.session import MySqlSession
 from engine.targets.plans import OperationPlan
 from engine.targets.step_execution import StepContext
-from tests.engine.targets.mysql.a_session import a_user, filled, until
+from tests.engine.targets.mysql.a_session import a_user, filled, until, waits
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase
 from tests.waiting import eventually
@@ -132,6 +132,20 @@ async def test_a_purge_that_is_cancelled_leaves_no_helper_or_names_it(
         assert result.left == f"undo tablespace {HELPER} was left, which another purge-undo puts right"
     results = await run(database.url, Operation.PURGE_UNDO)
     assert [result.status for result in results.values()] == [Status.COMPLETED]
+    assert database(STATES) == before
+
+
+async def test_r32_a_purge_that_waits_for_a_backup_is_cancelled(database: MySqlDatabase) -> None:
+    _needs_mysql(database)
+    before, cancel, planned = database(STATES), asyncio.Event(), _purge_of_the_first()
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=3600) as session:
+        running = session.running(planned, Options())
+        with database.session("LOCK INSTANCE FOR BACKUP"):
+            ended = asyncio.create_task(running.execute(planned.steps[0], StepContext(cancel=cancel)))
+            await until(database, waits("CREATE UNDO", "Waiting for backup lock"))
+            cancel.set()
+            result = await ended
+    assert result.status is Status.CANCELLED
     assert database(STATES) == before
 
 
