@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar, runtime_checkable
 
+from rich.segment import Segment
 from textual import events
+from textual._styles_cache import StylesCache
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widget import Widget
@@ -112,6 +114,9 @@ class ConsoleScreen(Screen[Result]):
         # A signal keeps its subscriber until it is published after that has ended, which some never are.
         for signal in self.context.signals:
             signal.unsubscribe(self)
+        # These caches keep what was drawn: one by the widget that drew it, the other up to 16,384 pieces of text.
+        StylesCache.get_inner_outer.cache_clear()
+        Segment._split_cells.cache_clear()
 
     def hear(self, news: News) -> None:
         """Jobs have changed, or a running job has made progress."""

@@ -1,4 +1,4 @@
-"""A screen that was left is gone from memory."""
+"""A screen that was left is gone from memory, with what was drawn of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from textual.screen import Screen
+from textual.widget import Widget
 
 from tests.tui.console.harness import Clock, entry, open_console
 
@@ -20,12 +21,13 @@ async def test_a_page_that_was_left_is_gone(clock: Clock, sales: Path, key: str)
         await console.press(key)
         assert len(console.app.screen_stack) == 2
         left: weakref.ref[Screen[object]] = weakref.ref(console.app.screen)
+        drawn = [weakref.ref(widget._styles_cache) for widget in console.app.screen.walk_children(Widget)]
         await console.press("escape")
         assert len(console.app.screen_stack) == 1
 
         def is_gone() -> bool:
             gc.collect()
-            return left() is None
+            return left() is None and all(lines() is None for lines in drawn)
 
         await console.until(is_gone)  # a cancelled timer keeps it until its time comes
 
