@@ -7,9 +7,11 @@ that is due `unchecked`. A target that needs nothing soon is `unknown` unless ev
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, OldIds, TargetHistory, is_near_wraparound
+from engine.domain.damage import Damage
 from engine.domain.errors import (
     DbtendError,
     HotJournalError,
@@ -23,7 +25,7 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
-from engine.domain.surveys import FleetLevel, SurveyCause, SurveyReason, most_urgent
+from engine.domain.surveys import LOST, FleetLevel, Survey, SurveyCause, SurveyReason, most_urgent
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, MOST_IDS, Thresholds
 
 _LEVELS: Final = {
@@ -123,6 +125,16 @@ def judge_silence(seconds: float) -> Judgement:
     """The level of a target that gave no answer in so many seconds."""
     reason = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.NO_ANSWER, {"seconds": seconds})
     return Judgement(reason.level, (reason,))
+
+
+def still_critical(survey: Survey, damage: Sequence[Damage]) -> Survey:
+    """The survey of a target that could not be inspected, with the damage that is on record."""
+    known = next((one for one in damage if one.accepted_at is None and not one.is_repaired), None)
+    if known is None or survey.level is FleetLevel.CRITICAL or (survey.reason and survey.reason.cause in LOST):
+        return survey
+    facts = {"job": known.job} if known.job is not None else {}
+    reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, facts)
+    return replace(survey, level=reason.level, reasons=(reason, *survey.reasons))
 
 
 def is_damaged(past: TargetHistory) -> bool:

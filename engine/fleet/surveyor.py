@@ -16,6 +16,7 @@ from engine.domain.advice import TargetHistory
 from engine.domain.damage import Damage, DamageSource
 from engine.domain.errors import (
     DbtendError,
+    ServerDiedError,
     StoreError,
     TargetDamagedError,
     TargetError,
@@ -29,7 +30,7 @@ from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey, SurveyCause, with_figures_of
 from engine.fleet.expansion import Unlisted
 from engine.fleet.file_headers import find_sqlite
-from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never_surveyed, judge_silence
+from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never_surveyed, judge_silence, still_critical
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import target_history, with_damage
 from engine.inspection import inspector
@@ -195,6 +196,10 @@ class Surveyor:
         self._with_jobs |= set(await self._store.last_jobs([subject.url]))
         found = await self._inspect(subject, budget, lambda: None, recover=True)
         await self._keep([found.survey])
+        if isinstance(found.error, ServerDiedError):
+            await inspector.wait_until_restarted(subject.url)
+            found = await self._inspect(subject, 0, lambda: None, recover=True)
+            await self._keep([found.survey])
         if found.measured is not None and not self._read_only:
             with suppress(StoreError):  # then the next call measures again
                 await self._store.save_measurement(subject.url, found.measured)
@@ -294,11 +299,18 @@ class Surveyor:
         }
 
     async def _keep(self, surveys: Sequence[Survey]) -> Sequence[Survey]:
-        """Save surveys, each without an inspection with the figures of the one before; returns them so."""
+        """Save surveys; returns them so. Each without an inspection keeps the figures of the one before, and counts as
+        critical where damage is on record: a server that is down shows none."""
         with suppress(StoreError):  # then the next call surveys again
             if without := [survey.target for survey in surveys if survey.size is None]:
                 earlier = await self._store.surveys(without)
-                surveys = [with_figures_of(one, earlier.get(one.target)) for one in surveys]
+                damage = await self._store.damage(without)
+                surveys = [
+                    still_critical(with_figures_of(one, earlier.get(one.target)), damage.get(one.target, ()))
+                    if one.size is None
+                    else one
+                    for one in surveys
+                ]
             if not self._read_only:
                 await self._store.save_surveys(surveys)
         return surveys
@@ -399,7 +411,7 @@ class Surveyor:
 
 def is_fresh(survey: Survey, last_job: LastJob | None, now: Micros) -> bool:
     """Whether a survey still holds: it is recent, and no job has ended since. `now`: in microseconds."""
-    was_inspected = survey.reason is None or survey.reason.cause not in _NOT_INSPECTED
+    was_inspected = _NOT_INSPECTED.isdisjoint(reason.cause for reason in survey.reasons)
     if not was_inspected or not 0 <= now - survey.surveyed_at <= FRESH:
         return False
     ended = last_job.ran_until if last_job is not None else None

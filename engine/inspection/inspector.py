@@ -27,8 +27,9 @@ from engine.domain.errors import (
 from engine.domain.extent import Extent
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName, Operation, Request
+from engine.domain.requests import SERVER_WAIT, EngineName, Operation, Request
 from engine.domain.server_names import names_server
+from engine.domain.steps import WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import deadline, has_limit
 from engine.targets import engine_named, real_urls, resolve
@@ -310,6 +311,18 @@ async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> N
         raise
     except TargetError:
         pass  # the next connection reports it
+
+
+async def wait_until_restarted(target: str) -> None:
+    """Return once a server is up again that died under an inspection: the next one samples no rows.
+
+    Raises ServerUnavailableError if it stays down for as long as an operation would wait.
+    """
+
+    def wait(why: str, waits_for: WaitsFor = WaitsFor.SERVER) -> None:
+        """Nothing shows it."""
+
+    await wait_for_server(target, seconds=SERVER_WAIT, waiting=wait)
 
 
 async def inspect(target: str, past: TargetHistory | None = None, *, read_only: bool = False) -> TargetInfo:

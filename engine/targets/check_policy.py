@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, CheckCause, Level, TargetHistory
+from engine.domain.damage import suspects
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, format_age, span
 from engine.domain.requests import CheckLevel, Operation
@@ -41,17 +43,26 @@ class DueCheck:
         )
 
 
-def damage_advice(reason: str, cause: str, facts: Facts) -> Advice:
-    """Where data are damaged: another check is of use once a person has done what `reason` says."""
+def damage_advice(reason: str, cause: str, facts: Facts, others: CheckLevel | None = None) -> Advice:
+    """Where data are damaged: another check is of use once a person has done what `reason` says.
+
+    `others`: the check that is due of other tables; see `due_of_others`.
+    """
     return Advice(
         operation=Operation.CHECK,
         level=Level.NOW,
         reason=reason,
         facts={"severity": CRITICAL, **facts},
         cause=cause,
-        check=CheckLevel.FULL,
-        needs_manual_fix=True,
+        check=others or CheckLevel.FULL,
+        needs_manual_fix=others is None,
     )
+
+
+def due_of_others(past: TargetHistory, damaged: Collection[str], limits: Thresholds) -> CheckLevel | None:
+    """The check that is due where all damage is suspected: it leaves out the suspects, and repeats no finding."""
+    is_suspected = bool(damaged) and suspects(past.known_damage).issuperset(damaged)
+    return due_check(past, limits).level if is_suspected else None
 
 
 def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> DueCheck:

@@ -10,9 +10,9 @@ from typing import Final
 
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
 from engine.config.model import TargetEntry
-from engine.domain.advice import ByHand, all_by_hand, blocking_check, if_needed, needed
+from engine.domain.advice import CRITICAL, ByHand, all_by_hand, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest
-from engine.domain.errors import DbtendError, StoreError, TargetError, TargetRefusedError
+from engine.domain.errors import DbtendError, ServerDiedError, StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.domain.thresholds import Thresholds
@@ -43,7 +43,18 @@ class Adviser:
     async def advise(
         self, target: str, *, budget: float | None, limits: Thresholds, recover: bool = False
     ) -> tuple[Advice, ...]:
-        """See `Engine.advise`. Raises TargetError."""
+        """See `Engine.advise`. Before a job (`recover`) it is repeated if the server dies. Raises TargetError."""
+        try:
+            return await self._advise(target, budget, limits, recover=recover)
+        except ServerDiedError:
+            if not recover:
+                raise
+            await inspector.wait_until_restarted(target)
+            return await self._advise(target, 0, limits, recover=recover)
+
+    async def _advise(
+        self, target: str, budget: float | None, limits: Thresholds, *, recover: bool
+    ) -> tuple[Advice, ...]:
         if self._engine is None:
             past, read_only = TargetHistory(now=now()), self._read_only
             return await inspector.advise(
@@ -216,7 +227,7 @@ async def _only_needed(
         if (narrowed := needed(allowed, advice)) is not None:
             requests.append(inspector.applicable(narrowed))
             check = blocking_check(request, advice)
-            codes |= {REFUSED} if check is not None and check.needs_manual_fix else set()
+            codes |= {REFUSED} if check and (check.needs_manual_fix or check.urgency == CRITICAL) else set()
             if _is_narrowed(narrowed, request, advice):
                 only = listed(narrowed.options.objects, 3)
                 output.notice(f"{named(request.target)}: only {plain(only)} now; the check of the others stays due")

@@ -19,6 +19,7 @@ import pytest
 
 from engine import Engine, Operation, Request
 from engine.config.model import TargetEntry
+from engine.domain.damage import Damage, DamageChange, DamageSource
 from engine.domain.requests import EngineName, OnDuplicate
 from engine.domain.statuses import Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
@@ -107,6 +108,28 @@ async def test_of_300_files_the_damaged_missing_locked_and_unreadable_say_so_and
     well = found["t6"]
     assert (well.size, cause(well)) == (files[5].stat().st_size, SurveyCause.NEVER_CHECKED)
     assert await engine.surveys([well.target]) == {well.target: well}
+
+
+async def test_damage_on_record_is_critical_also_while_its_target_cannot_be_inspected(
+    engine: Engine, tmp_path: Path
+) -> None:
+    (path,) = many_files(tmp_path / "tenants", 1)
+    damage = Damage(source=DamageSource.MAP, found_at=1, text="page 3 is damaged", job=7)
+    async with SqliteStore.open(tmp_path / "store" / "jobs.db") as store:
+        await store.save_damage(inspector.canonical_url(str(path)), DamageChange(found=(damage,)))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("BEGIN EXCLUSIVE")
+        locked = (await surveys(engine, entries(path)))["t1"]
+        assert (locked.level, [one.cause for one in locked.reasons]) == (
+            FleetLevel.CRITICAL, [SurveyCause.DAMAGE, SurveyCause.LOCKED]
+        )  # fmt: skip
+        assert locked.reasons[0].facts == {"job": 7}
+    again = (await surveys(engine, entries(path)))["t1"]
+    assert again.surveyed_at > locked.surveyed_at  # what was not inspected is surveyed again
+    assert SurveyCause.LOCKED not in {one.cause for one in again.reasons}
+    path.unlink()
+    assert cause((await surveys(engine, entries(path)))["t1"]) is SurveyCause.GONE
 
 
 async def test_a_survey_is_kept_until_its_file_changes_or_a_job_has_run(engine: Engine, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from engine.domain.errors import (
 )
 from engine.domain.frozen import frozen
 from engine.domain.steps import Micros
-from engine.domain.surveys import FleetLevel, LastJob, Survey
+from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause
 from engine.fleet.levels import judge_error
 from tui.console.keymap import key_of
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named, span_cells, wrapped
@@ -94,9 +94,11 @@ _REASON_LEAST: Final = 8
 
 
 def valid_survey(state: TargetState) -> Survey | None:
-    """The survey of a target, unless it could be opened then, and cannot any more."""
+    """The survey of a target, unless it could be opened then, and cannot any more; damage stays known."""
     survey = state.survey
-    was_inspected = survey is not None and survey.size is not None and survey.figures_at is None
+    if survey is None or (survey.reason is not None and survey.reason.cause is SurveyCause.DAMAGE):
+        return survey
+    was_inspected = survey.size is not None and survey.figures_at is None
     return None if state.error is not None and was_inspected else survey
 
 

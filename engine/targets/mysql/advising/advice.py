@@ -12,7 +12,7 @@ from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.check_policy import DueCheck, damage_advice, due_check
+from engine.targets.check_policy import DueCheck, damage_advice, due_check, due_of_others
 from engine.targets.mysql.advising.findings import (
     AT_ITS_END,
     CHANGES_ARE_LOCKED,
@@ -117,7 +117,8 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
         what = f"the server cannot open {listed([table.shown for table in hidden], 3)}: {hidden[0].comment}"
         return _with_damage(what, [table.shown for table in hidden])
     if damaged and (suspect := suspicion(past.damage_by, damaged)):
-        return damage_advice(suspect, Cause.DAMAGE, {"damaged_tables": tuple(damaged)})
+        facts = {"damaged_tables": tuple(damaged)}
+        return damage_advice(suspect, Cause.DAMAGE, facts, due_of_others(past, damaged, limits))
     if damaged or (past.damage is not None and not past.damaged_tables):
         what = f"the last check found {listed(damaged, 3)} damaged" if damaged else "the last check found damage"
         return _with_damage(f"{what} ({past.damage})" if past.damage is not None else what, damaged)

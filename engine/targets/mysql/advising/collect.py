@@ -31,7 +31,7 @@ async def collect_condition(
     """Raises TargetError.
 
     Args:
-        budget: seconds for sampling rows of large tables, the largest first; None: no limit.
+        budget: seconds for sampling rows of large tables, the largest first; None: no limit; 0: none is sampled.
         unopened: see `unopened_tables`.
         damaged: names of tables whose rows are not read, as a damaged page ends a MySQL server.
     """
@@ -79,7 +79,7 @@ async def _exact(
 async def _sampled(reader: Reader, large: Sequence[Table], budget: float | None) -> dict[str, list[Sample]]:
     found: dict[str, list[Sample]] = {}
     began = time.monotonic()
-    for table in large:
+    for table in large if budget != 0 else ():
         if budget is not None and time.monotonic() - began >= max(budget, LEAST_BUDGET):
             break
         try:

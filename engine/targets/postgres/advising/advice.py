@@ -21,7 +21,7 @@ from engine.domain.humanize import by_reason, counted, listed, size
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.check_policy import DueCheck, damage_advice, due_check
+from engine.targets.check_policy import DueCheck, damage_advice, due_check, due_of_others
 from engine.targets.needs import Need, advice_on, most_urgent, optimize, without_damaged
 from engine.targets.postgres.advising import old_neighbors
 from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
@@ -305,7 +305,8 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str], li
         texts = [_about_damage(damaged, past)] if damaged or not catalog else []
         texts += [f"{name} is damaged: as a superuser, REINDEX INDEX {name};" for name in catalog]
         facts: Facts = {"damaged_tables": tuple(damaged), "damaged_indexes": past.damaged_indexes}
-        return damage_advice("; ".join(texts), Cause.DAMAGE, facts)
+        others = due_of_others(past, [*past.damaged_tables, *past.damaged_indexes], limits)
+        return damage_advice("; ".join(texts), Cause.DAMAGE, facts, others)
     if past.damaged_tables or past.damaged_indexes:
         names = listed([*past.damaged_tables, *past.damaged_indexes, *past.rebuilt_indexes], 3)
         what = "reindex will rebuild it" if past.damaged_indexes else "dropped since"

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Advice, Engine, Operation, Options, ParentJob, Request, Status
+from engine.config.model import TargetEntry
 from engine.domain.damage import DamageSource
 from engine.domain.errors import ServerDiedError, ServerUnavailableError
 from engine.domain.statuses import Reason
+from engine.domain.surveys import FleetLevel, SurveyCause
 from engine.targets.mysql.connection.server import Flavor
 from tests.engine.schedules.suspect_tables import two_nights
 from tests.engine.targets.mysql.a_session import filled
@@ -127,6 +129,24 @@ async def test_the_second_night_of_a_schedule_leaves_the_table_out_and_its_targe
     assert second is not None
     assert first.reason is Reason.SERVER_DIED
     assert [(step.object, step.status) for step in second.steps] == [("well", Status.COMPLETED)]
+
+
+async def test_a_night_of_what_is_needed_checks_the_other_tables_and_its_target_is_critical_while_it_starts(
+    shop: MySqlDatabase, tmp_path: Path
+) -> None:
+    async with restarted_when_it_dies(shop.server) as codes:
+        first, second = await two_nights(tmp_path, shop.url, '"needed"')
+    assert len(codes) == 1
+    assert first is not None
+    assert [(step.object, step.status) for step in first.steps] == [("well", Status.COMPLETED)]
+    assert second is None  # the check of the others is not due again
+    shop.server.stop()
+    async with Engine.open(tmp_path / "jobs.db") as engine:
+        entry = TargetEntry(name="shop", url=shop.url)
+        (down,) = [one.survey async for one in engine.survey([entry], refresh=True)]
+    assert (down.level, [one.cause for one in down.reasons]) == (
+        FleetLevel.CRITICAL, [SurveyCause.DAMAGE, SurveyCause.UNAVAILABLE]
+    )  # fmt: skip
 
 
 async def ended(engine: Engine, job: ParentJob) -> ParentJob:

@@ -113,11 +113,17 @@ async def test_the_second_night_of_a_schedule_leaves_the_suspect_table_out_and_i
     assert {step.status for step in second.steps} == {Status.COMPLETED}
 
 
-async def test_a_schedule_of_what_is_needed_does_nothing_in_the_second_night(shop: Database, tmp_path: Path) -> None:
-    first, second = await two_nights(tmp_path, shop.url, '"needed"')
-    assert second is None
+async def test_a_schedule_of_what_is_needed_checks_the_other_tables_in_the_second_night(
+    shop: Database, tmp_path: Path
+) -> None:
+    first, second = await two_nights(tmp_path, shop.url, '"needed"', 'schemas = ["public"]')
     assert first is not None
+    assert second is not None
     assert first.reason is Reason.SERVER_DIED
+    objects = {step.object for step in second.steps}
+    assert "public.other" in objects
+    assert not objects & {"public.item", "public.item_name"}
+    assert {step.status for step in second.steps} == {Status.COMPLETED}
 
 
 async def ended(engine: Engine, job: ParentJob) -> ParentJob:
