@@ -1,4 +1,4 @@
-"""Each kind of wait on real files and servers: a cancel, SIGTERM and the time limit end it, whatever it waits for."""
+"""Each kind of wait on real files and servers: a cancel, SIGTERM, the time limit and the end of a window end it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from engine import Engine, Status
 from engine.domain.errors import DbtendError
 from engine.domain.jobs import JobId
 from tests import mysql_databases, mysql_server
+from tests.mysql_replicas import Replica, replica_of
 from tests.mysql_server import MySqlServer
 from tests.postgres_databases import new_database
 from tests.postgres_server import PostgresServer, servers_found, servers_unpacked
@@ -33,11 +35,35 @@ from tests.sqlite_files import make_database
 DBTEND: Final = (sys.executable, "-c", "from tui.cli import entry; entry()", "run")
 ENDS_WITHIN: Final = 90.0
 """Seconds from what should end it to the end of its process."""
-ENDINGS: Final = ("cancel", "SIGTERM", "limit")
+ENDINGS: Final = ("cancel", "SIGTERM", "limit", "window")
 LIMIT: Final = ("--time-limit", "3s", "--stop-at-limit")
 HOUR: Final = ("--lock-timeout", "3600")
 EXIT_CODES: Final = frozenset({0, 1, 3, 5, 130})
 _DEFECT: Final = re.compile(r"internal error|Traceback|ResourceWarning")
+
+SLOW_DISK: Final = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/types.h>
+#include <unistd.h>
+ssize_t pread64(int file, void *to, size_t count, off64_t at) {
+    usleep(2000);
+    return ((ssize_t (*)(int, void *, size_t, off64_t)) dlsym(RTLD_NEXT, "pread64"))(file, to, count, at);
+}
+ssize_t pwrite64(int file, const void *from, size_t count, off64_t at) {
+    usleep(5000);
+    return ((ssize_t (*)(int, const void *, size_t, off64_t)) dlsym(RTLD_NEXT, "pwrite64"))(file, from, count, at);
+}
+int fdatasync(int file) {
+    usleep(500000);
+    return ((int (*)(int)) dlsym(RTLD_NEXT, "fdatasync"))(file);
+}
+int fsync(int file) {
+    usleep(500000);
+    return ((int (*)(int)) dlsym(RTLD_NEXT, "fsync"))(file);
+}
+"""
+"""The calls by which SQLite reads, writes and syncs, as on a disk that has too much to do."""
 
 Waiting = AbstractContextManager[tuple[Sequence[str], Callable[[], object]]]
 """What to call `run` with, and what happens once its job runs."""
@@ -60,16 +86,22 @@ async def _ended(
 ) -> list[str]:
     """The faults of its end."""
     store = home / "jobs.db"
-    command = [*DBTEND, *argv, "--grace", "1", "--store", str(store), *(LIMIT if ending == "limit" else ())]
+    closes = datetime.now(UTC) + timedelta(seconds=75)  # full minutes count
+    limits = {"limit": LIMIT, "window": ("--until", f"{closes:%H:%M}", "--stop-at-limit")}.get(ending, ())
+    command = [*DBTEND, *argv, "--grace", "1", "--store", str(store), *limits]
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL)  # noqa: ASYNC220
+        environment = os.environ | {"TZ": "UTC"}
+        process = subprocess.Popen(  # noqa: ASYNC220
+            command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, env=environment
+        )
         try:
             if await _runs(store, process):
                 await asyncio.sleep(delay)
                 await asyncio.to_thread(once_it_runs)
                 await asyncio.sleep(delay)
                 await _end(store, process, ending)
-            code = await asyncio.to_thread(process.wait, ENDS_WITHIN)
+            left = max((closes - datetime.now(UTC)).total_seconds(), 0.0) if ending == "window" else 0.0
+            code = await asyncio.to_thread(process.wait, left + ENDS_WITHIN)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -131,7 +163,19 @@ def _on_files() -> dict[str, Callable[[Path], Waiting]]:
         path = make_database(home / "sales.db", rows=1_000_000)
         yield (str(path), "--op", "backup", "--verify", *HOUR), _nothing
 
-    return {"locked file": locked, "file in work": in_work, "backup": backup}
+    @contextmanager
+    def slow(home: Path) -> Iterator[tuple[Sequence[str], Callable[[], object]]]:
+        path = make_database(home / "sales.db", rows=20_000)
+        source, library = home / "slow.c", home / "slow.so"
+        source.write_text(SLOW_DISK)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=60)
+        os.environ["LD_PRELOAD"] = str(library)
+        try:
+            yield (str(path), "--op", "check", "--op", "reindex", "--op", "analyze", *HOUR), _nothing
+        finally:
+            del os.environ["LD_PRELOAD"]
+
+    return {"locked file": locked, "file in work": in_work, "backup": backup, "slow disk": slow}
 
 
 def _on_postgres(stack: ExitStack) -> dict[str, Callable[[Path], Waiting]]:
@@ -207,7 +251,34 @@ def _on_mysql(stack: ExitStack) -> dict[str, Callable[[Path], Waiting]]:
         server = stack.enter_context(mysql_server.running_server(flavor, program))
         kinds[f"lock on {flavor}"] = partial(_locked_on_mysql, server)
         kinds[f"load on {flavor}"] = partial(_loaded_mysql, server)
+        kinds[f"repair on {flavor}"] = partial(_repair_on_mysql, server)
+        source = MySqlServer(flavor, program)
+        stack.callback(source.discard)
+        replica = stack.enter_context(replica_of(source))
+        kinds[f"stopped replica of {flavor}"] = partial(_late_replica, replica, replica.stop_applying)
+        kinds[f"delayed replica of {flavor}"] = partial(_late_replica, replica, partial(replica.set_delay, 3600))
     return kinds
+
+
+@contextmanager
+def _late_replica(
+    replica: Replica, be_late: Callable[[], None], _: Path
+) -> Iterator[tuple[Sequence[str], Callable[[], object]]]:
+    with mysql_databases.new_database(replica.source) as database:
+        database("CREATE TABLE item (id int PRIMARY KEY)")
+        replica.follow(database)
+        be_late()
+        database("INSERT INTO item VALUES (1)")
+        yield (replica.url(replica.source, database.name), "--op", "analyze", "--max-delay", "1"), _nothing
+        replica.set_delay(0)
+
+
+@contextmanager
+def _repair_on_mysql(server: MySqlServer, _: Path) -> Iterator[tuple[Sequence[str], Callable[[], object]]]:
+    with mysql_databases.new_database(server) as database:
+        database("CREATE TABLE item (id int PRIMARY KEY) ENGINE=MyISAM", "INSERT INTO item VALUES (1)")
+        with database.session("LOCK TABLES item READ"):
+            yield (database.url, "--op", "repair", "--object", "item", "--yes", *HOUR), _nothing
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from engine.domain.value_types import (
 )
 
 
-def _postgresql(*operations: Operation) -> Mapping[EngineName, Collection[Operation]]:
+def _postgresql(*operations: Operation) -> dict[EngineName, Collection[Operation]]:
     return {POSTGRESQL: operations or ANY_OPERATION}
 
 
@@ -231,8 +231,9 @@ OPTION_SPECS: Final = (
     ),
     OptionSpec(
         "ignored_standbys", Names("standby", '["delayed"]'),
-        "with --max-lag: do not wait for this standby, such as one that is delayed on purpose; its application_name",
-        _postgresql(), places=Place.USER, spelling="--ignore-standby",
+        "with --max-lag or --max-delay: do not wait for this standby, such as one that is delayed on purpose; its"
+        " application_name, or HOST:PORT of a replica",
+        _postgresql() | {MYSQL: ANY_OPERATION}, places=Place.USER, spelling="--ignore-standby",
     ),
     OptionSpec(
         "max_delay", Seconds(most=86_400.0),

@@ -120,7 +120,7 @@ class ServerOptions:
     max_lag: int | None = None
     """Bytes of standby lag above which no step begins."""
     ignored_standbys: tuple[str, ...] = ()
-    """Standbys that `max_lag` does not count, by application_name."""
+    """Standbys that `max_lag` does not count, by application_name; replicas that `max_delay` does not, by host:port."""
     max_delay: float | None = None
     """Seconds that a replica may be behind; above it no step begins."""
     max_running: int | None = None

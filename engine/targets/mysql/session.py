@@ -130,6 +130,9 @@ class MySqlSession(ServerSession[Connection, Server]):
             return OperationPlan(operation=operation, refused=problem)
         if _leaves_binlog(planned, options) and (problem := await rights.binlog_problem(self._reader)):
             return OperationPlan(operation=operation, refused=problem)
+        if planned.steps and options.server.max_delay is not None:
+            delayed = await self._replicas.delayed(options.server.max_delay, options.server.ignored_standbys)
+            planned = replace(planned, warnings=(*planned.warnings, *delayed))
         return without_done(planned, options.done_by(operation))
 
     async def _plan_needed(self, options: Options, past: TargetHistory, unopened: Sequence[Table]) -> OperationPlan:

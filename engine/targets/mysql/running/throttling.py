@@ -17,7 +17,7 @@ async def throttled_by(reader: Reader, options: ServerOptions, replicas: Replica
         others = await status(reader, "Threads_running") - own - 1  # one of them asks
         if others > options.max_running:
             return f"{others} threads of others are running (limit {options.max_running})"
-    if options.max_delay is not None and (late := await replicas.late(options.max_delay)):
+    if options.max_delay is not None and (late := await replicas.late(options.max_delay, options.ignored_standbys)):
         return late
     load = None if options.pause_while is None else await load_query.ask(reader, options.pause_while)
     return exceeded(load)
@@ -25,7 +25,7 @@ async def throttled_by(reader: Reader, options: ServerOptions, replicas: Replica
 
 async def options_problem(reader: Reader, options: ServerOptions, replicas: Replicas) -> str:
     """The problem with the throttling options; "" for none. Does not run the query. Raises TargetError."""
-    if options.max_delay is not None and (problem := await replicas.problem()):
+    if options.max_delay is not None and (problem := await replicas.problem(options.ignored_standbys)):
         return problem
     if options.yield_after is not None and not await sees_all_sessions(reader):
         right = to_grant_everywhere("PROCESS", reader.server.user)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
 import pytest
-from pymysql.cursors import DictCursor
 
 from engine import Operation, Options, Reason, ServerOptions, Status
 from engine.domain.errors import TargetError
@@ -23,12 +22,11 @@ from tests.engine.targets.mysql.a_session import a_user, filled, grant_in
 from tests.engine.targets.mysql.flavors import LONG_ON_MYSQL
 from tests.engine.targets.server_session import Told, connected, plan, run
 from tests.mysql_databases import MySqlDatabase, new_database
+from tests.mysql_replicas import replica_of
 from tests.mysql_server import MySqlServer
-from tests.waiting import eventually, wait_until
+from tests.waiting import eventually
 
 pytestmark = LONG_ON_MYSQL
-
-USER = "joe"
 
 
 async def test_a_step_waits_while_the_query_says_so(database: MySqlDatabase) -> None:
@@ -129,53 +127,17 @@ async def test_own_threads_do_not_count_as_running(database: MySqlDatabase) -> N
 
 
 POSITION: Final = {Flavor.MARIADB: "SELECT @@gtid_binlog_pos", Flavor.MYSQL: "SELECT @@gtid_executed"}
-GTIDS: Final = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
-WORDS: Final = {
-    Flavor.MARIADB: ("SLAVE", "MASTER", "MASTER"),
-    Flavor.MYSQL: ("REPLICA", "REPLICATION SOURCE", "SOURCE"),
-}
-MORE: Final = {
-    Flavor.MARIADB: "MASTER_USE_GTID=slave_pos, MASTER_SSL_VERIFY_SERVER_CERT=0",
-    Flavor.MYSQL: "SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1",
-}
-
-
-@contextmanager
-def replica_of(source: MySqlServer) -> Iterator[tuple[MySqlServer, MySqlDatabase]]:
-    """A replica of a server, which runs then, and a connection to it."""
-    gtids = GTIDS if source.flavor is Flavor.MYSQL else ()
-    replica = MySqlServer(source.flavor, source.program, source.options, copy_of=source)
-    reported = ("--report-host=127.0.0.1", f"--report-port={replica.port}")
-    try:
-        with (
-            source.running("--log-bin=bin", "--server-id=1", *gtids),
-            replica.running("--log-bin=bin", "--server-id=2", *reported, *gtids),
-        ):
-            on_replica = MySqlDatabase(replica, "mysql")
-            yield replica, on_replica
-            on_replica.admin.close()
-    finally:
-        replica.discard()
 
 
 async def test_replicas_are_asked_for_their_delay_and_not_given_what_is_no_work_of_theirs(
     own_server: MySqlServer,
 ) -> None:
     source = own_server
-    service, change, place = WORDS[source.flavor]
-    with replica_of(source) as (replica, on_replica), new_database(source) as database:
-        account = f"{USER}@127.0.0.1"
-        database(f"CREATE USER {account}", f"GRANT ALL ON *.* TO {account}")
+    with replica_of(source) as replica, new_database(source) as database:
         filled(database, "item")
-        on_replica(
-            f"CHANGE {change} TO {place}_HOST='127.0.0.1', {place}_PORT={source.port}, {place}_USER='{USER}',"
-            f" {MORE[source.flavor]}",
-            f"START {service}",
-        )
-        rows = f"SELECT COUNT(*) FROM {database.name}.item"
-        on_replica.wait_for(f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '{database.name}'")
-        on_replica.wait_for(rows)
-        url, there = (f"{one.tcp_url(database.name, USER)}?ssl-mode=DISABLED" for one in (source, replica))
+        replica.follow(database)
+        replica.database.wait_for(f"SELECT COUNT(*) FROM {database.name}.item")
+        url, there = (replica.url(server, database.name) for server in (source, replica.server))
         polite, quiet = ServerOptions(max_delay=0.5), ServerOptions(no_binlog=True)
         assert (await run(url, Operation.REBUILD, polite))["item"].status is Status.COMPLETED
         position = database.value(POSITION[source.flavor])
@@ -186,26 +148,29 @@ async def test_replicas_are_asked_for_their_delay_and_not_given_what_is_no_work_
         assert "--no-binlog" in ((await plan(there, Operation.ANALYZE)).refused or "")
         assert (await run(there, Operation.ANALYZE, quiet))["item"].status is Status.COMPLETED
 
-        def set_delay(seconds: int) -> None:
-            on_replica(f"STOP {service}", f"CHANGE {change} TO {place}_DELAY={seconds}", f"START {service}")
-
-        set_delay(3600)
+        replica.set_delay(3600)
         database("DELETE FROM item WHERE id = 1")
         async with asyncio.timeout(60), connected(url) as session:
             (step,) = (await session.plan(Operation.REBUILD, Options(server=polite))).steps
-            await asyncio.to_thread(wait_until_late, on_replica, service)
+            await asyncio.to_thread(replica.wait_until_late)
             told, cancel = Told(), asyncio.Event()
             running = asyncio.create_task(session.execute(step, StepContext(report=told)))
             await told.something.wait()
-            assert "behind (limit" in told.phases[0]
-            set_delay(0)
+            assert re.search(r"behind \(limit .*delayed by 1h on purpose .*--ignore-standby 127", told.phases[0])
+            name = f"127.0.0.1:{replica.server.port}"
+            (warning,) = (await plan(url, Operation.ANALYZE, polite)).warnings
+            assert f"--ignore-standby {name}" in warning
+            ignores = replace(polite, ignored_standbys=(name,))
+            assert (await plan(url, Operation.ANALYZE, ignores)).warnings == ()
+            assert (await run(url, Operation.ANALYZE, ignores))["item"].status is Status.COMPLETED
+            replica.set_delay(0)
             assert (await running).status is Status.COMPLETED
-            on_replica(f"STOP {service} SQL_THREAD")
+            replica.stop_applying()
             told = Told()
             running = asyncio.create_task(session.execute(step, StepContext(report=told, cancel=cancel)))
             await told.something.wait()
             assert "does not replicate" in told.phases[0]
-            replica.stop(signal.SIGKILL)
+            replica.server.stop(signal.SIGKILL)
             await eventually(lambda: running.done() or "cannot be asked" in told.phases[-1])
             assert not running.done(), running
             cancel.set()
@@ -232,14 +197,3 @@ async def test_who_may_not_see_the_replicas_is_refused_with_the_grant(database: 
 def sessions_of(database: MySqlDatabase) -> int:
     """The id of the connection of the user of `a_user`: once it ends, the next one has the new rights."""
     return int(database.value(f"SELECT id FROM information_schema.processlist WHERE user = 'joe_{database.name}'"))
-
-
-def wait_until_late(replica: MySqlDatabase, service: str) -> None:
-    with replica.admin.cursor(DictCursor) as cursor:
-
-        def seconds_behind() -> object:
-            cursor.execute(f"SHOW {service} STATUS")
-            (row,) = cursor.fetchall()
-            return next(value for name, value in row.items() if name.startswith("Seconds_Behind_"))
-
-        wait_until(seconds_behind)
