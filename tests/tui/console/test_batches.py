@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -19,6 +20,7 @@ from engine.submission import manager
 from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
+from tui.console.parts import many_job_actions
 from tui.console.views.batch_rows import batch_row
 from tui.console.views.line import MARK, Role
 from tui.console.views.rows import summary
@@ -135,6 +137,30 @@ async def test_what_did_not_complete_is_retried_as_a_new_batch(sales: Path, cloc
         await console.press("y")
         await console.until(lambda: any("b2  2 targets  2 completed" in row for row in console.lines()))
         assert (await console.engine.batch(2)).retry_of == 1
+
+
+async def test_what_is_retried_is_worked_out_beside_the_event_loop(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be thousands of jobs."""
+    async with Engine.open(STORE, clock=clock) as engine:
+        await engine.submit(tenants(4)[:2])
+        await engine.cancel_batch(1)
+    threads: list[threading.Thread] = []
+
+    def confirmation_of(job: ParentJob) -> list[str]:
+        threads.append(threading.current_thread())
+        return []
+
+    monkeypatch.setattr(many_job_actions, "confirmation_of", confirmation_of)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        while console.screen_name == "ConfirmScreen":
+            await console.press("n")
+        await console.until(lambda: any(row.startswith("► b1") for row in console.lines()))
+        await console.press("3", "g", "t")
+        assert "2 jobs of b1" in " ".join(console.lines("#text"))
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
 
 
 async def test_a_retry_that_was_made_elsewhere_while_the_question_stood_repeats_nothing(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -103,7 +104,7 @@ class ManyJobActions:
             self._screen.say_error(error)
             return
         again = [*parents.values(), *(job for repeat in repeats for job in repeat.jobs)]
-        needed = {job.id: confirmation_of(job) for job in again}
+        needed = await asyncio.to_thread(_confirmations, again)
         confirmed = {id_ for id_, reasons in needed.items() if reasons}
         marked = [(parent, JobId(parent.id)) for parent in parents.values()]
         lines = [repeat.what for repeat in repeats]
@@ -159,9 +160,13 @@ class ManyJobActions:
     async def _repeat_of(self, batch: Batch) -> _BatchRetry:
         """Raises UsageError if nothing of it can be repeated."""
         jobs = await self._context.engine.batch_jobs(batch.id)
-        left = any(not child.leaves_nothing for job in jobs for child in job.children)
         known = await self._context.engine.retries(batch.id)
-        again, patterns = repeatable(batch, jobs, only_incomplete=left, repeated=known.of_last)
+
+        def chosen() -> tuple[bool, list[ParentJob], list[ParentJob]]:
+            left = any(not child.leaves_nothing for job in jobs for child in job.children)
+            return left, *repeatable(batch, jobs, only_incomplete=left, repeated=known.of_last)
+
+        left, again, patterns = await asyncio.to_thread(chosen)
         return _BatchRetry(batch, again, left, known, len(patterns))
 
     async def _retry_batch(self, repeat: _BatchRetry, *, confirmed: bool) -> list[ParentJob]:
@@ -195,6 +200,10 @@ class ManyJobActions:
             self._context.tell(f"{counted(len(parents), 'job')} {'pinned' if pinned else 'no longer pinned'}.")
 
         self._context.write(pin)
+
+
+def _confirmations(jobs: Iterable[ParentJob]) -> dict[int, list[str]]:
+    return {job.id: confirmation_of(job) for job in jobs}
 
 
 def _is_one(jobs: Jobs, batches: Sequence[Batch]) -> bool:
