@@ -526,15 +526,18 @@ async def test_one_database_that_does_not_answer_keeps_no_other_waiting(
 
 
 @pytest.mark.parametrize("replace", [os.replace, shutil.copyfile])
+@pytest.mark.parametrize("rows", [20, 2_050], ids=["smaller", "within a tenth"])
 @pytest.mark.parametrize("glances", [0, 1])
 async def test_another_database_in_the_same_place_is_looked_at(
-    glances: int, replace: Callable[[Path, Path], object], sales: Path, clock: Clock
+    glances: int, rows: int, replace: Callable[[Path, Path], object], sales: Path, clock: Clock
 ) -> None:
+    sales.unlink()
+    make_database(sales, rows=2_000)
     async with open_console(STORE, entry(), clock=clock) as console:
         for _ in range(glances):
             await glance(console)
         before = console.text("#header")
-        replace(make_database(sales.with_name("new.db"), rows=20), sales)
+        replace(make_database(sales.with_name("new.db"), rows=rows), sales)
         await glance(console)
         assert console.text("#header") != before
 

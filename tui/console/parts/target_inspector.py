@@ -268,7 +268,8 @@ class TargetInspector:
         finally:
             self._presence_checks.discard(number)
         was = self._extents[number]
-        is_same = was is now if was is None or now is None else was.holds(now)
+        # Only the current one is inspected for each change of its size, which the header shows: others may be many.
+        is_same = was == now or (was and now and number != self._model.current and was.holds(now))
         if not is_same and number in self._model.states:
             await self._inspect_one(number)
 
