@@ -193,6 +193,10 @@ async def test_a_filter_is_what_is_marked_by_one_key(fleet: list[TargetEntry], c
         assert console.screen_name == "PlansScreen"
         assert "run this plan" not in console.text("#footer")
         await console.press("escape", "escape")
+        assert console.message == "1 target marked. esc once more removes the marks."
+        await console.press("down", "escape")
+        assert any(row.startswith("●") for row in rows(console))
+        await console.press("escape")
         assert not any(row.startswith("●") for row in rows(console))
         assert console.message == "1 target unmarked."
 

@@ -45,6 +45,8 @@ async def test_a_mark_is_set_and_taken_away_and_the_cursor_goes_on(sales: Path, 
         assert marked(console.tree) == ["#1.1", "#1.2"]
         assert console.lines()[2].startswith(f" .1{MARK}vacuum")
         await console.press("escape")
+        assert marked(console.tree) == ["#1.1", "#1.2"]
+        await console.press("escape")
         assert marked(console.tree) == []
 
 

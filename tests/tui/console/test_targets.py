@@ -610,7 +610,7 @@ async def test_a_choice_is_for_all_that_are_marked(three: list[TargetEntry], clo
 
 async def test_escape_takes_the_marks_away_before_it_goes_back(three: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *three, clock=clock) as console:
-        await console.press("1", "plus", "space", "escape")
+        await console.press("1", "plus", "space", "escape", "escape")
         assert not any("*" in line[:2] for line in console.lines("#targets"))
         assert console.app.screen.has_class("-zoomed")
         await console.press("escape")

@@ -8,8 +8,10 @@ from textual.widget import Widget
 
 from engine.domain.lazy_import import lazy
 from tui.console.console_screen import ConsoleScreen, Result
+from tui.console.views.hints import unmark_question, unmarked
 
 if TYPE_CHECKING:
+    from textual import events
     from textual.widgets import Input
 
     from tui.console.widgets import entry_line
@@ -21,10 +23,12 @@ TYPING: Final = ("keep", "clear")
 
 
 class EntryScreen(ConsoleScreen[Result]):
-    """A screen where esc first clears the search, and then goes back."""
+    """A screen where esc first clears the search, then the marks (pressed twice), and then goes back."""
 
     PLACEHOLDER: ClassVar[str] = ""
     _typed_from: Widget | None = None
+    _asks_to_unmark = _may_unmark = False
+    """Whether this key, and the one before it, asked whether to remove the marks."""
 
     @property
     def is_typing(self) -> bool:
@@ -69,16 +73,35 @@ class EntryScreen(ConsoleScreen[Result]):
         """Clear the search; returns whether there was one."""
         raise NotImplementedError
 
+    @property
+    def marks(self) -> tuple[int, str]:
+        """How many are marked, and what they are: `target` or `job`."""
+        return 0, ""
+
+    def unmark(self) -> None:
+        """Remove `marks`."""
+
     def leave(self) -> None:
         self.dismiss()
+
+    def on_key(self, event: events.Key) -> None:
+        self._may_unmark, self._asks_to_unmark = self._asks_to_unmark, False
 
     def action_back(self) -> None:
         typing = self.is_typing
         if typing:
             self.call_later(self.close_entry)
             self.say("")
-        if not self.clear_search() and not typing:
+        if self.clear_search() or typing:
+            return
+        if not self.marks[0]:
             self.leave()
+        elif self._may_unmark:
+            self.say(unmarked(*self.marks))
+            self.unmark()
+        else:
+            self._asks_to_unmark = True
+            self.say(unmark_question(*self.marks))
 
     def action_quit(self) -> None:
         self.leave()

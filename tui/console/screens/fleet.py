@@ -19,7 +19,6 @@ from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.target_model import TargetModel
 from tui.console.views.fleet import fleet_header
-from tui.console.views.hints import unmarked
 from tui.console.views.line import Line
 from tui.console.widgets.fleet_list import FleetList
 from tui.console.widgets.item_list import ItemList
@@ -140,13 +139,18 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         return apply_filter(self, self.targets, text, self.show_model)
 
     def clear_search(self) -> bool:
-        if not self.targets.clear_filter():
-            if self.is_typing or not self._model.marked_count:
-                return False
-            self.say(unmarked(self._model.marked_count, "target"))
-            self._model.unmark()
+        was_filtered = self.targets.clear_filter()
+        if was_filtered:
+            self.show_model()
+        return was_filtered
+
+    @property
+    def marks(self) -> tuple[int, str]:
+        return self._model.marked_count, "target"
+
+    def unmark(self) -> None:
+        self._model.unmark()
         self.show_model()
-        return True
 
     def leave(self) -> None:
         if not self._is_home:

@@ -24,7 +24,7 @@ from tui.console.context import ConsoleContext
 from tui.console.parts.job_actions import JobActions
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.views.copied import copied_job
-from tui.console.views.hints import no_history, unmarked
+from tui.console.views.hints import no_history
 from tui.console.views.history import format_found
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import retry_message
@@ -100,14 +100,17 @@ class HistoryScreen(EntryScreen[None]):
         return True
 
     def clear_search(self) -> bool:
-        if self._words:
+        was_filtered = bool(self._words)
+        if was_filtered:
             self._start_search("", HistoryFilter())
-            return True
-        if self._list.marks and not self.is_typing:
-            self.say(unmarked(self._list.marks, "job"))
-            self._list.clear_marks()
-            return True
-        return False
+        return was_filtered
+
+    @property
+    def marks(self) -> tuple[int, str]:
+        return self._list.marks, "job"
+
+    def unmark(self) -> None:
+        self._list.clear_marks()
 
     # The search.
 

@@ -27,7 +27,6 @@ from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.target_model import TargetModel
 from tui.console.views.header import STORE_GONE, STORE_OPENING, STORE_UNREADABLE, header_line, work
-from tui.console.views.hints import unmarked
 from tui.console.views.line import Line
 from tui.console.views.status_banner import StatusBanner
 from tui.console.widgets.detail_pane import DetailPane
@@ -156,7 +155,7 @@ class MainScreen(EntryScreen[None]):
     def go_to_target(self, number: int) -> None:
         """Make a target the current one, also one that the filter hides."""
         if number not in self._targets.shown:
-            self._clear_filter()
+            self.clear_search()
         self._targets.go_to(number)
         self._target_actions.select()
 
@@ -297,25 +296,22 @@ class MainScreen(EntryScreen[None]):
         return target_filter.apply_filter(self, self._targets, text, self._show_model)
 
     def clear_search(self) -> bool:
-        was_filtered = self._clear_filter()
-        if was_filtered or self.is_typing:
-            return was_filtered
-        if self._jobs.marks:
-            self.say(unmarked(len(self._jobs.marks), "job"))
-            self._jobs.clear_marks()
-        elif self.model.marked_count:
-            self.say(unmarked(self.model.marked_count, "target"))
-            self.model.unmark()
-            self._show_model()
-        else:
-            return False
-        return True
-
-    def _clear_filter(self) -> bool:
         was_filtered = self._targets.clear_filter()
         if was_filtered:
             self._show_model()
         return was_filtered
+
+    @property
+    def marks(self) -> tuple[int, str]:
+        jobs = len(self._jobs.marks)
+        return (jobs, "job") if jobs else (self.model.marked_count, "target")
+
+    def unmark(self) -> None:
+        if self._jobs.marks:
+            self._jobs.clear_marks()
+        else:
+            self.model.unmark()
+            self._show_model()
 
     # Actions
 

@@ -161,6 +161,11 @@ def no_history(words: str, width: int, *, about_text: str, read_only: bool) -> l
     return [*wrapped("No job yet.", width), *([] if read_only else wrapped(with_keys(_RUN_FIRST), width, Role.DIM))]
 
 
+def unmark_question(count: int, what: str) -> str:
+    """What esc says first where something is marked. `what`: `target` or `job`."""
+    return with_keys(f"{counted(count, what)} marked. {{back}} once more removes the marks.")
+
+
 def unmarked(count: int, what: str) -> str:
     """What esc says that has removed marks. `what`: `target` or `job`."""
     return f"{counted(count, what)} unmarked."
