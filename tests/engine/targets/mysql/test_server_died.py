@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 PAGE = 16_384
-# MariaDB reports a damaged page, and goes on.
+# MariaDB reports a damaged page, and goes on: see test_damaged_pages.py.
 pytestmark = pytest.mark.parametrize(
     "server", [pytest.param(Flavor.MYSQL, marks=pytest.mark.long)], ids=str, indirect=True, scope="session"
 )
