@@ -87,5 +87,17 @@ def cut_off(pages: int) -> Damage:
     return harm
 
 
+def posting_list_outside_its_page(path: Path) -> None:
+    """In the first leaf of a B-tree: amcheck follows it, which ends the server."""
+    with path.open("r+b") as file:
+        file.seek(PAGE + 24 + 4 * 2)  # the third line pointer
+        (pointer,) = struct.unpack("<I", file.read(4))
+        begin = PAGE + (pointer & 0x7FFF)
+        file.seek(begin + 6)
+        (info,) = struct.unpack("<H", file.read(2))
+        file.seek(begin)
+        file.write(struct.pack("<HHHH", 0x7FFF, 0xFFFF, 0x2000 | 10, info | 0x2000))
+
+
 def remove(path: Path) -> None:
     path.unlink()

@@ -1,4 +1,4 @@
-"""MariaDB survives a damaged page, and keeps the table from being read: it is critical, and the others are maintained."""
+"""MariaDB survives a damaged page: its table is critical and left out, and the others are maintained."""
 
 from __future__ import annotations
 

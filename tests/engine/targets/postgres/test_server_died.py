@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Options, ParentJob, Request, ServerOptions, Status
+from engine.domain.advice import CRITICAL
 from engine.domain.damage import DamageSource
 from engine.domain.statuses import Reason
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.schedules.suspect_tables import two_nights
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import connected
-from tests.postgres_damage import do_damage, in_page
+from tests.postgres_damage import do_damage, in_page, posting_list_outside_its_page
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer
 
@@ -124,6 +125,33 @@ async def test_a_schedule_of_what_is_needed_checks_the_other_tables_in_the_secon
     assert "public.other" in objects
     assert not objects & {"public.item", "public.item_name"}
     assert {step.status for step in second.steps} == {Status.COMPLETED}
+
+
+async def test_a_suspect_index_of_the_catalog_is_named_and_critical_and_left_out(
+    own: PostgresServer, tmp_path: Path
+) -> None:
+    with new_database(own) as database:
+        database("CREATE EXTENSION amcheck", "CREATE TABLE item (id int PRIMARY KEY)")
+        do_damage(database, {"'pg_description_o_c_o_index'::regclass": posting_list_outside_its_page})
+        first, second = await two_nights(tmp_path, database.url, '"needed"')
+        assert first is not None
+        assert second is not None
+        name, table = "pg_catalog.pg_description_o_c_o_index", "pg_catalog.pg_description"
+        assert [(s.object, s.reason) for s in first.steps if s.status is Status.FAILED] == [(name, Reason.SERVER_DIED)]
+        objects = {step.object for step in second.steps}
+        assert {"public.item", "pg_catalog.pg_class"} <= objects
+        assert not objects & {name, table, f"TOAST of {table}"}
+        async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+            (known,) = await engine.known_damage(database.url)
+            assert (known.object, known.source) == (table, DamageSource.SERVER_LOST)
+            (advice,) = [one for one in await engine.advise(database.url) if one.operation is Operation.CHECK]
+            assert advice.urgency == CRITICAL
+            assert f"the server died while checking {name}" in advice.reason
+            database.reconnect()
+            database(f"REINDEX INDEX {name}")
+            (check,) = (await run(engine, database, Operation.CHECK, options=Options(objects=(table,)))).children
+            assert check.status is Status.COMPLETED
+            assert not await engine.known_damage(database.url)
 
 
 async def ended(engine: Engine, job: ParentJob) -> ParentJob:
