@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from engine.domain.advice import Advice, Level, highest_level
+from engine.domain.advice import Advice, Level, highest_level, most_urgent_level
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.domain.requests import Operation
@@ -86,12 +86,14 @@ def optimize(single: Sequence[Advice], covers: tuple[Operation, ...], also: Coll
     needed = [one for one in single if one.is_needed]
     unknown = [one for one in single if one.level is Level.UNKNOWN]
     texts = [f"{one.operation} of {counted(len(one.objects), _NOUNS.get(one.operation, 'table'))}" for one in needed]
+    of_large = [one.level if one.level_of_large is None else one.level_of_large for one in needed]
     nothing = "nothing is known to be needed" if unknown else "nothing is needed"
     return Advice(
         operation=Operation.OPTIMIZE,
         level=highest_level(needed) if needed else Level.SOON if also else highest_level(unknown),
         reason=f"needed: {', '.join([*texts, *also])}" if texts or also else nothing,
         covers=covers,
+        level_of_large=most_urgent_level([*of_large, *([Level.SOON] if also else [])]) if texts or also else None,
         excluded_tables=next((one.excluded_tables for one in single if one.excluded_tables), ()),
         inspection_can_tell=any(one.inspection_can_tell for one in unknown),
     )

@@ -92,7 +92,7 @@ _REQUEST: Final = (
         " optimize)",
         dest="operations",
     ),
-    flag("--needed", "only operations that `dbtend advise` calls for, now or soon; those of --op always run"),
+    flag("--needed", "only what `dbtend advise` calls for, also if small or unchecked; those of --op always run"),
     *REQUEST_OPTIONS,
     *grouped(
         "several targets",
