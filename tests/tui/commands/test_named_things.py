@@ -11,6 +11,7 @@ import pytest
 
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine
+from tui.commands.command_table import COMMANDS as TABLE
 from tui.presentation.exit_codes import FAILED, OK, USAGE
 
 COMMANDS = ("history", "workers", "plan {sales}", "advise {sales}", "schedules", "show 1", "notify", "metrics")
@@ -35,6 +36,52 @@ def code_of(dbtend: CommandLine, shell: str, *words: str | Path) -> int:
 def test_a_result_that_cannot_be_written_is_a_failure(line: str, shell: str, dbtend: CommandLine, sales: Path) -> None:
     dbtend.configure('[schedules.n]\ntargets = ["/x"]\noperations = ["check"]\nstart = "0 1 * * *"\n')
     assert code_of(dbtend, shell, *line.format(sales=sales).split()) == FAILED
+
+
+WORDS = {
+    **dict.fromkeys(("plan", "run", "advise", "map"), "{sales}"),
+    **dict.fromkeys(("show", "cancel", "retry", "pin", "unpin"), "1"),
+    "notify": "ops --test",
+    "completion": "bash",
+}
+WITHOUT_A_RESULT = {"worker", "report", "store"}
+"""Of an embedded store."""
+PLAIN = ("plan", "advise", "fleet", "map", "schedules", "history", "show", "metrics", "doctor", "completion")
+"""The exit code of the others says what became of the work."""
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, pytest.param(os.O_WRONLY, marks=needs_full)], ids=["closed", "full"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *PLAIN,
+        *(
+            f"{name} --json"
+            for name, command in TABLE.items()
+            if name not in WITHOUT_A_RESULT and "--json" in {each.name for each in command.options}
+        ),
+    ],
+)
+def test_every_command_that_cannot_write_its_result_fails_and_says_so_once(
+    line: str, flags: int, dbtend: CommandLine, sales: Path
+) -> None:
+    dbtend.configure(
+        f'[targets.a]\nurl = "{sales}"\n[notify.ops]\ncommand = ["true"]\n'
+        '[schedules.n]\ntargets = ["a"]\noperations = ["check"]\nstart = "0 1 * * *"\n'
+    )
+    dbtend("run", sales, "--op", "optimize")
+    command, *options = line.split()
+    stdout = os.open("/dev/full" if flags == os.O_WRONLY else os.devnull, flags)
+    try:
+        with dbtend.start(
+            command, *WORDS.get(command, "").format(sales=sales).split(), *options, stdout=stdout
+        ) as process:
+            _, err = process.communicate(timeout=60)
+    finally:
+        os.close(stdout)
+    assert process.returncode == FAILED
+    assert err.count("dbtend: output: cannot be written: ") == 1
+    assert all(text.startswith("dbtend: ") for text in err.splitlines())
 
 
 @pytest.mark.parametrize("line", COMMANDS)

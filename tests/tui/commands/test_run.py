@@ -239,9 +239,3 @@ def test_a_closed_standard_output_does_not_stop_the_run(dbtend: CommandLine, sal
     assert subprocess.run(shell, env={**os.environ, **dbtend.environment}, timeout=60).returncode == 0
     (job,) = dbtend("history", "--json").json["jobs"]
     assert job["status"] == "completed"
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to stand for a full disk")
-def test_a_command_that_only_tells_fails_where_it_cannot(dbtend: CommandLine) -> None:
-    with Path("/dev/full").open("w") as full, dbtend.start("history", "--json", stdout=full.fileno()) as process:
-        assert process.wait() == 1
