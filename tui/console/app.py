@@ -119,7 +119,9 @@ class DbtendApp(ThemedApp[None]):
 
     def action_help(self) -> None:
         here = self.screen
-        if isinstance(here, ConsoleScreen) and type(here) is not type(page := self._screens.help(here.FOOTER)):
+        if isinstance(here, ConsoleScreen) and type(here) is not type(
+            page := self._screens.help(here.FOOTER, here.OPENED_BY)
+        ):
             self.push_screen(page)
 
     def action_workers(self) -> None:

@@ -65,6 +65,8 @@ class ConsoleScreen(Screen[Result]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("copy", "back", "quit")
     FOOTER: ClassVar[tuple[str, ...]] = ("back", "palette", "help")
     """Actions that the footer names, in order, if they work now."""
+    OPENED_BY: ClassVar[str] = ""
+    """The action that opens this screen, and does nothing on it."""
 
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__()
@@ -123,7 +125,7 @@ class ConsoleScreen(Screen[Result]):
 
     def can(self, action_id: str) -> bool:
         """Whether an action works now."""
-        if self.context.is_barred(action_id):
+        if self.context.is_barred(action_id) or action_id == self.OPENED_BY:
             return False
         if action_id in {"pause", "resume"}:
             return (action_id == "resume") == (self.context.feed.pause is not None)

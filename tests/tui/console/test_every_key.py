@@ -75,6 +75,7 @@ async def test_help_names_no_key_that_does_nothing_here(
         named = {name for name, head in heads.items() if any(line.startswith(head) for line in lines)}
         typing = {action.id for action in ACTIONS if action.place is Place.ENTRY}
         assert {BY_ID[name].same_key_as or name for name in named} <= bound | typing
+        assert {"f": "fleet", "h": "history", "S": "schedules", "w": "workers"}.get("".join(way)) not in named
         assert {"help", "quit"} <= named
 
 

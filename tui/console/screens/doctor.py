@@ -12,6 +12,7 @@ from tui.presentation.health_check import Check
 
 
 class DoctorScreen(PageScreen[None]):
+    OPENED_BY = "doctor"
     PAGE_TITLE = "Doctor"
 
     def __init__(self, context: ConsoleContext, examine: Callable[[], Awaitable[list[Check]]]) -> None:

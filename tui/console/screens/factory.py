@@ -28,10 +28,10 @@ class ScreenFactory:
     def __init__(self, context: ConsoleContext) -> None:
         self._context = context
 
-    def help(self, footer: Sequence[str]) -> Screen[None]:
+    def help(self, footer: Sequence[str], opened_by: str) -> Screen[None]:
         from tui.console.screens.help import HelpScreen
 
-        return HelpScreen(self._context, footer)
+        return HelpScreen(self._context, footer, opened_by)
 
     def workers(self) -> Screen[None]:
         from tui.console.screens.workers import WorkersScreen

@@ -43,6 +43,7 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
     CSS_PATH = "../styles/fleet.tcss"
     BINDINGS: ClassVar[list[BindingType]] = bindings("search", "run-needed", "plan-needed", "survey")
     PLACEHOLDER = PLACEHOLDER
+    OPENED_BY = "fleet"
     FOOTER = (
         *TYPING,
         *(

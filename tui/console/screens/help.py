@@ -18,10 +18,11 @@ class HelpScreen(PageScreen[None]):
     PAGE_TITLE = "Help"
     FOOTER = (*TYPING, *FIND, "back")
 
-    def __init__(self, context: ConsoleContext, footer: Sequence[str]) -> None:
-        """`footer`: the actions of the footer where it was opened."""
+    def __init__(self, context: ConsoleContext, footer: Sequence[str], opened_by: str) -> None:
+        """`footer` and `opened_by`: of the screen where it was opened."""
         super().__init__(context)
         self._places = places_of(footer)
+        self._opened_by = opened_by
 
     def document(self, width: int) -> list[Line]:
-        return help_document(self._places, width, read_only=self.context.engine.read_only)
+        return help_document(self._places, width, read_only=self.context.engine.read_only, without=self._opened_by)

@@ -41,6 +41,7 @@ READ_AT_ONCE: Final = 64
 class HistoryScreen(EntryScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("filter", "cancel", "retry", "pin")
     PLACEHOLDER = "target: status: op: since: until: or error text"
+    OPENED_BY = "history"
     FOOTER = (*TYPING, "open", "fold", "filter", "mark", "cancel", "retry", "pin", "unpin", "back", "palette", "help")
 
     def __init__(self, context: ConsoleContext, *, filtering: bool, words: str) -> None:

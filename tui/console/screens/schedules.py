@@ -39,6 +39,7 @@ AT_NEWS: Final = 1.0
 
 class SchedulesScreen(ConsoleScreen[None]):
     CSS_PATH = "../styles/schedules.tcss"
+    OPENED_BY = "schedules"
     FOOTER = (
         *("run-schedule", "plan-schedule", "disable-schedule", "enable-schedule", "open-schedule"),
         *("copy", "back", "palette", "help"),

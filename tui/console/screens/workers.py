@@ -21,6 +21,7 @@ class WorkersScreen(PageScreen[None]):
     """Reads them at intervals while it is open: no change announces that a worker comes, ends or stalls."""
 
     PAGE_TITLE = "Workers"
+    OPENED_BY = "workers"
     FOOTER = (*TYPING, "pause", "resume", *ON_A_PAGE)
 
     def __init__(self, context: ConsoleContext) -> None:

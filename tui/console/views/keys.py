@@ -40,13 +40,15 @@ def places_of(footer: Sequence[str]) -> Collection[Place]:
     return places | ({Place.EVERYWHERE} if Place.FORM in places else {Place.LIST, Place.EVERYWHERE})
 
 
-def help_document(places: Collection[Place], width: int, *, read_only: bool = False) -> list[Line]:
-    """The actions of these places. `read_only`: without those that write."""
+def help_document(places: Collection[Place], width: int, *, read_only: bool = False, without: str = "") -> list[Line]:
+    """The actions of these places, but for `without`. `read_only`: without those that write."""
     lines: list[Line] = []
     key_width = max(len(" ".join(shown_keys(action.id))) for action in ACTIONS)
     id_width = max(len(action.id) for action in ACTIONS) + 2 if width >= _ID_FROM else 0
     for place in (one for one in Place if one in places):
-        actions = [one for one in ACTIONS if one.place is place and not (read_only and one.writes)]
+        actions = [
+            one for one in ACTIONS if one.place is place and one.id != without and not (read_only and one.writes)
+        ]
         if not actions:
             continue
         lines += [line((place.value, Role.HEADING))]
