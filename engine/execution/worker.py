@@ -16,7 +16,7 @@ from engine.domain.claims import Claim, Outcome
 from engine.domain.damage import NO_CHANGE, Damage, DamageChange, DamageSource, newly_seen
 from engine.domain.errors import StoreError, TargetDamagedError, TargetError, UsageError
 from engine.domain.frozen import frozen
-from engine.domain.humanize import NOT_BEGUN
+from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
@@ -155,10 +155,12 @@ class DatabaseMaintenanceWorker:
                     return recovery_outcome(claim, why)
                 return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=why)
             # Nothing is written before the record of damage is read: now, as the store has just given the claim.
+            # What a dead process left is put right at any time.
+            in_window = claim.recovering is None and not claim.deaths
             recorded = await attempt.unless_cancelled(self._damage_of(claim.target))
             async with AsyncExitStack() as stack:
                 opening = self._open(stack, target, claim, options, attempt, reporter)
-                session = await attempt.unless_cancelled(opening)
+                session = await attempt.unless_cancelled(opening, until_closed=in_window)
                 exchange = await find_exchange(target, claim.earlier)
                 if claim.recovering is not None or exchange is not None:
                     past = await self._past(claim, options, recorded)
@@ -175,7 +177,7 @@ class DatabaseMaintenanceWorker:
                         reporter.log(LogLevel.WARNING, line)
                 try:
                     preparing = self._prepare(session, target, claim, operation, options, recorded, reporter)
-                    prepared = await attempt.unless_cancelled(preparing)
+                    prepared = await attempt.unless_cancelled(preparing, until_closed=in_window)
                 except TEMPORARY_ERRORS:
                     if is_last:
                         raise
@@ -222,6 +224,8 @@ class DatabaseMaintenanceWorker:
             met = _met(claim, error) if isinstance(error, TargetDamagedError) else NO_CHANGE
             return Outcome(status=Status.FAILED, reason=reason, error=text, damage=met)
         except NotBegunError:
+            if attempt.window.closed.is_set() and not attempt.cancel.is_set() and claim.recovering is None:
+                return Outcome(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=PAST_THE_LIMIT)
             reason = Reason.SHUTDOWN if claim.recovering else Reason.CANCELLED_BY_USER
             return Outcome(status=Status.CANCELLED, reason=reason, error=NOT_BEGUN)
 

@@ -21,6 +21,9 @@ FOLLOW_UP_BEGINS_WITHIN: Final = 5.0
 NEEDED_FOLLOW_UP_BEGINS_WITHIN: Final = 60.0
 """The same for one without which the database is wrong."""
 
+ENDS_ITSELF_WITHIN: Final = 0.5
+"""Seconds from the end of the window, in which a wait that knows it tells what it waited for."""
+
 
 class NotBegunError(Exception):
     """Cancelled, or past the time limit, before it began."""
@@ -53,15 +56,20 @@ class Attempt:
         else:
             await first_of(self.cancel, timeout=seconds)
 
-    async def unless_cancelled(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, which may wait for a lock. Raises NotBegunError if it is cancelled first."""
+    async def unless_cancelled(self, work: Coroutine[Any, Any, T], *, until_closed: bool = False) -> T:
+        """The result of `work`, which may wait for a lock. Raises NotBegunError if it is cancelled first.
+
+        `until_closed`: or if the window closes first.
+        """
         if self.cancel.is_set():
             work.close()
             raise NotBegunError
         limit = asyncio.timeout(None)
 
         async def stop() -> None:
-            await first_of(self.cancel)
+            await first_of(self.cancel, *([self.window.closed] if until_closed else []))
+            if not self.cancel.is_set():
+                await first_of(self.cancel, timeout=ENDS_ITSELF_WITHIN)
             limit.reschedule(0.0)
 
         try:

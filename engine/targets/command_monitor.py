@@ -37,6 +37,10 @@ class WatchedCommand:
     """Seconds that sessions may wait behind it before it stops."""
     must_yield: StopSignal = field(default_factory=StopSignal)
     """Set when it must stop for sessions that wait behind it."""
+    closes_at: float | None = None
+    """When its window closes, by `time.monotonic`."""
+    is_late: StopSignal = field(default_factory=StopSignal)
+    """Set when its window has closed and it only waited for its lock: it does not begin."""
     waited_behind_since: float | None = None
     began: float = field(default_factory=time.monotonic)
 
@@ -86,8 +90,14 @@ class CommandMonitor(ABC, Generic[_W]):
             pause = INTERVAL
             try:
                 await self.poll()
+                self._stop_what_is_late()
             except self._errors:
                 await asyncio.sleep(RETRY_AFTER)
+
+    def _stop_what_is_late(self) -> None:
+        for watched in self.watched.values():
+            if watched.only_waited and watched.closes_at is not None and time.monotonic() >= watched.closes_at:
+                watched.is_late.set()
 
     @abstractmethod
     async def poll(self) -> None:

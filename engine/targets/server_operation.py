@@ -9,16 +9,17 @@ from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from engine.domain.errors import TargetError
-from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT, listed
+from engine.domain.humanize import NOT_BEGUN, listed
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.targets.attempt import NotBegunError
+from engine.targets.command_monitor import WatchedCommand
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.disk_space import problems_now
 from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, without_room
+from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, past_the_limit, without_room
 from engine.targets.throttling import wait_while_throttled
 
 
@@ -28,6 +29,9 @@ class Run(Protocol):
     @property
     def answer(self) -> Any:
         """Its `error` is None where the command succeeded."""
+
+    @property
+    def watched(self) -> WatchedCommand: ...
 
 
 _Step = TypeVar("_Step", bound=PlannedStep)
@@ -96,7 +100,7 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         except NotBegunError:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN, never_began=True)
-            return StepResult(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=PAST_THE_LIMIT, never_began=True)
+            return past_the_limit()
         except TargetError as error:
             if context.cancel.is_set():
                 return StepResult(status=Status.CANCELLED, left=NOT_BEGUN)
@@ -118,6 +122,8 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         run = await self._run(step, context)
         if not self._is_in_doubt(step, run):
             result = await self._result(step, run, context)
+            if run.watched.is_late.is_set() and result.status is Status.CANCELLED and not context.cancel.is_set():
+                return past_the_limit()
             return self._died_under(step, result) if await self._has_died(step, run, context, None) else result
         second, is_up, stop_reason, has_died = None, False, "", None
         try:

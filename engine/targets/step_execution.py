@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
+from engine.domain.humanize import PAST_THE_LIMIT
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, WaitsFor
 from engine.domain.time_limits import Window
@@ -103,6 +104,11 @@ class StepResult:
     def may_leave_something(self) -> bool:
         """Whether it ended early, without saying what remains of it. The findings of a check need nothing added."""
         return self.status in {Status.CANCELLED, Status.FAILED} and not (self.findings or self.left)
+
+
+def past_the_limit() -> StepResult:
+    """The result of a step that waited to begin until its window closed."""
+    return StepResult(status=Status.SKIPPED, reason=Reason.TIME_LIMIT, error=PAST_THE_LIMIT, never_began=True)
 
 
 def failed_by(error: TargetError) -> StepResult:

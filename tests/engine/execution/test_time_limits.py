@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,6 +96,25 @@ async def test_in_a_window_that_has_closed_nothing_runs(tmp_path: Path, clock: S
             [Request(target=str(path), operations=(Operation.VACUUM,))], closes_at=clock.at - HOUR
         )
         (parent,) = await engine.wait([parent.id])
+    assert ends(parent) == [SKIPPED]
+
+
+@pytest.mark.parametrize("by", ["application", "attempt", "writer"])
+async def test_r32_what_waits_for_its_file_at_the_end_of_the_window_does_not_begin(tmp_path: Path, by: str) -> None:
+    path = make_database(tmp_path / "sales.db", rows=20)
+    options = Options(time_limit=1, lock_timeout=3600)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, path.open("rb") as file:
+        if by == "application":
+            other.execute("BEGIN EXCLUSIVE")
+        elif by == "attempt":
+            fcntl.flock(file, fcntl.LOCK_EX)
+        else:
+            other.execute("BEGIN IMMEDIATE")
+        async with Engine.open(tmp_path / "jobs.db", workers=1) as engine, asyncio.timeout(60):
+            (parent,) = await engine.submit(
+                [Request(target=str(path), operations=(Operation.VACUUM,), options=options)]
+            )
+            (parent,) = await engine.wait([parent.id])
     assert ends(parent) == [SKIPPED]
 
 

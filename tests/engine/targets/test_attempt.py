@@ -21,6 +21,7 @@ NEEDED = replace(FOLLOW_UP, missing_effect="searches are wrong")
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "ENDS_ITSELF_WITHIN", 0.01)
     monkeypatch.setattr(attempts, "FOLLOW_UP_BEGINS_WITHIN", 0.01)
     monkeypatch.setattr(attempts, "NEEDED_FOLLOW_UP_BEGINS_WITHIN", 0.01)
 
@@ -73,6 +74,21 @@ async def test_r32_a_cancel_ends_what_runs_before_the_first_step() -> None:
         await asyncio.wait_for(preparing, 30)
     with pytest.raises(NotBegunError):
         await attempt.unless_cancelled(asyncio.Event().wait())
+
+
+@pytest.mark.parametrize("until_closed", [True, False])
+async def test_r32_the_end_of_the_window_ends_what_runs_before_the_first_step(until_closed: bool) -> None:
+    """But not what puts right what a dead process left."""
+    attempt, event = an_attempt(), asyncio.Event()
+    preparing = asyncio.create_task(attempt.unless_cancelled(event.wait(), until_closed=until_closed))
+    await asyncio.sleep(0)
+    attempt.window.closed.set()
+    if until_closed:
+        with pytest.raises(NotBegunError):
+            await asyncio.wait_for(preparing, 30)
+    else:
+        event.set()
+        assert await asyncio.wait_for(preparing, 30)
 
 
 async def test_an_ordinary_step_is_stopped_with_its_attempt() -> None:

@@ -224,8 +224,9 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             thread=await self._thread_at_start(step, pooled),
             report=context.report,
             yield_after=self._options.server.yield_after if step.stops_safely else None,
+            closes_at=context.window.closes_at,
         )
-        stops = (self._stops.of(context.cancel), watched.must_yield) if step.stops_safely else ()
+        stops = (self._stops.of(context.cancel), watched.must_yield, watched.is_late) if step.stops_safely else ()
         number = pooled.connection.id
         self._monitor.watch(number, watched)
         try:
@@ -263,7 +264,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         """How they ended, with the rows of all; after one that does not end well the others are not run."""
         first, *others = [marked(self._name, command) for command in step.commands or (step.command,)]
         if not step.stops_safely:
-            return await statement.run_whole(connection, first, self._reader, context)
+            return await statement.run_whole(connection, first, self._reader, context, until_closed=True)
         answer = await statement.run(connection, first, self._reader, *stops)
         for command in others:
             if answer.error is not None or not verdict(answer.rows).is_well:

@@ -11,7 +11,7 @@ from typing import Final
 import pymysql
 
 from engine.domain.errors import TargetError
-from engine.targets.attempt import Attempt
+from engine.targets.attempt import Attempt, NotBegunError
 from engine.targets.mysql.connection.bounded import AnswerError
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import INTERRUPTED, LOCK_TIMEOUT, number_of
@@ -73,28 +73,42 @@ async def run(connection: Connection, command: str, reader: Reader, *stops: Stop
 
 
 async def run_whole(
-    connection: Connection, command: str, reader: Reader, attempt: Attempt, *, after_cancel: float = 0.0
+    connection: Connection,
+    command: str,
+    reader: Reader,
+    attempt: Attempt,
+    *,
+    after_cancel: float = 0.0,
+    until_closed: bool = False,
 ) -> Answer:
     """Run one command that must not be stopped once it has its lock. A cancel ends its wait for that.
 
-    `after_cancel`: seconds that it waits although it is cancelled.
+    `after_cancel`: seconds that it waits although it is cancelled. `until_closed`: whether the end of the window ends
+    its wait, too, with NotBegunError.
     """
     try:
         (patience,) = await connection.row("SELECT CAST(@@lock_wait_timeout AS SIGNED)", row=(int,))
         until, answer = time.monotonic() + patience, Answer()
+    except pymysql.MySQLError as error:
+        return Answer(error=error)
+    try:
         while not answer.was_asked_to_stop:
             left = max(round(until - time.monotonic()), 1)
             await connection.short_command(f"SET lock_wait_timeout = {min(left, LOCK_TRY)}")
             answer = await run(connection, command, reader)
             if not answer.has_no_lock or left <= LOCK_TRY:
                 break
+            if until_closed and attempt.window.closed.is_set() and not attempt.cancel.is_set():
+                raise NotBegunError
             if attempt.cancel.is_set():
                 after_cancel -= LOCK_TRY
                 if after_cancel < 0:
-                    error = pymysql.OperationalError(INTERRUPTED, "cancelled while it waited for its lock")
-                    answer = Answer(error=error, was_asked_to_stop=True)
-        if not connection.closed:
-            await connection.short_command(f"SET lock_wait_timeout = {patience}")
+                    interrupted = pymysql.OperationalError(INTERRUPTED, "cancelled while it waited for its lock")
+                    answer = Answer(error=interrupted, was_asked_to_stop=True)
     except pymysql.MySQLError as error:
         return Answer(error=error)
+    finally:
+        if not connection.closed:
+            with contextlib.suppress(pymysql.MySQLError):
+                await connection.short_command(f"SET lock_wait_timeout = {patience}")
     return answer

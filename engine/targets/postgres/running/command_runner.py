@@ -117,8 +117,9 @@ class CommandRunner:
             report=context.report,
             wait_limits=limits,
             yield_after=self._parts.options.yield_after,
+            closes_at=context.window.closes_at,
         )
-        stops = self._stops.of(context.cancel), watched.must_yield, limits.exceeded
+        stops = self._stops.of(context.cancel), watched.must_yield, watched.is_late, limits.exceeded
         waits_long = step.method in CONCURRENT or (
             # Behind its last lock everybody waits: only who asks for it leaves that wait to this process.
             step.method is Method.REPACK and self._parts.options.snapshot_wait is not None

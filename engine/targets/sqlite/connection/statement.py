@@ -8,7 +8,7 @@ import itertools
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, Final, TypeVar
 
 import aiosqlite
@@ -17,6 +17,7 @@ from engine.domain.frozen import frozen
 from engine.system.sqlite_threads import OpenedConnection, as_it_is, connected, in_its_thread
 from engine.system.uncancelled import wait_uncancelled
 from engine.system.wal_checkpoint import NO_AUTOMATIC_CHECKPOINT
+from engine.targets.attempt import NotBegunError
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 from engine.targets.waits import first_of
 
@@ -33,6 +34,8 @@ class LockWait:
     """Ends the wait, with SQLITE_BUSY; what it guards is interrupted."""
     waiting: Waiting | None = None
     """Called at each wait."""
+    closed: asyncio.Event | None = None
+    """For what waits to begin: ends the wait, with NotBegunError."""
 
 
 T = TypeVar("T")
@@ -282,7 +285,7 @@ async def in_transaction(
     async with _rolled_back_on_error(connection, wait):
         await retry_while_locked(attempt, wait)
         if connection.in_transaction:
-            await _commit(connection, wait)
+            await _commit(connection, replace(wait, closed=None))
 
 
 @contextlib.asynccontextmanager
@@ -332,6 +335,8 @@ async def retry_while_locked(attempt: Callable[[], Coroutine[Any, Any, T]], wait
         except sqlite3.OperationalError as error:
             if not is_busy(error) or clock() >= deadline or wait.cancel.is_set():
                 raise
+            if wait.closed is not None and wait.closed.is_set():
+                raise NotBegunError from None
         if wait.waiting is not None:
             await wait.waiting()
         await first_of(wait.cancel, timeout=pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

@@ -16,6 +16,7 @@ from engine.domain.requests import SqliteLibrary
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.system.lock_holders import blocking_writers, format_holders, holders
+from engine.targets.attempt import NotBegunError
 from engine.targets.disk_space import problems_now
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.sqlite.connection import checkpoints, statement
@@ -31,7 +32,14 @@ from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.layout import Layout
 from engine.targets.sqlite.running.throttling import Throttle
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
-from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, without_room
+from engine.targets.step_execution import (
+    StepContext,
+    StepProgress,
+    StepResult,
+    failed_by,
+    past_the_limit,
+    without_room,
+)
 
 if TYPE_CHECKING:
     from engine.targets.sqlite.running import methods, partial_effects, writeback
@@ -163,6 +171,8 @@ class SqliteOperation:
                     work = self._work(step, connection, context, timeout)
                     async with writing:
                         result = await self._run(work)
+        except NotBegunError:
+            result = past_the_limit()
         except TargetError as error:
             result = failed_by(error)
         except sqlite3.Error as error:

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from engine.domain.errors import TargetRefusedError
@@ -74,6 +74,11 @@ class Work:
         """How its statements wait for locks."""
         return statement.LockWait(self.lock_timeout, self.cancel, self.report_blockers)
 
+    @property
+    def lock_wait_to_begin(self) -> statement.LockWait:
+        """The same for those before which it has done nothing."""
+        return replace(self.lock_wait, closed=self.context.window.closed)
+
     def progress_reports(self, step: SqliteStep | None = None) -> AbstractAsyncContextManager[None]:
         """Report the progress of the step while inside. `step`: the same with another volume."""
         step = step or self.step
@@ -84,7 +89,7 @@ class Work:
 
     async def rows_when_free(self, sql: str) -> list[Any]:
         """All rows of `sql`, retried while it is locked: it must take its locks before it does any work."""
-        return await statement.retry_while_locked(lambda: self.rows(sql), self.lock_wait)
+        return await statement.retry_while_locked(lambda: self.rows(sql), self.lock_wait_to_begin)
 
     async def rows_uninterrupted(self, sql: str) -> list[Any]:
         """Rows of a short statement, like `rows_when_free`; a cancel waits for its end, so that its result is known."""
@@ -96,7 +101,7 @@ class Work:
 
     async def retry_exclusive(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `attempt`, retried while it is locked: it must take its exclusive lock before any work."""
-        return await statement.retry_exclusive(self.connection.aio, attempt, self.lock_wait)
+        return await statement.retry_exclusive(self.connection.aio, attempt, self.lock_wait_to_begin)
 
     async def checked_vacuum(self) -> list[Any]:
         """Run the VACUUM of the step, after one more preflight: the schema may have changed since the plan.
@@ -115,7 +120,7 @@ class Work:
         return await self.rows(self.step.command)
 
     async def in_transaction(self, *commands: str) -> None:
-        await statement.in_transaction(self.connection.aio, commands, self.lock_wait)
+        await statement.in_transaction(self.connection.aio, commands, self.lock_wait_to_begin)
         await self.write_back_if_long()
 
     async def write_back(self) -> checkpoints.Row:

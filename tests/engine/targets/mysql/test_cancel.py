@@ -9,6 +9,7 @@ import pytest
 from engine import Operation, Options, ServerOptions, Status
 from engine.domain.statuses import Reason
 from engine.domain.steps import GAVE_WAY, Step, WaitsFor
+from engine.domain.time_limits import window
 from engine.targets.attempt import NotBegunError
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import MySqlStep
@@ -56,6 +57,19 @@ async def test_r32_a_repair_that_waits_for_its_table_is_cancelled(database: MySq
             cancel.set()
             result = await running
         assert (result.status, result.error) == (Status.CANCELLED, None)
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("operation", [Operation.ANALYZE, Operation.REBUILD, Operation.REPAIR])
+async def test_r32_what_waits_for_its_table_at_the_end_of_the_window_does_not_begin(
+    database: MySqlDatabase, operation: Operation
+) -> None:
+    filled(database, "item", engine="MyISAM" if operation is Operation.REPAIR else "InnoDB")
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=3600) as session:
+        step = (await session.plan(operation, Options(objects=("item",), confirmed=True))).steps[0]
+        with database.session("LOCK TABLES item WRITE"), window(0.5) as open_for_a_moment:
+            result = await session.execute(step, StepContext(window=open_for_a_moment))
+        assert (result.status, result.reason) == (Status.SKIPPED, Reason.TIME_LIMIT)
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED
 
 

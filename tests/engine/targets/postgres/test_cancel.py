@@ -12,6 +12,7 @@ from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import Operation, Options, Request, ServerOptions, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import CLEANING_UP, WAITING
+from engine.domain.time_limits import window
 from engine.inspection import inspector
 from engine.targets.plans import PlannedStep
 from engine.targets.postgres.planning.operation_steps import FEW
@@ -94,6 +95,19 @@ async def test_what_waits_for_its_lock_says_for_whom_and_is_stopped(database: Da
             assert told.phases[-1].startswith(f"{WAITING}: {whom}")
             cancel.set()
             assert (await task).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("operation", [Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.VACUUM_FULL])
+async def test_r32_what_waits_for_its_table_at_the_end_of_the_window_does_not_begin(
+    database: Database, operation: Operation
+) -> None:
+    database("CREATE TABLE item (id int PRIMARY KEY)")
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=3600) as session:
+        step = (await session.plan(operation, Options(objects=("item",), confirmed=True))).steps[0]
+        with database.session("LOCK TABLE item"), window(0.5) as open_for_a_moment:
+            result = await session.execute(step, StepContext(window=open_for_a_moment))
+        assert (result.status, result.reason) == (Status.SKIPPED, Reason.TIME_LIMIT)
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
 
 
 async def test_trap_a_prepared_transaction_in_the_way_is_named_by_the_plan_while_it_is_waited_for_and_in_the_error(
