@@ -87,7 +87,7 @@ async def _ended(
     """The faults of its end."""
     store = home / "jobs.db"
     closes = datetime.now(UTC) + timedelta(seconds=75)  # full minutes count
-    limits = {"limit": LIMIT, "window": ("--until", f"{closes:%H:%M}", "--stop-at-limit")}.get(ending, ())
+    limits = {"limit": LIMIT, "window": ("--until", f"{closes:%H:%M}")}.get(ending, ())
     command = [*DBTEND, *argv, "--grace", "1", "--store", str(store), *limits]
     with tempfile.TemporaryFile() as said:
         environment = os.environ | {"TZ": "UTC"}
