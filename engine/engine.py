@@ -352,6 +352,11 @@ class Engine:
         ]
         return inspector.in_window(replace(plan, operations=tuple(operations)), wall_clock(self._clock)(), closes_at)
 
+    async def is_unchecked(self, request: Request) -> bool:
+        """See `Plan.is_unchecked`. The database is not opened, so operations count that would find nothing to do."""
+        url = await asyncio.to_thread(inspector.canonical_url, request.target)
+        return inspector.is_unchecked(request.children, inspector.resolve(url), await self._past_of(url))
+
     async def inspect(self, target: str) -> TargetInfo:
         """Facts of a database and the operations it offers. Raises TargetError."""
         url = await self._url_to_open(target)

@@ -269,6 +269,8 @@ class TargetHistory:
     """When the first of the quick checks was clean that no full check came before; None: that of `checked_at`."""
     compared_at: Micros | None = None
     """When a full check last covered the whole database, clean or not: only it compares indexes with their tables."""
+    is_checked: bool = False
+    """Whether the result of any check of this file is on record, of all of it or of a part."""
     checked_other_file: bool = False
     """Whether a check on record was of another file at the same path."""
     damaged_indexes: tuple[str, ...] = ()

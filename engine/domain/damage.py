@@ -22,6 +22,10 @@ WHOLE_DATABASE: Final = ""
 """The object of damage that is not known to be within one table or index."""
 INDEX_TABLES: Final = "index_tables"
 """The name of the fact of a check that holds the tables of its `damaged_indexes`, in their order."""
+NO_CHECK_ON_RECORD: Final = (
+    "no check of this database is on record: if it is damaged, what writes to it can make a loss final. Check it first"
+)
+"""The warning about writing to it."""
 ONLY_INDEXES: Final = "only_indexes"
 """The name of the fact of a check that could not look at tables."""
 

@@ -92,6 +92,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         # Where older checks are not read, the first was long ago.
         first_quick_at=checked.first_quick_at if len(checks) < MAX_JOBS_READ else 0,
         compared_at=checked.compared_at,
+        is_checked=checked.is_checked,
         checked_other_file=checked.checked_other_file,
         damaged_indexes=damaged,
         damaged_tables=tables,
@@ -267,6 +268,8 @@ class CheckHistory:
     """When a full check last covered the whole database, clean or not."""
     first_quick_at: Micros | None = None
     """When the oldest quick check after the last full one was clean."""
+    is_checked: bool = False
+    """Whether the result of any check of this file is on record."""
     checked_other_file: bool = False
     """Whether a check on record was of another file at the same path."""
     damaged_tables: dict[str, JobId] = field(default_factory=dict)
@@ -293,12 +296,14 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
     found: CheckFinding | None = None
     compared_at: Micros | None = None
     first_quick_at: Micros | None = None
+    is_checked = False
     outdated: set[CheckLevel] = set()
     outdated_elsewhere: set[CheckLevel] = set()
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
         level, findings = _level_of(facts), facts.get("findings")
         is_this = not files or FILE not in facts or facts[FILE] in files
+        is_checked |= is_this and isinstance(findings, int)
         is_whole = check.is_complete and covers_whole_database(Operation.CHECK, job.request.options)
         if is_this and is_whole and findings == 0 and level is CheckLevel.QUICK and CheckLevel.FULL not in outdated:
             first_quick_at = check.finished_at
@@ -341,6 +346,7 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
         found=found,
         compared_at=compared_at,
         first_quick_at=first_quick_at,
+        is_checked=is_checked,
         checked_other_file=bool(outdated_elsewhere),
         damaged_tables=tables,
         damaged_pages=pages,

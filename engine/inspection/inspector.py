@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
 
 from engine.domain import option_specs
 from engine.domain.advice import Advice, Measurement, TargetHistory
-from engine.domain.damage import Damage, describe, newly_seen
+from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, describe, newly_seen
 from engine.domain.errors import (
     DbtendError,
     PasswordNeededError,
@@ -225,16 +226,23 @@ async def _plan(
         if not advice and any(step.by_advice for operation in operations for step in operation.steps):
             with suppress(TargetError):  # plan without advice
                 advice, _ = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
+        remarks = await session.remarks([one for one in operations if one.refused is None and not _repairs(one, past)])
+        unchecked = is_unchecked((one.operation for one in operations if one.steps), target, past)
         return plans.Plan(
             target=target.url,
             engine=target.engine,
             before=await session.facts(past),
             operations=tuple(_explained(operation, advice, past) for operation in operations),
-            warnings=tuple(
-                await session.remarks([one for one in operations if one.refused is None and not _repairs(one, past)])
-            ),
+            warnings=(*([NO_CHECK_ON_RECORD] if unchecked else []), *remarks),
+            is_unchecked=unchecked,
             options=request.options,
         )
+
+
+def is_unchecked(operations: Iterable[Operation], target: Target, past: TargetHistory | None) -> bool:
+    """Whether one of them writes to a database of which no check is on record before another of them checks it."""
+    before_check = takewhile(lambda one: one is not Operation.CHECK, operations)
+    return past is not None and not past.is_checked and any(target.operations[one].writes for one in before_check)
 
 
 async def _planned(

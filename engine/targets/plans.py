@@ -257,6 +257,8 @@ class Plan:
     operations: tuple[OperationPlan, ...]
     warnings: tuple[str, ...] = ()
     """Warnings about the request as a whole."""
+    is_unchecked: bool = False
+    """Whether it would write to a database of which no check is on record, with no check before; a warning says so."""
     options: Options = DEFAULT_OPTIONS
     """The options of the request."""
     made_on: str | None = None

@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
 from engine import Engine
-from engine.domain.damage import DamagedKind, DamageSource
+from engine.domain.damage import NO_CHECK_ON_RECORD, DamagedKind, DamageSource
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Reason, Status
@@ -166,3 +167,37 @@ async def test_r31_the_map_shows_damage_that_no_page_shows_any_more(engine: Engi
     await run(engine, path, CHECK)
     found = await engine.page_map(str(path))
     assert [one.source for one in found.known_damage] == [DamageSource.CHECK]
+
+
+async def unchecked(engine: Engine, path: Path, *operations: Operation) -> bool:
+    request = Request(target=str(path), operations=operations)
+    plan = await engine.plan(request)
+    assert plan.is_unchecked is (NO_CHECK_ON_RECORD in plan.warnings) is await engine.is_unchecked(request)
+    return plan.is_unchecked
+
+
+async def test_r31_a_plan_that_writes_without_a_check_on_record_says_so_and_its_job_does_not(
+    engine: Engine, path: Path
+) -> None:
+    assert await unchecked(engine, path, VACUUM)
+    assert await unchecked(engine, path, VACUUM, CHECK)
+    assert not await unchecked(engine, path, CHECK, VACUUM)
+    assert not await unchecked(engine, path, Operation.BACKUP)
+    assert [child.warnings for child in (await run(engine, path, VACUUM)).children] == [()]
+    assert await unchecked(engine, path, VACUUM)
+    await run(engine, path, CHECK)
+    assert not await unchecked(engine, path, VACUUM)
+
+
+async def test_r31_a_check_that_could_not_look_and_one_of_another_file_are_none(engine: Engine, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        request = Request(target=str(path), operations=(CHECK,), options=Options(lock_timeout=0))
+        (job,) = await engine.submit([request])
+        (check,) = (await engine.wait([job.id]))[0].children
+        assert check.reason is Reason.TARGET_BUSY
+    assert await unchecked(engine, path, VACUUM)
+    await run(engine, path, CHECK)
+    copyfile(path, other := path.with_name("restored.db"))
+    other.replace(path)
+    assert await unchecked(engine, path, VACUUM)

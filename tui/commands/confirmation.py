@@ -23,7 +23,7 @@ from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
-from tui.presentation.risk import UNKNOWN_LOCKS, confirmation_needed, is_production, risks, word_to_type
+from tui.presentation.risk import UNKNOWN_LOCKS, confirmation_needed, is_production, risks, with_unchecked, word_to_type
 from tui.presentation.text import counted, plain, sentences
 
 NAMED: Final = 6
@@ -86,7 +86,10 @@ async def _reasons(request: Request, settings: Settings, *, several: bool) -> li
     """Why it needs a confirmation, without a final stop. Raises what submitting it would."""
     label = label_of(request.target)
     if not is_production(label):
-        return confirmation_needed(inspector.needs_confirmation(request))
+        if not (needed := confirmation_needed(inspector.needs_confirmation(request))) or is_elsewhere(request):
+            return needed
+        async with settings.reading_engine() as engine:
+            return with_unchecked(needed, is_unchecked=await engine.is_unchecked(request))
     name = name_of(request.target)
     if request.options.if_needed is not None or is_elsewhere(request):
         return [f"{name} is labelled {label}. {UNKNOWN_LOCKS}"]

@@ -140,7 +140,7 @@ _OF_ATTEMPT: Final = ("number", "pid", "host", "started_at", "finished_at", "sta
 def plan(plan: Plan) -> Json:
     """A plan in the shape of a job: it has not run, so there are no ids and no statuses."""
     return {
-        **fields(plan, "target", "engine", "before", "warnings"),
+        **fields(plan, "target", "engine", "before", "is_unchecked", "warnings"),
         "options": _options(plan.options),
         "children": [
             {

@@ -120,8 +120,8 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     }),
     "log_line": record({"number": COUNT, "attempt": COUNT, "at": TIME, "level": one_of(LogLevel), "message": TEXT}),
     "planned_job": record({
-        "target": TEXT, "engine": one_of(EngineName), "before": or_null(FACTS), "warnings": listed(TEXT),
-        "options": _OPTIONS, "children": listed(named("planned_child")),
+        "target": TEXT, "engine": one_of(EngineName), "before": or_null(FACTS), "is_unchecked": FLAG,
+        "warnings": listed(TEXT), "options": _OPTIONS, "children": listed(named("planned_child")),
     }),
     "planned_child": record({
         "operation": one_of(Operation), "verdict": one_of(Verdict), "error": or_null(TEXT), "warnings": listed(TEXT),

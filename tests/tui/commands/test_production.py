@@ -30,7 +30,7 @@ def test_without_a_terminal_production_is_run_with_yes_only(
     result = dbtend("run", shop, "--op", "vacuum", *more)
     assert result.code == 2
     assert result.err.startswith("dbtend: shop: needs confirmation: ")
-    assert f"PROD. While it runs, vacuum blocks {blocked} (" in result.err
+    assert f"PROD. While it runs, vacuum blocks {blocked}. No check" in result.err
     assert "--yes" in result.err
     assert not dbtend.store.exists()
     if "--detach" not in more:
@@ -113,3 +113,10 @@ def test_a_database_that_is_locked_is_asked_about(dbtend: CommandLine, tmp_path:
         refused = dbtend("run", shop, "--op", "analyze", "--lock-timeout", "0.2")
     assert "needs confirmation: shop" in refused.err
     assert "It is locked" in refused.err
+
+
+def test_the_question_says_where_no_check_is_on_record(dbtend: CommandLine, tmp_path: Path) -> None:
+    shop = label(dbtend, make_database(tmp_path / "sales.db", journal_mode="wal"))
+    assert "No check of this database is on record" in dbtend("run", shop, "--op", "vacuum").err
+    assert dbtend("run", shop, "--op", "check").code == 0
+    assert "on record" not in dbtend("run", shop, "--op", "vacuum").err

@@ -229,7 +229,7 @@ def test_a_plan_has_the_shape_of_a_job_without_status() -> None:
     settings_reason = vacuum(warnings=("careful",), settings=("PRAGMA x=1",), settings_reason="there is room")
     form = json_format.plan(plan(settings_reason, reindex(2, parallel=2), NOT_NEEDED, REFUSED))
     assert (form["target"], form["engine"], form["before"]["size"]) == ("sqlite:///srv/sales.db", "sqlite", 1_000_000)
-    assert form["warnings"] == []
+    assert (form["warnings"], form["is_unchecked"]) == ([], False)
     first, second, idle, refused = form["children"]
     assert first == {
         "operation": "vacuum",
