@@ -355,7 +355,7 @@ class Engine:
     async def is_unchecked(self, request: Request) -> bool:
         """See `Plan.is_unchecked`. The database is not opened, so operations count that would find nothing to do."""
         url = await asyncio.to_thread(inspector.canonical_url, request.target)
-        return inspector.is_unchecked(request.children, inspector.resolve(url), await self._past_of(url))
+        return inspector.is_unchecked(url, request.children, await self._past_of(url))
 
     async def inspect(self, target: str) -> TargetInfo:
         """Facts of a database and the operations it offers. Raises TargetError."""

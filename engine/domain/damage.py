@@ -78,7 +78,7 @@ class Damage:
     is_repaired: bool = False
     """Whether an operation has repaired it since, which only a check can confirm."""
     written_by: int | None = None
-    """The job that was forced to write to it since: what can be seen of it may be less by now."""
+    """The job that wrote to it since, by force or before it was known: what can be seen of it may be less by now."""
     accepted_at: Micros | None = None
     """When a person took note of it: it keeps nothing from writing any more, until a check finds it again."""
     accepted_by: str = ""
@@ -301,7 +301,7 @@ def describe(known: Iterable[Damage]) -> str:
     by_source: dict[str, list[str]] = {}
     for one in known:
         texts = by_source.setdefault(seen_by(one), [])
-        since = "" if one.written_by is None else f" (#{one.written_by} was forced to write to it since)"
+        since = "" if one.written_by is None else f" (#{one.written_by} wrote to it since)"
         since = " (repaired since, not checked again)" if one.is_repaired else since
         if (text := one.text + since) not in texts:
             texts.append(text)

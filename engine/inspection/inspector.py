@@ -227,7 +227,7 @@ async def _plan(
             with suppress(TargetError):  # plan without advice
                 advice, _ = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
         remarks = await session.remarks([one for one in operations if one.refused is None and not _repairs(one, past)])
-        unchecked = is_unchecked((one.operation for one in operations if one.steps), target, past)
+        unchecked = is_unchecked(target.url, (one.operation for one in operations if one.steps), past)
         return plans.Plan(
             target=target.url,
             engine=target.engine,
@@ -239,10 +239,13 @@ async def _plan(
         )
 
 
-def is_unchecked(operations: Iterable[Operation], target: Target, past: TargetHistory | None) -> bool:
+def is_unchecked(target: str, operations: Iterable[Operation], past: TargetHistory | None) -> bool:
     """Whether one of them writes to a database of which no check is on record before another of them checks it."""
+    if past is None or past.is_checked:
+        return False
+    offered = resolve(target).operations
     before_check = takewhile(lambda one: one is not Operation.CHECK, operations)
-    return past is not None and not past.is_checked and any(target.operations[one].writes for one in before_check)
+    return any(one in offered and offered[one].writes for one in before_check)
 
 
 async def _planned(

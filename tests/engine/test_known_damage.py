@@ -11,7 +11,7 @@ from shutil import copyfile
 import pytest
 
 from engine import Engine
-from engine.domain.damage import NO_CHECK_ON_RECORD, DamagedKind, DamageSource
+from engine.domain.damage import NO_CHECK_ON_RECORD, DamagedKind, DamageSource, describe
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Reason, Status
@@ -127,6 +127,7 @@ async def test_r31_after_a_forced_write_nothing_is_narrowed_to_an_index(engine: 
     (one,) = await engine.known_damage(str(path))
     assert (one.object, one.kind, one.source) == ("", DamagedKind.DATABASE, DamageSource.CHECK)
     assert one.written_by is not None
+    assert f"(#{one.written_by} wrote to it since)" in describe([one])
     plan = await engine.plan(Request(target=str(path), operations=(REINDEX,)))
     assert plan.operations[0].is_damaged
     advice = {item.operation: item for item in await engine.advise(str(path))}
