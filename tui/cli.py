@@ -44,6 +44,8 @@ _MODULES: Final[Mapping[str, str]] = {
 _ONLY_TELL: Final = frozenset(
     {"plan", "advise", "fleet", "map", "history", "show", "workers", "metrics", "report", "doctor", "completion"}
 )
+_NAMES_ONLY: Final = frozenset({"history", "show", "workers"})
+"""They take no more than the names of targets from the config file, and do without those of the default one."""
 _WITHOUT_WORDS: Final = frozenset({"prune", "metrics", "report", "worker", "workers", "pause", "resume"})
 
 COLLECT_AFTER: Final = 10_000
@@ -82,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
             raise UsageError(repr(args.words[0]), f"dbtend {args.command} takes no such word", "see its --help")
         chosen = settings.settings(args, os.environ)
         if args.command != "doctor":  # which says what is wrong
-            chosen.require_config()
+            chosen.require_config(is_read=args.command in _NAMES_ONLY)
         naming.use(chosen.config)
         only_tells = _only_tells(args)
         output.ends_with_reader = only_tells and args.command is not None

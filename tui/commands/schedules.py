@@ -68,6 +68,7 @@ def schedules(args: argparse.Namespace, settings: Settings) -> int:
     if wanted not in {None, *(one.name for one in config.schedules)} and run_async(_switch_known(args, settings)):
         return OK
     if not config.schedules:
+        settings.require_store()
         if wanted is not None:
             raise _unknown(wanted, config)
         return _none(args, settings)
@@ -78,6 +79,7 @@ def schedules(args: argparse.Namespace, settings: Settings) -> int:
         if run_async(_is_served(settings)):
             output.notice("a permanent worker fires them already: they do nothing beside it")
         return OK
+    settings.require_store()
     if args.run is not None:
         return _run(chosen[0], config, args, settings)
     if args.enable is not None or args.disable is not None:

@@ -53,9 +53,9 @@ class Settings:
         """The config file, unless it is the default one."""
         return self.config_path if self.config_required else None
 
-    def require_config(self) -> None:
-        """Raise ConfigError if a config file that was named does not exist."""
-        if self.config_required and not self.config_path.exists():
+    def require_config(self, *, is_read: bool) -> None:
+        """Raise ConfigError if a config file that was named does not exist, or, with `is_read`, is broken."""
+        if self.config_required and (is_read or not self.config_path.exists()):
             self.config()
 
     def require_store(self) -> None:

@@ -91,8 +91,22 @@ def test_a_config_file_that_does_not_exist_is_an_error(line: str, dbtend: Comman
     assert "there is no such config file" in done.err
 
 
+@pytest.mark.parametrize("line", [*COMMANDS[:-1], "fleet", "report --html {sales}.html", "run {sales} --op analyze"])
+@pytest.mark.parametrize("content", [None, "[x\n"], ids=["directory", "broken"])
+def test_a_named_config_file_that_cannot_be_read_is_an_error(
+    content: str | None, line: str, dbtend: CommandLine, sales: Path
+) -> None:
+    dbtend("run", sales, "--op", "optimize")
+    config = sales.with_name("odd.toml")
+    config.mkdir() if content is None else config.write_text(content)
+    done = dbtend(*line.format(sales=sales).split(), "--config", config)
+    assert (done.code, done.out, done.err.count("\n")) == (USAGE, "", 1)
+    assert done.err.startswith(f"dbtend: {config}")
+
+
 @pytest.mark.parametrize(
-    "line", ["history", "history --json", "workers", "fleet {sales}", "metrics", "report --html {sales}.html"]
+    "line",
+    ["history", "history --json", "workers", "fleet {sales}", "metrics", "report --html {sales}.html", "schedules"],
 )
 def test_a_store_that_does_not_exist_is_an_error_where_it_is_named(line: str, dbtend: CommandLine, sales: Path) -> None:
     words = line.format(sales=sales).split()
