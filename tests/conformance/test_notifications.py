@@ -205,6 +205,23 @@ async def test_a_database_that_is_gone_is_told_as_a_critical_one_is(store: Rescu
     assert await store.newly_critical("ops") == [SALES]
 
 
+async def test_what_comes_back_damaged_after_it_was_told_as_gone_is_told_again(
+    store: RescuingStore, clock: StoppedClock
+) -> None:
+    await store.register_recipients(["ops"])
+    gone = SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.GONE)
+    lost = replace(survey(clock, SALES, FleetLevel.UNREACHABLE), reasons=(gone,))
+    await store.save_surveys([lost])
+    told = event(EventKind.CRITICAL, job=None, at=clock.at)
+    await store.collect_events("ops", [told], seen=1)
+    clock.at += 1
+    await store.save_surveys([survey(clock, SALES)])
+    assert await store.newly_critical("ops") == [SALES]
+    await store.collect_events("ops", [replace(told, at=clock.at)], seen=1)
+    await store.save_surveys([survey(clock, SALES)])
+    assert await store.newly_critical("ops") == []
+
+
 async def test_damage_that_makes_a_target_critical_is_no_failure_as_well(store: RescuingStore) -> None:
     await store.register_recipients(["ops"])
     damage = replace(event(), facts={"is_damage": True})

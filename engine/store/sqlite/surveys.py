@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Final
 
 from engine.domain.steps import Micros
-from engine.domain.surveys import Survey
+from engine.domain.surveys import Survey, SurveyCause
 from engine.store.rows import storable
 from engine.store.sqlite.queries import BY_WINDOW
 from engine.store.survey_rows import COLUMNS, KEPT, encode_survey
@@ -43,6 +43,13 @@ def of_targets(targets: Collection[str]) -> Iterator[dict[str, Any]]:
 def save(connection: sqlite3.Connection, surveys: Iterable[Survey], at: Micros) -> None:
     """Replace the surveys of these targets, and remove those of targets not seen for long."""
     connection.execute("DELETE FROM survey WHERE surveyed_at < ?", (at - KEPT,))
+    surveys = list(surveys)
+    # Who was told that it is gone is told what is critical once it is back.
+    connection.executemany(
+        "DELETE FROM told_critical WHERE target = ?1"
+        " AND EXISTS (SELECT 1 FROM survey WHERE target = ?1 AND reason = 'gone')",
+        [(storable(one.target),) for one in surveys if one.reason is None or one.reason.cause is not SurveyCause.GONE],
+    )
     connection.executemany(
         f"INSERT OR REPLACE INTO survey ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [encode_survey(survey) for survey in surveys],

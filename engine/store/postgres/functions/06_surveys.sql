@@ -11,6 +11,9 @@ $$;
 
 CREATE OR REPLACE FUNCTION save_surveys(done jsonb, oldest bigint) RETURNS void LANGUAGE sql AS $$
     DELETE FROM survey WHERE surveyed_at < oldest;
+    -- Who was told that it is gone is told what is critical once it is back.
+    DELETE FROM told_critical AS t USING survey AS s, jsonb_to_recordset(done) AS x (target text, reason text)
+    WHERE s.target = t.target AND x.target = t.target AND s.reason = 'gone' AND x.reason IS DISTINCT FROM 'gone';
     INSERT INTO survey AS s (target, engine, surveyed_at, level, reason, size, reclaimable, checked_at, facts)
     SELECT x.* FROM jsonb_to_recordset(done) AS x (
         target text, engine text, surveyed_at bigint, level text, reason text, size bigint, reclaimable bigint,
