@@ -92,6 +92,8 @@ class Firing:
     """Why it did not fire; of one that fired, what a person must put right before anything runs on some targets."""
     batch: int | None = None
     """The id of the batch of its jobs; None if there are none, or they have been removed."""
+    jobs: int | None = None
+    """How many jobs it started; None: none, as it did not fire, or unknown, as an older version recorded it."""
 
 
 @frozen(kw_only=True)

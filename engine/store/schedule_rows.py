@@ -9,7 +9,7 @@ from engine.store.row_checks import checked, sound
 from engine.store.rows import Row
 
 STATE: Final = ("name", "start", "config", "since", "disabled_at", "disabled_by")
-FIRING: Final = ("schedule", "due_at", "status", "reason", "error", "batch_id", "recorded_at")
+FIRING: Final = ("schedule", "due_at", "status", "reason", "error", "batch_id", "jobs", "recorded_at")
 KEPT: Final = 400 * 86_400 * 1_000_000
 """Microseconds for which firings are kept: more than a year."""
 KEPT_OF_EACH: Final = 10_000
@@ -30,5 +30,6 @@ def decode_firing(row: Row) -> Firing:
             reason=FiringReason(values["reason"]) if values["reason"] else None,
             error=values["error"],
             batch=values["batch_id"],
+            jobs=values["jobs"],
             recorded_at=values["recorded_at"],
         )

@@ -109,6 +109,19 @@ async def test_one_without_jobs_is_recorded(store: RescuingStore) -> None:
     assert (fired.status, fired.reason, fired.batch) == (FiringStatus.FIRED, FiringReason.NOT_NEEDED, None)
 
 
+async def test_how_many_jobs_one_started_is_known_also_of_one_by_hand_that_needed_nothing(
+    store: RescuingStore,
+) -> None:
+    by_hand = await store.fire(replace(due(NIGHT), reason=FiringReason.BY_HAND), [], batch())
+    assert by_hand is not None
+    assert (by_hand.reason, by_hand.jobs) == (FiringReason.BY_HAND, 0)
+    fired = await fire(store, NIGHT + DAY, job_on("a"))
+    assert fired is not None
+    assert fired.jobs == 1
+    await store.record_firings([missed(NIGHT + 2 * DAY)])
+    assert [one.jobs for one in await store.firings("nightly", limit=9)] == [None, 1, 0]
+
+
 async def test_r29_a_firing_whose_jobs_cannot_be_stored_is_not_recorded(store: RescuingStore) -> None:
     with pytest.raises(StoreError):
         await store.fire(due(NIGHT), [replace(job_on("a"), engine="oracle")], batch())  # type: ignore[arg-type]

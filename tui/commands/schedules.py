@@ -216,7 +216,7 @@ def _without_jobs(schedule: Schedule, recorded: Firing | None) -> str:
             "" if due is None else f"; next due {schedule_format.local(due, schedule, now=now())}"
         )
     if recorded.status is FiringStatus.FIRED:
-        return schedule_format.nothing_ran(recorded) or "nothing is needed"
+        return schedule_format.nothing_ran(recorded)
     due_at = schedule_format.local(recorded.due_at, schedule, now=now())
     return f"due {due_at}: {schedule_format.result_text(Night(firing=recorded))}"
 

@@ -92,7 +92,8 @@ def child(job: ChildJob, *, with_log: bool = False) -> Json:
 
 
 def _without_maps(facts: Facts | None) -> Json | None:
-    return None if facts is None else {name: facts[name] for name in facts if name not in {PAGES_BEFORE, PAGES_AFTER}}
+    """In a fixed order: steps that run at once end in any."""
+    return None if facts is None else {one: facts[one] for one in sorted(facts.keys() - {PAGES_BEFORE, PAGES_AFTER})}
 
 
 def _page_maps(maps: KeptMaps | None) -> Json | None:

@@ -213,7 +213,8 @@ def nothing_ran(firing: Firing) -> str:
     """Why a schedule that fired has no jobs; "" if unknown."""
     if firing.error:
         return f"nothing to run; by hand: {plain(firing.error)}"
-    return REASONS[firing.reason] if firing.reason is FiringReason.NOT_NEEDED else ""
+    is_idle = firing.jobs == 0 or firing.reason is FiringReason.NOT_NEEDED
+    return REASONS[FiringReason.NOT_NEEDED] if is_idle else ""
 
 
 def marked_result(night: Night) -> str:

@@ -213,6 +213,7 @@ def firing_values(due: Firing) -> dict[str, Any]:
         "reason": due.reason,
         "error": due.error,
         "batch": due.batch,
+        "jobs": due.jobs,
         "recorded_at": due.recorded_at,
     }
 

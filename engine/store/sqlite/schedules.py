@@ -98,9 +98,9 @@ def fire(
     elif jobs:
         ids = transactions.submit(connection, jobs, OnDuplicate.ADD, at, submission, run, batch)
         (batch_id,) = connection.execute("SELECT batch_id FROM parent_job WHERE id = ?", (ids[0],)).fetchone()
-        recorded = replace(firing, batch=batch_id)
+        recorded = replace(firing, batch=batch_id, jobs=len(jobs))
     else:
-        recorded = replace(firing, reason=firing.reason or FiringReason.NOT_NEEDED)
+        recorded = replace(firing, reason=firing.reason or FiringReason.NOT_NEEDED, jobs=0)
     _insert(connection, recorded)
     return recorded
 
@@ -135,9 +135,9 @@ def _may_record(connection: sqlite3.Connection, firing: Firing) -> bool:
 
 def _insert(connection: sqlite3.Connection, firing: Firing) -> None:
     connection.execute(
-        f"INSERT OR REPLACE INTO firing ({', '.join(FIRING)}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR REPLACE INTO firing ({', '.join(FIRING)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(firing.schedule, firing.due_at, firing.status, firing.reason, storable(firing.error)),
-            *(firing.batch, firing.recorded_at),
+            *(firing.batch, firing.jobs, firing.recorded_at),
         ),
     )

@@ -123,7 +123,7 @@ def test_one_that_needs_nothing_is_run_and_says_so(nightly: CommandLine, tmp_pat
     assert nightly("schedules", "--run", "monthly").code == 0
     said = nightly("schedules", "--run", "monthly")
     assert (said.code, said.out) == (0, "")
-    assert "monthly: nothing is needed" in said.err
+    assert "monthly: nothing was needed" in said.err
 
 
 def test_what_only_a_person_can_put_right_is_told_as_run_does(nightly: CommandLine, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.domain.schedules import Schedule, ScheduleState
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, Night, Schedule, ScheduleState
 from tests.engine.domain.test_due_times import at
 from tui.presentation.schedule_format import (
     ScheduleRow,
@@ -18,6 +18,7 @@ from tui.presentation.schedule_format import (
     foreign_text,
     local,
     local_short,
+    result_text,
 )
 
 NOON = at("2026-11-27T12:00")
@@ -70,3 +71,11 @@ def test_of_another_host_a_schedule_of_the_same_name_may_be_meant() -> None:
         "is in db1:/etc/dbtend.toml, too, which fires it: a worker here takes over if none is there"
     )
     assert foreign_text(replace(of_host, config="db1:/srv/dbtend.toml")).endswith("which fires it: rename one")
+
+
+@pytest.mark.parametrize(("jobs", "text"), [(0, "nothing was needed"), (3, "its jobs were removed")])
+def test_a_night_without_jobs_that_a_person_started_says_whether_it_had_any(jobs: int, text: str) -> None:
+    firing = Firing(
+        schedule="nightly", due_at=0, recorded_at=0, status=FiringStatus.FIRED, reason=FiringReason.BY_HAND, jobs=jobs
+    )
+    assert result_text(Night(firing=firing)) == text

@@ -15,7 +15,6 @@ from engine.config.model import Config
 from engine.config.watch import ConfigWatch
 from engine.domain.due_times import is_open
 from engine.domain.errors import DbtendError
-from engine.domain.schedules import FiringReason
 from engine.schedules.night import PlannedNight
 from engine.system.current_user import user_at_host
 from tui.console.console_screen import ConsoleScreen
@@ -26,7 +25,7 @@ from tui.console.views.schedules import NOT_SERVED, SelectedSchedule, schedule_d
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.page import Page
 from tui.console.widgets.schedule_list import ScheduleList
-from tui.presentation.schedule_format import NIGHTS, REASONS, ScheduleRow, nothing_ran, outside_window_text
+from tui.presentation.schedule_format import NIGHTS, ScheduleRow, nothing_ran, outside_window_text
 
 if TYPE_CHECKING:
     from tui.console.feed import News
@@ -245,7 +244,7 @@ class SchedulesScreen(ConsoleScreen[None]):
             self.context.supervisor.start_worker()
             self.context.tell(f"{row.schedule.name} runs as batch b{fired.batch}.")
         else:
-            self.context.tell(f"{row.schedule.name}: {nothing_ran(fired) or REASONS[FiringReason.NOT_NEEDED]}.")
+            self.context.tell(f"{row.schedule.name}: {nothing_ran(fired)}.")
         self._reload()
 
     def action_switch_schedule(self) -> None:

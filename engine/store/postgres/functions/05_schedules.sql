@@ -38,11 +38,11 @@ CREATE OR REPLACE FUNCTION may_record(f jsonb) RETURNS boolean LANGUAGE sql STAB
 $$;
 
 CREATE OR REPLACE FUNCTION insert_firing(f jsonb) RETURNS firing LANGUAGE sql AS $$
-    INSERT INTO firing (schedule, due_at, status, reason, error, batch_id, recorded_at)
+    INSERT INTO firing (schedule, due_at, status, reason, error, batch_id, jobs, recorded_at)
     VALUES (f ->> 'schedule', (f ->> 'due_at')::bigint, f ->> 'status', f ->> 'reason', f ->> 'error',
-        (f ->> 'batch')::bigint, (f ->> 'recorded_at')::bigint)
+        (f ->> 'batch')::bigint, (f ->> 'jobs')::integer, (f ->> 'recorded_at')::bigint)
     ON CONFLICT (schedule, due_at) DO UPDATE SET status = excluded.status, reason = excluded.reason,
-        error = excluded.error, batch_id = excluded.batch_id, recorded_at = excluded.recorded_at
+        error = excluded.error, batch_id = excluded.batch_id, jobs = excluded.jobs, recorded_at = excluded.recorded_at
     RETURNING *
 $$;
 
@@ -67,9 +67,11 @@ BEGIN
         f := f || '{"status": "skipped", "reason": "still_running"}';
     ELSIF jsonb_array_length(jobs) > 0 THEN
         first := (submit(jobs, 'add', new_batch, submission_name, run, who, at))[1];
-        f := f || jsonb_build_object('batch', (SELECT batch_id FROM parent_job WHERE id = first));
-    ELSIF f ->> 'reason' IS NULL THEN
-        f := f || '{"reason": "not_needed"}';
+        f := f || jsonb_build_object(
+            'batch', (SELECT batch_id FROM parent_job WHERE id = first), 'jobs', jsonb_array_length(jobs)
+        );
+    ELSE
+        f := f || jsonb_build_object('reason', coalesce(f ->> 'reason', 'not_needed'), 'jobs', 0);
     END IF;
     RETURN NEXT insert_firing(f);
 END $$;

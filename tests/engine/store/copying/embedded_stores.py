@@ -36,7 +36,7 @@ INSERT INTO event (at, parent_id, ordinal, kind, old, new, attempt)
         json_each('["pending", "running"]') AS o;
 INSERT INTO event (at, kind, attempt) VALUES (1, 'paused', 0);
 INSERT INTO schedule VALUES ('nightly', 'daily', '/etc/dbtend', 1, 2, 'ann@desk');
-INSERT INTO firing SELECT 'nightly', id, 'fired', NULL, NULL, id, id FROM batch;
+INSERT INTO firing SELECT 'nightly', id, 'fired', NULL, NULL, id, id, 1 FROM batch;
 INSERT INTO recipient VALUES ('ops', 7, 1);
 INSERT INTO message (key, recipient, status, created_at, next_try_at) VALUES ('k', 'ops', 'waiting', 1, 1);
 INSERT INTO notification (recipient, message_id, kind, at, target, schedule, facts, created_at)
