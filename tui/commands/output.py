@@ -73,7 +73,8 @@ def let_go() -> None:
 
 
 def document(form: dict[str, Any]) -> None:
-    """What a terminal might obey is there as an escape of JSON: the value is the same."""
+    r"""What a terminal might obey is there as an escape of JSON: the value is the same. Half of a surrogate pair, which
+    stands for a byte that is no UTF-8, is no Unicode text: it becomes the letters `\udcff`, as `plain` shows it."""
     text = json.dumps(form, ensure_ascii=False, indent=2)
     write(_NOT_SHOWN.sub(lambda found: _escaped(found[0]), text) + "\n")
 
@@ -83,7 +84,11 @@ _NOT_SHOWN: Final = re.compile(r"[^\n -~]+")
 
 
 def _escaped(text: str) -> str:
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return "\\" * ("\ud800" <= char <= "\udfff") + json.dumps(char)[1:-1]
 
 
 def notice(*texts: str) -> None:

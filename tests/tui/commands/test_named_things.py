@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -151,7 +153,16 @@ def test_a_file_name_that_is_no_utf_8(line: str, dbtend: CommandLine, tmp_path: 
     done = dbtend.process(command, path, *options)
     assert "internal error" not in done.err
     if "--json" in options:
-        done.json  # noqa: B018
+        json.dumps(done.json, ensure_ascii=False).encode()
+
+
+def test_a_path_in_json_leads_back_to_the_bytes_of_its_name(dbtend: CommandLine, sales: Path) -> None:
+    copy = os.fsencode(sales.parent) + b"/\xe9\xff.db"
+    done = dbtend.process("run", sales, "--op", "backup", "--backup-to", os.fsdecode(copy), "--json")
+    ((child,),) = (job["children"] for job in done.json["jobs"])
+    shown = child["after"]["backup"]
+    assert re.sub(rb"\\udc(..)", lambda found: bytes.fromhex(found[1].decode()), shown.encode()) == copy
+    assert Path(os.fsdecode(copy)).exists()
 
 
 def test_a_long_name_hides_no_column_of_a_terminal(
