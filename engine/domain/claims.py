@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import field
 
-from engine.domain.damage import NO_CHANGE, DamageChange
+from engine.domain.damage import NO_CHANGE, Damage, DamageChange
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId
 from engine.domain.requests import Options
@@ -43,6 +43,8 @@ class Claim:
     """Whether the process was killed on request."""
     is_own: bool = True
     """Whether it was submitted with the login of this process; always so in an embedded store."""
+    damage: tuple[Damage, ...] = ()
+    """What was on record as damaged in its target when it was claimed."""
     is_first: bool = False
     """Whether nothing else has begun on its target so far, by the store: there is no history. False: not known."""
 

@@ -48,18 +48,12 @@ TurnsLookup = Callable[[str], Awaitable[Turns]]
 OthersWork = Callable[[Claim], Awaitable[bool]]
 Refusal = Callable[[Claim, Target], Awaitable[str]]
 OriginLookup = Callable[[int], Awaitable[bool]]
-DamageLookup = Callable[[str], Coroutine[Any, Any, Sequence[Damage]]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR, Operation.BACKUP})
 
 
 async def unknown_origin(job: int) -> bool:
     """Nobody knows whether a person asked for a job."""
     return False
-
-
-async def no_damage(target: str) -> Sequence[Damage]:
-    """A `DamageLookup` that knows of none."""
-    return ()
 
 
 class JobWorker(Protocol):
@@ -83,7 +77,6 @@ class DatabaseMaintenanceWorker:
         store: str = "",
         with_estimates: EstimateLookup | None = None,
         target_history: HistoryLookup | None = None,
-        damage: DamageLookup = no_damage,
         is_of_person: OriginLookup = unknown_origin,
         turns: TurnsLookup | None = None,
         maintained_files: FilesLookup = unknown_files,
@@ -100,7 +93,6 @@ class DatabaseMaintenanceWorker:
             with_estimates: by target, plan, options, facts of the database and the jobs that are known: the plan with
                 estimates.
             target_history: looks up the history of a target.
-            damage: looks up what is known to be damaged in it.
             is_of_person: whether a person asked for a parent as it is: it is no retry, and of no schedule.
             turns: looks up which of its objects come first.
             maintained_files: see `StepContext`.
@@ -114,7 +106,6 @@ class DatabaseMaintenanceWorker:
         self._store = store
         self._estimates_of = with_estimates
         self._history_of = target_history
-        self._damage_of = damage
         self._is_of_person_lookup = is_of_person
         self._turns_of = turns
         self._maintained_files = maintained_files
@@ -154,16 +145,14 @@ class DatabaseMaintenanceWorker:
                 if claim.recovering is not None:
                     return recovery_outcome(claim, why)
                 return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=why)
-            # Nothing is written before the record of damage is read: now, as the store has just given the claim.
             # What a dead process left is put right at any time.
             in_window = claim.recovering is None and not claim.deaths
-            recorded = await attempt.unless_cancelled(self._damage_of(claim.target))
             async with AsyncExitStack() as stack:
                 opening = self._open(stack, target, claim, options, attempt, reporter)
                 session = await attempt.unless_cancelled(opening, until_closed=in_window)
                 exchange = await find_exchange(target, claim.earlier)
                 if claim.recovering is not None or exchange is not None:
-                    past = await self._past(claim, options, recorded)
+                    past = await self._past(claim, options)
                     writes = target.operations[operation].writes
                     outcome = await recover(
                         session, claim, options, reporter, attempt, ownership, past=_damaged_tables(past),
@@ -176,7 +165,7 @@ class DatabaseMaintenanceWorker:
                     for line in await attempt.unless_cancelled(session.cleanup_orphans(claim.earlier)):
                         reporter.log(LogLevel.WARNING, line)
                 try:
-                    preparing = self._prepare(session, target, claim, operation, options, recorded, reporter)
+                    preparing = self._prepare(session, target, claim, operation, options, reporter)
                     prepared = await attempt.unless_cancelled(preparing, until_closed=in_window)
                 except TEMPORARY_ERRORS:
                     if is_last:
@@ -268,7 +257,6 @@ class DatabaseMaintenanceWorker:
         claim: Claim,
         operation: Operation,
         options: Options,
-        recorded: Sequence[Damage],
         reporter: Reporter,
     ) -> _Prepared | Outcome:
         """All that comes before the first step; or how the child ends, if it is not needed. Raises TargetError."""
@@ -279,7 +267,7 @@ class DatabaseMaintenanceWorker:
             if isinstance(chosen, Outcome):
                 return chosen
             options = chosen
-        past = await self._past(claim, options, recorded)
+        past = await self._past(claim, options)
         seen = newly_seen(damage_record(past), await session.seen_damage())
         past = with_seen(past, seen.found)
         goes_by = past if operation in _NEEDS_HISTORY else _damaged_tables(past)
@@ -303,13 +291,13 @@ class DatabaseMaintenanceWorker:
             return await self._is_of_person_lookup(claim.job.parent)
         return False
 
-    async def _past(self, claim: Claim, options: Options, recorded: Sequence[Damage]) -> TargetHistory | None:
+    async def _past(self, claim: Claim, options: Options) -> TargetHistory | None:
         past = TargetHistory(now=claim.started_at, jobs=()) if claim.is_first else None
         if past is None and self._history_of is not None:
             with suppress(StoreError):
                 past = await self._history_of(claim.target)
-        if recorded and (claim.is_first or past is None):
-            past = with_damage(past or TargetHistory(now=claim.started_at), recorded)
+        if claim.damage and (claim.is_first or past is None):
+            past = with_damage(past or TargetHistory(now=claim.started_at), claim.damage)
         if past is None or options.keep is None:
             return past
         return replace(past, maintained_files=await self._maintained_files())

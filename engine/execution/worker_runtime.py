@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from engine.domain.damage import Damage
 from engine.domain.jobs import JobType
 from engine.domain.steps import Micros
 from engine.execution.allowed import Lending
@@ -50,7 +49,6 @@ async def hosted_workers(
                     store=await store.fingerprint(),
                     with_estimates=partial(estimated, store),
                     target_history=lambda target: target_history(store, target, clock()),
-                    damage=partial(until_answered, partial(_damage_of, store)),
                     is_of_person=partial(_is_of_person, store),
                     turns=partial(turns_of, store),
                     maintained_files=partial(until_answered, partial(maintained_files, store, config)),
@@ -72,10 +70,6 @@ async def hosted_workers(
         processor.adopt(own_jobs or ())
         async with processor.running():
             yield processor
-
-
-async def _damage_of(store: Store, target: str) -> Sequence[Damage]:
-    return (await store.damage([target])).get(target, ())
 
 
 async def _is_of_person(store: Store, job: int) -> bool:

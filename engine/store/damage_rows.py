@@ -30,15 +30,19 @@ def encode_damage(one: Damage) -> tuple[Any, ...]:
     return storable(one.object), one.source, one.found_at, storable(json.dumps(facts))
 
 
+def decode_damage(values: Sequence[Any]) -> Damage:
+    """From the columns after the target. Of a row that dbtend would not write it is known that there is damage."""
+    try:
+        return _decode(values)
+    except UnsoundRowError:
+        return Damage(source=DamageSource.INSPECTION, found_at=0, text="its record cannot be read")
+
+
 def decoded_damage(rows: Iterable[Row]) -> dict[str, tuple[Damage, ...]]:
-    """The damage by target. Of a row that dbtend would not write it is known that there is damage, and no more."""
+    """The damage by target."""
     found: dict[str, tuple[Damage, ...]] = {}
     for target, *values in rows:
-        try:
-            one = _decode(values)
-        except UnsoundRowError:
-            one = Damage(source=DamageSource.INSPECTION, found_at=0, text="its record cannot be read")
-        found[target] = (*found.get(target, ()), one)
+        found[target] = (*found.get(target, ()), decode_damage(values))
     return found
 
 

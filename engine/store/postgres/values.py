@@ -19,7 +19,7 @@ from engine.domain.notifications import Event
 from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import LOG_HEAD, LOG_TAIL, Facts, LogLine, Step
-from engine.store.damage_rows import encode_change
+from engine.store.damage_rows import decode_damage, encode_change
 from engine.store.postgres.host_targets import HostTargets
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
 from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options
@@ -198,6 +198,7 @@ def claim(found: Mapping[str, Any] | None, owner: str, targets: HostTargets) -> 
         time_left=None if found["left"] is None else found["left"] / 1e6,
         forced=found["forced"],
         is_own=found["is_own"],
+        damage=tuple(map(decode_damage, found["damage"])),
     )
 
 

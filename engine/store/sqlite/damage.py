@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import Final
 
-from engine.domain.damage import DamageChange
-from engine.store.damage_rows import COLUMNS, encode_damage
+from engine.domain.damage import Damage, DamageChange
+from engine.store.damage_rows import COLUMNS, decoded_damage, encode_damage
 from engine.store.rows import storable
 
 DAMAGE: Final = f"""SELECT {", ".join(COLUMNS)} FROM damage
 WHERE target IN (SELECT value FROM json_each(:targets)) ORDER BY found_at, object"""
 ALL_DAMAGE: Final = f"SELECT {', '.join(COLUMNS)} FROM damage ORDER BY target, found_at, object"
+
+
+def of_target(connection: sqlite3.Connection, target: str) -> tuple[Damage, ...]:
+    """`target`: as it is stored."""
+    rows = connection.execute(DAMAGE, {"targets": json.dumps([target])})
+    return decoded_damage(rows).get(target, ())
 
 
 def save(connection: sqlite3.Connection, target: str, change: DamageChange) -> None:

@@ -349,6 +349,7 @@ def claim(
         earlier=earlier,
         time_left=None if deadline_at is None else (deadline_at - wall) / 1e6,
         forced=bool(forced),
+        damage=damage.of_target(connection, target),
         is_first=bool(is_first),
     )
 

@@ -7,11 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine import Engine, Operation, Options, Request, Retention, StoreLocation
+from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import StoreUnreachableError
+from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.store.postgres import connections
 from tests.postgres_server import PostgresServer, running_server
 from tests.shared_stores import make_template
@@ -83,3 +86,24 @@ async def test_it_goes_on_while_an_operation_runs_and_a_permanent_one_always(
             stop.set()
             await permanent
     assert (ended, was_asked_to_stop, permanent_ended) == (set(), False, False)  # inside, another error would hide it
+
+
+async def test_what_was_claimed_when_the_server_stopped_runs_and_then_the_worker_ends(
+    server: PostgresServer, process: PoolProcess, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = DatabaseMaintenanceWorker.execute
+
+    async def without_the_server(by: DatabaseMaintenanceWorker, claim: Claim, *more: Any) -> Outcome:
+        await asyncio.to_thread(server.stop)
+        return await execute(by, claim, *more)
+
+    monkeypatch.setattr(DatabaseMaintenanceWorker, "execute", without_the_server)
+    store = StoreLocation.parse(server.url("empty_store"))
+    host = worker._Host(store, 600.0, 1.0, Retention(), 2, tmp_path / "config.toml")
+    before, asked = sales.stat().st_mtime_ns, None
+    with suppress(StoreUnreachableError):  # the result of the operation is kept on its host
+        async with Engine.open(store, workers=1) as engine, asyncio.timeout(30):
+            await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+            asked = await host._take_jobs(engine, process, asyncio.Event(), asyncio.Event())
+    assert asked is False
+    assert sales.stat().st_mtime_ns != before

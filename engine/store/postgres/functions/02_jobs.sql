@@ -186,7 +186,10 @@ BEGIN
         'recovering', CASE WHEN c.recovering THEN CASE WHEN c.cancel_requested_at IS NULL THEN 'owner_lost'
             ELSE coalesce(c.cancel_reason, 'cancelled_by_user') END END,
         'forced', c.force_requested_at IS NOT NULL, 'is_own', j.login = session_user, 'left', j.deadline_at - at,
-        'earlier', CASE WHEN c.attempt > 1 THEN steps_of(j.id, o) ELSE '[]' END, 'queue', c.queue);
+        'earlier', CASE WHEN c.attempt > 1 THEN steps_of(j.id, o) ELSE '[]' END, 'queue', c.queue,
+        'damage', (SELECT coalesce(
+            jsonb_agg(jsonb_build_array(d.object, d.source, d.found_at, d.facts) ORDER BY d.found_at, d.object), '[]')
+            FROM damage AS d WHERE d.target = j.target));
 END $$;
 
 -- Children that can start: each is the next one of its parent, and nothing runs on its target.

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from engine import Engine, Operation, Options, Reason, Request, ServerOptions, Status
 from engine.domain.claims import Claim, Report
-from engine.domain.damage import Damage
 from engine.domain.errors import TooManyConnectionsError
 from engine.domain.jobs import JobId, JobType
 from engine.execution.reporter import Reporter
-from engine.execution.worker import DatabaseMaintenanceWorker, no_damage
+from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
 from engine.targets import outage, resolve
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.session import PostgresSession
+from engine.targets.protocol import Target
 from tests.engine.targets.postgres.a_session import statuses
 from tests.engine.targets.server_session import plan, run
 from tests.postgres_databases import Database, as_admin
@@ -96,18 +95,18 @@ async def test_a_server_that_is_full_before_the_first_step_is_waited_for_once_mo
             shop("ALTER ROLE joe CONNECTION LIMIT 0")
         return warnings
 
-    async def lift_the_limit(target: str) -> Sequence[Damage]:
+    def lift_the_limit(target: str) -> Target:
         nonlocal begun
         begun += 1
         shop("ALTER ROLE joe CONNECTION LIMIT -1")
-        return await no_damage(target)
+        return resolve(target)
 
     monkeypatch.setattr(PostgresSession, "lock", lose_the_connection)
     claim = Claim(
         job=JobId(1, 1), type=JobType.OPERATION, attempt=1, owner="me", target=shop.as_user("joe"),
         operation=Operation.ANALYZE, options=Options(objects=("item",), server=ServerOptions(server_wait=30)),
     )  # fmt: skip
-    worker = DatabaseMaintenanceWorker(resolve, damage=lift_the_limit)
+    worker = DatabaseMaintenanceWorker(lift_the_limit)
     async with asyncio.timeout(60):
         reporter = Reporter(claim, ignore, now)
         outcome = await worker.execute(claim, reporter, asyncio.Event())

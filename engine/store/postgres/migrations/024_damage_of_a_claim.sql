@@ -1,0 +1,1 @@
+-- A claim tells what is damaged in its target: its function is made anew.
