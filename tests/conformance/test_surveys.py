@@ -66,6 +66,21 @@ async def test_what_was_a_database_is_known_until_it_is_forgotten(store: Rescuin
     assert (await store.job(job)).target == target
 
 
+async def test_a_claim_brings_the_damage_of_its_target_alone(store: RescuingStore) -> None:
+    damage = Damage(object="item", source=DamageSource.CHECK, found_at=1, text="page 7 is never used")
+    (job,) = await store.submit([new_job("sales", Operation.CHECK, Operation.VACUUM)], OnDuplicate.REFUSE)
+    for target in ((await store.job(job)).target, FOUND.target):
+        await store.save_damage(target, DamageChange(found=(replace(damage, text=target),)))
+    claim = await store.claim("worker")
+    assert claim is not None
+    assert claim.damage == (replace(damage, text=claim.target),)
+    met = Damage(object="sale", source=DamageSource.CHECK, found_at=2, text="page 9 is never used")
+    ended = replace(COMPLETED, damage=DamageChange(found=(met,)))
+    following = await store.finish_and_claim(claim, ended, Report())
+    assert following is not None
+    assert following.damage == (*claim.damage, met)
+
+
 async def test_a_survey_of_another_year_is_removed(stores: Stores) -> None:
     clock = StoppedClock()
     async with stores.open(clock=clock) as store:
