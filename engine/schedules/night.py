@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from math import inf
 
+from engine.domain.due_times import closes_at
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
+from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
 from engine.targets.plans import OperationPlan
 from engine.targets.window_fit import operation_in_window
@@ -51,6 +53,18 @@ class PlannedWork:
     closes_at: Micros | None
     max_per_host: int | None = None
     canary: int | None = None
+
+
+def work_at(schedule: Schedule, due: Micros, targets: Sequence[PlannedTarget]) -> PlannedWork:
+    """What a schedule starts at a due time, on these targets."""
+    return PlannedWork(
+        schedule=schedule.name,
+        targets=targets,
+        opens_at=due,
+        closes_at=closes_at(schedule, due),
+        max_per_host=schedule.max_per_host,
+        canary=schedule.canary,
+    )
 
 
 @frozen(kw_only=True)

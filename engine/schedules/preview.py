@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
 from engine.domain.batches import FailedRequest
-from engine.domain.due_times import closes_at, stagger_offset
+from engine.domain.due_times import stagger_offset
 from engine.domain.errors import DbtendError, TargetError, UsageError
 from engine.domain.option_spec import KINDS
 from engine.domain.requests import Request
@@ -15,7 +15,7 @@ from engine.domain.steps import Micros
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from engine.schedules.looking import Tell, counting
-from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, PlannedWork, planned_night
+from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, PlannedWork, planned_night, work_at
 from engine.schedules.overlaps import due_beside
 from engine.schedules.work import Work
 from engine.submission.elsewhere import is_elsewhere
@@ -89,14 +89,7 @@ async def _works(
     plans = await for_each(list(asked), counting(lambda target: plan(asked[target]), len(asked), tell))
     rest = [*map(_failed, [*work.failed, *work.by_hand]), *map(_of_other, of_others)]
     return [
-        PlannedWork(
-            schedule=schedule.name,
-            targets=[*(_planned(*one, schedule, due) for one in zip(requests, plans, strict=True)), *rest],
-            opens_at=due,
-            closes_at=closes_at(schedule, due),
-            max_per_host=schedule.max_per_host,
-            canary=schedule.canary,
-        )
+        work_at(schedule, due, [*(_planned(*one, schedule, due) for one in zip(requests, plans, strict=True)), *rest])
         for due in dues
     ]
 

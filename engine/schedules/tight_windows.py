@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
 
 from engine.config.model import Config
-from engine.domain.due_times import closes_at, next_due, stagger_offset
+from engine.domain.due_times import next_due, stagger_offset
 from engine.domain.frozen import frozen
 from engine.domain.past_runs import EstimatedRun
 from engine.domain.requests import Operation
 from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
 from engine.fleet.patterns import member_name
-from engine.schedules.night import PlannedOperation, PlannedTarget, PlannedWork, planned_night
+from engine.schedules.night import PlannedOperation, PlannedTarget, PlannedWork, planned_night, work_at
 from engine.schedules.overlaps import due_beside, places_of
 from engine.targets import resolve
 from engine.targets.lock_impact import Lock, LockImpact
@@ -45,14 +45,7 @@ def tight_windows(
     targets = {one.name: _targets_of(one, config, seconds) for one in enabled}
 
     def work(schedule: Schedule, due: Micros) -> PlannedWork:
-        return PlannedWork(
-            schedule=schedule.name,
-            targets=[_planned(one, schedule, seconds[one], due) for one in targets[schedule.name]],
-            opens_at=due,
-            closes_at=closes_at(schedule, due),
-            max_per_host=schedule.max_per_host,
-            canary=schedule.canary,
-        )
+        return work_at(schedule, due, [_planned(one, schedule, seconds[one], due) for one in targets[schedule.name]])
 
     found = []
     for one in enabled:
