@@ -37,8 +37,8 @@ class WatchedCommand:
     """Seconds that sessions may wait behind it before it stops."""
     must_yield: StopSignal = field(default_factory=StopSignal)
     """Set when it must stop for sessions that wait behind it."""
-    closes_at: float | None = None
-    """When its window closes, by `time.monotonic`."""
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its window has closed."""
     is_late: StopSignal = field(default_factory=StopSignal)
     """Set when its window has closed and it only waited for its lock: it does not begin."""
     waited_behind_since: float | None = None
@@ -96,7 +96,7 @@ class CommandMonitor(ABC, Generic[_W]):
 
     def _stop_what_is_late(self) -> None:
         for watched in self.watched.values():
-            if watched.only_waited and watched.closes_at is not None and time.monotonic() >= watched.closes_at:
+            if watched.only_waited and watched.closed.is_set():
                 watched.is_late.set()
 
     @abstractmethod

@@ -224,7 +224,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             thread=await self._thread_at_start(step, pooled),
             report=context.report,
             yield_after=self._options.server.yield_after if step.stops_safely else None,
-            closes_at=context.window.closes_at,
+            closed=context.window.closed,
         )
         stops = (self._stops.of(context.cancel), watched.must_yield, watched.is_late) if step.stops_safely else ()
         number = pooled.connection.id

@@ -117,7 +117,7 @@ class CommandRunner:
             report=context.report,
             wait_limits=limits,
             yield_after=self._parts.options.yield_after,
-            closes_at=context.window.closes_at,
+            closed=context.window.closed,
         )
         stops = self._stops.of(context.cancel), watched.must_yield, watched.is_late, limits.exceeded
         waits_long = step.method in CONCURRENT or (

@@ -111,3 +111,20 @@ async def test_r32_the_server_is_asked_to_stop_a_follow_up_that_waits_there(data
     vacuum = job.children[0]
     assert vacuum.status is Status.CANCELLED
     assert vacuum.steps[-1].command == FOLLOW_UP
+
+
+async def test_r32_past_the_limit_a_follow_up_that_waits_on_the_server_is_left_out(
+    database: Database, tmp_path: Path, clock: LimitedClock
+) -> None:
+    if database.major < 16:
+        pytest.skip("has no such follow-up")
+    database("CREATE TABLE a (a int)")
+    options = Options(time_limit=HOUR, lock_timeout=3600, server=ServerOptions(schemas=("public",)))
+    request = Request(target=database.url, operations=(Operation.VACUUM,), options=options)
+    async with Engine.open(tmp_path / "jobs.db", workers=1, clock=clock) as engine, asyncio.timeout(60):
+        with database.session("LOCK TABLE pg_database IN SHARE MODE"):
+            (job,) = await engine.submit([request])
+            await until(database, VACUUM_WAITS)
+            clock.pass_limit()
+            (job,) = await engine.wait([job.id])
+    check_left_out(job, Status.COMPLETED, Reason.TIME_LIMIT)
