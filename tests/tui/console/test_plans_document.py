@@ -114,3 +114,10 @@ def test_what_is_still_looked_at_says_so() -> None:
     waiting = PlannedTarget(PlanRequest(TargetName("b"), REQUEST))
     assert waiting.is_open
     assert texts(looked("a", operation()), waiting)[-1] == "Planning b ..."
+
+
+def test_a_skipped_target_is_counted_once() -> None:
+    skipped = PlannedTarget(PlanRequest(TargetName("idle"), None, "nothing is needed"))
+    plans = FoldedPlans([looked("a", operation()), skipped])
+    plans.put(1, skipped)
+    assert "1 skipped, at the end" in [line.text for line in plans.document(80)]

@@ -130,8 +130,10 @@ class FoldedPlans:
         return self._totals.running > 0
 
     def put(self, at: int, one: PlannedTarget) -> None:
-        """The plan of the target at this place, which was open, or why there is none."""
-        self.open -= self._planned[at].is_open
+        """The plan of the target at this place, or why there is none; one that was not open is counted already."""
+        if not self._planned[at].is_open:
+            return
+        self.open -= 1
         self._planned[at] = one
         self._rows.pop(at, None)
         self._count(at)
