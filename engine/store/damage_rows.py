@@ -12,6 +12,9 @@ from engine.store.row_checks import UnsoundRowError, checked, sound
 from engine.store.rows import Row, storable
 
 COLUMNS: Final = ("target", "object", "source", "found_at", "facts")
+_UNREADABLE: Final = (
+    "the store has a record of it that this dbtend cannot read, as a newer one writes it: update dbtend on this host"
+)
 
 
 def encode_damage(one: Damage) -> tuple[Any, ...]:
@@ -35,7 +38,7 @@ def decode_damage(values: Sequence[Any]) -> Damage:
     try:
         return _decode(values)
     except UnsoundRowError:
-        return Damage(source=DamageSource.INSPECTION, found_at=0, text="its record cannot be read")
+        return Damage(source=DamageSource.INSPECTION, found_at=0, text=_UNREADABLE)
 
 
 def decoded_damage(rows: Iterable[Row]) -> dict[str, tuple[Damage, ...]]:
