@@ -12,7 +12,6 @@ from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN, listed
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Facts
 from engine.targets.attempt import NotBegunError
 from engine.targets.command_monitor import WatchedCommand
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
@@ -182,13 +181,3 @@ def _why_none_begins(error: TargetError) -> tuple[Reason, str]:
     """Why no step can have a connection: the server is down, or it lets none be opened."""
     is_lost = isinstance(error, TEMPORARY_ERRORS)
     return (Reason.SERVER_LOST, error.why) if is_lost else (error.reason, error.why_and_hint)
-
-
-async def facts_with(facts: Awaitable[Facts], did: Facts) -> Facts:
-    """The facts of a database and what steps did there: that is known, whatever has become of the server."""
-    try:
-        return {**await facts, **did}
-    except TargetError:
-        if not did:
-            raise
-        return did

@@ -120,3 +120,13 @@ def failed_by(error: TargetError) -> StepResult:
 def without_room(problems: Sequence[str]) -> StepResult:
     """The result of a step that did not begin, because the disk has no room for it."""
     return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error="; ".join(problems), left=NOTHING_CHANGED)
+
+
+async def facts_with(facts: Awaitable[Facts], did: Facts) -> Facts:
+    """The facts of a database and what steps did there: that is known, also where the database cannot be read now."""
+    try:
+        return {**await facts, **did}
+    except TargetError:
+        if not did:
+            raise
+        return did

@@ -16,6 +16,8 @@ from engine.domain.jobs import ParentJob
 from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Reason, Status
 from engine.targets.sqlite.running import row_counts
+from engine.targets.sqlite.running.check_findings import Findings
+from engine.targets.sqlite.running.work import Work
 from tests.sqlite_files import schema_surgery
 
 CHECK, VACUUM, REINDEX = Operation.CHECK, Operation.VACUUM, Operation.REINDEX
@@ -116,6 +118,27 @@ async def test_r31_what_a_check_found_is_on_record_where_rows_could_not_be_count
     assert (check.status, check.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
     assert check.after is not None
     assert check.after["damaged_indexes"] == []
+    (reindex,) = (await run(engine, path, REINDEX)).children
+    assert reindex.reason is Reason.DAMAGED
+
+
+async def test_r31_what_a_check_found_is_on_record_where_its_window_closes_before_rows_are_counted(
+    engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+
+        async def locked(work: Work, name: str, found: Findings) -> tuple[str, bool]:
+            work.context.window.closed.set()
+            other.execute("BEGIN EXCLUSIVE")
+            return await compared(work, name, found)
+
+        lose_rows(path)
+        compared = row_counts._compared
+        monkeypatch.setattr(row_counts, "_compared", locked)
+        request = Request(target=str(path), operations=(CHECK,), options=Options(lock_timeout=0.1))
+        (job,) = await engine.submit([request])
+        (check,) = (await engine.wait([job.id]))[0].children
+    assert (check.status, check.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
     (reindex,) = (await run(engine, path, REINDEX)).children
     assert reindex.reason is Reason.DAMAGED
 

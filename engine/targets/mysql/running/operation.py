@@ -41,8 +41,8 @@ from engine.targets.mysql.running.result import partial_effect, said_of_killed, 
 from engine.targets.mysql.running.sizes import Sizes
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.server_operation import ServerOperation, facts_with
-from engine.targets.step_execution import StepContext, StepResult
+from engine.targets.server_operation import ServerOperation
+from engine.targets.step_execution import StepContext, StepResult, facts_with
 from engine.targets.stop_signal import StopSignal, StopSignals
 from engine.targets.totals import Totals, with_sizes
 

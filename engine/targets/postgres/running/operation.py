@@ -35,8 +35,8 @@ from engine.targets.postgres.running.pg_repack import PgRepack, drop_interrupted
 from engine.targets.postgres.running.result_collector import ResultCollector
 from engine.targets.postgres.running.size_tracker import SizeTracker
 from engine.targets.postgres.running.wait_limits import SNAPSHOT_WAIT
-from engine.targets.server_operation import ServerOperation, facts_with
-from engine.targets.step_execution import StepContext, StepResult
+from engine.targets.server_operation import ServerOperation
+from engine.targets.step_execution import StepContext, StepResult, facts_with
 
 PlanAgain = Callable[[Callable[[PgStep], bool]], Awaitable[OperationPlan]]
 """Plans an operation with those of its steps for which the argument is true."""

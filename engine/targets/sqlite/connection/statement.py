@@ -285,7 +285,7 @@ async def in_transaction(
     async with _rolled_back_on_error(connection, wait):
         await retry_while_locked(attempt, wait)
         if connection.in_transaction:
-            await _commit(connection, replace(wait, closed=None))
+            await _commit(connection, wait)
 
 
 @contextlib.asynccontextmanager
@@ -298,7 +298,7 @@ async def transaction(connection: aiosqlite.Connection, wait: LockWait) -> Async
 
 
 async def _commit(connection: aiosqlite.Connection, wait: LockWait) -> None:
-    await retry_while_locked(lambda: short(connection, "COMMIT"), wait)
+    await retry_while_locked(lambda: short(connection, "COMMIT"), replace(wait, closed=None))
 
 
 @contextlib.asynccontextmanager

@@ -99,7 +99,7 @@ async def _check_rows(work: Work, command: str) -> tuple[Sequence[Sequence[Any]]
 
     error: sqlite3.Error | None = None
     try:
-        await statement.retry_while_locked(attempt, work.lock_wait)
+        await statement.retry_while_locked(attempt, work.begin())
     except sqlite3.Error as raised:
         if not is_damage(raised) and not is_missing_code(raised):
             raise

@@ -14,7 +14,7 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Summary
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running.check_findings import Findings, remedy
-from engine.targets.step_execution import StepResult
+from engine.targets.step_execution import StepResult, facts_with
 
 ALWAYS_MEASURED: Final = 64_000_000
 """Bytes: the largest database whose indexes are measured before and after; takes some 20 ms."""
@@ -61,12 +61,18 @@ class Effects:
         self._before = None
 
     async def facts(self) -> Facts:
-        """The current facts, with those that the operation changes. Raises TargetError."""
+        """The current facts, with those of the steps. Raises TargetError, if there are none of steps."""
         before, self._before = self._before, None
+        return {**await facts_with(self._read(before), self._of_steps()), FILE: self.reader.opened.key}
+
+    async def _read(self, before: Facts | None) -> Facts:
         if before is None:
             summary, measured = await self.reader.summary_and(self.measure)
             before = {**summary.facts, **measured}
-        return {**before, FILE: self.reader.opened.key, **await self._of_operation()}
+        if self._operation is not Operation.FTS_OPTIMIZE:
+            return before
+        segments = (await self.reader.fts_segments()).values()
+        return {**before, "fts_segments": sum(known.number for known in segments if known is not None)}
 
     def measure(self, connection: sqlite3.Connection, summary: Summary) -> Facts:
         match self._operation:
@@ -77,15 +83,12 @@ class Effects:
             case _:
                 return {}
 
-    async def _of_operation(self) -> Facts:
+    def _of_steps(self) -> Facts:
         match self._operation:
             case Operation.VACUUM:
                 return self._of_vacuum
             case Operation.CHECK if self._findings is not None:
                 return self._check_facts(self._findings)
-            case Operation.FTS_OPTIMIZE:
-                segments = (await self.reader.fts_segments()).values()
-                return {"fts_segments": sum(known.number for known in segments if known is not None)}
             case Operation.BACKUP:
                 return self._backup
             case Operation.INCREMENTAL_VACUUM:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.statuses import Reason, Status
+from engine.targets.attempt import NotBegunError
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import backup, checks, chunks, compared_copy, grouped_steps, swap
 from engine.targets.sqlite.running.work import Work
@@ -48,7 +49,9 @@ async def checkpoint(work: Work) -> StepResult:
             return StepResult(status=Status.COMPLETED, effect={"written_back": before})
         if work.cancel.is_set():
             return StepResult(status=Status.CANCELLED)
-        if clock() >= deadline:
+        if work.context.is_ending and frames <= 0 and not work.step.mandatory_follow_up:
+            raise NotBegunError
+        if clock() >= deadline or work.context.is_ending:
             break
         await work.report_blockers()
         await work.context.pause(0.1)

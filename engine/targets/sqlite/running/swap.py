@@ -20,6 +20,7 @@ from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, REPLACED_FILE, SIZE_BEFORE, Facts
 from engine.system.uncancelled import wait_uncancelled
+from engine.targets.attempt import NotBegunError
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
@@ -145,6 +146,8 @@ async def _only_descriptor(work: Work) -> int | str:
                 return descriptors[0]
         if work.cancel.is_set():
             return exchange.CANCELLED
+        if work.context.is_ending:
+            raise NotBegunError
         if time.monotonic() >= deadline:
             if len(descriptors) > 1:
                 return "dbtend itself has the database open twice"

@@ -58,6 +58,8 @@ class Work:
     """The schema version before VACUUM; None where VACUUM did not start."""
     partial_effect: str = ""
     """What stays done if the step ends now, as text."""
+    has_begun: bool = False
+    """Whether it has waited for its first lock: whatever it waits for now, it is in the midst of its work."""
     found_damage: bool = False
     """Whether the step found the file damaged without raising an error."""
 
@@ -75,9 +77,14 @@ class Work:
         return statement.LockWait(self.lock_timeout, self.cancel, self.report_blockers)
 
     @property
-    def lock_wait_to_begin(self) -> statement.LockWait:
-        """The same for those before which it has done nothing."""
-        return replace(self.lock_wait, closed=self.context.window.closed)
+    def _lock_wait_to_begin(self) -> statement.LockWait:
+        """The same; before it has begun, the end of the window ends the wait, too."""
+        return self.lock_wait if self.has_begun else replace(self.lock_wait, closed=self.context.window.closed)
+
+    def begin(self) -> statement.LockWait:
+        """How it waits for its next lock, with which it has begun."""
+        wait, self.has_begun = self._lock_wait_to_begin, True
+        return wait
 
     def progress_reports(self, step: SqliteStep | None = None) -> AbstractAsyncContextManager[None]:
         """Report the progress of the step while inside. `step`: the same with another volume."""
@@ -89,11 +96,11 @@ class Work:
 
     async def rows_when_free(self, sql: str) -> list[Any]:
         """All rows of `sql`, retried while it is locked: it must take its locks before it does any work."""
-        return await statement.retry_while_locked(lambda: self.rows(sql), self.lock_wait_to_begin)
+        return await statement.retry_while_locked(lambda: self.rows(sql), self.begin())
 
     async def rows_uninterrupted(self, sql: str) -> list[Any]:
         """Rows of a short statement, like `rows_when_free`; a cancel waits for its end, so that its result is known."""
-        return await statement.read(self.connection.aio, sql, self.lock_wait)
+        return await statement.read(self.connection.aio, sql, self._lock_wait_to_begin)
 
     async def run_vacuum(self) -> list[Any]:
         """Run `checked_vacuum`, again and again while the database is locked."""
@@ -101,7 +108,7 @@ class Work:
 
     async def retry_exclusive(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `attempt`, retried while it is locked: it must take its exclusive lock before any work."""
-        return await statement.retry_exclusive(self.connection.aio, attempt, self.lock_wait_to_begin)
+        return await statement.retry_exclusive(self.connection.aio, attempt, self.begin())
 
     async def checked_vacuum(self) -> list[Any]:
         """Run the VACUUM of the step, after one more preflight: the schema may have changed since the plan.
@@ -120,12 +127,12 @@ class Work:
         return await self.rows(self.step.command)
 
     async def in_transaction(self, *commands: str) -> None:
-        await statement.in_transaction(self.connection.aio, commands, self.lock_wait_to_begin)
+        await statement.in_transaction(self.connection.aio, commands, self.begin())
         await self.write_back_if_long()
 
     async def write_back(self) -> checkpoints.Row:
         """Write the whole log back, retried while it is locked."""
-        return await checkpoints.write_back(self.connection, self.lock_wait)
+        return await checkpoints.write_back(self.connection, self._lock_wait_to_begin)
 
     async def write_back_if_long(self) -> None:
         """What has to follow each large commit."""
@@ -142,12 +149,12 @@ class Work:
             for (table,) in connection.execute(catalog.unsafe_table(self.step.object)).fetchall():
                 raise TargetRefusedError(self.path, preflight.unsafe_full_text(self.step.object, table))
 
-        await statement.in_transaction(self.connection.aio, (command,), self.lock_wait, require)
+        await statement.in_transaction(self.connection.aio, (command,), self.begin(), require)
         await self.write_back_if_long()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        async with statement.transaction(self.connection.aio, self.lock_wait):
+        async with statement.transaction(self.connection.aio, self.begin()):
             yield
         await self.write_back_if_long()
 

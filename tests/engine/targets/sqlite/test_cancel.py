@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import pytest
 
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import Operation, Options
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
+from engine.domain.time_limits import Window, window
 from engine.system.sqlite_threads import idle
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.connection.statement import LockWait, fetch_all, in_transaction, open_connection
@@ -143,6 +146,41 @@ async def test_what_was_given_back_before_a_cancel_is_told(tmp_path: Path) -> No
     assert result.status is Status.CANCELLED
     assert result.effect == {"freed_pages": 1000}
     assert f" {free:,} free pages" in result.left
+
+
+@pytest.mark.parametrize("operation", SQLITE_OPERATIONS)
+async def test_r32_what_waits_for_its_lock_at_the_end_of_the_window_does_not_begin(
+    tmp_path: Path, operation: Operation
+) -> None:
+    mode = "wal" if operation is Operation.CHECKPOINT else "delete"
+    path = make_database(tmp_path / "a.db", rows=400, journal_mode=mode, auto_vacuum="incremental")
+    async with asyncio.timeout(60), connected(path, lock_timeout=3600) as (session, _):
+        step = (await session.plan(operation, Options())).steps[0]
+        with closing(sqlite3.connect(path, isolation_level=None)) as other, window(0.2) as open_for_a_moment:
+            other.execute("BEGIN EXCLUSIVE")
+            result = await session.execute(step, StepContext(window=open_for_a_moment))
+        assert (result.status, result.reason, result.never_began) == (Status.SKIPPED, Reason.TIME_LIMIT, True)
+
+
+async def test_r32_what_waits_in_the_midst_of_its_work_at_the_end_of_the_window_has_begun(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db", rows=20, auto_vacuum="incremental")
+    async with connected(path, lock_timeout=0.5) as (session, connection):
+        await connection.executescript(
+            "CREATE TABLE big(b); INSERT INTO big VALUES (zeroblob(12000000)); DROP TABLE big"
+        )
+        step = (await session.plan(Operation.INCREMENTAL_VACUUM, Options())).steps[0]
+        window = Window()
+
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+
+            def lock_after_the_first_chunk(progress: StepProgress) -> None:
+                if not other.in_transaction:
+                    other.execute("BEGIN EXCLUSIVE")
+                window.closed.set()
+
+            result = await session.execute(step, StepContext(window=window, report=lock_after_the_first_chunk))
+    assert (result.status, result.reason, result.never_began) == (Status.FAILED, Reason.TARGET_BUSY, False)
+    assert "pages freed so far stay freed" in result.left
 
 
 async def test_a_copy_that_was_not_checked_yet_is_removed_and_that_is_told(tmp_path: Path) -> None:
