@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from engine import Request
+from engine import Engine, Request
 from engine.domain.errors import (
     ServerStartingError,
     ServerUnavailableError,
@@ -44,11 +44,8 @@ def confirmed(asked: Sequence[Request], settings: Settings) -> Confirmed:
     Raises UsageError without a confirmation or a terminal, TargetError if the only request cannot be planned.
     """
     several = len(asked) > 1
-    open_requests = {request.target: request for request in asked if not request.options.confirmed}
-    found = run_async(
-        for_each(list(open_requests), lambda target: _reasons(open_requests[target], settings, several=several))
-    )
-    reasons = dict(zip(open_requests, found, strict=True))
+    open_requests = {one.target: one for one in asked if not one.options.confirmed and _may_need_it(one)}
+    reasons = run_async(_all_reasons(open_requests, settings, several=several)) if open_requests else {}
     errors = {target: why for target, why in reasons.items() if isinstance(why, TargetError)}
     if errors and not several:
         raise errors[asked[0].target]
@@ -82,20 +79,30 @@ def _ask(reasons: Mapping[str, Sequence[str]]) -> None:
     terminal_question.have_typed(word)
 
 
-async def _reasons(request: Request, settings: Settings, *, several: bool) -> list[str]:
+def _may_need_it(request: Request) -> bool:
+    return is_production(label_of(request.target)) or bool(inspector.needs_confirmation(request))
+
+
+async def _all_reasons(
+    asked: Mapping[str, Request], settings: Settings, *, several: bool
+) -> dict[str, list[str] | TargetError]:
+    async with settings.reading_engine() as engine:
+        found = await for_each(list(asked), lambda target: _reasons(asked[target], engine, several=several))
+    return dict(zip(asked, found, strict=True))
+
+
+async def _reasons(request: Request, engine: Engine, *, several: bool) -> list[str]:
     """Why it needs a confirmation, without a final stop. Raises what submitting it would."""
     label = label_of(request.target)
     if not is_production(label):
-        if not (needed := confirmation_needed(inspector.needs_confirmation(request))) or is_elsewhere(request):
-            return needed
-        async with settings.reading_engine() as engine:
-            return with_unchecked(needed, is_unchecked=await engine.is_unchecked(request))
+        needed = confirmation_needed(inspector.needs_confirmation(request))
+        is_unchecked = not is_elsewhere(request) and await engine.is_unchecked(request)
+        return with_unchecked(needed, is_unchecked=is_unchecked)
     name = name_of(request.target)
     if request.options.if_needed is not None or is_elsewhere(request):
         return [f"{name} is labelled {label}. {UNKNOWN_LOCKS}"]
     try:
-        async with settings.reading_engine() as engine:
-            return risks(await engine.plan(request), name, label)
+        return risks(await engine.plan(request), name, label)
     except (TargetBusyError, ServerUnavailableError) as error:
         if several and isinstance(error, ServerUnavailableError):
             raise

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from benchmarks.terminal import Terminal
+from engine import Engine, Operation, Request
+from engine.domain.errors import UsageError
 from tests.sqlite_files import make_database, transaction
 from tests.tui.command_line import CommandLine
+from tui.commands.confirmation import confirmed
+from tui.commands.settings import Settings
 
 journal_modes = pytest.mark.parametrize(("journal_mode", "blocked"), [("wal", "writers"), ("delete", "everyone")])
 
@@ -35,6 +40,23 @@ def test_without_a_terminal_production_is_run_with_yes_only(
     assert not dbtend.store.exists()
     if "--detach" not in more:
         assert dbtend("run", shop, "--op", "vacuum", "--yes", *more).code == 0
+
+
+def test_the_store_is_opened_once_for_all_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, settings = [], Settings(tmp_path / "jobs.db", tmp_path / "config.toml", config_required=False)
+
+    def once(here: Settings) -> AbstractAsyncContextManager[Engine]:
+        opened.append(here)
+        return reading_engine(here)
+
+    reading_engine = Settings.reading_engine
+    monkeypatch.setattr(Settings, "reading_engine", once)
+    urls = [f"postgresql://me@127.0.0.1:1/db{number}" for number in range(9)]
+    with pytest.raises(UsageError, match="and 8 other targets: needs confirmation"):
+        confirmed([Request(target=url, operations=(Operation.VACUUM_FULL,)) for url in urls], settings)
+    assert opened == [settings]
+    assert confirmed([Request(target=url, operations=(Operation.VACUUM,)) for url in urls], settings).requests
+    assert opened == [settings]
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
