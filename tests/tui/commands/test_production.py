@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.terminal import Terminal
-from engine import Engine, Operation, Request
+from engine import Engine, Operation, Request, StoreLocation
 from engine.domain.errors import UsageError
 from tests.sqlite_files import make_database, transaction
 from tests.tui.command_line import CommandLine
@@ -43,7 +43,7 @@ def test_without_a_terminal_production_is_run_with_yes_only(
 
 
 def test_the_store_is_opened_once_for_all_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened, settings = [], Settings(tmp_path / "jobs.db", tmp_path / "config.toml", config_required=False)
+    opened, settings = [], Settings(StoreLocation(tmp_path / "jobs.db"), tmp_path / "config.toml", config_required=False)
 
     def once(here: Settings) -> AbstractAsyncContextManager[Engine]:
         opened.append(here)
