@@ -43,7 +43,8 @@ def test_without_a_terminal_production_is_run_with_yes_only(
 
 
 def test_the_store_is_opened_once_for_all_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened, settings = [], Settings(StoreLocation(tmp_path / "jobs.db"), tmp_path / "config.toml", config_required=False)
+    settings = Settings(StoreLocation(tmp_path / "jobs.db"), tmp_path / "config.toml", config_required=False)
+    opened = []
 
     def once(here: Settings) -> AbstractAsyncContextManager[Engine]:
         opened.append(here)
