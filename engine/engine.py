@@ -652,14 +652,20 @@ class Engine:
         )
 
     async def tight_windows(self, config: Config) -> list[TightWindow]:
-        """Windows that cannot hold their work, by how long it took before. Opens no target."""
+        """Windows that cannot hold their work, by how long it took before. Opens no target.
+
+        The last survey of each target says what it needs, unless a job has ended there since.
+        """
         runs = await self._store.estimated_runs(estimate_errors.RUNS_READ)
+        targets = {run.target for run in runs} if any(one.operations is None for one in config.schedules) else set()
+        surveys, last = await self._store.surveys(targets), await self._store.last_jobs(targets)
         return await asyncio.to_thread(
             tight_windows.tight_windows,
             config,
             wall_clock(self._clock)(),
             disabled=firings.disabled_ones(await self._store.schedule_states()),
             runs=runs,
+            surveys={name: one for name, one in surveys.items() if surveyor.is_after(one, last.get(name))},
             workers=await self.pool_size() or config.defaults.workers,
         )
 

@@ -46,6 +46,15 @@ _CAUSES: Final = {
     Operation.REBUILD: SurveyCause.RECLAIMABLE,
     Operation.PURGE_UNDO: SurveyCause.UNDO,
 }
+_CALLED_FOR: Final = {
+    *((cause, operation) for operation, cause in _CAUSES.items()),
+    (SurveyCause.RECLAIMABLE, Operation.VACUUM),
+    (SurveyCause.DEAD_ROWS, Operation.VACUUM),
+    (SurveyCause.XID_AGE, Operation.VACUUM),
+    (SurveyCause.MULTIXACT_AGE, Operation.VACUUM),
+    (SurveyCause.NEVER_CHECKED, Operation.CHECK),
+    (SurveyCause.CHECK_OVERDUE, Operation.CHECK),
+}
 NUMBERS_CRITICAL: Final = 95
 """Percent of the numbers of a column that counts its rows: then inserts fail soon."""
 _AGES: Final = {OldIds.XID: SurveyCause.XID_AGE, OldIds.MULTIXACT: SurveyCause.MULTIXACT_AGE}
@@ -135,6 +144,12 @@ def still_critical(survey: Survey, damage: Sequence[Damage]) -> Survey:
     facts = {"job": known.job} if known.job is not None else {}
     reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, facts)
     return replace(survey, level=reason.level, reasons=(reason, *survey.reasons))
+
+
+def may_be_needed(operation: Operation, survey: Survey) -> bool:
+    """Whether a reason of a survey may call for an operation. Some reasons fit several operations."""
+    causes = {reason.cause for reason in survey.reasons if reason.level not in {FleetLevel.SMALL, FleetLevel.OK}}
+    return any((cause, operation) in _CALLED_FOR for cause in causes)
 
 
 def is_damaged(past: TargetHistory) -> bool:

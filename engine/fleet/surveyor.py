@@ -414,6 +414,11 @@ def is_fresh(survey: Survey, last_job: LastJob | None, now: Micros) -> bool:
     was_inspected = _NOT_INSPECTED.isdisjoint(reason.cause for reason in survey.reasons)
     if not was_inspected or not 0 <= now - survey.surveyed_at <= FRESH:
         return False
+    return is_after(survey, last_job)
+
+
+def is_after(survey: Survey, last_job: LastJob | None) -> bool:
+    """Whether no job has ended since a survey."""
     ended = last_job.ran_until if last_job is not None else None
     return ended is None or ended < survey.surveyed_at
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 
 from engine.config.model import Config
@@ -12,8 +13,10 @@ from engine.domain.past_runs import EstimatedRun
 from engine.domain.requests import Operation
 from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
+from engine.domain.surveys import Survey
+from engine.fleet.levels import may_be_needed
 from engine.fleet.patterns import member_name
-from engine.schedules.night import PlannedOperation, PlannedTarget, PlannedWork, planned_night, work_at
+from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, PlannedWork, planned_night, work_at
 from engine.schedules.overlaps import due_beside, places_of
 from engine.targets import resolve
 from engine.targets.lock_impact import Lock, LockImpact
@@ -30,26 +33,38 @@ class TightWindow:
     targets: int
     """How many of its targets are known."""
     left: int
-    """How many of them would not be done."""
+    """How many of them would not be done by then."""
+    ends_at: Micros
+    """When the window closes; of one that does not close: when the next schedule starts."""
+    next: str | None = None
+    """The schedule that starts then; None: the window closes."""
 
 
 def tight_windows(
-    config: Config, now: Micros, *, disabled: Collection[str], runs: Iterable[EstimatedRun], workers: int
+    config: Config,
+    now: Micros,
+    *,
+    disabled: Collection[str],
+    runs: Iterable[EstimatedRun],
+    surveys: Mapping[str, Survey],
+    workers: int,
 ) -> list[TightWindow]:
     """The next window of each schedule that cannot hold what is known of its work. Reads the disk.
 
-    Nothing is known of targets on which an operation never completed, and of a schedule that does what is needed.
+    A window without an end lasts until the schedule is due again, or until another one starts that would find no free
+    worker. Targets on which an operation never completed are not counted; what they need is known from `surveys`.
     """
-    enabled = [one for one in config.schedules if one.name not in disabled and one.operations is not None]
+    enabled = [one for one in config.schedules if one.name not in disabled]
     seconds = _usual_seconds(runs)
-    targets = {one.name: _targets_of(one, config, seconds) for one in enabled}
+    planned = {one.name: _planned_targets(one, config, seconds, surveys) for one in enabled}
 
     def work(schedule: Schedule, due: Micros) -> PlannedWork:
-        return work_at(schedule, due, [_planned(one, schedule, seconds[one], due) for one in targets[schedule.name]])
+        starts = [replace(one, starts_at=due + stagger_offset(schedule, one.target)) for one in planned[schedule.name]]
+        return work_at(schedule, due, starts)
 
     found = []
     for one in enabled:
-        if not targets[one.name] or one.until is None or (due := next_due(one, now)) is None:
+        if not planned[one.name] or (due := next_due(one, now)) is None:
             continue
         own = work(one, due)
         night = planned_night(
@@ -61,8 +76,23 @@ def tight_windows(
             canary=own.canary,
             beside=[work(other, at) for other, dues in due_beside(one, due, enabled) for at in dues],
         )
-        if left := sum(not target.is_whole for target in night.targets):
-            found.append(TightWindow(one, due, len(night.targets), left))
+        if own.closes_at is not None:
+            left = sum(not target.is_whole for target in night.targets)
+            tight = [TightWindow(one, due, len(night.targets), left, own.closes_at)] if left else []
+        else:
+            tight = _still_running(one, night, enabled)
+        found += tight[:1]
+    return found
+
+
+def _still_running(schedule: Schedule, night: PlannedNight, enabled: Iterable[Schedule]) -> list[TightWindow]:
+    """The next start of each schedule that would find this one running: of itself, or of others without a worker."""
+    due, found = night.opens_at, []
+    for one in sorted(enabled, key=lambda other: other is not schedule):
+        if (at := next_due(one, due)) is not None:
+            left = sum(bool(target.runs) and target.runs[-1].ends_at > at for target in night.targets)
+            if left >= (1 if one is schedule else night.workers):
+                found.append(TightWindow(schedule, due, len(night.targets), left, at, one.name))
     return found
 
 
@@ -73,28 +103,27 @@ def _usual_seconds(runs: Iterable[EstimatedRun]) -> _Seconds:
     return {target: {one: median(those) for one, those in by.items()} for target, by in took.items()}
 
 
-def _targets_of(schedule: Schedule, config: Config, seconds: _Seconds) -> Sequence[str]:
+def _planned_targets(
+    schedule: Schedule, config: Config, seconds: _Seconds, surveys: Mapping[str, Survey]
+) -> Sequence[PlannedTarget]:
     """Those of its targets of which something is known."""
-    places = list(places_of(schedule, config))
+    places, fit = list(places_of(schedule, config)), schedule.settings.get("fit", True)
     return [
-        target
+        PlannedTarget(
+            target=target,
+            operations=[PlannedOperation(plan=_plan(one, by[one]), fit=fit) for one in operations],
+            host=resolve(target).host_key,
+        )
         for target, by in seconds.items()
-        if not by.keys().isdisjoint(schedule.operations or ())
+        if (operations := [one for one in _operations(schedule, by, surveys.get(target)) if one in by])
         and any(url == target or member_name(url, target, exclude) for url, exclude in places)
     ]
 
 
-def _planned(target: str, schedule: Schedule, seconds: Mapping[Operation, float], due: Micros) -> PlannedTarget:
-    return PlannedTarget(
-        target=target,
-        operations=[
-            PlannedOperation(plan=_plan(one, seconds[one]), fit=schedule.settings.get("fit", True))
-            for one in schedule.operations or ()
-            if one in seconds
-        ],
-        host=resolve(target).host_key,
-        starts_at=due + stagger_offset(schedule, target),
-    )
+def _operations(schedule: Schedule, known: Iterable[Operation], survey: Survey | None) -> Iterable[Operation]:
+    if schedule.operations is not None:
+        return schedule.operations
+    return () if survey is None else [one for one in known if may_be_needed(one, survey)]
 
 
 def _plan(operation: Operation, seconds: float) -> OperationPlan:

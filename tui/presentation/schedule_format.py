@@ -174,8 +174,14 @@ def window_warning(schedule: Schedule) -> str:
 def tight_text(one: TightWindow, now: Micros) -> str:
     """What it means that a window cannot hold its work."""
     opens = local(one.opens_at, one.schedule, now=now)
-    which = f"{one.left:,} of {counted(one.targets, 'target')}"
-    return f"{one.schedule.name}, {opens}: {which} will not fit into the window, by how long the work took before"
+    which = f"{one.schedule.name}, {opens}: {one.left:,} of {counted(one.targets, 'target')}"
+    past = "by how long the work took before"
+    if one.next is None:
+        return f"{which} will not fit into the window, {past}"
+    ends = local(one.ends_at, one.schedule, now=now)
+    if one.next == one.schedule.name:
+        return f"{which} will not be done when it is due again, {ends}, and then it will not start, {past}"
+    return f"{which} will not be done when {one.next} starts, {ends}, and finds no free worker, {past}"
 
 
 def overlap_text(overlap: Overlap, now: Micros) -> str:

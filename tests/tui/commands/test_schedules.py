@@ -69,6 +69,28 @@ def test_a_window_that_cannot_hold_its_work_is_told(nightly: CommandLine, tmp_pa
     assert told() == [True, True]
 
 
+def test_one_of_what_is_needed_that_still_runs_when_it_is_due_again_is_told(
+    nightly: CommandLine, tmp_path: Path
+) -> None:
+    def told() -> list[str]:
+        lines = [*nightly("schedules").err.splitlines(), *nightly("doctor").out.splitlines()]
+        return [line for line in lines if "will not be done when it is due again" in line]
+
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db, db:  # so much is free that VACUUM is needed
+        db.execute("CREATE TABLE waste AS SELECT zeroblob(100000000)")
+    nightly.configure(f'[schedules.nightly]\ntargets = ["{tmp_path}/*.db"]\nstart = "0 * * * *"\ntimezone = "UTC"\n')
+    assert nightly("run", tmp_path / "a.db", "--op", "vacuum").code == 0
+    with closing(sqlite3.connect(nightly.store, timeout=30)) as db, db:  # as if it had taken a night
+        db.execute("UPDATE child_job SET started_at = started_at - 8 * 3600 * 1000000")
+    assert told() == []
+    with closing(sqlite3.connect(tmp_path / "a.db")) as db, db:
+        db.execute("DROP TABLE waste")
+    assert nightly("fleet", tmp_path / "a.db", "--json").json["targets"][0]["level"] in {"now", "soon"}
+    assert len(told()) == 2
+    assert nightly("run", tmp_path / "a.db", "--op", "vacuum").code == 0
+    assert told() == []
+
+
 def test_schedules_are_listed_without_a_store(nightly: CommandLine) -> None:
     said = nightly("schedules")
     assert said.code == 0
