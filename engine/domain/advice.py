@@ -324,6 +324,11 @@ class TargetHistory:
     turns: Turns = NO_TURNS
     """Which of its objects come first in a plan."""
 
+    @property
+    def accepted_at(self) -> Micros | None:
+        """When a person last took note of damage that a check would find again; None: there is none."""
+        return max((one.accepted_at or 0 for one in self.accepted_damage if one.is_seen_by_checks), default=None)
+
     def has_size_of_rebuild(self, name: str, size: int, rows: float) -> bool:
         """Whether an index or table has no more bytes a row than after its last rebuild: then an estimate of its dead
         space is wrong. False where the rows of that time are not known."""

@@ -102,6 +102,11 @@ class Damage:
         """Whether only a person can end it, who takes note of it."""
         return self.source is DamageSource.LOSS
 
+    @property
+    def is_seen_by_checks(self) -> bool:
+        """Whether a check of the whole database would find it again."""
+        return self.source not in {DamageSource.LOSS, DamageSource.SERVER_LOST}
+
 
 @frozen(kw_only=True)
 class DamageChange:
@@ -141,6 +146,11 @@ def newly_seen(known: Collection[Damage], seen: Iterable[Damage]) -> DamageChang
 def accepted(known: Iterable[Damage], *, by: str, at: Micros) -> DamageChange:
     """A person takes note of damage."""
     return DamageChange(found=tuple(replace(one, accepted_at=at, accepted_by=by) for one in known))
+
+
+def people_of(known: Iterable[Damage]) -> str:
+    """Who took note of it: `ann@host and bob@host`."""
+    return listed(sorted({one.accepted_by for one in known}), 3)
 
 
 def after_check(

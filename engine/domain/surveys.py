@@ -78,6 +78,8 @@ class SurveyCause(StrEnum):
     """Another operation is needed; the fact `operation` names it."""
     BROKEN_RULE = "broken_rule"
     """A check found rows that violate a constraint."""
+    ACCEPTED_DAMAGE = "accepted_damage"
+    """Damage of which a person has taken note: it counts no more."""
     NEEDLESS_INDEXES = "needless_indexes"
     """Indexes that a DBA may drop: duplicates, first keys of others, never used."""
     CHECK_OVERDUE = "check_overdue"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, Level, OldIds, TargetHistory, is_near_wraparound
-from engine.domain.damage import Damage
+from engine.domain.damage import Damage, people_of
 from engine.domain.errors import (
     DbtendError,
     HotJournalError,
@@ -90,6 +90,9 @@ def judge(
         for item in advice
         for reason in _reasons(item, past, limits, is_repeated=bool(item.covers) and _has_urgent(advice, covered))
     )
+    if known := past.accepted_damage:
+        accepted: Facts = {"objects": [one.object for one in known], "by": people_of(known)}
+        reasons = most_urgent([*reasons, SurveyReason(FleetLevel.OK, SurveyCause.ACCEPTED_DAMAGE, accepted)])
     if disk is not None and _is_nearly_full(disk, limits):
         facts = {"free": disk.free, "size": disk.size}
         reasons = most_urgent([*reasons, SurveyReason(FleetLevel.CRITICAL, SurveyCause.DISK_FULL, facts)])

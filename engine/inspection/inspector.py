@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.domain import option_specs
 from engine.domain.advice import Advice, Measurement, TargetHistory
-from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, describe, newly_seen
+from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, describe, newly_seen, people_of
 from engine.domain.errors import (
     DbtendError,
     PasswordNeededError,
@@ -483,14 +483,20 @@ async def _advice_of(
 ) -> tuple[tuple[Advice, ...], Measurement | None]:
     """The advice with what this look at the database shows of damage."""
     seen = newly_seen(target_history.damage_record(past), await look.seen_damage()).found
-    if not seen:
-        return await look.advise(past, budget=budget, limits=limits)
-    advice, measured = await look.advise(target_history.with_seen(past, seen) or past, budget=budget, limits=limits)
-    return tuple(_with_seen(one, seen) for one in advice), measured
+    past = target_history.with_seen(past, seen) or past
+    advice, measured = await look.advise(past, budget=budget, limits=limits)
+    return tuple(_with_record(one, seen, past.accepted_damage) for one in advice), measured
 
 
-def _with_seen(item: Advice, seen: tuple[Damage, ...]) -> Advice:
-    return replace(item, seen_damage=seen) if item.operation is Operation.CHECK else item
+def _with_record(item: Advice, seen: tuple[Damage, ...], accepted: Sequence[Damage]) -> Advice:
+    """The advice on a check with the damage that was seen now, and that of which a person has taken note."""
+    if item.operation is not Operation.CHECK:
+        return item
+    if accepted:
+        reason = f"{item.reason}; {people_of(accepted)} took note of: {describe(accepted)}"
+        objects = tuple(one.object for one in accepted)
+        item = replace(item, reason=reason, facts={**item.facts, "accepted_damage": objects})
+    return replace(item, seen_damage=seen)
 
 
 _T = TypeVar("_T")

@@ -73,6 +73,10 @@ def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> D
     if past.repaired_tables:
         reason = "the damaged tables were repaired since the last check: check again"
         return DueCheck(CheckLevel.FULL, CheckCause.TABLES_REPAIRED, reason)
+    accepted = past.accepted_at
+    if accepted is not None and past.now - accepted <= limits.full_check_every * 1e6:
+        again = f"another check would find the damage again that a person took note of {ago(accepted, past)}"
+        return DueCheck(None, None, f"{again}; one is due every {_every(limits.full_check_every)}")
     if full is None and quick is None and past.found is not None:
         found = f"#{past.found.job}, which found {counted(past.found.findings, 'problem')} {ago(past.found.at, past)}"
         level = CheckLevel.FULL if past.found.is_all else CheckLevel.QUICK

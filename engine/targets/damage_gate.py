@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import TargetHistory
-from engine.domain.damage import WHOLE_DATABASE, Damage, blocked_tables, blocks_all, describe, suspects
+from engine.domain.damage import WHOLE_DATABASE, Damage, blocked_tables, blocks_all, describe, people_of, suspects
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation, Options
@@ -54,10 +54,8 @@ async def plan_gated(
     objects = {WHOLE_DATABASE, *(name for step in gated.plan.steps for name in (*step.all_objects, *step.tables))}
     is_file = target.engine is EngineName.SQLITE
     written = [one for one in known.accepted_damage if is_file or {one.object, one.table or one.object} & objects]
-    by = listed(sorted({one.accepted_by for one in written}), 3)
-    return _with_warning(
-        gated.planned, f"writes to what {by} took note of: {describe(written)}" if written else "", gated.plan
-    )
+    warning = f"writes to what {people_of(written)} took note of: {describe(written)}" if written else ""
+    return _with_warning(gated.planned, warning, gated.plan)
 
 
 async def _check_gated(

@@ -5,20 +5,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 
 import pytest
 
 from engine import Engine
+from engine.config.model import TargetEntry
+from engine.domain.advice import needed
 from engine.domain.damage import NO_CHECK_ON_RECORD, DamagedKind, DamageSource, describe
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Reason, Status
+from engine.domain.surveys import FleetLevel, Survey, SurveyCause
+from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.targets.sqlite.running import row_counts
 from engine.targets.sqlite.running.check_findings import Findings
 from engine.targets.sqlite.running.work import Work
 from tests.sqlite_files import schema_surgery
+from tui.presentation.survey_format import why
 
 CHECK, VACUUM, REINDEX = Operation.CHECK, Operation.VACUUM, Operation.REINDEX
 ROWS = 2_000
@@ -184,6 +190,48 @@ async def test_r31_a_person_takes_note_of_damage_until_a_check_finds_it_again(en
     done = await run(engine, path, CHECK, VACUUM)
     assert done.children[1].reason is Reason.DAMAGED
     assert len(await engine.known_damage(str(path))) == 1
+
+
+async def survey_of(engine: Engine, path: Path) -> Survey:
+    entry = TargetEntry(name="lost", url=str(path))
+    (found,) = [one.survey async for one in engine.survey([entry], refresh=True)]
+    return found
+
+
+async def test_r31_accepted_damage_is_shown_as_accepted_and_no_check_is_due_that_would_find_it_again(
+    engine: Engine, path: Path
+) -> None:
+    lose_leaf(path)
+    await run(engine, path, CHECK)
+    assert (await survey_of(engine, path)).level is FleetLevel.CRITICAL
+    await engine.accept_damage(str(path), "ann@host")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:  # as an application does each day
+        db.execute("CREATE TABLE other (a)")
+        db.execute("INSERT INTO other SELECT randomblob(900) FROM t LIMIT 1500")
+        db.execute("DELETE FROM other")
+    survey = await survey_of(engine, path)
+    assert survey.level is not FleetLevel.CRITICAL
+    (accepted,) = [one for one in survey.reasons if one.cause is SurveyCause.ACCEPTED_DAMAGE]
+    assert accepted.facts["by"] == "ann@host"
+    assert "ann@host" in why(survey)
+    limits = replace(DEFAULT_THRESHOLDS, reclaim_soon=0, small=0)
+    advice = await engine.advise(str(path), limits=limits)
+    (check,) = [one for one in advice if one.operation is CHECK]
+    assert check.facts["accepted_damage"] == ("",)
+    assert "severity" not in check.facts
+    assert "ann@host took note of: " in check.reason
+    chosen = needed(Request(target=str(path), operations=tuple(Operation)), advice)
+    assert chosen is not None
+    assert VACUUM in chosen.operations
+    assert CHECK not in chosen.operations
+
+
+async def test_r31_a_check_of_accepted_damage_is_due_once_it_is_long_ago(engine: Engine, path: Path) -> None:
+    lose_leaf(path)
+    await run(engine, path, CHECK)
+    await engine.accept_damage(str(path), "ann@host")
+    advice = await engine.advise(str(path), limits=replace(DEFAULT_THRESHOLDS, full_check_every=0))
+    assert CHECK in [one.operation for one in advice if one.is_needed]
 
 
 async def test_r31_the_map_shows_damage_that_no_page_shows_any_more(engine: Engine, path: Path) -> None:

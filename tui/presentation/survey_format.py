@@ -28,6 +28,8 @@ _LEAST_WHY: Final = 24
 """Cells that the reason has at least, before other columns are dropped."""
 _LEAST_NAME: Final = 16
 _NOT_SEEN: Final = {SurveyCause.NO_LONGER_A_DATABASE, SurveyCause.GONE, SurveyCause.UNAVAILABLE, SurveyCause.NO_ANSWER}
+_TOLD_OF_OK: Final = {SurveyCause.ACCEPTED_DAMAGE, SurveyCause.NEEDLESS_INDEXES}
+"""What is told also of a target that needs nothing."""
 DAY: Final = 86_400 * 1_000_000
 """Microseconds."""
 
@@ -92,6 +94,8 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.BROKEN_RULE:
             is_orphans = number(facts, "orphans")
             return _counted(facts, "orphans", "orphan") if is_orphans else _counted(facts, "findings", "broken rule")
+        case SurveyCause.ACCEPTED_DAMAGE:
+            return plain(f"damage accepted by {text(facts, 'by')}")
         case SurveyCause.NEEDLESS_INDEXES:
             in_them = size(number(facts, "needless_bytes"))
             return f"{_counted(facts, 'needless_indexes', 'index')} may be needless, {in_them}"
@@ -113,10 +117,10 @@ def phrase(reason: SurveyReason) -> str:
 
 
 def why(survey: Survey) -> str:
-    """The most urgent reason, or needless indexes; "" for a target that needs nothing."""
-    reason = survey.reason
-    is_told = survey.level is not FleetLevel.OK or (reason and reason.cause is SurveyCause.NEEDLESS_INDEXES)
-    return phrase(reason) if reason is not None and is_told else ""
+    """The most urgent reason, with damage that was accepted, or needless indexes; "" for a target that needs nothing."""
+    is_told = survey.level is not FleetLevel.OK or not _TOLD_OF_OK.isdisjoint(one.cause for one in survey.reasons)
+    accepted = [one for one in survey.reasons[1:] if one.cause is SurveyCause.ACCEPTED_DAMAGE]
+    return "; ".join(map(phrase, (*survey.reasons[:1], *accepted))) if is_told else ""
 
 
 def why_or_why_not(entry: TargetEntry, survey: Survey, width: int | None = None) -> str:

@@ -56,6 +56,7 @@ DAY = 86_400_000_000
         ("broken_rule", {"orphans": 0, "findings": 1}, "1 broken rule"),
         ("needless_indexes", {"needless_indexes": 1, "needless_bytes": 10**9}, "1 index may be needless, 1.00 GB"),
         ("check_overdue", {}, "check overdue"),
+        ("accepted_damage", {"objects": ["t"], "by": "ann@host"}, "damage accepted by ann@host"),
         ("never_checked", {}, "never checked"),
         ("not_measured", {"operations": ["vacuum", "analyze\x1b[31m"]}, "not measured: vacuum, analyze\\x1b[31m"),
         ("no_answer", {"seconds": 5.0}, "no answer in 5 s"),

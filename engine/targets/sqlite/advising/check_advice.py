@@ -58,6 +58,8 @@ def _before_writing(due: CheckLevel | None, condition: Condition, past: TargetHi
     """The check to run before writing; None where the last one still tells the state of the file."""
     if past.known_damage:
         return CheckLevel.FULL
+    if past.accepted_at is not None:
+        return due
     checked_at = [*past.checked_at.values(), *([past.found.at] if past.found is not None else [])]
     if checked_at and not changed_since(max(checked_at), condition):
         return None
