@@ -117,7 +117,7 @@ def phrase(reason: SurveyReason) -> str:
 
 
 def why(survey: Survey) -> str:
-    """The most urgent reason, with damage that was accepted, or needless indexes; "" for a target that needs nothing."""
+    """The most urgent reason, with damage that was accepted, or needless indexes; "" where nothing is needed."""
     is_told = survey.level is not FleetLevel.OK or not _TOLD_OF_OK.isdisjoint(one.cause for one in survey.reasons)
     accepted = [one for one in survey.reasons[1:] if one.cause is SurveyCause.ACCEPTED_DAMAGE]
     return "; ".join(map(phrase, (*survey.reasons[:1], *accepted))) if is_told else ""
