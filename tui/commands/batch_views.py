@@ -20,6 +20,9 @@ class LineView(View):
     def __init__(self) -> None:
         self._told: set[int] = set()
 
+    def remark(self, text: str) -> None:
+        output.line(text)
+
     def show(self, jobs: Sequence[ParentJob]) -> None:
         for job in jobs:
             if job.status.is_final and job.id not in self._told:

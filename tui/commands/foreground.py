@@ -76,7 +76,7 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             workers.begin(ids)
             own = [job.id for job in jobs if job.created_at >= asked_at]
             for job in [job for job in jobs if job.deadline_at is not None][:1]:  # it is the same for all
-                view.announce(limit_of(job))
+                view.remark(limit_of(job))
             for joined in (job_id for job_id in ids if job_id not in own):
                 view.announce(f"job #{joined} already does exactly this: waiting for it")
             ended = asyncio.create_task(workers.ended(view.announce))

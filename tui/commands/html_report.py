@@ -51,7 +51,7 @@ def report(args: argparse.Namespace, settings: Settings) -> int:
     since = typed_values.since(_DAYS) if args.since is None else args.since
     page = run_async(_page(settings, config, since))
     replace_file(args.html, page.encode(), _MODE, settings)
-    output.notice(f"report: {args.html}")
+    output.remark(f"report: {args.html}")
     return OK
 
 

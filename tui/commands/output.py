@@ -97,6 +97,12 @@ def notice(*texts: str) -> None:
             print(f"dbtend: {without_credentials(plain_lines(text))}", file=sys.stderr, flush=True)
 
 
+def remark(text: str) -> None:
+    """What a person at a terminal may like to know although all is well: cron would mail it."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        notice(text)
+
+
 def print_traceback() -> None:
     with suppress(OSError):
         for text in masked(traceback.format_exc()).splitlines():

@@ -79,9 +79,9 @@ def schedules(args: argparse.Namespace, settings: Settings) -> int:
         if run_async(_is_served(settings)):
             output.notice("a permanent worker fires them already: they do nothing beside it")
         return OK
-    settings.require_store()
     if args.run is not None:
         return _run(chosen[0], config, args, settings)
+    settings.require_store()
     if args.enable is not None or args.disable is not None:
         run_async(_switch(chosen[0].name, settings, on=args.enable is not None))
     return _show(chosen, config, args, settings, in_full=bool(args.words))
@@ -174,7 +174,11 @@ def _run(schedule: Schedule, config: Config, args: argparse.Namespace, settings:
         else:
             recorded, jobs = await engine.fire(schedule, config)
         if not jobs:
-            output.notice(f"{schedule.name}: {_without_jobs(schedule, recorded)}")
+            is_well = args.as_due and (
+                recorded is None or (recorded.status is FiringStatus.FIRED and not recorded.error)
+            )
+            tell = output.remark if is_well else output.notice
+            tell(f"{schedule.name}: {_without_jobs(schedule, recorded)}")
         elif recorded is not None and recorded.error:
             output.notice(f"{schedule.name}: by hand: {plain(recorded.error)}")
         return jobs

@@ -36,6 +36,9 @@ class View:
         """Say something on stderr besides."""
         output.notice(text)
 
+    def remark(self, text: str) -> None:
+        """Say what needs nobody's attention."""
+
 
 class QuietView(View):
     """For `--quiet`."""
@@ -51,6 +54,9 @@ class PlainView(View):
     def __init__(self) -> None:
         self._seen: dict[JobId, ChildJob] = {}
         self._milestones, self._waits = Milestones(), LockWaitTimer()
+
+    def remark(self, text: str) -> None:
+        output.line(text)
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
         for job in jobs:
@@ -122,6 +128,8 @@ class LiveView(View):
         output.write(redraw(len(self._drawn), []))
         self._drawn = []
         output.notice(text)
+
+    remark = announce
 
 
 def stdout_is_terminal() -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.sqlite_files import integrity
-from tests.tui.command_line import CommandLine, Result, err_line, out_line, write_locked
+from tests.tui.command_line import CommandLine, Result, out_line, write_locked
 
 TABLES = 6
 LIMITS = ("2s", "10s", "50s")
@@ -41,7 +41,7 @@ def run_past_its_limit(dbtend: CommandLine, path: Path, *options: str) -> Result
         with ExitStack() as lock:
             lock.enter_context(write_locked(path))
             with dbtend.start("run", path, *limited) as process:
-                assert "no operation starts" in err_line(process)
+                assert "no operation starts" in out_line(process)
                 lines: list[str] = []
                 while not any("analyze skipped" in line for line in lines):
                     lines.append(out_line(process))
