@@ -49,6 +49,7 @@ _RULES: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     # Which process, file, server, store: numbers that others give.
     (r'("(?:pid|pool)": )\d+', r"\1N"),
     (r"\b(pool|pid|process|worker) \d+(?: \(.*?\))?", r"\1 N"),
+    (r'(?<=for its lock: )[^";<\n]+', "HOLDER"),  # who it is may be known too late
     (r"^PID +POOL +HOST +", "PID  POOL  HOST  "),
     (r"^\d+ +\d+ +\S+ +(?=.*TIME)", "N    N     HOST  "),
     (r"\bsqlite:[0-9a-f]+:[0-9a-f]+", "sqlite:FILE"),

@@ -14,7 +14,7 @@ from tests.recorded.normalised import normalised
 @dataclass(frozen=True, slots=True)
 class Sent:
     commands: tuple[str, ...] = ()
-    """Of each session: what sets it up, takes locks and does work, in order. Sessions that sent the same are one, and
+    """Of each session: what sets it up, takes locks and does work, in order, each once in a row. Sessions that sent the same are one, and
     they are sorted: which of several is first is chance."""
     queries: frozenset[str] = frozenset()
     """All else, without how often: how often dbtend asks how far a step is depends on how long that takes."""
@@ -30,7 +30,7 @@ _ACTS: Final = re.compile(
     r"|SELECT (?:GET|RELEASE)_LOCK|.*(?:bt_index|verify_heapam|brin_summarize|gin_clean)"
 )
 _BY_CHANCE: Final = re.compile(
-    r"SELECT 1$|.*(?:pg_stat_progress_|pg_blocking_pids|processlist WHERE id IN|metadata_lock)", re.DOTALL
+    r"SELECT 1$|.*(?:pg_stat_progress_|pg_blocking_pids|processlist WHERE id|metadata_lock)", re.DOTALL
 )
 """What is asked only if something takes longer than a moment."""
 _LONGEST: Final = 120
@@ -71,7 +71,9 @@ def _sent(statements: Iterable[tuple[str, str, str]]) -> Sent:
         if not is_query or _ACTS.match(statement):
             line = " ".join(statement.split())
             line = line if not is_query or len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
-            sessions[session].append(f"{line}  -- {parameters}" if parameters else line)
+            line = f"{line}  -- {parameters}" if parameters else line
+            if sessions[session][-1:] != [line]:  # a lock that is not free is asked for again
+                sessions[session].append(line)
     told = {
         normalised("\n".join([session.rpartition(" ")[0] or "a session", *lines, ""]))
         for session, lines in sessions.items()
