@@ -20,9 +20,8 @@ import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import HealthCheck, settings
 
-from engine.store.sqlite import connections
 from engine.store.sqlite.connections import connect_writer, create_file
-from tests import new_stores, server_templates
+from tests import server_templates
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import NO_SERVER, PostgresServer, every_server, majors, running_server
 from tests.scratch import make_scratch
@@ -126,16 +125,9 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(200_000)
 
 
-@pytest.fixture(autouse=True)
-def _new_stores_are_made_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where migrations are not what is tested."""
-    if not request.path.is_relative_to(TESTS / "engine/store"):
-        monkeypatch.setattr(connections, "migrate", new_stores.migrate)
-
-
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """To be copied: making one takes all migrations."""
+    """To be copied."""
     path = create_file(tmp_path_factory.mktemp("store") / "jobs.db")
     connect_writer(path).close()
     return path

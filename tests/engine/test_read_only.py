@@ -234,12 +234,11 @@ async def test_a_cancel_ends_the_wait_for_a_locked_store(store_path: Path, monke
     await look()
 
 
-def test_an_older_store_is_not_upgraded(store_path: Path) -> None:
-    with closing(sqlite3.connect(store_path, isolation_level=None)) as file:
-        for statement in schema.statements(schema.migrations()[0]):
-            file.execute(statement)
-        file.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        file.execute("PRAGMA user_version = 1")
+def test_an_older_store_is_not_upgraded(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(connections.connect_writer(connections.create_file(store_path))) as file:
+        file.execute("PRAGMA journal_mode = DELETE")
+    newer = [*schema.migrations(), "CREATE TABLE later (x);"]
+    monkeypatch.setattr(schema, "migrations", lambda: newer)
     before = everything_below(store_path.parent)
     with pytest.raises(ReadOnlyError, match="upgraded first"):
         connections.connect_read_only(store_path)

@@ -88,7 +88,7 @@ COMMANDS: Final = (
     _command("run-damaged", (S, A, M), "run damaged --op check", "advise damaged", "run damaged --op analyze"),
     _command("run-repair", (S, A, M), "run damaged --op reindex", "run damaged --op repair --yes"),
     _command("run-refused", (S,), "run notes --op vacuum", "plan notes --op vacuum", "run notes --op vacuum --force"),
-    _command("run-locked", ENGINES, "run shop --op analyze --object item --lock-timeout 0.2", "show {job}", locked=True),
+    _command("run-locked", ENGINES, "run shop --op analyze --object item --lock-timeout 1", "show {job}", locked=True),
     _command("run-nothing-needed", ENGINES, "run blog --needed"),
     _command("run-read-only", (S,), "run shop --read-only", "pin 1 --read-only"),
     _command("run-several", ENGINES, "run @all --op analyze --workers 1", "show b1", "show b1 --json"),

@@ -14,8 +14,8 @@ from tests.recorded.normalised import normalised
 @dataclass(frozen=True, slots=True)
 class Sent:
     commands: tuple[str, ...] = ()
-    """Of each session: what sets it up, takes locks and does work, in order, each once in a row. Sessions that sent the same are one, and
-    they are sorted: which of several is first is chance."""
+    """Of each session: what sets it up, takes locks and does work, in order, each once in a row. Sessions that sent the
+    same are one, and they are sorted: which of several is first is chance."""
     queries: frozenset[str] = frozenset()
     """All else, without how often: how often dbtend asks how far a step is depends on how long that takes."""
 

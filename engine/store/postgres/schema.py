@@ -1,7 +1,8 @@
 """The shape of the shared store in PostgreSQL: migrations, and the functions that are its writes.
 
 To change a table, add the next `migrations/NNN_name.sql`. Every migration ends by creating all functions again, and the
-rules made from the vocabulary in engine/domain.
+rules made from the vocabulary in engine/domain. Before the first release change the one file instead, and raise
+FIRST_VERSION.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from engine.store.postgres.connections import Question, answers, store_error
 from engine.store.postgres.server_checks import refuse_unusable, usable_answers
 
 SCHEMA: Final = "dbtend"
+FIRST_VERSION: Final = 100
+"""That of the first file. Stores of a lower one, made before the first release, are refused."""
 _CLASS: Final = 0x6474656E
 """The first half of all advisory locks: "dten"."""
 LOCKS: Final[Mapping[str, str]] = {
@@ -63,8 +66,12 @@ Connection = psycopg.AsyncConnection[Any]
 
 @cache
 def migrations() -> Sequence[str]:
-    """The SQL of every migration, in order; the version of a store is how many it has had."""
+    """The SQL of every migration, in order, from that of the first version on."""
     return scripts("migrations")
+
+
+def newest_version() -> int:
+    return FIRST_VERSION + len(migrations()) - 1
 
 
 def scripts(directory: str) -> Sequence[str]:
@@ -113,7 +120,7 @@ def _require_known(state: StoreState | None, what: str) -> None:
     """Raises StoreError unless this is a store of this version."""
     if state is None:
         raise StoreError(what, "holds no store of dbtend", f"make one with `dbtend store init {what}`")
-    if state.version < (known := len(migrations())):
+    if state.version < (known := newest_version()):
         why = f"was made by an older dbtend (store version {state.version}, this one needs {known})"
         raise StoreError(what, why, f"upgrade it with `dbtend store init {what}`")
 
@@ -121,7 +128,7 @@ def _require_known(state: StoreState | None, what: str) -> None:
 async def state_of(connection: Connection, what: str) -> StoreState | None:
     """The state of the store; None if the database holds none.
 
-    Raises StoreError if it is newer, or another program has this schema.
+    Raises StoreError if it is newer or from before the first release, or another program has this schema.
     """
     if not _is_there(await _row(connection, _SCHEMAS), what):
         return None
@@ -138,11 +145,14 @@ def _is_there(schemas: Sequence[Any], what: str) -> bool:
 
 
 def _known_state(versions: Sequence[tuple[Any, ...]], what: str) -> StoreState:
-    """Raises StoreError if the store is newer."""
-    known = len(migrations())
+    """Raises StoreError if the store is newer, or from before the first release."""
+    known = newest_version()
     if not versions:
         raise StoreError(what, "was changed by hand: its version is missing", "restore it from a backup")
     ((version, queue_version),) = versions
+    if version < FIRST_VERSION:
+        why = f"was made by a dbtend before the first release (store version {version}, not {FIRST_VERSION} or later)"
+        raise StoreError(what, why, f"drop its schemas dbtend and dbtend_queue, or {HINT}")
     if version > known:
         why = f"was made by a newer dbtend (store version {version}, this one knows {known})"
         raise StoreError(what, why, "upgrade dbtend, or give another store")
@@ -166,12 +176,12 @@ async def migrate(connection: Connection, what: str) -> StoreState | None:
             await require_owner(connection, what)
         await roles.create_roles(connection)
         # An upgrade makes the queue anew, with what others may have made of it by rights of an older version.
-        is_current = before is not None and before.version == len(migrations())
+        is_current = before is not None and before.version == newest_version()
         queue = await queue_schema.install(connection, before.queue if before and is_current else None)
         await connection.execute(f"SET LOCAL search_path = {roles.SEARCH_PATH}".encode())
         await connection.execute("SET LOCAL check_function_bodies = off")  # some call later ones
         await connection.execute(_vocabulary().encode())
-        for script in migrations()[before.version if before else 0 :]:
+        for script in migrations()[before.version - FIRST_VERSION + 1 if before else 0 :]:
             await connection.execute(script.encode())
         for script in scripts("functions"):
             await connection.execute(_filled_in(script).encode())
@@ -179,7 +189,7 @@ async def migrate(connection: Connection, what: str) -> StoreState | None:
             await connection.execute(f"DROP FUNCTION {stale}".encode())
         await roles.grant(connection)
         await connection.execute("DELETE FROM store_version")
-        await connection.execute("INSERT INTO store_version VALUES (%s, %s)", (len(migrations()), queue))
+        await connection.execute("INSERT INTO store_version VALUES (%s, %s)", (newest_version(), queue))
     return before
 
 

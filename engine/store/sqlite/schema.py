@@ -1,7 +1,8 @@
 """The shape of the store's file: migrations by `user_version`, and the triggers made from the vocabulary.
 
 To change the schema, or the vocabulary in engine/domain, add the next `migrations/NNN_name.sql` (it may be
-empty: every migration ends by creating the triggers again).
+empty: every migration ends by creating the triggers again). Before the first release change the one file instead, and
+raise FIRST_VERSION.
 """
 
 from __future__ import annotations
@@ -20,22 +21,33 @@ from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 APPLICATION_ID = 0x6474656E  # "dten": marks a SQLite file as a store of dbtend
 
 
+FIRST_VERSION = 100
+"""That of the first file. Stores of a lower one, made before the first release, are refused."""
+
+
 @cache
 def migrations() -> Sequence[str]:
-    """The SQL of every migration, in order; the version of a store is how many it has had."""
+    """The SQL of every migration, in order, from that of the first version on."""
     files = sorted((Path(__file__).parent / "migrations").glob("*.sql"))
     return [file.read_text(encoding="utf-8") for file in files]
 
 
+def newest_version() -> int:
+    return FIRST_VERSION + len(migrations()) - 1
+
+
 def is_current(connection: sqlite3.Connection, path: str) -> bool:
     """Whether the file needs no migration. Raises StoreError if it is no store of dbtend, or of a newer version."""
-    known = len(migrations())
+    known = newest_version()
     # Another process may create the store between two of these: its tables come with its mark.
     has_tables = connection.execute("SELECT 1 FROM main.sqlite_schema LIMIT 1").fetchone() is not None
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if has_tables and application_id != APPLICATION_ID:
         raise StoreError(path, "is a database, but not a store of dbtend", "give another path with --store")
+    if has_tables and version < FIRST_VERSION:
+        why = f"was made by a dbtend before the first release (store version {version}, not {FIRST_VERSION} or later)"
+        raise StoreError(path, why, "move it away to start a new one, or give another path with --store")
     if version > known:
         raise StoreError(
             path,
@@ -58,26 +70,27 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     """
     if is_current(connection, path):
         return
-    wanted = migrations()
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     drop_triggers(connection)  # they would block replacing a table that they write to
-    for sql in wanted[version:]:
+    for sql in migrations()[max(version - FIRST_VERSION + 1, 0) :]:
         for statement in statements(sql):
             connection.execute(statement)
     for sql in triggers():
         connection.execute(sql)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(wanted)}")
+    connection.execute(f"PRAGMA user_version = {newest_version()}")
 
 
-def statements(script: str) -> Iterator[str]:
+@cache
+def statements(script: str) -> Sequence[str]:
     """Split a script into statements: `executescript` would commit the transaction it runs in."""
-    pending = ""
+    pending, whole = "", list[str]()
     for line in script.splitlines(keepends=True):
         pending += line
-        if sqlite3.complete_statement(pending):
-            yield pending
+        if line.rstrip().endswith(";") and sqlite3.complete_statement(pending):
+            whole.append(pending)
             pending = ""
+    return whole
 
 
 def drop_triggers(connection: sqlite3.Connection) -> None:

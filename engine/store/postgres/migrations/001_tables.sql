@@ -1,5 +1,6 @@
 -- The durable record of jobs, shared by hosts and people. Times are microseconds since the epoch, UTC; texts that hold
--- JSON are text, as they are compared and read as they were written.
+-- JSON are text, as they are compared and read as they were written. A CHECK is read and planned anew by each statement
+-- that writes to its table, so triggers check the rows of jobs (`check_parent`, `check_child`).
 
 CREATE TABLE batch (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -7,19 +8,22 @@ CREATE TABLE batch (
     retry_of     bigint REFERENCES batch ON DELETE SET NULL,
     max_failures integer CHECK (max_failures > 0),
     canary       integer CHECK (canary > 0),
-    max_per_host integer CHECK (max_per_host > 0)
+    max_per_host integer CHECK (max_per_host > 0),
+    unsubmitted  integer NOT NULL DEFAULT 0 CHECK (unsubmitted >= 0), -- jobs still to come: it is submitted in portions
+    next_job     bigint, -- the id of the next of them; their ids are kept free
+    cancelled_by text -- who cancelled it while jobs were still to come: these are cancelled, too
 );
 CREATE INDEX batch_retry_of ON batch (retry_of) WHERE retry_of IS NOT NULL;
 
 CREATE TABLE parent_job (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- in time order, as submits wait for each other
-    type                text NOT NULL DEFAULT 'database_maintenance_parent' CHECK (type = 'database_maintenance_parent'),
-    target              text COLLATE "C" NOT NULL CHECK (target <> ''), -- canonical URL, as shown
-    target_key          text COLLATE "C" NOT NULL CHECK (target_key <> ''), -- what mutual exclusion goes by
+    type                text NOT NULL DEFAULT 'database_maintenance_parent',
+    target              text COLLATE "C" NOT NULL, -- canonical URL, as shown
+    target_key          text COLLATE "C" NOT NULL, -- what mutual exclusion goes by
     queue               text NOT NULL, -- which workers may run it
-    engine              text NOT NULL CHECK (is_known('engine', engine)),
-    operations          text NOT NULL CHECK (jsonb_array_length(operations::jsonb) > 0),
-    options             text NOT NULL CHECK (options::jsonb IS NOT NULL),
+    engine              text NOT NULL,
+    operations          text NOT NULL,
+    options             text NOT NULL,
     status              text NOT NULL DEFAULT 'pending',
     retry_of            bigint REFERENCES parent_job ON DELETE SET NULL,
     batch_id            bigint REFERENCES batch,
@@ -30,16 +34,16 @@ CREATE TABLE parent_job (
     pinned              boolean NOT NULL DEFAULT false,
     submission          text,
     submitted_by        text NOT NULL DEFAULT '',
+    login               text NOT NULL DEFAULT '', -- that submitted it, as the server knows it
     cancelled_by        text,
     created_at          bigint NOT NULL,
     changed_at          bigint NOT NULL,
     started_at          bigint,
     finished_at         bigint,
-    cancel_requested_at bigint,
-    CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
-    CHECK ((finished_at IS NULL) = (status IN ('pending', 'running')))
+    cancel_requested_at bigint
 );
 CREATE INDEX parent_job_open ON parent_job (target_key) WHERE finished_at IS NULL;
+CREATE INDEX parent_job_open_of_target ON parent_job (target) WHERE finished_at IS NULL; -- whatever file is there
 CREATE INDEX parent_job_status ON parent_job (status, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX parent_job_target ON parent_job (target, id);
 CREATE INDEX parent_job_ran ON parent_job (target, finished_at) WHERE started_at IS NOT NULL;
@@ -55,20 +59,19 @@ CREATE INDEX parent_job_submission ON parent_job (submission);
 
 CREATE TABLE child_job (
     parent_id           bigint NOT NULL REFERENCES parent_job ON DELETE CASCADE,
-    ordinal             integer NOT NULL CHECK (ordinal > 0),
-    type                text NOT NULL DEFAULT 'database_maintenance_operation'
-                        CHECK (type = 'database_maintenance_operation'),
+    ordinal             integer NOT NULL,
+    type                text NOT NULL DEFAULT 'database_maintenance_operation',
     target_key          text COLLATE "C" NOT NULL,
     host_key            text, -- its server, of which a batch may limit the load
     queue               text NOT NULL,
-    operation           text NOT NULL CHECK (is_known('operation', operation)),
+    operation           text NOT NULL,
     status              text NOT NULL DEFAULT 'pending',
     due                 boolean NOT NULL DEFAULT false, -- the first open child of its parent, and pending: what may be claimed
     held                boolean NOT NULL DEFAULT false, -- waits for the canaries of its batch, or its time to start
     reserved_by         text, -- a run that alone may claim it
     recovering          boolean NOT NULL DEFAULT false, -- its next attempt only looks after the database
     starts_at           bigint,
-    reason              text CHECK (is_known('reason', reason)),
+    reason              text,
     error               text,
     warnings            text NOT NULL DEFAULT '[]',
     attempt             integer NOT NULL DEFAULT 0, -- executions begun; with owner, the fencing token
@@ -80,9 +83,9 @@ CREATE TABLE child_job (
     started_at          bigint,
     finished_at         bigint,
     cancel_requested_at bigint,
-    cancel_reason       text CHECK (cancel_reason IN ('cancelled_by_user', 'time_limit', 'shutdown')),
+    cancel_reason       text,
     force_requested_at  bigint,
-    fraction            double precision CHECK (fraction BETWEEN 0 AND 1),
+    fraction            double precision,
     object              text,
     steps_done          integer NOT NULL DEFAULT 0,
     steps_total         integer NOT NULL DEFAULT 0,
@@ -90,15 +93,11 @@ CREATE TABLE child_job (
     phase               text,
     waits_for           text,
     waited              bigint NOT NULL DEFAULT 0,
-    estimate            double precision CHECK (estimate >= 0), -- seconds,
-    size_estimate       double precision CHECK (size_estimate >= 0), -- and by the sizes alone
+    estimate            double precision, -- seconds,
+    size_estimate       double precision, -- and by the sizes alone
     before              text,
     after               text,
-    PRIMARY KEY (parent_id, ordinal),
-    CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled', 'skipped')),
-    CHECK (status = 'pending' OR NOT due),
-    CHECK ((finished_at IS NULL) = (status IN ('pending', 'running'))),
-    CHECK ((owner IS NOT NULL) = (status = 'running'))
+    PRIMARY KEY (parent_id, ordinal)
 ) WITH (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE UNIQUE INDEX child_job_one_running_per_target ON child_job (target_key) WHERE status = 'running';
@@ -158,28 +157,24 @@ CREATE TABLE attempt (
     status      text NOT NULL CHECK (status IN ('failed', 'cancelled')),
     reason      text NOT NULL CHECK (reason IN ('owner_lost', 'shutdown')),
     signal      integer,
+    login       text, -- that recorded its end
     PRIMARY KEY (parent_id, ordinal, attempt),
     FOREIGN KEY (parent_id, ordinal) REFERENCES child_job ON DELETE CASCADE
 );
 
 -- Everything that happened to a job, in the order of commits; parent_id and new are NULL where it is the store that was
--- paused or resumed. `event_counter` gives the numbers when a transaction commits: no gap, and no later one is seen first.
+-- paused or resumed. `add_event` alone writes them, and numbers them: no gap, and no later one is seen first.
 CREATE TABLE event (
     seq       bigint PRIMARY KEY,
     at        bigint NOT NULL,
     parent_id bigint,
     ordinal   integer,
-    kind      text NOT NULL CHECK (kind IN ('status', 'cancel_requested', 'released', 'paused', 'resumed')),
+    kind      text NOT NULL,
     old       text,
     new       text,
     attempt   integer NOT NULL,
-    CHECK ((parent_id IS NULL) = (kind IN ('paused', 'resumed'))),
-    CHECK ((parent_id IS NULL) = (new IS NULL))
+    login     text NOT NULL DEFAULT ''
 );
-CREATE TABLE event_counter (last bigint NOT NULL) WITH (
-    fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
-    autovacuum_vacuum_cost_delay = 0);
-INSERT INTO event_counter VALUES (0);
 
 -- Processes that execute children, and runs that reserve them. That one is alive is proven by the advisory lock that its
 -- session holds.
@@ -195,6 +190,7 @@ CREATE TABLE worker (
     queues     text[] NOT NULL DEFAULT '{}',
     serves_all boolean NOT NULL DEFAULT true,
     pool       integer,
+    pool_size  integer, -- how many processes it keeps up: fewer are told of
     own_jobs   text,
     signal     integer, -- that ended it, where the process that started it has seen that
     started_at bigint NOT NULL,
@@ -240,7 +236,17 @@ CREATE TABLE survey (
     facts       text NOT NULL
 );
 CREATE INDEX survey_surveyed_at ON survey (surveyed_at);
-CREATE INDEX survey_critical ON survey (target) WHERE level = 'critical';
+CREATE INDEX survey_critical ON survey (target) WHERE level = 'critical' OR reason = 'gone';
+
+-- What is known to be damaged in each target, whoever saw it, until a check ends it or a person takes note of it.
+CREATE TABLE damage (
+    target   text COLLATE "C" NOT NULL,
+    object   text COLLATE "C" NOT NULL,
+    source   text COLLATE "C" NOT NULL,
+    found_at bigint NOT NULL,
+    facts    text NOT NULL,
+    PRIMARY KEY (target, object, source)
+);
 
 -- How each operation ended last on each target, however many jobs came after it. Triggers keep it.
 CREATE TABLE last_run (
@@ -270,6 +276,7 @@ CREATE TABLE firing (
     reason      text CHECK (is_known('firing reason', reason)),
     error       text,
     batch_id    bigint REFERENCES batch ON DELETE SET NULL,
+    jobs        integer, -- how many it started, also when they have been removed; NULL: it did not fire
     recorded_at bigint NOT NULL,
     PRIMARY KEY (schedule, due_at)
 );
@@ -316,10 +323,8 @@ CREATE TABLE notification (
 );
 CREATE INDEX notification_collected ON notification (recipient, created_at) WHERE message_id IS NULL;
 CREATE INDEX notification_message ON notification (message_id) WHERE message_id IS NOT NULL;
--- However often the firings and running jobs are read, each is told once to a recipient.
-CREATE UNIQUE INDEX notification_firing ON notification (recipient, schedule, at, kind) WHERE kind IN ('missed', 'skipped');
--- That a due time fired after it was reported as missed is told once to a recipient.
-CREATE UNIQUE INDEX notification_fired ON notification (recipient, schedule, at) WHERE kind = 'recovered' AND target = '';
+-- However often firings and running jobs are read, each is told once to a recipient.
+CREATE UNIQUE INDEX notification_firing ON notification (recipient, schedule, at, kind) WHERE target = '';
 CREATE UNIQUE INDEX notification_longer ON notification (recipient, parent_id, ordinal) WHERE kind = 'longer_than_usual';
 
 CREATE TABLE told_critical (

@@ -77,7 +77,7 @@ TABLES_READ = {
     "attempt", "batch", "child_job", "copied", "damage", "drained_host", "event", "firing", "last_run", "log",
     "measured",
     "message", "notification", "parent_job", "pause", "recipient", "schedule", "server_start", "step", "store_version",
-    "survey", "told_critical", "worker", "claimable", "event_counter", "limited_load", "offered",
+    "survey", "told_critical", "worker", "claimable", "limited_load", "offered",
 }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def joe(database: Database) -> Iterator[str]:
 
 async def test_a_store_is_made_and_the_second_time_nothing_changes(database: Database) -> None:
     made = await administration.init(database.url)
-    assert (made.version, made.earlier_version) == (len(schema.migrations()), None)
+    assert (made.version, made.earlier_version) == (schema.newest_version(), None)
     assert made.queue == queue_schema.newest()
     assert made.missing_roles == ()
     before = database(FUNCTIONS), database(COLUMNS)
@@ -108,9 +108,21 @@ async def test_a_newer_store_is_refused_by_all(database: Database) -> None:
             pass
 
 
-async def test_an_older_store_is_opened_after_an_upgrade_alone(database: Database, store_url: str) -> None:
-    with as_admin(store_url) as admin:
-        admin.execute("UPDATE dbtend.store_version SET number = number - 1")
+async def test_a_store_of_before_the_first_release_is_refused_by_all(database: Database) -> None:
+    await administration.init(database.url)
+    database("UPDATE dbtend.store_version SET number = 22")
+    for call in (administration.init, administration.check):
+        with pytest.raises(StoreError, match="before the first release"):
+            await call(database.url)
+    with pytest.raises(StoreError, match="before the first release"):
+        async with PostgresStore.open(database.url, what="the store"):
+            pass
+    assert database("SELECT number FROM dbtend.store_version") == [(22,)]
+
+
+async def test_an_older_store_is_opened_after_an_upgrade_alone(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = [*schema.migrations(), "SELECT 1"]
+    monkeypatch.setattr(schema, "migrations", lambda: newer)
     with pytest.raises(StoreError, match="dbtend store init"):
         async with PostgresStore.open(store_url, what="the store"):
             pass

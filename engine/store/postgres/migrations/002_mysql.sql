@@ -1,1 +1,0 @@
--- MariaDB and MySQL, with their operations, are known: the functions that check them are made anew.

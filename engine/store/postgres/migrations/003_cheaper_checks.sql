@@ -1,1 +1,0 @@
--- Functions alone are made anew: writes plan and parse less.

@@ -1,1 +1,0 @@
--- The operation repack is known: the functions that check operations are made anew.

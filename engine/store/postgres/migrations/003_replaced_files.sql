@@ -1,1 +1,0 @@
--- Jobs that wait for a file follow it where another one replaces it: the function that ends a job is made anew.

@@ -1,1 +1,0 @@
--- Functions alone are made anew: the signal that ended a process is noted, no longer the number of its lock.

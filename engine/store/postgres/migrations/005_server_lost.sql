@@ -1,1 +1,0 @@
--- The reason server_lost is known: the functions that check reasons are made anew.

@@ -1,1 +1,0 @@
--- Each host tells its own recipients: the function that takes over their messages is made anew.

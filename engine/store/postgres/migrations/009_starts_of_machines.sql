@@ -1,1 +1,0 @@
--- Machines are told apart by their start, too: the function that registers worker processes is made anew.

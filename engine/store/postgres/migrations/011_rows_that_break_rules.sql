@@ -1,1 +1,0 @@
--- Orphan rows that the check before a job finds keep nothing from running: the rule that skips is made anew.

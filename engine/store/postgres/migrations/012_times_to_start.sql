@@ -1,1 +1,0 @@
--- A job starts by the time of its submit, not by that of a newer job: the function that submits is made anew.

@@ -1,1 +1,0 @@
--- The reason server_died is known: the functions that check reasons are made anew.

@@ -1,1 +1,0 @@
--- What a window let not begin is told at once where that happens again: the function that decides is made anew.

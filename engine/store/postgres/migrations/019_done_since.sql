@@ -1,1 +1,0 @@
--- A job that was interrupted ends where a later one has done the same: the function that gives its error is made anew.

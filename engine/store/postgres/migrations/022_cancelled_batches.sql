@@ -1,2 +1,0 @@
--- Who cancelled a batch while jobs of it were still to come: these are cancelled, too.
-ALTER TABLE batch ADD COLUMN cancelled_by text;

@@ -1,1 +1,0 @@
--- A claim tells what is damaged in its target: its function is made anew.

@@ -1,1 +1,0 @@
--- PostgreSQL: its name and its operations, which the triggers learn.

@@ -1,1 +1,0 @@
--- The operation repack is known: the triggers that check operations are made anew.
