@@ -43,10 +43,10 @@ def decode_damage(values: Sequence[Any]) -> Damage:
 
 def decoded_damage(rows: Iterable[Row]) -> dict[str, tuple[Damage, ...]]:
     """The damage by target."""
-    found: dict[str, tuple[Damage, ...]] = {}
+    found: dict[str, list[Damage]] = {}
     for target, *values in rows:
-        found[target] = (*found.get(target, ()), decode_damage(values))
-    return found
+        found.setdefault(target, []).append(decode_damage(values))
+    return {target: tuple(damage) for target, damage in found.items()}
 
 
 def damaged_targets(rows: Iterable[Row]) -> frozenset[str]:
