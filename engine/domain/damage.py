@@ -58,6 +58,20 @@ class DamageSource(StrEnum):
     """The server went down while it was worked on."""
 
 
+@frozen
+class ShortFile:
+    """A file of a table that is shorter than it was."""
+
+    pages_counted: int
+    """Its pages when they were last counted."""
+    pages: int
+    """Those that it has."""
+
+    def is_among(self, accepted: Iterable[ShortFile]) -> bool:
+        """Whether a person took note of it: its pages were not counted since, and it has not lost more."""
+        return any(one.pages_counted == self.pages_counted and one.pages <= self.pages for one in accepted)
+
+
 @frozen(kw_only=True)
 class Damage:
     """One thing that is damaged in a database."""
@@ -82,6 +96,8 @@ class Damage:
     accepted_at: Micros | None = None
     """When a person took note of it: it keeps nothing from writing any more, until a check finds it again."""
     accepted_by: str = ""
+    short_files: tuple[ShortFile, ...] = ()
+    """Of a loss."""
 
     @classmethod
     def of_error(cls, error: TargetDamagedError, *, source: DamageSource, at: Micros, job: int | None = None) -> Damage:
@@ -139,8 +155,14 @@ def newly_seen(known: Collection[Damage], seen: Iterable[Damage]) -> DamageChang
     Args:
         known: the damage on record, with what a person has taken note of.
     """
-    keys = {one.key for one in known}
-    return DamageChange(found=tuple(one for one in seen if one.key not in keys))
+    older = {one.key: one for one in known}
+
+    def is_known(one: Damage) -> bool:
+        known = older.get(one.key)
+        is_open = known is None or known.accepted_at is None
+        return known is not None and (is_open or all(file.is_among(known.short_files) for file in one.short_files))
+
+    return DamageChange(found=tuple(one for one in seen if not is_known(one)))
 
 
 def accepted(known: Iterable[Damage], *, by: str, at: Micros) -> DamageChange:

@@ -325,8 +325,10 @@ def _is_first(claim: Claim, past: TargetHistory | None) -> bool:
 
 
 def _damaged_tables(past: TargetHistory | None) -> TargetHistory:
-    """What of the history counts where the operation does not go by it: tables that must not be read."""
-    return TargetHistory(now=0, damaged_tables=past.damaged_tables if past is not None else ())
+    """What of the history counts where the operation does not go by it: tables that must not be read, and damage of
+    which a person has taken note."""
+    known = past or TargetHistory(now=0)
+    return TargetHistory(now=0, damaged_tables=known.damaged_tables, accepted_damage=known.accepted_damage)
 
 
 def _server_wait(options: Options, claim: Claim, window: Window) -> float:

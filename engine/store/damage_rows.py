@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from engine.domain.damage import Damage, DamageChange, DamagedKind, DamageSource
+from engine.domain.damage import Damage, DamageChange, DamagedKind, DamageSource, ShortFile
 from engine.domain.requests import CheckLevel
 from engine.store.row_checks import UnsoundRowError, checked, sound
 from engine.store.rows import Row, storable
@@ -29,6 +29,7 @@ def encode_damage(one: Damage) -> tuple[Any, ...]:
         "written_by": one.written_by,
         "accepted_at": one.accepted_at,
         "accepted_by": one.accepted_by,
+        "short_files": [[file.pages_counted, file.pages] for file in one.short_files],
     }
     return storable(one.object), one.source, one.found_at, storable(json.dumps(facts))
 
@@ -75,6 +76,7 @@ def _decode(row: Sequence[Any]) -> Damage:
             written_by=_number(facts["written_by"]),
             accepted_at=_number(facts.get("accepted_at")),
             accepted_by=str(facts.get("accepted_by", "")),
+            short_files=tuple(ShortFile(int(counted), int(now)) for counted, now in facts.get("short_files", ())),
         )
 
 

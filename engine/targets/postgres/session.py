@@ -115,8 +115,8 @@ class PostgresSession(ServerSession[Connection, Server]):
     async def seen_damage(self) -> tuple[Damage, ...]:
         kind, source, at = DamagedKind.TABLE, DamageSource.LOSS, now()
         return tuple(
-            Damage(object=table, kind=kind, source=source, found_at=at, text=text)
-            for table, text in await lost_ends(self._reader)
+            Damage(object=table, kind=kind, source=source, found_at=at, text=text, short_files=tuple(files))
+            for table, text, files in await lost_ends(self._reader)
         )
 
     async def autovacuum(self) -> Autovacuum:
@@ -220,6 +220,8 @@ class PostgresSession(ServerSession[Connection, Server]):
             return OperationPlan(operation=operation, refused=problem)
         steps = grouped([step for step in planned.steps if isinstance(step, PgStep) and is_wanted(step)])
         steps = [replace(step, estimate=costs.seconds(step, options.server.speed)) for step in steps]
+        accepted = {one.object: one.short_files for one in past.accepted_damage if one.short_files}
+        steps = [replace(step, accepted_files=accepted.get(step.object, ())) for step in steps] if accepted else steps
         planned = replace(planned, steps=tuple(steps), parallel=max(min(planned.parallel, len(steps)), 1))
         if planned.lock.impact is LockImpact.EVERYONE:
             planned = replace(planned, warnings=(*planned.warnings, *await self._blocked(planned.steps)))

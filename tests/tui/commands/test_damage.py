@@ -134,6 +134,15 @@ def test_r31_lost_rows_keep_a_table_from_being_written_until_a_person_takes_note
     assert taken.code == 0
     assert "public.cut" in taken.out
     assert dbtend("fleet", "--accept-damage", counted.url).code == 2
+    (check,) = dbtend("run", counted.url, "--op", "check", "--json").json["jobs"][0]["children"]
+    assert (check["status"], check["findings"]) == ("completed", [])
+    assert any("public.cut" in warning for warning in check["warnings"])
+    assert dbtend("fleet", counted.url, "--json").json["targets"][0]["level"] != "critical"
+    do_damage(counted, {"'cut'": harm.cut_off(4)})
+    (check,) = dbtend("run", counted.url, "--op", "check", "--json").json["jobs"][0]["children"]
+    assert check["after"]["damaged_tables"] == ["public.cut"]
+    assert is_left_out(dbtend("run", counted.url, "--op", "vacuum", "--json").json["jobs"][0]["children"])
+    assert dbtend("fleet", "--accept-damage", counted.url).code == 0
     (vacuum,) = dbtend("run", counted.url, "--op", "vacuum", "--json").json["jobs"][0]["children"]
     assert "public.cut" in {step["object"] for step in vacuum["steps"]}
     assert any("took note of" in warning for warning in vacuum["warnings"])

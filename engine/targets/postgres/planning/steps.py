@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from engine.domain.damage import ShortFile
 from engine.domain.frozen import frozen
 from engine.targets.plans import PlannedStep
 from engine.targets.postgres.connection.names import Named
@@ -131,6 +132,8 @@ class PgStep(PlannedStep):
     """Whether only the VACUUM of its table shows whether it is needed: it is looked at again then."""
     reads_whole_table: bool = False
     """Whether a check reads a whole table."""
+    accepted_files: tuple[ShortFile, ...] = ()
+    """Its short files of which a person has taken note."""
     uncompared_command: str = ""
     """The command without the comparison, of a check that compares with another object."""
     is_followed: bool = False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final
 
+from engine.domain.damage import ShortFile
 from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.names import quote, shown
 from engine.targets.postgres.reading.reader import Reader
@@ -70,13 +72,11 @@ WHERE main.oid = %s AND c.relpages > one.pages
 """
 
 
-@frozen
-class TruncatedFile:
+@frozen(kw_only=True)
+class TruncatedFile(ShortFile):
     """A file that is shorter than it was when its pages were last counted."""
 
     of_toast: bool
-    pages_counted: int
-    pages: int
     was_counted_here: bool
     """Whether this server surely has counted them."""
 
@@ -105,24 +105,31 @@ ORDER BY 1, 2
 """Where another session may shorten a file just now, nothing is said: VACUUM does so before it tells the catalog."""
 
 
-async def lost_ends(reader: Reader) -> list[tuple[str, str]]:
-    """The tables whose file, or that of their TOAST table, is shorter than this server has counted; and what is known.
+async def lost_ends(reader: Reader) -> list[tuple[str, str, list[ShortFile]]]:
+    """The tables whose file, or that of their TOAST table, is shorter than this server has counted; what is known; and
+    those files.
 
     VACUUM, ANALYZE and autovacuum count anew, and erase that trace. Raises TargetError.
     """
     if reader.server.is_standby or reader.server.version >= STATISTICS_ARE_IMPORTED:
         return []
     rows = await reader.rows(_TRUNCATED, row=(str, str, bool, int, int, float))
-    found = []
+    texts, files = defaultdict[str, list[str]](list), defaultdict[str, list[ShortFile]](list)
     for schema, name, of_toast, before, now, counted in rows:
         table = shown(schema, name)
-        text = TruncatedFile(of_toast, before, now, was_counted_here=True).as_text(table)
-        found.append((table, f"{text} (it held {counted:,.0f} rows then)"))
-    return found
+        file = TruncatedFile(pages_counted=before, pages=now, of_toast=of_toast, was_counted_here=True)
+        texts[table].append(f"{file.as_text(table)} (it held {counted:,.0f} rows then)")
+        files[table].append(ShortFile(before, now))
+    return [(table, "; ".join(texts[table]), files[table]) for table in texts]
 
 
 async def truncated_files(reader: Reader, oid: int) -> list[TruncatedFile]:
     """The truncated files of a table, and of its TOAST table. Raises TargetError."""
     rows = await reader.rows(_LOST_ENDS, [oid], row=(bool, int, int, bool))
     may_be_imported = reader.server.version >= STATISTICS_ARE_IMPORTED
-    return [TruncatedFile(toast, before, now, counted and not may_be_imported) for toast, before, now, counted in rows]
+    return [
+        TruncatedFile(
+            pages_counted=before, pages=now, of_toast=toast, was_counted_here=counted and not may_be_imported
+        )
+        for toast, before, now, counted in rows
+    ]

@@ -55,9 +55,13 @@ def finding_of_error(step: PgStep, error: psycopg.Error, damaged: DamagedObject)
 
 
 def with_truncated_files(step: PgStep, result: StepResult, lost: Sequence[TruncatedFile]) -> StepResult:
-    """Add truncated files, which amcheck does not find. Where another cause is possible, it is a warning."""
-    certain = [file.as_text(step.object) for file in lost if file.was_counted_here]
-    warnings = [file.as_text(step.object) for file in lost if not file.was_counted_here]
+    """Add truncated files, which amcheck does not find. Where another cause is possible, or a person has taken note of
+    it, it is a warning."""
+    certain, warnings = list[str](), list[str]()
+    for file in lost:
+        is_accepted = file.is_among(step.accepted_files)
+        found = certain if file.was_counted_here and not is_accepted else warnings
+        found.append(file.as_text(step.object) + (" (a person took note of that)" if is_accepted else ""))
     if certain:
         result = check_result([*result.findings, *certain])
     return replace(result, warnings=(*result.warnings, *warnings))
