@@ -128,8 +128,6 @@ async def truncated_files(reader: Reader, oid: int) -> list[TruncatedFile]:
     rows = await reader.rows(_LOST_ENDS, [oid], row=(bool, int, int, bool))
     may_be_imported = reader.server.version >= STATISTICS_ARE_IMPORTED
     return [
-        TruncatedFile(
-            pages_counted=before, pages=now, of_toast=toast, was_counted_here=counted and not may_be_imported
-        )
+        TruncatedFile(pages_counted=before, pages=now, of_toast=toast, was_counted_here=counted and not may_be_imported)
         for toast, before, now, counted in rows
     ]
