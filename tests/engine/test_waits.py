@@ -123,7 +123,12 @@ ALLOWED = {
         "another upgrade: a person waits for it, and their Ctrl-C ends it",
         "engine/store/postgres/test_init.py::test_several_that_make_a_store_at_once_make_one",
     ),
-    "store/postgres/worker_signal.py": (1, *STORE_SERVER),
+    "store/postgres/worker_signal.py": (
+        1,
+        "2 s to connect, and 2 s for the answer (WITHIN)",
+        "engine/store/postgres/test_noted_signals.py"
+        "::test_r32_a_server_that_freezes_once_it_is_connected_to_is_waited_for_for_a_moment",
+    ),
     "store/sqlite/store.py": (1, *IDLE),
     "store/sqlite/writer.py": (
         4,
