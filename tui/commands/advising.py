@@ -78,13 +78,19 @@ class Adviser:
 
 @asynccontextmanager
 async def adviser(settings: Settings) -> AsyncIterator[Adviser]:
-    """An adviser. If the history cannot be read, it works without it and says so."""
+    """An adviser. If the history cannot be read, it works without it and says so, unless --store
+    names a file.
+
+    Raises StoreError.
+    """
     async with AsyncExitStack() as stack:
         engine = None
         if settings.store.exists():
             try:
                 engine = await stack.enter_async_context(settings.engine())
             except StoreError as error:
+                if settings.store_required and not settings.store.is_shared:
+                    raise
                 output.notice(f"goes on without the history: {plain(str(error))}")
         yield Adviser(engine, read_only=settings.read_only)
 

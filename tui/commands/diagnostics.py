@@ -85,7 +85,10 @@ def _exposed_store(store: Path) -> Iterator[Check]:
 
 def _files(settings: Settings) -> list[Check]:
     try:
+        settings.require_store()
         return list(store_files(settings.store.path, read_only=settings.read_only))
+    except StoreError as error:
+        return [Check(Level.PROBLEM, "store", f"{error.what}: {error.why}", error.hint)]
     except OSError as error:
         found = f"{settings.store} cannot be looked at: {error.strerror}"
         return [Check(Level.PROBLEM, "store", found, "see to its disk")]

@@ -106,6 +106,20 @@ def test_a_named_config_file_that_cannot_be_read_is_an_error(
     assert done.err.startswith(f"dbtend: {config}")
 
 
+@pytest.mark.parametrize("line", ["plan {sales}", "plan {sales} --json", "advise {sales}"])
+def test_a_directory_that_is_named_as_the_store_is_an_error(line: str, dbtend: CommandLine, sales: Path) -> None:
+    done = dbtend(*line.format(sales=sales).split(), "--store", sales.parent)
+    assert (done.code, done.err.count("\n")) == (USAGE, 1)
+    assert done.err.startswith(f"dbtend: {sales.parent}: is a directory")
+
+
+def test_the_doctor_finds_that_a_named_store_is_not_there(dbtend: CommandLine, sales: Path) -> None:
+    assert dbtend("doctor").code == OK
+    checks = dbtend("doctor", "--store", sales.with_name("none"), "--json")
+    assert checks.code == FAILED
+    assert [one["level"] for one in checks.json["checks"] if one["what"] == "store"] == ["problem"]
+
+
 @pytest.mark.parametrize(
     "line",
     ["history", "history --json", "workers", "fleet {sales}", "metrics", "report --html {sales}.html", "schedules"],
