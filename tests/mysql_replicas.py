@@ -39,7 +39,7 @@ class Replica:
         return f"{server.tcp_url(database, USER)}?ssl-mode=DISABLED"
 
     def follow(self, database: MySqlDatabase) -> None:
-        """Begin to replicate, by a new user of the source, until this database is there."""
+        """Begin to replicate, by a new user of the source, until this database is there, and the user."""
         database(f"CREATE USER IF NOT EXISTS {USER}@127.0.0.1", f"GRANT ALL ON *.* TO {USER}@127.0.0.1")
         place = self._place
         self.database(
@@ -49,7 +49,11 @@ class Replica:
             f"START {self._service}",
         )
         tables = f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '{database.name}'"
-        self.database.wait_for(tables)
+        rights = (
+            f"SELECT COUNT(*) FROM information_schema.user_privileges WHERE grantee LIKE '%{USER}%'"
+            " AND privilege_type <> 'USAGE'"
+        )
+        self.database.wait_for(f"SELECT ({tables}) > 0 AND ({rights}) > 0")
 
     def set_delay(self, seconds: int) -> None:
         self.database(
