@@ -185,7 +185,7 @@ def steps_taken(child: ChildJob) -> str:
     done, total = child.progress.steps_done, child.progress.steps_total
     if not total:
         return ""
-    return counted(total, "step") if done == total else f"{done}/{total} steps"
+    return counted(total, "step") if done == total else f"{done:,}/{total:,} steps"
 
 
 def is_finding(child: ChildJob, line: LogLine) -> bool:

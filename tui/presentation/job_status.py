@@ -138,8 +138,8 @@ def _steps_so_far(child: ChildJob) -> str:
     at = f"at {name}" if name and done < total else ""
     if total == 1:
         return at
-    count = f"{done} of {total} steps done"
+    count = f"{done:,} of {total:,} steps done"
     running = sum(step.status is Status.RUNNING and step.attempt == child.attempt for step in child.steps)
     if min(running, total - done) > 1:  # the steps may be older than the count
-        return f"{count}, {running} running"
+        return f"{count}, {running:,} running"
     return f"{count}, {at}" if at else count

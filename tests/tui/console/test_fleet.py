@@ -347,6 +347,26 @@ async def test_ten_thousand_targets_draw_only_what_is_in_view(clock: Clock, monk
         assert str(console.app.screen.query_one("#fleet").border_title).endswith("10,000 marked")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_count_of_thousands_is_whole_in_every_title(
+    size: tuple[int, int], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TargetSurveys, "begin", lambda self: None)
+    many = [TargetEntry(name=f"t{n}", url=f"t{n}.db") for n in range(3_000)]
+    async with open_console(STORE, *many, clock=clock, size=size) as console:
+        await console.press("asterisk")
+        assert whole_title(console, "#fleet") == "3,000 targets by level, 3,000 marked"
+        await console.press("enter", "1")
+        assert whole_title(console, "#targets") == "1 Targets 3,000 ●3,000"
+        assert whole_title(console, "#operations") == "2 Operations of 3,000"
+
+
+def whole_title(console: Console, pane: str) -> str:
+    """The title of a pane, or as much of it as its border has room for."""
+    widget = console.app.screen.query_one(pane)
+    return str(widget.border_title)[: widget.outer_size.width - 6]
+
+
 async def test_the_pane_of_the_main_screen_is_sorted_and_filtered_by_the_same_keys(
     fleet: list[TargetEntry], clock: Clock
 ) -> None:

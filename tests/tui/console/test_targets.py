@@ -600,7 +600,7 @@ async def test_marked_targets_are_run_in_one_go(three: list[TargetEntry], clock:
 async def test_a_choice_is_for_all_that_are_marked(three: list[TargetEntry], clock: Clock) -> None:
     async with open_console(STORE, *three, clock=clock) as console:
         await console.press("1", "space", "space", "2", "g")
-        assert console.app.screen.query_one("#operations").border_title == "2 Operations (all 2)"
+        assert console.app.screen.query_one("#operations").border_title == "2 Operations of 2"
         wanted = set(chosen(console)) ^ {"vacuum"}
         await console.press("space", "r")
         await console.press("enter")

@@ -84,7 +84,7 @@ def before_and_after(child: ChildJob, width: int) -> list[Line]:
 def _about_parent(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
     endings = Counter((child.status, format_ending(child.status, child.reason)) for child in parent.children)
     counts = ", ".join(
-        f"{number} {words}" for status in Status for (found, words), number in endings.items() if found is status
+        f"{number:,} {words}" for status in Status for (found, words), number in endings.items() if found is status
     )
     lines = head_of(parent, name, now, width)
     for child in parent.children:

@@ -107,11 +107,11 @@ def work(
     alive = [worker for worker in workers if worker.alive]
     trouble = ["paused"] if pause else []
     if stalled := sum(worker.stalled for worker in alive):
-        trouble.append("worker stalled" if len(alive) == 1 else f"{stalled} of {len(alive)} workers stalled")
+        trouble.append("worker stalled" if len(alive) == 1 else f"{stalled:,} of {len(alive):,} workers stalled")
     elif not pause and (left := unattended(open_jobs, workers, here=here)):
         trouble.append(_no_worker({other_host(job, here) for job in left}))
-    counts = [f"{running} running"] if running else []
-    counts += [f"{waiting} waiting"] if waiting else []
+    counts = [f"{running:,} running"] if running else []
+    counts += [f"{waiting:,} waiting"] if waiting else []
     return ", ".join([*(trouble or ["worker up"]), *counts]), Role.WARNING if trouble else Role.RUNNING
 
 

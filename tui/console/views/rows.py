@@ -152,7 +152,7 @@ def parent_row(
     if not tail and rooms[1] >= whole_name:
         room, tail = rooms[1], (elapsed,)
     failed = sum(child.status is Status.FAILED for child in parent.children)
-    caveat = f"  {failed} failed" if failed and not parent.status.is_final and room >= 40 else ""
+    caveat = f"  {failed:,} failed" if failed and not parent.status.is_final and room >= 40 else ""
     pinned = f"  {PINNED}" if parent.pinned and room >= 40 else ""
     if room < OPERATIONS_FROM:
         spans: tuple[Span, ...] = named_column(name, room)
@@ -342,13 +342,13 @@ def _at(progress: Progress, room: int) -> str:
 
 
 def _steps(progress: Progress) -> str:
-    return f"{progress.steps_done}/{progress.steps_total}" if progress.steps_total else ""
+    return f"{progress.steps_done:,}/{progress.steps_total:,}" if progress.steps_total else ""
 
 
 def _folded_row(parent: ParentJob, shown: tuple[ChildJob, ...], width: int) -> Line:
     seen = {child.ordinal for child in shown}
     hidden = [format_status(child) for child in parent.children if child.ordinal not in seen]
     by_status = sorted(Counter(hidden).items(), key=lambda kind: list(Status).index(kind[0][0]))
-    parts = [f"{number} {words}" for (_, words), number in by_status]
-    text = f"      {len(hidden)} more: {', '.join(parts)}"
+    parts = [f"{number:,} {words}" for (_, words), number in by_status]
+    text = f"      {len(hidden):,} more: {', '.join(parts)}"
     return Line(((fit(text, width), Role.DIM),), FoldedKey(parent.id))

@@ -34,7 +34,7 @@ class OperationList(ItemList):
 
     def show_model(self) -> None:
         marked = self._model.marked
-        self.titled(f"2 Operations (all {len(marked):,})" if marked else "2 Operations")
+        self.titled(f"2 Operations of {len(marked):,}" if marked else "2 Operations")
         self.show(self._rows())
 
     def _rows(self) -> list[Line]:
