@@ -131,7 +131,8 @@ def _compared(seconds: float, usual: float) -> str:
 
 
 def _not_counted(trend: Trend) -> str:
-    counts = [f"{count:,} {what}" for count, what in ((trend.failed, "failed"), (trend.cancelled, "cancelled")) if count]
+    numbers = ((trend.failed, "failed"), (trend.cancelled, "cancelled"))
+    counts = [f"{count:,} {what}" for count, what in numbers if count]
     return f", not counting {' and '.join(counts)}" if counts else ""
 
 
