@@ -383,7 +383,7 @@ async def test_a_batch_that_is_submitted_in_part_says_so_and_its_retry_goes_on(
         await console.until(lambda: console.lines()[0].startswith("► b2"))
         assert "2 of 5 targets" in console.lines()[0]
         await console.press("3", "g", "c")
-        assert console.lines("#text")[0].startswith("Cancel b2: 0 open jobs of 2, and 3 still to come?")
+        assert console.lines("#text")[0].startswith("Cancel b2: 0 open jobs of 2, and 3 not submitted?")
         await console.press("n", "h")
         await console.until(lambda: any("2 of 5 targets" in row for row in console.lines("#history")))
         await console.press("G", "t")

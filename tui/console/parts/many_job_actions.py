@@ -63,8 +63,8 @@ class ManyJobActions:
         try:
             for batch in going_on:
                 opened = [job for job in await self._context.engine.batch_jobs(batch.id) if not job.status.is_final]
-                to_come = f", and {batch.unsubmitted:,} still to come" if batch.unsubmitted else ""
-                lines.append(f"{BatchId(batch.id)}: {counted(len(opened), 'open job')} of {batch.total:,}{to_come}")
+                rest = f", and {batch.unsubmitted:,} not submitted" if batch.unsubmitted else ""
+                lines.append(f"{BatchId(batch.id)}: {counted(len(opened), 'open job')} of {batch.total:,}{rest}")
                 members += opened
         except DbtendError as error:
             self._screen.say_error(error)
