@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from engine.domain.damage import Damage, seen_by
+from engine.domain.damage import Damage, seen_by, suspects
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ParentJob
 from engine.domain.past_runs import RecordedBackup
@@ -323,6 +323,12 @@ class TargetHistory:
     """By index or table of a server: its last rebuild."""
     turns: Turns = NO_TURNS
     """Which of its objects come first in a plan."""
+
+    @property
+    def unread_tables(self) -> tuple[str, ...]:
+        """The tables of a server that nothing reads unasked: damaged ones, and those under which it went down, also
+        where a person took note of that."""
+        return (*self.damaged_tables, *suspects(self.accepted_damage))
 
     @property
     def accepted_at(self) -> Micros | None:

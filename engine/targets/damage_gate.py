@@ -48,6 +48,8 @@ async def plan_gated(
     """
     if operation is Operation.CHECK:
         return await _check_gated(session, options, known, past, is_named=is_named)
+    suspected = suspects(known.accepted_damage) if known and not _may_read_suspects(options, is_named) else ()
+    options = replace(options, leave_out=(*options.leave_out, *sorted(suspected))) if suspected else options
     gated = await _plan_gated(session, target, operation, options, known, past)
     if known is None or gated.planned is None or not target.operations[operation].writes:
         return gated
@@ -55,15 +57,22 @@ async def plan_gated(
     is_file = target.engine is EngineName.SQLITE
     written = [one for one in known.accepted_damage if is_file or {one.object, one.table or one.object} & objects]
     warning = f"writes to what {people_of(written)} took note of: {describe(written)}" if written else ""
-    return _with_warning(gated.planned, warning, gated.plan)
+    why = f"{listed(sorted(suspected), 3)} is left out, as {describe(_about(known, frozenset(suspected)))}"
+    plan = _with_warning(gated.planned, why, gated.plan).plan if suspected else gated.plan
+    return _with_warning(gated.planned, warning, plan)
+
+
+def _may_read_suspects(options: Options, is_named: bool) -> bool:
+    """Who takes note of a table under which a server went down has not named it: reading it may end the server again."""
+    return options.force or (is_named and bool(options.objects))
 
 
 async def _check_gated(
     session: Session, options: Options, known: TargetHistory | None, past: TargetHistory | None, *, is_named: bool
 ) -> GatedPlan:
     """A check changes nothing: it reads damaged tables, too, but those under which a server went down."""
-    lifted = options.force or (is_named and options.objects)
-    tables = suspects(known.known_damage) if known is not None and not lifted else frozenset[str]()
+    lifted = known is None or _may_read_suspects(options, is_named)
+    tables = suspects((*known.known_damage, *known.accepted_damage)) if known and not lifted else frozenset[str]()
     planned = await session.plan(Operation.CHECK, replace(options, leave_out=tuple(sorted(tables))), past)
     if not tables:
         return GatedPlan(planned.plan, planned)
@@ -107,7 +116,7 @@ async def _plan_gated(
 
 
 def _about(known: TargetHistory | None, tables: frozenset[str]) -> list[Damage]:
-    damage = known.known_damage if known is not None else ()
+    damage = (*known.known_damage, *known.accepted_damage) if known is not None else ()
     return [one for one in damage if {one.object, one.table} & tables]
 
 

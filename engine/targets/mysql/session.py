@@ -67,7 +67,7 @@ class MySqlSession(ServerSession[Connection, Server]):
         return await facts(self._reader, await self._unopened(past))
 
     async def _unopened(self, past: TargetHistory | None) -> list[Table]:
-        damaged = past.damaged_tables if past is not None else ()
+        damaged = past.unread_tables if past is not None else ()
         return await with_sizes(self._reader, await unopened_tables(self._reader, damaged))
 
     async def info(self, past: TargetHistory | None = None) -> TargetInfo:
@@ -96,7 +96,7 @@ class MySqlSession(ServerSession[Connection, Server]):
             budget=budget,
             limits=limits,
             unopened=await self._unopened(past),
-            damaged=past.damaged_tables,
+            damaged=past.unread_tables,
         )
         return advise(condition, needs(condition, past, limits), past, limits), None
 
@@ -140,7 +140,7 @@ class MySqlSession(ServerSession[Connection, Server]):
             self._reader,
             budget=PLANNING_BUDGET,
             unopened=unopened,
-            damaged={*past.damaged_tables, *options.leave_out},
+            damaged={*past.unread_tables, *options.leave_out},
         )
         found = needs(condition, past, options.limits or DEFAULT_THRESHOLDS)
         reasons = {

@@ -73,7 +73,7 @@ class TableFindings:
 def needs(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> TableFindings:
     """Damaged tables need nothing but a repair: reading or writing them can make the damage worse."""
     damaged = set(past.damaged_tables)
-    well = [table for table in condition.tables if not table.comment and table.shown not in damaged]
+    well = [table for table in condition.tables if not table.comment and table.shown not in past.unread_tables]
     analyze = {table.name: need for table in well if (need := analyze_need(table, condition, limits))}
     rebuild = {table.name: need for table in well if (need := rebuild_need(table, condition, past, limits))}
     by_hand = {table.name: need for table in well if (need := auto_increment_need(table))}

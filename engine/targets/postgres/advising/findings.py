@@ -108,7 +108,7 @@ def needs(
     condition: Condition, past: TargetHistory = NOTHING_KNOWN, limits: Thresholds = DEFAULT_THRESHOLDS
 ) -> TableFindings:
     """Find the needs. Damaged tables need nothing: reading or writing them can make the damage worse."""
-    known = {table.oid: table for table in condition.tables if table.shown not in past.damaged_tables}
+    known = {table.oid: table for table in condition.tables if table.shown not in past.unread_tables}
     vacuum, analyze = {}, {}
     for activity in condition.activity:
         table = known.get(activity.oid)

@@ -113,6 +113,16 @@ async def test_the_table_is_left_out_by_a_retry_the_next_check_and_what_is_neede
         assert [(one.object, one.source) for one in await engine.known_damage(shop.url)] == [
             ("inn", DamageSource.SERVER_LOST)
         ]
+        await engine.accept_damage(shop.url, "ann@host")
+        (check,) = (await run(engine, shop)).children
+        assert [(step.object, step.status) for step in check.steps] == [("well", Status.COMPLETED)]
+        (survey,) = [one.survey async for one in engine.survey([TargetEntry(name="s", url=shop.url)], refresh=True)]
+        assert survey.level is not FleetLevel.CRITICAL
+        request = Request(target=shop.url, operations=(Operation.ANALYZE, Operation.OPTIMIZE))
+        (job,) = await engine.submit([request])
+        analyzed = {step.object for child in (await ended(engine, job)).children for step in child.steps}
+        assert "well" in analyzed
+        assert "inn" not in analyzed
         assert len(codes) == 1
         (check,) = (await run(engine, shop, Options(objects=("inn",)))).children
         assert check.reason is Reason.SERVER_DIED
