@@ -63,7 +63,7 @@ async def plan_gated(
 
 
 def _may_read_suspects(options: Options, is_named: bool) -> bool:
-    """Who takes note of a table under which a server went down has not named it: reading it may end the server again."""
+    """To take note of a table under which a server went down does not name it: reading it may end the server again."""
     return options.force or (is_named and bool(options.objects))
 
 
