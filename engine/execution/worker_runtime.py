@@ -51,7 +51,7 @@ async def hosted_workers(
                     target_history=lambda target: target_history(store, target, clock()),
                     is_of_person=partial(_is_of_person, store),
                     turns=partial(turns_of, store),
-                    maintained_files=partial(until_answered, partial(maintained_files, store, config)),
+                    maintained_files=partial(maintained_files, store, config),
                     others_work=partial(others_work, store),
                     check_journal=partial(until_answered, partial(refuse_stale_journal, store)),
                     needed_now=NeededNow(store, clock),
