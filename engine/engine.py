@@ -440,14 +440,14 @@ class Engine:
 
     async def accept_damage(self, target: str, by: str) -> tuple[Damage, ...]:
         """A person takes note of all known damage of a database: it keeps nothing from writing any more, until a check
-        finds it again. What it was. The database is not opened. Raises UsageError.
+        finds it again. What was noted. The database is not opened. Raises UsageError.
         """
         self._must_write("accept")
         url = await asyncio.to_thread(inspector.canonical_url, target)
-        known = (await self._past_of(url)).known_damage
-        if known:
-            await self._store.save_damage(url, accepted(known, by=by, at=wall_clock(self._clock)()))
-        return known
+        change = accepted((await self._past_of(url)).known_damage, by=by, at=wall_clock(self._clock)())
+        if change:
+            await self._store.save_damage(url, change)
+        return change.found
 
     async def overview(self) -> Overview:
         """The state of all targets and jobs on record; opens no target."""

@@ -98,6 +98,8 @@ class Damage:
     accepted_by: str = ""
     short_files: tuple[ShortFile, ...] = ()
     """Of a loss."""
+    is_unreadable: bool = False
+    """Whether a newer dbtend wrote its record: this one neither changes nor ends it."""
 
     @classmethod
     def of_error(cls, error: TargetDamagedError, *, source: DamageSource, at: Micros, job: int | None = None) -> Damage:
@@ -167,7 +169,9 @@ def newly_seen(known: Collection[Damage], seen: Iterable[Damage]) -> DamageChang
 
 def accepted(known: Iterable[Damage], *, by: str, at: Micros) -> DamageChange:
     """A person takes note of damage."""
-    return DamageChange(found=tuple(replace(one, accepted_at=at, accepted_by=by) for one in known))
+    return DamageChange(
+        found=tuple(replace(one, accepted_at=at, accepted_by=by) for one in known if not one.is_unreadable)
+    )
 
 
 def people_of(known: Iterable[Damage]) -> str:
@@ -200,7 +204,9 @@ def after_check(
     by_table = "damaged_tables" in facts
 
     def is_over(one: Damage) -> bool:
-        if one.is_loss or one.key in keys or (one.level is CheckLevel.FULL and level is CheckLevel.QUICK):
+        if one.is_loss or one.is_unreadable or one.key in keys:
+            return False
+        if one.level is CheckLevel.FULL and level is CheckLevel.QUICK:
             return False
         if one.kind is DamagedKind.DATABASE:
             # A full check of a whole file says where damage is that was met somewhere in it, unless it was written to.
@@ -265,6 +271,8 @@ def after_write(
     found, ended = list[Damage](), list[tuple[str, DamageSource]]()
     is_file = engine is EngineName.SQLITE
     for one in known:
+        if one.is_unreadable:
+            continue
         if one.accepted_at is not None:
             if one.is_loss and one.object in done:  # its pages are counted anew: a shorter file is another loss
                 ended.append(one.key)

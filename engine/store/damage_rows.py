@@ -39,7 +39,7 @@ def decode_damage(values: Sequence[Any]) -> Damage:
     try:
         return _decode(values)
     except UnsoundRowError:
-        return Damage(source=DamageSource.INSPECTION, found_at=0, text=_UNREADABLE)
+        return Damage(source=DamageSource.INSPECTION, found_at=0, text=_UNREADABLE, is_unreadable=True)
 
 
 def decoded_damage(rows: Iterable[Row]) -> dict[str, tuple[Damage, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -10,13 +12,11 @@ from engine.domain.damage import WHOLE_DATABASE, Damage, blocked_tables, blocks_
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation, Options
+from engine.targets import file_named
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
 
-_WHAT_TO_DO: Final = (
-    "Put it right, for example from a backup, then run a full check. If nothing more can be saved:"
-    " dbtend fleet --accept-damage TARGET. --force writes to it without that"
-)
+_BY_FORCE: Final = "To write to it although it is damaged, give --force"
 
 
 @frozen
@@ -100,11 +100,12 @@ async def _plan_gated(
         planned = await session.plan(operation, options, past)
         return _with_warning(planned, f"--force writes to what is damaged: {describe(damage)}")
     if whole := blocks_all(damage, operation, target.engine):
-        return _refused(operation, f"nothing is written, as {describe(whole)}")
+        return _refused(operation, target, whole, f"nothing is written, as {describe(whole)}")
     tables = blocked_tables(damage, operation)
     if not tables:
         return _with_warning(await session.plan(operation, options, past), "")
-    why = f"{listed(sorted(tables), 3)} is left out, as {describe(_about(known, tables))}"
+    about = _about(known, tables)
+    why = f"{listed(sorted(tables), 3)} is left out, as {describe(about)}"
     left_out = tuple(dict.fromkeys((*options.leave_out, *sorted(tables))))
     planned = await session.plan(operation, replace(options, leave_out=left_out), past)
     if planned.plan.steps or planned.plan.refused is not None:
@@ -112,7 +113,7 @@ async def _plan_gated(
         is_meant = not names or any({table, table.rpartition(".")[2]} & {*names} for table in tables)
         return _with_warning(planned, why if is_meant else "")
     whole_plan = await session.plan(operation, options, past)
-    return _refused(operation, why) if whole_plan.plan.steps else GatedPlan(whole_plan.plan, whole_plan)
+    return _refused(operation, target, about, why) if whole_plan.plan.steps else GatedPlan(whole_plan.plan, whole_plan)
 
 
 def _about(known: TargetHistory | None, tables: frozenset[str]) -> list[Damage]:
@@ -127,6 +128,9 @@ def _with_warning(planned: PlannedOperation, warning: str, plan: OperationPlan |
     return GatedPlan(plan, planned)
 
 
-def _refused(operation: Operation, why: str) -> GatedPlan:
-    refused = f"{why}. {_WHAT_TO_DO}"
-    return GatedPlan(OperationPlan(operation=operation, refused=refused, is_damaged=True))
+def _refused(operation: Operation, target: Target, damage: Iterable[Damage], why: str) -> GatedPlan:
+    if not any(one.is_unreadable for one in damage):
+        name = shlex.quote(file_named(target.url) or target.url)
+        why += ". Put it right, for example from a backup, then run a full check."
+        why += f" If nothing more can be saved, take note of that: dbtend fleet --accept-damage {name}"
+    return GatedPlan(OperationPlan(operation=operation, refused=f"{why}. {_BY_FORCE}", is_damaged=True))

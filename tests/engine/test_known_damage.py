@@ -234,6 +234,26 @@ async def test_r31_a_check_of_accepted_damage_is_due_once_it_is_long_ago(engine:
     assert CHECK in [one.operation for one in advice if one.is_needed]
 
 
+async def test_what_a_newer_dbtend_recorded_is_not_taken_note_of_and_the_refusal_does_not_propose_it(
+    engine: Engine, path: Path, store_path: Path
+) -> None:
+    lose_leaf(path)
+    url = (await run(engine, path, CHECK)).target
+    refused = (await run(engine, path, VACUUM)).children[0].error
+    assert refused is not None
+    assert f"fleet --accept-damage {path}" in refused
+    with closing(sqlite3.connect(store_path)) as store:
+        store.execute("INSERT INTO damage VALUES (?, 't', 'a source to come', 1, '{}')", (url,))
+        store.commit()
+    assert [one.source for one in await engine.accept_damage(str(path), "ann@host")] == [DamageSource.CHECK]
+    assert [one.is_unreadable for one in await engine.known_damage(str(path))] == [True]
+    (vacuum,) = (await run(engine, path, VACUUM)).children
+    assert vacuum.reason is Reason.DAMAGED
+    assert vacuum.error is not None
+    assert "--accept-damage" not in vacuum.error
+    assert await engine.accept_damage(str(path), "ann@host") == ()
+
+
 async def test_r31_the_map_shows_damage_that_no_page_shows_any_more(engine: Engine, path: Path) -> None:
     lose_rows(path)
     await run(engine, path, CHECK)

@@ -108,7 +108,7 @@ async def _accept_damage(rows: Sequence[FleetRow], settings: Settings) -> int:
         taken = {row.survey.target: await engine.accept_damage(row.survey.target, user_at_host()) for row in rows}
         damaged = [row for row in rows if taken[row.survey.target]]
         if not damaged:
-            why = "none of these databases is known to be damaged"
+            why = "none of these databases has damage on record that a person can take note of"
             raise UsageError("--accept-damage", why, "dbtend fleet shows what is known")
         async for _ in engine.survey([row.entry for row in damaged], refresh=True):
             pass
