@@ -61,9 +61,11 @@ class Effects:
         self._before = None
 
     async def facts(self) -> Facts:
-        """The current facts, with those of the steps. Raises TargetError, if there are none of steps."""
+        """The current facts, with those of the steps. Raises TargetError, unless a check has found something out."""
         before, self._before = self._before, None
-        return {**await facts_with(self._read(before), self._of_steps()), FILE: self.reader.opened.key}
+        did = self._of_steps()
+        found = did if self._findings is not None else {}
+        return {**await facts_with(self._read(before), found), **did, FILE: self.reader.opened.key}
 
     async def _read(self, before: Facts | None) -> Facts:
         if before is None:
