@@ -632,10 +632,13 @@ class Engine:
     ) -> PlannedNight:
         """What a schedule would do if it were due at `due_at`, by what its targets and the other schedules need now.
 
+        Jobs that are open already need the same workers, but for those of a process that runs its own.
+
         As many targets are worked on at once as permanent workers run; if none does, as the config file says.
         `tell`: called after each inspection. Raises UsageError if its targets cannot be listed.
         """
         workers = await self.pool_size() or config.defaults.workers
+        is_shared, now = self._store.hosts is not None, wall_clock(self._clock)()
 
         async def work_of(one: Schedule) -> schedule_work.Work:
             return await schedule_work.work_of(
@@ -646,9 +649,18 @@ class Engine:
         disabled = firings.disabled_ones(await self._store.schedule_states())
         enabled = [one for one in config.schedules if one.name not in disabled]
         beside = await preview.work_beside(schedule, due_at, enabled, work_of)
-        is_shared = self._store.hosts is not None
+        of_others = {job for one in await self.workers() if one.alive for job in one.own_jobs}
+        jobs = [job for job in await self.open_jobs() if job.id not in of_others]
         return await preview.night_of(
-            schedule, work, self.plan, due_at, workers=workers, is_shared=is_shared, beside=beside, tell=tell
+            schedule,
+            work,
+            self.plan,
+            due_at,
+            workers=workers,
+            is_shared=is_shared,
+            beside=beside,
+            open_work=await preview.open_work(jobs, self.plan, now, is_shared=is_shared, tell=tell),
+            tell=tell,
         )
 
     async def tight_windows(self, config: Config) -> list[TightWindow]:

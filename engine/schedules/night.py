@@ -12,7 +12,8 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
 from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
-from engine.targets.plans import OperationPlan
+from engine.targets.lock_impact import Lock, LockImpact
+from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.window_fit import operation_in_window
 
 
@@ -45,14 +46,21 @@ class PlannedTarget:
 
 @frozen(kw_only=True)
 class PlannedWork:
-    """What a schedule starts at a due time."""
+    """What a schedule starts at a due time, or what waits already."""
 
-    schedule: str
+    schedule: str | None
+    """None: they are jobs that were open when the night was planned."""
     targets: Sequence[PlannedTarget]
     opens_at: Micros
     closes_at: Micros | None
     max_per_host: int | None = None
     canary: int | None = None
+
+
+def plan_of_length(operation: Operation, seconds: float | None) -> OperationPlan:
+    """A plan of which only its length is known, in seconds; None: not even that."""
+    step = PlannedStep(object="", command="", reason="", lock=Lock(LockImpact.NONE), estimate=seconds)
+    return OperationPlan(operation=operation, steps=(step,))
 
 
 def work_at(schedule: Schedule, due: Micros, targets: Sequence[PlannedTarget]) -> PlannedWork:
@@ -114,6 +122,8 @@ class PlannedNight:
     """To how many targets none of its operations applies."""
     beside: Sequence[str] = ()
     """The other schedules that need the same workers in this time."""
+    open_jobs: int = 0
+    """How many jobs that are open already need them, too."""
 
     @property
     def ends_at(self) -> Micros:
@@ -134,10 +144,10 @@ def planned_night(
 ) -> PlannedNight:
     """Each worker takes the first target that may begin, does what fits of it, and takes the next.
 
-    `beside`: what other schedules start for the same workers. What is due first is taken first.
+    `beside`: what else the same workers do. What is due first is taken first.
     """
     work = PlannedWork(
-        schedule="",
+        schedule=None,
         targets=targets,
         opens_at=opens_at,
         closes_at=closes_at,
@@ -149,17 +159,20 @@ def planned_night(
     queues = sorted([*(_Queue(one, running) for one in beside), own], key=lambda queue: queue.work.opens_at)
     busy: list[tuple[Micros, int, _Queue, PlannedTarget]] = []
     """When each ends that is worked on; and a number, so that no targets are compared."""
-    now, number, nights = queues[0].work.opens_at, 0, list[TargetNight]()
+    now, number, nights, open_jobs = queues[0].work.opens_at, 0, list[TargetNight](), 0
     while own:
         is_free = len(busy) < workers
         found = _first(queues, now) if is_free else None
         if found is not None:
             queue, target = found
             night = _night_of(target, now, queue.work.closes_at)
+            ends = max((run.ends_at for run in night.runs), default=now)
             if queue is own:
                 nights.append(night)
+            elif queue.work.schedule is None:
+                open_jobs += ends >= opens_at
             number += 1
-            heapq.heappush(busy, (max((run.ends_at for run in night.runs), default=now), number, queue, target))
+            heapq.heappush(busy, (ends, number, queue, target))
             continue
         starts = min((one.next_start for one in queues), default=inf) if is_free else inf
         if busy and busy[0][0] <= starts:
@@ -177,7 +190,8 @@ def planned_night(
         targets=nights,
         idle=idle,
         inapplicable=inapplicable,
-        beside=list(dict.fromkeys(one.schedule for one in beside)),
+        beside=list(dict.fromkeys(one.schedule for one in beside if one.schedule is not None)),
+        open_jobs=open_jobs,
     )
 
 

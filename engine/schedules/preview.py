@@ -1,4 +1,4 @@
-"""A preview of a firing: the plans of its targets."""
+"""A preview of a firing: the plans of its targets, and of all that needs the same workers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,29 @@ from contextlib import suppress
 from engine.domain.batches import FailedRequest
 from engine.domain.due_times import stagger_offset
 from engine.domain.errors import DbtendError, TargetError, UsageError
+from engine.domain.jobs import ParentJob, remaining, run_duration
 from engine.domain.option_spec import KINDS
 from engine.domain.requests import Request
 from engine.domain.schedules import Schedule
+from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from engine.schedules.looking import Tell, counting
-from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, PlannedWork, planned_night, work_at
+from engine.schedules.night import (
+    PlannedNight,
+    PlannedOperation,
+    PlannedTarget,
+    PlannedWork,
+    plan_of_length,
+    planned_night,
+    work_at,
+)
 from engine.schedules.overlaps import due_beside
 from engine.schedules.work import Work
 from engine.submission.elsewhere import is_elsewhere
 from engine.targets import resolve
+from engine.targets.host_queue import open_each
 from engine.targets.plans import OperationPlan, Plan
 
 Beside = tuple[Schedule, Work, Sequence[Micros]]
@@ -46,6 +57,7 @@ async def night_of(
     workers: int,
     is_shared: bool,
     beside: Sequence[Beside] = (),
+    open_work: Sequence[PlannedWork] = (),
     tell: Tell | None = None,
 ) -> PlannedNight:
     """What the work of a schedule would be if it were due at `due_at`. `plan` raises TargetError.
@@ -53,6 +65,7 @@ async def night_of(
     Args:
         is_shared: whether other hosts plan and do the work on their files.
         beside: the other schedules that need the same workers.
+        open_work: the jobs that wait for them already.
     """
     (own,) = await _works(schedule, work, plan, [due_at], is_shared=is_shared, tell=tell)
     others = [
@@ -69,7 +82,55 @@ async def night_of(
         canary=own.canary,
         idle=work.idle - len(work.by_hand),
         inapplicable=work.inapplicable,
-        beside=others,
+        beside=[*open_work, *others],
+    )
+
+
+async def open_work(
+    jobs: Iterable[ParentJob],
+    plan: Callable[[Request], Awaitable[Plan]],
+    now: Micros,
+    *,
+    is_shared: bool,
+    tell: Tell | None = None,
+) -> list[PlannedWork]:
+    """What is left of open jobs, by the estimates of those that run and by plans of those that wait. See `night_of`."""
+    here = sorted(
+        (job for job in jobs if not (is_shared and is_elsewhere(job.request))),
+        key=lambda job: job.status is not Status.RUNNING,  # those have their workers
+    )
+    waiting = [job for job in here if any(child.status is Status.PENDING for child in job.children)]
+
+    async def plan_of(place: int) -> Plan | None:
+        try:
+            return await plan(waiting[place].request)
+        except UsageError:  # to run it says why
+            return None
+
+    planned = await open_each([resolve(job.target) for job in waiting], counting(plan_of, len(waiting), tell))
+    plans = {job.id: one for job, one in zip(waiting, planned, strict=True) if isinstance(one, Plan)}
+    by_end: dict[Micros | None, list[PlannedTarget]] = {}
+    for job in here:
+        by_end.setdefault(job.deadline_at, []).append(_rest_of(job, plans.get(job.id), now))
+    return [
+        PlannedWork(schedule=None, targets=targets, opens_at=now, closes_at=ends) for ends, targets in by_end.items()
+    ]
+
+
+def _rest_of(job: ParentJob, plan: Plan | None, now: Micros) -> PlannedTarget:
+    plans = {} if plan is None else {one.operation: one for one in plan.operations}
+    operations = []
+    for child in job.children:
+        if child.status is Status.RUNNING:
+            left = remaining(child, now)
+            if left is None and child.estimate is not None:
+                left = max(child.estimate - (run_duration(child, now) or 0), 0)
+            operations.append(PlannedOperation(plan=plan_of_length(child.operation, left), fit=False))
+        elif not child.status.is_final and (one := plans.get(child.operation)) is not None:
+            idle = one.refused or one.not_needed or ""
+            operations.append(PlannedOperation(plan=one, idle=idle, fit=job.request.options.fit))
+    return PlannedTarget(
+        target=job.target, operations=operations, host=resolve(job.target).host_key, starts_at=job.starts_at
     )
 
 

@@ -16,11 +16,17 @@ from engine.domain.steps import Micros
 from engine.domain.surveys import Survey
 from engine.fleet.levels import may_be_needed
 from engine.fleet.patterns import member_name
-from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, PlannedWork, planned_night, work_at
+from engine.schedules.night import (
+    PlannedNight,
+    PlannedOperation,
+    PlannedTarget,
+    PlannedWork,
+    plan_of_length,
+    planned_night,
+    work_at,
+)
 from engine.schedules.overlaps import due_beside, places_of
 from engine.targets import resolve
-from engine.targets.lock_impact import Lock, LockImpact
-from engine.targets.plans import OperationPlan, PlannedStep
 
 _Seconds = Mapping[str, Mapping[Operation, float]]
 """How long an operation usually takes, by target."""
@@ -111,7 +117,7 @@ def _planned_targets(
     return [
         PlannedTarget(
             target=target,
-            operations=[PlannedOperation(plan=_plan(one, by[one]), fit=fit) for one in operations],
+            operations=[PlannedOperation(plan=plan_of_length(one, by[one]), fit=fit) for one in operations],
             host=resolve(target).host_key,
         )
         for target, by in seconds.items()
@@ -124,8 +130,3 @@ def _operations(schedule: Schedule, known: Iterable[Operation], survey: Survey |
     if schedule.operations is not None:
         return schedule.operations
     return () if survey is None else [one for one in known if may_be_needed(one, survey)]
-
-
-def _plan(operation: Operation, seconds: float) -> OperationPlan:
-    step = PlannedStep(object="", command="", reason="", lock=Lock(LockImpact.NONE), estimate=seconds)
-    return OperationPlan(operation=operation, steps=(step,))

@@ -174,7 +174,7 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     }),
     "night": record({
         "opens_at": TIME, "closes_at": or_null(TIME), "workers": COUNT, "idle": COUNT, "inapplicable": COUNT,
-        "beside": listed(TEXT),
+        "beside": listed(TEXT), "open_jobs": COUNT,
         "targets": listed(record({
             "target": TEXT, "problem": or_null(TEXT), "elsewhere": or_null(TEXT),
             "not_begun": listed(one_of(Operation)),

@@ -349,6 +349,9 @@ def plan_heading(night: PlannedNight, row: ScheduleRow, now: Micros) -> Iterator
         ends.append(f"its operations do not apply to {counted(night.inapplicable, 'target')}")
     if night.beside:
         ends.append(f"{listed(night.beside)} {'needs' if len(night.beside) == 1 else 'need'} the same workers")
+    if night.open_jobs:
+        needs = "needs" if night.open_jobs == 1 else "need"
+        ends.append(f"{counted(night.open_jobs, 'open job')} {needs} the same workers")
     if ends:
         yield "; ".join(ends)
     yield from _left_out(night)
@@ -373,6 +376,7 @@ def plan_json(night: PlannedNight) -> dict[str, Any]:
         "idle": night.idle,
         "inapplicable": night.inapplicable,
         "beside": list(night.beside),
+        "open_jobs": night.open_jobs,
         "targets": [
             {
                 "target": one.target.target,

@@ -112,6 +112,14 @@ def test_the_work_of_other_schedules_needs_the_same_workers() -> None:
     assert runs(night(*mine, workers=1, others=[later])) == {"a": [(0, 4)], "b": [(4, 8)]}
 
 
+def test_open_jobs_need_the_same_workers_until_they_end() -> None:
+    mine = (target("a", 4), target("b", 4))
+    ended, late = target("x", 1), target("y", 9, starts=-4)
+    jobs = replace(beside(ended, late, target("z", 2, starts=3), opens=-9), schedule=None)
+    found = night(*mine, others=[jobs])
+    assert (runs(found), found.open_jobs, found.beside) == ({"a": [(7, 11)], "b": [(11, 15)]}, 2, [])
+
+
 def test_the_targets_and_servers_of_other_schedules_are_waited_for() -> None:
     assert runs(night(target("a", 1), target("b", 1), workers=2, others=[beside(target("a", 5), opens=-2)])) == {
         "b": [(0, 1)],

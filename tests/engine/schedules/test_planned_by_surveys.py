@@ -75,3 +75,29 @@ async def test_a_night_is_planned_beside_the_other_schedules_of_its_workers(tmp_
         assert [Path(one.target.target).name for one in plan.targets] == ["t.db"]
         await engine.disable_schedule("others", "me")
         assert (await engine.planned_night(nightly, config, now())).beside == []
+
+
+async def test_a_night_is_planned_beside_the_jobs_that_wait_for_its_workers(tmp_path: Path) -> None:
+    text = (
+        f'[defaults]\nworkers = 1\n[schedules.checks]\ntargets = ["{tmp_path}/t.db"]\n'
+        'operations = ["check"]\nstart = "0 22 * * *"\n'
+    )
+    make_database(tmp_path / "t.db")
+    other = make_database(tmp_path / "other.db")
+    config = parse_config(text, "config.toml")
+    (schedule,) = config.schedules
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        done = await engine.submit([Request(target=str(other), operations=(Operation.CHECK,))])
+        await engine.wait([job.id for job in done])
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db, db:  # as if it had taken an hour
+        db.execute("UPDATE child_job SET started_at = started_at - 3600 * 1000000")
+        db.execute("UPDATE step SET started_at = started_at - 3600 * 1000000")
+    async with Engine.open(tmp_path / "jobs.db", workers=0) as engine:
+        assert (await engine.planned_night(schedule, config, now())).open_jobs == 0
+        await engine.submit([Request(target=str(other), operations=(Operation.CHECK,))])
+        due = now() + 600 * 1_000_000
+        plan = await engine.planned_night(schedule, config, due)
+        (target,) = plan.targets
+        assert plan.open_jobs == 1
+        assert target.runs[0].begins_at - due > 2_000 * 1_000_000
+        assert (await engine.planned_night(schedule, config, due + 2 * 3_600 * 1_000_000)).open_jobs == 0
