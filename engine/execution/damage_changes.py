@@ -84,7 +84,8 @@ def _objects(steps: Iterable[PlannedStep]) -> set[str]:
 def _met(
     results: Sequence[StepOutcome], engine: EngineName, at: Micros, job: int, seen_by: CheckLevel
 ) -> Iterator[Damage]:
-    """`seen_by`: the least level of a check that may do again what ended a server."""
+    """`seen_by`: the least level of a check that may do again what ended a server. What an operation met may lie in an
+    index, which a full check alone compares with its table."""
     for step, result in results:
         if result.met_damage or result.reason is Reason.SERVER_DIED:
             tables = step.tables if engine is not EngineName.SQLITE else ()
@@ -92,6 +93,6 @@ def _met(
                 kind = DamagedKind.TABLE if tables else DamagedKind.DATABASE
                 is_seen = bool(result.met_damage)
                 source = DamageSource.OPERATION if is_seen else DamageSource.SERVER_LOST
-                level = CheckLevel.QUICK if is_seen else seen_by
+                level = CheckLevel.FULL if is_seen else seen_by
                 text = result.met_damage or result.error or ""
                 yield Damage(object=name, kind=kind, source=source, found_at=at, text=text, job=job, level=level)

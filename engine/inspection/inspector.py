@@ -241,7 +241,7 @@ async def _plan(
 
 def is_unchecked(target: str, operations: Iterable[Operation], past: TargetHistory | None) -> bool:
     """Whether one of them writes to a database of which no check is on record before another of them checks it."""
-    if past is None or past.is_checked:
+    if past is not None and past.is_checked:
         return False
     offered = resolve(target).operations
     before_check = takewhile(lambda one: one is not Operation.CHECK, operations)

@@ -86,7 +86,7 @@ class StepResult:
     error_is_finding: bool = False
     """Whether `error` reports the findings: then the step did its work."""
     met_damage: str = ""
-    """The error by which it met damage that no check had to look for, as text."""
+    """The error or finding by which it met damage that no check had to look for, as text."""
     failed_drops: Mapping[str, str] = field(default_factory=dict)
     """Objects that it could not drop, by name, each with its warning. `Session.retry_cleanup` tries again."""
     left: str = ""

@@ -96,6 +96,19 @@ async def test_r31_what_a_check_of_the_same_job_found_is_not_written_to(engine: 
     assert path.read_bytes() == before
 
 
+async def test_r31_what_a_backup_found_in_its_copy_is_not_written_to(engine: Engine, path: Path, tmp_path: Path) -> None:
+    lose_rows(path)
+    (directory := tmp_path / "copies").mkdir()
+    before = path.read_bytes()
+    request = Request(target=str(path), operations=(Operation.BACKUP,), options=Options(backup_to=str(directory)))
+    (job,) = await engine.submit([request])
+    ((backup,),) = [one.children for one in await engine.wait([job.id])]
+    assert backup.status is Status.COMPLETED
+    (vacuum,) = (await run(engine, path, VACUUM)).children
+    assert (vacuum.status, vacuum.reason) == (Status.FAILED, Reason.DAMAGED)
+    assert path.read_bytes() == before
+
+
 async def test_r31_an_index_with_more_entries_than_its_table_is_not_rebuilt(engine: Engine, path: Path) -> None:
     lose_rows(path)
     (check,) = (await run(engine, path, CHECK)).children

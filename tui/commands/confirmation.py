@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine import Engine, Request
+from engine.domain.damage import NO_CHECK_ON_RECORD
 from engine.domain.errors import (
     ServerStartingError,
     ServerUnavailableError,
@@ -89,6 +90,24 @@ async def _all_reasons(
     async with settings.reading_engine() as engine:
         found = await for_each(list(asked), lambda target: _reasons(asked[target], engine, several=several))
     return dict(zip(asked, found, strict=True))
+
+
+async def tell_unchecked(asked: Sequence[Request], engine: Engine) -> None:
+    """Name the targets of which no check is on record, and to which something writes; a question has told of its own."""
+
+    async def is_unchecked(target: str) -> bool:
+        return await engine.is_unchecked(unasked[target])
+
+    unasked = {one.target: one for one in asked if not one.options.confirmed and not is_elsewhere(one)}
+    names = [
+        name_of(target)
+        for target, answer in zip(unasked, await for_each(list(unasked), is_unchecked), strict=True)
+        if answer is True
+    ]
+    for name in names[:NAMED]:
+        output.notice(f"{name}: {NO_CHECK_ON_RECORD}")
+    if len(names) > NAMED:
+        output.notice(f"{counted(len(names) - NAMED, 'other target')}: {NO_CHECK_ON_RECORD}")
 
 
 async def _reasons(request: Request, engine: Engine, *, several: bool) -> list[str]:

@@ -22,7 +22,7 @@ from engine.system.clock import now
 from tui.commands import job_report, output, report, terminal_question
 from tui.commands.advising import not_begun, to_run
 from tui.commands.batch_views import trouble_lines, view_of_many
-from tui.commands.confirmation import confirmed
+from tui.commands.confirmation import confirmed, tell_unchecked
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.naming import named
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     failed += [FailedRequest(request, error) for request, error in allowed.unplanned]
     targets = [request.target for request in allowed.requests]
     batch = settings.config().defaults.batch_options(targets, _batch_options(args))
-    submit = _submitting(allowed.requests, failed, batch, strict=args.strict)
+    submit = _submitting(allowed.requests, failed, batch, strict=args.strict, is_by_hand=True)
     many = len(wanted) + len(expansion.unlisted) > 1
     return weightiest({_carried_out(submit, targets, args, settings, many=many), chosen.code})
 
@@ -172,8 +172,11 @@ def _submitting(
     batch: BatchOptions = NO_BATCH_OPTIONS,
     *,
     strict: bool = False,
+    is_by_hand: bool = False,
 ) -> Submit:
     async def submit(engine: Engine) -> Sequence[ParentJob]:
+        if is_by_hand:
+            await tell_unchecked(asked, engine)
         return await engine.submit(
             asked,
             on_duplicate=OnDuplicate.MERGE,

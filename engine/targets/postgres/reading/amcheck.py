@@ -57,9 +57,6 @@ async def amcheck(reader: Reader) -> Amcheck:
     return Amcheck(schema, no_tables=why + older)
 
 
-STATISTICS_ARE_IMPORTED: Final = 180_000
-"""From this version on a dump may bring along how many pages a table had where it comes from."""
-
 # VACUUM shortens a file before it tells the catalog.
 _LOST_ENDS: Final = """
 SELECT c.relkind = 't', c.relpages::int8, one.pages,
@@ -78,7 +75,8 @@ class TruncatedFile(ShortFile):
 
     of_toast: bool
     was_counted_here: bool
-    """Whether this server surely has counted them."""
+    """Whether this server has counted them: from PostgreSQL 18 on a dump may bring along the number of another one. After
+    a crash, which resets its statistics, that is not known."""
 
     def as_text(self, table: str) -> str:
         name = f"TOAST of {table}" if self.of_toast else table
@@ -111,7 +109,7 @@ async def lost_ends(reader: Reader) -> list[tuple[str, str, list[ShortFile]]]:
 
     VACUUM, ANALYZE and autovacuum count anew, and erase that trace. Raises TargetError.
     """
-    if reader.server.is_standby or reader.server.version >= STATISTICS_ARE_IMPORTED:
+    if reader.server.is_standby:
         return []
     rows = await reader.rows(_TRUNCATED, row=(str, str, bool, int, int, float))
     texts, files = defaultdict[str, list[str]](list), defaultdict[str, list[ShortFile]](list)
@@ -126,8 +124,7 @@ async def lost_ends(reader: Reader) -> list[tuple[str, str, list[ShortFile]]]:
 async def truncated_files(reader: Reader, oid: int) -> list[TruncatedFile]:
     """The truncated files of a table, and of its TOAST table. Raises TargetError."""
     rows = await reader.rows(_LOST_ENDS, [oid], row=(bool, int, int, bool))
-    may_be_imported = reader.server.version >= STATISTICS_ARE_IMPORTED
     return [
-        TruncatedFile(pages_counted=before, pages=now, of_toast=toast, was_counted_here=counted and not may_be_imported)
+        TruncatedFile(pages_counted=before, pages=now, of_toast=toast, was_counted_here=counted)
         for toast, before, now, counted in rows
     ]

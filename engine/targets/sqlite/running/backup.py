@@ -109,7 +109,8 @@ async def copy_check(work: Work) -> StepResult:
         effect = {**effect, "backup_contents": work.contents}
     if work.step.is_wal:
         effect = {**effect, "backup_journal_mode": "wal"}
-    return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
+    met = found.sentences[0] if found.indexes else ""
+    return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings, met_damage=met)
 
 
 async def remove_old(work: Work) -> StepResult:
