@@ -124,6 +124,23 @@ async def test_a_table_that_has_lost_its_end_is_told(damaged: Database) -> None:
     assert not results["pg_catalog.pg_class"].warnings
 
 
+async def test_a_count_of_pages_that_a_dump_brought_along_is_no_damage(damaged: Database) -> None:
+    if damaged.major < 18:
+        pytest.skip("PostgreSQL 18 is the first to import statistics")
+    damaged("CREATE TABLE item (a int)", "INSERT INTO item SELECT generate_series(1, 1000)")
+    brought = "'schemaname', 'public', 'relname', 'item', 'relpages', 5000::int, 'reltuples', 90000::real"
+    damaged(f"SELECT pg_restore_relation_stats({brought})")
+    async with connected(damaged.url) as session:
+        assert not await session.seen_damage()
+    results, facts = await check(damaged, CheckLevel.QUICK, "item")
+    assert facts["damaged_tables"] == ()
+    assert "5,000 when they were last counted" in results["public.item"].warnings[0]
+    damaged("ANALYZE item")
+    do_damage(damaged, {"'item'": harm.cut_off(2)})
+    async with connected(damaged.url) as session:
+        assert [one.object for one in await session.seen_damage()] == ["public.item"]
+
+
 async def test_a_check_looks_also_at_what_other_operations_leave_out(damaged: Database) -> None:
     for name in ("item", "well"):
         make_table(damaged, name)
