@@ -93,7 +93,10 @@ async def _all_reasons(
 
 
 async def tell_unchecked(asked: Sequence[Request], engine: Engine) -> None:
-    """Name the targets of which no check is on record, and to which something writes; a question has told of its own."""
+    """Name at a terminal the targets of which no check is on record, and to which something writes.
+
+    Those of a question are named in it. What cron runs is told by the fleet: `unchecked`.
+    """
 
     async def is_unchecked(target: str) -> bool:
         return await engine.is_unchecked(unasked[target])
@@ -105,9 +108,9 @@ async def tell_unchecked(asked: Sequence[Request], engine: Engine) -> None:
         if answer is True
     ]
     for name in names[:NAMED]:
-        output.notice(f"{name}: {NO_CHECK_ON_RECORD}")
+        output.remark(f"{name}: {NO_CHECK_ON_RECORD}")
     if len(names) > NAMED:
-        output.notice(f"{counted(len(names) - NAMED, 'other target')}: {NO_CHECK_ON_RECORD}")
+        output.remark(f"{counted(len(names) - NAMED, 'other target')}: {NO_CHECK_ON_RECORD}")
 
 
 async def _reasons(request: Request, engine: Engine, *, several: bool) -> list[str]:
