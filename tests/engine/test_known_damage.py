@@ -96,7 +96,9 @@ async def test_r31_what_a_check_of_the_same_job_found_is_not_written_to(engine: 
     assert path.read_bytes() == before
 
 
-async def test_r31_what_a_backup_found_in_its_copy_is_not_written_to(engine: Engine, path: Path, tmp_path: Path) -> None:
+async def test_r31_what_a_backup_found_in_its_copy_is_not_written_to(
+    engine: Engine, path: Path, tmp_path: Path
+) -> None:
     lose_rows(path)
     (directory := tmp_path / "copies").mkdir()
     before = path.read_bytes()

@@ -107,7 +107,10 @@ def test_a_table_that_was_put_right_is_known_by_a_check_of_it_alone(dbtend: Comm
 @pytest.fixture
 def counted() -> Iterator[Database]:
     """A table that has lost its end since its pages were counted, and one that is well."""
-    with running_server(every_server()[max(every_server())], checksums=False) as server, new_database(server) as database:
+    with (
+        running_server(every_server()[max(every_server())], checksums=False) as server,
+        new_database(server) as database,
+    ):
         database("CREATE EXTENSION amcheck")
         for name in ("cut", "well"):
             make_table(database, name)

@@ -75,8 +75,8 @@ class TruncatedFile(ShortFile):
 
     of_toast: bool
     was_counted_here: bool
-    """Whether this server has counted them: from PostgreSQL 18 on a dump may bring along the number of another one. After
-    a crash, which resets its statistics, that is not known."""
+    """Whether this server has surely counted them: from PostgreSQL 18 on a dump may bring along the number of another
+    one. It is not known after a crash, which resets its statistics."""
 
     def as_text(self, table: str) -> str:
         name = f"TOAST of {table}" if self.of_toast else table
