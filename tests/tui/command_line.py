@@ -137,6 +137,16 @@ def workers_of(store: Path) -> list[int]:
 
 
 @contextmanager
+def being_read(path: Path, table: str) -> Iterator[None]:
+    """Another program reads: what writes begins, and waits for its end before it changes the file (without WAL)."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN")
+        db.execute(f"SELECT count(*) FROM {table}").fetchone()
+        yield
+        db.execute("ROLLBACK")
+
+
+@contextmanager
 def write_locked(path: Path) -> Iterator[None]:
     """Another program in the middle of a write."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:

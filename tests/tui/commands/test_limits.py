@@ -8,21 +8,21 @@ from io import StringIO
 from pathlib import Path
 
 from tests.sqlite_files import integrity
-from tests.tui.command_line import CommandLine, out_line, write_locked
+from tests.tui.command_line import CommandLine, being_read, out_line, write_locked
 from tests.tui.commands.test_process import submit
 
 TWO = ("--op", "vacuum", "--op", "analyze", "--lock-timeout", "600", "--time-limit", "2s")
 
 
 def test_past_the_limit_nothing_starts_and_what_runs_goes_on(dbtend: CommandLine, sales: Path) -> None:
-    with dbtend.start("run", sales, *TWO) as process:
-        with write_locked(sales):
+    with dbtend.start("run", sales, "--op", "reindex", *TWO[2:]) as process:
+        with being_read(sales, "item"):
             assert "no operation starts" in out_line(process)
-            assert out_line(process) == "#1.1 sales.db vacuum started\n"
+            assert out_line(process) == "#1.1 sales.db reindex started\n"
             assert any("analyze skipped" in line for line in (out_line(process), out_line(process)))
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (5, "")
-    assert out.startswith("#1.1 sales.db vacuum completed")
+    assert out.startswith("#1.1 sales.db reindex partial")
     assert "1 skipped" in out.splitlines()[-1]
     assert "(after 2s)" in dbtend("show", "1").out
     (line,) = dbtend("history", "--status", "partial").out.splitlines()[1:]
