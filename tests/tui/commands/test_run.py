@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.damage import NO_CHECK_ON_RECORD
 from tests.sqlite_files import content, integrity, remove_index_entries
 from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
 
@@ -27,7 +28,8 @@ def test_a_run_does_by_default_what_makes_sense_together(dbtend: CommandLine, sa
     assert "REINDEX" not in dbtend("plan", sales).out
     plan = dbtend("plan", sales, "--json").json["jobs"][0]
     assert [child["operation"] for child in plan["children"]] == USUAL
-    assert [warning for child in plan["children"] for warning in child["warnings"]] == plan["warnings"] == []
+    assert [warning for child in plan["children"] for warning in child["warnings"]] == []
+    assert (plan["warnings"], plan["is_unchecked"]) == ([NO_CHECK_ON_RECORD], True)
     (job,) = dbtend("run", sales, "--json").json["jobs"]
     assert [child["operation"] for child in job["children"]] == USUAL
     assert [warning for child in job["children"] for warning in child["warnings"]] == []
