@@ -41,7 +41,8 @@ def retry_request(
     request = _incomplete(parent) if only_incomplete else _fitting(parent)
     if request is None:
         raise UsageError(f"job {parent.id}", "every operation completed", "leave out --failed to run them all again")
-    options = replace(with_values(request.options, changes or {}), confirmed=confirmed)
+    unforced = replace(request.options, force=False)  # whoever repeats it decides anew
+    options = replace(with_values(unforced, changes or {}), confirmed=confirmed)
     refuse_inapplicable(changes or {}, parent.engine, request.children, options)
     if not has_limit(options):  # the window of its schedule is not taken over
         options = replace(options, stop_at_limit=False)

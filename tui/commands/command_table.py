@@ -109,7 +109,7 @@ _REQUEST: Final = (
 )  # fmt: skip
 _RETRY: Final = (
     flag("--failed", "only the operations and steps that did not complete"),
-    *(_QUIET, *(of_spec(BY_NAME[name]) for name in ("until", "jobs", "server_wait", "confirmed"))),
+    *(_QUIET, *(of_spec(BY_NAME[name]) for name in ("until", "jobs", "server_wait", "force", "confirmed"))),
     *(*_EXECUTION, *_JSON),
 )
 _CANCEL: Final = (

@@ -52,9 +52,9 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
     rows = run_async(_rows(found, settings, refresh=args.refresh))
     shown = [row for row in rows if meant.matches(row.entry, row.survey, now())]
     if args.forget:
-        return _forget(shown, settings)
+        return _forget(shown, settings, as_json=args.json)
     if args.accept_damage:
-        return run_async(_accept_damage(shown, settings))
+        return run_async(_accept_damage(shown, settings, as_json=args.json))
     if args.json:
         output.document(fleet_json(shown))
     else:
@@ -91,18 +91,21 @@ async def _rows(found: Expansion, settings: Settings, *, refresh: bool) -> list[
     )
 
 
-def _forget(rows: Sequence[FleetRow], settings: Settings) -> int:
+def _forget(rows: Sequence[FleetRow], settings: Settings, *, as_json: bool) -> int:
     """Forget those that are gone, or no database any more."""
     lost = [row.survey.target for row in rows if _is_lost(row.survey)]
     if not lost:
         why = "none of these databases is gone, emptied or overwritten"
         raise UsageError("--forget", why, "remove other targets from the config file, or exclude them")
     with_engine(settings.engine(), lambda engine: engine.forget_databases(lost))
-    output.line("\n".join(f"{plain(name_of(url))} forgotten" for url in lost))
+    if as_json:
+        output.document({"forgotten": lost})
+    else:
+        output.line("\n".join(f"{plain(name_of(url))} forgotten" for url in lost))
     return OK
 
 
-async def _accept_damage(rows: Sequence[FleetRow], settings: Settings) -> int:
+async def _accept_damage(rows: Sequence[FleetRow], settings: Settings, *, as_json: bool) -> int:
     """Take note of damage, and survey again, as the level is another one then."""
     async with settings.engine() as engine:
         taken = {row.survey.target: await engine.accept_damage(row.survey.target, user_at_host()) for row in rows}
@@ -112,8 +115,11 @@ async def _accept_damage(rows: Sequence[FleetRow], settings: Settings) -> int:
             raise UsageError("--accept-damage", why, "dbtend fleet shows what is known")
         async for _ in engine.survey([row.entry for row in damaged], refresh=True):
             pass
-    for row in damaged:
-        output.line(f"{plain(name_of(row.survey.target))}: taken note of: {plain(describe(taken[row.survey.target]))}")
+    texts = {row.survey.target: describe(taken[row.survey.target]) for row in damaged}
+    if as_json:
+        output.document({"accepted": [{"target": url, "damage": text} for url, text in texts.items()]})
+    else:
+        output.line("\n".join(f"{plain(name_of(url))}: taken note of: {plain(text)}" for url, text in texts.items()))
     return OK
 
 

@@ -211,9 +211,15 @@ DOCUMENTS: Final[Mapping[str, Schema]] = {
         "anyOf": [record({"schedules": listed(named("schedule")), "is_served": FLAG}, {"plan": named("night")}), _RUN]
     },
     "advise": record({"advice": listed(named("advice"))}, {"errors": listed(named("error"))}),
-    "fleet": record(
-        {"targets": listed(named("target")), "counts": record({level.value: COUNT for level in FleetLevel})}
-    ),
+    "fleet": {
+        "anyOf": [
+            record(
+                {"targets": listed(named("target")), "counts": record({level.value: COUNT for level in FleetLevel})}
+            ),
+            record({"forgotten": listed(TEXT)}),
+            record({"accepted": listed(record({"target": TEXT, "damage": TEXT}))}),
+        ]
+    },
     "map": record({"target": TEXT, "map": named("page_map"), "read_times": or_null(named("read_times"))}),
     "history": record({"jobs": listed(named("job")), "firings": listed(named("firing"))}),
     "show": {"anyOf": [_BATCH, _JOBS]},

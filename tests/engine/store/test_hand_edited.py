@@ -62,7 +62,8 @@ async def made(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         loosen(file)
         file.execute(
-            "INSERT INTO step VALUES (1, 1, 0, 1, 'main', 'VACUUM', 'completed', 5, 6, NULL, NULL, NULL, 0, NULL)"
+            "INSERT INTO step (parent_id, ordinal, attempt, number, object, command, status, started_at, finished_at)"
+            " VALUES (1, 1, 0, 1, 'main', 'VACUUM', 'completed', 5, 6)"
         )
         file.execute("INSERT INTO log (parent_id, ordinal, attempt, number, at, level, message)"
                      " VALUES (1, 1, 0, 1, 5, 'info', 'm')")  # fmt: skip

@@ -95,3 +95,10 @@ def test_a_yes_that_was_said_to_a_job_does_not_cover_its_repetition() -> None:
         (Operation.VACUUM_FULL, inspector.needs_confirmation(asked)[0][1])
     ]
     assert retry_request(earlier, confirmed=True) == asked
+
+
+def test_the_force_of_a_job_is_not_that_of_its_repetition() -> None:
+    asked = Request(target="/x/a.db", operations=(Operation.VACUUM,), options=Options(force=True))
+    earlier = replace(parent(child(status=Status.FAILED)), request=asked)
+    assert not retry_request(earlier).options.force
+    assert retry_request(earlier, changes={"force": True}).options.force

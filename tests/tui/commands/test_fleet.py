@@ -257,7 +257,8 @@ def test_a_person_says_that_a_database_may_go(
 ) -> None:
     assert dbtend("fleet", "--forget").code == 2
     assert dbtend("fleet", "--forget", tenants / "t1.db").code == 2  # it is there
-    assert dbtend("fleet", "--forget", tenants / "t4.db").code == 0
+    forgotten = dbtend("fleet", "--forget", tenants / "t4.db", "--json")
+    assert (forgotten.code, forgotten.json) == (0, {"forgotten": [f"sqlite://{tenants / 't4.db'}"]})
     assert "t4" not in levels_of(dbtend, tenants)
     assert dbtend("fleet", "--forget", tenants, "level:critical").code == 0
     assert set(levels_of(dbtend, tenants)) == {"t1", "t2", "t7", "t8", "t9", "t10", "renamed"}  # t8.db by its name

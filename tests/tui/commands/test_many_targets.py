@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine import Operation, ParentJob, Reason, Status
+from engine.domain.damage import NO_CHECK_ON_RECORD
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from tests.tui.command_line import CommandLine, write_locked
 from tests.tui.jobs import child, parent
@@ -166,7 +167,8 @@ def test_a_plan_of_many_is_a_line_for_each_operation_then_for_each_target(dbtend
     assert [line.split()[0] for line in groups] == ["vacuum", "checkpoint", "analyze"]
     assert all(f"  {DATABASES} databases of " in groups[n] for n in (0, 2))
     assert groups[1].endswith(f"nothing to do on {DATABASES}")
-    assert len(rows) == 2 * DATABASES
+    assert NO_CHECK_ON_RECORD in rows[0]
+    assert len(rows) == 1 + 2 * DATABASES
     assert any(row.startswith("shop [PROD]  vacuum   ") for row in rows)
     assert last == ["dbtend plan TARGET shows every step of one target"]
     found = dbtend("plan", tenants, *words, "--json").json["jobs"]

@@ -20,7 +20,7 @@ CHANGE = ("pause", "run sales.db", "cancel 1", "worker")
 
 def newer(store: Path) -> None:
     with closing(sqlite3.connect(store)) as file:
-        file.execute("PRAGMA user_version = 99")
+        file.execute("PRAGMA user_version = 999")
         file.commit()
 
 
@@ -50,7 +50,7 @@ def fifo(store: Path) -> None:
 
 
 BROKEN: dict[Callable[[Path], None], str] = {
-    newer: "was written by a newer dbtend (store version 99, this one knows",
+    newer: "was written by a newer dbtend (store version 999, this one knows",
     noise: "is not a store of dbtend (give another path with --store)",
     damaged: "is damaged (move it away to start a new one, or restore it from a backup)",
     foreign: "is a database, but not a store of dbtend (give another path with --store)",

@@ -55,13 +55,13 @@ async def test_it_says_who_and_goes_on_when_the_store_is_free(
 async def test_what_else_is_wrong_by_then_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting_app, "SECOND", 0.02)
     with closing(sqlite3.connect(store)) as file:
-        file.execute("PRAGMA user_version = 99")
+        file.execute("PRAGMA user_version = 999")
         file.commit()
     async with AsyncExitStack() as stack, asyncio.timeout(30):
         app = WaitingApp(store, attempt(stack, store, read_only=False))
         async with app.run_test():
             await eventually(lambda: app.error)
-    assert "was written by a newer dbtend (store version 99" in str(app.error)
+    assert "was written by a newer dbtend (store version 999" in str(app.error)
 
 
 async def test_who_has_had_enough_leaves(store: Path) -> None:
