@@ -99,7 +99,7 @@ def test_a_plan_takes_whatever_a_run_takes_and_shows_what_matters_to_it() -> Non
         ("run x --object=", "an empty value: says nothing"),
         ("run x --backup-to=", "an empty value: says nothing"),
         ("run x --force=1", "--force: takes no value"),
-        ("retry 1 --force", "--force: is no option of dbtend retry"),
+        ("retry 1 --truncate", "--truncate: is no option of dbtend retry"),
         ("run x --time-limit 30", "'30': is no time limit (give a duration such as 90s, 30m, 2h or 1h30m)"),
         ("run x --until 24:00", "'24:00': is no time of day (give HH:MM, such as 06:00)"),
         ("run x --grace forever", "'forever': is no number of seconds"),

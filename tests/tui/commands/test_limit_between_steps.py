@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.sqlite_files import integrity
-from tests.tui.command_line import CommandLine, Result, being_read, out_line, write_locked
+from tests.tui.command_line import CommandLine, Result, being_read, out_line
 
 TABLES = 6
 LIMITS = ("2s", "10s", "50s")
@@ -104,7 +104,7 @@ def test_an_operation_whose_only_step_goes_on_past_the_limit_is_complete(dbtend:
 def test_with_stop_at_limit_what_runs_is_stopped_as_before(dbtend: CommandLine, many: Path) -> None:
     limited = ("--op", "reindex", "--lock-timeout", "600", "--stop-at-limit", "--json")
     for limit in LIMITS:
-        with write_locked(many):
+        with being_read(many, "t0"):
             result = dbtend.process("run", many, *limited, "--time-limit", limit)
         (reindex,) = result.json["jobs"][0]["children"]
         if reindex["started_at"] is not None:
