@@ -63,7 +63,7 @@ int fsync(int file) {
     return ((int (*)(int)) dlsym(RTLD_NEXT, "fsync"))(file);
 }
 """
-"""The calls by which SQLite reads, writes and syncs, as on a disk that has too much to do."""
+"""Makes reads, writes and syncs of SQLite as slow as on a disk that has too much to do."""
 
 Waiting = AbstractContextManager[tuple[Sequence[str], Callable[[], object]]]
 """What to call `run` with, and what happens once its job runs."""

@@ -76,7 +76,7 @@ class Batch:
 
 @frozen
 class Retries:
-    """The jobs that repeat jobs of a batch, as far as they are submitted."""
+    """The jobs that repeat jobs of a batch and are submitted already."""
 
     newest: Mapping[int, int] = field(default_factory=dict)
     """Of each job that was repeated the newest job that repeats it."""

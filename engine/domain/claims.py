@@ -44,7 +44,7 @@ class Claim:
     is_own: bool = True
     """Whether it was submitted with the login of this process; always so in an embedded store."""
     damage: tuple[Damage, ...] = ()
-    """What was on record as damaged in its target when it was claimed."""
+    """The damage of its target on record when it was claimed."""
     is_first: bool = False
     """Whether nothing else has begun on its target so far, by the store: there is no history. False: not known."""
 

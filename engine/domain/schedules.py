@@ -93,7 +93,7 @@ class Firing:
     batch: int | None = None
     """The id of the batch of its jobs; None if there are none, or they have been removed."""
     jobs: int | None = None
-    """How many jobs it started; None: none, as it did not fire, or unknown, as an older version recorded it."""
+    """How many jobs it started; None: it did not fire."""
 
 
 @frozen(kw_only=True)

@@ -79,7 +79,7 @@ class SurveyCause(StrEnum):
     BROKEN_RULE = "broken_rule"
     """A check found rows that violate a constraint."""
     ACCEPTED_DAMAGE = "accepted_damage"
-    """Damage of which a person has taken note: it counts no more."""
+    """Damage that a person has accepted: it no longer counts."""
     NEEDLESS_INDEXES = "needless_indexes"
     """Indexes that a DBA may drop: duplicates, first keys of others, never used."""
     CHECK_OVERDUE = "check_overdue"

@@ -258,7 +258,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     """Warnings about the request as a whole."""
     is_unchecked: bool = False
-    """Whether it would write to a database of which no check is on record, with no check before; a warning says so."""
+    """Whether it would write to the database before any check of it; a warning says so."""
     options: Options = DEFAULT_OPTIONS
     """The options of the request."""
     made_on: str | None = None

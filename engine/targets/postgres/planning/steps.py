@@ -133,7 +133,7 @@ class PgStep(PlannedStep):
     reads_whole_table: bool = False
     """Whether a check reads a whole table."""
     accepted_files: tuple[ShortFile, ...] = ()
-    """Its short files of which a person has taken note."""
+    """Its short files that a person has accepted."""
     uncompared_command: str = ""
     """The command without the comparison, of a check that compares with another object."""
     is_followed: bool = False
