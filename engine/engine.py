@@ -355,7 +355,7 @@ class Engine:
     async def is_unchecked(self, request: Request) -> bool:
         """See `Plan.is_unchecked`. The database is not opened, so operations count that would find nothing to do."""
         url = await asyncio.to_thread(inspector.canonical_url, request.target)
-        return inspector.is_unchecked(url, request.children, await self._past_of(url))
+        return inspector.writes_unchecked(url, request.children) and not (await self._past_of(url)).is_checked
 
     async def inspect(self, target: str) -> TargetInfo:
         """Facts of a database and the operations it offers. Raises TargetError."""
@@ -440,7 +440,7 @@ class Engine:
 
     async def accept_damage(self, target: str, by: str) -> tuple[Damage, ...]:
         """A person takes note of all known damage of a database: it keeps nothing from writing any more, until a check
-        finds it again. What was noted. The database is not opened. Raises UsageError.
+        finds it again. Returns what was noted. The database is not opened. Raises UsageError.
         """
         self._must_write("accept")
         url = await asyncio.to_thread(inspector.canonical_url, target)

@@ -160,9 +160,10 @@ def newly_seen(known: Collection[Damage], seen: Iterable[Damage]) -> DamageChang
     older = {one.key: one for one in known}
 
     def is_known(one: Damage) -> bool:
-        known = older.get(one.key)
-        is_open = known is None or known.accepted_at is None
-        return known is not None and (is_open or all(file.is_among(known.short_files) for file in one.short_files))
+        earlier = older.get(one.key)
+        if earlier is None or earlier.accepted_at is None:
+            return earlier is not None
+        return all(file.is_among(earlier.short_files) for file in one.short_files)
 
     return DamageChange(found=tuple(one for one in seen if not is_known(one)))
 

@@ -227,7 +227,8 @@ async def _plan(
             with suppress(TargetError):  # plan without advice
                 advice, _ = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
         remarks = await session.remarks([one for one in operations if one.refused is None and not _repairs(one, past)])
-        unchecked = is_unchecked(target.url, (one.operation for one in operations if one.steps), past)
+        is_checked = past is not None and past.is_checked
+        unchecked = not is_checked and writes_unchecked(target.url, (one.operation for one in operations if one.steps))
         return plans.Plan(
             target=target.url,
             engine=target.engine,
@@ -239,10 +240,8 @@ async def _plan(
         )
 
 
-def is_unchecked(target: str, operations: Iterable[Operation], past: TargetHistory | None) -> bool:
-    """Whether one of them writes to a database of which no check is on record before another of them checks it."""
-    if past is not None and past.is_checked:
-        return False
+def writes_unchecked(target: str, operations: Iterable[Operation]) -> bool:
+    """Whether one of them writes before another one checks the database."""
     offered = resolve(target).operations
     before_check = takewhile(lambda one: one is not Operation.CHECK, operations)
     return any(one in offered and offered[one].writes for one in before_check)

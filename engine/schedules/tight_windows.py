@@ -82,24 +82,25 @@ def tight_windows(
             canary=own.canary,
             beside=[work(other, at) for other, dues in due_beside(one, due, enabled) for at in dues],
         )
-        if own.closes_at is not None:
-            left = sum(not target.is_whole for target in night.targets)
-            tight = [TightWindow(one, due, len(night.targets), left, own.closes_at)] if left else []
-        else:
+        if own.closes_at is None:
             tight = _still_running(one, night, enabled)
-        found += tight[:1]
+        else:
+            left = sum(not target.is_whole for target in night.targets)
+            tight = TightWindow(one, due, len(night.targets), left, own.closes_at) if left else None
+        if tight is not None:
+            found.append(tight)
     return found
 
 
-def _still_running(schedule: Schedule, night: PlannedNight, enabled: Iterable[Schedule]) -> list[TightWindow]:
-    """The next start of each schedule that would find this one running: of itself, or of others without a worker."""
-    due, found = night.opens_at, []
+def _still_running(schedule: Schedule, night: PlannedNight, enabled: Iterable[Schedule]) -> TightWindow | None:
+    """The next start that would find this one running: its own, else that of another one, without a free worker."""
+    due = night.opens_at
     for one in sorted(enabled, key=lambda other: other is not schedule):
         if (at := next_due(one, due)) is not None:
             left = sum(bool(target.runs) and target.runs[-1].ends_at > at for target in night.targets)
             if left >= (1 if one is schedule else night.workers):
-                found.append(TightWindow(schedule, due, len(night.targets), left, at, one.name))
-    return found
+                return TightWindow(schedule, due, len(night.targets), left, at, one.name)
+    return None
 
 
 def _usual_seconds(runs: Iterable[EstimatedRun]) -> _Seconds:

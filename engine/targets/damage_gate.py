@@ -48,8 +48,10 @@ async def plan_gated(
     """
     if operation is Operation.CHECK:
         return await _check_gated(session, options, known, past, is_named=is_named)
-    suspected = suspects(known.accepted_damage) if known and not _may_read_suspects(options, is_named) else ()
-    options = replace(options, leave_out=(*options.leave_out, *sorted(suspected))) if suspected else options
+    lifted = known is None or _may_read_suspects(options, is_named)
+    suspected = suspects(known.accepted_damage) if known and not lifted else frozenset[str]()
+    if suspected:
+        options = replace(options, leave_out=(*options.leave_out, *sorted(suspected)))
     gated = await _plan_gated(session, target, operation, options, known, past)
     if known is None or gated.planned is None or not target.operations[operation].writes:
         return gated
@@ -57,8 +59,7 @@ async def plan_gated(
     is_file = target.engine is EngineName.SQLITE
     written = [one for one in known.accepted_damage if is_file or {one.object, one.table or one.object} & objects]
     warning = f"writes to what {people_of(written)} took note of: {describe(written)}" if written else ""
-    why = f"{listed(sorted(suspected), 3)} is left out, as {describe(_about(known, frozenset(suspected)))}"
-    plan = _with_warning(gated.planned, why, gated.plan).plan if suspected else gated.plan
+    plan = _with_warning(gated.planned, _why_left_out(known, suspected) if suspected else "", gated.plan).plan
     return _with_warning(gated.planned, warning, plan)
 
 
@@ -76,8 +77,7 @@ async def _check_gated(
     planned = await session.plan(Operation.CHECK, replace(options, leave_out=tuple(sorted(tables))), past)
     if not tables:
         return GatedPlan(planned.plan, planned)
-    why = f"{listed(sorted(tables), 3)} is left out, as {describe(_about(known, tables))}"
-    why += ". After that, name it with --object to check it"
+    why = f"{_why_left_out(known, tables)}. After that, name it with --object to check it"
     if planned.plan.steps:
         return _with_warning(planned, "" if options.objects else why)
     return GatedPlan(OperationPlan(operation=Operation.CHECK, refused=why, is_damaged=True))
@@ -100,12 +100,11 @@ async def _plan_gated(
         planned = await session.plan(operation, options, past)
         return _with_warning(planned, f"--force writes to what is damaged: {describe(damage)}")
     if whole := blocks_all(damage, operation, target.engine):
-        return _refused(operation, target, whole, f"nothing is written, as {describe(whole)}")
+        return _refused(operation, target, damage, f"nothing is written, as {describe(whole)}")
     tables = blocked_tables(damage, operation)
     if not tables:
         return _with_warning(await session.plan(operation, options, past), "")
-    about = _about(known, tables)
-    why = f"{listed(sorted(tables), 3)} is left out, as {describe(about)}"
+    why = _why_left_out(known, tables)
     left_out = tuple(dict.fromkeys((*options.leave_out, *sorted(tables))))
     planned = await session.plan(operation, replace(options, leave_out=left_out), past)
     if planned.plan.steps or planned.plan.refused is not None:
@@ -113,12 +112,13 @@ async def _plan_gated(
         is_meant = not names or any({table, table.rpartition(".")[2]} & {*names} for table in tables)
         return _with_warning(planned, why if is_meant else "")
     whole_plan = await session.plan(operation, options, past)
-    return _refused(operation, target, about, why) if whole_plan.plan.steps else GatedPlan(whole_plan.plan, whole_plan)
+    return _refused(operation, target, damage, why) if whole_plan.plan.steps else GatedPlan(whole_plan.plan, whole_plan)
 
 
-def _about(known: TargetHistory | None, tables: frozenset[str]) -> list[Damage]:
+def _why_left_out(known: TargetHistory | None, tables: frozenset[str]) -> str:
     damage = (*known.known_damage, *known.accepted_damage) if known is not None else ()
-    return [one for one in damage if {one.object, one.table} & tables]
+    about = describe(one for one in damage if {one.object, one.table} & tables)
+    return f"{listed(sorted(tables), 3)} is left out, as {about}"
 
 
 def _with_warning(planned: PlannedOperation, warning: str, plan: OperationPlan | None = None) -> GatedPlan:

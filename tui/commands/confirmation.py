@@ -93,10 +93,12 @@ async def _all_reasons(
 
 
 async def tell_unchecked(asked: Sequence[Request], engine: Engine) -> None:
-    """Name at a terminal the targets of which no check is on record, and to which something writes.
+    """Name the targets that are written to without a check on record, where a person reads it.
 
-    Those of a question are named in it. What cron runs is told by the fleet: `unchecked`.
+    A question names its own. Of what cron runs the fleet says that it is `unchecked`.
     """
+    if not output.reaches_a_person():
+        return
 
     async def is_unchecked(target: str) -> bool:
         return await engine.is_unchecked(unasked[target])
@@ -108,9 +110,9 @@ async def tell_unchecked(asked: Sequence[Request], engine: Engine) -> None:
         if answer is True
     ]
     for name in names[:NAMED]:
-        output.remark(f"{name}: {NO_CHECK_ON_RECORD}")
+        output.notice(f"{name}: {NO_CHECK_ON_RECORD}")
     if len(names) > NAMED:
-        output.remark(f"{counted(len(names) - NAMED, 'other target')}: {NO_CHECK_ON_RECORD}")
+        output.notice(f"{counted(len(names) - NAMED, 'other target')}: {NO_CHECK_ON_RECORD}")
 
 
 async def _reasons(request: Request, engine: Engine, *, several: bool) -> list[str]:

@@ -88,7 +88,9 @@ def _escaped(text: str) -> str:
 
 
 def _escape(char: str) -> str:
-    return "\\" * ("\ud800" <= char <= "\udfff") + json.dumps(char)[1:-1]
+    escape = json.dumps(char)[1:-1]
+    is_half_pair = "\ud800" <= char <= "\udfff"
+    return f"\\{escape}" if is_half_pair else escape
 
 
 def notice(*texts: str) -> None:
@@ -97,9 +99,14 @@ def notice(*texts: str) -> None:
             print(f"dbtend: {without_credentials(plain_lines(text))}", file=sys.stderr, flush=True)
 
 
+def reaches_a_person() -> bool:
+    """Whether notices go to a terminal, and are not mailed by cron."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def remark(text: str) -> None:
-    """What a person at a terminal may like to know although all is well: cron would mail it."""
-    if sys.stderr is not None and sys.stderr.isatty():
+    """What a person may like to know although all is well."""
+    if reaches_a_person():
         notice(text)
 
 

@@ -81,16 +81,14 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     connection.execute(f"PRAGMA user_version = {newest_version()}")
 
 
-@cache
-def statements(script: str) -> Sequence[str]:
+def statements(script: str) -> Iterator[str]:
     """Split a script into statements: `executescript` would commit the transaction it runs in."""
-    pending, whole = "", list[str]()
+    pending = ""
     for line in script.splitlines(keepends=True):
         pending += line
-        if line.rstrip().endswith(";") and sqlite3.complete_statement(pending):
-            whole.append(pending)
+        if sqlite3.complete_statement(pending):
+            yield pending
             pending = ""
-    return whole
 
 
 def drop_triggers(connection: sqlite3.Connection) -> None:

@@ -102,6 +102,16 @@ def test_operations_run_as_chosen(dbtend: CommandLine, sales: Path) -> None:
     assert job["options"]["on_failure"] == "stop"
 
 
+def test_a_person_is_told_what_is_written_to_and_was_never_checked(
+    dbtend: CommandLine, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert NO_CHECK_ON_RECORD not in dbtend("run", sales, "--op", "analyze").err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert f"sales.db: {NO_CHECK_ON_RECORD}" in dbtend("run", sales, "--op", "vacuum").err
+    assert NO_CHECK_ON_RECORD not in dbtend("run", sales, "--op", "check", "--op", "vacuum").err
+    assert NO_CHECK_ON_RECORD not in dbtend("run", sales, "--op", "vacuum").err
+
+
 def test_a_name_from_the_config_brings_its_own_settings(dbtend: CommandLine, sales: Path) -> None:
     dbtend.configure(f'[targets.shop]\nurl = "{sales}"\noperations = ["analyze"]\nlock_timeout = 7')
     (job,) = dbtend("run", "shop", "--json").json["jobs"]

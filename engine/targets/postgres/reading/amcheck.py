@@ -117,7 +117,7 @@ async def lost_ends(reader: Reader) -> list[tuple[str, str, list[ShortFile]]]:
         table = shown(schema, name)
         file = TruncatedFile(pages_counted=before, pages=now, of_toast=of_toast, was_counted_here=True)
         texts[table].append(f"{file.as_text(table)} (it held {counted:,.0f} rows then)")
-        files[table].append(ShortFile(before, now))
+        files[table].append(file)
     return [(table, "; ".join(texts[table]), files[table]) for table in texts]
 
 
