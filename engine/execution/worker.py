@@ -179,8 +179,9 @@ class DatabaseMaintenanceWorker:
                     return replace(refused, damage=prepared.seen)
                 if plan.not_needed is not None:
                     return Outcome(
-                        status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed, damage=prepared.seen
-                    )
+                        status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed,
+                        warnings=plan.warnings, damage=prepared.seen,
+                    )  # fmt: skip
                 plan = await self._with_estimates(claim.target, plan, options, before, prepared.jobs)
                 reporter.begin(plan.steps, at_once=plan.parallel, ending=prepared.reading)
                 for remark in await session.remarks([plan]):

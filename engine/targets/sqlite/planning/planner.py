@@ -366,7 +366,10 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
     parts = [] if options.objects else await parts_to_check(reader, tables, options.check_level)
     warnings: tuple[str, ...] = ()
     if parts and not any(part.level for part in parts):
-        return OperationPlan(operation=Operation.CHECK, refused="; ".join(part.warning for part in parts))
+        why = "; ".join(part.warning for part in parts)
+        if options.verify:  # the operations between the two checks know what they need themselves
+            return OperationPlan(operation=Operation.CHECK, not_needed="nothing can be checked here", warnings=(why,))
+        return OperationPlan(operation=Operation.CHECK, refused=why)
     if parts:
         missing = await reader.missing_code("PRAGMA main.foreign_key_check")
         steps = check_steps.steps_of_parts(parts, summary, foreign_keys=missing is None, keys=keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Level, Operation, Request, Status
+from engine import Engine, Level, Operation, Options, Reason, Request, Status
 from engine.domain.advice import needed
+from engine.domain.jobs import ChildJob
 from engine.targets.plans import Verdict
 from tests.building import SQLITE_OPERATIONS
 from tests.engine.targets.sqlite.a_session import plan, run, statuses
@@ -119,6 +121,50 @@ async def test_a_backup_needs_nothing_of_the_application(
     assert ("t in it cannot be checked here" in warned) == (
         kind in {*NEITHER, "collation of a CHECK", "function of a CHECK"}
     )
+
+
+async def test_a_verified_backup_is_made_where_nothing_can_be_checked(engine: Engine, tmp_path: Path) -> None:
+    path = make(tmp_path / "a.db", SPOILT["collation of an index"], f"INSERT INTO t(a, b) {ROWS} SELECT i, i FROM n")
+    before, backup, after = await verified_backup(engine, path)
+    assert backup.status is Status.COMPLETED, backup.error
+    for check in (before, after):
+        assert (check.status, check.reason) == (Status.SKIPPED, Reason.NOT_NEEDED)
+    for child in (before, backup, after):
+        assert any(map(re.compile(r"\bt\b.*german").search, child.warnings)), child.warnings
+    facts = backup.after or {}
+    assert (facts["backup_checked"], "backup_contents" in facts) == (False, True)
+    with closing(sqlite3.connect(str(facts["backup"]))) as copy:
+        assert copy.execute("SELECT count(*), sum(a) FROM t").fetchall() == [(3000, 4501500)]
+    advice = {one.operation: one.level for one in await engine.advise(str(path), budget=None)}
+    assert advice[Operation.CHECK] is Level.UNKNOWN
+
+
+async def test_no_checked_backup_goes_for_one_that_could_not_be_checked(engine: Engine, tmp_path: Path) -> None:
+    def backups() -> set[str]:
+        return {entry.name for entry in tmp_path.iterdir() if ".backup-" in entry.name}
+
+    path = make(tmp_path / "a.db", "CREATE TABLE t(a, b)")
+    for _ in range(3):
+        await verified_backup(engine, path)
+    checked = backups()
+    make(path, "CREATE INDEX i ON t(a COLLATE german)")
+    for number in (1, 2):
+        _, backup, _ = await verified_backup(engine, path, keep=1)
+        assert backup.status is Status.COMPLETED, backup.error
+        assert backups() >= checked
+        assert len(backups()) == len(checked) + number
+    unchecked = backups() - checked
+    make(path, "DROP INDEX i")
+    _, backup, _ = await verified_backup(engine, path, keep=1)
+    assert backups() == {*unchecked, Path(str((backup.after or {})["backup"])).name}
+
+
+async def verified_backup(engine: Engine, path: Path, keep: int | None = None) -> tuple[ChildJob, ...]:
+    options = Options(verify=True, keep=keep)
+    (job,) = await engine.submit([Request(target=str(path), operations=(Operation.BACKUP,), options=options)])
+    (done,) = await engine.wait([job.id])
+    assert done.status is Status.COMPLETED, [child.error for child in done.children]
+    return done.children
 
 
 def rows_and_header(path: Path, journal_mode: str) -> tuple[object, ...]:
