@@ -44,8 +44,9 @@ def values(spec: OptionSpec) -> st.SearchStrategy[Any]:
             return st.floats(0, min(most, 1e8)) | st.integers(0, 1000).map(float)
         case Duration():
             return st.integers(1, 20 * 86_400).map(float)
-        case Size(least=least, most=most, unit=unit):
-            return st.integers(least // 1024, most // 1024).map(lambda kilobytes: kilobytes * 1024 // unit)
+        case Size(least=least, most=most, unit=unit, or_zero=or_zero):
+            sizes = st.integers(least // 1024, most // 1024).map(lambda kilobytes: kilobytes * 1024 // unit)
+            return sizes | st.just(0) if or_zero else sizes
         case TimeOfDay():
             return st.times().map(lambda time: f"{time:%H:%M}")
         case FilePath():

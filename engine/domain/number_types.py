@@ -166,6 +166,9 @@ class Size(ValueType):
             raise ValueError(text)
         return value // self.unit
 
+    def from_toml(self, value: object) -> Any:
+        return super().from_toml("0" if self.or_zero and type(value) is int and value == 0 else value)
+
     def validate(self, label: str, value: Any) -> None:
         if not self._is_possible(value * self.unit):
             raise _not_possible(f"{label} {self.text(value)}", f"give {self.rule}")

@@ -160,6 +160,13 @@ def test_what_is_for_servers_is_for_targets_on_servers_only() -> None:
     assert sales.options == Options(analysis_limit=1000)
 
 
+@pytest.mark.parametrize("written", ["0", '"0"'])
+def test_no_limit_of_the_buffers_is_a_zero_and_not_the_default(written: str) -> None:
+    text = f'[targets.shop]\nurl = "service=shop"\nbuffer_usage_limit = {written}\n'
+    (shop,) = parse_config(text, "f").targets
+    assert shop.options.server.buffer_usage_limit == 0
+
+
 @pytest.mark.parametrize(
     ("said", "url", "why"),
     [

@@ -118,6 +118,32 @@ def test_options_are_stored_shown_and_refused_where_they_mean_nothing(
         assert dbtend("run", shop.url, *wrong).code == 2
 
 
+def test_no_limit_of_the_buffers_is_sent_as_0_from_wherever_it_comes(
+    dbtend: CommandLine, shop: Database, tmp_path: Path
+) -> None:
+    zero = "buffer_usage_limit = 0\n"
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[targets.shop]\nurl = "{shop.url}"\n{zero}[schedules.night]\ntargets = ["{shop.url}"]\n'
+        f'operations = ["vacuum"]\nstart = "0 22 * * *"\n{zero}'
+    )
+    from_config = ("--config", config)
+    vacuum = ("--op", "vacuum", "--buffer-usage-limit", "0")
+    planned = [
+        dbtend("plan", shop.url, *vacuum, "--json"),
+        dbtend("plan", "shop", "--op", "vacuum", *from_config, "--json"),
+    ]
+    if shop.major < 16:
+        assert all("--buffer-usage-limit needs PostgreSQL 16" in plan.out + plan.err for plan in planned)
+        return
+    for line in (("run", shop.url, *vacuum), ("schedules", "--run", "night", "--yes", *from_config), ("retry", "1")):
+        assert dbtend(*line).code == 0
+    for document in (*planned, *(dbtend("show", str(number), "--json") for number in (1, 2, 3))):
+        (job,) = document.json["jobs"]
+        assert job["options"]["server"]["buffer_usage_limit"] == 0
+        assert "BUFFER_USAGE_LIMIT '0 kB'" in job["children"][0]["steps"][0]["command"]
+
+
 def test_the_plan_shows_what_the_config_file_says_of_a_server(
     dbtend: CommandLine, shop: Database, tmp_path: Path
 ) -> None:

@@ -489,13 +489,13 @@ async def test_options_of_vacuum_are_as_the_server_has_them(database: Database) 
         assert word in command
     assert ("SKIP_DATABASE_STATS" in command) == (database.major >= 16)
     assert statuses(await run(database.url, Operation.VACUUM, asked, objects=("item",))) == {Status.COMPLETED}
-    for limit in ("1MB", "0"):
+    for limit, sent in (("1MB", "1024 kB"), ("0", "0 kB")):
         limited = ServerOptions(buffer_usage_limit=BY_NAME["buffer_usage_limit"].type.parse(limit))
         planned = await plan(database.url, Operation.VACUUM, limited, objects=("item",))
         if database.major < 16:
             assert str(planned.refused).startswith("--buffer-usage-limit needs PostgreSQL")
         else:
-            assert "BUFFER_USAGE_LIMIT" in planned.steps[0].command
+            assert f"BUFFER_USAGE_LIMIT '{sent}'" in planned.steps[0].command
             assert statuses(await run(database.url, Operation.VACUUM, limited, objects=("item",))) == {Status.COMPLETED}
 
 
