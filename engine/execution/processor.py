@@ -10,7 +10,8 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import TypeVar
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import (
@@ -31,7 +32,6 @@ from engine.store.protocol import HintSource, Store
 from engine.system.background import in_background, pause_loop, wait_postponing_cancel
 from engine.system.clock import SteadyClock, held_steady
 
-P = ParamSpec("P")
 T = TypeVar("T")
 CANCEL_CHECK_INTERVAL = 0.02
 KEEP_AFTER = 0.5
@@ -80,6 +80,8 @@ class JobProcessor:
         self._worker_slots = slots
         self._results = results
         self._running: dict[JobId, asyncio.Event] = {}
+        self._before_start = 0
+        """So many of these wait for an answer of the store and have not begun."""
         self._asked_to_stop: set[JobId] = set()
         self._slots: list[asyncio.Task[None]] = []
         self._claims_no_more = asyncio.Event()
@@ -93,7 +95,7 @@ class JobProcessor:
     @property
     def is_busy(self) -> bool:
         """Whether an operation runs."""
-        return bool(self._running)
+        return len(self._running) > self._before_start
 
     def adopt(self, parent_ids: Iterable[int]) -> None:
         """Add these parents, if this processor runs only its own jobs."""
@@ -269,10 +271,21 @@ class JobProcessor:
         return replace(kept, outcome=replace(kept.outcome, attempt=earlier), report=report)
 
     async def _parent_of(self, claim: Claim) -> ParentJob:
+        return await self._until_answered(partial(self._store.job, claim.job.parent))
+
+    async def before_start(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What the store says, without which a child cannot begin. Raises StoreError if waiting does not help."""
+        self._before_start += 1
+        try:
+            return await self._until_answered(ask)
+        finally:
+            self._before_start -= 1
+
+    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         refused = 0
         while True:
             try:
-                return await self._store.job(claim.job.parent)
+                return await ask()
             except StoreError as error:
                 refused = await self._wait_before_retry(error, refused)
 
@@ -426,19 +439,6 @@ class JobProcessor:
                         self._running[job].set()
                     unknown = bool(asked - self._running.keys())
                 await pause_loop(CANCEL_CHECK_INTERVAL)
-
-
-async def until_answered(ask: Callable[P, Awaitable[T]], *about: P.args, **more: P.kwargs) -> T:
-    """What the store says, without which the work cannot go on. Raises StoreError if waiting does not help."""
-    refused = 0
-    while True:
-        try:
-            return await ask(*about, **more)
-        except StoreError as error:
-            if not error.is_transient or refused >= _retries(error):
-                raise
-        refused += 1
-        await pause_loop(STORE_RETRY_INTERVAL)
 
 
 def _retries(error: StoreError) -> float:

@@ -15,7 +15,7 @@ from engine.execution.allowed import Lending
 from engine.execution.kept_results import KeptResults
 from engine.execution.needed_now import NeededNow
 from engine.execution.other_jobs import others_work
-from engine.execution.processor import JobProcessor, store_log, until_answered
+from engine.execution.processor import JobProcessor, store_log
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
@@ -53,7 +53,7 @@ async def hosted_workers(
                     turns=partial(turns_of, store),
                     maintained_files=partial(maintained_files, store, config),
                     others_work=partial(others_work, store),
-                    check_journal=partial(until_answered, partial(refuse_stale_journal, store)),
+                    check_journal=lambda target: processor.before_start(partial(refuse_stale_journal, store, target)),
                     needed_now=NeededNow(store, clock),
                     require_owned=store.require_owned,
                     refusal=Lending(config).refusal,

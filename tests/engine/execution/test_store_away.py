@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from engine.domain.errors import StoreBusyError, StoreError, StoreUnreachableError
 from engine.execution import processor
-from engine.execution.processor import until_answered
+from engine.execution.processor import JobProcessor
+from engine.store.protocol import Store
+from engine.system.clock import now
 
 
 class Away:
@@ -15,11 +19,11 @@ class Away:
     def __init__(self, refusals: int, error: type[StoreError]) -> None:
         self.left, self._error = refusals, error
 
-    async def ask(self, what: str) -> str:
+    async def ask(self) -> str:
         if self.left:
             self.left -= 1
             raise self._error("the store", "does not answer")
-        return what
+        return "well"
 
 
 @pytest.fixture(autouse=True)
@@ -27,19 +31,25 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processor, "STORE_RETRY_INTERVAL", 0)
 
 
+async def until_answered(away: Away) -> str:
+    store = cast(Store, None)  # it is not asked for anything else
+    processing = JobProcessor(store, {}, owner="", concurrency=1, own_jobs_only=True, clock=now)
+    return await processing.before_start(away.ask)
+
+
 async def test_a_server_that_is_away_is_waited_for_as_long_as_that_takes() -> None:
     away = Away(10 * processor.STORE_RETRIES, StoreUnreachableError)
-    assert await until_answered(away.ask, "all is well") == "all is well"
+    assert await until_answered(away) == "well"
 
 
 async def test_a_file_that_others_lock_is_waited_for_for_a_while() -> None:
-    assert await until_answered(Away(processor.STORE_RETRIES, StoreBusyError).ask, "well") == "well"
+    assert await until_answered(Away(processor.STORE_RETRIES, StoreBusyError)) == "well"
     with pytest.raises(StoreBusyError):
-        await until_answered(Away(processor.STORE_RETRIES + 1, StoreBusyError).ask, "well")
+        await until_answered(Away(processor.STORE_RETRIES + 1, StoreBusyError))
 
 
 async def test_an_error_that_stays_is_told_at_once() -> None:
     away = Away(2, StoreError)
     with pytest.raises(StoreError):
-        await until_answered(away.ask, "well")
+        await until_answered(away)
     assert away.left == 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,16 @@ async def test_it_goes_on_while_an_operation_runs_and_a_permanent_one_always(
     assert (ended, was_asked_to_stop, permanent_ended) == (set(), False, False)  # inside, another error would hide it
 
 
+@pytest.mark.parametrize("has_log", [False, True])
 async def test_what_was_claimed_when_the_server_stopped_runs_and_then_the_worker_ends(
-    server: PostgresServer, process: PoolProcess, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: PostgresServer,
+    process: PoolProcess,
+    sales: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_log: bool,
 ) -> None:
+    """Where a log lies beside the file, only the store knows whether it may be opened: nothing runs."""
     execute = DatabaseMaintenanceWorker.execute
 
     async def without_the_server(by: DatabaseMaintenanceWorker, claim: Claim, *more: Any) -> Outcome:
@@ -100,10 +108,14 @@ async def test_what_was_claimed_when_the_server_stopped_runs_and_then_the_worker
     monkeypatch.setattr(DatabaseMaintenanceWorker, "execute", without_the_server)
     store = StoreLocation.parse(server.url("empty_store"))
     host = worker._Host(store, 600.0, 1.0, Retention(), 2, tmp_path / "config.toml")
-    before, asked = sales.stat().st_mtime_ns, None
-    with suppress(StoreUnreachableError):  # the result of the operation is kept on its host
-        async with Engine.open(store, workers=1) as engine, asyncio.timeout(30):
-            await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
-            asked = await host._take_jobs(engine, process, asyncio.Event(), asyncio.Event())
-    assert asked is False
-    assert sales.stat().st_mtime_ns != before
+    asked = None
+    with closing(sqlite3.connect(sales)) as application:
+        if has_log:
+            application.executescript("PRAGMA journal_mode = WAL; CREATE TABLE other(a)")
+        before = sales.stat().st_mtime_ns
+        with suppress(StoreUnreachableError):  # the result of the operation is kept on its host
+            async with Engine.open(store, workers=1) as engine, asyncio.timeout(30):
+                await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+                asked = await host._take_jobs(engine, process, asyncio.Event(), asyncio.Event())
+        assert asked is False
+        assert (sales.stat().st_mtime_ns != before) is not has_log
