@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from engine.config.model import Config, TargetEntry
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest, Retries
-from engine.domain.damage import Damage, DamageSource, accepted
+from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, DamageSource, accepted
 from engine.domain.errors import ReadOnlyError, StoreError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.humanize import counted
@@ -352,10 +352,14 @@ class Engine:
         ]
         return inspector.in_window(replace(plan, operations=tuple(operations)), wall_clock(self._clock)(), closes_at)
 
-    async def is_unchecked(self, request: Request) -> bool:
-        """See `Plan.is_unchecked`. The database is not opened, so operations count that would find nothing to do."""
+    async def before_writing(self, request: Request) -> tuple[str, ...]:
+        """See `Plan.before_writing`. Only with `force` is the database opened: else operations count that would find
+        nothing to do. Raises TargetError."""
+        if request.options.force:
+            return (await self.plan(request)).before_writing
         url = await asyncio.to_thread(inspector.canonical_url, request.target)
-        return inspector.writes_unchecked(url, request.children) and not (await self._past_of(url)).is_checked
+        unchecked = inspector.writes_unchecked(url, request.children) and not (await self._past_of(url)).is_checked
+        return (NO_CHECK_ON_RECORD,) if unchecked else ()
 
     async def inspect(self, target: str) -> TargetInfo:
         """Facts of a database and the operations it offers. Raises TargetError."""

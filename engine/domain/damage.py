@@ -337,6 +337,13 @@ def blocks_all(known: Collection[Damage], operation: Operation, engine: EngineNa
     return list(known)
 
 
+def blocking(known: Collection[Damage], operation: Operation, engine: EngineName) -> list[Damage]:
+    """The damage that keeps an operation that writes from anything, unless it is forced."""
+    tables = frozenset[str]() if engine is EngineName.SQLITE else blocked_tables(known, operation)
+    everywhere = blocks_all(known, operation, engine)
+    return [one for one in known if one in everywhere or (one.table or one.object) in tables]
+
+
 def describe(known: Iterable[Damage]) -> str:
     """`check #18 found: index i is damaged`, with all of it."""
     by_source: dict[str, list[str]] = {}

@@ -28,7 +28,7 @@ from engine.domain.errors import (
 from engine.domain.extent import Extent
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import SERVER_WAIT, EngineName, Operation, Request
+from engine.domain.requests import SERVER_WAIT, EngineName, OnFailure, Operation, Request
 from engine.domain.server_names import names_server
 from engine.domain.steps import WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -259,12 +259,16 @@ async def _planned(
     """`before`: the operations of the request that come first. A check among them may end what is known."""
     writes = target.operations[operation].writes
     open_ = target_history.after_rebuilds(past) if past is not None and Operation.REINDEX in before else past
-    if past is not None and writes and Operation.CHECK in before:
+    options = request.options
+    ends = options.check_first or options.verify or options.on_failure is OnFailure.STOP
+    goes_on = options.force and not ends
+    is_after_check = writes and Operation.CHECK in before and not goes_on
+    if past is not None and is_after_check:
         losses = [one for one in target_history.damage_record(past) if one.is_loss]
         open_ = target_history.with_damage(target_history.without_findings(past), losses)
     gated = await damage_gate.plan_gated(session, target, operation, request.options, open_, open_, is_named=True)
     found = gated.plan
-    if past is not None and writes and Operation.CHECK in before and past.known_damage:
+    if past is not None and is_after_check and past.known_damage:
         why = f"runs only where the check before it finds no damage: {describe(past.known_damage)}"
         found = replace(found, warnings=(*found.warnings, why)) if found.steps else found
     waiting = await gated.planned.find_blockers(has_window=has_window) if gated.planned and found.steps else ""

@@ -8,7 +8,16 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import TargetHistory
-from engine.domain.damage import WHOLE_DATABASE, Damage, blocked_tables, blocks_all, describe, people_of, suspects
+from engine.domain.damage import (
+    WHOLE_DATABASE,
+    Damage,
+    blocked_tables,
+    blocking,
+    blocks_all,
+    describe,
+    people_of,
+    suspects,
+)
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation, Options
@@ -57,10 +66,20 @@ async def plan_gated(
         return gated
     objects = {WHOLE_DATABASE, *(name for step in gated.plan.steps for name in (*step.all_objects, *step.tables))}
     is_file = target.engine is EngineName.SQLITE
-    written = [one for one in known.accepted_damage if is_file or {one.object, one.table or one.object} & objects]
-    warning = f"writes to what {people_of(written)} took note of: {describe(written)}" if written else ""
-    plan = _with_warning(gated.planned, _why_left_out(known, suspected) if suspected else "", gated.plan).plan
-    return _with_warning(gated.planned, warning, plan)
+
+    def written(damage: Iterable[Damage]) -> list[Damage]:
+        return [one for one in damage if is_file or {one.object, one.table or one.object} & objects]
+
+    accepted, forced = written(known.accepted_damage), written(blocking(known.known_damage, operation, target.engine))
+    warnings = [
+        _why_left_out(known, suspected) if suspected else "",
+        f"writes to what {people_of(accepted)} took note of: {describe(accepted)}" if accepted else "",
+        by_force := f"--force writes to what is damaged: {describe(forced)}" if forced else "",
+    ]
+    plan = gated.plan
+    for warning in warnings:
+        plan = _with_warning(gated.planned, warning, plan).plan
+    return GatedPlan(replace(plan, by_force=by_force if plan.steps else ""), gated.planned)
 
 
 def _may_read_suspects(options: Options, is_named: bool) -> bool:
@@ -92,13 +111,10 @@ async def _plan_gated(
     past: TargetHistory | None,
 ) -> GatedPlan:
     damage = known.known_damage if known is not None else ()
-    if not damage or not target.operations[operation].writes:
+    if not damage or options.force or not target.operations[operation].writes:
         planned = await session.plan(operation, options, past)
         copied = [one for one in damage if not one.is_repaired] if operation is Operation.BACKUP else []
         return _with_warning(planned, f"the backup may copy damage: {describe(copied)}" if copied else "")
-    if options.force:
-        planned = await session.plan(operation, options, past)
-        return _with_warning(planned, f"--force writes to what is damaged: {describe(damage)}")
     if whole := blocks_all(damage, operation, target.engine):
         return _refused(operation, target, damage, f"nothing is written, as {describe(whole)}")
     tables = blocked_tables(damage, operation)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from engine.domain.damage import NO_CHECK_ON_RECORD
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
@@ -156,6 +157,8 @@ class OperationPlan:
     """Seconds by sizes alone, as if all were in memory on an ordinary machine; None where they do not say."""
     needs_confirmation: str = ""
     """What a person must confirm before it runs, as text; "" for nothing."""
+    by_force: str = ""
+    """The known damage that `--force` writes to, as text; "" for none. A warning says the same."""
     waits: bool = False
     """Whether it would wait for a lock now; a warning names the holder."""
     left_out: int = 0
@@ -272,3 +275,9 @@ class Plan:
     @property
     def runs(self) -> bool:
         return bool(self.to_run)
+
+    @property
+    def before_writing(self) -> tuple[str, ...]:
+        """What a person should know of damage before it writes, as text."""
+        forced = dict.fromkeys(one.by_force for one in self.operations if one.by_force)
+        return (*([NO_CHECK_ON_RECORD] if self.is_unchecked else []), *forced)

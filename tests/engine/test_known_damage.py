@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
+from typing import Any
 
 import pytest
 
@@ -16,14 +17,14 @@ from engine.config.model import TargetEntry
 from engine.domain.advice import needed
 from engine.domain.damage import NO_CHECK_ON_RECORD, DamagedKind, DamageSource, describe
 from engine.domain.jobs import ParentJob
-from engine.domain.requests import Operation, Options, Request
+from engine.domain.requests import OnFailure, Operation, Options, Request
 from engine.domain.statuses import Reason, Status
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause
 from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.targets.sqlite.running import row_counts
 from engine.targets.sqlite.running.check_findings import Findings
 from engine.targets.sqlite.running.work import Work
-from tests.sqlite_files import schema_surgery
+from tests.sqlite_files import remove_index_entries, schema_surgery
 from tui.presentation.survey_format import why
 
 CHECK, VACUUM, REINDEX = Operation.CHECK, Operation.VACUUM, Operation.REINDEX
@@ -276,10 +277,37 @@ async def test_r31_the_map_shows_damage_that_no_page_shows_any_more(engine: Engi
     assert [one.source for one in found.known_damage] == [DamageSource.CHECK]
 
 
+async def test_r31_it_is_told_what_is_written_to_by_force_alone(engine: Engine, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TABLE other (a INTEGER PRIMARY KEY, b TEXT)")
+    remove_index_entries(path, "i")
+    (check,) = (await run(engine, path, CHECK)).children
+    assert check.after is not None
+    assert check.after["damaged_indexes"] == ["i"]
+
+    async def told(*operations: Operation, **options: Any) -> list[bool]:
+        chosen = Options(force=True, **options)
+        request = Request(target=str(path), operations=operations, options=chosen)
+        plan = await engine.plan(request)
+        assert await engine.before_writing(request) == plan.before_writing
+        assert len(plan.before_writing) == any(one.by_force for one in plan.operations)
+        assert all((one.by_force in one.warnings) is bool(one.by_force) for one in plan.operations)
+        return [bool(one.by_force) for one in plan.operations]
+
+    assert await told(REINDEX) == [False]  # it cures what is damaged
+    assert await told(VACUUM) == await told(Operation.ANALYZE) == [True]
+    assert await told(CHECK, VACUUM) == [False, True]
+    assert await told(CHECK, VACUUM, check_first=True) == [False, False]
+    assert await told(CHECK, VACUUM, on_failure=OnFailure.STOP) == [False, False]
+    forced = await run(engine, path, CHECK, VACUUM, force=True)
+    assert ["--force" in "".join(child.warnings) for child in forced.children] == [False, True]
+
+
 async def unchecked(engine: Engine, path: Path, *operations: Operation) -> bool:
     request = Request(target=str(path), operations=operations)
     plan = await engine.plan(request)
-    assert plan.is_unchecked is (NO_CHECK_ON_RECORD in plan.warnings) is await engine.is_unchecked(request)
+    assert plan.is_unchecked is (NO_CHECK_ON_RECORD in plan.warnings)
+    assert plan.before_writing == await engine.before_writing(request) == (NO_CHECK_ON_RECORD,) * plan.is_unchecked
     return plan.is_unchecked
 
 

@@ -284,7 +284,8 @@ def needs_repair(request: Request, advice: Sequence[Advice]) -> TargetRefusedErr
         return None
     is_damaged = check.level is Level.NOW
     why = "damaged: nothing is done" if is_damaged else "nothing is done before what the check found is put right"
-    return TargetRefusedError(named(request.target), why, plain(check.reason))
+    hint = f"{check.reason}. --force does not change what --needed chooses: name operations with --op"
+    return TargetRefusedError(named(request.target), why, plain(hint if request.options.force else check.reason))
 
 
 def nothing_needed(request: Request, advice: Sequence[Advice]) -> list[str]:

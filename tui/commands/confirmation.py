@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from engine import Engine, Request
-from engine.domain.damage import NO_CHECK_ON_RECORD
 from engine.domain.errors import (
     ServerStartingError,
     ServerUnavailableError,
@@ -24,7 +24,7 @@ from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
-from tui.presentation.risk import UNKNOWN_LOCKS, confirmation_needed, is_production, risks, with_unchecked, word_to_type
+from tui.presentation.risk import UNKNOWN_LOCKS, confirmation_needed, is_production, risks, with_warnings, word_to_type
 from tui.presentation.text import counted, plain, sentences
 
 NAMED: Final = 6
@@ -92,27 +92,22 @@ async def _all_reasons(
     return dict(zip(asked, found, strict=True))
 
 
-async def tell_unchecked(asked: Sequence[Request], engine: Engine) -> None:
-    """Name the targets that are written to without a check on record, where a person reads it.
+async def tell_before_writing(asked: Sequence[Request], engine: Engine) -> None:
+    """Name the targets that are written to without a check on record, or by force, where a person reads it.
 
     A question names its own. Of what cron runs the fleet says that it is `unchecked`.
     """
     if not output.reaches_a_person():
         return
 
-    async def is_unchecked(target: str) -> bool:
-        return await engine.is_unchecked(unasked[target])
-
     unasked = {one.target: one for one in asked if not one.options.confirmed and not is_elsewhere(one)}
-    names = [
-        name_of(target)
-        for target, answer in zip(unasked, await for_each(list(unasked), is_unchecked), strict=True)
-        if answer is True
-    ]
-    for name in names[:NAMED]:
-        output.notice(f"{name}: {NO_CHECK_ON_RECORD}")
-    if len(names) > NAMED:
-        output.notice(f"{counted(len(names) - NAMED, 'other target')}: {NO_CHECK_ON_RECORD}")
+    answers = await for_each(list(unasked), lambda target: engine.before_writing(unasked[target]))
+    by_name = zip(map(name_of, unasked), answers, strict=True)
+    told = [(name, text) for name, texts in by_name if not isinstance(texts, TargetError) for text in texts]
+    for name, text in told[:NAMED]:
+        output.notice(f"{name}: {plain(text)}")
+    for text, number in Counter(text for _, text in told[NAMED:]).items():
+        output.notice(f"{counted(number, 'other target')}: {plain(text)}")
 
 
 async def _reasons(request: Request, engine: Engine, *, several: bool) -> list[str]:
@@ -120,8 +115,7 @@ async def _reasons(request: Request, engine: Engine, *, several: bool) -> list[s
     label = label_of(request.target)
     if not is_production(label):
         needed = confirmation_needed(inspector.needs_confirmation(request))
-        is_unchecked = not is_elsewhere(request) and await engine.is_unchecked(request)
-        return with_unchecked(needed, is_unchecked=is_unchecked)
+        return with_warnings(needed, () if is_elsewhere(request) else await engine.before_writing(request))
     name = name_of(request.target)
     if request.options.if_needed is not None or is_elsewhere(request):
         return [f"{name} is labelled {label}. {UNKNOWN_LOCKS}"]

@@ -22,7 +22,7 @@ from engine.system.clock import now
 from tui.commands import job_report, output, report, terminal_question
 from tui.commands.advising import not_begun, to_run
 from tui.commands.batch_views import trouble_lines, view_of_many
-from tui.commands.confirmation import confirmed, tell_unchecked
+from tui.commands.confirmation import confirmed, tell_before_writing
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.naming import named
@@ -176,7 +176,7 @@ def _submitting(
 ) -> Submit:
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         if is_by_hand:
-            await tell_unchecked(asked, engine)
+            await tell_before_writing(asked, engine)
         return await engine.submit(
             asked,
             on_duplicate=OnDuplicate.MERGE,

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.damage import NO_CHECK_ON_RECORD
 from engine.domain.humanize import listed
 from tui.presentation.lock_format import blocked_sessions
 from tui.presentation.text import capitalized
@@ -31,12 +30,12 @@ def risks(plan: Plan, name: str, label: str | None) -> list[str]:
     needed = confirmation_needed(
         (one.operation, one.needs_confirmation) for one in plan.operations if one.needs_confirmation
     )
-    return with_unchecked([*([blocking] if blocking else []), *needed], is_unchecked=plan.is_unchecked)
+    return with_warnings([*([blocking] if blocking else []), *needed], plan.before_writing)
 
 
-def with_unchecked(reasons: list[str], *, is_unchecked: bool) -> list[str]:
+def with_warnings(reasons: list[str], warnings: Iterable[str]) -> list[str]:
     """The reasons to confirm with what else to know then; it is no reason to ask by itself."""
-    return [*reasons, capitalized(NO_CHECK_ON_RECORD)] if reasons and is_unchecked else reasons
+    return [*reasons, *map(capitalized, warnings)] if reasons else reasons
 
 
 def confirmation_needed(needs: Iterable[tuple[Operation, str]]) -> list[str]:

@@ -54,6 +54,10 @@ def test_what_a_check_found_is_told_and_left_alone_but_for_what_can_be_rebuilt(
     shown = {line.split()[0]: line.split()[1] for line in dbtend("advise", shop.url).out.splitlines()[1:]}
     assert (shown["check"], shown["reindex"], shown["vacuum"]) == ("critical", "critical", "small")
 
+    (forced,) = dbtend("plan", shop.url, "--needed", "--force", "--json").json["jobs"][0]["children"]
+    assert "--force" not in "".join(forced["warnings"])  # it chooses nothing that is damaged
+    (forced,) = dbtend("plan", shop.url, "--op", "vacuum", "--force", "--json").json["jobs"][0]["children"]
+    assert "--force writes to what is damaged: " in "".join(forced["warnings"])
     plan = dbtend("plan", shop.url, "--op", "optimize", "--json").json["jobs"][0]["children"][0]
     ran = dbtend("run", shop.url, "--needed", "--json")
     assert ran.code == 4, ran.out  # a person must put the table right

@@ -112,6 +112,22 @@ def test_a_person_is_told_what_is_written_to_and_was_never_checked(
     assert NO_CHECK_ON_RECORD not in dbtend("run", sales, "--op", "vacuum").err
 
 
+def test_a_person_is_told_what_force_writes_to_before_it_does(
+    dbtend: CommandLine, sales: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_index_entries(sales, "order")
+    assert dbtend("run", sales, "--op", "check").code == 1
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert "sales.db: --force writes to what is damaged: " in dbtend("run", sales, "--op", "analyze", "--force").err
+    with sales.open("r+b") as file:  # a table, too
+        file.seek(4096)
+        file.write(bytes(4096))
+    assert dbtend("run", sales, "--op", "check").code == 1
+    refused = dbtend("run", sales, "--needed", "--force")
+    assert (refused.code, "name operations with --op" in refused.err) == (4, True)
+    assert "writes to what is damaged" not in refused.err
+
+
 def test_a_name_from_the_config_brings_its_own_settings(dbtend: CommandLine, sales: Path) -> None:
     dbtend.configure(f'[targets.shop]\nurl = "{sales}"\noperations = ["analyze"]\nlock_timeout = 7')
     (job,) = dbtend("run", "shop", "--json").json["jobs"]
