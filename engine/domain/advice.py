@@ -29,7 +29,8 @@ class Level(StrEnum):
     UNKNOWN = "unknown"
     """Not measured, or not measurable."""
     UNCHECKED = "unchecked"
-    """A check is due, and nothing else is known to be wrong. Only shown: see `Advice.shown_level`."""
+    """A check is due, and nothing else is known to be wrong; as a level of advice: it would only find again what a
+    person took note of. See `Advice.shown_level`."""
     SMALL = "small"
     """Only small tables, indexes or files need it. Only shown: see `Advice.shown_level`."""
     NONE = "none"

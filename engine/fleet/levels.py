@@ -200,7 +200,7 @@ def _check_reasons(item: Advice, past: TargetHistory) -> Iterator[SurveyReason]:
         yield SurveyReason(_LEVELS[item.level], SurveyCause.BROKEN_RULE, facts)
     elif not past.checked_at and past.found is None:
         yield SurveyReason(FleetLevel.UNCHECKED, SurveyCause.NEVER_CHECKED)
-    elif item.is_urgent:
+    elif item.is_urgent or item.shown_level is Level.UNCHECKED:
         yield SurveyReason(_LEVELS[item.shown_level], SurveyCause.CHECK_OVERDUE)
 
 

@@ -26,10 +26,14 @@ class DueCheck:
     """None: no check is due."""
     cause: CheckCause | None
     reason: str
+    is_unchecked: bool = False
+    """Whether it would be due if it did not find again what a person took note of."""
 
     @property
     def urgency(self) -> Level:
-        return Level.NONE if self.level is None else Level.SOON
+        if self.level is None:
+            return Level.UNCHECKED if self.is_unchecked else Level.NONE
+        return Level.SOON
 
     @property
     def advice(self) -> Advice:
@@ -65,7 +69,22 @@ def due_of_others(past: TargetHistory, damaged: Collection[str], limits: Thresho
     return due_check(past, limits).level if is_suspected else None
 
 
+def is_accepted(past: TargetHistory, limits: Thresholds) -> bool:
+    """Whether a person took note of damage that a check would find again, less time ago than a full check is due."""
+    return past.accepted_at is not None and past.now - past.accepted_at <= limits.full_check_every * 1e6
+
+
 def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> DueCheck:
+    due = _due_check(past, limits)
+    is_repaired = due.cause in {CheckCause.INDEXES_REBUILT, CheckCause.TABLES_REPAIRED}
+    if due.level is None or is_repaired or past.accepted_at is None or not is_accepted(past, limits):
+        return due
+    again = f"another check would find the damage again that a person took note of {ago(past.accepted_at, past)}"
+    reason = f"{again}; one is due every {_every(limits.full_check_every)}"
+    return DueCheck(None, due.cause, reason, is_unchecked=True)
+
+
+def _due_check(past: TargetHistory, limits: Thresholds) -> DueCheck:
     full, quick = (past.checked_at.get(level) for level in (CheckLevel.FULL, CheckLevel.QUICK))
     if past.rebuilt_indexes:
         reason = "the damaged indexes were rebuilt since the last check: check again"
@@ -73,10 +92,6 @@ def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> D
     if past.repaired_tables:
         reason = "the damaged tables were repaired since the last check: check again"
         return DueCheck(CheckLevel.FULL, CheckCause.TABLES_REPAIRED, reason)
-    accepted = past.accepted_at
-    if accepted is not None and past.now - accepted <= limits.full_check_every * 1e6:
-        again = f"another check would find the damage again that a person took note of {ago(accepted, past)}"
-        return DueCheck(None, None, f"{again}; one is due every {_every(limits.full_check_every)}")
     if full is None and quick is None and past.found is not None:
         found = f"#{past.found.job}, which found {counted(past.found.findings, 'problem')} {ago(past.found.at, past)}"
         level = CheckLevel.FULL if past.found.is_all else CheckLevel.QUICK

@@ -14,7 +14,7 @@ import pytest
 
 from engine import Engine
 from engine.config.model import TargetEntry
-from engine.domain.advice import needed
+from engine.domain.advice import Level, needed
 from engine.domain.damage import NO_CHECK_ON_RECORD, DamagedKind, DamageSource, describe
 from engine.domain.jobs import ParentJob
 from engine.domain.requests import OnFailure, Operation, Options, Request
@@ -226,7 +226,7 @@ async def test_r31_accepted_damage_is_shown_as_accepted_and_no_check_is_due_that
         db.execute("INSERT INTO other SELECT randomblob(900) FROM t LIMIT 1500")
         db.execute("DELETE FROM other")
     survey = await survey_of(engine, path)
-    assert survey.level is not FleetLevel.CRITICAL
+    assert survey.level is FleetLevel.UNCHECKED  # to accept damage is no check
     (accepted,) = [one for one in survey.reasons if one.cause is SurveyCause.ACCEPTED_DAMAGE]
     assert accepted.facts["by"] == "ann@host"
     assert "ann@host" in why(survey)
@@ -234,12 +234,35 @@ async def test_r31_accepted_damage_is_shown_as_accepted_and_no_check_is_due_that
     advice = await engine.advise(str(path), limits=limits)
     (check,) = [one for one in advice if one.operation is CHECK]
     assert check.facts["accepted_damage"] == ("",)
-    assert "severity" not in check.facts
+    assert (check.shown_level, "severity" in check.facts) == (Level.UNCHECKED, False)
     assert "ann@host took note of: " in check.reason
     chosen = needed(Request(target=str(path), operations=tuple(Operation)), advice)
     assert chosen is not None
     assert VACUUM in chosen.operations
     assert CHECK not in chosen.operations
+
+
+async def test_r31_rows_without_parents_beside_accepted_damage_call_for_no_check_that_finds_it_again(
+    engine: Engine, path: Path
+) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE p (a INTEGER PRIMARY KEY); CREATE TABLE c (a REFERENCES p);"
+                         " INSERT INTO c VALUES (5), (6)")  # fmt: skip
+    lose_leaf(path)
+    await run(engine, path, CHECK)
+    await engine.accept_damage(str(path), "ann@host")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO p VALUES (9)")
+        db.commit()
+    asked = Request(target=str(path), operations=tuple(Operation))
+    advice = await engine.advise(str(path))
+    assert ["2 rows of c" in one.reason for one in advice if one.operation is CHECK] == [True]
+    chosen = needed(asked, advice)
+    assert chosen is None or CHECK not in chosen.operations
+    advice = await engine.advise(str(path), limits=replace(DEFAULT_THRESHOLDS, full_check_every=0))
+    chosen = needed(asked, advice)
+    assert chosen is not None
+    assert CHECK in chosen.operations
 
 
 async def test_r31_a_check_of_accepted_damage_is_due_once_it_is_long_ago(engine: Engine, path: Path) -> None:

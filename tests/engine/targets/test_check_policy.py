@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from engine.domain.advice import CheckCause, CheckFinding, Level, TargetHistory
+from engine.domain.damage import Damage, DamageSource
 from engine.domain.requests import CheckLevel
 from engine.targets.check_policy import DAY, due_check
 
@@ -54,3 +55,22 @@ def test_a_check_is_due_by_its_age(past: TargetHistory, level: CheckLevel | None
 def test_what_was_checked_is_not_called_never_checked() -> None:
     reason = due_check(replace(checked(), found=found(is_all=True))).reason
     assert reason == "no check was clean since #18, which found 2 problems 1 day ago: check again"
+
+
+@pytest.mark.parametrize(
+    ("past", "urgency"),
+    [
+        (replace(checked(), found=found(is_all=True)), Level.UNCHECKED),
+        (checked(full=31), Level.UNCHECKED),
+        (checked(full=1), Level.NONE),
+    ],
+)
+def test_to_accept_damage_is_no_check_and_calls_for_none_before_a_full_one_is_due(
+    past: TargetHistory, urgency: Level
+) -> None:
+    def accepted(days_ago: int) -> TargetHistory:
+        by_check = Damage(source=DamageSource.CHECK, found_at=0, text="torn", accepted_at=NOW - days_ago * DAY)
+        return replace(past, accepted_damage=(by_check,))
+
+    assert (due_check(accepted(0)).level, due_check(accepted(0)).urgency) == (None, urgency)
+    assert due_check(accepted(31)) == due_check(past)

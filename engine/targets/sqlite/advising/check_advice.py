@@ -9,7 +9,7 @@ from engine.domain.humanize import counted
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.check_policy import DAY, ago, due_check
+from engine.targets.check_policy import DAY, ago, due_check, is_accepted
 from engine.targets.sqlite.advising import thresholds
 from engine.targets.sqlite.advising.thresholds import Cause
 
@@ -43,7 +43,7 @@ def check_advice(condition: Condition, past: TargetHistory, limits: Thresholds =
         },
         check=due,
         inspection_can_tell=False,
-        before_writing=None if condition.obstacles.check else _before_writing(due, condition, past),
+        before_writing=None if condition.obstacles.check else _before_writing(due, condition, past, limits),
         needs_manual_fix=needs_manual_fix and _would_find_the_same(condition, past, limits),
     )
 
@@ -54,12 +54,14 @@ def cannot_be_rebuilt(condition: Condition, past: TargetHistory) -> dict[str, st
     return {**in_vain, **condition.obstacles.reindex}
 
 
-def _before_writing(due: CheckLevel | None, condition: Condition, past: TargetHistory) -> CheckLevel | None:
+def _before_writing(
+    due: CheckLevel | None, condition: Condition, past: TargetHistory, limits: Thresholds
+) -> CheckLevel | None:
     """The check to run before writing; None where the last one still tells the state of the file."""
     if past.known_damage:
         return CheckLevel.FULL
     if past.accepted_at is not None:
-        return due
+        return None if is_accepted(past, limits) else due
     checked_at = [*past.checked_at.values(), *([past.found.at] if past.found is not None else [])]
     if checked_at and not changed_since(max(checked_at), condition):
         return None
@@ -67,7 +69,10 @@ def _before_writing(due: CheckLevel | None, condition: Condition, past: TargetHi
 
 
 def _would_find_the_same(condition: Condition, past: TargetHistory, limits: Thresholds) -> bool:
-    """Whether another check would find the same: nothing was written since, and the last one was complete."""
+    """Whether another check would find the same: nothing was written since, and the last one was complete; or what it
+    would find a person took note of."""
+    if is_accepted(past, limits):
+        return True
     found = past.found
     if found is None or changed_since(found.at, condition):
         return False
