@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from enum import StrEnum
 from typing import Final
 
 from engine.domain.damage import ShortFile
@@ -57,11 +58,30 @@ async def amcheck(reader: Reader) -> Amcheck:
     return Amcheck(schema, no_tables=why + older)
 
 
+class CountedBy(StrEnum):
+    """Who counted the pages of a table."""
+
+    THIS_SERVER = "this server"
+    ANOTHER = "another"
+    """A dump brought the number along: nothing is lost."""
+    UNKNOWN = "unknown"
+
+
+_COUNTED_BY: Final = f"""CASE
+    WHEN current_setting('server_version_num')::int < 180000 OR c.relkind = 't'
+        OR coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
+            pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NOT NULL
+    THEN '{CountedBy.THIS_SERVER}'
+    WHEN pg_stat_get_tuples_inserted(c.oid) > 0
+        AND pg_stat_get_tuples_inserted(c.oid) >= c.reltuples / c.relpages * one.pages
+    THEN '{CountedBy.ANOTHER}'
+    ELSE '{CountedBy.UNKNOWN}' END"""
+"""Before 18 nothing imports the number, and no dump brings along that of a TOAST table. From 18 on the statistics tell,
+which a crash resets: those that know of a VACUUM or ANALYZE, and those that reach back to the load of the rows, of which
+there are now no more than were inserted, and know of none."""
 # VACUUM shortens a file before it tells the catalog.
-_LOST_ENDS: Final = """
-SELECT c.relkind = 't', c.relpages::int8, one.pages,
-    coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
-        pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NOT NULL
+_LOST_ENDS: Final = f"""
+SELECT c.relkind = 't', c.relpages::int8, one.pages, {_COUNTED_BY}
 FROM pg_class AS main JOIN pg_class AS c ON c.oid IN (main.oid, main.reltoastrelid)
 CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int8) AS one (pages)
 WHERE main.oid = %s AND c.relpages > one.pages
@@ -74,18 +94,20 @@ class TruncatedFile(ShortFile):
     """A file that is shorter than it was when its pages were last counted."""
 
     of_toast: bool
-    was_counted_here: bool
-    """Whether this server has surely counted them: from PostgreSQL 18 on a dump may bring along the number of another
-    one. It is not known after a crash, which resets its statistics."""
+    counted_by: CountedBy
 
     def as_text(self, table: str) -> str:
         name = f"TOAST of {table}" if self.of_toast else table
         counted = f"{self.pages_counted:,} when they were last counted"
-        return f"{name}: its file has {self.pages:,} pages, {counted}: its end may be lost"
+        text = f"{name}: its file has {self.pages:,} pages, {counted}: its end may be lost"
+        if self.counted_by is CountedBy.UNKNOWN:
+            text += ", or a restored dump brought that number along (the statistics that would tell were reset)"
+        return text
 
 
 _TRUNCATED: Final = f"""
-SELECT n.nspname, main.relname, c.relkind = 't', c.relpages::int8, one.pages, greatest(main.reltuples, 0)::float8
+SELECT n.nspname, main.relname, c.relkind = 't', c.relpages::int8, one.pages, greatest(main.reltuples, 0)::float8,
+    {_COUNTED_BY}
 FROM pg_class AS c
 JOIN pg_class AS main ON main.oid = CASE c.relkind WHEN 't' THEN (
         SELECT m.oid FROM pg_class AS m WHERE m.reltoastrelid = c.oid) ELSE c.oid END
@@ -93,8 +115,6 @@ JOIN pg_namespace AS n ON n.oid = main.relnamespace
 CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int8) AS one (pages)
 WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence = 'p' AND c.relpages > 0 AND {NOT_LOCKED.format("c")}
     AND c.relpages > one.pages
-    AND coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
-        pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NOT NULL
     AND NOT EXISTS (
         SELECT FROM pg_stat_progress_vacuum AS v
         WHERE v.datname = current_database() AND coalesce(v.relid = c.oid, true))
@@ -104,18 +124,20 @@ ORDER BY 1, 2
 
 
 async def lost_ends(reader: Reader) -> list[tuple[str, str, list[ShortFile]]]:
-    """The tables whose file, or that of their TOAST table, is shorter than this server has counted; what is known; and
-    those files.
+    """The tables whose file, or that of their TOAST table, is shorter than it was counted, unless surely by another
+    server; what is known; and those files.
 
     VACUUM, ANALYZE and autovacuum count anew, and erase that trace. Raises TargetError.
     """
     if reader.server.is_standby:
         return []
-    rows = await reader.rows(_TRUNCATED, row=(str, str, bool, int, int, float))
+    rows = await reader.rows(_TRUNCATED, row=(str, str, bool, int, int, float, str))
     texts, files = defaultdict[str, list[str]](list), defaultdict[str, list[ShortFile]](list)
-    for schema, name, of_toast, before, now, counted in rows:
-        table = shown(schema, name)
-        file = TruncatedFile(pages_counted=before, pages=now, of_toast=of_toast, was_counted_here=True)
+    for schema, name, of_toast, before, now, counted, counted_by in rows:
+        if counted_by == CountedBy.ANOTHER:
+            continue
+        table, by = shown(schema, name), CountedBy(counted_by)
+        file = TruncatedFile(pages_counted=before, pages=now, of_toast=of_toast, counted_by=by)
         texts[table].append(f"{file.as_text(table)} (it held {counted:,.0f} rows then)")
         files[table].append(file)
     return [(table, "; ".join(texts[table]), files[table]) for table in texts]
@@ -123,8 +145,8 @@ async def lost_ends(reader: Reader) -> list[tuple[str, str, list[ShortFile]]]:
 
 async def truncated_files(reader: Reader, oid: int) -> list[TruncatedFile]:
     """The truncated files of a table, and of its TOAST table. Raises TargetError."""
-    rows = await reader.rows(_LOST_ENDS, [oid], row=(bool, int, int, bool))
+    rows = await reader.rows(_LOST_ENDS, [oid], row=(bool, int, int, str))
     return [
-        TruncatedFile(pages_counted=before, pages=now, of_toast=toast, was_counted_here=counted)
-        for toast, before, now, counted in rows
+        TruncatedFile(pages_counted=before, pages=now, of_toast=toast, counted_by=CountedBy(by))
+        for toast, before, now, by in rows
     ]

@@ -16,7 +16,7 @@ from engine.domain.steps import Facts
 from engine.targets.check_results import CHECK_AGAIN, REBUILD_INDEXES, check_facts, check_result
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
-from engine.targets.postgres.reading.amcheck import TruncatedFile
+from engine.targets.postgres.reading.amcheck import CountedBy, TruncatedFile
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepResult
 
@@ -60,7 +60,7 @@ def with_truncated_files(step: PgStep, result: StepResult, lost: Sequence[Trunca
     certain, warnings = list[str](), list[str]()
     for file in lost:
         is_accepted = file.is_among(step.accepted_files)
-        found = certain if file.was_counted_here and not is_accepted else warnings
+        found = certain if file.counted_by is CountedBy.THIS_SERVER and not is_accepted else warnings
         found.append(file.as_text(step.object) + (" (a person took note of that)" if is_accepted else ""))
     if certain:
         result = check_result([*result.findings, *certain])

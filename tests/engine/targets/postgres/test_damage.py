@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import struct
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -21,7 +23,7 @@ from tests import postgres_damage as harm
 from tests.engine.targets.server_session import connected
 from tests.postgres_damage import Damage, do_damage, make_table
 from tests.postgres_databases import Database, new_database
-from tests.postgres_server import PostgresServer, running_server
+from tests.postgres_server import PostgresServer, every_server, running_server
 
 XID = struct.pack("<I", 3_000_000_000)
 TABLES: dict[str, Damage] = {
@@ -139,6 +141,43 @@ async def test_a_count_of_pages_that_a_dump_brought_along_is_no_damage(damaged: 
     do_damage(damaged, {"'item'": harm.cut_off(2)})
     async with connected(damaged.url) as session:
         assert [one.object for one in await session.seen_damage()] == ["public.item"]
+
+
+@pytest.mark.parametrize("major", sorted(every_server()))
+async def test_r31_after_a_crash_a_short_file_is_damage_and_a_count_that_a_dump_brought_along_is_none(
+    major: int,
+) -> None:
+    with running_server(every_server()[major], checksums=False) as server, new_database(server) as database:
+        for name in ("item", "bloated"):
+            make_table(database, name)
+        database("DELETE FROM bloated WHERE id % 3 > 0", "VACUUM ANALYZE bloated")
+        if major >= 18:
+            dump = [str(server.binaries / "pg_dump"), "--statistics", database.url]
+            text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+            with new_database(server) as copy:
+                psql = [str(server.binaries / "psql"), "-qX", "-v", "ON_ERROR_STOP=1", copy.url]
+                subprocess.run(psql, input=text, capture_output=True, text=True, check=True)
+                assert copy.value("SELECT relpages > pg_relation_size(oid) / 8192 FROM pg_class"
+                                  " WHERE relname = 'bloated'")  # fmt: skip
+                async with connected(copy.url) as session:
+                    assert not await session.seen_damage()
+        crash(database)
+        async with connected(database.url) as session:
+            assert not await session.seen_damage()
+        do_damage(database, {"'item'": harm.cut_off(5)})
+        crash(database)
+        async with connected(database.url) as session:
+            (lost,) = await session.seen_damage()
+        assert (lost.object, lost.is_loss) == ("public.item", True)
+        assert ("or a restored dump" in lost.text) is (major >= 18)
+
+
+def crash(database: Database) -> None:
+    """Which resets the statistics of the server."""
+    database("CHECKPOINT")
+    database.server.stop(signal.SIGQUIT)
+    database.server.start()
+    database.reconnect()
 
 
 async def test_a_check_looks_also_at_what_other_operations_leave_out(damaged: Database) -> None:
