@@ -77,8 +77,8 @@ _COUNTED_BY: Final = f"""CASE
     THEN '{CountedBy.ANOTHER}'
     ELSE '{CountedBy.UNKNOWN}' END"""
 """Before 18 nothing imports the number, and no dump brings along that of a TOAST table. From 18 on the statistics tell,
-which a crash resets: those that know of a VACUUM or ANALYZE, and those that reach back to the load of the rows, of which
-there are now no more than were inserted, and know of none."""
+which a crash resets: those that know of a VACUUM or ANALYZE, and those that know of none and reach back to the load of
+the rows, as at least as many were inserted as there are now."""
 # VACUUM shortens a file before it tells the catalog.
 _LOST_ENDS: Final = f"""
 SELECT c.relkind = 't', c.relpages::int8, one.pages, {_COUNTED_BY}
