@@ -71,6 +71,8 @@ class PostgresSession(ServerSession[Connection, Server]):
     _reader: Reader
     _ahead: Sequence[asyncio.Task[tuple[Connection, Server]]] = ()
     """Connections for steps that are opened while these are planned."""
+    _reading: asyncio.Task[Facts] | None = None
+    """Reads the facts before the first step, however often that is planned."""
 
     async def _connect(self) -> tuple[Connection, Server]:
         """A connection for steps. Raises TargetError."""
@@ -141,14 +143,15 @@ class PostgresSession(ServerSession[Connection, Server]):
     async def plan(
         self, operation: Operation, options: Options, past: TargetHistory | None = None
     ) -> PostgresOperation:
-        before = self._begin_reading_facts(opens_two=(options.jobs or 1) > 1) if self._holds_lock else None
+        if self._reading is None and self._holds_lock:
+            self._reading = self._begin_reading_facts(opens_two=(options.jobs or 1) > 1)
         plan = partial(self._plan, operation, options, past or NOTHING_KNOWN)
         planned = await plan()
         await self._close_ahead(planned.parallel)
         # Before the first step: later, leftovers of concurrent steps would look the same.
         invalid = await invalid_oids(self._reader) if any(map(_rebuilds_concurrently, planned.steps)) else None
         again = plan if operation is Operation.OPTIMIZE else None
-        return self.running(planned, options, invalid_before=invalid, plan_again=again, before=before)
+        return self.running(planned, options, invalid_before=invalid, plan_again=again, before=self._reading)
 
     def _begin_reading_facts(self, *, opens_two: bool) -> asyncio.Task[Facts]:
         """Read the facts before the first step while it is planned, on its connection: the sizes of many files.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import struct
 import subprocess
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from engine import Engine
 from engine.domain import damage as known
 from engine.domain.advice import TargetHistory
 from engine.domain.errors import TargetDamagedError
@@ -170,6 +174,20 @@ async def test_r31_after_a_crash_a_short_file_is_damage_and_a_count_that_a_dump_
             (lost,) = await session.seen_damage()
         assert (lost.object, lost.is_loss) == ("public.item", True)
         assert ("or a restored dump" in lost.text) is (major >= 18)
+
+
+async def test_what_is_refused_as_it_is_damaged_leaves_no_connection(damaged: Database, store_path: Path) -> None:
+    make_table(damaged, "item")
+    damaged("VACUUM ANALYZE item")
+    do_damage(damaged, {"'item'": harm.cut_off(5)})
+    with warnings.catch_warnings(record=True, action="always", category=ResourceWarning) as left:
+        async with Engine.open(store_path, workers=1) as engine:
+            options = Options(objects=("item",), jobs=2)
+            (job,) = await engine.submit([Request(target=damaged.url, operations=(Operation.VACUUM,), options=options)])
+            ((vacuum,),) = [one.children for one in await engine.wait([job.id])]
+            assert vacuum.reason is Reason.DAMAGED
+        gc.collect()
+    assert not left
 
 
 def crash(database: Database) -> None:
