@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -55,6 +56,11 @@ def resolve(text: str) -> Target:
         _refuse_password("service=... or host=...", has_password=bool(_PASSWORD_SETTING.search(text)))
         return _postgres(text)
     return _sqlite(text.removeprefix("sqlite:"))
+
+
+def in_shell(url: str) -> str:
+    """A target by its canonical URL as a word to type: the path of a file, else the URL, quoted."""
+    return shlex.quote(file_named(url) or url)
 
 
 def file_named(text: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -21,7 +20,7 @@ from engine.domain.damage import (
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation, Options
-from engine.targets import file_named
+from engine.targets import in_shell
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
 
@@ -146,7 +145,6 @@ def _with_warning(planned: PlannedOperation, warning: str, plan: OperationPlan |
 
 def _refused(operation: Operation, target: Target, damage: Iterable[Damage], why: str) -> GatedPlan:
     if not any(one.is_unreadable for one in damage):
-        name = shlex.quote(file_named(target.url) or target.url)
         why += ". Put it right, for example from a backup, then run a full check."
-        why += f" If nothing more can be saved, take note of that: dbtend fleet --accept-damage {name}"
+        why += f" If nothing more can be saved, take note of that: dbtend fleet --accept-damage {in_shell(target.url)}"
     return GatedPlan(OperationPlan(operation=operation, refused=f"{why}. {_BY_FORCE}", is_damaged=True))

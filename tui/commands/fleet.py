@@ -32,6 +32,8 @@ from tui.presentation.text import plain, size
 
 _OLD: Final = 60.0
 """Seconds from which on the age of a survey is shown."""
+_NAMED: Final = 3
+"""Databases that a notice names; the others are counted."""
 _TROUBLE: Final = {FleetLevel.CRITICAL, FleetLevel.UNREACHABLE}
 
 
@@ -59,8 +61,9 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
         output.document(fleet_json(shown))
     else:
         output.line("\n".join(_lines(rows, shown, meant)))
-    if any(_is_lost(row.survey) for row in rows):
-        output.notice("if a database may be gone: dbtend fleet --forget TARGET")
+    if lost := [plain(inspector.word_to_type(row.survey.target)) for row in rows if _is_lost(row.survey)]:
+        more = f" (and {counted(len(lost) - _NAMED, 'other')})" if len(lost) > _NAMED else ""
+        output.notice(f"if a database may be gone: dbtend fleet --forget {' '.join(lost[:_NAMED])}{more}")
     return FAILED if any(row.survey.level in _TROUBLE for row in rows) else OK
 
 

@@ -255,6 +255,8 @@ def test_a_directory_that_is_not_mounted_is_not_empty(dbtend: CommandLine, tenan
 def test_a_person_says_that_a_database_may_go(
     dbtend: CommandLine, tenants: Path, lost: dict[str, tuple[str, str]]
 ) -> None:
+    assert f"dbtend fleet --forget {tenants / 't4.db'}\n" in dbtend("fleet", tenants / "t4.db").err
+    assert " others)\n" in dbtend("fleet", tenants).err
     assert dbtend("fleet", "--forget").code == 2
     assert dbtend("fleet", "--forget", tenants / "t1.db").code == 2  # it is there
     forgotten = dbtend("fleet", "--forget", tenants / "t4.db", "--json")
