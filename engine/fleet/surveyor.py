@@ -376,8 +376,8 @@ class Surveyor:
 
     async def _past_of(self, subject: _Subject) -> TargetHistory:
         if subject.url not in self._with_jobs:
-            past = TargetHistory(now=self._clock(), measured=await self._store.measured(subject.url))
-            return with_damage(past, (await self._store.damage([subject.url])).get(subject.url, ()))
+            measured, damage = await self._store.measured_and_damage(subject.url)
+            return with_damage(TargetHistory(now=self._clock(), measured=measured), damage)
         file = None
         with suppress(TargetError):  # the inspection reports it
             file = await asyncio.to_thread(inspector.fingerprint, subject.entry.url)

@@ -169,8 +169,8 @@ class JobReader(Protocol):
     async def open_targets(self) -> list[str]:
         """The canonical URLs of all targets with an open job."""
 
-    async def measured(self, target: str) -> Measurement | None:
-        """The result of the last full inspection of a database."""
+    async def measured_and_damage(self, target: str) -> tuple[Measurement | None, Sequence[Damage]]:
+        """The result of the last full inspection of a database, and all that is known to be damaged in it."""
 
     async def damage(self, targets: Collection[str]) -> Mapping[str, Sequence[Damage]]:
         """What is known to be damaged, by canonical URL; a target without known damage is left out."""

@@ -10,6 +10,7 @@ import pytest
 
 from engine.domain.advice import CompletedStep, Measurement, TargetRecords
 from engine.domain.claims import Outcome, Report
+from engine.domain.damage import Damage, DamageChange, DamageSource
 from engine.domain.events import HistoryFilter
 from engine.domain.past_runs import EstimatedRun, PastRun, PastStep, RecordedBackup
 from engine.domain.requests import NO_SERVER_OPTIONS, EngineName, OnDuplicate, Operation, Options, Speed
@@ -183,10 +184,13 @@ async def test_an_estimate_is_by_older_runs_where_the_newest_all_failed(
 
 
 async def test_a_measurement_is_kept_and_replaced(store: RescuingStore) -> None:
-    assert await store.measured(SALES) is None
+    assert await store.measured_and_damage(SALES) == (None, ())
     for found in ({"size": 1.5, "é": [1, None]}, {"size": 2}):
         await store.save_measurement(SALES, Measurement(state="1:2", found=found))
-        assert await store.measured(SALES) == Measurement(state="1:2", found=found)
+        assert await store.measured_and_damage(SALES) == (Measurement(state="1:2", found=found), ())
+    damage = Damage(source=DamageSource.MAP, found_at=1, text="torn")
+    await store.save_damage(SALES, DamageChange(found=(damage,)))
+    assert (await store.measured_and_damage(SALES))[1] == (damage,)
 
 
 async def test_the_records_of_a_target(store: RescuingStore, clock: StoppedClock) -> None:

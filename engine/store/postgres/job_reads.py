@@ -174,9 +174,12 @@ class JobReads(StoreBase):
     async def open_targets(self) -> list[str]:
         return [self._targets_here.here(target) for (target,) in await self._pool.rows(queries.OPEN_TARGETS)]
 
-    async def measured(self, target: str) -> Measurement | None:
-        rows = await self._pool.rows(queries.MEASURED, {"target": self._stored(target)})
-        return next((decode_measured(row) for row in rows), None)
+    async def measured_and_damage(self, target: str) -> tuple[Measurement | None, Sequence[Damage]]:
+        stored = self._stored(target)
+        measured, damage = await self._pool.together(
+            (queries.MEASURED, {"target": stored}), (queries.DAMAGE, {"targets": [stored]})
+        )
+        return next(map(decode_measured, measured), None), decoded_damage(damage).get(stored, ())
 
     async def damage(self, targets: Collection[str]) -> Mapping[str, Sequence[Damage]]:
         names = [self._stored(target) for target in targets]

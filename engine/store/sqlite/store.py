@@ -505,8 +505,8 @@ class SqliteStore:
         found = [Pause(at=at, by=by) for at, by in await self._read(queries.PAUSE)]
         return found[0] if found else None
 
-    async def measured(self, target: str) -> Measurement | None:
-        return await self._look(lambda read: _measured(read, target))
+    async def measured_and_damage(self, target: str) -> tuple[Measurement | None, Sequence[Damage]]:
+        return await self._look(lambda read: (_measured(read, target), _damage(read, [target]).get(target, ())))
 
     async def save_measurement(self, target: str, measured: Measurement) -> None:
         await self._writer.run(lambda c: store_admin.save_measurement(c, target, measured, self._clock()))
