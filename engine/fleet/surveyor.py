@@ -16,7 +16,6 @@ from engine.domain.advice import TargetHistory
 from engine.domain.damage import Damage, DamageSource
 from engine.domain.errors import (
     DbtendError,
-    ServerDiedError,
     StoreError,
     TargetDamagedError,
     TargetError,
@@ -194,17 +193,18 @@ class Surveyor:
             await self._keep([self._survey(subject, judge_silence(self._time_limit))])
             raise TargetUnavailableError(subject.url, f"its disk gave no answer in {self._time_limit:.0f} s")
         self._with_jobs |= set(await self._store.last_jobs([subject.url]))
-        found = await self._inspect(subject, budget, lambda: None, recover=True)
-        await self._keep([found.survey])
-        if isinstance(found.error, ServerDiedError):
-            await inspector.wait_until_restarted(subject.url)
-            found = await self._inspect(subject, 0, lambda: None, recover=True)
+
+        async def inspected(budget: float | None) -> _Inspected:
+            found = await self._inspect(subject, budget, lambda: None, recover=True)
             await self._keep([found.survey])
+            if found.error is not None:
+                raise found.error
+            return found
+
+        found = await inspector.again_if_server_died(subject.url, inspected, budget)
         if found.measured is not None and not self._read_only:
             with suppress(StoreError):  # then the next call measures again
                 await self._store.save_measurement(subject.url, found.measured)
-        if found.error is not None:
-            raise found.error
         return found.advice
 
     async def _survey_all(self, subjects: Sequence[_Subject], *, refresh: bool) -> AsyncGenerator[Surveyed]:
@@ -333,7 +333,7 @@ class Surveyor:
         return self._survey(subject, judge_silence(self._time_limit))
 
     async def _inspect(
-        self, subject: _Subject, budget: float, opened: Callable[[], object], *, recover: bool = False
+        self, subject: _Subject, budget: float | None, opened: Callable[[], object], *, recover: bool = False
     ) -> _Inspected:
         begun_at, past = self._clock(), None
         try:

@@ -19,6 +19,7 @@ from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, describe, newly_see
 from engine.domain.errors import (
     DbtendError,
     PasswordNeededError,
+    ServerDiedError,
     ServerUnavailableError,
     TargetBusyError,
     TargetError,
@@ -60,6 +61,7 @@ else:
 
 LOCK_TIMEOUT = 1.0
 """Seconds that an inspection waits for a lock."""
+_T = TypeVar("_T")
 BUDGET = 3.0
 """Seconds per target for expensive measurements while a user waits for advice or a plan."""
 
@@ -332,16 +334,23 @@ async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> N
         pass  # the next connection reports it
 
 
-async def wait_until_restarted(target: str) -> None:
-    """Return once a server is up again that died under an inspection: the next one samples no rows.
+async def again_if_server_died(
+    target: str, inspect: Callable[[float | None], Awaitable[_T]], budget: float | None
+) -> _T:
+    """What `inspect` gives for this budget. If the server dies under it, what it gives after the restart for a budget
+    of 0: then no rows are sampled.
 
-    Raises ServerUnavailableError if it stays down for as long as an operation would wait.
+    Raises as `inspect`, and ServerUnavailableError if the server stays down for as long as an operation would wait.
     """
 
     def wait(why: str, waits_for: WaitsFor = WaitsFor.SERVER) -> None:
         """Nothing shows it."""
 
-    await wait_for_server(target, seconds=SERVER_WAIT, waiting=wait)
+    try:
+        return await inspect(budget)
+    except ServerDiedError:
+        await wait_for_server(target, seconds=SERVER_WAIT, waiting=wait)
+        return await inspect(0)
 
 
 async def inspect(target: str, past: TargetHistory | None = None, *, read_only: bool = False) -> TargetInfo:
@@ -505,9 +514,6 @@ def _with_record(item: Advice, seen: tuple[Damage, ...], accepted: Sequence[Dama
         objects = tuple(one.object for one in accepted)
         item = replace(item, reason=reason, facts={**item.facts, "accepted_damage": objects})
     return replace(item, seen_damage=seen)
-
-
-_T = TypeVar("_T")
 
 
 async def for_each(targets: Sequence[str], do: Callable[[str], Awaitable[_T]]) -> list[_T | TargetError]:

@@ -12,7 +12,7 @@ from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, 
 from engine.config.model import TargetEntry
 from engine.domain.advice import CRITICAL, ByHand, all_by_hand, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest
-from engine.domain.errors import DbtendError, ServerDiedError, StoreError, TargetError, TargetRefusedError
+from engine.domain.errors import DbtendError, StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.domain.thresholds import Thresholds
@@ -44,13 +44,11 @@ class Adviser:
         self, target: str, *, budget: float | None, limits: Thresholds, recover: bool = False
     ) -> tuple[Advice, ...]:
         """See `Engine.advise`. Before a job (`recover`) it is repeated if the server dies. Raises TargetError."""
-        try:
+
+        async def advise(budget: float | None) -> tuple[Advice, ...]:
             return await self._advise(target, budget, limits, recover=recover)
-        except ServerDiedError:
-            if not recover:
-                raise
-            await inspector.wait_until_restarted(target)
-            return await self._advise(target, 0, limits, recover=recover)
+
+        return await (inspector.again_if_server_died(target, advise, budget) if recover else advise(budget))
 
     async def _advise(
         self, target: str, budget: float | None, limits: Thresholds, *, recover: bool
