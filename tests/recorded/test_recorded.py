@@ -1,7 +1,6 @@
 """What commands print, how they exit and what they send to servers is what is recorded beside this file.
 
-`make recorded` records it anew and shows the differences: each must be one that is wanted. `make test` leaves it out:
-on a busy machine a lock is asked for once more, and that is recorded, too.
+`make recorded` records it anew and shows the differences: each must be one that is wanted.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from tests.recorded.commands import Kind
 from tests.recorded.databases import MAKERS
 from tests.recorded.recorder import VERSION, Recorder
 
-pytestmark = pytest.mark.recorded
 HERE: Final = Path(__file__).parent
+HOME_LENGTH: Final = 66
+"""Characters of the path of the home directory: where a text with a path is cut depends on it."""
 
 
 def is_there(kind: Kind) -> bool:
@@ -30,11 +30,16 @@ def is_there(kind: Kind) -> bool:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_each_command_does_what_is_recorded(kind: Kind, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_each_command_does_what_is_recorded(
+    kind: Kind, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> None:
     if not is_there(kind):
         pytest.skip(f"no server for {kind}")
+    base = tmp_path_factory.getbasetemp()
+    home = base / kind.value.ljust(HOME_LENGTH - len(f"{base}/"), "-")
+    home.mkdir(mode=0o700)
     with ExitStack() as end:
-        now = dict(Recorder(kind, MAKERS[kind](tmp_path, end)).recordings())
+        now = dict(Recorder(kind, MAKERS[kind](home, end)).recordings())
     place = HERE / kind
     before = {path.stem: path.read_text() for path in place.glob("*.txt")}
     if request.config.option.update_snapshots:
