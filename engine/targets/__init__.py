@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -21,11 +20,14 @@ from engine.targets.sqlite.elsewhere import FileElsewhere
 from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
+    import shlex
+
     from engine.targets.mysql import databases as mysql_databases
     from engine.targets.postgres import databases as postgres_databases
     from engine.targets.protocol import Target
     from engine.targets.server_database import ServerDatabase, ServerDatabases
 else:
+    shlex = lazy("shlex", "only a proposed command needs it")
     mysql_databases = lazy("engine.targets.mysql.databases", "its driver is optional")
     postgres_databases = lazy("engine.targets.postgres.databases", "its driver is optional")
 
