@@ -52,7 +52,7 @@ def test_the_lines_of_a_schedule_say_nothing_that_is_due_and_not(place: Place) -
     later = datetime.now() + timedelta(hours=3)
     place.configure(
         '[schedules.now]\nstart = "* * * * *"\ntargets = ["/srv/*.db"]\noperations = "needed"\n'
-        f'[schedules.later]\nstart = "{later.minute} {later.hour} * * *"\ntargets = ["/srv/*.db"]\n'
+        f'[schedules.later]\nstart = "0 {later.hour} * * *"\ntargets = ["/srv/*.db"]\n'
     )
     listed = as_cron("dbtend schedules --cron", place)
     assert (listed.returncode, listed.stderr) == (0, "")
