@@ -355,6 +355,9 @@ class TargetHistory:
         return "the last check found damage" + (f" (#{self.found.job})" if self.found else "")
 
 
+FORCE_CHOOSES_NOTHING: Final = "--force does not change what --needed chooses: name operations with --op"
+
+
 def blocking_check(request: Request, advice: Sequence[Advice]) -> Advice | None:
     """The advice on a check if what it found must be put right by a person before the request may run."""
     check = next((item for item in advice if item.operation is Operation.CHECK), None)

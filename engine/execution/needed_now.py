@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.domain.advice import blocking_check, needed
+from engine.domain.advice import FORCE_CHOOSES_NOTHING, blocking_check, needed
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import StoreError
 from engine.domain.requests import Operation, Options
@@ -50,7 +50,7 @@ class NeededNow:
             return replace(narrowed.options, objects=options.objects) if is_check else narrowed.options
         if narrowed is None and (check := blocking_check(request, advice)) is not None:
             text = f"what a check found must be put right first: {check.reason}"
-            text += ". --force does not change what is needed: name operations" if options.force else ""
+            text += f". {FORCE_CHOOSES_NOTHING}" if options.force else ""
             return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=text)
         why = next((item.reason for item in advice if item.operation == claim.operation), None)
         return Outcome(status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=why)

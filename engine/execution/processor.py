@@ -81,7 +81,7 @@ class JobProcessor:
         self._results = results
         self._running: dict[JobId, asyncio.Event] = {}
         self._before_start = 0
-        """So many of these wait for an answer of the store and have not begun."""
+        """How many of the running ones wait for an answer of the store, and have not begun."""
         self._asked_to_stop: set[JobId] = set()
         self._slots: list[asyncio.Task[None]] = []
         self._claims_no_more = asyncio.Event()

@@ -107,7 +107,7 @@ def engine_named_by(target: str) -> EngineName:
     return engine_named(target)
 
 
-def word_to_type(url: str) -> str:
+def shell_word(url: str) -> str:
     """A target by its canonical URL as a word of a command, quoted."""
     return in_shell(url)
 

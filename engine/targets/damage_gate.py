@@ -70,10 +70,11 @@ async def plan_gated(
         return [one for one in damage if is_file or {one.object, one.table or one.object} & objects]
 
     accepted, forced = written(known.accepted_damage), written(blocking(known.known_damage, operation, target.engine))
+    by_force = f"--force writes to what is damaged: {describe(forced)}" if forced else ""
     warnings = [
         _why_left_out(known, suspected) if suspected else "",
         f"writes to what {people_of(accepted)} took note of: {describe(accepted)}" if accepted else "",
-        by_force := f"--force writes to what is damaged: {describe(forced)}" if forced else "",
+        by_force,
     ]
     plan = gated.plan
     for warning in warnings:

@@ -10,7 +10,7 @@ from typing import Final
 
 from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
 from engine.config.model import TargetEntry
-from engine.domain.advice import CRITICAL, ByHand, all_by_hand, blocking_check, if_needed, needed
+from engine.domain.advice import CRITICAL, FORCE_CHOOSES_NOTHING, ByHand, all_by_hand, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest
 from engine.domain.errors import DbtendError, StoreError, TargetError, TargetRefusedError
 from engine.domain.frozen import frozen
@@ -282,7 +282,7 @@ def needs_repair(request: Request, advice: Sequence[Advice]) -> TargetRefusedErr
         return None
     is_damaged = check.level is Level.NOW
     why = "damaged: nothing is done" if is_damaged else "nothing is done before what the check found is put right"
-    hint = f"{check.reason}. --force does not change what --needed chooses: name operations with --op"
+    hint = f"{check.reason}. {FORCE_CHOOSES_NOTHING}"
     return TargetRefusedError(named(request.target), why, plain(hint if request.options.force else check.reason))
 
 

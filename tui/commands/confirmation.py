@@ -103,10 +103,10 @@ async def tell_before_writing(asked: Sequence[Request], engine: Engine) -> None:
     unasked = {one.target: one for one in asked if not one.options.confirmed and not is_elsewhere(one)}
     answers = await for_each(list(unasked), lambda target: engine.before_writing(unasked[target]))
     by_name = zip(map(name_of, unasked), answers, strict=True)
-    told = [(name, text) for name, texts in by_name if not isinstance(texts, TargetError) for text in texts]
-    for name, text in told[:NAMED]:
+    warnings = [(name, text) for name, texts in by_name if not isinstance(texts, TargetError) for text in texts]
+    for name, text in warnings[:NAMED]:
         output.notice(f"{name}: {plain(text)}")
-    for text, number in Counter(text for _, text in told[NAMED:]).items():
+    for text, number in Counter(text for _, text in warnings[NAMED:]).items():
         output.notice(f"{counted(number, 'other target')}: {plain(text)}")
 
 

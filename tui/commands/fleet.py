@@ -61,7 +61,7 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
         output.document(fleet_json(shown))
     else:
         output.line("\n".join(_lines(rows, shown, meant)))
-    if lost := [plain(inspector.word_to_type(row.survey.target)) for row in rows if _is_lost(row.survey)]:
+    if lost := [plain(inspector.shell_word(row.survey.target)) for row in rows if _is_lost(row.survey)]:
         more = f" (and {counted(len(lost) - _NAMED, 'other')})" if len(lost) > _NAMED else ""
         output.notice(f"if a database may be gone: dbtend fleet --forget {' '.join(lost[:_NAMED])}{more}")
     return FAILED if any(row.survey.level in _TROUBLE for row in rows) else OK
