@@ -18,7 +18,7 @@ demo: $(RUNTIME) ## try dbtend on a sample database; headless where stdout is no
 	@$(BIN)/dbtend demo
 
 test: $(DEV) ## run the tests, but for those that take long
-	@$(BIN)/python -m pytest -n 5 --dist worksteal -m "not long and not recorded"
+	@$(BIN)/python -m pytest -n 5 --dist worksteal -m "not long"
 
 long: $(DEV) ## run the tests that take long: kills at random, every version, full matrices
 	@$(BIN)/python -m pytest -n 4 --dist worksteal -m long

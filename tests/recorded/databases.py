@@ -23,6 +23,7 @@ from tests.sqlite_files import (
     remove_index_entries,
     transaction,
 )
+from tests.waiting import wait_until
 
 
 class Databases(ABC):
@@ -148,6 +149,10 @@ class MySqlDatabases(Databases):
         "FLUSH TABLES",
     )
 
+    UNPURGED: Final = (
+        "SELECT 1 FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len' AND count > 0"
+    )
+
     def __init__(self, home: Path, end: ExitStack, flavor: Flavor) -> None:
         super().__init__(home, end)
         self._flavor = flavor
@@ -156,7 +161,8 @@ class MySqlDatabases(Databases):
         server = MySqlServer(self._flavor, mysql_server.servers_found()[self._flavor])
         self._end.callback(server.discard)
         log = server.base / "statements"
-        server.options = ("--general-log=ON", f"--general-log-file={log}", "--innodb-stats-auto-recalc=OFF")
+        logged = ("--general-log=ON", f"--general-log-file={log}")
+        server.options = (*logged, "--innodb-stats-auto-recalc=OFF", "--innodb-purge-rseg-truncate-frequency=1")
         server.start()
         self.server, self._admin = server.base, server.admin
         with closing(server.admin()) as admin, admin.cursor() as cursor:
@@ -165,6 +171,7 @@ class MySqlDatabases(Databases):
             for name, statements in {"shop": self.SHOP, "blog": self.SHOP, "damaged": self.DAMAGED}.items():
                 for statement in (f"CREATE DATABASE {name}", f"USE {name}", *statements):
                     cursor.execute(statement)
+            wait_until(lambda: cursor.execute(self.UNPURGED) == 0)  # a file may grow by a page meanwhile
         (server.data / "damaged" / "logs.MYI").write_bytes(b"noise" * 100)
         self._log = _Log(log)
         return {name: server.url(name) for name in ("shop", "blog", "damaged", "gone")}

@@ -25,7 +25,7 @@ def _with_names_sorted(found: re.Match[str]) -> str:
 _RULES: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     # When: the clock.
     (r"()\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?( *)", _without_padding("TIME")),
-    (r"\bbackup-\d{4}-\d\d-\d\d", "backup-DAY"),
+    (r"\b\d{4}-\d\d-\d\d\b", "DAY"),
     (rf"()\b{_DAY} \d\d:\d\d( *)", _without_padding("DAY")),
     (r"\b(CREATED|NEXT DUE|LAST|TOOK|SINCE) {2,}", r"\1  "),
     # How long: the machine. Time limits stay.

@@ -1,7 +1,6 @@
 """What commands print, how they exit and what they send to servers is what is recorded beside this file.
 
-`make recorded` records it anew and shows the differences: each must be one that is wanted. `make test` leaves it out:
-the size of a new MySQL database differs by a page from run to run.
+`make recorded` records it anew and shows the differences: each must be one that is wanted.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from tests.recorded.commands import Kind
 from tests.recorded.databases import MAKERS
 from tests.recorded.recorder import VERSION, Recorder
 
-pytestmark = pytest.mark.recorded
 HERE: Final = Path(__file__).parent
 HOME_LENGTH: Final = 66
 """Characters of the path of the home directory: where a text with a path is cut depends on it."""
