@@ -44,6 +44,10 @@ class WatchedCommand:
     waited_behind_since: float | None = None
     began: float = field(default_factory=time.monotonic)
 
+    def begin(self) -> None:
+        """Called before each command of a step: it may have to wait for its lock."""
+        self.has_begun = self.only_waited = False
+
     def wait_behind(self, now: float, *, waits: bool) -> None:
         """Record whether sessions wait behind it."""
         if not waits or self.yield_after is None:

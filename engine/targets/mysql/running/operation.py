@@ -18,6 +18,7 @@ from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import COURSE, Facts
 from engine.system.local_servers import milliseconds_of_thread, process_of_server
+from engine.targets.attempt import NotBegunError
 from engine.targets.command_monitor import gave_way
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.course import Course
@@ -37,7 +38,14 @@ from engine.targets.mysql.running.checking import Checks
 from engine.targets.mysql.running.monitor import Monitor, ThreadAtStart, Watched
 from engine.targets.mysql.running.orphan_cleanup import end_lost, marked, recovery_data
 from engine.targets.mysql.running.progress import Progress
-from engine.targets.mysql.running.result import partial_effect, said_of_killed, step_result, verdict, was_interrupted
+from engine.targets.mysql.running.result import (
+    NO_HISTOGRAMS,
+    partial_effect,
+    said_of_killed,
+    step_result,
+    verdict,
+    was_interrupted,
+)
 from engine.targets.mysql.running.sizes import Sizes
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.plans import OperationPlan, PlannedStep
@@ -233,7 +241,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             if step.method is Method.PURGE_UNDO:
                 answer = await undo.purge(self._reader, pooled.connection, step, context)
             else:
-                answer = await self._commands_of(step, pooled.connection, context, *stops)
+                answer = await self._commands_of(step, pooled.connection, context, watched, *stops)
         finally:
             self._monitor.unwatch(number)
             self._to_run.discard(step.command)
@@ -259,21 +267,29 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         return None if used is None else ThreadAtStart(process, pooled.thread, used)
 
     async def _commands_of(
-        self, step: MySqlStep, connection: Connection, context: StepContext, *stops: StopSignal
+        self, step: MySqlStep, connection: Connection, context: StepContext, watched: Watched, *stops: StopSignal
     ) -> Answer:
         """How they ended, with the rows of all; after one that does not end well the others are not run."""
-        first, *others = [marked(self._name, command) for command in step.commands or (step.command,)]
-        if not step.stops_safely:
-            return await statement.run_whole(connection, first, self._reader, context, until_closed=True)
-        answer = await statement.run(connection, first, self._reader, *stops)
-        for command in others:
-            if answer.error is not None or not verdict(answer.rows).is_well:
-                break
-            if answer.was_asked_to_stop:
-                return replace(answer, error=pymysql.OperationalError(INTERRUPTED, "there are more commands"))
-            rows, answer = answer.rows, await statement.run(connection, command, self._reader, *stops)
-            answer.rows = [*rows, *answer.rows]
-        return answer
+        before, stopped = Answer(), pymysql.OperationalError(INTERRUPTED, "there are more commands")
+        for done, command in enumerate(step.commands or (step.command,)):
+            if before.was_asked_to_stop:
+                return replace(before, error=stopped, done=done)
+            watched.begin()
+            text = marked(self._name, command)
+            try:
+                if step.stops_safely:
+                    answer = await statement.run(connection, text, self._reader, *stops)
+                else:
+                    answer = await statement.run_whole(connection, text, self._reader, context, until_closed=True)
+            except NotBegunError:
+                if not done:
+                    raise
+                return replace(before, error=stopped, was_asked_to_stop=True, done=done)
+            answer = replace(answer, rows=[*before.rows, *answer.rows], done=done)
+            if answer.error is not None or (done + 1 < len(step.commands) and not verdict(answer.rows).is_well):
+                return answer
+            before = answer
+        return before
 
     async def _result(self, step: MySqlStep, run: Run, context: StepContext) -> StepResult:
         effect = with_sizes({}, run.size_before, await self._size(step, context)) if run.answer.error is None else {}
@@ -294,13 +310,16 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         is_yielding = run.watched.must_yield.is_set() and not context.cancel.is_set()
         if result.status is Status.CANCELLED and is_yielding:
             result = self._give_way(step, result)
+        elif result.status is Status.CANCELLED and run.answer.done and not context.cancel.is_set():  # past the limit
+            result = StepResult(status=Status.COMPLETED, warnings=(f"{step.object}: {NO_HISTOGRAMS}",))
         if result.status is Status.COMPLETED and run.course:
             result = replace(result, effect={**(result.effect or {}), COURSE: run.course})
         if step.method is Method.PURGE_UNDO:
             result = await self._with_left(result)
         if result.may_leave_something:
             never_began = run.watched.only_waited or result.reason is Reason.REFUSED
-            result = replace(result, left=partial_effect(step, result.reason, never_began=never_began))
+            left = partial_effect(step, result.reason, never_began=never_began, has_statistics=run.answer.done > 0)
+            result = replace(result, left=left)
         if run.was_ended and result.status is Status.FAILED:
             result = replace(result, error=CONNECTION_ENDED, reason=None)
         return result

@@ -61,6 +61,8 @@ _WELL: Final = re.compile(
     r"|Histogram statistics created for column '.*'\.)$",
     re.DOTALL,
 )
+NO_HISTOGRAMS: Final = "the statistics are new, but new histograms may be missing"
+"""What remains of an ANALYZE that did not come to its end after its first command."""
 GONE: Final = "it no longer exists: another session dropped it"
 
 
@@ -217,17 +219,20 @@ def _failed(step: MySqlStep, error: pymysql.MySQLError, *, waited: float, blocke
     return StepResult(status=Status.FAILED, error=why, reason=reason_of(error))
 
 
-def partial_effect(step: MySqlStep, reason: Reason | None, *, never_began: bool) -> str:
+def partial_effect(step: MySqlStep, reason: Reason | None, *, never_began: bool, has_statistics: bool = False) -> str:
     """What remains of a step that did not complete, as text.
 
-    `reason`: why it failed. `never_began`: whether it was refused, or never had its lock.
+    `reason`: why it failed. `never_began`: whether it was refused, or never had its lock. `has_statistics`: whether
+    only histograms were still to be made.
     """
     is_lost = reason is Reason.SERVER_LOST
     match step.method:
         case Method.CHECK | Method.FOREIGN_KEY:
             return CHECK_UNFINISHED
         case Method.ANALYZE:
-            is_open = (is_lost or len(step.commands) > 1) and not never_began
+            if has_statistics:
+                return NO_HISTOGRAMS
+            is_open = is_lost and not never_began
             return "the old statistics stay, or there are new ones" if is_open else "the old statistics stay"
         case Method.REBUILD:
             return DONE_OR_UNCHANGED if is_lost else NOTHING_CHANGED

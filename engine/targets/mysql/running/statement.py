@@ -31,6 +31,8 @@ class Answer:
     """The rows of the answer, each value as text."""
     error: pymysql.MySQLError | None = None
     was_asked_to_stop: bool = False
+    done: int = 0
+    """How many commands of the same step had ended well before."""
 
     @property
     def has_no_lock(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pymysql
@@ -14,6 +15,7 @@ from engine.domain.requests import CheckLevel, Options
 from engine.domain.statuses import Reason
 from engine.domain.thresholds import Thresholds
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.mysql.a_session import filled
 from tests.engine.targets.server_session import connected, plan, run
@@ -59,6 +61,19 @@ async def test_mysql_makes_histograms_once_and_renews_them_with_each_analyze(dat
     assert later.command != first.command, "the one takes longer"
     assert statuses(await run(database.url, Operation.ANALYZE)) == {Status.COMPLETED}
     assert database.value(values) == 3
+
+
+async def test_a_step_that_is_not_stopped_runs_all_its_commands(database: MySqlDatabase) -> None:
+    if database.flavor is Flavor.MARIADB:
+        pytest.skip("one command collects them")
+    database("CREATE TABLE item (id INT PRIMARY KEY, kind INT)", "INSERT INTO item VALUES (1, 1)")
+    async with connected(database.url) as session:
+        (step,) = (await session.plan(Operation.ANALYZE, Options())).steps
+        assert isinstance(step, MySqlStep)
+        result = await session.execute(replace(step, in_total_order=True), StepContext())
+    assert result.status is Status.COMPLETED
+    made = "SELECT COUNT(*) FROM information_schema.column_statistics WHERE schema_name = DATABASE()"
+    assert database.value(made) == 1
 
 
 async def test_histograms_are_not_made_of_a_table_that_cannot_be_analyzed(database: MySqlDatabase) -> None:
