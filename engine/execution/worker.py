@@ -18,7 +18,7 @@ from engine.domain.errors import StoreError, TargetDamagedError, TargetError, Us
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
 from engine.domain.jobs import ParentJob
-from engine.domain.requests import Operation, Options
+from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.domain.time_limits import Window
@@ -46,6 +46,7 @@ CheckJournal = Callable[[str], Coroutine[Any, Any, None]]
 HistoryLookup = Callable[[str], Awaitable[TargetHistory]]
 TurnsLookup = Callable[[str], Awaitable[Turns]]
 OthersWork = Callable[[Claim], Awaitable[bool]]
+NameDatabase = Callable[[str, str], Awaitable[Sequence[Damage]]]
 Refusal = Callable[[Claim, Target], Awaitable[str]]
 OriginLookup = Callable[[int], Awaitable[bool]]
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR, Operation.BACKUP})
@@ -85,6 +86,7 @@ class DatabaseMaintenanceWorker:
         needed_now: NeededNow | None = None,
         require_owned: RequireOwned = never_lost,
         refusal: Refusal | None = None,
+        name_database: NameDatabase | None = None,
     ) -> None:
         """
         Args:
@@ -100,6 +102,7 @@ class DatabaseMaintenanceWorker:
             check_journal: raises TargetError if the journal beside a target is of another file.
             needed_now: looks whether an operation is needed.
             require_owned: raises OwnershipLostError if a claim no longer owns its child.
+            name_database: keeps which database on a server a URL names; see `Store.name_database`.
             refusal: why this process does not carry out a claim on a target; "" if it does.
         """
         self._resolve = resolve
@@ -114,6 +117,7 @@ class DatabaseMaintenanceWorker:
         self._needed_now = needed_now
         self._require_owned = require_owned
         self._refusal = refusal
+        self._name_database = name_database
 
     async def execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         """Plan the operation and run its steps."""
@@ -150,6 +154,7 @@ class DatabaseMaintenanceWorker:
             async with AsyncExitStack() as stack:
                 opening = self._open(stack, target, claim, options, attempt, reporter)
                 session = await attempt.unless_cancelled(opening, until_closed=in_window)
+                claim = await self._with_other_names(claim, target)
                 exchange = await find_exchange(target, claim.earlier)
                 if claim.recovering is not None or exchange is not None:
                     past = await self._past(claim, options)
@@ -239,6 +244,14 @@ class DatabaseMaintenanceWorker:
             journal_check=partial(self._check_journal, target.url) if self._check_journal is not None else None,
         )
         return await stack.enter_async_context(connecting)
+
+    async def _with_other_names(self, claim: Claim, target: Target) -> Claim:
+        """With the damage that is known by all names of its database, once it is open."""
+        if self._name_database is None or target.engine is EngineName.SQLITE:
+            return claim
+        with suppress(StoreError, TargetError):  # then only what is known by its URL counts
+            return replace(claim, damage=tuple(await self._name_database(claim.target, await target.identify())))
+        return claim
 
     def _others_of(self, claim: Claim, attempt: Attempt) -> OthersLookup:
         """See `StepContext`. Once the window has closed, they are no reason to wait."""

@@ -57,6 +57,7 @@ async def hosted_workers(
                     needed_now=NeededNow(store, clock),
                     require_owned=store.require_owned,
                     refusal=Lending(config).refusal,
+                    name_database=store.name_database,
                 )
             },
             owner=owner,

@@ -33,7 +33,7 @@ from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import target_history, with_damage
 from engine.inspection import inspector
-from engine.inspection.with_history import note_damage
+from engine.inspection.with_history import learn_database, note_damage
 from engine.system.daemon_threads import DaemonThreads
 from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, lexical_url, resolve
@@ -375,6 +375,8 @@ class Surveyor:
             await note_damage(self._store, subject.url, past, seen)
 
     async def _past_of(self, subject: _Subject) -> TargetHistory:
+        if not self._read_only:
+            await learn_database(self._store, subject.url)
         if subject.url not in self._with_jobs:
             measured, damage = await self._store.measured_and_damage(subject.url)
             return with_damage(TargetHistory(now=self._clock(), measured=measured), damage)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.damage import Damage, DamageSource, newly_seen
 from engine.domain.errors import StoreError, TargetDamagedError, TargetError
+from engine.domain.server_names import names_server
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.history import stale_journal
 from engine.history.target_history import damage_record, target_history
 from engine.inspection import inspector
+from engine.targets import resolve
 
 if TYPE_CHECKING:
     from engine.store.protocol import Store
@@ -90,7 +92,16 @@ async def note_damage(store: Store, url: str, past: TargetHistory, seen: Sequenc
             await store.save_damage(url, change)
 
 
+async def learn_database(store: Store, url: str) -> None:
+    """Ask a server which database a URL names, where the store does not know: what other names know counts for it."""
+    if names_server(url):
+        with suppress(StoreError, TargetError):  # then only what is known by this URL counts
+            if await store.database_named(url) is None:
+                await store.name_database(url, await resolve(url).identify())
+
+
 async def past_of(store: Store, url: str, now: Micros) -> TargetHistory:
+    await learn_database(store, url)
     try:
         file = await asyncio.to_thread(inspector.fingerprint, url)  # a disk may hang
     except TargetError:  # the inspection that follows reports it

@@ -175,6 +175,9 @@ class JobReader(Protocol):
     async def damage(self, targets: Collection[str]) -> Mapping[str, Sequence[Damage]]:
         """What is known to be damaged, by canonical URL; a target without known damage is left out."""
 
+    async def database_named(self, target: str) -> str | None:
+        """The key of the database on a server that this canonical URL names; None: it is not known."""
+
     async def count(self) -> int:
         """The number of parents."""
 
@@ -439,6 +442,12 @@ class SurveyStore(Protocol):
 
     async def forget_databases(self, targets: Collection[str]) -> None:
         """Remove all that is known of these targets apart from their jobs."""
+
+    async def name_database(self, target: str, database: str) -> Sequence[Damage]:
+        """Keep that a canonical URL names the database with this key. Returns what is known to be damaged in it.
+
+        Damage that is found by one name is on the record of each. A name ends what is on its own record alone.
+        """
 
     async def save_damage(self, target: str, change: DamageChange) -> None:
         """Change what is known to be damaged in the database with this canonical URL."""

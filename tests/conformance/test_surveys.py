@@ -147,3 +147,41 @@ async def test_a_job_that_its_window_left_out_as_a_whole_was_no_turn(store: Resc
     last = (await store.last_jobs([url]))[url]
     assert last is not None
     assert last.turn == done
+
+
+BY_SOCKET, BY_PORT, BY_NAME = (f"mysql://root@{host}/shop" for host in ("localhost", "127.0.0.1", "db1"))
+
+
+async def test_damage_found_by_one_name_of_a_database_counts_for_all_and_ends_for_one(store: RescuingStore) -> None:
+    found = Damage(object="item", source=DamageSource.CHECK, found_at=1, text="page 7 is never used")
+    assert await store.database_named(BY_SOCKET) is None
+    assert await store.name_database(BY_SOCKET, "mysql:1:shop") == ()
+    assert await store.name_database(BY_PORT, "mysql:1:shop") == ()
+    assert await store.name_database(BY_NAME, "mysql:2:shop") == ()
+    await store.save_damage(BY_SOCKET, DamageChange(found=(found,)))
+    assert await store.damage([BY_SOCKET, BY_PORT, BY_NAME]) == {BY_SOCKET: (found,), BY_PORT: (found,)}
+    # What one name finds again, and another one found sound, does not come back.
+    await store.save_damage(BY_PORT, DamageChange(ended=(found.key,)))
+    await store.save_damage(BY_SOCKET, DamageChange(found=(replace(found, found_at=2),)))
+    assert set(await store.damage([BY_SOCKET, BY_PORT])) == {BY_SOCKET}
+    assert await store.name_database(BY_PORT, "mysql:1:shop") == ()
+    # A server that says that it is another one is told what is known of that, and ends nothing of it.
+    assert await store.name_database(BY_NAME, "mysql:1:shop") == (replace(found, found_at=2),)
+    await store.save_damage(BY_NAME, DamageChange(ended=(found.key,)))
+    assert set(await store.damage([BY_SOCKET, BY_NAME])) == {BY_SOCKET}
+
+
+async def test_each_death_of_a_server_counts_for_all_names_but_what_a_person_accepted_for_none(
+    store: RescuingStore,
+) -> None:
+    lost = Damage(object="inn", source=DamageSource.SERVER_LOST, found_at=1, text="the server died")
+    await store.name_database(BY_SOCKET, "mysql:1:shop")
+    await store.name_database(BY_PORT, "mysql:1:shop")
+    await store.save_damage(BY_SOCKET, DamageChange(found=(lost,)))
+    await store.save_damage(BY_PORT, DamageChange(ended=(lost.key,)))
+    await store.save_damage(BY_SOCKET, DamageChange(found=(replace(lost, found_at=2),)))
+    assert (await store.damage([BY_PORT]))[BY_PORT] == (replace(lost, found_at=2),)
+    await store.save_damage(BY_SOCKET, DamageChange(found=(replace(lost, accepted_at=3, accepted_by="ann"),)))
+    assert await store.name_database(BY_NAME, "mysql:1:shop") == (replace(lost, found_at=2),)
+    await store.forget_databases([BY_NAME])
+    assert await store.database_named(BY_NAME) is None

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.domain.damage import DamageChange
+from engine.domain.damage import Damage, DamageChange
 from engine.domain.lazy_import import lazy
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
+from engine.store.damage_rows import decoded_damage
 from engine.store.postgres import queries, values
 from engine.store.postgres.store_base import StoreBase
 from engine.store.protocol import NewBatch, NewJob
@@ -91,6 +92,12 @@ class PlannedWork(StoreBase):
 
     async def forget_databases(self, targets: Collection[str]) -> None:
         await self._pool.call("forget_databases", [self._stored(target) for target in targets])
+
+    async def name_database(self, target: str, database: str) -> Sequence[Damage]:
+        await self._refuse_namesake()
+        await self._pool.call("name_database", self._stored(target), database)
+        rows = await self._pool.rows(queries.DAMAGE, {"targets": [self._stored(target)]})
+        return decoded_damage(self._here(rows)).get(target, ())
 
     async def save_damage(self, target: str, change: DamageChange) -> None:
         await self._refuse_namesake()

@@ -63,7 +63,7 @@ WRITES: Final[Mapping[str, frozenset[Role]]] = {
     # Each process with an open store looks after it.
     **dict.fromkeys(("enforce_time_limits", "let_start", "register_recipients"), _BOTH),
     **dict.fromkeys(("prune", "prune_changes", "prune_firings", "save_measurement", "save_surveys"), _BOTH),
-    "save_damage": _BOTH,
+    **dict.fromkeys(("save_damage", "name_database"), _BOTH),
     **dict.fromkeys(("observe_schedules", "forget_schedules", "fire", "record_firings"), _BOTH),
 }
 """Who may call the functions that write. All other functions are parts of these."""

@@ -26,7 +26,7 @@ from engine.store.postgres.connections import Question, answers, store_error
 from engine.store.postgres.server_checks import refuse_unusable, usable_answers
 
 SCHEMA: Final = "dbtend"
-FIRST_VERSION: Final = 100
+FIRST_VERSION: Final = 101
 """That of the first file. Stores of a lower one, made before the first release, are refused."""
 _CLASS: Final = 0x6474656E
 """The first half of all advisory locks: "dten"."""

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import Final
 
-from engine.domain.damage import Damage, DamageChange
+from engine.domain.damage import Damage, DamageChange, DamageSource
 from engine.store.damage_rows import COLUMNS, decoded_damage, encode_damage
 from engine.store.rows import storable
 
@@ -21,8 +21,33 @@ def of_target(connection: sqlite3.Connection, target: str) -> tuple[Damage, ...]
     return decoded_damage(rows).get(target, ())
 
 
+OTHER_NAMES: Final = """SELECT o.target FROM database_name AS n JOIN database_name AS o USING (database)
+WHERE n.target = ? AND o.target <> n.target"""
+NAMED: Final = "SELECT database FROM database_name WHERE target = :target"
+
+
+def name(connection: sqlite3.Connection, target: str, database: str) -> None:
+    """What is known by the other names of the database counts for a new one, which ends it for itself alone: a server
+    may lie about which one it is."""
+    named = connection.execute(
+        "INSERT INTO database_name VALUES (?, ?) ON CONFLICT (target) DO UPDATE SET database = excluded.database"
+        " WHERE database <> excluded.database",
+        (storable(target), storable(database)),
+    )
+    if named.rowcount:
+        connection.execute(
+            f"INSERT OR IGNORE INTO damage ({', '.join(COLUMNS)}) SELECT ?1, object, source, found_at, facts"
+            f" FROM damage WHERE target IN ({OTHER_NAMES.replace('?', '?1')}) AND facts ->> '$.accepted_at' IS NULL"
+            " ORDER BY target",
+            (storable(target),),
+        )
+
+
 def save(connection: sqlite3.Connection, target: str, change: DamageChange) -> None:
+    if not change:
+        return
     name = storable(target)
+    known = {one.key for one in of_target(connection, str(name))}
     connection.executemany(
         "DELETE FROM damage WHERE target = ? AND object = ? AND source = ?",
         [(name, storable(of), source) for of, source in change.ended],
@@ -31,3 +56,16 @@ def save(connection: sqlite3.Connection, target: str, change: DamageChange) -> N
         f"INSERT OR REPLACE INTO damage ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?)",
         [(name, *encode_damage(one)) for one in change.found],
     )
+    new = [
+        one
+        for one in change.found
+        if (one.key not in known or one.source is DamageSource.SERVER_LOST)
+        and one.accepted_at is None
+        and not one.is_repaired
+    ]
+    if new:
+        others = connection.execute(OTHER_NAMES, (name,)).fetchall()
+        connection.executemany(
+            f"INSERT OR IGNORE INTO damage ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?)",
+            [(other, *encode_damage(one)) for (other,) in others for one in new],
+        )

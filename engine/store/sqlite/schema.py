@@ -21,7 +21,7 @@ from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 APPLICATION_ID = 0x6474656E  # "dten": marks a SQLite file as a store of dbtend
 
 
-FIRST_VERSION = 100
+FIRST_VERSION = 101
 """That of the first file. Stores of a lower one, made before the first release, are refused."""
 
 

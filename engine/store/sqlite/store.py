@@ -520,6 +520,13 @@ class SqliteStore:
     async def damage(self, targets: Collection[str]) -> Mapping[str, Sequence[Damage]]:
         return await self._look(lambda read: _damage(read, targets))
 
+    async def name_database(self, target: str, database: str) -> Sequence[Damage]:
+        await self._writer.run(lambda c: damage.name(c, target, database))
+        return (await self.damage([target])).get(target, ())
+
+    async def database_named(self, target: str) -> str | None:
+        return next((str(key) for (key,) in await self._read(damage.NAMED, {"target": target})), None)
+
     async def save_damage(self, target: str, change: DamageChange) -> None:
         await self._writer.run(lambda c: damage.save(c, target, change))
 

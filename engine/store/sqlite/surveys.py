@@ -59,5 +59,5 @@ def save(connection: sqlite3.Connection, surveys: Iterable[Survey], at: Micros) 
 def forget(connection: sqlite3.Connection, targets: Iterable[str]) -> None:
     """Remove all that is known of these targets apart from their jobs."""
     stored = [(storable(target),) for target in targets]
-    for table in ("survey", "measured", "last_run", "told_critical", "damage"):
+    for table in ("survey", "measured", "last_run", "told_critical", "damage", "database_name"):
         connection.executemany(f"DELETE FROM {table} WHERE target = ?", stored)

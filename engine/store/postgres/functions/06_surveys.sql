@@ -1,6 +1,27 @@
 -- The last inspection of each target, and what is known to be damaged in it.
 
+-- What is known by the other names of a database counts for a new one, which ends it for itself alone: a server may lie
+-- about which one it is.
+CREATE OR REPLACE FUNCTION name_database(of_target text, key text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO database_name AS n VALUES (of_target, key)
+    ON CONFLICT (target) DO UPDATE SET database = excluded.database WHERE n.database <> excluded.database;
+    IF NOT FOUND THEN RETURN; END IF;
+    INSERT INTO damage (target, object, source, found_at, facts)
+    SELECT of_target, d.object, d.source, d.found_at, d.facts FROM damage AS d JOIN database_name AS n USING (target)
+    WHERE n.database = key AND d.target <> of_target AND d.facts::jsonb ->> 'accepted_at' IS NULL
+    ORDER BY d.target ON CONFLICT DO NOTHING;
+END $$;
+
 CREATE OR REPLACE FUNCTION save_damage(of_target text, change jsonb) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO damage (target, object, source, found_at, facts)
+    SELECT o.target, f.one ->> 0, f.one ->> 1, (f.one ->> 2)::bigint, f.one ->> 3
+    FROM jsonb_array_elements(change -> 'found') AS f (one), database_name AS n JOIN database_name AS o USING (database)
+    WHERE n.target = of_target AND o.target <> of_target AND (f.one ->> 3)::jsonb ->> 'accepted_at' IS NULL
+        AND NOT ((f.one ->> 3)::jsonb ->> 'is_repaired')::boolean
+        AND (f.one ->> 1 = 'server_lost' OR NOT EXISTS (SELECT FROM damage AS d
+            WHERE d.target = of_target AND d.object = f.one ->> 0 AND d.source = f.one ->> 1))
+    ON CONFLICT DO NOTHING;
     DELETE FROM damage AS d USING jsonb_array_elements(change -> 'ended') AS e (key)
     WHERE d.target = of_target AND d.object = e.key ->> 0 AND d.source = e.key ->> 1;
     INSERT INTO damage (target, object, source, found_at, facts)
@@ -31,4 +52,5 @@ CREATE OR REPLACE FUNCTION forget_databases(targets text[]) RETURNS void LANGUAG
     DELETE FROM last_run WHERE target = ANY (targets);
     DELETE FROM told_critical WHERE target = ANY (targets);
     DELETE FROM damage WHERE target = ANY (targets);
+    DELETE FROM database_name WHERE target = ANY (targets);
 $$;

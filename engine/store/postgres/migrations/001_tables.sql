@@ -248,6 +248,13 @@ CREATE TABLE damage (
     PRIMARY KEY (target, object, source)
 );
 
+-- Which database each URL of a server names: the key of mutual exclusion.
+CREATE TABLE database_name (
+    target   text COLLATE "C" PRIMARY KEY,
+    database text COLLATE "C" NOT NULL
+);
+CREATE INDEX database_name_database ON database_name (database);
+
 -- How each operation ended last on each target, however many jobs came after it. Triggers keep it.
 CREATE TABLE last_run (
     target       text COLLATE "C" NOT NULL,

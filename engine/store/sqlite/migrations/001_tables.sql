@@ -245,6 +245,13 @@ CREATE TABLE damage (
     PRIMARY KEY (target, object, source)
 ) STRICT, WITHOUT ROWID;
 
+-- Which database each URL of a server names: the key of mutual exclusion.
+CREATE TABLE database_name (
+    target   TEXT PRIMARY KEY,
+    database TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX database_name_database ON database_name (database);
+
 -- How each operation ended last on each target, however many jobs came after it. Triggers keep it.
 CREATE TABLE last_run (
     target       TEXT NOT NULL,

@@ -59,7 +59,7 @@ WORKER = {
 }  # fmt: skip
 BOTH = {
     "enforce_time_limits", "let_start", "prune", "prune_changes", "prune_firings", "save_measurement", "save_surveys",
-    "save_damage",
+    "save_damage", "name_database",
     "observe_schedules", "forget_schedules", "fire", "record_firings", "register_recipients",
 }  # fmt: skip
 QUEUE = {
@@ -74,8 +74,8 @@ QUEUE_COLUMNS = {
     *(f"procrastinate_workers.{name}" for name in ("id", "last_heartbeat")),
 }  # fmt: skip
 TABLES_READ = {
-    "attempt", "batch", "child_job", "copied", "damage", "drained_host", "event", "firing", "last_run", "log",
-    "measured",
+    "attempt", "batch", "child_job", "copied", "damage", "database_name", "drained_host", "event", "firing", "last_run",
+    "log", "measured",
     "message", "notification", "parent_job", "pause", "recipient", "schedule", "server_start", "step", "store_version",
     "survey", "told_critical", "worker", "claimable", "limited_load", "offered",
 }  # fmt: skip

@@ -183,3 +183,24 @@ async def test_a_table_whose_sample_ends_the_server_is_not_read_by_the_next_insp
         advice = await eventually(advice_of_all)  # until it is up again
     assert "the server died while reading inn" in advice[Operation.CHECK].reason
     assert len(codes) == 1
+
+
+async def test_r31_a_table_under_which_the_server_died_is_known_by_each_name_of_the_server(
+    shop: MySqlDatabase, tmp_path: Path
+) -> None:
+    by_port = shop.server.tcp_url(shop.name, "ann")
+    shop("CREATE USER IF NOT EXISTS ann@'%'", "GRANT ALL ON *.* TO ann@'%'")
+    async with restarted_when_it_dies(shop.server) as codes, Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        await run(engine, shop, Options(objects=("inn",)))
+        assert len(codes) == 1
+        advice = await engine.advise(by_port)
+        assert all("inn" not in one.objects for one in advice)
+        assert [(one.object, one.source) for one in await engine.known_damage(by_port)] == [
+            ("inn", DamageSource.SERVER_LOST)
+        ]
+        other = by_port.replace("127.0.0.1", "localhost")  # opened by no inspection before
+        (job,) = await engine.submit([Request(target=other, operations=(Operation.ANALYZE, Operation.CHECK))])
+        done = {step.object for child in (await ended(engine, job)).children for step in child.steps}
+        assert "inn" not in done
+        assert "well" in done
+        assert len(codes) == 1
