@@ -105,5 +105,6 @@ def _waited_in_vain(wait_limits: WaitLimits | None, waited: float, blockers: Blo
     if wait_limits is not None and wait_limits.waits_for is WaitsFor.TRANSACTIONS:
         session = blockers.transactions
         who = f"the transaction of {session}" if session else "a transaction of another session"
-        return f"it waited {span(wait_limits.waited)} for {who}. End it, or give a longer --snapshot-wait"
+        longer = "later time limit" if wait_limits.is_closed else "longer --snapshot-wait"
+        return f"it waited {span(wait_limits.waited)} for {who}. End it, or give a {longer}"
     return no_lock(waited, blockers.text)

@@ -25,8 +25,8 @@ class WaitLimits:
     """How long one step may wait: in seconds, by any clock."""
 
     def __init__(self, lock_timeout: float, snapshot_wait: float | None, closes_at: float | None) -> None:
-        """`closes_at`: when its time limit passes. A wait for transactions may take until then, and as long as one for
-        a lock in any case."""
+        """`closes_at`: when its time limit passes. No wait for transactions goes on then, whatever `snapshot_wait`
+        says, unless it is shorter than one for a lock may be."""
         self._lock_timeout = lock_timeout
         self._snapshot_wait = snapshot_wait
         self._closes_at = closes_at
@@ -39,6 +39,8 @@ class WaitLimits:
         """When the latest poll saw it wait."""
         self.exceeded = StopSignal()
         """Set when a limit is exceeded."""
+        self.is_closed = False
+        """Whether that is the time limit."""
 
     def server_limit(self, now: float) -> float:
         """The lock_timeout for the server of a concurrent step: enough for either wait, and a little more, so that it
@@ -68,8 +70,9 @@ class WaitLimits:
     def _is_exhausted(self, waits_for: WaitsFor, now: float) -> bool:
         if waits_for is WaitsFor.LOCK:
             return self.waited >= self._lock_timeout
-        if self._snapshot_wait is not None:
-            return self.waited >= self._snapshot_wait
-        if self._closes_at is not None:
-            return now >= self._closes_at and self.waited >= self._lock_timeout
-        return self.waited >= SNAPSHOT_WAIT
+        self.is_closed = self._closes_at is not None and now >= self._closes_at and self.waited >= self._lock_timeout
+        if self.is_closed:
+            return True
+        if self._snapshot_wait is None:
+            return self._closes_at is None and self.waited >= SNAPSHOT_WAIT
+        return self.waited >= self._snapshot_wait

@@ -19,6 +19,7 @@ from engine.domain.errors import ServerUnavailableError
 from engine.domain.requests import Operation, Options, ServerOptions
 from engine.domain.statuses import Reason, Status
 from engine.domain.thresholds import Thresholds
+from engine.domain.time_limits import window
 from engine.targets.postgres import session as postgres_session
 from engine.targets.postgres.advising.findings import NOTHING_KNOWN
 from engine.targets.postgres.reading import repack_client
@@ -387,6 +388,17 @@ async def test_an_older_transaction_is_waited_for_no_longer_than_allowed(databas
     assert f"the transaction of pid {pid}, idle in transaction for " in str(result.error)
     assert "(somebody, postgres)" in str(result.error)
     assert (result.requeue, database.value(LEFT)) == (True, 0)
+
+
+async def test_r32_an_older_transaction_is_not_waited_for_beyond_the_time_limit(database: Database) -> None:
+    database(*HALF_DEAD, "CREATE TABLE other (id int)")
+    options = Options(objects=("item",), server=ServerOptions(snapshot_wait=3600))
+    async with asyncio.timeout(60), connected(database.url, lock_timeout=1) as session:
+        step = (await session.plan(Operation.REPACK, options)).steps[0]
+        with database.session("SELECT FROM other"), window(3) as soon_over:
+            result = await session.execute(step, StepContext(window=soon_over))
+    assert " the transaction of pid " in str(result.error)
+    assert (result.status, database.value(LEFT)) == (Status.SKIPPED, 0)
 
 
 async def test_limits_of_the_database_do_not_end_it(database: Database) -> None:

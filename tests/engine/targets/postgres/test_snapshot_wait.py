@@ -142,14 +142,19 @@ async def test_the_lock_timeout_holds_for_the_lock_that_others_queue_for(shop: D
     assert shop.invalid_indexes() == []
 
 
-async def test_the_wait_ends_with_the_time_limit_but_not_before_the_lock_timeout(shop: Database) -> None:
+@pytest.mark.parametrize("snapshot_wait", [None, 3600])
+async def test_r32_the_wait_ends_with_the_time_limit_but_not_before_the_lock_timeout(
+    shop: Database, snapshot_wait: float | None
+) -> None:
     """What began just before the limit still gets as long as for any lock."""
-    async with connected(shop.url, lock_timeout=1) as session:
-        step = await rebuild_of(session)
+    async with asyncio.timeout(60), connected(shop.url, lock_timeout=1) as session:
+        step = await rebuild_of(session, snapshot_wait)
         with shop.session(REPEATABLE, "SELECT * FROM other"):
             result = await session.execute(step, StepContext(window=Window(closes_at=time.monotonic())))
     assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
     assert " transaction of pid " in str(result.error)
+    assert str(result.error).endswith(" time limit")
+    assert shop.invalid_indexes() == []
 
 
 async def test_a_cancel_ends_the_wait_at_once_and_nothing_invalid_stays(shop: Database, before: int) -> None:
