@@ -48,6 +48,7 @@ _RULES: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r'(?<="after": \{\n)(?: +"\w+": [^\[{\n]+\n)+', _with_names_sorted),
     # Which process, file, server, store: numbers that others give.
     (r'("(?:pid|pool)": )\d+', r"\1N"),
+    (r"(id IN) \([\d, ]+\)", r"\1 (N)"),
     (r"\b(pool|pid|process|worker) \d+(?: \(.*?\))?", r"\1 N"),
     (r'(?<=for its lock: )[^";<\n]+', "HOLDER"),  # who it is may be known too late
     (r"^PID +POOL +HOST +", "PID  POOL  HOST  "),
