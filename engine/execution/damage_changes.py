@@ -16,26 +16,26 @@ from engine.domain.damage import (
     after_write,
 )
 from engine.domain.option_specs import covers_whole_database
-from engine.domain.requests import CheckLevel, EngineName, Operation, Options
+from engine.domain.requests import CheckLevel, EngineName, Operation
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.execution.outcomes import StepOutcome
+from engine.execution.preparation import Prepared
 from engine.targets.plans import PlannedStep
 
 
 def damage_changes(
-    known: Collection[Damage],
+    prepared: Prepared,
     results: Sequence[StepOutcome],
     outcome: Outcome,
-    claim: Claim,
-    options: Options,
     engine: EngineName,
     *,
     writes: bool,
     at: Micros,
 ) -> DamageChange:
-    """`known`: the damage on record before it. `writes`: whether the operation does."""
-    operation, job = Operation(claim.operation), claim.job.parent
+    """`writes`: whether the operation does."""
+    known: Collection[Damage] = prepared.known
+    operation, options, job = prepared.attempt.operation, prepared.attempt.options, prepared.attempt.claim.job.parent
     seen_by = options.check_level if operation is Operation.CHECK else CheckLevel.FULL
     met = DamageChange(found=tuple(_met(results, engine, at, job, seen_by)))
     if operation is Operation.CHECK:

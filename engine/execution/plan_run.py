@@ -6,56 +6,29 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.domain.claims import Claim, Outcome
+from engine.domain.claims import Outcome
 from engine.domain.errors import TargetError
 from engine.domain.humanize import PAST_THE_LIMIT, counted, listed
-from engine.domain.requests import OnFailure, Options
+from engine.domain.requests import OnFailure
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import EXPECTED, TIME_LEFT, Facts, LogLevel, object_name
 from engine.execution.outcomes import StepOutcome, child_outcome
-from engine.execution.ownership import Ownership
+from engine.execution.preparation import Prepared
 from engine.execution.recovery import completed_commands, follow_up_required
-from engine.execution.reporter import Reporter
 from engine.execution.step_runner import reporting_uninterruptible, run_step, skip_step
-from engine.targets.attempt import Attempt
-from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.protocol import PlannedOperation
-from engine.targets.step_execution import FilesLookup, StepResult
+from engine.targets.plans import PlannedStep
+from engine.targets.step_execution import StepResult
 from engine.targets.step_scheduler import StepScheduler
-from engine.targets.waits import OthersLookup
 from engine.targets.window_fit import needed_seconds, reason_not_to_begin
 
 
 class PlanRun:
     """One run of a plan. Its `StepScheduler` decides when a step begins."""
 
-    def __init__(
-        self,
-        planned: PlannedOperation,
-        claim: Claim,
-        options: Options,
-        plan: OperationPlan,
-        reporter: Reporter,
-        attempt: Attempt,
-        ownership: Ownership,
-        maintained_files: FilesLookup,
-        others_work: OthersLookup,
-    ) -> None:
-        """
-        Args:
-            plan: that of `planned`, with estimates from the history.
-            attempt: no step begins once it is ending, except mandatory follow-ups.
-            ownership: asked before each step; without it nothing more begins.
-            maintained_files, others_work: see `StepContext`.
-        """
-        self._planned = planned
-        self._claim = claim
-        self._options = options
-        self._plan = plan
-        self._reporter = reporter
-        self._attempt = attempt
-        self._ownership = ownership
-        self._maintained_files, self._others_work = maintained_files, others_work
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared, self._planned, self._attempt = prepared, prepared.planned, prepared.attempt
+        self._options, self._reporter = prepared.attempt.options, prepared.attempt.reporter
+        self._plan = plan = prepared.plan
         self._steps = list(plan.steps)
         """Those of the plan, and those that take their place."""
         self._scheduler = StepScheduler(plan.steps, at_once=plan.parallel)
@@ -74,11 +47,11 @@ class PlanRun:
         """The steps that have ended, each with its result."""
         return [(step, self._results[n]) for n, step in enumerate(self._steps, 1) if n in self._results]
 
-    async def outcome(self, before: Facts) -> Outcome:
-        """Run the plan to its end. `before`: facts of the database before the first step.
-
-        Raises OwnershipLostError once what runs has stopped.
-        """
+    async def outcome(self) -> Outcome:
+        """Run the plan to its end. Raises OwnershipLostError once what runs has stopped."""
+        self._reporter.begin(self._plan.steps, at_once=self._plan.parallel, ending=self._prepared.reading)
+        for remark in self._prepared.remarks:
+            self._reporter.log(LogLevel.INFO, remark)
         if self._plan.settings_reason:
             self._reporter.log(LogLevel.INFO, self._plan.settings_reason, is_settings=True)
         for warning in self._plan.warnings:
@@ -86,13 +59,13 @@ class PlanRun:
         if listed(self._plan.forbidden) != (names := ", ".join(self._plan.forbidden)):
             self._reporter.log(LogLevel.INFO, f"left out for lack of a right: {names}")
         try:
-            async with reporting_uninterruptible(self._reporter, self._attempt.cancel):
+            async with reporting_uninterruptible(self._attempt):
                 await self._run_steps()
                 while await self._extend():
                     await self._run_steps()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None  # the first is enough
-        return await self._summarize(before)
+        return await self._summarize()
 
     async def _run_steps(self) -> None:
         async with asyncio.TaskGroup() as running:
@@ -153,8 +126,8 @@ class PlanRun:
         """Begin it if a step that it must follow completed, in this attempt or an earlier one."""
         completed = [n for n, result in self._results.items() if result.status is Status.COMPLETED]
         done = [self._steps[n - 1].command for n in completed]
-        if done or follow_up_required(step, self._claim):
-            done = done or completed_commands(self._claim.earlier)
+        if done or follow_up_required(step, self._attempt.claim):
+            done = done or completed_commands(self._attempt.claim.earlier)
             running.create_task(self._run_step(number, step, running, done))
             return True
         if not self._attempt.cancel.is_set():
@@ -190,17 +163,14 @@ class PlanRun:
             self._scheduler.command_finished(number)
             self._start_ready_steps(running)
 
-        await self._ownership.require()
+        await self._attempt.require_owned()
         result = await run_step(
             self._planned,
             number,
             step,
-            self._reporter,
             self._attempt,
             done=done,
             on_command_finished=start_others,
-            maintained_files=self._maintained_files,
-            others_work=self._others_work,
         )
         if result.requeue:
             self._reporter.log(LogLevel.INFO, ": ".join(filter(None, (object_name(step.object), result.error))))
@@ -230,7 +200,7 @@ class PlanRun:
         self._reporter.add(steps)
         return dict(enumerate(steps, first))
 
-    async def _summarize(self, before: Facts) -> Outcome:
+    async def _summarize(self) -> Outcome:
         results, reporter = self._results, self._reporter
         removed = await self._planned.retry_cleanup(self._attempt.cancel)
         for name in removed:
@@ -251,7 +221,7 @@ class PlanRun:
         outcome = child_outcome(
             self.results,
             planned=self._steps,
-            before=before,
+            before=self._prepared.before,
             after=after,
             warnings=warnings,
             skip_reason=self._skip_reason,

@@ -6,6 +6,7 @@ So it is after the last attempt and a cancel, and where `vacuum --swap` was kill
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,77 +14,67 @@ from engine.domain.claims import Claim, Outcome
 from engine.domain.damage import NO_CHANGE, Damage, DamageChange, DamageSource
 from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import listed
-from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, REPLACED_FILE, SIZE_BEFORE, Facts, LogLevel, Step
+from engine.execution.damage_changes import after_crash
+from engine.execution.preparation import known_damage_of
 from engine.execution.step_runner import describe_missing_effect, run_step
+from engine.history.target_history import damage_record
 from engine.store.ending_texts import DIED_BEFORE_ITS_STOP, KILLED, format_worker_death
 from engine.targets.step_execution import StepContext
 
 if TYPE_CHECKING:
     from engine.domain.advice import TargetHistory
-    from engine.execution.ownership import Ownership
-    from engine.execution.reporter import Reporter
-    from engine.targets.attempt import Attempt
+    from engine.execution.attempt import Attempt
     from engine.targets.plans import PlannedStep
-    from engine.targets.protocol import Session, Target
+    from engine.targets.protocol import Recovery, Session, Target
 
 
-async def recover(
-    session: Session,
-    claim: Claim,
-    options: Options,
-    reporter: Reporter,
-    attempt: Attempt,
-    ownership: Ownership,
-    *,
-    past: TargetHistory,
-    writes: bool,
-    exchange: Step | None,
-) -> Outcome:
-    """Recover the database of an operation that is not run again. `writes`: whether the operation writes.
+async def recover(attempt: Attempt, target: Target, exchange: Step | None) -> Outcome:
+    """Recover the database of an operation that is not run again.
 
     `exchange`: see `find_exchange`; where there is one, nothing of the operation is missing but its follow-ups.
-    `past`: its known damage. Raises OwnershipLostError, and NotBegunError if it is cancelled while it waits.
+
+    Raises TargetError, OwnershipLostError, and NotBegunError if it is cancelled while it waits.
     """
-    await ownership.require()
-    settled = await attempt.unless_cancelled(session.cleanup_orphans(claim.earlier))
-    for warning in await attempt.unless_cancelled(session.lock()):
-        reporter.log(LogLevel.WARNING, warning)
-    await ownership.require()
-    for line in settled:
-        reporter.log(LogLevel.INFO, line)
-    looked = await session.recover(claim.earlier, options, StepContext(cancel=attempt.cancel, window=attempt.window))
-    warnings = [] if looked.is_well else [looked.found]
-    kept = completed_commands(claim.earlier, exchange) if writes else []
-    not_finished = f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
-    texts = [
-        f"{not_finished} {looked.unfinished}, {'and' if looked.is_well else 'but'} {looked.found}",
-        *settled,
-    ]
-    if writes:
-        followed, missing = await _finish(
-            session, claim, options, reporter, attempt, kept, ownership, past=past, damaged=looked.is_damaged
-        )
-        texts += [f"{listed(followed)} has run since"] if followed else []
-        texts, warnings = [*texts, *missing], [*warnings, *missing]
-    after = await _facts(session, past)
-    damage = DamageChange(found=(_found(looked.found, claim),)) if looked.is_damaged else NO_CHANGE
-    if exchange is None or exchange.effect is None:
-        outcome = recovery_outcome(claim, "; ".join(texts))
-        return replace(outcome, warnings=tuple(warnings), after=after, damage=damage)
-    after = {**(after or {}), **{name: exchange.effect[name] for name in (FILE, REPLACED_FILE)}}
-    before = {"size": exchange.effect[SIZE_BEFORE]}
-    if warnings:
-        outcome = recovery_outcome(claim, "; ".join(texts))
-    else:
-        warnings = [f"{format_worker_death(claim.deaths, claim.signal)} once the copy had replaced the file"]
-        outcome = Outcome(status=Status.COMPLETED)
-    return replace(outcome, warnings=tuple(warnings), before=before, after=after, damage=damage)
+    claim, reporter = attempt.claim, attempt.reporter
+    writes = target.operations[attempt.operation].writes
+    async with AsyncExitStack() as stack:
+        session = await attempt.open(target, stack)
+        attempt = await attempt.knowing_damage(target)
+        record = await attempt.past()
+        past = known_damage_of(record)
+        await attempt.require_owned()
+        settled = await attempt.unless_cancelled(session.cleanup_orphans(claim.earlier))
+        for warning in await attempt.unless_cancelled(session.lock()):
+            reporter.log(LogLevel.WARNING, warning)
+        await attempt.require_owned()
+        for line in settled:
+            reporter.log(LogLevel.INFO, line)
+        context = StepContext(cancel=attempt.cancel, window=attempt.window)
+        state = await session.recover(claim.earlier, attempt.options, context)
+        kept = completed_commands(claim.earlier, exchange) if writes else []
+        followed, missing = await _follow_up(session, attempt, past, kept, state) if writes else ([], [])
+        after = await _facts(session, past)
+    done = f"what it had finished stays done ({listed(kept)}), the rest" if kept else "what it had not finished"
+    texts = [f"{done} {state.unfinished}, {'and' if state.is_well else 'but'} {state.found}", *settled]
+    texts += [f"{listed(followed)} has run since"] if followed else []
+    texts += missing
+    warnings = (*([] if state.is_well else [state.found]), *missing)
+    outcome = replace(recovery_outcome(claim, "; ".join(texts)), warnings=warnings, after=after)
+    if exchange is not None and exchange.effect is not None:
+        if not warnings:
+            lost = f"{format_worker_death(claim.deaths, claim.signal)} once the copy had replaced the file"
+            outcome = Outcome(status=Status.COMPLETED, warnings=(lost,))
+        names = {name: exchange.effect[name] for name in (FILE, REPLACED_FILE)}
+        outcome = replace(outcome, before={"size": exchange.effect[SIZE_BEFORE]}, after={**(after or {}), **names})
+    written = after_crash(damage_record(record) if writes else (), claim, target.engine)
+    return replace(outcome, damage=written + (_met(state, claim) if state.is_damaged else NO_CHANGE))
 
 
-def _found(text: str, claim: Claim) -> Damage:
-    return Damage(source=DamageSource.RECOVERY, found_at=claim.started_at, text=text, job=claim.job.parent)
+def _met(state: Recovery, claim: Claim) -> DamageChange:
+    found = Damage(source=DamageSource.RECOVERY, found_at=claim.started_at, text=state.found, job=claim.job.parent)
+    return DamageChange(found=(found,))
 
 
 async def find_exchange(target: Target, earlier: Sequence[Step]) -> Step | None:
@@ -95,31 +86,23 @@ async def find_exchange(target: Target, earlier: Sequence[Step]) -> Step | None:
     return noted.get(await target.identify()) if noted else None
 
 
-async def _finish(
-    session: Session,
-    claim: Claim,
-    options: Options,
-    reporter: Reporter,
-    attempt: Attempt,
-    kept: Sequence[str],
-    ownership: Ownership,
-    *,
-    past: TargetHistory,
-    damaged: bool,
+async def _follow_up(
+    session: Session, attempt: Attempt, past: TargetHistory, kept: Sequence[str], state: Recovery
 ) -> tuple[list[str], list[str]]:
-    """Run the mandatory follow-ups of completed steps; returns the commands that ran, and the problems left."""
+    """Run the mandatory follow-ups of the completed commands `kept`; returns the commands that ran, and the problems
+    left. Nothing runs on a damaged database."""
     try:  # a lack of disk space must not skip follow-ups
-        planned = await session.plan(Operation(claim.operation), replace(options, force=True), past)
+        planned = await session.plan(attempt.operation, replace(attempt.options, force=True), past)
     except (TargetError, UsageError) as error:
         return [], [f"required follow-up steps are unknown: {error}"]
-    steps = [step for step in planned.plan.steps if step.missing_effect and follow_up_required(step, claim)]
-    if damaged:
+    steps = [step for step in planned.plan.steps if step.missing_effect and follow_up_required(step, attempt.claim)]
+    if state.is_damaged:
         return [], [describe_missing_effect(step, kept) for step in steps]
-    reporter.begin(steps)
+    attempt.reporter.begin(steps)
     results = []
     for number, step in enumerate(steps, 1):
-        await ownership.require()
-        results.append((step, await run_step(planned, number, step, reporter, attempt, done=kept)))
+        await attempt.require_owned()
+        results.append((step, await run_step(planned, number, step, attempt, done=kept)))
     return (
         [step.command for step, result in results if result.status is Status.COMPLETED],
         [

@@ -12,12 +12,12 @@ from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel
 from engine.system.background import in_background
-from engine.targets.step_execution import FilesLookup, StepContext, StepResult, unknown_files
-from engine.targets.waits import OthersLookup, first_of, no_others
+from engine.targets.step_execution import StepContext, StepResult
+from engine.targets.waits import first_of
 
 if TYPE_CHECKING:
+    from engine.execution.attempt import Attempt
     from engine.execution.reporter import Reporter
-    from engine.targets.attempt import Attempt
     from engine.targets.plans import PlannedStep
     from engine.targets.protocol import PlannedOperation
 
@@ -31,19 +31,17 @@ async def run_step(
     operation: PlannedOperation,
     number: int,
     step: PlannedStep,
-    reporter: Reporter,
     attempt: Attempt,
     *,
     done: Sequence[str],
     on_command_finished: Callable[[], None] = lambda: None,
-    maintained_files: FilesLookup = unknown_files,
-    others_work: OthersLookup = no_others,
 ) -> StepResult:
     """Run the step with this number, from 1, and report on it; a cancel stops one that may be stopped.
 
-    `maintained_files`, `others_work`: see StepContext. `done`: the completed commands before it.
-    `on_command_finished`: called when its command has ended, before its result is known.
+    `done`: the completed commands before it. `on_command_finished`: called when its command has ended, before its
+    result is known.
     """
+    reporter = attempt.reporter
     reporter.begin_step(number)
 
     def command_finished() -> None:
@@ -58,8 +56,8 @@ async def run_step(
             save_recovery_data=lambda facts: reporter.note(number, facts),
             command_finished=command_finished,
             store_results=reporter.flush,
-            maintained_files=maintained_files,
-            others_work=others_work,
+            maintained_files=attempt.knowledge.maintained_files,
+            others_work=attempt.others_work,
         )
         result = await operation.execute(step, context)
     if step.missing_effect and result.status is not Status.COMPLETED:
@@ -90,13 +88,13 @@ def describe_missing_effect(step: PlannedStep, done: Sequence[str]) -> str:
 
 
 @asynccontextmanager
-async def reporting_uninterruptible(reporter: Reporter, cancel: asyncio.Event) -> AsyncIterator[None]:
+async def reporting_uninterruptible(attempt: Attempt) -> AsyncIterator[None]:
     """While inside, report steps that ignore a cancel."""
 
     async def watch() -> None:
-        await first_of(cancel)
+        await first_of(attempt.cancel)
         await asyncio.sleep(STOPS_WITHIN)
-        reporter.mark_uninterruptible()
+        attempt.reporter.mark_uninterruptible()
 
     async with in_background(watch(), "the watch for a cancel", after=WATCHED_AFTER):
         yield

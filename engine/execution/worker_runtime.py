@@ -5,23 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from engine.domain.jobs import JobType
 from engine.domain.steps import Micros
-from engine.execution.allowed import Lending
 from engine.execution.kept_results import KeptResults
-from engine.execution.needed_now import NeededNow
-from engine.execution.other_jobs import others_work
+from engine.execution.knowledge import StoreKnowledge
 from engine.execution.processor import JobProcessor, store_log
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.execution.worker_identity import WorkerIdentity
 from engine.execution.worker_slots import WorkerSlots
-from engine.history.maintained_files import maintained_files
-from engine.history.stale_journal import refuse_stale_journal
-from engine.history.target_history import estimated, target_history, turns_of
 from engine.store.location import StoreLocation
 from engine.store.protocol import Store
 from engine.targets import resolve
@@ -46,18 +40,13 @@ async def hosted_workers(
             {
                 JobType.OPERATION: DatabaseMaintenanceWorker(
                     resolve,
-                    store=await store.fingerprint(),
-                    with_estimates=partial(estimated, store),
-                    target_history=lambda target: target_history(store, target, clock()),
-                    is_of_person=partial(_is_of_person, store),
-                    turns=partial(turns_of, store),
-                    maintained_files=partial(maintained_files, store, config),
-                    others_work=partial(others_work, store),
-                    check_journal=lambda target: processor.before_start(partial(refuse_stale_journal, store, target)),
-                    needed_now=NeededNow(store, clock),
-                    require_owned=store.require_owned,
-                    refusal=Lending(config).refusal,
-                    name_database=store.name_database,
+                    StoreKnowledge(
+                        store,
+                        await store.fingerprint(),
+                        config=config,
+                        clock=clock,
+                        before_start=lambda ask: processor.before_start(ask),
+                    ),
                 )
             },
             owner=owner,
@@ -71,11 +60,6 @@ async def hosted_workers(
         processor.adopt(own_jobs or ())
         async with processor.running():
             yield processor
-
-
-async def _is_of_person(store: Store, job: int) -> bool:
-    parent = await store.job(job)
-    return parent.retry_of is None and parent.schedule is None
 
 
 def preload_imports() -> None:

@@ -47,7 +47,7 @@ async def end_task(task: asyncio.Future[Any]) -> None:
 async def pause_loop(seconds: float) -> None:
     """Pause between two rounds of a loop of this process, whose task is cancelled at its end.
 
-    What belongs to an attempt waits by `engine.targets.attempt.Attempt`.
+    What belongs to an attempt waits by `engine.targets.limits.Limits`.
     """
     await asyncio.sleep(seconds)
 

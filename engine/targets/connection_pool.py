@@ -13,8 +13,8 @@ from engine.domain.errors import TargetError, TooManyConnectionsError
 from engine.domain.requests import SERVER_WAIT
 from engine.domain.steps import WaitsFor
 from engine.system.background import wait_postponing_cancel
-from engine.targets.attempt import NotBegunError
 from engine.targets.catalog_reader import C, S
+from engine.targets.limits import NotBegunError
 from engine.targets.outage import Outage, shows_server_down
 from engine.targets.step_execution import StepContext, StepProgress
 

@@ -12,10 +12,10 @@ from engine.domain.errors import TargetError
 from engine.domain.humanize import NOT_BEGUN, listed
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.targets.attempt import NotBegunError
 from engine.targets.command_monitor import WatchedCommand
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.disk_space import problems_now
+from engine.targets.limits import NotBegunError
 from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, past_the_limit, without_room

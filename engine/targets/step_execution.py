@@ -13,7 +13,7 @@ from engine.domain.humanize import PAST_THE_LIMIT
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, WaitsFor
 from engine.domain.time_limits import Window
-from engine.targets.attempt import Attempt
+from engine.targets.limits import Limits
 from engine.targets.waits import OthersLookup, no_others
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class StepProgress:
 
 
 @frozen(kw_only=True)
-class StepContext(Attempt):
+class StepContext(Limits):
     """What a running step gets from its caller: the attempt that it is part of, and where it reports."""
 
     cancel: asyncio.Event = field(default_factory=asyncio.Event)

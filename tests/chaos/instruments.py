@@ -18,7 +18,6 @@ from typing import Any
 
 from engine.domain.claims import Claim, Outcome, Report
 from engine.domain.errors import OwnershipLostError
-from engine.domain.steps import Facts
 from engine.execution.plan_run import PlanRun
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
@@ -67,13 +66,13 @@ def tell_ends(store: type, trace: Trace) -> None:
 def tell_work(trace: Trace) -> None:
     """From now on tell when steps begin at a target, once nothing is to be waited for, and let them take longer."""
 
-    def telling(outcome: Callable[[PlanRun, Facts], Awaitable[Outcome]]) -> Callable[..., Awaitable[Outcome]]:
-        async def told(run: PlanRun, before: Facts) -> Outcome:
-            claim = run._claim
+    def telling(outcome: Callable[[PlanRun], Awaitable[Outcome]]) -> Callable[..., Awaitable[Outcome]]:
+        async def told(run: PlanRun) -> Outcome:
+            claim = run._attempt.claim
             with _on_target(trace, claim.target) as alone:
                 trace.tell(What.BEGAN, job=claim.job, attempt=claim.attempt, target=claim.target, alone=alone)
                 await asyncio.sleep(random.uniform(0, LONGER))
-                ended = await outcome(run, before)
+                ended = await outcome(run)
                 trace.tell(What.ENDED, job=claim.job, attempt=claim.attempt, target=claim.target, status=ended.status)
             return ended
 

@@ -32,8 +32,8 @@ SENDS = (
     "engine/notify/test_delivery.py::test_a_program_that_hangs_is_killed_with_all_that_it_started",
 )
 LOCK = (
-    "ends at the lock timeout; a cancel cancels its task (Attempt.unless_cancelled)",
-    "engine/targets/test_attempt.py::test_r32_a_cancel_ends_what_runs_before_the_first_step",
+    "ends at the lock timeout; a cancel cancels its task (Limits.unless_cancelled)",
+    "engine/targets/test_limits.py::test_r32_a_cancel_ends_what_runs_before_the_first_step",
 )
 SURVEY = (
     "the time limit of a survey",
@@ -156,10 +156,10 @@ ALLOWED = {
         "what SQLite does in a thread: a cancel interrupts it again and again",
         "engine/targets/sqlite/test_cancel.py::test_a_second_cancel_waits_for_the_end_too",
     ),
-    "targets/attempt.py": (
+    "targets/limits.py": (
         4,
         "what all others go through",
-        "engine/targets/test_attempt.py::test_r32_a_wait_ends_by_what_comes_first",
+        "engine/targets/test_limits.py::test_r32_a_wait_ends_by_what_comes_first",
     ),
     "targets/attempt_lock.py": (1, *LOCK),
     "targets/catalog_reader.py": (2, *CATALOG),
@@ -242,11 +242,11 @@ ALLOWED = {
     ),
     "targets/waits.py": (
         2,
-        "what `Attempt` is made of",
-        "engine/targets/test_attempt.py::test_r32_a_wait_ends_when_its_seconds_have_passed",
+        "what `Limits` is made of",
+        "engine/targets/test_limits.py::test_r32_a_wait_ends_when_its_seconds_have_passed",
     ),
 }
-"""Raw waits in each file, what ends them, and a test of that. Waits of `Attempt` have theirs in docs/invariants.md."""
+"""Raw waits in each file, what ends them, and a test of that. Waits of `Limits` have theirs in docs/invariants.md."""
 
 
 def _assigned() -> Iterator[tuple[str, ast.expr]]:
@@ -282,7 +282,7 @@ SQL_WAITS = re.compile(r"pg_advisory_(?:xact_)?lock|pg_sleep|\bSLEEP\(|GET_LOCK\
 
 
 def raw_waits(tree: ast.AST) -> Iterator[ast.expr]:
-    """What waits by itself, and has no limit that can be read here: what goes through `Attempt` does not.
+    """What waits by itself, and has no limit that can be read here: what goes through `Limits` does not.
 
     Who awaits a task waits for what the task waits for, which is found there.
     """
@@ -397,7 +397,7 @@ def test_r32_no_other_wait_is_without_cancel_and_limit() -> None:
         str(path.relative_to(ENGINE)) for path in ENGINE.rglob("*.py") for _ in raw_waits(ast.parse(path.read_text()))
     )
     assert found == {name: number for name, (number, *_) in ALLOWED.items()}, (
-        "wait by Attempt.wait or Attempt.pause, or in a loop of the process by pause_loop"
+        "wait by Limits.wait or Limits.pause, or in a loop of the process by pause_loop"
     )
 
 

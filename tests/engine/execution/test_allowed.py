@@ -22,10 +22,12 @@ from engine.domain.option_spec import Lent
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
 from engine.domain.value_types import FilePath, Text
 from engine.execution.allowed import Lending
+from engine.execution.knowledge import Knowledge
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
 from engine.targets import resolve
+from engine.targets.protocol import Target
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running.methods import METHODS
@@ -272,10 +274,18 @@ async def test_r33_no_backup_is_written_through_a_link_that_came_after_it_was_al
 
 async def ended_alone(asked: Claim, config: Path) -> Outcome:
     reporter = Reporter(asked, ignore, now)
-    worker = DatabaseMaintenanceWorker(resolve, refusal=Lending(config).refusal)
+    worker = DatabaseMaintenanceWorker(resolve, Lends(config))
     outcome = await worker.execute(asked, reporter, asyncio.Event())
     await reporter.stop()
     return outcome
+
+
+class Lends(Knowledge):
+    def __init__(self, config: Path) -> None:
+        self._lending = Lending(config)
+
+    async def refusal(self, claim: Claim, target: Target) -> str:
+        return await self._lending.refusal(claim, target)
 
 
 async def ignore(report: Report) -> None:

@@ -7,7 +7,7 @@ import gc
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -19,12 +19,13 @@ from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FINISHING, MAX_FINDINGS, LogLevel
 from engine.domain.time_limits import Window
+from engine.execution.knowledge import Knowledge, StoreKnowledge
 from engine.execution.outcomes import StepOutcome, child_outcome, describe_failures, describe_findings
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
 from engine.targets import resolve
-from engine.targets.attempt import Attempt, NotBegunError
+from engine.targets.limits import Limits, NotBegunError
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.running.operation import SqliteOperation
@@ -33,11 +34,12 @@ from tests.engine.targets.sqlite.another_process import another_process
 from tests.sqlite_files import integrity, make_database, remove_index_entries, set_schema_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from engine.domain.claims import Outcome, Report
     from engine.domain.steps import Facts
+    from engine.store.protocol import Store
     from engine.targets.plans import OperationPlan
 
 
@@ -65,6 +67,22 @@ async def carried_out(
     reporter = Reporter(claim, refuse, now)
     outcome = await DatabaseMaintenanceWorker(resolve).execute(claim, reporter, cancel or asyncio.Event())
     return outcome, await reporter.stop()
+
+
+class UnreadableStore:
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*_: object, **__: object) -> None:
+            raise StoreError("the store of jobs", "cannot be read")
+
+        return ask
+
+
+def of_unreadable_store() -> Knowledge:
+    async def before_start(ask: Callable[[], Awaitable[None]]) -> None:
+        await ask()
+
+    store = cast("Store", UnreadableStore())
+    return StoreKnowledge(store, "abc", config=None, clock=now, before_start=before_start)
 
 
 async def refuse(report: Report) -> None:
@@ -100,15 +118,16 @@ async def test_a_vacuum_that_was_over_when_the_cancel_came_ends_completed_with_i
 async def test_r26_an_operation_that_is_done_waits_for_no_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.execution.ownership.ASK_AGAIN_AFTER", 0)
+    monkeypatch.setattr("engine.execution.attempt.ASK_AGAIN_AFTER", 0)
     path = make_database(tmp_path / "sales.db")
     size = path.stat().st_size
 
-    async def hang_once_it_is_done(_: Claim) -> None:
-        if path.stat().st_size < size:
-            await asyncio.Event().wait()
+    class HangsOnceItIsDone(Knowledge):
+        async def require_owned(self, claim: Claim) -> None:
+            if path.stat().st_size < size:
+                await asyncio.Event().wait()
 
-    worker = DatabaseMaintenanceWorker(resolve, require_owned=hang_once_it_is_done)
+    worker = DatabaseMaintenanceWorker(resolve, HangsOnceItIsDone())
     async with asyncio.timeout(30):
         outcome = await worker.execute(claim_of(path), Reporter(claim_of(path), refuse, now), asyncio.Event())
     assert outcome.status is Status.COMPLETED
@@ -126,14 +145,13 @@ async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
         weighed.extend(step.estimate for step in steps)
         begin(self, steps, **options)
 
-    async def with_estimates(
-        target: str, plan: OperationPlan, options: Options, before: Facts, _: Sequence[ParentJob] | None
-    ) -> OperationPlan:
-        if not is_readable:
-            raise StoreError("the store of jobs", "cannot be read")
-        assert (target, plan.operation, options) == (str(path), Operation.REINDEX, Options())
-        assert before["size"] == path.stat().st_size
-        return replace(plan, steps=tuple(replace(step, estimate=77.0) for step in plan.steps))
+    class Estimates(Knowledge):
+        async def estimated(
+            self, claim: Claim, plan: OperationPlan, options: Options, before: Facts, known: Sequence[ParentJob] | None
+        ) -> OperationPlan:
+            assert (claim.target, plan.operation, options) == (str(path), Operation.REINDEX, Options())
+            assert before["size"] == path.stat().st_size
+            return replace(plan, steps=tuple(replace(step, estimate=77.0) for step in plan.steps))
 
     async with resolve(str(path)).connect(lock_timeout=1) as session:
         steps = (await session.plan(Operation.REINDEX, Options())).plan.steps
@@ -141,7 +159,7 @@ async def test_progress_goes_by_what_each_step_took_before_where_that_is_known(
     monkeypatch.setattr(Reporter, "begin", note)
     claim = claim_of(path, Operation.REINDEX)
     reporter = Reporter(claim, forget, now)
-    worker = DatabaseMaintenanceWorker(resolve, with_estimates=with_estimates)
+    worker = DatabaseMaintenanceWorker(resolve, Estimates() if is_readable else of_unreadable_store())
     assert (await worker.execute(claim, reporter, asyncio.Event())).status is Status.COMPLETED
     await reporter.stop()
     assert (set(weighed) == {77.0}) is is_readable
@@ -229,7 +247,7 @@ async def test_a_look_that_fails_while_it_is_cancelled_is_no_news() -> None:
             raise TargetError("sales.db", "is locked") from None
 
     with pytest.raises(NotBegunError):
-        await Attempt(cancel=asked, window=Window()).unless_cancelled(fails_when_cancelled())
+        await Limits(cancel=asked, window=Window()).unless_cancelled(fails_when_cancelled())
     gc.collect()
     assert complaints == []
 
@@ -492,12 +510,13 @@ async def test_each_check_says_how_thorough_it_was(tmp_path: Path) -> None:
 async def test_what_is_first_on_its_target_asks_for_no_history(tmp_path: Path) -> None:
     asked = list[str]()
 
-    async def history(target: str) -> TargetHistory:
-        asked.append(target)
-        return TargetHistory(now=0, jobs=())
+    class NoHistory(Knowledge):
+        async def history(self, target: str) -> TargetHistory:
+            asked.append(target)
+            return TargetHistory(now=0, jobs=())
 
     path = make_database(tmp_path / "sales.db")
-    worker = DatabaseMaintenanceWorker(resolve, target_history=history)
+    worker = DatabaseMaintenanceWorker(resolve, NoHistory())
     for is_first in (True, False):
         claim = replace(claim_of(path, Operation.ANALYZE), is_first=is_first)
         outcome = await worker.execute(claim, Reporter(claim, forget, now), asyncio.Event())

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Options, Reason, Request, Status
-from engine.domain.claims import Claim
+from engine.domain.claims import Claim, Report
 from engine.domain.errors import OwnershipLostError, StoreError
 from engine.domain.jobs import JobId
-from engine.execution.ownership import ASK_AGAIN_AFTER, Ownership
+from engine.domain.time_limits import Window
+from engine.execution.attempt import ASK_AGAIN_AFTER, Attempt
+from engine.execution.knowledge import Knowledge
+from engine.execution.reporter import Reporter
 from engine.store.location import StoreLocation
 from engine.store.sqlite import connections
 from engine.system.private_files import directory_of
@@ -142,30 +145,47 @@ def claim() -> Claim:
     return Claim(job=JobId(1, 1), type="operation", operation="vacuum", target="", options=None, owner="", attempt=1)
 
 
+def attempt_of(knowledge: Knowledge) -> Attempt:
+    async def ignore(report: Report) -> None:
+        pass
+
+    return Attempt(
+        cancel=asyncio.Event(),
+        window=Window(),
+        claim=claim(),
+        operation=Operation.VACUUM,
+        options=Options(),
+        knowledge=knowledge,
+        reporter=Reporter(claim(), ignore, lambda: 0),
+    )
+
+
 async def test_many_short_steps_ask_once_and_one_after_a_while_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, now = 0, 100.0
 
-    async def ask(_: Claim) -> None:
-        nonlocal asked
-        asked += 1
+    class Asked(Knowledge):
+        async def require_owned(self, claim: Claim) -> None:
+            nonlocal asked
+            asked += 1
 
     monkeypatch.setattr("time.monotonic", lambda: now)
-    ownership = Ownership(claim(), ask)
+    attempt = attempt_of(Asked())
     for _ in range(1000):
-        await ownership.require()
+        await attempt.require_owned()
     assert asked == 1
     now += ASK_AGAIN_AFTER
-    await ownership.require()
+    await attempt.require_owned()
     assert asked == 2
 
 
 async def test_a_store_that_cannot_be_read_is_asked_again_before_the_next_step() -> None:
     answers: list[Exception] = [OwnershipLostError(), StoreError("store", "is locked")]
 
-    async def ask(_: Claim) -> None:
-        raise answers.pop()
+    class Answers(Knowledge):
+        async def require_owned(self, claim: Claim) -> None:
+            raise answers.pop()
 
-    ownership = Ownership(claim(), ask)
-    await ownership.require()
+    attempt = attempt_of(Answers())
+    await attempt.require_owned()
     with pytest.raises(OwnershipLostError):
-        await ownership.require()
+        await attempt.require_owned()

@@ -18,10 +18,10 @@ from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import COURSE, Facts
 from engine.system.local_servers import milliseconds_of_thread, process_of_server
-from engine.targets.attempt import NotBegunError
 from engine.targets.command_monitor import gave_way
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.course import Course
+from engine.targets.limits import NotBegunError
 from engine.targets.lock_impact import LockImpact
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import CONNECTION_LOST, INTERRUPTED, lost_connection, reason_of

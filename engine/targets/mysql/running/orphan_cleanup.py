@@ -14,7 +14,7 @@ import pymysql
 from engine.domain.errors import ServerUnavailableError, TargetBusyError
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts, Step
-from engine.targets.attempt import Attempt, NotBegunError
+from engine.targets.limits import Limits, NotBegunError
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import NO_RIGHT, number_of, server_message
 from engine.targets.mysql.connection.names import qualified, shown
@@ -62,15 +62,15 @@ async def end_orphans(reader: Reader, name: str, waiting: Waiting | None = None)
     return [f"connection {number} of the dead process still ran {ended}" for number, ended in found.items()]
 
 
-async def end_lost(reader: Reader, connection_id: int, attempt: Attempt) -> None:
+async def end_lost(reader: Reader, connection_id: int, limits: Limits) -> None:
     """End the command on a connection that was lost: the server goes on with it. Raises TargetError likewise.
 
     After a cancel one that must not be stopped is waited for no longer than one that is killed.
     """
     try:
-        await _end(reader, _ON_CONNECTION, [connection_id], attempt=attempt)
+        await _end(reader, _ON_CONNECTION, [connection_id], limits=limits)
     except ServerUnavailableError:  # the reader had lost its own, and takes another one
-        await _end(reader, _ON_CONNECTION, [connection_id], attempt=attempt)
+        await _end(reader, _ON_CONNECTION, [connection_id], limits=limits)
 
 
 async def _end(
@@ -78,9 +78,9 @@ async def _end(
     query: str,
     args: Sequence[object],
     waiting: Waiting | None = None,
-    attempt: Attempt | None = None,
+    limits: Limits | None = None,
 ) -> dict[int, str]:
-    """How the command of each connection ended, as text. Without `attempt`, a cancel cancels the task."""
+    """How the command of each connection ended, as text. Without `limits`, a cancel cancels the task."""
     began, done, waited_for = time.monotonic(), dict[int, str](), dict[int, str]()
     while running := await reader.rows(query, args, row=(int, str)):
         for number, info in running:
@@ -93,7 +93,7 @@ async def _end(
         commands = [waited_for[number] for number, _ in running if number in waited_for]
         if commands and waiting is not None:
             waiting(f"a command of an earlier attempt still runs on the server: {commands[0]}")
-        is_patient = commands and not (attempt is not None and attempt.cancel.is_set())
+        is_patient = commands and not (limits is not None and limits.cancel.is_set())
         if time.monotonic() - began > (WAITED_FOR if is_patient else ENDS_WITHIN):
             numbers = ", ".join(str(number) for number, _ in running)
             why = f"a command of an earlier attempt still runs on the server and does not end: connection {numbers}"

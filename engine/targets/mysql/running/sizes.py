@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from engine.targets.attempt import Attempt
+from engine.targets.limits import Limits
 from engine.targets.mysql.reading.facts import size_and_rows
 from engine.targets.mysql.reading.files import FileSize, table_sizes
 from engine.targets.mysql.reading.reader import Reader
@@ -37,9 +37,9 @@ class Sizes:
         """A query that has not begun."""
         self._tasks: set[asyncio.Task[_Sizes]] = set()
 
-    async def of(self, table: Table, attempt: Attempt) -> int | None:
+    async def of(self, table: Table, limits: Limits) -> int | None:
         """Bytes now; None if it is gone, or has no file of its own. Raises TargetError."""
-        if table.engine == "InnoDB" and (files := await self._files(attempt)) is not None:
+        if table.engine == "InnoDB" and (files := await self._files(limits)) is not None:
             file = files.get(self._reader.server.file_name(table.name))
             if file is None:
                 return None
@@ -47,18 +47,18 @@ class Sizes:
         size, _ = await size_and_rows(self._reader, table)
         return size
 
-    async def _files(self, attempt: Attempt) -> _Sizes:
+    async def _files(self, limits: Limits) -> _Sizes:
         """See `table_sizes`."""
         if self._next is None:
-            self._next = asyncio.create_task(self._ask(attempt))
+            self._next = asyncio.create_task(self._ask(limits))
             self._tasks.add(self._next)
             self._next.add_done_callback(self._tasks.discard)
         return await asyncio.shield(self._next)
 
-    async def _ask(self, attempt: Attempt) -> _Sizes:
+    async def _ask(self, limits: Limits) -> _Sizes:
         async with self._turn:
             if (left := self._begins_at - time.monotonic()) > 0:
-                await attempt.wait(self.last_has_run, seconds=left)
+                await limits.wait(self.last_has_run, seconds=left)
             self._next, began = None, time.monotonic()
             try:
                 return await table_sizes(self._reader)

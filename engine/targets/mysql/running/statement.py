@@ -11,7 +11,7 @@ from typing import Final
 import pymysql
 
 from engine.domain.errors import TargetError
-from engine.targets.attempt import Attempt, NotBegunError
+from engine.targets.limits import Limits, NotBegunError
 from engine.targets.mysql.connection.bounded import AnswerError
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import INTERRUPTED, LOCK_TIMEOUT, number_of
@@ -78,7 +78,7 @@ async def run_whole(
     connection: Connection,
     command: str,
     reader: Reader,
-    attempt: Attempt,
+    limits: Limits,
     *,
     after_cancel: float = 0.0,
     until_closed: bool = False,
@@ -100,9 +100,9 @@ async def run_whole(
             answer = await run(connection, command, reader)
             if not answer.has_no_lock or left <= LOCK_TRY:
                 break
-            if until_closed and attempt.window.closed.is_set() and not attempt.cancel.is_set():
+            if until_closed and limits.window.closed.is_set() and not limits.cancel.is_set():
                 raise NotBegunError
-            if attempt.cancel.is_set():
+            if limits.cancel.is_set():
                 after_cancel -= LOCK_TRY
                 if after_cancel < 0:
                     interrupted = pymysql.OperationalError(INTERRUPTED, "cancelled while it waited for its lock")

@@ -17,7 +17,7 @@ from engine.domain.frozen import frozen
 from engine.system.sqlite_threads import OpenedConnection, as_it_is, connected, in_its_thread
 from engine.system.uncancelled import wait_uncancelled
 from engine.system.wal_checkpoint import NO_AUTOMATIC_CHECKPOINT
-from engine.targets.attempt import NotBegunError
+from engine.targets.limits import NotBegunError
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory
 from engine.targets.waits import first_of
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.statuses import Reason, Status
-from engine.targets.attempt import NotBegunError
+from engine.targets.limits import NotBegunError
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import backup, checks, chunks, compared_copy, grouped_steps, swap
 from engine.targets.sqlite.running.work import Work

@@ -16,8 +16,8 @@ from engine.domain.requests import SqliteLibrary
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.system.lock_holders import blocking_writers, format_holders, holders
-from engine.targets.attempt import NotBegunError
 from engine.targets.disk_space import problems_now
+from engine.targets.limits import NotBegunError
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.sqlite.connection import checkpoints, statement
 from engine.targets.sqlite.connection.bundled import BundledConnection

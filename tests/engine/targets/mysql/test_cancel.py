@@ -11,7 +11,7 @@ from engine import Operation, Options, ServerOptions, Status
 from engine.domain.statuses import Reason
 from engine.domain.steps import GAVE_WAY, Step, WaitsFor
 from engine.domain.time_limits import window
-from engine.targets.attempt import NotBegunError
+from engine.targets.limits import NotBegunError
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import MySqlStep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ from engine import Engine, Operation, Options, Reason, Request, ServerOptions, S
 from engine.domain.claims import Claim, Report
 from engine.domain.errors import TooManyConnectionsError
 from engine.domain.jobs import JobId, JobType
+from engine.execution.attempt import Attempt
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
 from engine.targets import outage, resolve
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.session import PostgresSession
-from engine.targets.protocol import Target
+from engine.targets.protocol import Session, Target
 from tests.engine.targets.postgres.a_session import statuses
 from tests.engine.targets.server_session import plan, run
 from tests.postgres_databases import Database, as_admin
@@ -85,7 +87,7 @@ async def test_a_server_that_is_full_before_the_first_step_is_waited_for_once_mo
     shop: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outage, "BACKOFF", (0.1,))
-    take_lock = PostgresSession.lock
+    take_lock, opens = PostgresSession.lock, Attempt.open
     begun = 0
 
     async def lose_the_connection(session: PostgresSession) -> tuple[str, ...]:
@@ -95,18 +97,19 @@ async def test_a_server_that_is_full_before_the_first_step_is_waited_for_once_mo
             shop("ALTER ROLE joe CONNECTION LIMIT 0")
         return warnings
 
-    def lift_the_limit(target: str) -> Target:
+    async def lift_the_limit(attempt: Attempt, target: Target, stack: AsyncExitStack) -> Session:
         nonlocal begun
         begun += 1
         shop("ALTER ROLE joe CONNECTION LIMIT -1")
-        return resolve(target)
+        return await opens(attempt, target, stack)
 
+    monkeypatch.setattr(Attempt, "open", lift_the_limit)
     monkeypatch.setattr(PostgresSession, "lock", lose_the_connection)
     claim = Claim(
         job=JobId(1, 1), type=JobType.OPERATION, attempt=1, owner="me", target=shop.as_user("joe"),
         operation=Operation.ANALYZE, options=Options(objects=("item",), server=ServerOptions(server_wait=30)),
     )  # fmt: skip
-    worker = DatabaseMaintenanceWorker(lift_the_limit)
+    worker = DatabaseMaintenanceWorker(resolve)
     async with asyncio.timeout(60):
         reporter = Reporter(claim, ignore, now)
         outcome = await worker.execute(claim, reporter, asyncio.Event())

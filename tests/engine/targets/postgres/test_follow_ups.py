@@ -11,7 +11,7 @@ from engine import Engine, Operation, Options, ParentJob, Request, ServerOptions
 from engine.domain.jobs import JobId
 from engine.domain.statuses import Reason
 from engine.domain.steps import PAUSED
-from engine.targets import attempt
+from engine.targets import limits
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.postgres.test_limit_between_steps import HOUR, VACUUM_WAITS, LimitedClock, clock
 from tests.engine.working import job_once
@@ -27,7 +27,7 @@ LOAD = ServerOptions(schemas=("public",), pause_while="SELECT active FROM load.n
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "FOLLOW_UP_BEGINS_WITHIN", 0.1)
+    monkeypatch.setattr(limits, "FOLLOW_UP_BEGINS_WITHIN", 0.1)
 
 
 async def held_back(engine: Engine, database: Database, options: Options) -> ParentJob:

@@ -13,6 +13,7 @@ from engine.domain.claims import Claim
 from engine.domain.errors import OwnershipLostError
 from engine.domain.steps import WAITING
 from engine.domain.time_limits import window
+from engine.execution.knowledge import Knowledge
 from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
@@ -264,18 +265,19 @@ async def test_ended_by_an_administrator_each_is_done_alone(many: Database, tmp_
 
 async def test_lost_to_another_process_nothing_more_begins(many: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     many.set_fast()
-    monkeypatch.setattr("engine.execution.ownership.ASK_AGAIN_AFTER", 0)
+    monkeypatch.setattr("engine.execution.attempt.ASK_AGAIN_AFTER", 0)
     began = many.value("SELECT clock_timestamp()")
     asked = 0
 
-    async def ask(_: Claim) -> None:
-        nonlocal asked
-        asked += 1
-        if asked == 3:  # before the session's first look, the first group, the second
-            raise OwnershipLostError
+    class LosesIt(Knowledge):
+        async def require_owned(self, claim: Claim) -> None:
+            nonlocal asked
+            asked += 1
+            if asked == 3:  # before the session's first look, the first group, the second
+                raise OwnershipLostError
 
     claim = claim_of(many.url, options=Options(server=ANALYZED))
-    worker = DatabaseMaintenanceWorker(resolve, require_owned=ask)
+    worker = DatabaseMaintenanceWorker(resolve, LosesIt())
     with pytest.raises(OwnershipLostError):
         await worker.execute(claim, Reporter(claim, forget, now), asyncio.Event())
     assert len(since(many, began)) == MOST

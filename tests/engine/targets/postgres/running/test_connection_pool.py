@@ -15,7 +15,7 @@ from engine.domain.time_limits import Window
 from engine.system.background import wait_postponing_cancel
 from engine.system.dsn import address
 from engine.targets import connection_pool
-from engine.targets.attempt import NotBegunError
+from engine.targets.limits import NotBegunError
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server, connect
 from engine.targets.postgres.running.connection_pool import ConnectionPool

@@ -1,4 +1,4 @@
-"""One attempt at a child job, as far as its waits need it: no wait outlasts a cancel or the time limit."""
+"""How long work may go on: no wait outlasts a cancel or the time limit."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class NotBegunError(Exception):
 
 
 @frozen(kw_only=True)
-class Attempt:
-    """One try at one child job. Everything that it waits for goes through `wait`."""
+class Limits:
+    """What ends work early. Everything that it waits for goes through `wait`."""
 
     cancel: asyncio.Event
     """Set to ask what runs to stop as soon as that is safe."""
@@ -81,15 +81,16 @@ class Attempt:
             raise
 
     @asynccontextmanager
-    async def for_step(self, step: PlannedStep) -> AsyncIterator[Attempt]:
-        """The attempt as a step sees it: a cancel and the limit reach a mandatory follow-up some seconds late.
+    async def for_step(self, step: PlannedStep) -> AsyncIterator[Limits]:
+        """The limits as a step sees them: a cancel and the end of the window reach a mandatory follow-up some seconds
+        late.
 
         One without which the database is wrong is never stopped in its work; only its waits end.
         """
         if not step.mandatory_follow_up:
             yield self
             return
-        late = Attempt(cancel=asyncio.Event(), window=Window())
+        late = Limits(cancel=asyncio.Event(), window=Window())
 
         async def follow() -> None:
             await self.wait()
