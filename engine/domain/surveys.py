@@ -52,7 +52,7 @@ class SurveyCause(StrEnum):
     CANNOT_BE_READ = "cannot_be_read"
     """It says that it is a database, and cannot be opened as one."""
     NO_LONGER_A_DATABASE = "no_longer_a_database"
-    """It was a database when it was surveyed before. Now its file is empty, or has lost its header."""
+    """It was a database when it was surveyed before. Now its file is empty, a directory, or has lost its header."""
     XID_AGE = "xid_age"
     MULTIXACT_AGE = "multixact_age"
     OLD_NEIGHBORS = "old_neighbors"

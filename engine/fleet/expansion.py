@@ -30,7 +30,7 @@ from engine.domain.server_names import names_server
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
 from engine.fleet.known_databases import not_found
-from engine.fleet.patterns import DATABASE_SUFFIXES, is_backup_name, is_wild, matches_any, natural_order, short_name
+from engine.fleet.patterns import DATABASE_SUFFIXES, FILE, is_backup_name, is_wild, matches_any, natural_order, short_name
 from engine.fleet.surveyed_elsewhere import (
     databases_of_pattern,
     files_of_pattern,
@@ -212,8 +212,8 @@ async def expand(
 
     An entry alone that is no pattern stands for itself, whatever it is. Of several entries, and of patterns, what
     cannot be a target is left out: journals, backups that dbtend made, empty files, files that are no database. A
-    database that the store knows stays a target of its pattern when it is gone, empty, or no database any more: to
-    inspect it says so.
+    database that the store knows stays a target of its pattern when it is gone, empty, a directory, or no database any
+    more: to inspect it says so. The name of a file that the store knows is no pattern, whatever it contains.
 
     Args:
         exclude: shell patterns of names, paths, URLs or databases to leave out.
@@ -291,6 +291,10 @@ def _with_known(entries: Sequence[TargetEntry], found: Sequence[_Result], databa
     """The results with the databases for which each pattern stood, and which it does not find now. Reads the disk."""
     completed: list[_Result] = []
     for entry, result in zip(entries, found, strict=True):
+        url = real_urls([entry.url])[entry.url]
+        if url.startswith(FILE) and url in databases and (path := file_named(entry.url)) is not None:
+            completed.append(([_Candidate(entry=entry, path=path, status=_status(path))], []))  # it is no pattern
+            continue
         listed_now, unlisted = ([], []) if isinstance(result, DbtendError) else result
         is_here = not is_file_elsewhere(entry.url)  # what is gone there, its own host knows
         # Any other error: its server is down.

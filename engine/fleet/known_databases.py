@@ -29,7 +29,7 @@ def not_found(
         if member_name(canonical[pattern], url)
         and not (
             url.startswith(FILE)
-            and os.path.exists(path_of(url))  # noqa: PTH110 - Path.exists raises where a directory cannot be read
+            and os.path.isfile(path_of(url))  # noqa: PTH113 - Path.is_file raises where a directory cannot be read
             and not any(member_name(canonical[place], url) for place in unlisted)
         )
     )

@@ -169,10 +169,17 @@ def levels_of(dbtend: CommandLine, *words: str | Path) -> dict[str, tuple[str, s
 
 @pytest.fixture
 def lost(dbtend: CommandLine, tenants: Path) -> dict[str, tuple[str, str]]:
-    """Databases that were surveyed, and then emptied, removed, renamed or overwritten; how the fleet shows each."""
+    """Databases that were surveyed, and then emptied, removed, renamed, overwritten, or replaced by a directory or a
+    pipe; how the fleet shows each."""
     (tenants / "t5.db").rename(tenants / "plain")
     (tenants / "t6.db").rename(tenants / "bare")
+    shutil.copy(tenants / "t1.db", tenants / "mounted.db")
+    shutil.copy(tenants / "t1.db", tenants / "pipe.db")
     levels_of(dbtend, tenants)
+    for name in ("mounted.db", "pipe.db"):
+        (tenants / name).unlink()
+    (tenants / "mounted.db").mkdir()
+    os.mkfifo(tenants / "pipe.db")
     (tenants / "t3.db").write_bytes(b"")
     (tenants / "t4.db").unlink()
     (tenants / "t7.db").rename(tenants / "renamed.db")
@@ -181,7 +188,8 @@ def lost(dbtend: CommandLine, tenants: Path) -> dict[str, tuple[str, str]]:
             file.write(b"\0" * 16)
     (tenants / "bare").write_bytes(b"")
     broken, gone = ("critical", "no_longer_a_database"), ("unreachable", "gone")
-    return {"t3.db": broken, "t4.db": gone, "t7.db": gone, "t8.db": broken, "plain": broken, "bare": broken}
+    replaced = {"mounted.db": broken, "pipe.db": broken}
+    return replaced | {"t3.db": broken, "t4.db": gone, "t7.db": gone, "t8.db": broken, "plain": broken, "bare": broken}
 
 
 def test_a_known_database_that_is_no_longer_one_stays_in_the_fleet(
@@ -238,6 +246,18 @@ def test_a_filter_leaves_out_a_known_database_that_is_gone_unless_it_names_its_l
     assert targets("size:>1B") == ["t1.db", "t10.db"]
     (tenants / "t1.db").unlink()
     assert dbtend("run", pattern, *others, "--op", "analyze").code == 1
+
+
+def test_a_name_that_the_store_knows_is_no_pattern(dbtend: CommandLine, tenants: Path) -> None:
+    for name in ("a*.db", "ab.db"):
+        shutil.copy(tenants / "t1.db", tenants / name)
+    levels_of(dbtend, tenants)
+    (tenants / "a*.db").unlink()
+    assert levels_of(dbtend, tenants / "a*.db") == {"a*.db": ("unreachable", "gone")}
+    assert dbtend("run", tenants / "a*.db", "--op", "check").code == 2
+    (tenants / "ab.db").unlink()
+    assert dbtend("fleet", "--forget", tenants / "a*.db").code == 0
+    assert levels_of(dbtend, tenants)["ab"] == ("unreachable", "gone")
 
 
 def test_a_directory_that_is_not_mounted_is_not_empty(dbtend: CommandLine, tenants: Path) -> None:
