@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from engine.domain.advice import Advice, Level, highest_level, most_urgent_level
+from engine.domain.advice import Advice, Level, TargetHistory, highest_level, most_urgent_level
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.domain.requests import Operation
@@ -79,6 +79,11 @@ def without_damaged(item: Advice, damaged: Sequence[str]) -> Advice:
         return item
     reason = f"{item.reason}; left out, as damaged: {listed(damaged, 3)}"
     return replace(item, reason=reason, excluded_tables=tuple(damaged))
+
+
+def in_order(advice: Sequence[Advice], past: TargetHistory) -> tuple[Advice, ...]:
+    """The advice in the best order to run it: where no check is on record, one comes before all that writes."""
+    return tuple(sorted(advice, key=lambda item: not past.is_checked and item.operation is not Operation.CHECK))
 
 
 def optimize(single: Sequence[Advice], covers: tuple[Operation, ...], also: Collection[str] = ()) -> Advice:

@@ -26,7 +26,7 @@ from engine.targets.mysql.connection.names import account, shown
 from engine.targets.mysql.reading.condition import Condition
 from engine.targets.mysql.reading.tables import TRANSACTIONAL
 from engine.targets.mysql.reading.undo import FIRST_SIZE
-from engine.targets.needs import Need, advice_on, most_urgent, optimize, ranked, urgency, without_damaged
+from engine.targets.needs import Need, advice_on, in_order, most_urgent, optimize, ranked, urgency, without_damaged
 
 COVERED: Final = (Operation.ANALYZE, Operation.REBUILD)
 """The operations that optimize covers."""
@@ -39,13 +39,8 @@ def advise(
     """One advice per operation, in the best order to run them."""
     repair = _repair(needs)
     single = [_analyze(condition, needs, past, limits), _rebuild(condition, needs, past, limits)]
-    return (
-        repair,
-        *single,
-        optimize(single, COVERED),
-        _check(condition, needs, past, limits),
-        _purge_undo(condition, limits),
-    )
+    check, undo = _check(condition, needs, past, limits), _purge_undo(condition, limits)
+    return in_order((repair, *single, optimize(single, COVERED), check, undo), past)
 
 
 def _repair(needs: TableFindings) -> Advice:

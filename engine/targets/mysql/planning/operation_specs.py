@@ -70,7 +70,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         in_turns=False,
     ),
 }
-DEFAULT_OPERATIONS: Final = (Operation.ANALYZE, Operation.CHECK, Operation.OPTIMIZE)
+DEFAULT_OPERATIONS: Final = (Operation.CHECK, Operation.ANALYZE, Operation.OPTIMIZE)
 
 
 def recovery(engine: str, how: str) -> str:

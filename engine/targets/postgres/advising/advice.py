@@ -22,7 +22,7 @@ from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.check_policy import DueCheck, damage_advice, due_check, due_of_others
-from engine.targets.needs import Need, advice_on, most_urgent, optimize, without_damaged
+from engine.targets.needs import Need, advice_on, in_order, most_urgent, optimize, without_damaged
 from engine.targets.postgres.advising import old_neighbors
 from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
 from engine.targets.postgres.advising.findings import (
@@ -65,7 +65,7 @@ def advise(
     )
     single = [*(without_damaged(one, needs.damaged) for one in of_tables), _leftovers(condition, needs)]
     found = (*single, _optimize(single, needs), _check(condition, past, needs.damaged, limits))
-    advised = (*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names, limits))
+    advised = in_order((*(_with_causes(one, needs) for one in found), _vacuum_full(needs, names, limits)), past)
     return tuple(map(_for_primary, advised)) if condition.is_standby else advised
 
 

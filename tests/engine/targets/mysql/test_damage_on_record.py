@@ -12,6 +12,7 @@ from engine.config.model import TargetEntry
 from engine.domain.advice import Level, needed
 from engine.domain.requests import CheckLevel, Options
 from engine.domain.surveys import SurveyCause
+from engine.inspection import inspector
 from engine.system.clock import now
 from engine.targets.mysql.connection.server import Flavor
 from tests.engine.targets.mysql.a_session import filled
@@ -66,6 +67,24 @@ def remove_backups(database: MySqlDatabase) -> None:
     """Those that a server makes that repairs by itself; with them, no database can be dropped."""
     for backup in (database.server.data / database.name).glob("*.BAK"):
         backup.unlink()
+
+
+async def test_r31_what_was_never_checked_is_checked_before_it_is_written_to(
+    database: MySqlDatabase, tmp_path: Path
+) -> None:
+    filled(database, "changed", 1, more="STATS_AUTO_RECALC = 0")
+    filled(database, "more", 2_000)
+    database("ANALYZE TABLE changed, more", "INSERT INTO changed SELECT id + 10, b FROM more")
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        everything = Request(target=database.url, operations=ALL)
+        request = needed(everything, await engine.advise(database.url))
+        assert request is not None and request.operations == (Operation.CHECK, Operation.OPTIMIZE)
+        assert not (await engine.plan(request)).is_unchecked
+        usual = Request(target=database.url, operations=inspector.default_operations(database.url))
+        assert not (await engine.plan(usual)).is_unchecked
+        await checked(engine, database)
+        request = needed(everything, await engine.advise(database.url))
+        assert request is not None and request.operations == (Operation.OPTIMIZE,)
 
 
 async def test_repair_does_what_its_plan_shows(database: MySqlDatabase, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from engine import Engine
 from engine.domain import damage as known
-from engine.domain.advice import TargetHistory
+from engine.domain.advice import TargetHistory, needed
 from engine.domain.errors import TargetDamagedError
 from engine.domain.requests import CheckLevel, Operation, Options, Request
 from engine.domain.statuses import Reason, Status
@@ -188,6 +188,18 @@ async def test_what_is_refused_as_it_is_damaged_leaves_no_connection(damaged: Da
             assert vacuum.reason is Reason.DAMAGED
         gc.collect()
     assert not left
+
+
+async def test_r31_what_was_never_checked_is_checked_before_it_is_written_to(
+    database: Database, store_path: Path
+) -> None:
+    make_table(database, "item")
+    database("CREATE EXTENSION amcheck", "VACUUM ANALYZE item", "DELETE FROM item WHERE id % 2 = 0")
+    usual = Request(target=database.url, operations=(Operation.OPTIMIZE, Operation.CHECK))
+    async with Engine.open(store_path, workers=1) as engine:
+        request = needed(usual, await engine.advise(database.url))
+        assert request is not None and request.operations == (Operation.CHECK, Operation.OPTIMIZE)
+        assert not (await engine.plan(request)).is_unchecked
 
 
 def crash(database: Database) -> None:
