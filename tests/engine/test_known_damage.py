@@ -128,6 +128,51 @@ async def test_r31_an_index_with_more_entries_than_its_table_is_not_rebuilt(engi
     assert {child.status for child in (await run(engine, path, CHECK, VACUUM)).children} == {Status.COMPLETED}
 
 
+@pytest.mark.parametrize(
+    ("table", "index"),
+    [
+        ("(a INTEGER PRIMARY KEY, b TEXT)", "(b)"),
+        ("(a INTEGER PRIMARY KEY, b TEXT) WITHOUT ROWID", "(b DESC)"),
+        ("(a INTEGER PRIMARY KEY, b TEXT)", "(lower(b) || ')')"),
+        ("(a INTEGER PRIMARY KEY, b TEXT)", "(b) WHERE a > 1000 AND b <> ')'"),
+    ],
+)
+@pytest.mark.parametrize("operations", [(REINDEX,), (VACUUM, REINDEX)])
+async def test_r31_an_index_of_lost_rows_is_not_rebuilt_though_no_check_has_found_it(
+    engine: Engine, tmp_path: Path, table: str, index: str, operations: tuple[Operation, ...]
+) -> None:
+    path = tmp_path / "unchecked.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"CREATE TABLE t {table}")
+        db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                   " INSERT INTO t SELECT i, 'value ' || i FROM n")  # fmt: skip
+        db.execute(f"CREATE INDEX i ON t{index}")
+    lose_rows(path)
+
+    def entries() -> int:
+        with closing(sqlite3.connect(path)) as db:
+            return int(db.execute("SELECT sum(ncell) FROM dbstat WHERE name = 'i'").fetchone()[0])
+
+    before = entries()
+    reindex = (await run(engine, path, *operations)).children[-1]
+    assert (reindex.status, reindex.reason) == (Status.FAILED, Reason.DAMAGED)
+    assert entries() == before
+    assert [one.source for one in await engine.known_damage(str(path))] == [DamageSource.OPERATION]
+    (vacuum,) = (await run(engine, path, VACUUM)).children
+    assert vacuum.reason is Reason.DAMAGED
+    (forced,) = (await run(engine, path, REINDEX, force=True)).children
+    assert forced.status is Status.COMPLETED
+    assert entries() < before
+
+
+async def test_r31_an_index_of_lost_rows_is_rebuilt_once_a_person_takes_note(engine: Engine, path: Path) -> None:
+    lose_rows(path)
+    await run(engine, path, REINDEX)
+    await engine.accept_damage(str(path), "ann@host")
+    (reindex,) = (await run(engine, path, REINDEX)).children
+    assert reindex.status is Status.COMPLETED
+
+
 async def test_r31_what_a_check_found_is_on_record_where_rows_could_not_be_counted(
     engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from engine.domain.humanize import listed
 from engine.domain.requests import SqliteLibrary
 from engine.targets.plans import OperationPlan
 from engine.targets.sqlite.connection.bundled import Library
-from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.planning.steps import REBUILDING, SqliteStep
 
 COMPUTED_INDEXES: Final = """
 SELECT indexes.name FROM main.sqlite_schema AS tables
@@ -34,7 +34,6 @@ NOT_INSTALLED: Final = (
 OVERWRITES_NOTHING: Final = (
     "the bundled SQLite does not overwrite deleted data with zeros; that of the system does (secure_delete)"
 )
-_REBUILDING: Final = frozenset({Method.TRANSACTION, Method.GROUPED})
 
 
 def by_bundled(
@@ -54,7 +53,7 @@ def by_bundled(
     staying = frozenset(computed)
     steps = [
         replace(step, library=SqliteLibrary.BUNDLED, settings=(*settings, *step.settings))
-        if isinstance(step, SqliteStep) and step.method in _REBUILDING and not _objects(step, staying)
+        if isinstance(step, SqliteStep) and step.method in REBUILDING and not _objects(step, staying)
         else step
         for step in plan.steps
     ]
@@ -72,7 +71,7 @@ def by_bundled(
 
 def _objects(step: object, computed: frozenset[str]) -> frozenset[str]:
     """The computed indexes that a step rebuilds; one that names none rebuilds all."""
-    if not isinstance(step, SqliteStep) or step.method not in _REBUILDING:
+    if not isinstance(step, SqliteStep) or step.method not in REBUILDING:
         return frozenset()
     named = frozenset(step.all_objects)
     return computed if step.command == "REINDEX" else computed & named

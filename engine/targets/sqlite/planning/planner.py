@@ -32,7 +32,7 @@ from engine.targets.sqlite.planning import (
 from engine.targets.sqlite.planning.copy_costs import Content
 from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import REWRITING, against_vacuum, cannot_be_copied
-from engine.targets.sqlite.planning.steps import CHECKING, WRITING, Method, SqliteStep
+from engine.targets.sqlite.planning.steps import CHECKING, REBUILDING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.planning.tuning import TAKES_MEMORY, TAKES_PROCESSORS, Tuning, as_text, pragmas, tuning
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Summary, Table
@@ -153,7 +153,7 @@ async def _planned(
         case Operation.ANALYZE:
             return await _analyze(reader, summary, options, turns)
         case Operation.REINDEX:
-            return await _reindex(reader, summary, options, turns)
+            return await _reindex(reader, summary, options, past, turns)
         case Operation.OPTIMIZE:
             return await _optimize(reader, summary)
         case Operation.CHECK:
@@ -207,7 +207,9 @@ async def _analyze(reader: Reader, summary: Summary, options: Options, turns: Tu
     return replace(_of(Operation.ANALYZE, steps), warnings=warnings)
 
 
-async def _reindex(reader: Reader, summary: Summary, options: Options, turns: Turns) -> OperationPlan:
+async def _reindex(
+    reader: Reader, summary: Summary, options: Options, past: TargetHistory | None, turns: Turns
+) -> OperationPlan:
     soon = operation_steps.are_rebuilt_soon(summary) and not options.objects
     tables = await (reader.tables_uncounted() if soon else reader.tables())
     done = options.done_by(Operation.REINDEX)
@@ -231,6 +233,8 @@ async def _reindex(reader: Reader, summary: Summary, options: Options, turns: Tu
         turns=turns,
         sizes=sizes,
     )
+    if not (options.force or (past is not None and past.accepted_damage)):
+        steps = [replace(step, keeps_surplus=step.method in REBUILDING) for step in steps]
     return replace(_of(Operation.REINDEX, steps), warnings=preflight.certain_to_fail(problems.items()))
 
 

@@ -62,6 +62,8 @@ WRITING: Final = frozenset(
 AFTER_COPY: Final = frozenset({Method.COMPARE, Method.COPY_CHECK, Method.REMOVE_BACKUPS})
 """Methods that work on backups: what happens to the database does not matter."""
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
+REBUILDING: Final = frozenset({Method.TRANSACTION, Method.GROUPED})
+"""Methods by which REINDEX rebuilds."""
 
 
 @frozen(kw_only=True)
@@ -118,6 +120,8 @@ class SqliteStep(PlannedStep):
     """The backups; the oldest are removed."""
     keep: int = 0
     """How many of them stay, with the new one."""
+    keeps_surplus: bool = False
+    """Whether an index with more entries than its table has rows is not rebuilt: they tell of lost rows."""
 
 
 def step_of(

@@ -12,7 +12,7 @@ FULL_TEXT: Final = frozenset({"fts3", "fts4", "fts5"})
 _GAP: Final = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
 _QUOTED: Final = r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^]]*]"""
 _NAME: Final = rf"(?:{_QUOTED}|(?:[\w$]|[^\0-\x7f])+)"
-_PIECE: Final = rf"(?P<gap>\s+|/\*.*?(?:\*/|\Z)|--[^\n]*)|{_QUOTED}|."
+PIECE: Final = rf"(?P<gap>\s+|/\*.*?(?:\*/|\Z)|--[^\n]*)|{_QUOTED}|."
 _DEFINITION: Final = (
     rf"create{_GAP}virtual{_GAP}table{_GAP}(?:if{_GAP}not{_GAP}exists{_GAP})?{_NAME}{_GAP}(?:\.{_GAP}{_NAME}{_GAP})?"
     rf"using{_GAP}(?P<module>{_NAME})"
@@ -64,7 +64,7 @@ def _arguments(sql: str) -> list[str]:
     definition = re.match(_DEFINITION, sql, re.IGNORECASE | re.DOTALL)
     arguments: list[str] = []
     depth = begin = end = 0
-    for piece in re.compile(_PIECE, re.DOTALL).finditer(sql, definition.end()) if definition else ():
+    for piece in re.compile(PIECE, re.DOTALL).finditer(sql, definition.end()) if definition else ():
         if piece["gap"]:
             continue
         if depth == 1 and piece[0] in {",", ")"}:

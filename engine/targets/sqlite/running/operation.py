@@ -30,6 +30,7 @@ from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.layout import Layout
+from engine.targets.sqlite.running.surplus import LostRowsError
 from engine.targets.sqlite.running.throttling import Throttle
 from engine.targets.sqlite.system.files import check_writable, file_size, last_change
 from engine.targets.step_execution import (
@@ -273,7 +274,8 @@ class SqliteOperation:
             if problem := self._opened.problem():  # then SQLite says only that it cannot read, write or open something
                 why = f"{problem}: {why}" if is_damage(error) else problem
             met = str(error) if is_damage(error) and not problem else ""
-            return StepResult(status=Status.FAILED, error=why, met_damage=met)
+            reason = Reason.DAMAGED if isinstance(error, LostRowsError) else None
+            return StepResult(status=Status.FAILED, reason=reason, error=why, met_damage=met)
         blockers = await self._blockers.describe_last(wal=working.runs_beside_readers(step))
         self._throttle.has_timed_out = True
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))

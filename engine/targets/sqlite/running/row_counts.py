@@ -14,6 +14,7 @@ from typing import Final
 from engine.targets.sqlite.connection.errors import is_damage, is_missing_code
 from engine.targets.sqlite.connection.names import literal, quote
 from engine.targets.sqlite.running.check_findings import Findings
+from engine.targets.sqlite.running.surplus import LAST_TRACE
 from engine.targets.sqlite.running.work import Work
 
 _WRONG_NUMBER: Final = "wrong # of entries in index "
@@ -33,7 +34,7 @@ async def with_row_counts(work: Work, found: Findings) -> Findings:
         except sqlite3.Error as error:  # locked or cancelled: what the check found counts all the same
             text, is_surplus = f"the rows of index {name} were not counted: {error}", True
         if is_surplus:
-            text += "; the table may have lost rows, and REINDEX would remove the last trace of them"
+            text += f"; {LAST_TRACE}"
             indexes = tuple(index for index in found.indexes if index != name)
             found = replace(found, indexes=indexes, damage=found.damage or text, sentences=(*found.sentences, text))
         elif text:

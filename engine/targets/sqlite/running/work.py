@@ -21,6 +21,7 @@ from engine.targets.sqlite.reading.renumbering import find_renumbering
 from engine.targets.sqlite.running.check_findings import Findings
 from engine.targets.sqlite.running.layout import Layout
 from engine.targets.sqlite.running.sampling import progress_reports
+from engine.targets.sqlite.running.surplus import require_no_surplus
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.old_backups import NewBackup
 from engine.targets.sqlite.system.opened_file import OpenedFile
@@ -127,7 +128,13 @@ class Work:
         return await self.rows(self.step.command)
 
     async def in_transaction(self, *commands: str) -> None:
-        await statement.in_transaction(self.connection.aio, commands, self.begin())
+        """Raises LostRowsError where REINDEX would remove the last trace of lost rows."""
+
+        def require(connection: sqlite3.Connection) -> None:
+            if self.step.keeps_surplus:
+                require_no_surplus(connection, commands)
+
+        await statement.in_transaction(self.connection.aio, commands, self.begin(), require)
         await self.write_back_if_long()
 
     async def write_back(self) -> checkpoints.Row:
