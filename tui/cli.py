@@ -85,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
         chosen = settings.settings(args, os.environ)
         if args.command != "doctor":  # which says what is wrong
             chosen.require_config(is_read=args.command in _NAMES_ONLY)
-        naming.use(chosen.config)
+        naming.use(chosen.config, str(chosen.store) if chosen.store_required else None)
         only_tells = _only_tells(args)
         output.ends_with_reader = only_tells and args.command is not None
         if chosen.read_only and not only_tells:

@@ -7,11 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from engine.domain.command_words import command_word
 from engine.domain.errors import DbtendError, UsageError
 from engine.fleet.patterns import is_wild, member_name, natural_order
 from engine.system.clock import now
 from engine.targets import database_named, file_elsewhere, resolve, url_of_all_databases
 from engine.targets.server_database import ServerDatabase
+from engine.targets.sqlite.connection.names import target_url
 
 if TYPE_CHECKING:
     from engine.store.protocol import Hosts
@@ -39,13 +41,13 @@ def _path_elsewhere(url: str) -> str:
 async def files_of_pattern(url: str, hosts: Hosts | None) -> Sequence[str]:
     """The files, by URL. Raises UsageError if it knows none, StoreError."""
     host, path = resolve(url).elsewhere, file_elsewhere(url)
-    if host is None or hosts is None:
+    if host is None or path is None or hosts is None:
         why = f"is a pattern of files of {host}, which only a store knows that hosts share"
         raise UsageError(url, why, "see dbtend store init")
     known = await hosts.surveyed(hosts.files_of(host), now() - LATELY)
     found = [one for one in known if member_name(resolve(url).url, one)]
     if not found:
-        hint = f"let {host} survey its files every day: dbtend fleet '{path}'"
+        hint = f"let {host} survey its files every day: dbtend fleet {command_word(target_url(path))}"
         raise UsageError(url, f"matches no file that {host} has surveyed in the last 24 hours", hint)
     return sorted(found, key=natural_order)
 

@@ -34,7 +34,7 @@ from engine.domain.server_names import names_server
 from engine.domain.steps import WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import deadline, has_limit
-from engine.targets import engine_named, in_shell, real_urls, resolve
+from engine.targets import engine_named, real_urls, resolve
 from engine.targets.host_queue import open_each
 from engine.targets.operation_specs import Autovacuum, TargetInfo, operation_infos
 from engine.targets.sqlite.connection import bundled
@@ -105,11 +105,6 @@ def engine_of(target: str) -> EngineName:
 def engine_named_by(target: str) -> EngineName:
     """The engine that any text names, like `engine_of`, but without a driver."""
     return engine_named(target)
-
-
-def shell_word(url: str) -> str:
-    """A target by its canonical URL as a word of a command, quoted."""
-    return in_shell(url)
 
 
 def elsewhere(target: str) -> str | None:

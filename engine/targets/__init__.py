@@ -20,14 +20,11 @@ from engine.targets.sqlite.elsewhere import FileElsewhere
 from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
-    import shlex
-
     from engine.targets.mysql import databases as mysql_databases
     from engine.targets.postgres import databases as postgres_databases
     from engine.targets.protocol import Target
     from engine.targets.server_database import ServerDatabase, ServerDatabases
 else:
-    shlex = lazy("shlex", "only a proposed command needs it")
     mysql_databases = lazy("engine.targets.mysql.databases", "its driver is optional")
     postgres_databases = lazy("engine.targets.postgres.databases", "its driver is optional")
 
@@ -58,11 +55,6 @@ def resolve(text: str) -> Target:
         _refuse_password("service=... or host=...", has_password=bool(_PASSWORD_SETTING.search(text)))
         return _postgres(text)
     return _sqlite(text.removeprefix("sqlite:"))
-
-
-def in_shell(url: str) -> str:
-    """A target by its canonical URL as a word to type: the path of a file, else the URL, quoted."""
-    return shlex.quote(file_named(url) or url)
 
 
 def file_named(text: str) -> str | None:

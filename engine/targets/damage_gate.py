@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import TargetHistory
+from engine.domain.command_words import command_word
 from engine.domain.damage import (
     WHOLE_DATABASE,
     Damage,
@@ -20,7 +21,6 @@ from engine.domain.damage import (
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation, Options
-from engine.targets import in_shell
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
 
@@ -145,7 +145,10 @@ def _with_warning(planned: PlannedOperation, warning: str, plan: OperationPlan |
 
 
 def _refused(operation: Operation, target: Target, damage: Iterable[Damage], why: str) -> GatedPlan:
+    cure = note = ""
     if not any(one.is_unreadable for one in damage):
-        why += ". Put it right, for example from a backup, then run a full check."
-        why += f" If nothing more can be saved, take note of that: dbtend fleet --accept-damage {in_shell(target.url)}"
-    return GatedPlan(OperationPlan(operation=operation, refused=f"{why}. {_BY_FORCE}", is_damaged=True))
+        cure = ". Put it right, for example from a backup, then run a full check"
+        command = f"dbtend fleet --accept-damage {command_word(target.url)}"
+        note = f". If nothing more can be saved, take note of that: {command}"
+    refused = f"{why}{cure}. {_BY_FORCE}{note}"
+    return GatedPlan(OperationPlan(operation=operation, refused=refused, is_damaged=True))

@@ -10,6 +10,7 @@ from engine.domain.errors import UsageError
 from engine.domain.job_outcomes import outcome_of
 from tui.commands import output, report
 from tui.commands.batch_views import error_lines
+from tui.commands.naming import command
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.views import stdout_is_terminal
@@ -42,8 +43,8 @@ async def _batch(
 
 def cancel(wanted: BatchId, args: argparse.Namespace, settings: Settings) -> int:
     if args.force or args.confirm is not None:
-        why = "ends one operation by force, and no batch"
-        raise UsageError("--force" if args.force else "--confirm", why, f"dbtend show {wanted} names those that run")
+        why, hint = "ends one operation by force, and no batch", f"{command(f'show {wanted}')} names those that run"
+        raise UsageError("--force" if args.force else "--confirm", why, hint)
     before, batch, jobs = run_async(_cancel(settings, wanted))
     if args.json:
         output.document(_form(batch, jobs))
@@ -66,7 +67,7 @@ def batch_lines(batch: Batch, jobs: Sequence[ParentJob]) -> Iterator[str]:
     repeats = f", retry of {BatchId(batch.retry_of)}" if batch.retry_of else ""
     yield f"  created  {local_time(batch.created_at)}{repeats}"
     if batch.unsubmitted:
-        yield f"  missing  {not_submitted(batch, 'dbtend retry {of}')}"
+        yield f"  missing  {not_submitted(batch, command('retry {of}'))}"
     if options := batch_options(batch):
         yield f"  options  {', '.join(options)}"
     yield ""
@@ -97,7 +98,7 @@ def cancel_lines(before: Sequence[ParentJob], jobs: Sequence[ParentJob], wanted:
     ]
     yield f"{wanted} {', '.join(filter(None, parts))}"
     if runs:
-        yield f"to see how it ends: dbtend show {wanted}"
+        yield f"to see how it ends: {command(f'show {wanted}')}"
 
 
 def _form(batch: Batch, jobs: Sequence[ParentJob]) -> json_format.Json:

@@ -7,6 +7,7 @@ import argparse
 from engine import Engine, Pause, Status, StoreLocation
 from engine.system.current_user import user_at_host
 from tui.commands import output
+from tui.commands.naming import command
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.commands.waiting import paused
@@ -22,7 +23,7 @@ def pause(args: argparse.Namespace, settings: Settings) -> int:
     elif was_paused:
         output.line(f"already {paused(was_paused)}: {_running_text(running)}")
     else:
-        output.line(f"paused: nothing new starts until dbtend resume, {_running_text(running)}")
+        output.line(f"paused: nothing new starts until {command('resume')}, {_running_text(running)}")
     return OK
 
 

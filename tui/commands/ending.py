@@ -15,7 +15,7 @@ from typing import Final
 from engine import BatchId, Engine, JobId, ParentJob, Reason, Status, StoreLocation
 from engine.domain.errors import StoreError
 from engine.domain.humanize import listed
-from tui.commands.naming import named
+from tui.commands.naming import command, named
 from tui.workers.detached import is_served
 from tui.workers.run_workers import RunWorkers
 from tui.workers.signals import Stop
@@ -79,7 +79,7 @@ async def hand_over(engine: Engine, store: StoreLocation, own: Collection[int], 
         for job in await _cancel_remaining(engine, own, announce):
             announce(
                 f"{_name(job)} is still open, and the next worker process carries it out:"
-                f" dbtend cancel {job.id} prevents that"
+                f" {command(f'cancel {job.id}')} prevents that"
             )
     elif left := await _left(engine, own):
         announce(f"{listed([_name(job) for job in left], most=_NAMED)}: left to a worker process")
@@ -173,9 +173,9 @@ def _retry_hint(jobs: Sequence[ParentJob]) -> str:
     """`dbtend retry 42 runs it again`."""
     batches = {job.batch for job in jobs}
     if len(jobs) == 1:
-        return f"dbtend retry {jobs[0].id} runs it again"
+        return f"{command(f'retry {jobs[0].id}')} runs it again"
     if len(batches) == 1 and jobs[0].batch is not None:
-        return f"dbtend retry {BatchId(jobs[0].batch)} --failed runs them again"
+        return f"{command(f'retry {BatchId(jobs[0].batch)} --failed')} runs them again"
     return "dbtend retry runs each of them again"
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from engine.config.model import TargetEntry
+from engine.domain.command_words import command_word
 from engine.domain.damage import describe
 from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import counted, listed
@@ -20,7 +21,7 @@ from engine.inspection import inspector
 from engine.system.clock import now
 from engine.system.current_user import user_at_host
 from tui.commands import output
-from tui.commands.naming import name_of
+from tui.commands.naming import command, name_of
 from tui.commands.passwords import ask_for_missing
 from tui.commands.progress_line import ProgressLine
 from tui.commands.run_async import run_async
@@ -61,9 +62,9 @@ def fleet(args: argparse.Namespace, settings: Settings) -> int:
         output.document(fleet_json(shown))
     else:
         output.line("\n".join(_lines(rows, shown, meant)))
-    if lost := [plain(inspector.shell_word(row.survey.target)) for row in rows if _is_lost(row.survey)]:
+    if lost := [command_word(row.survey.target) for row in rows if _is_lost(row.survey)]:
         more = f" (and {counted(len(lost) - _NAMED, 'other')})" if len(lost) > _NAMED else ""
-        output.notice(f"if a database may be gone: dbtend fleet --forget {' '.join(lost[:_NAMED])}{more}")
+        output.notice(f"if a database may be gone: {command('fleet --forget ' + ' '.join(lost[:_NAMED]))}{more}")
     return FAILED if any(row.survey.level in _TROUBLE for row in rows) else OK
 
 

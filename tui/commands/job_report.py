@@ -9,7 +9,7 @@ from typing import Final
 from engine import BatchId, ChildJob, JobId, ParentJob, Status, Step, Trend
 from engine.domain.kept_page_map import kept_maps, why_not_mapped
 from engine.domain.steps import LogLevel
-from tui.commands.naming import labelled
+from tui.commands.naming import command, labelled
 from tui.commands.report import instructions, progress_text, summary
 from tui.presentation.effect_summary import error_of, findings, remedy, status_shown
 from tui.presentation.fact_format import changes, table
@@ -135,7 +135,7 @@ def finding_lines(child: ChildJob, most: int | None = None) -> Iterator[str]:
     yield from map(plain, shown)
     not_kept = findings_not_kept(child, found)
     if hidden := len(found) - len(shown) + not_kept:
-        where = f": dbtend show {child.id}" if len(shown) < len(found) else " that are not kept"
+        where = f": {command(f'show {child.id}')}" if len(shown) < len(found) else " that are not kept"
         yield f"... and {hidden:,} more{where}"
 
 

@@ -1,4 +1,5 @@
-"""How the command line names a target in its text: as the console does, by its name and label in the config file.
+"""How the command line names things in its text: a target as the console does, by its name and label in the config
+file; a command so that it finds the same store.
 
 A target without a name there is shown by its file. One process is one command, so there is one config file; it is
 read when the first target is named.
@@ -16,23 +17,36 @@ from engine.domain.lazy_import import lazy
 from tui.presentation.text import plain
 
 if TYPE_CHECKING:
+    import shlex
+
     from tui.presentation import canonical_urls, plain_names, target_names
     from tui.presentation.plain_names import PlainNames
     from tui.presentation.target_names import TargetName, TargetNames
 else:
+    shlex = lazy("shlex", "only a command that follows needs it")
     canonical_urls = lazy("tui.presentation.canonical_urls", "commands without names of targets do without it")
     plain_names = lazy("tui.presentation.plain_names", "commands without names of targets do without it")
     target_names = lazy("tui.presentation.target_names", "commands without names of targets do without it")
 
 _sources: list[Callable[[], Config]] = []
+_stores: list[str] = []
 
 
-def use(config: Callable[[], Config]) -> None:
-    """Take names from this config from now on; from none if it cannot be read, as a command may not need it."""
+def use(config: Callable[[], Config], store: str | None) -> None:
+    """Take names from this config from now on; from none if it cannot be read, as a command may not need it.
+
+    `store`: what --store names; None without it.
+    """
     _sources[:] = [config]
+    _stores[:] = [] if store is None else [store]
     _names.cache_clear()
     _given.cache_clear()
     _plain.cache_clear()
+
+
+def command(words: str) -> str:
+    """`dbtend retry 42`, with the --store of this command: other stores have a job 42, too."""
+    return " ".join(("dbtend", words, *(f"--store {shlex.quote(store)}" for store in _stores)))
 
 
 def named(url: str) -> str:

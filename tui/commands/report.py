@@ -10,7 +10,7 @@ from engine import ChildJob, JobId, ParentJob, Status, run_duration
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.jobs import format_child_reason, never_began
 from tui.commands import output
-from tui.commands.naming import named, tell_apart
+from tui.commands.naming import command, named, tell_apart
 from tui.presentation.cancel_consequences import consequence_phrases
 from tui.presentation.effect_summary import first_error, job_effect, status_shown
 from tui.presentation.job_notes import Instructions, advice, is_unrecovered
@@ -34,10 +34,10 @@ _LEAST: Final = 20
 def instructions(job: JobId) -> Instructions:
     """The commands with which a person acts on a child job."""
     return Instructions(
-        retry=f"run dbtend retry {job.parent}",
-        show=f"run dbtend show {job}",
-        skip_recovery=f"run dbtend cancel {job}",
-        force=f"run dbtend cancel {job} --force",
+        retry=f"run {command(f'retry {job.parent}')}",
+        show=f"run {command(f'show {job}')}",
+        skip_recovery=f"run {command(f'cancel {job}')}",
+        force=f"run {command(f'cancel {job} --force')}",
     )
 
 
@@ -141,10 +141,10 @@ def cancel_lines(before: ParentJob, after: ParentJob, asked: JobId, at: int) -> 
                 yield f"{name} {child.status}, cancel was requested at {local_time(was.cancel_requested_at)}"
             else:
                 yield f"{name} {child.status}, cancel requested"
-            by_force = f"dbtend cancel {child.id} --force kills its process"
+            by_force = f"{command(f'cancel {child.id} --force')} kills its process"
             yield from (f"  {phrase}" for phrase in consequence_phrases(child, after.request, at, by_force=by_force))
     if still_runs:
-        yield f"to see how it ends: dbtend show {asked}"
+        yield f"to see how it ends: {command(f'show {asked}')}"
 
 
 def _nothing_to_cancel(job: ChildJob | ParentJob) -> str:

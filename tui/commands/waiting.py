@@ -12,7 +12,7 @@ from engine.domain.humanize import listed
 from engine.domain.jobs import is_interrupted
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName
 from engine.system.host import host_name
-from tui.commands.naming import named
+from tui.commands.naming import command, named
 from tui.presentation.text import counted, plain, zoned_time
 from tui.presentation.worker_format import format_unserved, serving
 
@@ -29,7 +29,7 @@ def paused(pause: Pause) -> str:
 
 
 def nothing_starts(pause: Pause) -> str:
-    return f"{paused(pause)}: nothing starts until dbtend resume"
+    return f"{paused(pause)}: nothing starts until {command('resume')}"
 
 
 async def notices(engine: Engine, among: Collection[int] | None = None) -> list[str]:
@@ -53,7 +53,7 @@ async def interrupted(engine: Engine, targets: Collection[str], others: Collecti
     lost = {job.parent for process in await engine.workers() if not process.alive for job in process.running}
     return [
         f"{named(job.target)}: job #{job.id} ({listed(job.request.operations)}) was interrupted: run the same again or"
-        f" start dbtend worker to finish it, or end it with dbtend cancel {job.id}"
+        f" start {command('worker')} to finish it, or end it with {command(f'cancel {job.id}')}"
         for job in await engine.open_jobs()
         if job.target in targets and job.id not in others and (job.id in lost or is_interrupted(job))
     ]

@@ -41,7 +41,7 @@ def not_submitted(batch: Batch, how: str) -> str:
     what = f"{counted(batch.unsubmitted, 'target')} of it {'is' if batch.unsubmitted == 1 else 'are'} not submitted"
     if batch.retry_of is None:
         return f"{what}. If that does not go on, run them again: what is open already is joined."
-    return f"{what}. If that does not go on, {how.format(of=BatchId(batch.retry_of))} submits them."
+    return f"{what}. If that does not go on, {how.replace('{of}', str(BatchId(batch.retry_of)))} submits them."
 
 
 def batch_summary(jobs: Sequence[ParentJob]) -> str:

@@ -5,12 +5,12 @@ The command line and the console say the same; they differ in how a person acts,
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status
+from engine.domain.command_words import command_word
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, span
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
@@ -20,7 +20,7 @@ from tui.presentation.cancel_consequences import cannot_stop, will_complete
 from tui.presentation.effect_summary import error_of, found_damage, is_cut_short, remedy
 from tui.presentation.force_kill import recovery_text
 from tui.presentation.job_status import is_waiting
-from tui.presentation.text import capitalized, path_of
+from tui.presentation.text import capitalized
 
 
 @frozen
@@ -108,8 +108,7 @@ def is_unrecovered(child: ChildJob) -> bool:
 
 def _left_by_dead_process(parent: ParentJob, operation: Operation) -> str:
     """What may be left where the database was not recovered, and what removes it; "" for nothing."""
-    target = path_of(parent.target) if parent.engine is EngineName.SQLITE else parent.target
-    command = f"dbtend run {shlex.quote(target)} --op"
+    command = f"dbtend run {command_word(parent.target)} --op"
     match parent.engine, operation:
         case EngineName.SQLITE, Operation.BACKUP:
             return f"Its unfinished copy may be left: {command} backup removes it."

@@ -1,0 +1,23 @@
+"""Targets as words of the command lines that dbtend proposes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote_to_bytes
+
+from engine.domain.lazy_import import lazy
+
+if TYPE_CHECKING:
+    import shlex
+else:
+    shlex = lazy("shlex", "only a proposed command needs it")
+
+_FILE_HERE: Final = "sqlite:///"
+
+
+def command_word(url: str) -> str:
+    """A canonical URL as a printable word of a shell that names this target and no other: a path for a file here."""
+    path = os.fsdecode(unquote_to_bytes(url.removeprefix("sqlite://"))) if url.startswith(_FILE_HERE) else url
+    word = path if path.isprintable() else url
+    return shlex.quote("".join(c if c.isprintable() else quote(os.fsencode(c), safe="") for c in word))
