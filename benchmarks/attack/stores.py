@@ -130,7 +130,7 @@ def _schema(store: Path, dice: random.Random) -> str:
 
 
 def _rows(db: sqlite3.Connection, sql: str) -> list[Any]:
-    with suppress(sqlite3.Error):
+    with suppress(sqlite3.Error, UnicodeDecodeError):  # a damaged schema need not be UTF-8, nor an error about it
         return db.execute(sql).fetchall()
     return []
 
@@ -160,10 +160,10 @@ def _row(store: Path, dice: random.Random) -> str:
             return f"no {table}"
         column, value = dice.choice(columns), dice.choice(EVIL)
         loose = dice.random() < 0.6
-        with suppress(sqlite3.Error, OverflowError):
+        with suppress(sqlite3.Error, OverflowError, UnicodeDecodeError):
             if loose:
                 loosen(db)
-        with suppress(sqlite3.Error, OverflowError):
+        with suppress(sqlite3.Error, OverflowError, UnicodeDecodeError):
             db.execute("PRAGMA ignore_check_constraints = ON")
             drop_triggers(db)
             if table == "worker":
@@ -172,13 +172,13 @@ def _row(store: Path, dice: random.Random) -> str:
             what = "CAST(x'ff80c3' AS TEXT)" if dice.random() < 0.05 else "?"
             db.execute(f"UPDATE OR IGNORE {table} SET {column} = {what}{where}", (value,) if what == "?" else ())
         if dice.random() < 0.95:
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error, UnicodeDecodeError):
                 restore_triggers(db)
         return f"{table}.{column} = {str(value)[:40]!r}{' (loosened)' * loose}"
 
 
 def _sql(store: Path, sql: str) -> str:
-    with closing(sqlite3.connect(store)) as db, suppress(sqlite3.Error):
+    with closing(sqlite3.connect(store)) as db, suppress(sqlite3.Error, UnicodeDecodeError):
         db.executescript(sql)
     return sql
 
