@@ -278,8 +278,12 @@ def decode_estimated_run(row: Row) -> EstimatedRun:
     return EstimatedRun(target, Operation(operation), estimate, seconds)
 
 
+@sound("past steps")
 def decode_past_steps(rows: Iterable[Row]) -> dict[str, PastStep]:
-    """The rows of `queries.PAST_STEPS`, by command. An invalid course counts as none, and so do invalid objects."""
+    """The rows of `queries.PAST_STEPS`, by command. An invalid course counts as none, and so do invalid objects.
+
+    Raises UnsoundRowError.
+    """
     return {
         str(command): PastStep(float(seconds), _course(course), tuple(map(str, _list(objects))))
         for command, seconds, course, objects, *_ in rows
@@ -331,16 +335,18 @@ def decode_measured(row: Row) -> Measurement | None:
     return Measurement(state=str(state), found=values) if isinstance(values, dict) else None
 
 
+@sound("past steps")
 def decode_last_done(rows: Iterable[Row]) -> dict[tuple[Operation, str], CompletedStep]:
-    """Rows of `queries.LAST_DONE`."""
+    """Rows of `queries.LAST_DONE`. Raises UnsoundRowError."""
     return {
         (Operation(operation), name): CompletedStep(at, json.loads(effect or "{}"))
         for operation, name, at, effect in rows
     }
 
 
+@sound("past steps")
 def decode_turns(works: Iterable[Row], unfinished: Iterable[Row]) -> Turns:
-    """Rows of `queries.OBJECT_TURNS`, and of `queries.UNFINISHED_RUNS`."""
+    """Rows of `queries.OBJECT_TURNS`, and of `queries.UNFINISHED_RUNS`. Raises UnsoundRowError."""
     begun = {(Operation(kind), str(name)): (done, last) for kind, name, done, last in works}
     return Turns(
         done={work: done for work, (done, _) in begun.items() if done},

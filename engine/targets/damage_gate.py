@@ -145,10 +145,8 @@ def _with_warning(planned: PlannedOperation, warning: str, plan: OperationPlan |
 
 
 def _refused(operation: Operation, target: Target, damage: Iterable[Damage], why: str) -> GatedPlan:
-    cure = note = ""
     if not any(one.is_unreadable for one in damage):
-        cure = ". Put it right, for example from a backup, then run a full check"
         command = f"dbtend fleet --accept-damage {command_word(target.url)}"
-        note = f". If nothing more can be saved, take note of that: {command}"
-    refused = f"{why}{cure}. {_BY_FORCE}{note}"
-    return GatedPlan(OperationPlan(operation=operation, refused=refused, is_damaged=True))
+        why += ". Put it right, for example from a backup, then run a full check."
+        why += f" If nothing more can be saved, take note of that ({command})"
+    return GatedPlan(OperationPlan(operation=operation, refused=f"{why}. {_BY_FORCE}", is_damaged=True))

@@ -194,3 +194,19 @@ async def test_an_operation_whose_history_was_changed_by_hand_fails_for_that(sto
     assert child.status is Status.FAILED
     assert str(child.error).startswith("the store of jobs: is damaged, or was changed by hand: job #1: ")
     assert child.log == ()
+
+
+async def test_an_earlier_step_of_no_operation_is_told(store_path: Path, tmp_path: Path) -> None:
+    sales = str(make_database(tmp_path / "sales.db"))
+    async with Engine.open(store_path, workers=1) as engine:
+        (first,) = await engine.submit([Request(target=sales, operations=(Operation.ANALYZE,))])
+        await engine.wait([first.id])
+    with closing(sqlite3.connect(store_path, isolation_level=None)) as file:
+        loosen(file)
+        file.execute("UPDATE step SET operation = '[]'")
+        restore_triggers(file)
+    async with Engine.open(store_path, workers=1) as engine:
+        (again,) = await engine.submit([Request(target=sales, operations=(Operation.ANALYZE,))])
+        (child,) = (await engine.wait([again.id]))[0].children
+    assert child.status is Status.FAILED
+    assert str(child.error).startswith("the store of jobs: is damaged, or was changed by hand: past steps: ")
