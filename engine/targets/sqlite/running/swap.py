@@ -61,14 +61,14 @@ async def swap(work: Work) -> StepResult:
     await asyncio.to_thread(copying.remove_leftovers, work.path, None)
     old = await _only_descriptor(work)
     if isinstance(old, str):
-        return _busy(old) if old != exchange.CANCELLED else StepResult(status=Status.CANCELLED)
+        return _busy(old, work) if old != exchange.CANCELLED else StepResult(status=Status.CANCELLED)
     if fcntl.fcntl(old, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
         return _refused(swapping.CANNOT_BE_WRITTEN)
     if await asyncio.to_thread(swapping.keeps_journal, work.opened):
         return _refused(swapping.KEEPS_JOURNAL)
     state = await asyncio.to_thread(_settled, old)
     if state is None:
-        return _busy(exchange.CHANGED)
+        return _busy(exchange.CHANGED, work)
     header = exchange.header_of(old)
     version = await work.rows(_VERSION)
     try:
@@ -94,7 +94,7 @@ async def swap(work: Work) -> StepResult:
         async with reports_by_time(work.context, CHECKING_COPY, share, left):
             problem, warnings = await _difference(work, copy)
             if await work.rows(_VERSION) != version:
-                return _busy(exchange.CHANGED)
+                return _busy(exchange.CHANGED, work)
             if problem:
                 return StepResult(status=Status.FAILED, error=f"the copy is not right, and nothing changed: {problem}")
             if problem := await asyncio.to_thread(_completed, copy, old, bytes.fromhex(header)):
@@ -122,7 +122,10 @@ def _refused(problem: str) -> StepResult:
     return StepResult(status=Status.FAILED, reason=Reason.REFUSED, error=problem)
 
 
-def _busy(problem: str) -> StepResult:
+def _busy(problem: str, work: Work) -> StepResult:
+    """Others use the database; not where another file took its place, to which a retry would go."""
+    if gone := work.opened.problem():
+        return _failed(gone)
     return replace(_failed(problem), reason=Reason.TARGET_BUSY)
 
 
@@ -263,16 +266,16 @@ async def _exchanged(
         work.lock.release()
         with suppress(TargetBusyError):
             await work.lock.take(0.0, lambda _: None)
-        return _not_exchanged(answer)
+        return _not_exchanged(answer, work)
     work.opened.follow(copy.numbers)
     work.layout.exchanged()
     warnings = (answer["warning"],) if answer and answer["warning"] else ()
     return StepResult(status=Status.COMPLETED, effect=effect, warnings=warnings)
 
 
-def _not_exchanged(answer: Answer | None) -> StepResult:
+def _not_exchanged(answer: Answer | None, work: Work) -> StepResult:
     if answer is None:
         return _failed("the process that exchanges it was killed")
     if answer["refused"] == exchange.CANCELLED:
         return StepResult(status=Status.CANCELLED)
-    return _busy(answer["refused"])
+    return _busy(answer["refused"], work)

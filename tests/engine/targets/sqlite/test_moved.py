@@ -13,7 +13,7 @@ import pytest
 from engine.domain.errors import TargetUnavailableError
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.requests import Operation, Options
-from engine.domain.statuses import Status
+from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
 from engine.targets.plans import PlannedStep
 from engine.targets.sqlite.planning.steps import Method
@@ -199,6 +199,26 @@ async def test_an_exchange_in_a_directory_that_is_renamed_says_that_the_file_was
     assert (outcome.status, outcome.error) == (Status.FAILED, NOT_THERE)
     assert {file.name for file in after.iterdir()} <= {"a.db", "a.db-wal", "a.db-shm"}
     assert content(after / "a.db") == before
+
+
+@WAL
+@EACH
+async def test_an_exchange_of_a_file_that_is_gone_meanwhile_is_not_to_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: Meanwhile, journal_mode: str
+) -> None:
+    make_database(tmp_path / "other.db", rows=5)
+    path = make_database(tmp_path / "a.db", rows=400, journal_mode=journal_mode)
+    copy = Work.run_vacuum
+
+    async def gone_meanwhile(work: Work) -> list[Any]:
+        rows = await copy(work)
+        meanwhile(path)
+        return rows
+
+    monkeypatch.setattr(Work, "run_vacuum", gone_meanwhile)
+    outcome, _ = await carried_out(path, Operation.VACUUM, swap=True)
+    assert (outcome.status, outcome.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
+    assert str(outcome.error).startswith(NOT_THERE)
 
 
 async def test_facts_say_which_file_they_are_of(path: Path) -> None:
