@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.domain.advice import CRITICAL, Advice, CheckFinding, Level, TargetHistory
@@ -336,6 +336,7 @@ LEVELS = st.sampled_from(Level)
         max_size=6,
     )
 )
+@example([Advice(operation=Operation.CHECK, level=Level.UNCHECKED, reason="")])
 def test_the_level_is_that_of_the_first_reason_and_at_most_that_of_the_advice(advice: list[Advice]) -> None:
     found = judge(advice, CHECKED)
     ranks = [RANK[one.level] for one in found.reasons if one.cause is not SurveyCause.NOT_MEASURED]
@@ -348,7 +349,7 @@ def test_the_level_is_that_of_the_first_reason_and_at_most_that_of_the_advice(ad
         ]
     assert found.level is (found.reasons[0].level if found.reasons else FleetLevel.OK)
     if found.level is not FleetLevel.CRITICAL:
-        urgent = [FleetLevel(one.level) for one in advice if one.is_urgent]
+        urgent = [FleetLevel(one.level) for one in advice if one.is_urgent or one.shown_level is Level.UNCHECKED]
         assert RANK[found.level] >= min(map(RANK.__getitem__, urgent), default=RANK[FleetLevel.OK])
 
 
