@@ -30,7 +30,15 @@ from engine.domain.server_names import names_server
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
 from engine.fleet.known_databases import not_found
-from engine.fleet.patterns import DATABASE_SUFFIXES, FILE, is_backup_name, is_wild, matches_any, natural_order, short_name
+from engine.fleet.patterns import (
+    DATABASE_SUFFIXES,
+    FILE,
+    is_backup_name,
+    is_wild,
+    matches_any,
+    natural_order,
+    short_name,
+)
 from engine.fleet.surveyed_elsewhere import (
     databases_of_pattern,
     files_of_pattern,

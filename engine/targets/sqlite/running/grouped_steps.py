@@ -153,8 +153,8 @@ async def _by_halves(work: Work, objects: Sequence[str], run: Callable[[Sequence
     failures = "; ".join(f"{listed(names)}: {why}" for why, names in failed.items())
     rest = f"{len(done):,} done, {not_begun:,} not begun" if not_begun else f"The other {len(done):,} are done"
     met = next(reversed(failed)) if work.found_damage else ""
-    error = f"{failures}. {rest}"
-    return StepResult(status=Status.FAILED, reason=reason, error=error, effect=_effect(done), met_damage=met)
+    text = f"{failures}. {rest}"
+    return StepResult(status=Status.FAILED, reason=reason, error=text, effect=_effect(done), met_damage=met)
 
 
 def _effect(done: Sequence[str]) -> Facts:

@@ -1,4 +1,4 @@
-"""Counts the rows of a table and the entries of its index before REINDEX: it would remove those of lost rows for good."""
+"""Counts the rows of a table and the entries of its index before REINDEX, which would remove those of lost rows."""
 
 from __future__ import annotations
 
@@ -31,17 +31,27 @@ def require_no_surplus(connection: sqlite3.Connection, commands: Collection[str]
             continue
         where = predicate_of(sql or "")
         of_table = f"main.{quote(table)}"
-        ((rows,),) = connection.execute(f"SELECT count(*) FROM {of_table} NOT INDEXED {where}").fetchall()
-        counting = f"SELECT sum(1) FROM {of_table} INDEXED BY {quote(name)} {where}"  # count(*) would choose the index
         try:
-            ((entries,),) = connection.execute(counting).fetchall()
-        except sqlite3.Error as error:
-            if not is_damage(error):
+            ((rows,),) = connection.execute(f"SELECT count(*) FROM {of_table} NOT INDEXED {where}").fetchall()
+            entries = _entries(connection, f"FROM {of_table} INDEXED BY {quote(name)} {where}")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                 raise
-            continue
-        if (entries or 0) > rows:
+            continue  # code of the application is missing, or the name is no UTF-8: REINDEX itself says so
+        if entries > rows:
             what = f"{rows:,} rows of {table} belong into its index {name}, which has {entries:,} entries"
             raise LostRowsError(f"{what}; {LAST_TRACE}")
+
+
+def _entries(connection: sqlite3.Connection, of_index: str) -> int:
+    """0 for an index that is damaged."""
+    try:
+        ((entries,),) = connection.execute(f"SELECT sum(1) {of_index}").fetchall()  # count(*) would choose the index
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return 0
+    return entries or 0
 
 
 def predicate_of(sql: str) -> str:

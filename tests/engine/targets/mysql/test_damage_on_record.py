@@ -78,13 +78,15 @@ async def test_r31_what_was_never_checked_is_checked_before_it_is_written_to(
     async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
         everything = Request(target=database.url, operations=ALL)
         request = needed(everything, await engine.advise(database.url))
-        assert request is not None and request.operations == (Operation.CHECK, Operation.OPTIMIZE)
+        assert request is not None
+        assert request.operations == (Operation.CHECK, Operation.OPTIMIZE)
         assert not (await engine.plan(request)).is_unchecked
         usual = Request(target=database.url, operations=inspector.default_operations(database.url))
         assert not (await engine.plan(usual)).is_unchecked
         await checked(engine, database)
         request = needed(everything, await engine.advise(database.url))
-        assert request is not None and request.operations == (Operation.OPTIMIZE,)
+        assert request is not None
+        assert request.operations == (Operation.OPTIMIZE,)
 
 
 async def test_repair_does_what_its_plan_shows(database: MySqlDatabase, tmp_path: Path) -> None:

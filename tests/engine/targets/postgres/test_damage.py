@@ -198,7 +198,8 @@ async def test_r31_what_was_never_checked_is_checked_before_it_is_written_to(
     usual = Request(target=database.url, operations=(Operation.OPTIMIZE, Operation.CHECK))
     async with Engine.open(store_path, workers=1) as engine:
         request = needed(usual, await engine.advise(database.url))
-        assert request is not None and request.operations == (Operation.CHECK, Operation.OPTIMIZE)
+        assert request is not None
+        assert request.operations == (Operation.CHECK, Operation.OPTIMIZE)
         assert not (await engine.plan(request)).is_unchecked
 
 
