@@ -41,19 +41,18 @@ class Attempt(Limits):
     claim: Claim
     operation: Operation
     options: Options
-    """Those of the claim; once it is known what of them is needed now, only these."""
+    """Those of the claim. For a job of `--needed` they are narrowed to what the database needs now."""
     knowledge: Knowledge
     reporter: Reporter
     ownership: Ownership = field(default_factory=Ownership)
 
-    @property
-    def puts_right(self) -> bool:
-        """Whether a process died in this child before: what it left is put right at any time, whatever the window."""
-        return self.claim.recovering is not None or self.claim.deaths > 0
-
     async def until_begun(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work` before the first step. Raises NotBegunError if a cancel or the time limit is sooner."""
-        return await self.unless_cancelled(work, until_closed=not self.puts_right)
+        """The result of `work` before the first step. Raises NotBegunError if a cancel or the time limit is sooner.
+
+        What a dead process left is cleaned up at any time: then the time limit does not count.
+        """
+        is_after_crash = self.claim.recovering is not None or self.claim.deaths > 0
+        return await self.unless_cancelled(work, until_closed=not is_after_crash)
 
     async def require_owned(self) -> None:
         """Raises OwnershipLostError. A store that cannot be read says nothing: the lock at the target is held."""

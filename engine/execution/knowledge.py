@@ -77,7 +77,7 @@ class Knowledge:
         return False
 
     async def is_of_person(self, claim: Claim) -> bool:
-        """Whether a person asked for the job as it is: it is no retry, and of no schedule."""
+        """Whether a person submitted this very job: no retry and no schedule did."""
         return False
 
     async def needed_now(
@@ -122,7 +122,7 @@ class StoreKnowledge(Knowledge):
 
     async def damage(self, claim: Claim, target: Target) -> tuple[Damage, ...]:
         if target.engine is not EngineName.SQLITE:
-            with suppress(StoreError, TargetError):  # then only what is known by its URL counts
+            with suppress(StoreError, TargetError):  # then only the damage on record by its URL counts
                 return tuple(await self._store.name_database(claim.target, await target.identify()))
         return claim.damage
 

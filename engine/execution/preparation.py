@@ -34,16 +34,16 @@ class Prepared:
     """An operation that can begin."""
 
     attempt: Attempt
-    """With the options that it goes by."""
+    """Its options are those of the plan."""
     planned: PlannedOperation
     plan: OperationPlan
     """That of `planned`, with estimates from the history."""
     remarks: Sequence[str]
     """About who uses the database."""
     known: Sequence[Damage]
-    """What is known to be damaged in its database."""
+    """The known damage of its database."""
     seen: DamageChange
-    """What of that was not on record."""
+    """The part of it that was not on record."""
     before: Facts
     """The facts of the database before the first step."""
     reading: float

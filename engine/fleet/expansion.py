@@ -299,11 +299,14 @@ def _with_known(entries: Sequence[TargetEntry], found: Sequence[_Result], databa
     """The results with the databases for which each pattern stood, and which it does not find now. Reads the disk."""
     completed: list[_Result] = []
     for entry, result in zip(entries, found, strict=True):
+        listed_now, unlisted = ([], []) if isinstance(result, DbtendError) else result
+        if any(not one.is_member and (one.path is None or one.status is not None) for one in listed_now):
+            completed.append(result)  # it stands for itself
+            continue
         url = real_urls([entry.url])[entry.url]
         if url.startswith(FILE) and url in databases and (path := file_named(entry.url)) is not None:
             completed.append(([_Candidate(entry=entry, path=path, status=_status(path))], []))  # it is no pattern
             continue
-        listed_now, unlisted = ([], []) if isinstance(result, DbtendError) else result
         is_here = not is_file_elsewhere(entry.url)  # what is gone there, its own host knows
         # Any other error: its server is down.
         is_listed = is_here and (isinstance(result, UsageError) or not isinstance(result, DbtendError))
@@ -316,8 +319,6 @@ def _with_known(entries: Sequence[TargetEntry], found: Sequence[_Result], databa
 def _gone(
     entry: TargetEntry, listed_now: Sequence[_Candidate], unlisted: Sequence[Unlisted], databases: Collection[str]
 ) -> list[_Candidate]:
-    if any(not one.is_member and (one.path is None or one.status is not None) for one in listed_now):
-        return []  # it is no pattern
     there = [one.path or one.entry.url for one in listed_now]
     gone = []
     for url in not_found(entry.url, databases, there, [one.entry.url for one in unlisted]):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from engine.fleet.patterns import FILE, member_name, path_of
+from engine.domain.command_words import path_of
+from engine.fleet.patterns import FILE, member_name
 from engine.targets import real_urls
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Sequence
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote
 
+from engine.domain.command_words import path_of
 from engine.domain.typed_passwords import server_of
 
 _WILD: Final = frozenset("*?[")
@@ -85,11 +85,6 @@ def _database(pattern: str, url: str, exclude: Collection[str]) -> str:
 
 def _database_of(url: str) -> str:
     return unquote(url.partition("://")[2].partition("?")[0].partition("/")[2])
-
-
-def path_of(url: str) -> str:
-    """The path in the canonical URL of a file."""
-    return os.fsdecode(unquote_to_bytes(url.removeprefix(FILE).encode("utf-8", "surrogateescape")))
 
 
 def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:

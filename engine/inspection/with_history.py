@@ -93,10 +93,13 @@ async def note_damage(store: Store, url: str, past: TargetHistory, seen: Sequenc
 
 
 async def learn_database(store: Store, url: str) -> None:
-    """Ask a server which database a URL names, where the store does not know: what other names know counts for it."""
+    """Ask a server which database this URL names: damage that is on record by its other URLs counts for this one, too.
+
+    It is not asked where no such damage can be, or where the store knows the answer.
+    """
     if names_server(url):
-        with suppress(StoreError, TargetError):  # then only what is known by this URL counts
-            if await store.database_named(url) is None:
+        with suppress(StoreError, TargetError):  # then only the damage on record by this URL counts
+            if await store.has_damaged_servers() and await store.database_named(url) is None:
                 await store.name_database(url, await resolve(url).identify())
 
 

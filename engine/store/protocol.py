@@ -175,6 +175,9 @@ class JobReader(Protocol):
     async def damage(self, targets: Collection[str]) -> Mapping[str, Sequence[Damage]]:
         """What is known to be damaged, by canonical URL; a target without known damage is left out."""
 
+    async def has_damaged_servers(self) -> bool:
+        """Whether damage of any database on a server is on record."""
+
     async def database_named(self, target: str) -> str | None:
         """The key of the database on a server that this canonical URL names; None: it is not known."""
 
@@ -444,9 +447,9 @@ class SurveyStore(Protocol):
         """Remove all that is known of these targets apart from their jobs."""
 
     async def name_database(self, target: str, database: str) -> Sequence[Damage]:
-        """Keep that a canonical URL names the database with this key. Returns what is known to be damaged in it.
+        """Keep that a canonical URL names the database with this key. Returns the known damage of that database.
 
-        Damage that is found by one name is on the record of each. A name ends what is on its own record alone.
+        Damage that a check by one URL finds is put on the record of each. A clean check ends it for its own URL alone.
         """
 
     async def save_damage(self, target: str, change: DamageChange) -> None:

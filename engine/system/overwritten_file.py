@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
 
+from engine.domain.command_words import path_of
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
@@ -28,17 +28,13 @@ def overwritten_hint(target: str) -> str:
 
 def leftover_journals(target: str, until: Micros | None = None) -> list[str]:
     """The names of its nonempty journals. `until`: only those not written since."""
-    path = _path(target)  # asked for each job: a Path would cost more than the disk
+    path = path_of(target)  # asked for each job: a Path would cost more than the disk
     name = path.rpartition("/")[2]
     return [f"{name}{end}" for end in ("-journal", "-wal") if _holds(f"{path}{end}", until)]
 
 
 def target_path(target: str) -> Path:
-    return Path(_path(target))
-
-
-def _path(target: str) -> str:
-    return os.fsdecode(unquote_to_bytes(target.removeprefix("sqlite://")))
+    return Path(path_of(target))
 
 
 def _holds(path: str, until: Micros | None) -> bool:

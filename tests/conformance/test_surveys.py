@@ -165,7 +165,7 @@ async def test_damage_found_by_one_name_of_a_database_counts_for_all_and_ends_fo
     await store.save_damage(BY_SOCKET, DamageChange(found=(replace(found, found_at=2),)))
     assert set(await store.damage([BY_SOCKET, BY_PORT])) == {BY_SOCKET}
     assert await store.name_database(BY_PORT, "mysql:1:shop") == ()
-    # A server that says that it is another one is told what is known of that, and ends nothing of it.
+    # A server may give the identity of another one: the damage of that one blocks it, and it can end none of it there.
     assert await store.name_database(BY_NAME, "mysql:1:shop") == (replace(found, found_at=2),)
     await store.save_damage(BY_NAME, DamageChange(ended=(found.key,)))
     assert set(await store.damage([BY_SOCKET, BY_NAME])) == {BY_SOCKET}

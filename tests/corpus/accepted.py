@@ -9,7 +9,6 @@ from engine.domain.requests import Operation
 
 _ONE_BY_ONE: Final = "what is in the schema is rebuilt index by index; SQLite stumbles over the one that is not there"
 _NAME_OF_A_LOG: Final = "SQLite would take the copy for a log or journal and remove it; another name is asked for"
-
 ACCEPTED: Final[Mapping[tuple[Operation, str], str]] = {
     (Operation.REINDEX, "schema: a constraint without its index"): _ONE_BY_ONE,
     (Operation.REINDEX, "schema: a key without its index"): _ONE_BY_ONE,

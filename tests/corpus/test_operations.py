@@ -34,6 +34,10 @@ WRONG_ONCE = (
     (Operation.ANALYZE, "a table that is no UTF-8"),
     (Operation.REINDEX, "a table that is no UTF-8"),
     (Operation.CHECK, "a table that is no UTF-8"),
+    (Operation.REINDEX, "leaf of an index: a copy of another"),
+    (Operation.REINDEX, "hot journal with a header of zeros"),
+    (Operation.REINDEX, "schema: a definition of two statements"),
+    (Operation.REINDEX, "schema: a definition with a NUL"),
 )
 
 

@@ -67,7 +67,7 @@ def batch_lines(batch: Batch, jobs: Sequence[ParentJob]) -> Iterator[str]:
     repeats = f", retry of {BatchId(batch.retry_of)}" if batch.retry_of else ""
     yield f"  created  {local_time(batch.created_at)}{repeats}"
     if batch.unsubmitted:
-        yield f"  missing  {not_submitted(batch, command('retry {of}'))}"
+        yield f"  missing  {not_submitted(batch, lambda of: command(f'retry {of}'))}"
     if options := batch_options(batch):
         yield f"  options  {', '.join(options)}"
     yield ""

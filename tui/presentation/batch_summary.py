@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from engine import ParentJob
@@ -36,12 +36,12 @@ def targets_in(batch: Batch) -> str:
     return f"{so_far}{counted(batch.total + batch.unsubmitted, 'target')}"
 
 
-def not_submitted(batch: Batch, how: str) -> str:
-    """What to do about jobs that are not submitted; `how`: what retries the batch `{of}`."""
+def not_submitted(batch: Batch, how: Callable[[BatchId], str]) -> str:
+    """What to do about jobs that are not submitted; `how`: what retries a batch, as text."""
     what = f"{counted(batch.unsubmitted, 'target')} of it {'is' if batch.unsubmitted == 1 else 'are'} not submitted"
     if batch.retry_of is None:
         return f"{what}. If that does not go on, run them again: what is open already is joined."
-    return f"{what}. If that does not go on, {how.replace('{of}', str(BatchId(batch.retry_of)))} submits them."
+    return f"{what}. If that does not go on, {how(BatchId(batch.retry_of))} submits them."
 
 
 def batch_summary(jobs: Sequence[ParentJob]) -> str:

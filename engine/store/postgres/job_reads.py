@@ -185,10 +185,6 @@ class JobReads(StoreBase):
         names = [self._stored(target) for target in targets]
         return decoded_damage(self._here(await self._pool.rows(queries.DAMAGE, {"targets": names})))
 
-    async def database_named(self, target: str) -> str | None:
-        rows = await self._pool.rows(queries.NAMED, {"target": self._stored(target)})
-        return next((str(key) for (key,) in rows), None)
-
     async def count(self) -> int:
         ((number,),) = await self._pool.rows(history_search.COUNT)
         return int(number)

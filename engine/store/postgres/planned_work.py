@@ -93,9 +93,18 @@ class PlannedWork(StoreBase):
     async def forget_databases(self, targets: Collection[str]) -> None:
         await self._pool.call("forget_databases", [self._stored(target) for target in targets])
 
+    async def has_damaged_servers(self) -> bool:
+        ((is_damaged,),) = await self._pool.rows(queries.HAS_DAMAGED_SERVERS)
+        return bool(is_damaged)
+
+    async def database_named(self, target: str) -> str | None:
+        rows = await self._pool.rows(queries.NAMED, {"target": self._stored(target)})
+        return next((str(key) for (key,) in rows), None)
+
     async def name_database(self, target: str, database: str) -> Sequence[Damage]:
-        await self._refuse_namesake()
-        await self._pool.call("name_database", self._stored(target), database)
+        if await self.database_named(target) != database:
+            await self._refuse_namesake()
+            await self._pool.call("name_database", self._stored(target), database)
         rows = await self._pool.rows(queries.DAMAGE, {"targets": [self._stored(target)]})
         return decoded_damage(self._here(rows)).get(target, ())
 

@@ -219,6 +219,7 @@ RECORD_FIRINGS: Final = f"SELECT {', '.join(FIRING)} FROM record_firings(%s)"
 
 DAMAGE: Final = f"""SELECT {", ".join(DAMAGED)} FROM damage
 WHERE target = ANY (%(targets)s) ORDER BY found_at, object"""
+HAS_DAMAGED_SERVERS: Final = "SELECT EXISTS (SELECT FROM damage WHERE target NOT LIKE 'sqlite:%%')"
 NAMED: Final = "SELECT database FROM database_name WHERE target = %(target)s"
 SURVEYS: Final = f"SELECT {', '.join(SURVEY)} FROM survey WHERE target = ANY (%(targets)s)"
 SURVEYED: Final = """SELECT target FROM survey

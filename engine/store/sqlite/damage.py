@@ -23,12 +23,13 @@ def of_target(connection: sqlite3.Connection, target: str) -> tuple[Damage, ...]
 
 OTHER_NAMES: Final = """SELECT o.target FROM database_name AS n JOIN database_name AS o USING (database)
 WHERE n.target = ? AND o.target <> n.target"""
+HAS_DAMAGED_SERVERS: Final = "SELECT EXISTS (SELECT 1 FROM damage WHERE target NOT LIKE 'sqlite:%')"
 NAMED: Final = "SELECT database FROM database_name WHERE target = :target"
 
 
 def name(connection: sqlite3.Connection, target: str, database: str) -> None:
-    """What is known by the other names of the database counts for a new one, which ends it for itself alone: a server
-    may lie about which one it is."""
+    """A new URL of a database takes over the damage that is on record by its other URLs. A clean check by this URL ends
+    it for this URL alone: a server may lie about its identity."""
     named = connection.execute(
         "INSERT INTO database_name VALUES (?, ?) ON CONFLICT (target) DO UPDATE SET database = excluded.database"
         " WHERE database <> excluded.database",

@@ -521,8 +521,13 @@ class SqliteStore:
         return await self._look(lambda read: _damage(read, targets))
 
     async def name_database(self, target: str, database: str) -> Sequence[Damage]:
-        await self._writer.run(lambda c: damage.name(c, target, database))
+        if await self.database_named(target) != database:
+            await self._writer.run(lambda c: damage.name(c, target, database))
         return (await self.damage([target])).get(target, ())
+
+    async def has_damaged_servers(self) -> bool:
+        ((is_damaged,),) = await self._read(damage.HAS_DAMAGED_SERVERS)
+        return bool(is_damaged)
 
     async def database_named(self, target: str) -> str | None:
         return next((str(key) for (key,) in await self._read(damage.NAMED, {"target": target})), None)

@@ -109,7 +109,7 @@ def batch_detail(batch: Batch, known: Collection[ParentJob], name_of: Callable[[
     facts += [f"{size(back)} given back"] if size(back) != size(0) else []
     lines += [*wrapped(", ".join(facts), width, Role.DIM), line()]
     if batch.unsubmitted:
-        why = not_submitted(batch, f"{key_of('retry')} on {{of}}")
+        why = not_submitted(batch, lambda of: f"{key_of('retry')} on {of}")
         lines[-1:] = [*wrapped(why, width, Role.WARNING), line()]
     failed = [job for job in sorted(known, key=lambda job: job.id) if job.status is Status.FAILED]
     for job in failed[:_NAMED]:

@@ -1,7 +1,7 @@
 -- The last inspection of each target, and what is known to be damaged in it.
 
--- What is known by the other names of a database counts for a new one, which ends it for itself alone: a server may lie
--- about which one it is.
+-- A new URL of a database takes over the damage that is on record by its other URLs. A clean check by this URL ends it
+-- for this URL alone: a server may lie about its identity.
 CREATE OR REPLACE FUNCTION name_database(of_target text, key text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO database_name AS n VALUES (of_target, key)

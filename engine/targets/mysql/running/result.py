@@ -62,7 +62,7 @@ _WELL: Final = re.compile(
     re.DOTALL,
 )
 NO_HISTOGRAMS: Final = "the statistics are new, but new histograms may be missing"
-"""What remains of an ANALYZE that did not come to its end after its first command."""
+"""The effect of an ANALYZE that ended after its first command."""
 GONE: Final = "it no longer exists: another session dropped it"
 
 

@@ -63,7 +63,7 @@ AFTER_COPY: Final = frozenset({Method.COMPARE, Method.COPY_CHECK, Method.REMOVE_
 """Methods that work on backups: what happens to the database does not matter."""
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 REBUILDING: Final = frozenset({Method.TRANSACTION, Method.GROUPED})
-"""Methods by which REINDEX rebuilds."""
+"""The methods of REINDEX."""
 
 
 @frozen(kw_only=True)

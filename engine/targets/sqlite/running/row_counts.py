@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from engine.targets.sqlite.connection.errors import is_damage, is_missing_code
-from engine.targets.sqlite.connection.names import literal, quote
+from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.running.check_findings import Findings
-from engine.targets.sqlite.running.surplus import LAST_TRACE
+from engine.targets.sqlite.running.surplus import LAST_TRACE, entries_in, rows_in
 from engine.targets.sqlite.running.work import Work
 
 _WRONG_NUMBER: Final = "wrong # of entries in index "
@@ -49,7 +49,7 @@ async def _compared(work: Work, name: str, found: Findings) -> tuple[str, bool]:
         return "", False  # a name that is no text: all indexes are rebuilt at once
     ((table, is_partial),) = of_index
     try:
-        ((rows,),) = await work.rows_when_free(f"SELECT count(*) FROM main.{quote(table)} NOT INDEXED")
+        ((rows,),) = await work.rows_when_free(rows_in(table))
     except sqlite3.Error as error:
         if not (is_damage(error) or is_missing_code(error)):
             raise
@@ -58,7 +58,7 @@ async def _compared(work: Work, name: str, found: Findings) -> tuple[str, bool]:
         is_short = any(_is_missing(sentence, name) for sentence in found.sentences)
         return f"{table} has {rows:,} rows, of which its index {name} holds some", not is_short
     try:
-        ((entries,),) = await work.rows_when_free(f"SELECT sum(1) FROM main.{quote(table)} INDEXED BY {quote(name)}")
+        ((entries,),) = await work.rows_when_free(entries_in(name, table))
     except sqlite3.Error as error:
         if not (is_damage(error) or is_missing_code(error)):
             raise

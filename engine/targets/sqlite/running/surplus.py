@@ -23,30 +23,54 @@ class LostRowsError(sqlite3.DatabaseError):
 
 
 def require_no_surplus(connection: sqlite3.Connection, commands: Collection[str]) -> None:
-    """Raise LostRowsError for an index that the commands rebuild, if it has entries without a row. In the thread of
-    the connection, in a transaction. An index that cannot be read to its end is rebuilt from its table."""
-    rebuilt = frozenset(commands)
+    """Raise LostRowsError for an index that the commands rebuild, if it has entries without a row.
+
+    In the thread of the connection, in a read transaction of its own. An index that cannot be read to its end is
+    rebuilt from its table. The rollback lets SQLite forget how it has read damaged pages: else it would rebuild nothing.
+    """
+    connection.execute("BEGIN")
+    try:
+        _count(connection, commands)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _count(connection: sqlite3.Connection, commands: Collection[str]) -> None:
+    rebuilt, rows_of = frozenset(commands), dict[str, int]()
     for name, table, sql in connection.execute(_INDEXES).fetchall():
         if rebuilt.isdisjoint({f"REINDEX main.{quote(name)}", "REINDEX"}):
             continue
         where = predicate_of(sql or "")
-        of_table = f"main.{quote(table)}"
+        counting = rows_in(table, where)
         try:
-            ((rows,),) = connection.execute(f"SELECT count(*) FROM {of_table} NOT INDEXED {where}").fetchall()
-            entries = _entries(connection, f"FROM {of_table} INDEXED BY {quote(name)} {where}")
+            if counting not in rows_of:  # a table with several indexes is counted once
+                ((rows_of[counting],),) = connection.execute(counting).fetchall()
+            entries = _entries(connection, entries_in(name, table, where))
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                 raise
             continue  # code of the application is missing, or the name is no UTF-8: REINDEX itself says so
-        if entries > rows:
+        if entries > (rows := rows_of[counting]):
             what = f"{rows:,} rows of {table} belong into its index {name}, which has {entries:,} entries"
             raise LostRowsError(f"{what}; {LAST_TRACE}")
 
 
-def _entries(connection: sqlite3.Connection, of_index: str) -> int:
+def rows_in(table: str, where: str = "") -> str:
+    """The query that counts the rows of a table without its indexes. `where`: see `predicate_of`."""
+    return f"SELECT count(*) FROM main.{quote(table)} NOT INDEXED {where}"
+
+
+def entries_in(index: str, table: str, where: str = "") -> str:
+    """The query that counts the entries of an index; it gives NULL for none. With count(*) SQLite would choose which
+    index it counts."""
+    return f"SELECT sum(1) FROM main.{quote(table)} INDEXED BY {quote(index)} {where}"
+
+
+def _entries(connection: sqlite3.Connection, counting: str) -> int:
     """0 for an index that is damaged."""
     try:
-        ((entries,),) = connection.execute(f"SELECT sum(1) {of_index}").fetchall()  # count(*) would choose the index
+        ((entries,),) = connection.execute(counting).fetchall()
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
@@ -55,10 +79,13 @@ def _entries(connection: sqlite3.Connection, of_index: str) -> int:
 
 
 def predicate_of(sql: str) -> str:
-    """The WHERE of a partial index, by its definition; "" where it has none."""
-    depth = 0
-    for piece in re.compile(PIECE, re.DOTALL).finditer(sql):
+    """The WHERE of a partial index, by what SQLite reads of its definition; "" where it has none."""
+    depth, start = 0, None
+    for piece in re.compile(PIECE, re.DOTALL).finditer(sql := sql.partition("\0")[0]):
         depth += {"(": 1, ")": -1}.get(piece[0], 0)
-        if piece[0] == ")" and not depth:
-            return sql[piece.end() :].strip()
-    return ""
+        if piece[0] == ")" and not depth and start is None:
+            start = piece.end()
+        if piece[0] == ";":
+            sql = sql[: piece.start()]
+            break
+    return "" if start is None else sql[start:].strip()

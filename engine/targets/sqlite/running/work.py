@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from engine.domain.errors import TargetRefusedError
@@ -129,12 +130,13 @@ class Work:
 
     async def in_transaction(self, *commands: str) -> None:
         """Raises LostRowsError where REINDEX would remove the last trace of lost rows."""
-
-        def require(connection: sqlite3.Connection) -> None:
-            if self.step.keeps_surplus:
-                require_no_surplus(connection, commands)
-
-        await statement.in_transaction(self.connection.aio, commands, self.begin(), require)
+        connection = self.connection.aio
+        if self.step.keeps_surplus:
+            counting = partial(require_no_surplus, commands=commands)
+            await statement.retry_while_locked(
+                lambda: statement.run_by(connection, counting, self.cancel), self.begin()
+            )
+        await statement.in_transaction(connection, commands, self.begin())
         await self.write_back_if_long()
 
     async def write_back(self) -> checkpoints.Row:

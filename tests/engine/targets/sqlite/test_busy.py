@@ -240,7 +240,7 @@ async def test_trap_a_commit_that_a_reader_holds_up_is_tried_again_and_the_work_
             await attempts.watch(connection, "COMMIT", reader.close)
             assert (await execute(session, step)).status is Status.COMPLETED
     assert attempts.of["COMMIT"] > attempts.of["BEGIN IMMEDIATE"]
-    assert attempts.of["ROLLBACK"] == 0
+    assert attempts.of["ROLLBACK"] == attempts.of["BEGIN"]  # where rows are counted; nothing is written there
     assert files_beside(path) == {"a.db"}
     assert integrity(path) == []
 
