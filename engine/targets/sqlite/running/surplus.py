@@ -26,7 +26,7 @@ def require_no_surplus(connection: sqlite3.Connection, commands: Collection[str]
     """Raise LostRowsError for an index that the commands rebuild, if it has entries without a row.
 
     In the thread of the connection, in a read transaction of its own. An index that cannot be read to its end is
-    rebuilt from its table. The rollback lets SQLite forget how it has read damaged pages: else it would rebuild nothing.
+    rebuilt from its table. The rollback makes SQLite forget how it read damaged pages: else it rebuilds nothing.
     """
     connection.execute("BEGIN")
     try:
