@@ -76,7 +76,7 @@ def about_url(text: str, url: str) -> FieldMessage:
     try:
         inspector.engine_of(expand_home(url))
     except DbtendError as error:
-        return FieldMessage(f"{error.why} ({error.hint})" if error.hint else error.why, is_wrong=True)
+        return FieldMessage(error.why_and_hint, is_wrong=True)
     except RuntimeError:
         return FieldMessage(f"{url.partition('/')[0]} is no home directory: enter the absolute path", is_wrong=True)
     return FINE if url == text.strip() else FieldMessage(f"saved as {url}")

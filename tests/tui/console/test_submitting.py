@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -294,3 +297,34 @@ async def test_p_only_shows_the_plan(sales: Path, seeded: Seeded, clock: Clock, 
         assert await console.engine.count() == jobs
         await console.press("escape", "r")
         assert "run this plan" in console.text("#footer")
+
+
+def settled_files() -> None:
+    """Databases that need nothing."""
+    for name in ("gone.db", "emptied.db", "whole.db"):
+        with closing(sqlite3.connect(name, isolation_level=None)) as db:
+            db.execute("CREATE TABLE a(b)")
+
+
+@pytest.mark.parametrize("from_fleet", [False, True], ids=["main", "fleet"])
+@pytest.mark.parametrize("operations", [None, VACUUM], ids=["needed", "named"])
+async def test_what_went_away_since_its_inspection_says_on_the_plans_what_the_command_line_says(
+    operations: tuple[Operation, ...] | None, from_fleet: bool, seeded: Seeded, clock: Clock
+) -> None:
+    settled_files()
+    targets = [entry(name, operations=operations) for name in ("emptied.db", "gone.db", "whole.db")]
+    async with open_console(seeded.path, *targets, clock=clock) as console:
+        await console.press(*(["f"] if from_fleet else ["1", "down", "down", "up", "up"]))
+        Path("gone.db").unlink()
+        os.truncate("emptied.db", 0)
+        await console.press("asterisk", "r")
+        assert console.screen_name == "PlansScreen"
+        await console.until(lambda: not console.app.screen.progress)  # type: ignore[attr-defined]
+        page = " ".join(map(str.strip, console.lines("#page")))
+    words = [] if operations is None else ["--op", "vacuum"]
+    for name in ("gone.db", "emptied.db"):
+        command = [sys.executable, "-m", "tui.cli", "plan", name, *words, "--store", str(seeded.path)]
+        answer = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+        said = answer.stderr.split(": ", 2)[2]  # the page names the target in the line above
+        assert answer.returncode == 2
+        assert said.strip() in page

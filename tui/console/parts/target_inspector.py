@@ -100,9 +100,11 @@ class TargetInspector:
             self.inspect([number])
 
     async def inspect_now(self, number: int) -> None:
-        """Inspect a target and advise on it, unless its advice is known; wait for the result."""
+        """Inspect a target and advise on it, unless its advice is known and its database the same; wait for the result."""
         state = self._model.states.get(number)
-        if state is None or state.advice is not None or state.is_pattern:
+        if state is None or state.is_pattern:
+            return
+        if state.advice is not None and self._holds(number, await self._extent(state.entry.url)):
             return
         if names_server(state.entry.url) or not await self._inspect_and_advise(number, state.entry):
             await self._inspect_one(number, advise=False)
@@ -267,11 +269,15 @@ class TargetInspector:
                 now = None if state is None else await self._extent(state.entry.url)
         finally:
             self._presence_checks.discard(number)
-        was = self._extents[number]
         # Only the current one is inspected for each change of its size, which the header shows: others may be many.
-        is_same = was == now or (was and now and number != self._model.current and was.holds(now))
+        is_same = self._extents[number] == now or (number != self._model.current and self._holds(number, now))
         if not is_same and number in self._model.states:
             await self._inspect_one(number)
+
+    def _holds(self, number: int, now: Extent | None) -> bool:
+        """Whether what was found out about a target is still of its database."""
+        was = self._extents.get(number)
+        return was == now or (was is not None and now is not None and was.holds(now))
 
     async def _extent(self, url: str) -> Extent | None:
         try:

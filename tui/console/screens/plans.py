@@ -67,7 +67,7 @@ class PlansScreen(SubmittingScreen):
         if wanted.prepare is not None:
             wanted = await wanted.prepare()
         if wanted.request is None:
-            return PlannedTarget(wanted)
+            return PlannedTarget(wanted, error=wanted.error)
         try:
             plan, extent = await self.planned(wanted.request, wanted.advice)
         except DbtendError as error:

@@ -91,8 +91,6 @@ def nothing_to_run(state: TargetState | None, *, is_being_built: bool) -> str:
 
 
 def why_nothing(state: TargetState) -> str:
-    if state.error is not None:
-        return f"{state.error.why} ({state.error.hint})" if state.error.hint else state.error.why
     if state.info is None or state.advice is None:
         return "not inspected yet: go back and try again in a moment"
     known = "is known to be needed" if highest_level(state.advice) is Level.UNKNOWN else "is needed"

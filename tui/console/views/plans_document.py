@@ -39,6 +39,8 @@ class PlanRequest:
     why_nothing: str = ""
     advice: Sequence[Advice] = ()
     """Its advice, if known."""
+    error: DbtendError | None = None
+    """Why its target cannot be opened."""
     prepare: Callable[[], Awaitable[PlanRequest]] | None = None
     """Inspects the target and finds out the request; None: it is known."""
 
@@ -73,7 +75,7 @@ class PlannedTarget:
 
     @property
     def why_not(self) -> str:
-        return str(self.error) if self.error is not None else self.wanted.why_nothing
+        return self.error.why_and_hint if self.error is not None else self.wanted.why_nothing
 
 
 def plans_document(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
@@ -160,7 +162,7 @@ class FoldedPlans:
             self._rows.pop(at, None)
 
     def document(self, width: int) -> list[Line]:
-        """First what needs attention, skipped ones last."""
+        """First what needs attention, last what needs nothing."""
         names = min(self._longest, max(width // 4, NAME_LEAST), NAME_MOST)
         if self._layout != (width, names):
             self._layout = (width, names)
@@ -168,7 +170,7 @@ class FoldedPlans:
         lines = _summary(self._totals, len(self._planned), self.open, width)
         lines += _operations(self._totals, width)
         if self._skipped:
-            lines += [line((f"{self._skipped:,} skipped, at the end", Role.DIM))]
+            lines += [line((f"{self._skipped:,} skipped", Role.DIM))]
         lines += [*what_to_do(self._errors, width), line()]
         for at in sorted(range(len(self._planned)), key=self._attention.__getitem__):
             lines += self._rows.get(at) or self._rows_of(at, names, width)
