@@ -256,7 +256,7 @@ async def test_what_is_needed_on_all_that_are_marked_is_planned_and_run_as_one_b
         assert sum(line.startswith("►") for line in page) == 12
         await console.press("z")
         assert sum(line.startswith("▼") for line in console.lines("#page")) == 12
-        await console.press("z", "down", "z")
+        await console.press("z", "down", "down", "down", "z")
         assert any(line.startswith("▼ t2 ") for line in console.lines("#page"))
         await console.press("z")
         assert console.lines("#page") == page

@@ -100,7 +100,7 @@ class TargetInspector:
             self.inspect([number])
 
     async def inspect_now(self, number: int) -> None:
-        """Inspect a target and advise on it, unless its advice is known and its database the same; wait for the result."""
+        """Inspect a target and advise on it, unless that was done and its database is the same; wait for the result."""
         state = self._model.states.get(number)
         if state is None or state.is_pattern:
             return
