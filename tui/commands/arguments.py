@@ -170,8 +170,8 @@ def _value_error(error: argparse.ArgumentError, parser: argparse.ArgumentParser)
 
 def _unknown_option(word: str, command: str | None, parser: argparse.ArgumentParser) -> UsageError:
     option = word.partition("=")[0]
-    close = closest(option, _options_of(parser))
-    hint = f"did you mean {close}?" if close else f"see {parser.prog} --help"
+    close = closest(option.lstrip("-"), (known.lstrip("-") for known in _options_of(parser)))
+    hint = f"did you mean --{close}?" if close else f"see {parser.prog} --help"
     if command is None and any(option in _options_of(parser_of(name)) for name in COMMANDS):
         hint = "options of a command come after it, as in dbtend run sales.db --op vacuum"
     return UsageError(option, f"is no option of {parser.prog}", hint)

@@ -81,6 +81,7 @@ def test_a_plan_takes_whatever_a_run_takes_and_shows_what_matters_to_it() -> Non
     ("line", "said"),
     [
         ("run x --opp vacuum", "--opp: is no option of dbtend run (did you mean --op?)"),
+        ("run x --every", "--every: is no option of dbtend run (see dbtend run --help)"),
         ("--jsn history", "--jsn: is no option of dbtend history (did you mean --json?)"),
         ("run x --qqqqqq=1", "--qqqqqq: is no option of dbtend run (see dbtend run --help)"),
         ("--op vacuum x", "--op: is no option of dbtend (options of a command come after it"),
