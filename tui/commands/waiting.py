@@ -10,9 +10,10 @@ from typing import Final
 from engine import Engine, Options, ParentJob, Pause, Reason, Status
 from engine.domain.humanize import listed
 from engine.domain.jobs import is_interrupted
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation
 from engine.system.host import host_name
 from tui.commands.naming import command, named
+from tui.presentation.job_notes import left_by_dead_process
 from tui.presentation.text import counted, plain, zoned_time
 from tui.presentation.worker_format import format_unserved, serving
 
@@ -21,6 +22,8 @@ _MANNER: Final = (
     *("verify", "check_first", "confirmed"),
 )
 """The options that do not say what an operation does."""
+_LEAVES_COPIES: Final = frozenset({Operation.REINDEX, Operation.REPACK})
+"""The operations of PostgreSQL that leave what another one of the same does not drop."""
 
 
 def paused(pause: Pause) -> str:
@@ -51,12 +54,16 @@ async def interrupted(engine: Engine, targets: Collection[str], others: Collecti
     if await _goes_on(engine):
         return []
     lost = {job.parent for process in await engine.workers() if not process.alive for job in process.running}
-    return [
-        f"{named(job.target)}: job #{job.id} ({listed(job.request.operations)}) was interrupted: run the same again or"
-        f" start {command('worker')} to finish it, or end it with {command(f'cancel {job.id}')}"
-        for job in await engine.open_jobs()
-        if job.target in targets and job.id not in others and (job.id in lost or is_interrupted(job))
-    ]
+    lines = []
+    for job in await engine.open_jobs():
+        if job.target in targets and job.id not in others and (job.id in lost or is_interrupted(job)):
+            is_over = any(child.recovering for child in job.children)
+            lines.append(
+                f"{named(job.target)}: job #{job.id} ({listed(job.request.operations)}) was interrupted: run the same"
+                f" again or start {command('worker')} to {'check its database' if is_over else 'finish it'}, or end it"
+                f" with {command(f'cancel {job.id}')}"
+            )
+    return lines
 
 
 async def _goes_on(engine: Engine) -> bool:
@@ -65,16 +72,15 @@ async def _goes_on(engine: Engine) -> bool:
 
 
 async def end_what_was_done_again(engine: Engine, done: Sequence[ParentJob]) -> list[str]:
-    """End interrupted operations on SQLite files that these jobs have completed since, and removed what they had left.
+    """End interrupted operations that these jobs have completed since.
 
-    Returns a line for each; none is ended where a worker process goes on with it. On a server only the next attempt
-    knows what to remove.
+    Returns a line for each, with what is left of it; none is ended where a worker process goes on with it.
     """
     again = {
         (job.target, child.operation, _work(job.request.options)): job.id
         for job in done
         for child in job.children
-        if child.is_complete and job.engine is EngineName.SQLITE
+        if child.is_complete
     }
     if not again or await _goes_on(engine):
         return []
@@ -84,9 +90,11 @@ async def end_what_was_done_again(engine: Engine, done: Sequence[ParentJob]) -> 
             by = again.get((job.target, child.operation, _work(job.request.options)))
             if by is not None and child.status is Status.PENDING and child.attempt and not child.recovering:
                 await engine.cancel(child.id, reason=Reason.NOT_NEEDED)
+                left = child.operation in _LEAVES_COPIES and job.engine is EngineName.POSTGRESQL
                 lines.append(
                     f"{named(job.target)}: {child.operation} of job #{job.id}, which was interrupted, is ended:"
                     f" job #{by} has done the same"
+                    + (f". {left_by_dead_process(job, child.operation)}" if left else "")
                 )
     return lines
 

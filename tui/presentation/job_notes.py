@@ -89,7 +89,7 @@ def advice(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
     if is_unrecovered(child):
         sound = "A check of the database says whether it is sound."
         again = f"{capitalized(how.retry)} to do the operation again."
-        return " ".join(filter(None, (_left_by_dead_process(parent, child.operation), sound, again)))
+        return " ".join(filter(None, (left_by_dead_process(parent, child.operation), sound, again)))
     if child.reason is not None and child.reason in _ADVICE:
         return _advice_of(parent, child, child.reason, how)
     began = child.attempt > 1 or child.progress.steps_total or child.steps or child.after
@@ -106,7 +106,7 @@ def is_unrecovered(child: ChildJob) -> bool:
     return ended_waiting and any(attempt.reason is Reason.OWNER_LOST for attempt in child.attempts[-1:])
 
 
-def _left_by_dead_process(parent: ParentJob, operation: Operation) -> str:
+def left_by_dead_process(parent: ParentJob, operation: Operation) -> str:
     """What may be left where the database was not recovered, and what removes it; "" for nothing."""
     command = f"dbtend run {command_word(parent.target)} --op"
     match parent.engine, operation:

@@ -105,6 +105,6 @@ async def outcomes_of_rewrites(reader: Reader, earlier: Sequence[Step]) -> list[
             method = before.get("method")
             name = method.upper() if method in {Method.CLUSTER, Method.REPACK} else "VACUUM FULL"
             name = "pg_repack" if method == Method.PG_REPACK else name
-            was = f"{step.object} was rewritten: its {name} completed"
+            was = f"{step.object} has been rewritten since, by its {name} or by another command"
             reports.append(f"{was}; run ANALYZE on it")
     return reports
