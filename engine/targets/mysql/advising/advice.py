@@ -79,6 +79,9 @@ def _rebuild(condition: Condition, needs: TableFindings, past: TargetHistory, li
     level = Level.UNKNOWN if condition.not_sampled and not online else one.level
     if condition.not_sampled:
         texts.append(f"{counted(condition.not_sampled, 'large table')} not measured")
+    if needs.unmeasurable:
+        what = listed(needs.unmeasurable, 3)
+        texts.append(f"unknown what a rebuild of {what} gives back: ROW_FORMAT=COMPRESSED, only a rebuild shows it")
     by_hand = "; ".join(filter(None, (most_urgent(needs.by_hand, shown), *needs.notes)))
     found = replace(
         one,

@@ -66,6 +66,8 @@ class TableFindings:
     by_hand: Mapping[str, Need]
     """Tables that only ALTER TABLE by hand puts right."""
     repair: Mapping[str, Need]
+    unmeasurable: Sequence[str] = ()
+    """Large tables, as shown, of which only a rebuild tells what it gives back."""
     notes: Sequence[str] = ()
     """Not urgent: tables without a primary key, old engines and row formats."""
 
@@ -79,7 +81,14 @@ def needs(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAUL
     by_hand = {table.name: need for table in well if (need := auto_increment_need(table))}
     recovers = condition.server.recovers
     repair = {table.name: need for table in condition.tables if (need := repair_need(table, damaged, recovers))}
-    return TableFindings(analyze=analyze, rebuild=rebuild, by_hand=by_hand, repair=repair, notes=_notes(well))
+    return TableFindings(
+        analyze=analyze,
+        rebuild=rebuild,
+        by_hand=by_hand,
+        repair=repair,
+        unmeasurable=[table.shown for table in well if _is_large_unmeasurable(table, past, limits)],
+        notes=_notes(well),
+    )
 
 
 def locked_text(condition: Condition) -> str:
@@ -154,8 +163,17 @@ def _obstacle_to_rebuild(table: Table, server: Server) -> str:
 
 def may_have_space(table: Table, limits: Thresholds) -> bool:
     """Whether sampling its rows is worth it."""
-    large = sum(part.allocated_bytes for part in table.parts) >= limits.reclaim_soon
-    return (table.engine == "InnoDB" or table.is_in_aria_pages) and not table.is_sequence and large
+    has_pages = (table.engine == "InnoDB" and not table.is_unmeasurable) or table.is_in_aria_pages
+    return has_pages and not table.is_sequence and _is_large(table, limits)
+
+
+def _is_large_unmeasurable(table: Table, past: TargetHistory, limits: Thresholds) -> bool:
+    is_rebuilt = past.has_size_of_rebuild(table.shown, table.size, table.rows)
+    return table.is_unmeasurable and _is_large(table, limits) and not is_rebuilt
+
+
+def _is_large(table: Table, limits: Thresholds) -> bool:
+    return sum(part.allocated_bytes for part in table.parts) >= limits.reclaim_soon
 
 
 def auto_increment_need(table: Table) -> Need | None:

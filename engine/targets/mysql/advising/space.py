@@ -41,8 +41,7 @@ def gain(part: Part, table: Table, samples: Sequence[Sample], flavor: Flavor) ->
     """Bytes that a rebuild of a table or partition of InnoDB, or in pages of Aria, gives back."""
     if table.is_in_aria_pages:
         return max(part.data_bytes - round(_SPARE * _aria_bytes(part.rows, samples)), 0)
-    # How well pages compress is unknown.
-    pages = part.used_bytes if table.row_format == "Compressed" else round(_SPARE * rebuilt_bytes(part, table, samples))
+    pages = round(_SPARE * rebuilt_bytes(part, table, samples))
     if part.disk_bytes is None or flavor is Flavor.MARIADB:  # which keeps nothing of free pages
         return max(part.allocated_bytes - pages - _KEPT_AHEAD[flavor], 0)
     share = 1 - (pages + _KEPT_AHEAD[flavor]) / (part.file_bytes or 1)

@@ -147,6 +147,11 @@ class Table:
         return is_page_compressed(self.options)
 
     @property
+    def is_unmeasurable(self) -> bool:
+        """Whether nothing tells what a rebuild gives back: InnoDB counts nowhere how well its rows compress."""
+        return self.engine == "InnoDB" and self.row_format == "Compressed"
+
+    @property
     def is_in_aria_pages(self) -> bool:
         """Whether the server does not know how full its pages are, as it does for other rows of Aria and MyISAM."""
         return self.engine == "Aria" and self.row_format == "Page"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
-from engine.domain.advice import TargetHistory
+from engine.domain.advice import CompletedStep, TargetHistory
+from engine.domain.requests import Operation
 from engine.domain.thresholds import Thresholds
+from engine.targets.mysql.advising.advice import advise
 from engine.targets.mysql.advising.collect import collect_condition
 from engine.targets.mysql.advising.findings import needs
 from engine.targets.mysql.advising.space import gain
@@ -114,6 +117,34 @@ async def test_no_gain_is_promised_that_a_rebuild_does_not_give(
     truth = before - size_on_disk(numbers)
     expected = 0 if need is None else need.gain
     assert abs(expected - truth) <= ALLOWED * before, (expected, truth, before)
+
+
+async def test_a_compressed_table_is_unknown_until_a_rebuild_shows_its_size(numbers: MySqlDatabase) -> None:
+    """Its pages say nothing of how full they are: half of them may be free, or a rebuild may even need more."""
+    numbers(
+        "DROP TABLE IF EXISTS t",
+        "CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(90)) ROW_FORMAT = COMPRESSED KEY_BLOCK_SIZE = 8",
+        "INSERT INTO t SELECT n, SHA2(n, 256) FROM numbers",
+        "DELETE FROM t WHERE id % 10 < 7",
+        "ANALYZE TABLE t",
+    )
+    limits = Thresholds(reclaim_soon=1, reclaim_soon_share=0)
+    async with looking(numbers.url) as reader:
+        found = await collect_condition(reader, budget=None, limits=limits)
+    (table,) = (table for table in found.tables if table.name == "t")
+    assert "t" not in found.samples
+    numbers("ALTER TABLE t FORCE")
+    rebuilt = CompletedStep(0, {"size": size_of_file(numbers), "rows": table.rows})
+    for past, unmeasurable in (
+        (TargetHistory(now=0), ["t"]),
+        (TargetHistory(now=0, rebuilt={"t": rebuilt}), ["t"]),
+        (TargetHistory(now=0, rebuilt={"t": replace(rebuilt, effect={"size": table.size, "rows": table.rows})}), []),
+    ):
+        needed = needs(found, past, limits)
+        rebuild = next(one for one in advise(found, needed, past, limits) if one.operation is Operation.REBUILD)
+        assert "t" not in needed.rebuild
+        assert needed.unmeasurable == unmeasurable
+        assert ("only a rebuild shows it" in rebuild.reason) == bool(unmeasurable)
 
 
 def size_of_file(database: MySqlDatabase) -> int:
