@@ -204,7 +204,13 @@ class Engine:
             @cache
             def manager() -> DatabaseMaintenanceManager:
                 own = targets.resolve(place_of_store) if store.is_there else None
-                return submission.DatabaseMaintenanceManager(store, targets.resolve, own=own, clock=wall_clock(clock))
+                return submission.DatabaseMaintenanceManager(
+                    store,
+                    targets.resolve,
+                    own=own,
+                    note_unopened=lambda *noted: surveyor.Surveyor(store, clock).note_unopened(*noted),
+                    clock=wall_clock(clock),
+                )
 
             orchestrator = ParentJobOrchestrator(store)
             processor = None
@@ -457,7 +463,7 @@ class Engine:
         """The state of all targets and jobs on record; opens no target."""
         found = await self._store.overview()
         damaged = await damage.damaged_since_survey(self._store, found)
-        return replace(found, damaged=damaged, unreachable=damage.unreachable_since_survey(found))
+        return replace(found, damaged=damaged, surveys=damage.surveys_since_jobs(found))
 
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         """The newest job of each of these targets that has one, by canonical URL; None for one that cannot be read."""

@@ -48,8 +48,6 @@ class Overview:
     surveys: tuple[Survey, ...] = ()
     damaged: frozenset[str] = frozenset()
     """The targets that are known to be damaged."""
-    unreachable: frozenset[str] = frozenset()
-    """The targets that the newest job after their survey could not open."""
     runs: tuple[LastRun, ...] = ()
     open_jobs: Mapping[Status, int] = field(default_factory=dict)
     """How many jobs are pending, and how many run."""

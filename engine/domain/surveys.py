@@ -96,6 +96,14 @@ class SurveyCause(StrEnum):
 
 LOST: Final = frozenset({SurveyCause.NO_LONGER_A_DATABASE, SurveyCause.GONE})
 """What became of a database that the store knows. It counts until a person has it forgotten."""
+NOT_INSPECTED: Final = LOST | {
+    SurveyCause.HOT_JOURNAL,
+    SurveyCause.LOCKED,
+    SurveyCause.REFUSED,
+    SurveyCause.NO_ANSWER,
+    SurveyCause.UNAVAILABLE,
+}
+"""Why a target has a survey without an inspection: it is surveyed again."""
 
 
 @frozen

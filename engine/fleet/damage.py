@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.domain.requests import Operation
-from engine.domain.statuses import Reason, Status
+from engine.domain.statuses import Status
+from engine.domain.surveys import NOT_INSPECTED, FleetLevel, Survey
 from engine.fleet.levels import is_damaged
 from engine.history.target_history import target_history
 
 if TYPE_CHECKING:
-    from engine.domain.overview import LastRun, Overview
+    from engine.domain.overview import Overview
+    from engine.domain.steps import Micros
     from engine.store.protocol import JobReader
 
 
@@ -29,15 +32,16 @@ async def damaged_since_survey(store: JobReader, overview: Overview) -> frozense
     return known | frozenset(of_checks)
 
 
-def unreachable_since_survey(overview: Overview) -> frozenset[str]:
-    """Targets that the newest job after their last survey could not open."""
-    surveyed_at = {survey.target: survey.surveyed_at for survey in overview.surveys}
-    newest: dict[str, LastRun] = {}
+def surveys_since_jobs(overview: Overview) -> tuple[Survey, ...]:
+    """The surveys; the level of a target that could not be inspected is unknown once an operation has completed."""
+    completed: dict[str, Micros] = {}
     for run in overview.runs:
-        if run.target not in newest or run.finished_at > newest[run.target].finished_at:
-            newest[run.target] = run
-    return frozenset(
-        target
-        for target, run in newest.items()
-        if run.reason is Reason.UNREACHABLE and run.finished_at >= surveyed_at.get(target, 0)
+        completed[run.target] = max(run.completed_at or 0, completed.get(run.target, 0))
+    return tuple(
+        replace(survey, level=FleetLevel.UNKNOWN, reasons=())
+        if completed.get(survey.target, 0) > survey.surveyed_at
+        and survey.reason is not None
+        and survey.reason.cause in NOT_INSPECTED
+        else survey
+        for survey in overview.surveys
     )

@@ -26,7 +26,7 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
-from engine.domain.surveys import LastJob, Survey, SurveyCause, with_figures_of
+from engine.domain.surveys import NOT_INSPECTED, LastJob, Survey, with_figures_of
 from engine.fleet.expansion import Unlisted
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never_surveyed, judge_silence, still_critical
@@ -66,16 +66,6 @@ BUDGET: Final = 0.1
 """Seconds for expensive measurements of a file that is not small: a sample of its pages is enough."""
 FRESH: Final = 3_600 * 1_000_000
 """Microseconds for which a survey is not repeated, unless its target has changed."""
-_NOT_INSPECTED: Final = {
-    SurveyCause.HOT_JOURNAL,
-    SurveyCause.LOCKED,
-    SurveyCause.REFUSED,
-    SurveyCause.NO_ANSWER,
-    SurveyCause.NO_LONGER_A_DATABASE,
-    SurveyCause.GONE,
-    SurveyCause.UNAVAILABLE,
-}
-"""Why a target has a survey without an inspection: it is surveyed again."""
 
 
 @frozen
@@ -206,6 +196,19 @@ class Surveyor:
             with suppress(StoreError):  # then the next call measures again
                 await self._store.save_measurement(subject.url, found.measured)
         return found.advice
+
+    async def note_unopened(self, errors: Mapping[str, DbtendError], are_jobs: bool) -> None:
+        """Keep the surveys of targets that a submit could not open, by canonical URL: as the next survey would find them.
+
+        `are_jobs`: whether each of them has a job that failed; else only of databases that the store knows.
+        """
+        with suppress(StoreError):  # then the next survey says so
+            subjects = [
+                _Subject(TargetEntry(name=url, url=url), url, engine_named(url), None, "", is_small=False)
+                for url in errors
+                if are_jobs or await self._is_known(url)
+            ]
+            await self._keep([self._survey(one, await self._judge_error(one, errors[one.url])) for one in subjects])
 
     async def _survey_all(self, subjects: Sequence[_Subject], *, refresh: bool) -> AsyncGenerator[Surveyed]:
         elsewhere = {subject.url: subject for subject in subjects if subject.is_elsewhere}
@@ -361,14 +364,17 @@ class Surveyor:
         return _Inspected(survey=survey, advice=advice, measured=measured)
 
     async def _judge_error(self, subject: _Subject, error: DbtendError) -> Judgement:
-        is_damaged = is_known = False
-        if isinstance(error, TargetUnrecognizedError | TargetMissingError):
-            if self._known is None:
-                self._known = await self._store.known_databases()
-            is_known = subject.url in self._known
+        if isinstance(error, TargetUnrecognizedError | TargetMissingError) and await self._is_known(subject.url):
+            return judge_error(error, is_known=True)
+        is_damaged = False
         if isinstance(error, TargetUnrecognizedError) and (path := file_named(subject.entry.url)) is not None:
             is_damaged = (await asyncio.to_thread(find_sqlite, [path])).get(path) is True
-        return judge_error(error, is_damaged=is_damaged, is_known=is_known)
+        return judge_error(error, is_damaged=is_damaged)
+
+    async def _is_known(self, url: str) -> bool:
+        if self._known is None:
+            self._known = await self._store.known_databases()
+        return url in self._known
 
     async def _note(self, subject: _Subject, past: TargetHistory, seen: Sequence[Damage]) -> None:
         if not self._read_only:
@@ -413,7 +419,7 @@ class Surveyor:
 
 def is_fresh(survey: Survey, last_job: LastJob | None, now: Micros) -> bool:
     """Whether a survey still holds: it is recent, and no job has ended since. `now`: in microseconds."""
-    was_inspected = _NOT_INSPECTED.isdisjoint(reason.cause for reason in survey.reasons)
+    was_inspected = NOT_INSPECTED.isdisjoint(reason.cause for reason in survey.reasons)
     if not was_inspected or not 0 <= now - survey.surveyed_at <= FRESH:
         return False
     return is_after(survey, last_job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from engine.targets.protocol import Target
 
 OnDropped = Callable[[UsageError], None]
+NoteUnopened = Callable[[Mapping[str, DbtendError], bool], Awaitable[None]]
+"""Called with why targets cannot be opened, by canonical URL, and whether each gets a job that failed."""
 OnPortion = Callable[[int, int], None]
 """Called after each portion of a large batch: how many of how many requests are submitted."""
 PORTION = 200
@@ -81,10 +83,12 @@ class DatabaseMaintenanceManager:
         resolve: Callable[[str], Target],
         *,
         own: Target | None = None,
+        note_unopened: NoteUnopened | None = None,
         clock: Callable[[], Micros] = now,
     ) -> None:
         """`own`: the database that holds the store itself; it is not allowed as a target."""
         self._store = store
+        self._note_unopened = note_unopened
         self._own = own
         self._resolve = resolve
         self._clock = clock
@@ -125,6 +129,7 @@ class DatabaseMaintenanceManager:
         """
         validate_batch(batch)
         prepared = await self._prepare([_Asked(request) for request in requests], failed, closes=closes_at is not None)
+        await self._note(prepared, are_jobs=True)
         distinct = await self._distinct(prepared, None, strict=False) if prepared else []
         jobs = [
             job if starts_at is None else replace(job, starts_at=starts_at(job.request.target))
@@ -194,6 +199,7 @@ class DatabaseMaintenanceManager:
                 prepared = await self._opened_each(validated[part], targets[part])
                 if is_last := at + PORTION >= len(asked):
                     prepared += [self._failed(one, closes=closes_at is not None) for one in failed]
+                await self._note(prepared, are_jobs=True)
                 distinct = await self._distinct(prepared, on_dropped, strict=False, kept=kept)
                 done = total if is_last else at + PORTION
                 portion = replace(batch, id=batch_id, unsubmitted=total - done)
@@ -224,6 +230,7 @@ class DatabaseMaintenanceManager:
         validate_batch(batch.options)
         is_batch = len(asked) > 1 or bool(failed) or batch.retry_of is not None
         prepared = await self._prepare(asked, failed, closes=closes_at is not None)
+        await self._note(prepared, are_jobs=is_batch and not strict)
         if strict or not is_batch:
             for error in (one.error for one in prepared if one.error is not None):
                 raise error
@@ -234,6 +241,16 @@ class DatabaseMaintenanceManager:
                 raise distinct[0].error
         jobs = self._with_deadlines(distinct, closes_at)
         return await wait_postponing_cancel(self._store.submit(jobs, on_duplicate, batch if is_batch else None))
+
+    async def _note(self, prepared: Sequence[_Prepared], *, are_jobs: bool) -> None:
+        """Have it noted which targets cannot be opened: their level is that of a survey, whatever was used last."""
+        errors = {
+            one.job.request.target: one.error
+            for one in prepared
+            if one.error is not None and failure_reason(one.error) is Reason.UNREACHABLE and not one.job.is_pattern
+        }
+        if errors and self._note_unopened is not None:
+            await self._note_unopened(errors, are_jobs)
 
     async def _prepare(
         self, asked: Sequence[_Asked], failed: Sequence[FailedRequest], *, closes: bool

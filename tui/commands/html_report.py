@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
-from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
@@ -38,7 +37,6 @@ _MOST_JOBS: Final = 50_000
 _PORTION: Final = 500
 """Jobs that are read at once."""
 _MOST_FIRINGS: Final = 10_000
-_NOT_OPENED: Final = "the last job could not open it"
 _MODE: Final = 0o640
 """The mode of the file: it names databases and their problems."""
 
@@ -109,17 +107,13 @@ async def _jobs(engine: Engine, since: Micros) -> list[Run]:
 def _told(overview: Overview, config: Config) -> dict[str, Survey]:
     """With targets in the config file, its schedules included, only those of them."""
     surveys = {one.target: one for one in overview.surveys}
-    since: list[tuple[Collection[str], SurveyReason]] = [
-        (overview.unreachable, SurveyReason(FleetLevel.UNREACHABLE, SurveyCause.UNAVAILABLE, {"error": _NOT_OPENED})),
-        (overview.damaged, SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE)),
-    ]
-    for targets, reason in since:
-        surveys |= {target: _with(reason, target, surveys.get(target), overview) for target in targets}
+    surveys |= {target: _damaged(target, surveys.get(target), overview) for target in overview.damaged}
     return {target: surveys[target] for target in chosen(surveys, configured_entries(config))}
 
 
-def _with(reason: SurveyReason, target: str, survey: Survey | None, overview: Overview) -> Survey:
+def _damaged(target: str, survey: Survey | None, overview: Overview) -> Survey:
     """Its survey, if there is one, with what a job found since."""
+    reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE)
     at = max(run.finished_at for run in overview.runs if run.target == target)
     found = survey or Survey(
         target=target, engine=inspector.engine_named_by(target), surveyed_at=at, level=reason.level

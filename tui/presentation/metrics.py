@@ -112,7 +112,6 @@ def _targets(overview: Overview, names: Name) -> Iterator[Metric]:
 def _levels(overview: Overview, names: Name) -> Mapping[str, FleetLevel]:
     """By target: that of its last survey, or what a job found since; unknown without both."""
     levels = {one.target: one.level for one in overview.surveys}
-    levels |= dict.fromkeys(overview.unreachable, FleetLevel.UNREACHABLE)
     levels |= dict.fromkeys(overview.damaged, FleetLevel.CRITICAL)
     return {target: levels.get(target, FleetLevel.UNKNOWN) for target in names}
 

@@ -217,15 +217,37 @@ def test_a_run_on_a_pattern_fails_on_known_databases_that_are_no_longer_there(
     assert result.code == 1
     failed = {Path(job["target"]).name for job in json.loads(result.out)["jobs"] if job["status"] == "failed"}
     assert failed == {"t2.db", *lost}
-    metrics, report = dbtend("metrics").out, tenants.parent / "report.html"
-    assert dbtend("report", "--html", report).code == 0
-    for name in lost:  # the job says so, before the next survey
-        assert re.search(rf'^dbtend_target_level{{.*level="unreachable".*/{name}"}} 1', metrics, re.MULTILINE)
-        assert re.search(rf"{name}.{{0,200}}unreachable", report.read_text(), re.DOTALL)
+    assert_levels_on_record(dbtend, lost)
     dbtend("fleet", tenants, "--refresh")
-    metrics = dbtend("metrics").out
+    assert_levels_on_record(dbtend, lost)
+    assert dbtend("run", tenants / "*", "--op", "check").code == 1
+    assert_levels_on_record(dbtend, lost)
+
+
+def assert_levels_on_record(dbtend: CommandLine, lost: dict[str, tuple[str, str]]) -> None:
+    """That metrics and the report say of each what the fleet says, whatever command was used last."""
+    metrics, report = dbtend("metrics").out, dbtend.store.with_name("report.html")
+    assert dbtend("report", "--html", report).code == 0
     for name, (level, _) in lost.items():
         assert re.search(rf'^dbtend_target_level{{.*level="{level}".*/{name}"}} 1', metrics, re.MULTILINE)
+        assert re.search(rf"{name}.{{0,200}}{level}", report.read_text(), re.DOTALL)
+
+
+def test_a_run_on_one_known_database_that_is_empty_now_puts_its_level_on_record_until_it_is_back(
+    dbtend: CommandLine, sales: Path
+) -> None:
+    content = sales.read_bytes()
+    assert dbtend("run", sales, "--op", "analyze").code == 0
+    unknown = sales.with_name("unknown.db")
+    for path in (sales, unknown):
+        path.write_bytes(b"")
+        assert dbtend("run", path, "--op", "check").code == 2
+    lost = {sales.name: ("critical", "no_longer_a_database")}
+    assert_levels_on_record(dbtend, lost)
+    assert unknown.name not in dbtend("metrics").out
+    sales.write_bytes(content)
+    assert dbtend("run", sales, "--op", "check").code == 0
+    assert_levels_on_record(dbtend, {sales.name: ("unknown", "")})
 
 
 def test_a_filter_leaves_out_a_known_database_that_is_gone_unless_it_names_its_level(
