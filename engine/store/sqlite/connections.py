@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -49,18 +50,36 @@ def create_file(path: Path) -> Path:
     try:
         require_private_store(path)
         make_directories(path.parent)
-        os.close(open_private(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        if not path.exists():
+            make_directories(directory_of(path))
+            os.close(open_private(_sign_of_new(path), os.O_CREAT | os.O_WRONLY))
+            os.close(open_private(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         pass
-    except NotADirectoryError:
-        raise StoreError(str(path.parent), "is not a directory", "give another path with --store") from None
+    except NotADirectoryError as error:
+        raise StoreError(error.filename, "is not a directory", "give another path with --store") from None
     except OSError as error:
         raise StoreError(str(path), f"cannot be created: {error.strerror}", "give another path with --store") from error
     return path
 
 
+def _sign_of_new(path: Path) -> Path:
+    """The file that tells an empty store that is being made from one that was cut to 0 bytes."""
+    return directory_of(path) / "new"
+
+
+def _refuse_emptied(path: Path) -> None:
+    """Raise StoreError if the file is empty and not new. It is not opened: SQLite would remove the log beside it."""
+    is_new = _sign_of_new(path).exists()  # in this order: the sign stays until there is content
+    with suppress(OSError):  # to open it says why
+        if not is_new and path.stat().st_size == 0:
+            why = "is an empty file: a store that was cut to 0 bytes has lost its jobs"
+            raise StoreError(str(path), why, "restore it from a backup, or remove it to begin a new one")
+
+
 def connect_writer(path: Path, timeout: float = OPEN_TIMEOUT) -> sqlite3.Connection:
     """A connection that may write, to a store of this version. Raises StoreError."""
+    _refuse_emptied(path)
     try:
         return _connected(uri(path), timeout, lambda connection: _prepare(connection, path, timeout))
     except ERRORS as error:
@@ -83,13 +102,12 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
     def set_up(connection: sqlite3.Connection) -> None:
         connection.executescript(READER_PRAGMAS)
-        if _is_empty(connection):
-            raise _emptied(path)
         if not is_current(connection, str(path)):
             why = "was written by an older dbtend, and would have to be upgraded first"
             raise ReadOnlyError(str(path), why, "open it once without --read-only, or look at a copy of it")
         refuse_writes(connection)
 
+    _refuse_emptied(path)
     try:
         return _connected(uri(path, writing=False), 0, set_up)
     except ERRORS as error:
@@ -142,9 +160,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None
     connection.execute(NO_AUTOMATIC_CHECKPOINT)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
-    was_used = any(directory_of(path).glob("slot-*"))  # in this order: workers make them once there is a store
-    if was_used and _is_empty(connection):
-        raise _emptied(path)
     if not is_current(connection, str(path)):
         begin_immediate(connection, timeout)
         try:
@@ -154,6 +169,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None
             if connection.in_transaction:  # after a full disk SQLite has rolled back by itself
                 connection.execute("ROLLBACK")
             raise
+    with suppress(OSError):  # the next process removes it
+        _sign_of_new(path).unlink()
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         # SQLite answers BUSY at once, without its timeout, where several processes switch a new store.
         retry_while_busy(lambda: connection.execute("PRAGMA journal_mode = WAL"), timeout)
@@ -162,16 +179,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, timeout: float) -> None
     # After 64 KiB the journal of a statement would become a file, and each later statement of its transaction slower.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA busy_timeout = 0")  # from here on the writer retries by itself
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    """Whether the file has no page at all."""
-    return bool(connection.execute("PRAGMA main.page_count").fetchone() == (0,))
-
-
-def _emptied(path: Path) -> StoreError:
-    hint = f"restore it from a backup, or remove {directory_of(path)} to begin a new one"
-    return StoreError(str(path), "is empty: it was cut to 0 bytes, and its jobs are gone", hint)
 
 
 def as_text(path: Path, error: Exception) -> StoreError:

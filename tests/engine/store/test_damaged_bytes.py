@@ -14,8 +14,7 @@ from benchmarks.attack.mutations import OF_BYTES, cut, flipped, of_bytes
 from engine import Engine
 from engine.domain.errors import DbtendError, StoreError
 from engine.domain.requests import Operation, Request
-from engine.store.sqlite.connections import connect_writer
-from engine.system.private_files import directory_of
+from engine.store.sqlite.connections import connect_writer, create_file
 from tests.sqlite_files import make_database
 
 COPIES = 60
@@ -88,17 +87,27 @@ def test_no_damage_is_an_internal_error(number: int, origin: Path, tmp_path: Pat
 
 
 def test_a_store_cut_to_nothing_is_refused_and_not_begun_anew(origin: Path, tmp_path: Path) -> None:
-    store = tmp_path / "jobs.db"
-    store.touch(0o600)
-    directory_of(store).mkdir(mode=0o700)
-    (directory_of(store) / "slot-0.lock").touch(0o600)
+    store, log = tmp_path / "jobs.db", tmp_path / "jobs.db-wal"
+    shutil.copy(origin, store)
+    asyncio.run(read(store, read_only=False))
+    store.write_bytes(b"")
+    log.write_bytes(b"what is left of it")
     for read_only in (True, False):
         with pytest.raises(StoreError, match="cut to 0 bytes"):
             asyncio.run(read(store, read_only=read_only))
     assert store.stat().st_size == 0
+    assert log.exists()
 
 
-def test_an_empty_file_may_become_a_store(tmp_path: Path) -> None:
-    (tmp_path / "jobs.db").touch(0o600)
-    connect_writer(tmp_path / "jobs.db").close()
-    assert (tmp_path / "jobs.db").stat().st_size
+def test_an_empty_file_becomes_a_store_where_dbtend_has_just_made_it(tmp_path: Path) -> None:
+    store = tmp_path / "jobs.db"
+    store.touch(0o600)
+    with pytest.raises(StoreError, match="is an empty file"):
+        connect_writer(create_file(store))
+    store.unlink()
+    assert create_file(store).stat().st_size == 0  # the process dies
+    connect_writer(create_file(store)).close()
+    assert store.stat().st_size
+    store.write_bytes(b"")
+    with pytest.raises(StoreError, match="is an empty file"):
+        connect_writer(create_file(store))

@@ -30,7 +30,7 @@ def shared() -> Iterator[Path]:
 
 def store_with_a_job(path: Path, target: Path) -> bytes:
     """What an attacker wants root to run. Made here: the other user may not be able to read the code for it."""
-    path.touch()
+    connections.create_file(path)
     with closing(connections.connect_writer(path)) as store:
         store.execute(
             "INSERT INTO parent_job (target, target_key, engine, operations, options, created_at, changed_at)"
