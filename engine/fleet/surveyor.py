@@ -198,7 +198,7 @@ class Surveyor:
         return found.advice
 
     async def note_unopened(self, errors: Mapping[str, DbtendError], are_jobs: bool) -> None:
-        """Keep the surveys of targets that a submit could not open, by canonical URL: as the next survey would find them.
+        """Keep the surveys of targets that a submit could not open, by canonical URL: as the next survey finds them.
 
         `are_jobs`: whether each of them has a job that failed; else only of databases that the store knows.
         """
