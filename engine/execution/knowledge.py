@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine.domain.advice import FORCE_CHOOSES_NOTHING, TargetHistory, blocking_check, needed
 from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import NotAvailableError, StoreError, TargetError, UsageError
-from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, Micros, WaitsFor
 from engine.domain.turns import NO_TURNS, Turns
@@ -121,9 +121,8 @@ class StoreKnowledge(Knowledge):
         self._lending = Lending(config)
 
     async def damage(self, claim: Claim, target: Target) -> tuple[Damage, ...]:
-        if target.engine is not EngineName.SQLITE:
-            with suppress(StoreError, TargetError):  # then only the damage on record by its URL counts
-                return tuple(await self._store.name_database(claim.target, await target.identify()))
+        with suppress(StoreError, TargetError):  # then only the damage on record by its URL counts
+            return tuple(await self._store.name_database(claim.target, await target.identify()))
         return claim.damage
 
     async def history(self, target: str) -> TargetHistory | None:

@@ -88,19 +88,26 @@ async def _keep(
 async def note_damage(store: Store, url: str, past: TargetHistory, seen: Sequence[Damage]) -> None:
     """Record damage that was seen, if it is not on record. A store that cannot be written hears of it the next time."""
     if change := newly_seen(damage_record(past), seen):
+        await learn_database(store, url, is_damaged=True)
         with suppress(StoreError):
             await store.save_damage(url, change)
 
 
-async def learn_database(store: Store, url: str) -> None:
-    """Ask a server which database this URL names: damage that is on record by its other URLs counts for this one, too.
+async def learn_database(store: Store, url: str, *, is_damaged: bool = False) -> None:
+    """Keep which database this URL names: damage that is on record by its other names counts for this one, too.
 
-    It is not asked where no such damage can be, or where the store knows the answer.
+    A server is not asked where no such damage can be, or where the store knows the answer. Files come and go: one is
+    kept if it is damaged, if a job works on it, or if it was known at another path.
     """
-    if names_server(url):
-        with suppress(StoreError, TargetError):  # then only the damage on record by this URL counts
-            if await store.has_damaged_servers() and await store.database_named(url) is None:
+    with suppress(StoreError, TargetError):  # then only the damage on record by this URL counts
+        if names_server(url):
+            if await store.has_damaged_servers() and not await store.database_names(url):
                 await store.name_database(url, await resolve(url).identify())
+            return
+        key = await resolve(url).identify()
+        names = await store.database_names(url, key)
+        if (names or is_damaged) and names.get(url) != key:
+            await store.name_database(url, key)
 
 
 async def past_of(store: Store, url: str, now: Micros) -> TargetHistory:

@@ -178,8 +178,8 @@ class JobReader(Protocol):
     async def has_damaged_servers(self) -> bool:
         """Whether damage of any database on a server is on record."""
 
-    async def database_named(self, target: str) -> str | None:
-        """The key of the database on a server that this canonical URL names; None: it is not known."""
+    async def database_names(self, target: str, database: str = "") -> Mapping[str, str]:
+        """Which database this canonical URL names, and the other names of the one with this key: its key by name."""
 
     async def count(self) -> int:
         """The number of parents."""

@@ -12,6 +12,7 @@ from importlib.metadata import version
 import pytest
 
 from engine.domain.claims import Outcome, Report
+from engine.domain.damage import Damage, DamageChange, DamageSource
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.events import HistoryFilter
 from engine.domain.jobs import JobId
@@ -57,6 +58,16 @@ async def test_the_same_path_on_two_hosts_is_two_databases(shared: SharedStores)
         assert [job.id for job in await second.history(here, before=None, limit=9)] == [2]
         there = HistoryFilter(target="sqlite://db1/sales.db")
         assert [job.id for job in await second.history(there, before=None, limit=9)] == [1]
+
+
+async def test_files_of_two_hosts_with_the_same_device_and_inode_are_two_databases(shared: SharedStores) -> None:
+    key, damage = "sqlite:1:2", Damage(source=DamageSource.CHECK, found_at=1, text="page 7 is never used")
+    async with shared.open(host="db1") as first, shared.open(host="db2") as second:
+        await first.name_database("sqlite:///a.db", key)
+        await first.save_damage("sqlite:///a.db", DamageChange(found=(damage,)))
+        assert await second.database_names("sqlite:///b.db", key) == {}
+        assert await second.name_database("sqlite:///b.db", key) == ()
+        assert await second.database_names("sqlite:///b.db") == {"sqlite:///b.db": key}
 
 
 async def test_a_worker_is_shown_with_its_host_version_and_queues(shared: SharedStores) -> None:

@@ -154,7 +154,7 @@ BY_SOCKET, BY_PORT, BY_NAME = (f"mysql://root@{host}/shop" for host in ("localho
 
 async def test_damage_found_by_one_name_of_a_database_counts_for_all_and_ends_for_one(store: RescuingStore) -> None:
     found = Damage(object="item", source=DamageSource.CHECK, found_at=1, text="page 7 is never used")
-    assert await store.database_named(BY_SOCKET) is None
+    assert await store.database_names(BY_SOCKET) == {}
     assert await store.name_database(BY_SOCKET, "mysql:1:shop") == ()
     assert await store.name_database(BY_PORT, "mysql:1:shop") == ()
     assert await store.name_database(BY_NAME, "mysql:2:shop") == ()
@@ -184,4 +184,16 @@ async def test_each_death_of_a_server_counts_for_all_names_but_what_a_person_acc
     await store.save_damage(BY_SOCKET, DamageChange(found=(replace(lost, accepted_at=3, accepted_by="ann"),)))
     assert await store.name_database(BY_NAME, "mysql:1:shop") == (replace(lost, found_at=2),)
     await store.forget_databases([BY_NAME])
-    assert await store.database_named(BY_NAME) is None
+    assert await store.database_names(BY_NAME) == {}
+
+
+async def test_a_file_is_named_by_what_it_is_on_its_host(store: RescuingStore) -> None:
+    old, new, key = "sqlite:///srv/a.db", "sqlite:///srv/b.db", "sqlite:1:2"
+    found = Damage(source=DamageSource.CHECK, found_at=1, text="page 7 is never used")
+    await store.name_database(old, key)
+    await store.save_damage(old, DamageChange(found=(found,)))
+    assert await store.database_names(new, key) == {old: key}
+    assert await store.name_database(new, key) == (found,)
+    assert await store.database_names(new) == {new: key}
+    await store.name_database(new, "sqlite:1:3")
+    assert await store.database_names(new, key) == {old: key, new: "sqlite:1:3"}

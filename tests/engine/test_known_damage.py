@@ -112,6 +112,36 @@ async def test_r31_what_a_backup_found_in_its_copy_is_not_written_to(
     assert path.read_bytes() == before
 
 
+async def test_r31_damage_goes_with_a_file_that_is_renamed(engine: Engine, path: Path, tmp_path: Path) -> None:
+    lose_leaf(path)
+    assert (await run(engine, path, CHECK)).status is Status.FAILED
+    renamed, again, copy = (tmp_path / name for name in ("renamed.db", "again.db", "copy.db"))
+    copyfile(path, copy)
+    path.rename(renamed)
+    copyfile(copy, path)
+    before = renamed.read_bytes()
+    (vacuum,) = (await run(engine, renamed, VACUUM)).children
+    assert (vacuum.status, vacuum.reason) == (Status.FAILED, Reason.DAMAGED)
+    renamed.rename(again)
+    plan = await engine.plan(Request(target=str(again), operations=(VACUUM,)))
+    assert plan.operations[0].is_damaged
+    assert (await survey_of(engine, again)).level is FleetLevel.CRITICAL
+    assert again.read_bytes() == before
+    # A copy is another file, of which nothing is known; but what is on record of a path stays until it is checked.
+    assert not (await engine.plan(Request(target=str(copy), operations=(VACUUM,)))).operations[0].is_damaged
+    assert (await engine.plan(Request(target=str(path), operations=(VACUUM,)))).operations[0].is_damaged
+
+
+async def test_r31_damage_that_a_survey_met_goes_with_a_file_that_is_renamed(
+    engine: Engine, path: Path, tmp_path: Path
+) -> None:
+    lose_leaf(path)
+    await engine.page_map(str(path))
+    renamed = path.rename(tmp_path / "renamed.db")
+    (vacuum,) = (await run(engine, renamed, VACUUM)).children
+    assert (vacuum.status, vacuum.reason) == (Status.FAILED, Reason.DAMAGED)
+
+
 async def test_r31_an_index_with_more_entries_than_its_table_is_not_rebuilt(engine: Engine, path: Path) -> None:
     lose_rows(path)
     (check,) = (await run(engine, path, CHECK)).children

@@ -15,6 +15,7 @@ from engine.domain.value_types import ANY_HOST
 
 _FILE: Final = "sqlite://"
 _HERE: Final = "sqlite:///"
+_FILE_KEY: Final = "sqlite:"
 
 
 class HostTargets:
@@ -45,6 +46,14 @@ class HostTargets:
     def key(self, engine: EngineName, target_key: str) -> str:
         """The key of mutual exclusion."""
         return f"{self.host}:{target_key}" if engine is EngineName.SQLITE else target_key
+
+    def database(self, key: str) -> str:
+        """The key of a database, as all hosts know it."""
+        return f"{self.host}:{key}" if key.startswith(_FILE_KEY) else key
+
+    def database_here(self, key: str) -> str:
+        """The key of a database as it is on this host, if it is one of its files."""
+        return key.removeprefix(f"{self.host}:") if key.startswith(f"{self.host}:{_FILE_KEY}") else key
 
     def host_of(self, target: str) -> str | None:
         """The other host whose file it is; None for all else."""

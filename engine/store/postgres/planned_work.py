@@ -97,14 +97,15 @@ class PlannedWork(StoreBase):
         ((is_damaged,),) = await self._pool.rows(queries.HAS_DAMAGED_SERVERS)
         return bool(is_damaged)
 
-    async def database_named(self, target: str) -> str | None:
-        rows = await self._pool.rows(queries.NAMED, {"target": self._stored(target)})
-        return next((str(key) for (key,) in rows), None)
+    async def database_names(self, target: str, database: str = "") -> Mapping[str, str]:
+        asked = {"target": self._stored(target), "database": self._targets_here.database(database)}
+        rows = self._here(await self._pool.rows(queries.NAMES, asked))
+        return {name: self._targets_here.database_here(key) for name, key in rows}
 
     async def name_database(self, target: str, database: str) -> Sequence[Damage]:
-        if await self.database_named(target) != database:
+        if (await self.database_names(target)).get(target) != database:
             await self._refuse_namesake()
-            await self._pool.call("name_database", self._stored(target), database)
+            await self._pool.call("name_database", self._stored(target), self._targets_here.database(database))
         rows = await self._pool.rows(queries.DAMAGE, {"targets": [self._stored(target)]})
         return decoded_damage(self._here(rows)).get(target, ())
 

@@ -220,7 +220,7 @@ RECORD_FIRINGS: Final = f"SELECT {', '.join(FIRING)} FROM record_firings(%s)"
 DAMAGE: Final = f"""SELECT {", ".join(DAMAGED)} FROM damage
 WHERE target = ANY (%(targets)s) ORDER BY found_at, object"""
 HAS_DAMAGED_SERVERS: Final = "SELECT EXISTS (SELECT FROM damage WHERE target NOT LIKE 'sqlite:%%')"
-NAMED: Final = "SELECT database FROM database_name WHERE target = %(target)s"
+NAMES: Final = "SELECT target, database FROM database_name WHERE target = %(target)s OR database = %(database)s"
 SURVEYS: Final = f"SELECT {', '.join(SURVEY)} FROM survey WHERE target = ANY (%(targets)s)"
 SURVEYED: Final = """SELECT target FROM survey
 WHERE starts_with(target, %(beginning)s) AND surveyed_at >= %(since)s ORDER BY target"""

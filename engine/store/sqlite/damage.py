@@ -24,7 +24,7 @@ def of_target(connection: sqlite3.Connection, target: str) -> tuple[Damage, ...]
 OTHER_NAMES: Final = """SELECT o.target FROM database_name AS n JOIN database_name AS o USING (database)
 WHERE n.target = ? AND o.target <> n.target"""
 HAS_DAMAGED_SERVERS: Final = "SELECT EXISTS (SELECT 1 FROM damage WHERE target NOT LIKE 'sqlite:%')"
-NAMED: Final = "SELECT database FROM database_name WHERE target = :target"
+NAMES: Final = "SELECT target, database FROM database_name WHERE target = :target OR database = :database"
 
 
 def name(connection: sqlite3.Connection, target: str, database: str) -> None:

@@ -521,7 +521,7 @@ class SqliteStore:
         return await self._look(lambda read: _damage(read, targets))
 
     async def name_database(self, target: str, database: str) -> Sequence[Damage]:
-        if await self.database_named(target) != database:
+        if (await self.database_names(target)).get(target) != database:
             await self._writer.run(lambda c: damage.name(c, target, database))
         return (await self.damage([target])).get(target, ())
 
@@ -529,8 +529,9 @@ class SqliteStore:
         ((is_damaged,),) = await self._read(damage.HAS_DAMAGED_SERVERS)
         return bool(is_damaged)
 
-    async def database_named(self, target: str) -> str | None:
-        return next((str(key) for (key,) in await self._read(damage.NAMED, {"target": target})), None)
+    async def database_names(self, target: str, database: str = "") -> Mapping[str, str]:
+        rows = await self._read(damage.NAMES, {"target": target, "database": database})
+        return {str(name): str(key) for name, key in rows}
 
     async def save_damage(self, target: str, change: DamageChange) -> None:
         await self._writer.run(lambda c: damage.save(c, target, change))
