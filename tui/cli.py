@@ -92,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
             why = "would change something, and this is read-only"
             raise ReadOnlyError(f"dbtend {args.command}", why, "leave out --read-only, and unset DBTEND_READ_ONLY")
         code = _command(args.command or "console")(args, chosen)
-        return FAILED if output.lost and (only_tells or as_json) and code == OK else code
+        return FAILED if output.lost and code == OK else code
     except SystemExit as done:  # --help and --version
         return FAILED if output.lost else int(done.code or 0)
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ import pytest
 from engine.domain.damage import NO_CHECK_ON_RECORD
 from tests.sqlite_files import content, integrity, remove_index_entries
 from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
+from tui.presentation.exit_codes import FAILED, REFUSED
 
 ALL_FOUR = ["vacuum", "analyze", "reindex", "optimize"]
 USUAL = ["vacuum", "analyze"]
@@ -257,13 +258,25 @@ def test_headless_commands_do_not_import_textual(dbtend: CommandLine, sales: Pat
 def test_output_that_cannot_be_written_does_not_stop_the_run(dbtend: CommandLine, sales: Path) -> None:
     with Path("/dev/full").open("w") as full, dbtend.start("run", sales, stdout=full.fileno()) as process:
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 0
+    assert process.returncode == FAILED
     assert err.startswith("dbtend: output: ")
     assert err.endswith(f": {os.strerror(errno.ENOSPC)}\n")
+    (job,) = dbtend("history", "--json").json["jobs"]
+    assert job["status"] == "completed"
+
+
+def without_output(dbtend: CommandLine, *words: str | Path) -> int:
+    shell = ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "tui.cli", *map(str, words)]
+    return subprocess.run(shell, env={**os.environ, **dbtend.environment}, timeout=60).returncode
 
 
 def test_a_closed_standard_output_does_not_stop_the_run(dbtend: CommandLine, sales: Path) -> None:
-    shell = ["/bin/sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "tui.cli", "run", str(sales)]
-    assert subprocess.run(shell, env={**os.environ, **dbtend.environment}, timeout=60).returncode == 0
-    (job,) = dbtend("history", "--json").json["jobs"]
-    assert job["status"] == "completed"
+    for words in (("run", sales), ("run", sales, "--op", "analyze", "--quiet"), ("retry", "1")):
+        assert without_output(dbtend, *words) == FAILED
+    assert [job["status"] for job in dbtend("history", "--json").json["jobs"]] == ["completed"] * 3
+
+
+def test_a_job_that_is_refused_keeps_its_exit_code_where_its_output_is_lost(dbtend: CommandLine, sales: Path) -> None:
+    remove_index_entries(sales, "order")
+    assert without_output(dbtend, "run", sales, "--op", "check", "--check", "full") == FAILED
+    assert without_output(dbtend, "run", sales, "--op", "vacuum") == REFUSED
