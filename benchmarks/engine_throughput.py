@@ -25,7 +25,7 @@ from engine.domain.jobs import JobType
 from engine.domain.requests import EngineName, OnDuplicate, Operation, Request
 from engine.domain.statuses import Status
 from engine.execution.orchestrator import ParentJobOrchestrator
-from engine.execution.processor import JobProcessor
+from engine.execution.processor import Hosting, JobProcessor
 from engine.execution.reporter import Reporter
 from engine.store.protocol import NewJob
 from engine.store.sqlite.store import SqliteStore
@@ -57,10 +57,8 @@ async def engine_throughput(directory: Path, jobs: int) -> float:
         processor = JobProcessor(
             store,
             {JobType.OPERATION: NoOpWorker()},
-            owner=owner,
-            concurrency=WORKERS,
-            own_jobs_only=False,
-            clock=now,
+            Hosting(owner=owner, concurrency=WORKERS),
+            now,
         )
         begin = time.perf_counter()
         async with processor.running():
@@ -78,9 +76,7 @@ async def engine_latency(directory: Path, probes: int) -> list[float]:
     worker = NoOpWorker()
     delays = []
     async with SqliteStore.open(directory / "latency.db") as store, store.hosting_workers() as owner:
-        processor = JobProcessor(
-            store, {JobType.OPERATION: worker}, owner=owner, concurrency=WORKERS, own_jobs_only=False, clock=now
-        )
+        processor = JobProcessor(store, {JobType.OPERATION: worker}, Hosting(owner=owner, concurrency=WORKERS), now)
         async with processor.running():
             for number in range(probes):
                 await asyncio.sleep(random.uniform(0.01, 0.03))

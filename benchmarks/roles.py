@@ -14,7 +14,7 @@ from typing import Any
 from engine import Engine, Status
 from engine.domain.claims import Claim, Outcome
 from engine.domain.jobs import JobType
-from engine.execution.processor import JobProcessor
+from engine.execution.processor import Hosting, JobProcessor
 from engine.execution.reporter import Reporter
 from engine.execution.supervision import supervising
 from engine.execution.worker import JobWorker
@@ -51,9 +51,7 @@ class Doing:
 async def work(store_path: Path, worker: JobWorker) -> None:
     """What `dbtend worker` does in one process of its pool, with a worker of our own."""
     async with SqliteStore.open(store_path) as store, supervising(store), store.hosting_workers() as owner:
-        processor = JobProcessor(
-            store, {JobType.OPERATION: worker}, owner=owner, concurrency=1, own_jobs_only=False, clock=now
-        )
+        processor = JobProcessor(store, {JobType.OPERATION: worker}, Hosting(owner=owner, concurrency=1), now)
         async with processor.running():
             with serving(store_path):
                 print(READY, end="", flush=True)

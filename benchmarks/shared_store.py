@@ -45,7 +45,7 @@ import asyncio, sys
 from engine.domain.claims import Outcome
 from engine.domain.jobs import JobType
 from engine.domain.statuses import Reason, Status
-from engine.execution.processor import JobProcessor
+from engine.execution.processor import Hosting, JobProcessor
 from engine.execution.supervision import supervising
 from engine.domain.statuses import Status
 from engine.store.postgres.store import PostgresStore
@@ -64,7 +64,7 @@ async def main():
     async with PostgresStore.open(sys.argv[1], what="store") as store, supervising(store):
         async with store.hosting_workers() as owner:
             processor = JobProcessor(
-                store, {JobType.OPERATION: Worker()}, owner=owner, concurrency=8, own_jobs_only=False, clock=now)
+                store, {JobType.OPERATION: Worker()}, Hosting(owner=owner, concurrency=8), now)
             async with processor.running():
                 print("up", flush=True)
                 await asyncio.Event().wait()

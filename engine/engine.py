@@ -219,12 +219,14 @@ class Engine:
                     worker_runtime.hosted_workers(
                         store,
                         location,
-                        workers,
-                        own_jobs=own_jobs,
-                        max_running=max_running,
-                        identity=identity,
-                        config=config,
-                        clock=clock,
+                        worker_runtime.HostedWorkers(
+                            workers=workers,
+                            own_jobs=own_jobs,
+                            max_running=max_running,
+                            identity=identity,
+                            config=config,
+                        ),
+                        clock,
                     )
                 )
             if schedules and config is not None and not read_only:

@@ -6,13 +6,14 @@ next process of this host that claims the job, and not done again.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +24,11 @@ from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LogLevel, LogLine, Micros, Progress, Step, WaitsFor
 from engine.store.damage_rows import decode_change, encode_change
+from engine.system.background import in_background, wait_postponing_cancel
 from engine.system.private_files import make_directories, open_private, private_directory
 
+KEEP_AFTER: Final = 0.5
+"""Seconds that the store may take before a result is kept on this host."""
 _KEPT_FOR: Final = 30 * 86_400
 """Seconds: no job waits that long for its result."""
 
@@ -72,6 +76,26 @@ class KeptResults:
         for path in self._directory.glob(f"{claim.job}.*"):
             with suppress(OSError):
                 path.unlink()
+
+    @asynccontextmanager
+    async def kept_meanwhile(
+        self, claim: Claim, outcome: Outcome, unsent: Callable[[], Report], *, at_once: bool
+    ) -> AsyncIterator[None]:
+        """Keep a result while the store does not take it inside, and after that if it never does.
+
+        `unsent`: what the store has not been told of it. `at_once`: else after `KEEP_AFTER` seconds.
+        """
+        is_kept = outcome.attempt is not None  # of an earlier process
+
+        async def keep() -> None:
+            nonlocal is_kept
+            is_kept = True
+            await wait_postponing_cancel(asyncio.to_thread(self.keep, claim, outcome, unsent()))  # before `drop`
+
+        async with in_background(keep(), f"dbtend-keep-{claim.job}", after=0.0 if at_once else KEEP_AFTER):
+            yield
+        if is_kept:
+            await asyncio.to_thread(self.drop, claim)
 
     def of_earlier(self, claim: Claim) -> KeptResult | None:
         """The result of the attempt before this one; None if none is kept, or it cannot be read."""

@@ -21,7 +21,6 @@ def child_outcome(
     results: Sequence[StepOutcome],
     *,
     planned: Sequence[PlannedStep],
-    before: Facts,
     after: Facts | None,
     warnings: Sequence[str] = (),
     skip_reason: Reason | None = None,
@@ -71,7 +70,6 @@ def child_outcome(
         reason=reason,
         error=error,
         warnings=(*warnings, *(warning for _, result in results for warning in result.warnings)),
-        before=before,
         after=after,
         left=sum(id(step) not in begun and not step.mandatory_follow_up for step in planned),
     )

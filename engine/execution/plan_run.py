@@ -221,10 +221,10 @@ class PlanRun:
         outcome = child_outcome(
             self.results,
             planned=self._steps,
-            before=self._prepared.before,
             after=after,
             warnings=warnings,
             skip_reason=self._skip_reason,
             stop_reason=self._abort_reason,
         )
-        return replace(outcome, estimate=self._plan.estimate, size_estimate=self._plan.size_estimate)
+        plan, before = self._plan, self._prepared.before
+        return replace(outcome, before=before, estimate=plan.estimate, size_estimate=plan.size_estimate)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -14,35 +13,41 @@ from functools import partial
 from typing import TypeVar
 
 from engine.domain.claims import Claim, Outcome, Report
-from engine.domain.errors import (
-    DbtendError,
-    OwnershipLostError,
-    StoreError,
-    StoreUnreachableError,
-    SystemLimitError,
-)
-from engine.domain.jobs import JobId, ParentJob
+from engine.domain.errors import DbtendError, OwnershipLostError, StoreError, SystemLimitError
+from engine.domain.frozen import frozen
+from engine.domain.jobs import JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import LogLevel, LogLine, Micros
 from engine.execution.kept_results import KeptResult, KeptResults
 from engine.execution.reporter import Reporter
+from engine.execution.store_retries import StoreRetries
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
 from engine.store.protocol import HintSource, Store
-from engine.system.background import in_background, pause_loop, wait_postponing_cancel
+from engine.system.background import pause_loop
 from engine.system.clock import SteadyClock, held_steady
 
 T = TypeVar("T")
 CANCEL_CHECK_INTERVAL = 0.02
-KEEP_AFTER = 0.5
-"""Seconds after which a result is kept on this host that the store has not taken; at once where it refused before."""
-STORE_RETRY_INTERVAL = 1.0
-STORE_RETRIES = 30
-STORE_RETRIES_AT_STOP = 3
 
 log = logging.getLogger("dbtend")
-store_log = logging.getLogger("dbtend.store")
-"""Logs when the store cannot be written, and when it can be again."""
+
+
+@frozen(kw_only=True)
+class Hosting:
+    """Which children a processor claims, and how many run at once."""
+
+    owner: str
+    """Who claims them, by the store."""
+    concurrency: int
+    own_jobs_only: bool = False
+    """Only children of parents that are adopted."""
+    run: str | None = None
+    """Also children that are reserved for this run."""
+    slots: WorkerSlots | None = None
+    """Each running child takes one; None: only `concurrency` limits them."""
+    results: KeptResults | None = None
+    """Keeps those that the store cannot take at once; None: they are in memory only."""
 
 
 class JobProcessor:
@@ -52,43 +57,20 @@ class JobProcessor:
     """
 
     def __init__(
-        self,
-        store: Store,
-        workers: Mapping[str, JobWorker],
-        *,
-        owner: str,
-        concurrency: int,
-        own_jobs_only: bool,
-        run: str | None = None,
-        clock: Callable[[], Micros],
-        slots: WorkerSlots | None = None,
-        results: KeptResults | None = None,
+        self, store: Store, workers: Mapping[str, JobWorker], hosting: Hosting, clock: Callable[[], Micros]
     ) -> None:
-        """
-        Args:
-            run: also claim children reserved for this run.
-            slots: each running child takes one; None: only `concurrency` limits them.
-            results: keeps those that the store cannot take at once; None: they are in memory only.
-        """
         self._store = store
         self._workers = workers
-        self._owner = owner
-        self._concurrency = concurrency
-        self._own_jobs: set[int] | None = set() if own_jobs_only else None
-        self._run = run
+        self._hosting = hosting
         self._clock = clock
-        self._worker_slots = slots
-        self._results = results
+        self._own_jobs: set[int] | None = set() if hosting.own_jobs_only else None
+        self._retries = StoreRetries()
         self._running: dict[JobId, asyncio.Event] = {}
         self._before_start = 0
         """How many of the running ones wait for an answer of the store, and have not begun."""
         self._asked_to_stop: set[JobId] = set()
         self._slots: list[asyncio.Task[None]] = []
         self._claims_no_more = asyncio.Event()
-        self._stopping = False
-        """Running children are cancelled and handed back."""
-        self._refusal = ""
-        """The last error of writing to the store."""
         self._wakes = 0
         self._wake = asyncio.Event()
 
@@ -96,6 +78,11 @@ class JobProcessor:
     def is_busy(self) -> bool:
         """Whether an operation runs."""
         return len(self._running) > self._before_start
+
+    @property
+    def _is_stopping(self) -> bool:
+        """Running children are cancelled and handed back."""
+        return self._retries.is_stopping
 
     def adopt(self, parent_ids: Iterable[int]) -> None:
         """Add these parents, if this processor runs only its own jobs."""
@@ -114,9 +101,9 @@ class JobProcessor:
 
         def end_the_block(slot: asyncio.Task[None]) -> None:
             nonlocal gave_up
-            if host is not None and not (self._stopping or slot.cancelled()) and slot.exception() is not None:
+            if host is not None and not (self._is_stopping or slot.cancelled()) and slot.exception() is not None:
                 self._claims_no_more.set()
-                self._stopping = gave_up = True
+                self._retries.is_stopping = gave_up = True
                 host.cancel()
 
         helpers = [
@@ -124,7 +111,7 @@ class JobProcessor:
             asyncio.create_task(self._deliver_cancels(), name="dbtend-cancel"),
         ]
         hints = None if self._own_jobs is not None else self._store.hints
-        slots = [self._run_on_hints(hints)] if hints else [self._run_slot() for _ in range(self._concurrency)]
+        slots = [self._run_on_hints(hints)] if hints else [self._run_slot() for _ in range(self._hosting.concurrency)]
         self._slots = [asyncio.create_task(slot, name=f"dbtend-slot-{number}") for number, slot in enumerate(slots)]
         for slot in (*self._slots, *helpers):
             slot.add_done_callback(end_the_block)
@@ -132,7 +119,7 @@ class JobProcessor:
             yield
         finally:
             self._claims_no_more.set()
-            self._stopping = True
+            self._retries.is_stopping = True
             self._wake_up()
             for cancel in self._running.values():
                 cancel.set()
@@ -156,7 +143,10 @@ class JobProcessor:
 
     async def _run_on_hints(self, hints: HintSource) -> None:
         await hints.serve_hints(
-            self._run_pending, owner=self._owner, concurrency=self._concurrency, until=self._claims_no_more
+            self._run_pending,
+            owner=self._hosting.owner,
+            concurrency=self._hosting.concurrency,
+            until=self._claims_no_more,
         )
 
     async def _run_slot(self) -> None:
@@ -167,9 +157,9 @@ class JobProcessor:
 
     async def _run_pending(self) -> bool:
         """Run pending children one after the other until none is left; whether any ran."""
-        if self._worker_slots is None:
+        if self._hosting.slots is None:
             return await self._run_sequentially()
-        slot = await self._worker_slot(self._worker_slots)
+        slot = await self._worker_slot(self._hosting.slots)
         if slot is None:
             return False
         try:
@@ -181,7 +171,7 @@ class JobProcessor:
         return ran
 
     def _has_slot_waiters(self) -> bool:
-        return self._worker_slots is not None and self._worker_slots.has_waiters()
+        return self._hosting.slots is not None and self._hosting.slots.has_waiters()
 
     async def _worker_slot(self, slots: WorkerSlots) -> int | None:
         """Wait for a slot while a child is pending; None if none is."""
@@ -196,7 +186,7 @@ class JobProcessor:
 
     async def _has_pending(self) -> bool:
         with suppress(StoreError):
-            return await self._store.has_pending(self._own_jobs, self._run)
+            return await self._store.has_pending(self._own_jobs, self._hosting.run)
         return True
 
     async def _run_sequentially(self) -> bool:
@@ -211,15 +201,15 @@ class JobProcessor:
     async def _claim(self) -> Claim | None:
         if self._own_jobs is not None and not self._own_jobs:
             return None
-        refused = 0
-        while not self._claims_no_more.is_set():
-            try:
-                claim = await self._store.claim(self._owner, self._own_jobs, self._run)
-                self._log_store_state(None)
-                return claim
-            except StoreError as error:
-                refused = await self._wait_before_retry(error, refused)
-        return None
+
+        async def next_claim() -> Claim | None:
+            if self._claims_no_more.is_set():
+                return None
+            claim = await self._store.claim(self._hosting.owner, self._own_jobs, self._hosting.run)
+            self._retries.note(None)
+            return claim
+
+        return await self._retries.until_answered(next_claim)
 
     async def _run_claim(self, claim: Claim) -> Claim | None:
         """Run a claimed child to its end; returns the next claim, if any."""
@@ -229,7 +219,7 @@ class JobProcessor:
         if isinstance(self._clock, SteadyClock):
             self._clock.not_before(claim.started_at)
         cancel = self._running[claim.job] = asyncio.Event()
-        if self._stopping:
+        if self._is_stopping:
             cancel.set()
         reporter = Reporter(claim, lambda report: self._report(claim, report), self._clock)
         try:
@@ -251,13 +241,13 @@ class JobProcessor:
 
     async def _kept_result(self, claim: Claim) -> KeptResult | None:
         """The result of the attempt before, if its process of this host ended before it could store that."""
-        kept = self._results.of_earlier(claim) if self._results is not None else None
+        kept = self._hosting.results.of_earlier(claim) if self._hosting.results is not None else None
         if kept is None:
             return None
-        parent = await self._parent_of(claim)
+        parent = await self._retries.until_answered(partial(self._store.job, claim.job.parent))
         child = next(child for child in parent.children if child.id == claim.job)
         earlier = claim.attempt - 1
-        if (earlier, kept.started_at) not in {(one.number, one.started_at) for one in child.attempts}:
+        if (earlier, kept.started_at) not in {(attempt.number, attempt.started_at) for attempt in child.attempts}:
             return None  # of another store that was at this place
         lines = [line.number for line in (*child.log, *kept.report.log) if line.attempt == earlier]
         told = LogLine(
@@ -270,24 +260,13 @@ class JobProcessor:
         report = replace(kept.report, log=(*kept.report.log, told))
         return replace(kept, outcome=replace(kept.outcome, attempt=earlier), report=report)
 
-    async def _parent_of(self, claim: Claim) -> ParentJob:
-        return await self._until_answered(partial(self._store.job, claim.job.parent))
-
     async def before_start(self, ask: Callable[[], Awaitable[T]]) -> T:
         """What the store says, without which a child cannot begin. Raises StoreError if waiting does not help."""
         self._before_start += 1
         try:
-            return await self._until_answered(ask)
+            return await self._retries.until_answered(ask)
         finally:
             self._before_start -= 1
-
-    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
-        refused = 0
-        while True:
-            try:
-                return await ask()
-            except StoreError as error:
-                refused = await self._wait_before_retry(error, refused)
 
     async def _execute(self, claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         worker = self._workers.get(claim.type)
@@ -310,12 +289,12 @@ class JobProcessor:
     async def _report(self, claim: Claim, report: Report) -> None:
         try:
             await self._store.report(claim, report)
-            self._log_store_state(None)
+            self._retries.note(None)
         except OwnershipLostError:
             if (cancel := self._running.get(claim.job)) is not None:
                 cancel.set()
         except StoreError as error:
-            self._log_store_state(error)
+            self._retries.note(error)
             raise
 
     async def _settle(
@@ -326,67 +305,49 @@ class JobProcessor:
         If the store stays unwritable, this process ends. `unsent`: gives what `reporter` may still be sending.
         """
         handed_back = (
-            self._stopping
+            self._is_stopping
             and outcome.status is Status.CANCELLED
             and outcome.attempt is None
             and (claim.recovering is None or outcome.reason is Reason.SHUTDOWN)
             and claim.job not in self._asked_to_stop
         )
         self._asked_to_stop.discard(claim.job)
+        results = None if handed_back else self._hosting.results
         if not handed_back:
             log.info("#%s %s%s", claim.job, outcome.status, f": {outcome.error}" if outcome.error else "")
+        keeping = results and results.kept_meanwhile(claim, outcome, unsent, at_once=self._retries.is_refused)
         try:
-            async with nullcontext() if handed_back else self._kept_meanwhile(claim, outcome, unsent):
+            async with keeping or nullcontext():
                 report = unsent() if reporter is None else await reporter.stop()
-                return await self._deliver(claim, outcome, report, handed_back=handed_back)
+                if not handed_back:
+                    return await self._finish(claim, outcome, report)
+                await self._retries.until_answered(partial(self._store.release, claim, report))
+                log.info("#%s handed back", claim.job)
+                return None
         except OwnershipLostError as error:
             log.warning("%s", error)
             return None
 
-    @asynccontextmanager
-    async def _kept_meanwhile(
-        self, claim: Claim, outcome: Outcome, unsent: Callable[[], Report]
-    ) -> AsyncIterator[None]:
-        """Keep a result on this host while the store does not take it, and after that if it never does."""
-        results, is_kept = self._results, outcome.attempt is not None
-        if results is None:
-            yield
-            return
+    async def _finish(self, claim: Claim, outcome: Outcome, report: Report) -> Claim | None:
+        """Store an outcome; returns the next claim, if any. Raises OwnershipLostError."""
 
-        async def keep() -> None:
-            nonlocal is_kept
-            is_kept = True
-            await wait_postponing_cancel(asyncio.to_thread(results.keep, claim, outcome, unsent()))  # before `drop`
+        async def finish() -> Claim | None:
+            following = None
+            if self._claims_no_more.is_set() or self._has_slot_waiters() or await self._may_release_clock(claim):
+                await self._store.finish(claim, outcome, report)
+            else:
+                scope = self._own_jobs, self._hosting.run
+                following = await self._store.finish_and_claim(claim, outcome, report, *scope)
+            self._retries.note(None)
+            return following
 
-        after = 0.0 if self._refusal else KEEP_AFTER
-        async with in_background(keep(), f"dbtend-keep-{claim.job}", after=after):
-            yield
-        if is_kept:
-            await asyncio.to_thread(results.drop, claim)
-
-    async def _deliver(self, claim: Claim, outcome: Outcome, report: Report, *, handed_back: bool) -> Claim | None:
-        """Store an outcome, or hand the child back; returns the next claim, if any. Raises OwnershipLostError."""
-        refused, broken = 0, False
-        while True:
-            try:
-                if handed_back:
-                    await self._store.release(claim, report)
-                    log.info("#%s handed back", claim.job)
-                    return None
-                if self._claims_no_more.is_set() or self._has_slot_waiters() or await self._may_release_clock(claim):
-                    await self._store.finish(claim, outcome, report)
-                    following = None
-                else:
-                    following = await self._store.finish_and_claim(claim, outcome, report, self._own_jobs, self._run)
-                self._log_store_state(None)
-                return following
-            except StoreError as error:
-                refused = await self._wait_before_retry(error, refused)
-            except Exception as error:
-                if broken:
-                    raise
-                # An outcome that cannot be stored becomes a failure: the child must not stay running.
-                broken, handed_back, outcome, report = True, False, _failure(error), Report()
+        try:
+            return await self._retries.until_answered(finish)
+        except (StoreError, OwnershipLostError):
+            raise
+        except Exception as error:  # what cannot be stored becomes a failure: the child must not stay running
+            outcome, report = _failure(error), Report()
+            return await self._retries.until_answered(finish)
 
     async def _may_release_clock(self, claim: Claim) -> bool:
         """Whether the clock is off, and the job has no other open child that is measured by it."""
@@ -394,24 +355,6 @@ class JobProcessor:
             return False
         parents = await self._store.jobs([claim.job.parent])
         return all(child.status.is_final or child.id == claim.job for parent in parents for child in parent.children)
-
-    async def _wait_before_retry(self, error: StoreError, refused: int) -> int:
-        """Wait before the next attempt; returns the number of attempts. Raises `error` if waiting does not help."""
-        if not error.is_transient or refused >= (STORE_RETRIES_AT_STOP if self._stopping else _retries(error)):
-            raise error
-        self._log_store_state(error)
-        await pause_loop(STORE_RETRY_INTERVAL)
-        return refused + 1
-
-    def _log_store_state(self, error: StoreError | None) -> None:
-        refusal = "" if error is None else str(error)
-        if refusal == self._refusal:
-            return
-        self._refusal = refusal
-        if refusal:
-            store_log.warning("%s; results are kept and stored later", refusal)
-        else:
-            store_log.warning("the store of jobs can be written again")
 
     async def _wake_on_changes(self) -> None:
         seen = self._store.last_change()
@@ -433,16 +376,14 @@ class JobProcessor:
             unknown = True
             while unknown:
                 with suppress(StoreError):
-                    asked = await self._store.cancel_requests(self._owner)  # including children that are being claimed
+                    asked = await self._store.cancel_requests(
+                        self._hosting.owner
+                    )  # including children that are being claimed
                     self._asked_to_stop |= asked
                     for job in asked & self._running.keys():
                         self._running[job].set()
                     unknown = bool(asked - self._running.keys())
                 await pause_loop(CANCEL_CHECK_INTERVAL)
-
-
-def _retries(error: StoreError) -> float:
-    return math.inf if isinstance(error, StoreUnreachableError) else STORE_RETRIES
 
 
 def _failure(error: BaseException) -> Outcome:

@@ -25,12 +25,8 @@ async def work(url: str, host: str) -> None:
         worker_runtime.hosted_workers(
             store,
             StoreLocation.shared(url),
-            AT_ONCE,
-            own_jobs=None,
-            max_running=None,
-            identity=None,
-            config=None,
-            clock=now,
+            worker_runtime.HostedWorkers(workers=AT_ONCE),
+            now,
         ),
     ):
         await asyncio.Event().wait()

@@ -10,7 +10,7 @@ from engine.domain.claims import Outcome
 from engine.domain.jobs import JobType, ParentJob
 from engine.domain.requests import OnDuplicate
 from engine.execution.orchestrator import ParentJobOrchestrator
-from engine.execution.processor import JobProcessor
+from engine.execution.processor import Hosting, JobProcessor
 from engine.execution.worker_slots import WorkerSlots
 from engine.store.sqlite.store import SqliteStore
 from tests.building import CANCELLED, COMPLETED, ticking_clock
@@ -63,12 +63,14 @@ async def processing(
         processor = JobProcessor(
             store,
             workers,
-            owner=owner,
-            concurrency=concurrency,
-            own_jobs_only=own_jobs_only,
-            clock=clock or ticking_clock(),
-            slots=None if slots is None else _slots(store, slots),
-            results=results,
+            Hosting(
+                owner=owner,
+                concurrency=concurrency,
+                own_jobs_only=own_jobs_only,
+                slots=None if slots is None else _slots(store, slots),
+                results=results,
+            ),
+            clock or ticking_clock(),
         )
         async with processor.running():
             yield processor

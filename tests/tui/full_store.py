@@ -24,8 +24,8 @@ from tests.tui.command_line import write_locked
 
 RUN: Final = """
 import sys
-import engine.execution.processor, tui.workers.pool, tui.commands.ending
-engine.execution.processor.STORE_RETRIES, engine.execution.processor.STORE_RETRY_INTERVAL = 2, 0.05
+import engine.execution.store_retries, tui.workers.pool, tui.commands.ending
+engine.execution.store_retries.STORE_RETRIES, engine.execution.store_retries.STORE_RETRY_INTERVAL = 2, 0.05
 tui.workers.pool.PAUSE, tui.commands.ending.CANCEL_TRIES, tui.commands.ending.CANCEL_PAUSE = 0.05, 2, 0.05
 from tui.cli import main
 sys.exit(main(sys.argv[1:]))

@@ -21,9 +21,7 @@ def error_of(*results: StepResult, stop_reason: str = DOWN) -> tuple[Status, Rea
     """For one step each: a, b, ..."""
     steps = [PlannedStep(object=name, command=name, reason="", lock=NO_LOCK, after_cancel="") for name in "abcdef"]
     planned = steps[: len(results)]
-    found = child_outcome(
-        list(zip(planned, results, strict=True)), planned=planned, before={}, after={}, stop_reason=stop_reason
-    )
+    found = child_outcome(list(zip(planned, results, strict=True)), planned=planned, after={}, stop_reason=stop_reason)
     return found.status, found.reason, found.error
 
 

@@ -125,7 +125,7 @@ async def test_r26_an_outcome_is_stored_even_where_the_store_is_locked_for_long(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.store.sqlite.writer.BUSY_TIMEOUT", 0.01)
-    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr("engine.execution.store_retries.STORE_RETRY_INTERVAL", 0.01)
     other = sqlite3.connect(store.path, isolation_level=None)
     finish_and_claim = store.finish_and_claim
     tried, tried_twice = 0, asyncio.Event()
@@ -166,8 +166,8 @@ async def test_r17_a_request_that_cannot_be_read_fails_with_that_reason(store: S
 async def test_r26_a_store_that_refuses_every_write_ends_the_engine_and_others_take_over(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
-    monkeypatch.setattr("engine.execution.processor.STORE_RETRIES", 3)
+    monkeypatch.setattr("engine.execution.store_retries.STORE_RETRY_INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.store_retries.STORE_RETRIES", 3)
     refused = 0
 
     async def refuse(*_: object) -> None:

@@ -175,7 +175,7 @@ async def test_r14_a_store_that_is_locked_for_a_while_at_the_stop_is_waited_for(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.store.sqlite.writer.BUSY_TIMEOUT", 0)
-    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.store_retries.STORE_RETRY_INTERVAL", 0)
     release, started = store.release, asyncio.Event()
 
     async def unlock_at_the_second_try(*arguments: object) -> None:
@@ -205,7 +205,7 @@ async def test_r14_a_store_that_stays_locked_does_not_keep_a_process_from_ending
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.store.sqlite.writer.BUSY_TIMEOUT", 0)
-    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.store_retries.STORE_RETRY_INTERVAL", 0)
     locked = asyncio.Event()
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
 
@@ -226,7 +226,7 @@ async def test_r14_a_server_that_is_away_does_not_keep_a_process_from_ending(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is away when the process asks what became of a result that an earlier one has kept."""
-    monkeypatch.setattr("engine.execution.processor.STORE_RETRY_INTERVAL", 0)
+    monkeypatch.setattr("engine.execution.store_retries.STORE_RETRY_INTERVAL", 0)
     results, asked = KeptResults(store.path), asyncio.Event()
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     async with store.hosting_workers() as owner:

@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 
 from engine.domain.errors import StoreBusyError, StoreError, StoreUnreachableError
-from engine.execution import processor
-from engine.execution.processor import JobProcessor
+from engine.execution import store_retries
+from engine.execution.processor import Hosting, JobProcessor
 from engine.store.protocol import Store
 from engine.system.clock import now
 
@@ -28,24 +28,24 @@ class Away:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processor, "STORE_RETRY_INTERVAL", 0)
+    monkeypatch.setattr(store_retries, "STORE_RETRY_INTERVAL", 0)
 
 
 async def until_answered(away: Away) -> str:
     store = cast(Store, None)  # it is not asked for anything else
-    processing = JobProcessor(store, {}, owner="", concurrency=1, own_jobs_only=True, clock=now)
+    processing = JobProcessor(store, {}, Hosting(owner="", concurrency=1, own_jobs_only=True), now)
     return await processing.before_start(away.ask)
 
 
 async def test_a_server_that_is_away_is_waited_for_as_long_as_that_takes() -> None:
-    away = Away(10 * processor.STORE_RETRIES, StoreUnreachableError)
+    away = Away(10 * store_retries.STORE_RETRIES, StoreUnreachableError)
     assert await until_answered(away) == "well"
 
 
 async def test_a_file_that_others_lock_is_waited_for_for_a_while() -> None:
-    assert await until_answered(Away(processor.STORE_RETRIES, StoreBusyError)) == "well"
+    assert await until_answered(Away(store_retries.STORE_RETRIES, StoreBusyError)) == "well"
     with pytest.raises(StoreBusyError):
-        await until_answered(Away(processor.STORE_RETRIES + 1, StoreBusyError))
+        await until_answered(Away(store_retries.STORE_RETRIES + 1, StoreBusyError))
 
 
 async def test_an_error_that_stays_is_told_at_once() -> None:

@@ -487,7 +487,7 @@ def test_trap_what_was_done_in_part_was_not_refused_before_it_began() -> None:
     done = (replace(VACUUM_STEP, object="lines"), StepResult(status=Status.COMPLETED))
 
     def reason(*results: StepOutcome) -> Reason | None:
-        return child_outcome(results, planned=[step for step, _ in results], before={}, after=None).reason
+        return child_outcome(results, planned=[step for step, _ in results], after=None).reason
 
     assert reason(refused) is Reason.REFUSED
     assert reason(refused, done) is Reason.OPERATION_ERROR

@@ -24,7 +24,7 @@ SCRIPT = """
     from engine.domain.claims import Outcome
     from engine.domain.jobs import JobType
     from engine.domain.statuses import Status
-    from engine.execution.processor import JobProcessor
+    from engine.execution.processor import Hosting, JobProcessor
     from engine.store.postgres.store import PostgresStore
     from engine.system.clock import now
 
@@ -39,7 +39,7 @@ SCRIPT = """
         async with PostgresStore.open(sys.argv[1], what="the store", host="here") as store:
             async with store.hosting_workers() as owner:
                 processor = JobProcessor(
-                    store, {JobType.OPERATION: Worker()}, owner=owner, concurrency=1, own_jobs_only=False, clock=now
+                    store, {JobType.OPERATION: Worker()}, Hosting(owner=owner, concurrency=1), now
                 )
                 async with processor.running():
                     await asyncio.Event().wait()

@@ -38,14 +38,7 @@ async def test_a_job_of_a_host_with_another_clock_has_the_times_of_the_server(
     clock, begin = SteadyClock(wall=AHostsClock(ahead)), time.time_ns() // MICROS
     async with PostgresStore.open(store_url, what="the store", host_clock=clock) as store:
         hosted = worker_runtime.hosted_workers(
-            store,
-            StoreLocation.shared(store_url),
-            1,
-            own_jobs=None,
-            max_running=None,
-            identity=None,
-            config=None,
-            clock=clock,
+            store, StoreLocation.shared(store_url), worker_runtime.HostedWorkers(workers=1), clock
         )
         async with hosted:
             manager = DatabaseMaintenanceManager(store, resolve, own=None, clock=wall_clock(clock))
