@@ -50,6 +50,8 @@ class TargetEntry:
     exclude: tuple[str, ...] = ()
     pattern: str = ""
     """The URL of the pattern that stands for it; "" if it was named itself."""
+    is_word: bool = False
+    """Whether it is a word of a command that is no name in the config file: a shell may have made it of a pattern."""
     is_found: bool = True
     """False for a database that the store knows, and which its pattern does not find now."""
     operations: tuple[Operation, ...] | None = None

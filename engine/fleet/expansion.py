@@ -218,10 +218,10 @@ async def expand(
 ) -> Expansion:
     """The single targets of these entries, each once, in the order of the entries.
 
-    An entry alone that is no pattern stands for itself, whatever it is. Of several entries, and of patterns, what
-    cannot be a target is left out: journals, backups that dbtend made, empty files, files that are no database. A
-    database that the store knows stays a target of its pattern when it is gone, empty, a directory, or no database any
-    more: to inspect it says so. The name of a file that the store knows is no pattern, whatever it contains.
+    An entry that is no pattern stands for itself, whatever it is, alone or in the config file. Of several words, and of
+    patterns, what cannot be a target is left out: journals, backups that dbtend made, empty files, files that are no
+    database. A database that the store knows stays a target of its pattern when it is gone, empty, a directory, or no
+    database any more: to inspect it says so. The name of a file that the store knows is no pattern, whatever it is.
 
     Args:
         exclude: shell patterns of names, paths, URLs or databases to leave out.
@@ -443,11 +443,12 @@ def _reasons(
 
     `databases`: those that the store knows. `alone`: the user named this one target only.
     """
-    reasons = [_obvious_reason(one, exclude, alone=alone) for one in candidates]
+    is_meant = [alone or not (one.is_member or one.entry.is_word) for one in candidates]
+    reasons = [_obvious_reason(one, exclude, is_meant=meant) for one, meant in zip(candidates, is_meant, strict=True)]
     open_questions = [
         one.path
-        for one, reason in zip(candidates, reasons, strict=True)
-        if reason is None and one.path and not alone and not one.path.endswith(DATABASE_SUFFIXES)
+        for one, reason, meant in zip(candidates, reasons, is_meant, strict=True)
+        if reason is None and one.path and not meant and not one.path.endswith(DATABASE_SUFFIXES)
     ]
     is_sqlite = find_sqlite(open_questions)
     for n, one in enumerate(candidates):
@@ -467,14 +468,14 @@ def _reasons(
     return reasons
 
 
-def _obvious_reason(one: _Candidate, exclude: Collection[str], *, alone: bool) -> LeftOut | None:
-    """Why a candidate is left out without a look at its content."""
+def _obvious_reason(one: _Candidate, exclude: Collection[str], *, is_meant: bool) -> LeftOut | None:
+    """Why a candidate is left out without a look at its content. `is_meant`: the user named this very file."""
     patterns = (*exclude, *one.entry.exclude)
     if patterns and matches_any(one.names, patterns):
         return LeftOut.EXCLUDED
     if one.access is not Access.OPEN:
         return _BY_ACCESS[one.access]
-    if one.path is None or alone:
+    if one.path is None or is_meant:
         return None
     if one.path.endswith(BESIDE):
         return LeftOut.JOURNAL

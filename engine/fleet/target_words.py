@@ -76,4 +76,4 @@ def _unnamed(word: str, names: Collection[str], name_of: Callable[[str], str]) -
     close = closest(word, names)
     if close and not set(word) & set("/.:=") and not Path(word).exists():
         raise UsageError(repr(word), "is no target of the config file, and no file", f"did you mean {close}?")
-    return TargetEntry(name=name_of(word), url=word)
+    return TargetEntry(name=name_of(word), url=word, is_word=True)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from textual.screen import ModalScreen, Screen
 
     from engine import Advice, JobId, ParentJob, Request
+    from engine.domain.batches import FailedRequest
     from engine.submission.manager import OnPortion
     from tui.console import clipboard
     from tui.console.views.palette import Command
@@ -50,11 +51,11 @@ class Screens(Protocol):
 
     def plan(
         self, request: Request, name: TargetName, advice: Sequence[Advice], *, runs: bool = True
-    ) -> Screen[list[Request]]: ...
+    ) -> Screen[list[Request | FailedRequest]]: ...
 
     def page_map(self, url: str, name: TargetName) -> Screen[None]: ...
 
-    def plans(self, wanted: Sequence[PlanRequest], *, runs: bool = True) -> Screen[list[Request]]: ...
+    def plans(self, wanted: Sequence[PlanRequest], *, runs: bool = True) -> Screen[list[Request | FailedRequest]]: ...
 
     def history(self, *, filtering: bool, words: str = "") -> Screen[None]: ...
 

@@ -301,6 +301,13 @@ class TargetModel:
         request = Request(target=entry.url, operations=operations, options=options)
         return inspector.applicable(checked_first(request, self._states[number].advice or ()))
 
+    def request_unopened(self, number: int) -> Request:
+        """The chosen operations on a target that cannot be opened; else a check, as it is unknown what it needs."""
+        entry = self._states[number].entry
+        chosen = self._chosen_by_user.get(number) or entry.operations or (Operation.CHECK,)
+        operations = tuple(operation for operation in inspector.operations(entry.url) if operation in chosen)
+        return inspector.applicable(Request(target=entry.url, operations=operations, options=entry.options))
+
     def _advised_options(self, number: int, operations: tuple[Operation, ...]) -> Options:
         """Options with the tables and indexes that the advice names for these operations."""
         entry, advice = self._states[number].entry, self._states[number].advice

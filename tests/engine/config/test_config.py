@@ -300,7 +300,7 @@ def test_what_workers_do_for_other_logins() -> None:
 
 def test_every_key_is_a_field_and_every_field_is_a_key() -> None:
     for keys, model, others in (
-        (TARGET_KEYS, TargetEntry, {"name", "pattern", "is_found", "settings", "advice"}),
+        (TARGET_KEYS, TargetEntry, {"name", "pattern", "is_found", "is_word", "settings", "advice"}),
         (DEFAULTS_KEYS, Defaults, {"settings", "advice"}),
         (ADVICE_KEYS, Thresholds, set()),
         (CONSOLE_KEYS, ConsoleConfig, {"keys"}),

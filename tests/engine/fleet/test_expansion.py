@@ -29,7 +29,7 @@ def database_file(path: Path) -> Path:
 
 
 def entries(*words: object) -> list[TargetEntry]:
-    return [TargetEntry(name=Path(str(word)).name, url=str(word)) for word in words]
+    return [TargetEntry(name=Path(str(word)).name, url=str(word), is_word=True) for word in words]
 
 
 def expanded(*words: object, exclude: Iterable[str] = ()) -> Expansion:
@@ -81,6 +81,12 @@ def test_a_pattern_that_the_shell_expanded_gives_the_same(tenants: Path) -> None
 def test_a_file_alone_stands_for_itself_whatever_it_is(tenants: Path) -> None:
     for name in ("notes.txt", "empty.db", "t1.backup-2026-11-24.db", "missing.db"):
         assert urls(expanded(tenants / name)) == [str(tenants / name)]
+
+
+def test_a_file_that_the_config_names_stands_for_itself_among_others(tenants: Path) -> None:
+    named = [TargetEntry(name=name, url=str(tenants / name)) for name in ("empty.db", "notes.txt")]
+    found = asyncio.run(expansion.expand([*entries(tenants / "t1.db", tenants / "empty.db"), *named]))
+    assert urls(found) == [str(tenants / "t1.db"), *(entry.url for entry in named)]
 
 
 def test_a_missing_file_of_several_stays_a_target(tenants: Path) -> None:

@@ -334,7 +334,7 @@ async def test_a_broken_target_leaves_the_others_usable(sales: Path, clock: Cloc
     async with open_console(STORE, entry("noise.db"), entry(), clock=clock) as console:
         assert "× unavailable" in console.lines("#targets")[0]
         await console.press("r")
-        assert console.message == "Nothing to run: noise.db cannot be opened. Choose another target."
+        assert console.message == "noise.db: this is not a SQLite database, or it is encrypted"
         await console.press("1", "down", "r")
         assert console.screen_name == "PlanScreen"
 

@@ -252,7 +252,7 @@ async def test_what_is_needed_on_all_that_are_marked_is_planned_and_run_as_one_b
         assert console.screen_name == "PlansScreen"
         page = console.lines("#page")
         assert page[0].startswith("10 targets, ")
-        assert "2 skipped" in page
+        assert "2 unreachable" in page
         assert sum(line.startswith("►") for line in page) == 12
         await console.press("z")
         assert sum(line.startswith("▼") for line in console.lines("#page")) == 12
@@ -263,8 +263,9 @@ async def test_what_is_needed_on_all_that_are_marked_is_planned_and_run_as_one_b
         await console.press("enter")
         assert console.screen_name == "MainScreen"
         jobs = await console.engine.history()
-        assert len(jobs) == 10
+        assert len(jobs) == 12
         assert {job.batch for job in jobs} == {1}
+        assert {job.target[-6:-3] for job in jobs if job.status is Status.FAILED} == {"t11", "t12"}
 
 
 async def test_a_job_that_ends_renews_the_survey_of_its_target(fleet: list[TargetEntry], clock: Clock) -> None:

@@ -103,7 +103,7 @@ def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
     well = PlannedTarget(PlanRequest(TargetName("c"), None, "nothing is needed"))
     shown = plans_document([looked("a", operation()), gone, well], 120)
     said = [line.text for line in shown]
-    assert said[2:6] == ["b [PROD]  skipped", "  there is no such file", "c  skipped", "  nothing is needed"]
+    assert said[2:6] == ["b [PROD]  unreachable", "  there is no such file", "c  skipped", "  nothing is needed"]
     assert (" [PROD]", Role.LABEL) in shown[2].spans
     assert said[6] == "Press a to plan again."
     assert "a" in said[9].split()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from textual.app import App
 
-from engine import Operation, Plan, Request
+from engine import Operation, Plan, Request, Status
 from engine.targets.sqlite.planning import copy_costs, planner
 from tests.sqlite_files import transaction
 from tests.tui.console.conftest import Seeded
@@ -306,9 +307,21 @@ def settled_files() -> None:
             db.execute("CREATE TABLE a(b)")
 
 
+WENT_AWAY = ("emptied.db", "gone.db")
+
+
+async def dbtend(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tui.cli", *words]
+    return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+
+
+def ended(children: Iterable[tuple[str, str, str | None, str | None]]) -> list[tuple[str, ...]]:
+    return [tuple(map(str, child)) for child in children]
+
+
 @pytest.mark.parametrize("from_fleet", [False, True], ids=["main", "fleet"])
 @pytest.mark.parametrize("operations", [None, VACUUM], ids=["needed", "named"])
-async def test_what_went_away_since_its_inspection_says_on_the_plans_what_the_command_line_says(
+async def test_what_went_away_since_its_inspection_is_told_and_stored_as_by_the_command_line(
     operations: tuple[Operation, ...] | None, from_fleet: bool, seeded: Seeded, clock: Clock
 ) -> None:
     settled_files()
@@ -321,10 +334,31 @@ async def test_what_went_away_since_its_inspection_says_on_the_plans_what_the_co
         assert console.screen_name == "PlansScreen"
         await console.until(lambda: not console.app.screen.progress)  # type: ignore[attr-defined]
         page = " ".join(map(str.strip, console.lines("#page")))
-    words = [] if operations is None else ["--op", "vacuum"]
-    for name in ("gone.db", "emptied.db"):
-        command = [sys.executable, "-m", "tui.cli", "plan", name, *words, "--store", str(seeded.path)]
-        answer = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+        assert [f"{name}  unreachable" in page for name in WENT_AWAY] == [True, True]
+        await console.press("enter")
+        assert console.screen_name == "MainScreen"
+        jobs = {Path(job.target).name: job for job in await console.engine.history()}
+        assert len({job.batch for job in jobs.values()}) == 1
+    assert jobs["whole.db"].status is Status.PENDING
+    Path("c.toml").write_text("".join(f"[targets.'{name}']\nurl = '{Path(name).resolve()}'\n" for name in jobs))
+    words = ["--needed"] if operations is None else ["--op", "vacuum"]
+    words += ["--config", "c.toml", "--store"]
+    for name in WENT_AWAY:
+        answer = await dbtend("plan", name, *words, str(seeded.path))
         said = answer.stderr.split(": ", 2)[2]  # the page names the target in the line above
         assert answer.returncode == 2
         assert said.strip() in page
+    by_command = json.loads((await dbtend("run", *jobs, *words, "cli.db", "--json")).stdout)
+    for job in by_command["jobs"]:
+        if (name := Path(job["target"]).name) in WENT_AWAY:
+            assert ended((c.operation, c.status, c.reason, c.error) for c in jobs[name].children) == ended(
+                (c["operation"], c["status"], c["reason"], c["error"]) for c in job["children"]
+            )
+
+
+async def test_an_empty_file_that_the_config_names_says_so(seeded: Seeded, clock: Clock) -> None:
+    Path("empty.db").touch()
+    answer = await dbtend("plan", "empty.db", "--store", str(seeded.path))
+    async with open_console(seeded.path, entry("empty.db"), clock=clock) as console:
+        await console.press("r")
+        assert console.message == answer.stderr.strip().replace(f"dbtend: {Path.cwd()}/", "")

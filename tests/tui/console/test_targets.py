@@ -585,16 +585,16 @@ async def test_marked_targets_are_run_in_one_go(three: list[TargetEntry], clock:
         assert console.screen_name == "PlansScreen"
         page = console.lines("#page")
         assert page[0].startswith("2 targets, ")
-        assert "gone.db  skipped" in page
+        assert "gone.db  unreachable" in page
         assert "  there is no such file (check the path; dbtend never creates a database)" in page
         await console.press("enter")
         assert console.screen_name == "TypedConfirmScreen"
         await console.press(*"web.db", "enter")
-        done = await console.engine.wait([1, 2])
-        assert [job.target.rpartition("/")[2] for job in done] == ["sales.db", "web.db"]
+        done = await console.engine.wait([1, 2, 3])
+        assert [job.target.rpartition("/")[2] for job in done] == ["sales.db", "web.db", "gone.db"]
         assert done[0].request.operations == (Operation.CHECK, Operation.ANALYZE)
         assert console.app.screen.query_one("#targets").border_title == "1 Targets 4"
-        await console.until(lambda: "b1  2 targets  2 completed" in console.lines()[0])
+        await console.until(lambda: "b1  3 targets" in console.lines()[0] and "1 unreachable" in console.lines()[0])
 
 
 async def test_a_choice_is_for_all_that_are_marked(three: list[TargetEntry], clock: Clock) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from engine.domain.batches import FailedRequest
+from engine.domain.errors import TargetError
 from tui.console.parts.target_inspector import TargetInspector
 from tui.console.target_model import TargetModel
 from tui.console.views.hints import why_nothing
@@ -27,4 +29,8 @@ async def _prepared(model: TargetModel, inspector: TargetInspector, number: int,
     if number not in model.states:
         return PlanRequest(name, None, "it was removed")
     state = model.states[number]
-    return PlanRequest(name, model.request(number), why_nothing(state), state.advice or (), error=state.error)
+    request = model.request(number)
+    if request is None and isinstance(state.error, TargetError):
+        failed = FailedRequest(model.request_unopened(number), state.error, state.is_pattern)
+        return PlanRequest(name, None, failed=failed)
+    return PlanRequest(name, request, why_nothing(state), state.advice or ())

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine import OnDuplicate, ParentJob, Request
-from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions
+from engine.domain.batches import NO_BATCH_OPTIONS, BatchOptions, FailedRequest
 from engine.domain.errors import DuplicateRequestError, PasswordNeededError
 from engine.domain.lazy_import import lazy
 from tui.console.console_screen import Actions, ConsoleScreen
@@ -108,25 +108,28 @@ class RunActions:
             self._screen.say("")
             self._open_plan(runs=self._wanted_plan_runs)
 
-    def submit(self, requests: Sequence[Request] | None) -> None:
-        """Run these; None: the user has left the plan."""
-        if requests:
-            self._context.write(partial(self._submit, requests))
+    def submit(self, accepted: Sequence[Request | FailedRequest] | None) -> None:
+        """Run these, and store those that have failed; None: the user has left the plan."""
+        if accepted:
+            requests = [one for one in accepted if isinstance(one, Request)]
+            failed = [one for one in accepted if isinstance(one, FailedRequest)]
+            self._context.write(partial(self._submit, requests, failed))
 
     def _batch_options(self, requests: Sequence[Request]) -> BatchOptions:
         saved = self._context.saved
         return NO_BATCH_OPTIONS if saved is None else saved.batch_options(request.target for request in requests)
 
-    async def _submit(self, requests: Sequence[Request]) -> None:
+    async def _submit(self, requests: Sequence[Request], failed: Sequence[FailedRequest]) -> None:
         supervisor = self._context.supervisor
         supervisor.check_worker_can_connect(request.target for request in requests)
         try:
             asked_at = self._context.clock()
-            with self._context.submitting(len(requests)) as on_portion:
+            with self._context.submitting(len(requests) + len(failed)) as on_portion:
                 jobs = await self._context.engine.submit(
                     requests,
-                    on_duplicate=OnDuplicate.REFUSE if len(requests) == 1 else OnDuplicate.MERGE,
+                    on_duplicate=OnDuplicate.MERGE if len(requests) > 1 or failed else OnDuplicate.REFUSE,
                     batch=self._batch_options(requests),
+                    failed=failed,
                     on_portion=on_portion,
                 )
         except DuplicateRequestError as error:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from engine import Advice, JobId, Request
     from engine.config.model import TargetEntry
+    from engine.domain.batches import FailedRequest
     from tui.console.context import ConsoleContext
     from tui.console.parts.target_inspector import TargetInspector
     from tui.console.parts.target_surveys import TargetSurveys
@@ -65,7 +66,7 @@ class ScreenFactory:
 
     def plan(
         self, request: Request, name: TargetName, advice: Sequence[Advice], *, runs: bool = True
-    ) -> Screen[list[Request]]:
+    ) -> Screen[list[Request | FailedRequest]]:
         from tui.console.screens.plan import PlanScreen
 
         return PlanScreen(self._context, request, name, advice, runs=runs)
@@ -75,7 +76,7 @@ class ScreenFactory:
 
         return PageMapScreen(self._context, url, name)
 
-    def plans(self, wanted: Sequence[PlanRequest], *, runs: bool = True) -> Screen[list[Request]]:
+    def plans(self, wanted: Sequence[PlanRequest], *, runs: bool = True) -> Screen[list[Request | FailedRequest]]:
         from tui.console.screens.plans import PlansScreen
 
         return PlansScreen(self._context, wanted, runs=runs)

@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from engine import Request
+from engine.domain.batches import FailedRequest
 from engine.domain.frozen import frozen
 from tui.console.actions import bindings
 from tui.console.parts.plan_requests import plan_requests
@@ -34,7 +35,7 @@ class FleetChoice:
     """What the user chose: a target to open, or what to run."""
 
     number: int | None = None
-    requests: Sequence[Request] = ()
+    accepted: Sequence[Request | FailedRequest] = ()
 
 
 class FleetScreen(EntryScreen[FleetChoice | None]):
@@ -228,6 +229,6 @@ class FleetScreen(EntryScreen[FleetChoice | None]):
         hidden = [number for number in self._model.marked if number not in set(marked)]
         return [*marked, *hidden] or [number for number in [self.targets.number] if number is not None]
 
-    def _accepted(self, requests: list[Request] | None) -> None:
-        if requests:
-            self.dismiss(FleetChoice(requests=requests))
+    def _accepted(self, accepted: list[Request | FailedRequest] | None) -> None:
+        if accepted:
+            self.dismiss(FleetChoice(accepted=accepted))

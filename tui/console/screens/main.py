@@ -150,7 +150,7 @@ class MainScreen(EntryScreen[None]):
             return
         if choice.number is not None:
             self.go_to_target(choice.number)
-        self._run_actions.submit(choice.requests)
+        self._run_actions.submit(choice.accepted)
 
     def go_to_target(self, number: int) -> None:
         """Make a target the current one, also one that the filter hides."""

@@ -9,6 +9,7 @@ from typing import Final
 from textual import on
 from textual.worker import Worker
 
+from engine.domain.batches import FailedRequest
 from engine.domain.errors import DbtendError
 from tui.console.context import ConsoleContext
 from tui.console.screens.entry import TYPING
@@ -67,7 +68,7 @@ class PlansScreen(SubmittingScreen):
         if wanted.prepare is not None:
             wanted = await wanted.prepare()
         if wanted.request is None:
-            return PlannedTarget(wanted, error=wanted.error)
+            return PlannedTarget(wanted, error=None if wanted.failed is None else wanted.failed.error)
         try:
             plan, extent = await self.planned(wanted.request, wanted.advice)
         except DbtendError as error:
@@ -98,6 +99,10 @@ class PlansScreen(SubmittingScreen):
     @property
     def is_ready(self) -> bool:
         return self._plans.runs and not self._plans.open
+
+    @property
+    def failed(self) -> Sequence[FailedRequest]:
+        return [one.failed for one in self._plans.planned if one.failed is not None]
 
     @property
     def ready(self) -> Sequence[Ready]:

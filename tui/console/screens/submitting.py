@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 
 from engine import Advice, Plan, Request
+from engine.domain.batches import FailedRequest
 from engine.domain.errors import DbtendError
 from engine.domain.extent import Extent
 from engine.domain.frozen import frozen
@@ -50,8 +51,8 @@ class Ready:
         return replace(self.request, options=replace(self.request.options, confirmed=True))
 
 
-class SubmittingScreen(PageScreen[list[Request]]):
-    """Returns the requests to run, none if the user leaves.
+class SubmittingScreen(PageScreen[list[Request | FailedRequest]]):
+    """Returns the requests to run, and of several those that have failed; none if the user leaves.
 
     Risky plans ask for typed confirmation.
     """
@@ -104,6 +105,11 @@ class SubmittingScreen(PageScreen[list[Request]]):
         raise NotImplementedError
 
     @property
+    def failed(self) -> Sequence[FailedRequest]:
+        """What cannot be planned, and is stored as failed beside what runs."""
+        return ()
+
+    @property
     def is_ready(self) -> bool:
         """Whether `ready` is not empty."""
         return bool(self.ready)
@@ -135,7 +141,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
             return
         risky = {one.name: reasons for one in self.ready if (reasons := risks(one.plan, one.name.name, one.name.label))}
         if not risky:
-            self.dismiss([one.request for one in self.ready])
+            self.dismiss([*(one.request for one in self.ready), *self.failed])
             return
         what = str(self.ready[0].name) if len(self.ready) == 1 else counted(len(self.ready), "target")
         reasons = list(dict.fromkeys(reason for reasons in risky.values() for reason in reasons))
@@ -149,7 +155,7 @@ class SubmittingScreen(PageScreen[list[Request]]):
         if not yes:
             self.say("Not run.")
         elif not await self._plans_again_after_change():
-            self.dismiss([one.confirmed for one in self.ready])
+            self.dismiss([*(one.confirmed for one in self.ready), *self.failed])
 
     async def _plans_again_after_change(self) -> bool:
         """Whether a plan holds no more. Then all plans are made again."""

@@ -11,7 +11,6 @@ from engine.domain.errors import (
     DbtendError,
     HotJournalError,
     PasswordNeededError,
-    TargetBusyError,
     TargetUnavailableError,
 )
 from engine.domain.humanize import listed
@@ -83,14 +82,14 @@ def nothing_to_run(state: TargetState | None, *, is_being_built: bool) -> str:
         if is_being_built:
             return "Nothing to run yet: the sample database is being built."
         return with_keys("Nothing to run: no database yet. {add} adds one.")
-    if isinstance(state.error, TargetBusyError):
-        return f"{plain(state.entry.name)} is locked by another process; retried automatically."
-    if state.info is None:
-        return f"Nothing to run: {plain(state.entry.name)} cannot be opened. Choose another target."
+    if state.error is not None:
+        return f"{plain(state.entry.name)}: {plain(state.error.why_and_hint)}"
     return with_keys("Nothing to run: select an operation in pane {pane-2} with {choose}.")
 
 
 def why_nothing(state: TargetState) -> str:
+    if state.error is not None:
+        return state.error.why_and_hint
     if state.info is None or state.advice is None:
         return "not inspected yet: go back and try again in a moment"
     known = "is known to be needed" if highest_level(state.advice) is Level.UNKNOWN else "is needed"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from engine import Advice, Plan, Request, Verdict
-from engine.domain.errors import DbtendError
+from engine import Advice, Plan, Request, Status, Verdict
+from engine.domain.batches import FailedRequest
+from engine.domain.errors import DbtendError, TargetBusyError, TargetError
 from engine.domain.extent import Extent
 from engine.domain.frozen import frozen
+from engine.domain.job_outcomes import JobOutcome
+from engine.domain.statuses import format_ending
+from engine.submission.manager import failure_reason
 from tui.console.views.line import Line, Role, fit, line, named, named_column, wrapped
 from tui.console.views.plan_document import plan_document, what_to_do
 from tui.presentation.plan_summary import duration_in_all
@@ -39,8 +44,8 @@ class PlanRequest:
     why_nothing: str = ""
     advice: Sequence[Advice] = ()
     """Its advice, if known."""
-    error: DbtendError | None = None
-    """Why its target cannot be opened."""
+    failed: FailedRequest | None = None
+    """What would run on it, and why it cannot be opened."""
     prepare: Callable[[], Awaitable[PlanRequest]] | None = None
     """Inspects the target and finds out the request; None: it is known."""
 
@@ -77,6 +82,23 @@ class PlannedTarget:
     def why_not(self) -> str:
         return self.error.why_and_hint if self.error is not None else self.wanted.why_nothing
 
+    @property
+    def failed(self) -> FailedRequest | None:
+        """What is stored of it among several: a job that has failed; None: nothing, or it has a plan."""
+        if not isinstance(self.error, TargetError) or isinstance(self.error, TargetBusyError):
+            return None  # what is locked now may be free in a moment
+        if self.wanted.request is not None:
+            return FailedRequest(self.wanted.request, self.error)
+        return self.wanted.failed
+
+    @property
+    def outcome(self) -> str:
+        """What becomes of it without a plan, by the word of its job."""
+        failed = self.failed
+        if failed is None:
+            return JobOutcome.SKIPPED.value
+        return format_ending(Status.FAILED, failure_reason(failed.error))
+
 
 def plans_document(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
     """Targets on which nothing runs, with the reason; then the plans of the others."""
@@ -85,7 +107,7 @@ def plans_document(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
     for one in planned:
         if not one.is_open and one.plan is None:
             (name, *label) = named(one.wanted.name)
-            lines += [line(name, *label, ("  skipped", Role.WARNING))]
+            lines += [line(name, *label, (f"  {one.outcome}", Role.WARNING))]
             lines += wrapped(one.why_not, width, Role.FAILED if one.error else Role.DIM, indent=2)
     lines += what_to_do([one.error for one in planned if one.error is not None], width)
     for one in planned:
@@ -114,7 +136,8 @@ class FoldedPlans:
         """The places of the targets whose plans are shown."""
         self._attention = [0] * len(self._planned)
         self._totals = PlanTotals()
-        self._skipped = 0
+        self._unplanned = Counter[str]()
+        """How many of those without a plan have each outcome."""
         self._errors: list[DbtendError] = []
         self._rows: dict[int, tuple[Line, ...]] = {}
         self._layout = (0, 0)
@@ -148,7 +171,7 @@ class FoldedPlans:
         elif one.plan is not None:
             self._totals.add(one.plan)
         else:
-            self._skipped += 1
+            self._unplanned[one.outcome] += 1
         if one.error is not None:
             self._errors.append(one.error)
 
@@ -169,8 +192,9 @@ class FoldedPlans:
             self._rows.clear()
         lines = _summary(self._totals, len(self._planned), self.open, width)
         lines += _operations(self._totals, width)
-        if self._skipped:
-            lines += [line((f"{self._skipped:,} skipped", Role.DIM))]
+        if self._unplanned:
+            counts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self._unplanned.items()))
+            lines += [line((counts, Role.DIM))]
         lines += [*what_to_do(self._errors, width), line()]
         for at in sorted(range(len(self._planned)), key=self._attention.__getitem__):
             lines += self._rows.get(at) or self._rows_of(at, names, width)
@@ -222,7 +246,7 @@ def _folded(one: PlannedTarget, names: int, width: int, *, is_unfolded: bool) ->
     room = width - len(marker) - names - 2
     if one.plan is None or not one.runs:
         refused = next((o.refused for o in one.plan.operations if o.refused), "") if one.plan is not None else ""
-        why = f"refused: {refused}" if refused else f"skipped: {one.why_not or 'nothing to run'}"
+        why = f"refused: {refused}" if refused else f"{one.outcome}: {one.why_not or 'nothing to run'}"
         role = Role.FAILED if refused or one.error is not None else Role.DIM
         return line((marker, Role.DIM), *name, "  ", (shortened(plain(why), room), role))
     running = one.plan.to_run
