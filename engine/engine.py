@@ -15,7 +15,7 @@ from engine.config.model import Config, TargetEntry
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest, Retries
 from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, DamageSource, accepted
-from engine.domain.errors import ReadOnlyError, StoreError, UsageError
+from engine.domain.errors import ReadOnlyError, StoreError, TargetDamagedError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.humanize import counted
 from engine.domain.jobs import JobId, ParentJob
@@ -351,9 +351,10 @@ class Engine:
             past = replace(past, turns=await target_history.turns_of(self._store, url))
         if options.keep is not None:
             past = replace(past, maintained_files=await maintained_files.maintained_files(self._store, self._config))
-        plan = await inspector.plan(
-            request, past, advice=advice, read_only=self.read_only, has_window=closes_at is not None
-        )
+        async with with_history.noting(self._store, url, past, past.now, read_only=self.read_only):
+            plan = await inspector.plan(
+                request, past, advice=advice, read_only=self.read_only, has_window=closes_at is not None
+            )
         operations = [
             await target_history.estimated(self._store, url, one, options, plan.before, past.jobs)
             for one in plan.operations
@@ -470,6 +471,15 @@ class Engine:
     async def last_jobs(self, targets: Collection[str]) -> Mapping[str, LastJob | None]:
         """The newest job of each of these targets that has one, by canonical URL; None for one that cannot be read."""
         return await self._store.last_jobs(targets)
+
+    async def record_damage(self, target: str, error: TargetDamagedError) -> None:
+        """Put on record what kept an inspection of a database from reading it. It is not opened.
+
+        Raises UsageError, ReadOnlyError.
+        """
+        self._must_write(target)
+        url = await asyncio.to_thread(inspector.canonical_url, target)
+        await with_history.note_error(self._store, url, await self._past_of(url), error, self._clock())
 
     async def damaged_indexes(self, target: str) -> tuple[str, ...]:
         """Indexes that the last check on record found damaged and that were not rebuilt since.

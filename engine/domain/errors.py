@@ -163,10 +163,10 @@ class ServerDiedError(TargetDamagedError):
 
     reason = Reason.SERVER_DIED
 
-    def __init__(self, what: str, table: str) -> None:
-        """`table`: as a plan names it."""
+    def __init__(self, what: str, table: str, database: str) -> None:
+        """`table`: as a plan names it. `database`: see `Target.identify`."""
         super().__init__(what, f"the server died while reading {table}", "read its error log")
-        self.table = table
+        self.table, self.database = table, database
 
 
 class PasswordNeededError(TargetUnavailableError):

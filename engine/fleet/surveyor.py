@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from engine.config.model import TargetEntry
 from engine.domain.advice import TargetHistory
-from engine.domain.damage import Damage, DamageSource
 from engine.domain.errors import (
     DbtendError,
     StoreError,
@@ -33,7 +32,7 @@ from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import target_history, with_damage
 from engine.inspection import inspector
-from engine.inspection.with_history import learn_database, note_damage
+from engine.inspection.with_history import learn_database, note_damage, note_error
 from engine.system.daemon_threads import DaemonThreads
 from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, lexical_url, resolve
@@ -171,10 +170,14 @@ class Surveyor:
             for task in (*making, *self._asked.values()):
                 task.cancel()
 
-    async def advise(self, entry: TargetEntry, *, budget: float) -> Sequence[Advice]:
+    async def advise(self, entry: TargetEntry, *, budget: float, server_wait: float) -> Sequence[Advice]:
         """The advice on a target before a job; what its inspection finds is its survey, too. Raises TargetError.
 
-        A hot journal is rolled back. `budget`: seconds for expensive measurements.
+        A hot journal is rolled back.
+
+        Args:
+            budget: seconds for expensive measurements.
+            server_wait: seconds to wait for a server that died under the inspection.
         """
         ((subject,), _) = await self._made_of(_directory_of(entry), [entry])
         if subject.is_elsewhere:
@@ -191,7 +194,7 @@ class Surveyor:
                 raise found.error
             return found
 
-        found = await inspector.again_if_server_died(subject.url, inspected, budget)
+        found = await inspector.again_if_server_died(subject.url, inspected, budget, seconds=server_wait)
         if found.measured is not None and not self._read_only:
             with suppress(StoreError):  # then the next call measures again
                 await self._store.save_measurement(subject.url, found.measured)
@@ -353,11 +356,12 @@ class Surveyor:
                 opened=opened,
             )
         except DbtendError as error:
-            if isinstance(error, TargetDamagedError) and past is not None:
-                await self._note(subject, past, [Damage.of_error(error, source=DamageSource.INSPECTION, at=begun_at)])
+            if isinstance(error, TargetDamagedError) and past is not None and not self._read_only:
+                await note_error(self._store, subject.url, past, error, begun_at)
             judgement = await self._judge_error(subject, error)
             return _Inspected(survey=self._survey(subject, judgement, past=past, at=begun_at), error=error)
-        await self._note(subject, past, [one for item in advice for one in item.seen_damage])
+        if not self._read_only:
+            await note_damage(self._store, subject.url, past, [one for item in advice for one in item.seen_damage])
         disk = await asyncio.to_thread(_disk_of, subject)
         judgement = judge(advice, past, disk=disk, limits=subject.entry.thresholds)
         survey = self._survey(subject, judgement, info, past, at=begun_at)
@@ -375,10 +379,6 @@ class Surveyor:
         if self._known is None:
             self._known = await self._store.known_databases()
         return url in self._known
-
-    async def _note(self, subject: _Subject, past: TargetHistory, seen: Sequence[Damage]) -> None:
-        if not self._read_only:
-            await note_damage(self._store, subject.url, past, seen)
 
     async def _past_of(self, subject: _Subject) -> TargetHistory:
         if not self._read_only:

@@ -7,7 +7,7 @@ A SQLite file with a hot journal is refused, except by a plan, and where `recove
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -29,7 +29,7 @@ from engine.domain.errors import (
 from engine.domain.extent import Extent
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import SERVER_WAIT, EngineName, OnFailure, Operation, Request
+from engine.domain.requests import EngineName, OnFailure, Operation, Request
 from engine.domain.server_names import names_server
 from engine.domain.steps import WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -226,8 +226,12 @@ async def _plan(
             for at, operation in enumerate(request.children)
         ]
         if not advice and any(step.by_advice for operation in operations for step in operation.steps):
-            with suppress(TargetError):  # plan without advice
+            try:
                 advice, _ = await session.advise(past or TargetHistory(now=0), budget=BUDGET)
+            except ServerDiedError:
+                raise
+            except TargetError:
+                pass  # plan without advice
         remarks = await session.remarks([one for one in operations if one.refused is None and not _repairs(one, past)])
         is_checked = past is not None and past.is_checked
         unchecked = not is_checked and writes_unchecked(target.url, (one.operation for one in operations if one.steps))
@@ -313,7 +317,7 @@ async def password_needed(target: str) -> PasswordNeededError | None:
     return None
 
 
-async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> None:
+async def wait_for_server(target: str, *, seconds: float, waiting: Waiting | None) -> None:
     """Return once a database accepts connections, or refuses them for a reason other than a server that is down.
 
     Raises ServerUnavailableError if its server is down for longer than `seconds`.
@@ -330,21 +334,26 @@ async def wait_for_server(target: str, *, seconds: float, waiting: Waiting) -> N
 
 
 async def again_if_server_died(
-    target: str, inspect: Callable[[float | None], Awaitable[_T]], budget: float | None
+    target: str,
+    inspect: Callable[[float | None], Awaitable[_T]],
+    budget: float | None,
+    *,
+    seconds: float,
+    waiting: Waiting | None = None,
 ) -> _T:
     """What `inspect` gives for this budget. If the server dies under it, what it gives after the restart for a budget
     of 0: then no rows are sampled.
 
-    Raises as `inspect`, and ServerUnavailableError if the server stays down for as long as an operation would wait.
+    Raises as `inspect`, and ServerUnavailableError if the server stays down for longer than `seconds`; 0: not waited.
     """
-
-    def wait(why: str, waits_for: WaitsFor = WaitsFor.SERVER) -> None:
-        """Nothing shows it."""
-
     try:
         return await inspect(budget)
-    except ServerDiedError:
-        await wait_for_server(target, seconds=SERVER_WAIT, waiting=wait)
+    except ServerDiedError as error:
+        if not seconds:
+            raise
+        if waiting is not None:
+            waiting(error.why_and_hint, WaitsFor.SERVER)
+        await wait_for_server(target, seconds=seconds, waiting=waiting)
         return await inspect(0)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.damage import Damage, DamageSource, newly_seen
-from engine.domain.errors import StoreError, TargetDamagedError, TargetError
+from engine.domain.errors import ServerDiedError, StoreError, TargetDamagedError, TargetError
 from engine.domain.server_names import names_server
 from engine.domain.steps import Micros
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -35,7 +35,7 @@ async def advise(
 ) -> tuple[Advice, ...]:
     """See `Engine.advise`. Raises TargetError."""
     url, past = await _known(store, target, now)
-    async with _noting(store, url, past, now, read_only=read_only):
+    async with noting(store, url, past, now, read_only=read_only):
         advice, measured = await inspector.advise_and_measure(
             target, past, budget=budget, limits=limits, read_only=read_only, recover=recover
         )
@@ -49,7 +49,7 @@ async def inspect_and_advise(
 ) -> tuple[TargetInfo, tuple[Advice, ...]]:
     """See `Engine.inspect_and_advise`. Raises TargetError."""
     url, past = await _known(store, target, now)
-    async with _noting(store, url, past, now, read_only=read_only):
+    async with noting(store, url, past, now, read_only=read_only):
         info, advice, measured = await inspector.inspect_and_advise(
             target, past, budget=budget, limits=limits, read_only=read_only, recover=False, opened=lambda: None
         )
@@ -66,13 +66,13 @@ async def _known(store: Store, target: str, now: Micros) -> tuple[str, TargetHis
 
 
 @asynccontextmanager
-async def _noting(store: Store, url: str, past: TargetHistory, now: Micros, *, read_only: bool) -> AsyncIterator[None]:
+async def noting(store: Store, url: str, past: TargetHistory, now: Micros, *, read_only: bool) -> AsyncIterator[None]:
     """Around an inspection: damage that keeps the database from being opened is recorded."""
     try:
         yield
     except TargetDamagedError as error:
         if not read_only:
-            await note_damage(store, url, past, [Damage.of_error(error, source=DamageSource.INSPECTION, at=now)])
+            await note_error(store, url, past, error, now)
         raise
 
 
@@ -83,6 +83,14 @@ async def _keep(
     if measured is not None:
         with suppress(StoreError):  # then the next call measures again
             await store.save_measurement(url, measured)
+
+
+async def note_error(store: Store, url: str, past: TargetHistory, error: TargetDamagedError, at: Micros) -> None:
+    """Record the damage that kept an inspection from reading a database. `at`: when that began."""
+    if isinstance(error, ServerDiedError):  # that is known by each URL of the database
+        with suppress(StoreError):
+            await store.name_database(url, error.database)
+    await note_damage(store, url, past, [Damage.of_error(error, source=DamageSource.INSPECTION, at=at)])
 
 
 async def note_damage(store: Store, url: str, past: TargetHistory, seen: Sequence[Damage]) -> None:

@@ -147,10 +147,11 @@ async def _needed(
 
     `is_shared`: other hosts share the store.
     """
-    entries = {entry.url: entry for entry, _ in asked}
+    entries = {entry.url: (entry, request.options.server.longest_wait) for entry, request in asked}
 
     async def advise(target: str) -> Sequence[Advice]:
-        return await surveyor.advise(entries[target], budget=inspector.BUDGET)
+        entry, server_wait = entries[target]
+        return await surveyor.advise(entry, budget=inspector.BUDGET, server_wait=server_wait)
 
     here = [request.target for _, request in asked if not (is_shared and is_elsewhere(request))]
     advised = await for_each(here, counting(advise, len(here), tell))

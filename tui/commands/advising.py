@@ -12,7 +12,13 @@ from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, 
 from engine.config.model import TargetEntry
 from engine.domain.advice import CRITICAL, FORCE_CHOOSES_NOTHING, ByHand, all_by_hand, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest
-from engine.domain.errors import DbtendError, StoreError, TargetError, TargetRefusedError
+from engine.domain.errors import (
+    DbtendError,
+    ServerDiedError,
+    StoreError,
+    TargetError,
+    TargetRefusedError,
+)
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.domain.thresholds import Thresholds
@@ -24,6 +30,7 @@ from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.run_async import run_async
+from tui.commands.server_wait import again_if_server_died
 from tui.commands.settings import Settings
 from tui.commands.waiting import interrupted
 from tui.presentation.exit_codes import OK, REFUSED, SKIPPED, weightiest
@@ -36,29 +43,30 @@ _NAMED: Final = 5
 class Adviser:
     """Looks at targets, with what the history says of them."""
 
-    def __init__(self, engine: Engine | None, *, read_only: bool) -> None:
+    def __init__(self, engine: Engine | None, settings: Settings, stack: AsyncExitStack) -> None:
+        """`stack`: closes the engine that it opens itself."""
         self._engine = engine
-        self._read_only = read_only
+        self._settings = settings
+        self._stack = stack
 
     async def advise(
         self, target: str, *, budget: float | None, limits: Thresholds, recover: bool = False
     ) -> tuple[Advice, ...]:
-        """See `Engine.advise`. Before a job (`recover`) it is repeated if the server dies. Raises TargetError."""
-
-        async def advise(budget: float | None) -> tuple[Advice, ...]:
-            return await self._advise(target, budget, limits, recover=recover)
-
-        return await (inspector.again_if_server_died(target, advise, budget) if recover else advise(budget))
-
-    async def _advise(
-        self, target: str, budget: float | None, limits: Thresholds, *, recover: bool
-    ) -> tuple[Advice, ...]:
-        if self._engine is None:
-            past, read_only = TargetHistory(now=now()), self._read_only
+        """See `Engine.advise`. A table under which the server dies is put on record, in a new store where there is
+        none: to read it again would end the server again. Raises TargetError."""
+        if self._engine is not None:
+            return await self._engine.advise(target, budget=budget, limits=limits, recover=recover)
+        past, read_only = TargetHistory(now=now()), self._settings.read_only
+        try:
             return await inspector.advise(
                 target, past, budget=budget, limits=limits, read_only=read_only, recover=recover
             )
-        return await self._engine.advise(target, budget=budget, limits=limits, recover=recover)
+        except ServerDiedError as error:
+            if not read_only:
+                with suppress(StoreError):
+                    self._engine = await self._stack.enter_async_context(self._settings.engine())
+                    await self._engine.record_damage(target, error)
+            raise
 
     async def tell_interrupted(self, targets: Sequence[str]) -> None:
         """Say which jobs on these targets were interrupted and left something."""
@@ -69,7 +77,7 @@ class Adviser:
     async def plan(self, request: Request) -> Plan:
         """Raises UsageError, TargetError."""
         if self._engine is None:
-            plan = await inspector.plan(request, read_only=self._read_only)
+            plan = await inspector.plan(request, read_only=self._settings.read_only)
             return inspector.in_window(inspector.without_history(plan), now())
         return await self._engine.plan(request)
 
@@ -90,7 +98,7 @@ async def adviser(settings: Settings) -> AsyncIterator[Adviser]:
                 if settings.store_required and not settings.store.is_shared:
                     raise
                 output.notice(f"goes on without the history: {plain(str(error))}")
-        yield Adviser(engine, read_only=settings.read_only)
+        yield Adviser(engine, settings, stack)
 
 
 @frozen(kw_only=True)
@@ -198,11 +206,16 @@ async def _only_needed(
     codes = {OK}
     limits = {entry.url: entry.thresholds for entry in entries}
     is_shared = settings.store.is_shared
-    here = [request.target for request in asked if not (is_shared and is_elsewhere(request))]
+    here = {request.target: request for request in asked if not (is_shared and is_elsewhere(request))}
     async with adviser(settings) as looking:
-        advised = await for_each(
-            here, lambda target: looking.advise(target, budget=inspector.BUDGET, limits=limits[target], recover=True)
-        )
+
+        async def advise(target: str) -> Sequence[Advice]:
+            async def once(budget: float | None) -> Sequence[Advice]:
+                return await looking.advise(target, budget=budget, limits=limits[target], recover=True)
+
+            return await again_if_server_died(here[target], once)
+
+        advised = await for_each(list(here), advise)
     found: dict[str, Sequence[Advice] | TargetError] = dict(zip(here, advised, strict=True))
     known = [(target, advice) for target, advice in found.items() if not isinstance(advice, TargetError)]
     told = neighbors_once(known)

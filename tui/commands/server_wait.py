@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from engine import Request
 from engine.domain import time_limits
@@ -13,10 +14,13 @@ from engine.domain.steps import WaitsFor
 from engine.domain.typed_passwords import server_of
 from engine.inspection import inspector
 from engine.system.clock import now
+from engine.targets.protocol import Waiting
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.run_async import run_async
 from tui.presentation.text import plain
+
+_T = TypeVar("_T")
 
 
 def wait_for_servers(asked: Sequence[Request]) -> None:
@@ -38,9 +42,28 @@ async def _wait_for_all(asked: Sequence[Request], *, several: bool) -> None:
 
 
 async def _wait(request: Request) -> None:
+    seconds = _seconds(request)
+    await inspector.wait_for_server(request.target, seconds=seconds, waiting=_telling(request, seconds))
+
+
+async def again_if_server_died(request: Request, inspect: Callable[[float | None], Awaitable[_T]]) -> _T:
+    """What an inspection gives, after the restart of a server that dies under it where the request waits for that."""
+    seconds = _seconds(request)
+    return await inspector.again_if_server_died(
+        request.target, inspect, inspector.BUDGET, seconds=seconds, waiting=_telling(request, seconds)
+    )
+
+
+def _seconds(request: Request) -> float:
+    """How long its server is waited for, from now."""
     seconds, at = request.options.server.server_wait or 0.0, now()
     if (deadline := time_limits.deadline(request.options, at)) is not None:
         seconds = min(seconds, max(deadline - at, 0) / 1e6)
+    return seconds
+
+
+def _telling(request: Request, seconds: float) -> Waiting:
+    """What says once that it is waited for, and why."""
     is_reported = False
 
     def tell(why: str, waits_for: WaitsFor = WaitsFor.SERVER) -> None:
@@ -49,4 +72,4 @@ async def _wait(request: Request) -> None:
             is_reported = True
             output.notice(f"{named(request.target)}: waiting up to {span(seconds)}: {plain(why)}")
 
-    await inspector.wait_for_server(request.target, seconds=seconds, waiting=tell)
+    return tell

@@ -246,7 +246,7 @@ async def test_a_hot_journal_is_told_and_rolled_back_only_before_a_job(tmp_path:
         (found,) = [one.survey async for one in surveying.survey([target])]
         assert (found.level, cause(found)) == (FleetLevel.SOON, SurveyCause.HOT_JOURNAL)
         assert {file: file.read_bytes() for file in before} == before
-        await surveying.advise(target, budget=1)
+        await surveying.advise(target, budget=1, server_wait=0)
         assert not Path(f"{path}-journal").exists()
         (found,) = [one.survey async for one in surveying.survey([target])]
         assert cause(found) is SurveyCause.NEVER_CHECKED

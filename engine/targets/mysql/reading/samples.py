@@ -101,7 +101,7 @@ async def sample(reader: Reader, table: Table) -> list[Sample]:
         values = await reader.row_or_error(_query(table, columns), row=(float | int | None,) * (2 * len(columns)))
     except pymysql.MySQLError as error:
         if number_of(error) == CONNECTION_LOST and await _has_died(reader):
-            raise ServerDiedError(reader.what, table.shown) from None
+            raise ServerDiedError(reader.what, table.shown, reader.server.key) from None
         raise reader.error(error) from None
     return [Sample(column, *(value or 0.0 for value in values[2 * n : 2 * n + 2])) for n, column in enumerate(columns)]
 
