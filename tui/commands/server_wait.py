@@ -14,7 +14,6 @@ from engine.domain.steps import WaitsFor
 from engine.domain.typed_passwords import server_of
 from engine.inspection import inspector
 from engine.system.clock import now
-from engine.targets.protocol import Waiting
 from tui.commands import output
 from tui.commands.naming import named
 from tui.commands.run_async import run_async
@@ -43,14 +42,14 @@ async def _wait_for_all(asked: Sequence[Request], *, several: bool) -> None:
 
 async def _wait(request: Request) -> None:
     seconds = _seconds(request)
-    await inspector.wait_for_server(request.target, seconds=seconds, waiting=_telling(request, seconds))
+    await inspector.wait_for_server(request.target, seconds=seconds, waiting=_Telling(request, seconds))
 
 
 async def again_if_server_died(request: Request, inspect: Callable[[float | None], Awaitable[_T]]) -> _T:
     """What an inspection gives, after the restart of a server that dies under it where the request waits for that."""
     seconds = _seconds(request)
     return await inspector.again_if_server_died(
-        request.target, inspect, inspector.BUDGET, seconds=seconds, waiting=_telling(request, seconds)
+        request.target, inspect, inspector.BUDGET, seconds=seconds, waiting=_Telling(request, seconds)
     )
 
 
@@ -62,14 +61,14 @@ def _seconds(request: Request) -> float:
     return seconds
 
 
-def _telling(request: Request, seconds: float) -> Waiting:
-    """What says once that it is waited for, and why."""
-    is_reported = False
+class _Telling:
+    """Says once that the server of a request is waited for, and why."""
 
-    def tell(why: str, waits_for: WaitsFor = WaitsFor.SERVER) -> None:
-        nonlocal is_reported
-        if not is_reported:
-            is_reported = True
-            output.notice(f"{named(request.target)}: waiting up to {span(seconds)}: {plain(why)}")
+    def __init__(self, request: Request, seconds: float) -> None:
+        self._request, self._seconds = request, seconds
+        self._is_told = False
 
-    return tell
+    def __call__(self, why: str, waits_for: WaitsFor = WaitsFor.SERVER) -> None:
+        if not self._is_told:
+            self._is_told = True
+            output.notice(f"{named(self._request.target)}: waiting up to {span(self._seconds)}: {plain(why)}")
