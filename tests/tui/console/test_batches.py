@@ -21,7 +21,7 @@ from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
 from tui.console.parts import many_job_actions
-from tui.console.views.batch_rows import batch_row
+from tui.console.views.batch_rows import batch_detail, batch_row
 from tui.console.views.line import MARK, Role
 from tui.console.views.rows import summary
 
@@ -314,6 +314,8 @@ def test_no_width_hides_that_something_failed(width: int) -> None:
     if width >= 33:
         assert "2 failed" in row.text
     assert "2 failed" in summary([], max(width, 8), {17: batch})
+    detail = " ".join(part.text.strip() for part in batch_detail(batch, [], str, width))
+    assert all(f"{number:,} {outcome}" in detail for outcome, number in list(counts.items())[:3])
 
 
 @all_sizes

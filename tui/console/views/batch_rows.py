@@ -99,6 +99,8 @@ def rest_row(batch: Batch, shown: Sequence[ParentJob], width: int) -> Line | Non
 def batch_detail(batch: Batch, known: Collection[ParentJob], name_of: Callable[[str], str], width: int) -> list[Line]:
     """What became of a batch: when, its rules, the counts, and why each job of it failed."""
     lines = [batch_row(batch, expanded=None, width=width)]
+    counts = "".join(text for text, _ in _counts(batch.counts))
+    lines += [] if lines[0].text.rstrip().endswith(counts) else wrapped(counts, width)
     facts = [f"submitted {local_time(batch.created_at)}"]
     facts += [f"repeats {BatchId(batch.retry_of)}"] if batch.retry_of is not None else []
     options = batch.options
