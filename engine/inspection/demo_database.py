@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from engine.domain.errors import UsageError
 from engine.domain.requests import Operation
 
+T = TypeVar("T")
 DATABASE: Final = "sample.db"
 """The file name of the sample."""
 SHOWN: Final = (Operation.VACUUM, Operation.ANALYZE, Operation.REINDEX, Operation.OPTIMIZE)
@@ -40,11 +41,12 @@ CREATE INDEX events_by_kind ON events(kind, at);
 """
 
 
-def build_demo_database(path: Path) -> None:
+def build_demo_database(path: Path, progress: Callable[[float], None] = lambda _: None) -> None:
     """Create a sample shop database at `path`: always the same content, about 40 % of its rows deleted,
     no statistics yet.
 
-    Raises UsageError if there is a file already, or none can be created there.
+    `progress`: called again and again with the fraction that is done. Raises UsageError if there is a file already, or
+    none can be created there.
     """
     try:
         path.open("xb").close()
@@ -54,7 +56,7 @@ def build_demo_database(path: Path) -> None:
         reason = error.strerror or str(error)
         raise UsageError(str(path), f"the sample cannot be created: {reason}", "choose another place") from None
     try:
-        _fill(path)
+        _fill(path, progress)
     except sqlite3.Error as error:
         path.unlink()
         raise UsageError(str(path), f"the sample cannot be written: {error}", "choose another place") from None
@@ -63,19 +65,29 @@ def build_demo_database(path: Path) -> None:
         raise
 
 
-def _fill(path: Path) -> None:
+def _fill(path: Path, progress: Callable[[float], None]) -> None:
     chance = random.Random(42)  # noqa: S311
+    customers, orders = EVENTS * 8 // 100, EVENTS * 36 // 100
+    changes = (EVENTS + orders + customers) * 1.4  # each row once, and those that are deleted again
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
+
+        def reported(rows: Iterable[T], every: int = EVENTS // 250) -> Iterator[T]:
+            for number, row in enumerate(rows):
+                if number % every == 0:
+                    progress(db.total_changes / changes)
+                yield row
+
         db.execute("PRAGMA journal_mode = OFF")
         db.execute("PRAGMA synchronous = OFF")
         db.executescript("BEGIN;" + _SCHEMA)
-        customers, orders = EVENTS * 8 // 100, EVENTS * 36 // 100
-        db.executemany("INSERT INTO customers VALUES (?, ?, ?, ?)", _customers(chance, customers))
-        db.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)", _orders(chance, orders, customers))
-        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", _events(chance, EVENTS, customers))
+        db.executemany("INSERT INTO customers VALUES (?, ?, ?, ?)", reported(_customers(chance, customers)))
+        db.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)", reported(_orders(chance, orders, customers)))
+        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", reported(_events(chance, EVENTS, customers)))
         # Old rows went in one block, as with an archive job; a few more are missing here and there.
         for table, rows in (("events", EVENTS), ("orders", orders), ("customers", customers)):
-            db.execute(f"DELETE FROM {table} WHERE id <= {rows * 36 // 100} OR id % 15 = 0")
+            delete = f"DELETE FROM {table} WHERE (id <= {rows * 36 // 100} OR id % 15 = 0) AND id > ? AND id <= ?"
+            parts = ((first, first + EVENTS // 50) for first in range(0, rows, EVENTS // 50))
+            db.executemany(delete, reported(parts, every=1))
         db.execute("COMMIT")
 
 

@@ -6,8 +6,11 @@ import argparse
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from engine import Request, StoreLocation
 from engine.config.model import Config, TargetEntry
@@ -20,6 +23,9 @@ from tui.commands.settings import Settings
 from tui.presentation.exit_codes import OK
 from tui.presentation.text import plain, size
 from tui.workers.detached import DetachedWorker
+
+_SAID_EVERY: Final = 3.0
+"""Seconds."""
 
 
 def demo(args: argparse.Namespace, settings: Settings) -> int:
@@ -40,12 +46,27 @@ def demo(args: argparse.Namespace, settings: Settings) -> int:
     return _demo(args.keep, args, settings)
 
 
+def _progress() -> Callable[[float], None]:
+    """Says every few seconds how much of the sample is done: on a busy machine it takes long."""
+    said_at = time.monotonic()
+
+    def say(fraction: float) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= _SAID_EVERY:
+            output.line(f"{fraction * 100:.0f} % of the sample is made")
+            said_at = time.monotonic()
+
+    return say
+
+
 def _demo(directory: Path, args: argparse.Namespace, settings: Settings) -> int:
     database, store = directory / DATABASE, args.store or StoreLocation(directory / "jobs.db")
     on_screen = sys.stdout.isatty() and not args.json
-    if not args.json:
-        output.line("Making a sample database that needs maintenance.")  # on a busy machine it takes seconds
-    build_demo_database(database)
+    if args.json:
+        build_demo_database(database)
+    else:
+        output.line("Making a sample database that needs maintenance.")
+        build_demo_database(database, _progress())
     if on_screen:
         target = TargetEntry(name=DATABASE, url=str(database))
         worker = DetachedWorker(store, grace=0)

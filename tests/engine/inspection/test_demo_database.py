@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,15 @@ def test_the_sample_is_always_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("one.db", "again.db"):
         build_demo_database(tmp_path / name)
     assert content(tmp_path / "again.db") == content(tmp_path / "one.db")
+
+
+def test_it_tells_how_far_it_is_in_small_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_database, "EVENTS", 50_000)
+    fractions: list[float] = []
+    build_demo_database(tmp_path / "demo.db", fractions.append)
+    assert fractions[0] == 0
+    assert 0.9 < fractions[-1] < 1
+    assert all(0 <= later - before < 0.04 for before, later in pairwise(fractions))
 
 
 @pytest.mark.long

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Request, Status
+from engine.inspection import demo_database
 from tests.tui.command_line import CommandLine, out_line, write_locked
 from tests.waiting import wait_until
+from tui.commands import demo
 
 
 def test_the_demo_runs_everything_without_a_terminal(dbtend: CommandLine, tmp_path: Path) -> None:
@@ -34,6 +36,16 @@ def test_the_demo_tells_the_size_before_and_after_and_tidies_up(
     first, *_, last = result.out.splitlines()
     assert (first, " before, " in last) == ("Making a sample database that needs maintenance.", True)
     assert list(tmp_path.glob("dbtend-demo-*")) == []
+
+
+def test_the_demo_tells_again_and_again_how_far_its_sample_is(
+    dbtend: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_database, "EVENTS", 10_000)
+    monkeypatch.setattr(demo, "_SAID_EVERY", 0)
+    lines = dbtend("demo").out.splitlines()
+    said = [line for line in lines if line.endswith(" % of the sample is made")]
+    assert (lines[1], len(said) > 20) == ("0 % of the sample is made", True)
 
 
 def test_the_demo_never_touches_what_is_there(dbtend: CommandLine, tmp_path: Path) -> None:
