@@ -29,7 +29,7 @@ def find_files(pattern: str, search: Search) -> Iterator[str]:
     `**` matches any number of directories. Hidden names match only patterns that begin with a dot. Symbolic links to
     directories are followed, except below `**` and below a directory that was named.
     """
-    if Path(pattern).is_dir():
+    if os.path.isdir(pattern):  # noqa: PTH112 - Path.is_dir raises where a directory cannot be read
         yield from _below(pattern, search)
         return
     parts = Path(pattern).parts

@@ -247,7 +247,7 @@ class DatabaseMaintenanceManager:
         errors = {
             one.job.request.target: one.error
             for one in prepared
-            if one.error is not None and failure_reason(one.error) is Reason.UNREACHABLE and not one.job.is_pattern
+            if one.error is not None and failure_reason(one.error) is Reason.UNREACHABLE
         }
         if errors and self._note_unopened is not None:
             await self._note_unopened(errors, are_jobs)
