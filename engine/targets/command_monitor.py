@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -21,6 +22,8 @@ INTERVAL: Final = 0.2
 FIRST_POLL_AFTER: Final = 0.1
 """Seconds before a command is polled first. Most are over by then."""
 RETRY_AFTER: Final = 1.0
+LAST_WAIT: Final = 5.0
+"""Seconds past its window that a command that has begun waits for a lock, also where it may wait longer before."""
 MOST_ATTEMPTS: Final = 3
 """How often a step begins that gives way to others."""
 
@@ -40,13 +43,25 @@ class WatchedCommand:
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its window has closed."""
     is_late: StopSignal = field(default_factory=StopSignal)
-    """Set when its window has closed and it only waited for its lock: it does not begin."""
+    """Set when it waits for a lock past its window, or for too long: it does not begin, or its work is in vain."""
+    most_wait: float = math.inf
+    """Seconds that it may wait for a lock, where its server does not end that."""
+    waits_since: float | None = None
+    """When it was first seen to wait for the lock that it waits for now; None: it does not wait."""
+    holders: str = ""
+    """Who held the lock that it waited for last, as text."""
     waited_behind_since: float | None = None
     began: float = field(default_factory=time.monotonic)
 
     def begin(self) -> None:
         """Called before each command of a step: it may have to wait for its lock."""
         self.has_begun = self.only_waited = False
+        self.waits_since = None
+
+    def note_wait(self, now: float, holders: str, *, waits: bool) -> None:
+        """Record whether it waits for a lock. `holders`: of that lock, as text; "" where that is not known."""
+        self.waits_since = (self.waits_since or now) if waits else None
+        self.holders = holders or self.holders
 
     def wait_behind(self, now: float, *, waits: bool) -> None:
         """Record whether sessions wait behind it."""
@@ -99,8 +114,11 @@ class CommandMonitor(ABC, Generic[_W]):
                 await asyncio.sleep(RETRY_AFTER)
 
     def _stop_what_is_late(self) -> None:
+        now = time.monotonic()
         for watched in self.watched.values():
-            if watched.only_waited and watched.closed.is_set():
+            waited = 0.0 if watched.waits_since is None else now - watched.waits_since
+            has_closed = watched.closed.is_set() and (watched.only_waited or waited >= LAST_WAIT)
+            if has_closed or waited >= watched.most_wait:
                 watched.is_late.set()
 
     @abstractmethod

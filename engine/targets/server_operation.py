@@ -20,6 +20,7 @@ from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, past_the_limit, without_room
 from engine.targets.throttling import wait_while_throttled
+from engine.targets.waits import no_lock
 
 
 class Run(Protocol):
@@ -122,7 +123,7 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         if not self._is_in_doubt(step, run):
             result = await self._result(step, run, context)
             if run.watched.is_late.is_set() and result.status is Status.CANCELLED and not context.cancel.is_set():
-                return past_the_limit()
+                return _late(result, run.watched)
             return self._died_under(step, result) if await self._has_died(step, run, context, None) else result
         second, is_up, stop_reason, has_died = None, False, "", None
         try:
@@ -175,6 +176,16 @@ class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
         else:
             context.report(StepProgress())  # it waits for its lock no more
         return run
+
+
+def _late(result: StepResult, watched: WatchedCommand) -> StepResult:
+    """The result of a command that waited for a lock past its window, or for too long: it did not begin, or in vain."""
+    if watched.only_waited and watched.closed.is_set():
+        return past_the_limit()
+    why = no_lock(watched.most_wait, watched.holders)
+    if watched.closed.is_set():
+        why = f"the time limit passed while it waited for its lock: {watched.holders or 'held by another session'}"
+    return replace(result, status=Status.FAILED, reason=Reason.TARGET_BUSY, error=why)
 
 
 def _why_none_begins(error: TargetError) -> tuple[Reason, str]:

@@ -131,11 +131,12 @@ def analyze_steps(
             reason = f"{reason}, and histograms of columns that lead no index"
             names = ", ".join(map(quote, columns))
             commands.append(f"{analyze} UPDATE HISTOGRAM ON {names} WITH {BUCKETS} BUCKETS{renewed}")
-        only_samples = server.flavor is Flavor.MYSQL and columns is None
+        is_mysql = server.flavor is Flavor.MYSQL
+        only_samples, makes_histograms = is_mysql and columns is None, is_mysql and columns is not None
         step = _step(
             Method.ANALYZE, Operation.ANALYZE, table, "; ".join(commands), reason, lock, only_samples=only_samples
         )
-        steps.append(replace(step, commands=tuple(commands)))
+        steps.append(replace(step, commands=tuple(commands), makes_histograms=makes_histograms))
     return longest_first(steps)
 
 

@@ -36,6 +36,9 @@ class MySqlStep(PlannedStep):
     table: Table = NO_TABLE
     commands: tuple[str, ...] = ()
     """Of ANALYZE: its commands one by one, where it has several; `command` shows them together."""
+    makes_histograms: bool = False
+    """Of ANALYZE on MySQL. To store one it waits for a global read lock of another session without end: it hears
+    neither its lock timeout nor KILL then."""
     parent: Table | None = None
     """The other table of a foreign key."""
     in_total_order: bool = False

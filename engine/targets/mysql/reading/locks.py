@@ -30,6 +30,11 @@ _BY_PLUGIN: Final = """
 SELECT DISTINCT CAST(thread_id AS SIGNED), table_name FROM information_schema.metadata_lock_info
 WHERE lock_type = 'Table metadata lock' AND table_schema = DATABASE() AND table_name IN ({names})
 """
+_GLOBAL: Final = """
+SELECT DISTINCT t.processlist_id FROM performance_schema.metadata_locks AS m
+JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
+WHERE m.object_type = 'GLOBAL' AND m.lock_type = 'SHARED' AND t.processlist_id IS NOT NULL
+"""
 _TRANSACTIONS: Final = "SELECT CAST(trx_mysql_thread_id AS SIGNED) FROM information_schema.innodb_trx"
 _SESSIONS: Final = """
 SELECT CAST(p.id AS SIGNED), p.user, p.host, p.command, CAST(p.time AS SIGNED), COALESCE(p.db, ''),
@@ -84,6 +89,19 @@ async def _holders(reader: Reader, tables: Collection[Table], own: Collection[in
     if found_open and len(names) > 1 and reader.server.flavor is Flavor.MARIADB:
         return f"{found_open}. MariaDB tells the table after {_INSTALL}"
     return found_open or unknown
+
+
+async def global_holders(reader: Reader) -> str:
+    """The sessions of MySQL with a global read lock, or that wait for it, as text; "" for none, or if it cannot tell.
+
+    Raises TargetError.
+    """
+    try:
+        found = await reader.rows_or_error(_GLOBAL, row=(int,))
+        return await _described(reader, {number: () for (number,) in found}, sure=True)
+    except pymysql.MySQLError as error:
+        reader.raise_if_lost(error)
+        return ""
 
 
 async def _described(reader: Reader, held: Mapping[int, Sequence[str]], *, sure: bool, many: bool = False) -> str:

@@ -86,21 +86,20 @@ class Watched(WatchedCommand):
     """Of MySQL: see `shared`."""
     table_ids: Collection[int] | None = None
     """Of MySQL: see `ids_of_tables`; None: not read yet."""
-    blockers: str = ""
-    """Who held the lock that it waited for last, as text."""
-    waits_since: float | None = None
-    """When it was first seen to wait for the lock that it waits for now; None: it does not wait."""
+    is_deaf: bool = False
+    """Whether it waits for a lock and does not hear KILL."""
 
     @property
     def is_at_work(self) -> bool:
         """Whether it had its lock at the last look."""
         return self.has_begun and self.waits_since is None
 
-    def note(self, seen: Seen, now: float) -> None:
+    def note(self, seen: Seen, now: float, holders: str = "") -> None:
         """Record whether it waits for its lock, and whether it has done more than that."""
         self.has_begun = self.has_begun or not seen.waits_for_lock
         self.only_waited = not self.has_begun
-        self.waits_since = (self.waits_since or now) if seen.waits_for_lock else None
+        self.is_deaf = seen.waits_for_global_lock and self.step.makes_histograms
+        self.note_wait(now, holders, waits=seen.waits_for_lock)
 
 
 @frozen
@@ -203,15 +202,17 @@ class Monitor(CommandMonitor[Watched]):
         }
 
     async def _update(self, number: int, watched: Watched, seen: Seen) -> None:
-        if seen.waits_for_lock and watched.step.tables:
+        holders = ""
+        if seen.waits_for_global_lock and self._reader.server.flavor is Flavor.MYSQL:
+            holders = await locks.global_holders(self._reader)
+        elif seen.waits_for_lock and watched.step.tables:
             tables, unknown = [watched.step.table], locks.UNKNOWN_HOLDER
-            found = await locks.holders(self._reader, tables, self.watched, unknown=unknown)
-            watched.blockers = found or watched.blockers
+            holders = await locks.holders(self._reader, tables, self.watched, unknown=unknown)
         if self.watched.get(number) is not watched:  # its command has ended since it was looked at
             return
         now = time.monotonic()
-        watched.note(seen, now)
-        watched.report(watched.progress.update(seen, now, watched.blockers))
+        watched.note(seen, now, holders)
+        watched.report(watched.progress.update(seen, now, watched.holders))
         if watched.yield_after is not None:
             waits = await self._others_wait(watched, watched.step.table, now)
             watched.wait_behind(now, waits=waits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -16,15 +17,21 @@ from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import COURSE, Facts
+from engine.domain.steps import COURSE, WAITING, Facts, WaitsFor
 from engine.system.local_servers import milliseconds_of_thread, process_of_server
-from engine.targets.command_monitor import gave_way
+from engine.targets.command_monitor import INTERVAL, gave_way
 from engine.targets.connection_pool import ConnectionPool, PooledConnection
 from engine.targets.course import Course
 from engine.targets.limits import NotBegunError
 from engine.targets.lock_impact import LockImpact
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import CONNECTION_LOST, INTERRUPTED, lost_connection, reason_of
+from engine.targets.mysql.connection.errors import (
+    CONNECTION_LOST,
+    INTERRUPTED,
+    LOCK_TIMEOUT,
+    lost_connection,
+    reason_of,
+)
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.planning import operation_specs
 from engine.targets.mysql.planning.steps import Method, MySqlStep
@@ -50,7 +57,7 @@ from engine.targets.mysql.running.sizes import Sizes
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.server_operation import ServerOperation
-from engine.targets.step_execution import StepContext, StepResult, facts_with
+from engine.targets.step_execution import StepContext, StepProgress, StepResult, facts_with
 from engine.targets.stop_signal import StopSignal, StopSignals
 from engine.targets.totals import Totals, with_sizes
 
@@ -233,6 +240,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             report=context.report,
             yield_after=self._options.server.yield_after if step.stops_safely else None,
             closed=context.window.closed,
+            most_wait=self._lock_timeout if step.makes_histograms else math.inf,
         )
         stops = (self._stops.of(context.cancel), watched.must_yield, watched.is_late) if step.stops_safely else ()
         number = pooled.connection.id
@@ -274,11 +282,15 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
         for done, command in enumerate(step.commands or (step.command,)):
             if before.was_asked_to_stop:
                 return replace(before, error=stopped, done=done)
-            watched.begin()
             text = marked(self._name, command)
             try:
+                if step.makes_histograms and (busy := await self._globally_locked(context, watched)) is not None:
+                    return replace(busy, rows=before.rows, done=done)
+                watched.begin()
                 if step.stops_safely:
-                    answer = await statement.run(connection, text, self._reader, *stops)
+                    answer = await statement.run(
+                        connection, text, self._reader, *stops, is_deaf=lambda: watched.is_deaf
+                    )
                 else:
                     answer = await statement.run_whole(connection, text, self._reader, context, until_closed=True)
             except NotBegunError:
@@ -291,6 +303,20 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             before = answer
         return before
 
+    async def _globally_locked(self, context: StepContext, watched: Watched) -> Answer | None:
+        """Wait until no session has a global read lock. The answer, where that takes too long. Raises NotBegunError."""
+        give_up = time.monotonic() + self._lock_timeout
+        with contextlib.suppress(TargetError):
+            while holders := await locks.global_holders(self._reader):
+                watched.only_waited, watched.holders = True, holders
+                context.report(StepProgress(phase=f"{WAITING}: {holders}", waits_for=WaitsFor.LOCK))
+                if context.is_ending:
+                    raise NotBegunError
+                if time.monotonic() >= give_up:
+                    return Answer(error=pymysql.OperationalError(LOCK_TIMEOUT, "a global read lock"))
+                await context.wait(seconds=INTERVAL)
+        return None
+
     async def _result(self, step: MySqlStep, run: Run, context: StepContext) -> StepResult:
         effect = with_sizes({}, run.size_before, await self._size(step, context)) if run.answer.error is None else {}
         if effect and step.method is Method.REBUILD:
@@ -302,7 +328,7 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             run.answer,
             effect,
             waited=self._lock_timeout,
-            blockers=run.watched.blockers,
+            blockers=run.watched.holders,
             user=run.server.user,
         )
         if result.status is not Status.CANCELLED and (said := await self._said_of_killed(step, run)):

@@ -54,6 +54,11 @@ class Seen:
     def waits_for_lock(self) -> bool:
         return self.state.startswith("Waiting for ") and ("lock" in self.state or "flush" in self.state)
 
+    @property
+    def waits_for_global_lock(self) -> bool:
+        """Whether another session has made the whole server read-only: FLUSH TABLES WITH READ LOCK."""
+        return self.state == "Waiting for global read lock"
+
 
 class Progress:
     """The progress of one step, updated poll by poll."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,8 +43,16 @@ class Answer:
         return any((row[-1] or "").startswith(NO_LOCK) for row in self.rows if row)
 
 
-async def run(connection: Connection, command: str, reader: Reader, *stops: StopSignal) -> Answer:
+async def run(
+    connection: Connection,
+    command: str,
+    reader: Reader,
+    *stops: StopSignal,
+    is_deaf: Callable[[], bool] = lambda: False,
+) -> Answer:
     """Run one command to its end; when one of `stops` is set it is killed, and its answer awaited.
+
+    `is_deaf`: whether it does not hear that now: then its connection is closed, and the server may still complete it.
 
     Where the task is cancelled, too; then CancelledError is raised afterwards. After a cancel the connection is closed:
     the server may have got one KILL more than it needed.
@@ -54,6 +63,10 @@ async def run(connection: Connection, command: str, reader: Reader, *stops: Stop
 
     async def kill() -> None:
         """By the connection that reads the catalog: it is there even when the server takes no other."""
+        if is_deaf():
+            answer.error = pymysql.OperationalError(INTERRUPTED, "it hears no KILL")
+            connection.hang_up()
+            return
         with contextlib.suppress(pymysql.MySQLError, TargetError, TimeoutError):
             async with asyncio.timeout(CANCEL_TIMEOUT):
                 await reader.rows_or_error(f"KILL QUERY {connection.id}", row=())

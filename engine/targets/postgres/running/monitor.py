@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.domain.humanize import span
+from engine.domain.steps import WaitsFor
 from engine.targets.command_monitor import CommandMonitor, WatchedCommand
 from engine.targets.postgres.reading.locks import NO_BLOCKERS, OF_MODE, PREPARED, Blockers, prepared_text
 from engine.targets.postgres.reading.reader import Reader
@@ -105,6 +106,7 @@ class Monitor(CommandMonitor[Watched]):
         now = time.monotonic()
         watched.wait_behind(now, waits=bool(row.get("queued")))
         progress = watched.progress.update(row, now)
+        watched.note_wait(now, blockers.text, waits=progress.waits_for is WaitsFor.LOCK)
         if watched.wait_limits is not None:
             watched.wait_limits.observe(progress.waits_for, now)
         watched.report(progress)

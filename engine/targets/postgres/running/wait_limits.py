@@ -7,6 +7,7 @@ writer. So the server gets the longer of both limits, and this module enforces t
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from engine.domain.requests import MAX_WAIT
@@ -40,7 +41,7 @@ class WaitLimits:
         self.exceeded = StopSignal()
         """Set when a limit is exceeded."""
         self.is_closed = False
-        """Whether that is the time limit."""
+        """Whether the time limit ends the wait that it waits for now."""
 
     def server_limit(self, now: float) -> float:
         """The lock_timeout for the server of a concurrent step: enough for either wait, and a little more, so that it
@@ -64,15 +65,18 @@ class WaitLimits:
         self._observed_at = now
         if waits_for is WaitsFor.TRANSACTIONS:
             self._for_transactions = self.waited
-        if self._is_exhausted(waits_for, now):
+        self.is_closed = waits_for is WaitsFor.TRANSACTIONS and self._has_closed(now)
+        if self.is_closed or self.waited >= self._longest(waits_for):
             self.exceeded.set()
 
-    def _is_exhausted(self, waits_for: WaitsFor, now: float) -> bool:
+    def _has_closed(self, now: float) -> bool:
+        """Whether the time limit has passed, and it has waited as long as it may for a lock."""
+        return self._closes_at is not None and now >= self._closes_at and self.waited >= self._lock_timeout
+
+    def _longest(self, waits_for: WaitsFor) -> float:
+        """How long such a wait may take before the time limit."""
         if waits_for is WaitsFor.LOCK:
-            return self.waited >= self._lock_timeout
-        self.is_closed = self._closes_at is not None and now >= self._closes_at and self.waited >= self._lock_timeout
-        if self.is_closed:
-            return True
-        if self._snapshot_wait is None:
-            return self._closes_at is None and self.waited >= SNAPSHOT_WAIT
-        return self.waited >= self._snapshot_wait
+            return self._lock_timeout
+        if self._snapshot_wait is not None:
+            return self._snapshot_wait
+        return SNAPSHOT_WAIT if self._closes_at is None else math.inf

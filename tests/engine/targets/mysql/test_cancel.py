@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
 from engine import Operation, Options, ServerOptions, Status
+from engine.domain.humanize import NOT_BEGUN
 from engine.domain.statuses import Reason
 from engine.domain.steps import GAVE_WAY, Step, WaitsFor
 from engine.domain.time_limits import window
+from engine.targets import command_monitor
 from engine.targets.limits import NotBegunError
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Flavor
@@ -73,6 +76,45 @@ async def test_r32_what_waits_for_its_table_at_the_end_of_the_window_does_not_be
         with database.session("LOCK TABLES item WRITE"), window(0.5) as open_for_a_moment:
             result = await session.execute(step, StepContext(window=open_for_a_moment))
         assert (result.status, result.reason) == (Status.SKIPPED, Reason.TIME_LIMIT)
+        assert (await session.execute(step, StepContext())).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("holds", "ending"),
+    [(HOLDS, "limit"), ("LOCK TABLES item READ", "limit"), (HOLDS, "cancel"), (HOLDS, "lock timeout")],
+)
+async def test_r32_a_rebuild_that_waits_for_its_last_lock_ends_with_the_time_limit(
+    database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch, holds: str, ending: str
+) -> None:
+    """Another session takes its lock while the rows are copied."""
+    monkeypatch.setattr(command_monitor, "INTERVAL", 0.02)
+    monkeypatch.setattr(command_monitor, "LAST_WAIT", 0.5)
+    filled(database, "item", 40_000)
+    told, context = Told(), StepContext(cancel=asyncio.Event())
+    context = replace(context, report=told)
+    async with (
+        asyncio.timeout(60),
+        connected(database.url, lock_timeout=1 if ending == "lock timeout" else 3600) as session,
+    ):
+        (step,) = (await session.plan(Operation.REBUILD, Options())).steps
+        running = asyncio.create_task(session.execute(step, context))
+        await eventually(lambda: told.phases)
+        with database.session(holds) as other:
+            assert not any(progress.waits_for for progress in told.all), "it was still at work"
+            await until(database, runs("ALTER", "Waiting for table metadata lock"))
+            if ending == "limit":
+                context.window.closed.set()
+            elif ending == "cancel":
+                context.cancel.set()
+            result = await running
+            number = other.thread_id()  # type: ignore[no-untyped-call]
+        if ending == "cancel":
+            assert (result.status, result.left) == (Status.CANCELLED, NOTHING_CHANGED)
+        else:
+            assert (result.status, result.reason, result.left) == (Status.FAILED, Reason.TARGET_BUSY, NOTHING_CHANGED)
+            assert ("time limit" in (result.error or "")) is (ending == "limit")
+            assert f"connection {number} " in (result.error or "") or "INSTALL SONAME" in (result.error or "")
+        assert not list((database.server.data / database.name).glob("#sql*"))
         assert (await session.execute(step, StepContext())).status is Status.COMPLETED
 
 
@@ -273,3 +315,49 @@ async def test_r32_histograms_that_wait_for_their_table_do_not_begin_and_the_sta
         assert (result.status, result.left) == (Status.CANCELLED, NO_HISTOGRAMS)
     else:
         assert (result.status, result.warnings) == (Status.COMPLETED, (f"item: {NO_HISTOGRAMS}",))
+
+
+@pytest.mark.parametrize("ending", ["limit", "cancel", "lock timeout"])
+@pytest.mark.parametrize("is_held_before", [True, False])
+async def test_r32_a_global_read_lock_keeps_no_histogram_from_its_end(
+    database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch, ending: str, *, is_held_before: bool
+) -> None:
+    """MySQL ends that wait neither by lock_wait_timeout nor by KILL."""
+    if database.flavor is Flavor.MARIADB:
+        pytest.skip("it hears both")
+    database("CREATE TABLE item (id INT PRIMARY KEY, kind INT)", "INSERT INTO item VALUES (1, 1), (2, 2)")
+    monkeypatch.setattr(command_monitor, "LAST_WAIT", 0.5)
+    command = Connection.command
+    with ExitStack() as unlock:
+
+        async def locked_before_histograms(self: Connection, text: str) -> list[tuple[str | None, ...]]:
+            if "HISTOGRAM" in text and not is_held_before:
+                unlock.enter_context(database.session("FLUSH TABLES WITH READ LOCK"))
+            return await command(self, text)
+
+        monkeypatch.setattr(Connection, "command", locked_before_histograms)
+        lock_timeout = 1 if ending == "lock timeout" else 3600
+        async with asyncio.timeout(60), connected(database.url, lock_timeout=lock_timeout) as session:
+            (step,) = (await session.plan(Operation.ANALYZE, Options())).steps
+            if is_held_before:
+                unlock.enter_context(database.session("FLUSH TABLES WITH READ LOCK"))
+            told = Told()
+            context = StepContext(cancel=asyncio.Event(), report=told)
+            running = asyncio.create_task(session.execute(step, context))
+            waiting = await eventually(lambda: [each for each in told.all if each.waits_for is WaitsFor.LOCK])
+            assert " (root@localhost, idle" in (waiting[0].phase or "")
+            assert database.value(runs("ANALYZE")) == (0 if is_held_before else 1)
+            if ending != "lock timeout":
+                (context.cancel if ending == "cancel" else context.window.closed).set()
+            result = await running
+    if ending == "cancel":
+        left = NOT_BEGUN if is_held_before else NO_HISTOGRAMS
+        assert (result.status, result.left) == (Status.CANCELLED, left)
+    elif not is_held_before:
+        assert (result.status, result.warnings) == (Status.COMPLETED, (f"item: {NO_HISTOGRAMS}",))
+    elif ending == "limit":
+        assert (result.status, result.reason) == (Status.SKIPPED, Reason.TIME_LIMIT)
+    else:
+        assert (result.status, result.reason) == (Status.FAILED, Reason.TARGET_BUSY)
+        assert " (root@localhost, idle" in (result.error or "")
+    await until(database, runs("ANALYZE").replace("COUNT(*)", "COUNT(*) = 0"))
