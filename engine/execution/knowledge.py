@@ -14,7 +14,7 @@ from engine.domain.claims import Claim, Outcome
 from engine.domain.errors import NotAvailableError, StoreError, TargetError, UsageError
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Facts, Micros, WaitsFor
+from engine.domain.steps import FILE, Facts, Micros, WaitsFor
 from engine.domain.turns import NO_TURNS, Turns
 from engine.execution.allowed import Lending
 from engine.history.maintained_files import maintained_files
@@ -79,6 +79,10 @@ class Knowledge:
     async def is_of_person(self, claim: Claim) -> bool:
         """Whether a person submitted this very job: no retry and no schedule did."""
         return False
+
+    async def earlier_file(self, claim: Claim) -> str:
+        """The key of the file that the operations before this one in its job worked on; "" for none, and unknown."""
+        return ""
 
     async def needed_now(
         self, claim: Claim, options: Options, limits: Thresholds, session: Session
@@ -165,6 +169,15 @@ class StoreKnowledge(Knowledge):
             parent = await self._store.job(claim.job.parent)
             return parent.retry_of is None and parent.schedule is None
         return False
+
+    async def earlier_file(self, claim: Claim) -> str:
+        if claim.job.ordinal == 1:
+            return ""
+        with suppress(StoreError):
+            (parent,) = await self._store.jobs([claim.job.parent])
+            earlier = [facts for child in parent.children for facts in (child.before, child.after) if facts]
+            return next((str(facts[FILE]) for facts in reversed(earlier) if FILE in facts), "")
+        return ""
 
     async def needed_now(
         self, claim: Claim, options: Options, limits: Thresholds, session: Session

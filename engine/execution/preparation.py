@@ -14,7 +14,7 @@ from engine.domain.damage import Damage, DamageChange, newly_seen
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Facts, LogLevel
+from engine.domain.steps import FILE, Facts, LogLevel
 from engine.history.target_history import damage_record, with_seen
 from engine.targets.damage_gate import plan_gated
 from engine.targets.outage import TEMPORARY_ERRORS
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _STARTS: Final = 3
 """How often an operation starts, if its server goes down before the first step."""
+_REPLACED: Final = "the file was replaced while the job ran: the one that is there now is left as it is"
 _NEEDS_HISTORY: Final = frozenset({Operation.OPTIMIZE, Operation.REINDEX, Operation.REPAIR, Operation.BACKUP})
 
 
@@ -104,6 +105,9 @@ async def _prepare(attempt: Attempt, target: Target, session: Session) -> Prepar
     begin = time.monotonic()
     before = await gated.planned.facts()
     reading = time.monotonic() - begin
+    earlier_file = await knowledge.earlier_file(claim)
+    if earlier_file and before.get(FILE, earlier_file) != earlier_file:
+        return Outcome(status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=_REPLACED, before=before, damage=seen)
     if plan.refused is not None:
         return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before, damage=seen)
     if plan.not_needed is not None:

@@ -321,5 +321,5 @@ def _copy_of_moved_file(result: StepResult, problem: str) -> StepResult:
         error = f"{problem}: {result.error}" if result.error else None
         return replace(result, error=error, error_is_finding=False)
     name = (result.effect or {}).get("backup")
-    warning = f"{problem}: {name} is a copy of the opened file, not of the one that is there now"
-    return replace(result, warnings=(*result.warnings, warning))
+    error = f"{problem}: {name} is a copy of the opened file, not of the one that is there now"
+    return replace(result, status=Status.FAILED, error=error, error_is_finding=False)

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from engine import Engine
 from engine.domain.errors import TargetUnavailableError
 from engine.domain.humanize import NOT_BEGUN
-from engine.domain.requests import Operation, Options
+from engine.domain.requests import Operation, Options, Request
 from engine.domain.statuses import Reason, Status
 from engine.targets import resolve
 from engine.targets.plans import PlannedStep
@@ -172,13 +173,48 @@ async def test_a_backup_of_what_does_not_lie_there_any_more_is_kept_and_says_of_
     before, copy = content(path), path.with_name("copy.db")
     path.chmod(0o640)
     results = await run_meanwhile(path, Operation.BACKUP, meanwhile, backup_to=str(copy))
-    assert statuses(results) == {Status.COMPLETED}
-    *_, last = results.values()
-    (warning,) = last.warnings
-    assert "moved, replaced" in warning
-    assert f": {copy} is a copy " in warning
+    *first, last = results.values()
+    assert {one.status for one in first} == {Status.COMPLETED}
+    assert last.status is Status.FAILED
+    assert "moved, replaced" in str(last.error)
+    assert f": {copy} is a copy " in str(last.error)
     assert content(copy) == before
     assert stat.S_IMODE(copy.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("operations", "options", "method"),
+    [
+        ([Operation.BACKUP], {"verify": True}, Method.COPY),
+        ([Operation.VACUUM, Operation.REINDEX], {}, Method.VACUUM),
+        ([Operation.CHECK, Operation.VACUUM], {}, Method.CHECK),
+    ],
+)
+async def test_no_further_operation_of_a_job_takes_the_new_file_for_the_old_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch, operations: list[Operation], options: dict[str, Any], method: Method
+) -> None:
+    do, before, new = methods.METHODS[method], content(path), content(path.with_name("other.db"))
+
+    async def done_and_replaced(work: Work) -> StepResult:
+        result = await do(work)
+        if path.with_name("other.db").exists():
+            replaced(path)
+        return result
+
+    monkeypatch.setitem(methods.METHODS, method, done_and_replaced)
+    copy = path.with_name("copy.db")
+    to: dict[str, Any] = {"backup_to": str(copy)} if Operation.BACKUP in operations else {}
+    request = Request(target=str(path), operations=tuple(operations), options=Options(**options, **to))
+    async with Engine.open(path.with_name("jobs.db"), workers=1) as engine:
+        (job,) = await engine.submit([request])
+        (job,) = await engine.wait([job.id])
+    *_, failed, last = job.children
+    assert {failed.status, last.status} == {Status.FAILED}
+    assert "while it was open" in str(failed.error)
+    assert "while the job ran" in str(last.error)
+    assert last.after is None
+    assert content(path) == new
+    assert not to or content(copy) == before
 
 
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
