@@ -15,7 +15,7 @@ from engine.config.model import Config, TargetEntry
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest, Retries
 from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, DamageSource, accepted
-from engine.domain.errors import ReadOnlyError, StoreError, TargetDamagedError, UsageError
+from engine.domain.errors import DuplicateRequestError, ReadOnlyError, StoreError, TargetDamagedError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.humanize import counted
 from engine.domain.jobs import JobId, ParentJob
@@ -549,19 +549,27 @@ class Engine:
         only_incomplete: bool = False,
         confirmed: bool = False,
         changes: Mapping[str, Any] | None = None,
+        known: int | None = None,
     ) -> ParentJob:
         """Submit the request of a finished parent again, as a new parent with `retry_of`.
 
         `only_incomplete`: only what did not complete: operations, and of these the steps. `confirmed`: the user
         confirms operations that need it; the confirmation of the first run does not count. `changes`: values of options
-        by name, instead of those of the first run. Raises JobNotFoundError, UsageError (it is open, or nothing is left
-        to repeat), and what `submit` raises.
+        by name, instead of those of the first run. `known`: `newest_job` when the user decided; None: now.
+
+        Raises JobNotFoundError, UsageError (it is open, or nothing is left to repeat), DuplicateRequestError (a job
+        newer than `known` repeats it), and what `submit` raises.
         """
         self._must_write("retry")
+        known = await self.newest_job() if known is None else known
         parent = await self.job(parent_id)
-        new_id = await self._manager().retry(
-            parent, only_incomplete=only_incomplete, confirmed=confirmed, changes=changes
-        )
+        try:
+            new_id = await self._manager().retry(
+                parent, only_incomplete=only_incomplete, confirmed=confirmed, changes=changes, known=known
+            )
+        except DuplicateRequestError as error:
+            has_ended = (await self.job(error.parent_id)).status.is_final
+            raise DuplicateRequestError(error.what, error.parent_id, has_ended=has_ended) from None
         self._adopt([new_id])
         return await wait_postponing_cancel(self.job(new_id))
 
@@ -908,6 +916,10 @@ class Engine:
     async def ended_jobs(self, since: Micros, *, limit: int) -> array[int]:
         """The ids of the parents that ended since then, whenever they were created, newest first."""
         return await self._store.ended_jobs(since, limit=limit)
+
+    async def newest_job(self) -> int:
+        """The id of the newest parent; 0: there is none."""
+        return max((job.id for job in await self.history(limit=1)), default=0)
 
     async def history(
         self, where: HistoryFilter | None = None, *, before: int | None = None, limit: int = 50

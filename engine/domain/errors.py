@@ -103,13 +103,19 @@ class NotAvailableError(DbtendError):
 
 
 class DuplicateRequestError(DbtendError):
-    """An open parent job already carries out the very same request."""
+    """A parent job already carries out the very same request: it is open, or has repeated the same job meanwhile."""
 
     kind = ErrorKind.DUPLICATE
 
-    def __init__(self, target: str, parent_id: int) -> None:
+    def __init__(self, target: str, parent_id: int, *, has_ended: bool = False) -> None:
         self.parent_id = parent_id
-        super().__init__(target, f"job #{parent_id} already does exactly this", "wait for it, or cancel it")
+        why, hint = f"job #{parent_id} already does exactly this", "wait for it, or cancel it"
+        if has_ended:
+            why, hint = (
+                f"job #{parent_id} has repeated the job meanwhile",
+                "see its result; retry again to run it once more",
+            )
+        super().__init__(target, why, hint)
 
 
 class OwnershipLostError(Exception):

@@ -226,7 +226,7 @@ class JobWriter(Protocol):
 
         `batch`: the batch that the new parents make up; None: none.
 
-        Raises DuplicateRequestError if an open parent does the same and `on_duplicate` is REFUSE.
+        Raises DuplicateRequestError if a parent does the same already and `on_duplicate` is REFUSE.
         """
 
     async def begin_batch(self, batch: NewBatch, jobs: int) -> int:

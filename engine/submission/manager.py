@@ -139,11 +139,20 @@ class DatabaseMaintenanceManager:
         return await wait_postponing_cancel(self._store.fire(firing, jobs, new_batch))
 
     async def retry(
-        self, parent: ParentJob, *, only_incomplete: bool, confirmed: bool, changes: Mapping[str, Any] | None
+        self,
+        parent: ParentJob,
+        *,
+        only_incomplete: bool,
+        confirmed: bool,
+        changes: Mapping[str, Any] | None,
+        known: int,
     ) -> int:
-        """Submit a finished parent's request again, see `retry_request`; returns the new parent's id."""
+        """Submit a finished parent's request again, see `retry_request`; returns the new parent's id.
+
+        Raises DuplicateRequestError if a parent newer than `known` repeats it already.
+        """
         request = retry_request(parent, only_incomplete=only_incomplete, confirmed=confirmed, changes=changes)
-        (new_id,) = await self._submit([_Asked(request, parent.id)], OnDuplicate.REFUSE, NewBatch())
+        (new_id,) = await self._submit([_Asked(request, parent.id, known)], OnDuplicate.REFUSE, NewBatch())
         return new_id
 
     async def retry_batch(

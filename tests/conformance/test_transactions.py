@@ -81,6 +81,18 @@ async def test_r20_the_same_request_twice_is_refused_or_merged(store: RescuingSt
     assert await submit(store, new_job("sales", Operation.VACUUM)) == [2]  # another request is no duplicate
 
 
+async def test_of_two_that_retry_one_job_only_one_makes_a_job(store: RescuingStore) -> None:
+    """Each has read which jobs there were before; that of the other may have ended by now."""
+    (first,) = await submit(store, new_job("sales"))
+    await store.request_cancel(JobId(first))
+    again = replace(new_job("sales"), retry_of=first, known_retry=first)
+    (second,) = await submit(store, again)
+    await store.request_cancel(JobId(second))
+    with pytest.raises(DuplicateRequestError, match=f"#{second} already"):
+        await submit(store, again)
+    assert await submit(store, replace(again, known_retry=second)) == [second + 1]  # who knows of it may repeat it
+
+
 async def test_a_cancelled_job_is_not_merged_with(store: RescuingStore) -> None:
     await submit(store, new_job("sales"))
     await store.claim("me")

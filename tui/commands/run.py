@@ -32,7 +32,7 @@ from tui.commands.passwords import ask_for_missing
 from tui.commands.run_async import run_async
 from tui.commands.run_order import in_run_order
 from tui.commands.server_wait import wait_for_servers
-from tui.commands.settings import Settings, one_job, requests, with_engine
+from tui.commands.settings import Settings, one_job, requests
 from tui.commands.targets import entries_of, named_targets, refuse_for_one_target
 from tui.commands.views import QuietView, View, view_for_stdout
 from tui.commands.waiting import nothing_starts, unserved_jobs
@@ -95,7 +95,7 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
         return _retry_batch(wanted, args, settings)
     job = typed_values.parent_id(one_job(args))
     existing_store(settings.store, job)
-    earlier = with_engine(settings.engine(), lambda engine: engine.job(job))
+    earlier, known = run_async(_job(settings, job))
     if earlier.is_pattern:
         raise UsageError(
             f"job #{job}", "its pattern could not be listed, so it ran on nothing", "run the pattern again"
@@ -110,7 +110,9 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         is_confirmed = again.options.confirmed
-        return [await engine.retry(job, only_incomplete=args.failed, confirmed=is_confirmed, changes=changes)]
+        return [
+            await engine.retry(job, only_incomplete=args.failed, confirmed=is_confirmed, changes=changes, known=known)
+        ]
 
     return _carried_out(submit, [earlier.target], args, settings)
 
@@ -152,6 +154,12 @@ def _nothing_to_retry(what: str, args: argparse.Namespace) -> int:
     else:
         output.line(f"{what}: nothing is left, every operation completed")
     return OK
+
+
+async def _job(settings: Settings, wanted: int) -> tuple[ParentJob, int]:
+    """A job, and the newest one so far."""
+    async with settings.engine() as engine:
+        return await engine.job(wanted), await engine.newest_job()
 
 
 async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[ParentJob], Retries]:

@@ -230,19 +230,16 @@ def _joined(
     `work`: its stored operations and options. Raises DuplicateRequestError.
     """
     newer = "SELECT max(id) FROM parent_job WHERE retry_of = ? AND id > ?"
-    (repeated_by,) = connection.execute(newer, (job.retry_of, job.known_retry)).fetchone()
-    if repeated_by is not None:
-        return int(repeated_by)
-    if job.failure is not None or on_duplicate is OnDuplicate.ADD:
-        return None
-    duplicate = connection.execute(
-        "SELECT id FROM parent_job WHERE target_key = ? AND finished_at IS NULL AND cancel_requested_at IS NULL"
-        " AND operations = ? AND options = ? AND schedule IS NULL",
-        (job.target_key, *work),
-    ).fetchone()
+    (duplicate,) = connection.execute(newer, (job.retry_of, job.known_retry)).fetchone()
+    if duplicate is None and job.failure is None and on_duplicate is not OnDuplicate.ADD:
+        (duplicate,) = connection.execute(
+            "SELECT max(id) FROM parent_job WHERE target_key = ? AND finished_at IS NULL AND cancel_requested_at IS"
+            " NULL AND operations = ? AND options = ? AND schedule IS NULL",
+            (job.target_key, *work),
+        ).fetchone()
     if duplicate is not None and on_duplicate is OnDuplicate.REFUSE:
-        raise DuplicateRequestError(job.request.target, duplicate[0])
-    return None if duplicate is None else int(duplicate[0])
+        raise DuplicateRequestError(job.request.target, duplicate)
+    return None if duplicate is None else int(duplicate)
 
 
 def _insert_batch(connection: sqlite3.Connection, batch: NewBatch, at: Micros) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -159,6 +162,25 @@ async def test_a_retry_on_a_target_of_which_no_kind_is_known_any_more_says_so(
         assert console.screen_name == "ConfirmScreen"
         await console.press("y")
         await console.until(lambda: "is of no kind that is known here" in console.message)
+
+
+@pytest.mark.parametrize("marks", [(), ("space",)], ids=["one", "marked"])
+async def test_of_a_console_and_a_command_that_retry_one_job_only_one_makes_a_job(
+    marks: tuple[str, ...], sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("r", "enter", "c", "y")
+        await console.until(lambda: "cancelled" in console.lines()[0])
+        await console.press("3", *marks, "t")
+        command = [sys.executable, "-m", "tui.cli", "retry", "1", "--yes", "--quiet", "--store", str(seeded.path)]
+        answer = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+        assert "#2 " in answer.stdout
+        assert (await console.engine.job(2)).status.is_final
+        await console.press("y")
+        assert "job #2 has repeated the job meanwhile" in console.message
+        assert await console.engine.count() == 2
+        await console.press("escape", "t", "y")
+        assert await console.engine.count() == 3
 
 
 @every_screen

@@ -169,11 +169,18 @@ class JobActions:
             self._screen.say(f"Nothing to retry: {still}", Role.WARNING)
             return
 
+        try:
+            known = await self._context.engine.newest_job()
+        except DbtendError as error:
+            self._screen.say_error(error)
+            return
         needed = job_questions.confirmation_of(parent)
 
         async def retry() -> None:
             self._context.supervisor.check_worker_can_connect([parent.target])
-            again = await self._context.engine.retry(parent.id, only_incomplete=is_left, confirmed=bool(needed))
+            again = await self._context.engine.retry(
+                parent.id, only_incomplete=is_left, confirmed=bool(needed), known=known
+            )
             self._show(again)
             self._context.supervisor.start_worker()
 

@@ -99,6 +99,7 @@ class ManyJobActions:
             self._screen.say(f"Nothing to retry: {still}.", Role.WARNING)
             return
         try:
+            known = await self._context.engine.newest_job()
             repeats = [await self._repeat_of(batch) for batch in over]
         except DbtendError as error:
             self._screen.say_error(error)
@@ -123,15 +124,15 @@ class ManyJobActions:
             f"Run {lines[0]} again?" if one else question,
             " ".join(filter(None, consequences))
             + left_out(len({p.id for p, _ in jobs}) + len(batches), len(marked) + len(repeats), "have not ended"),
-            partial(self._retry_all, parents.values(), repeats, confirmed),
+            partial(self._retry_all, parents.values(), repeats, confirmed, known),
             again,
             list(dict.fromkeys(why for reasons in needed.values() for why in reasons)),
         )
 
     async def _retry_all(
-        self, parents: Collection[ParentJob], repeats: Sequence[_BatchRetry], confirmed: Collection[int]
+        self, parents: Collection[ParentJob], repeats: Sequence[_BatchRetry], confirmed: Collection[int], known: int
     ) -> None:
-        """`confirmed`: the ids of the jobs that a person has confirmed."""
+        """`confirmed`: the ids of the jobs that a person has confirmed; `known`: see `Engine.retry`."""
         refused: list[DbtendError] = []
         joined: list[ParentJob] = []
         for repeat in repeats:
@@ -143,7 +144,10 @@ class ManyJobActions:
             try:
                 self._context.supervisor.check_worker_can_connect([parent.target])
                 again = await self._context.engine.retry(
-                    parent.id, only_incomplete=parent.is_left_by_window, confirmed=parent.id in confirmed
+                    parent.id,
+                    only_incomplete=parent.is_left_by_window,
+                    confirmed=parent.id in confirmed,
+                    known=known,
                 )
                 self._show(again)
             except DbtendError as error:  # for example an identical job is open

@@ -71,9 +71,9 @@ BEGIN
             WHERE target_key = job ->> 'target_key' AND finished_at IS NULL AND cancel_requested_at IS NULL
                 AND operations = job ->> 'operations' AND options = job ->> 'options' AND schedule IS NULL
             LIMIT 1;
-            IF joined IS NOT NULL AND on_duplicate = 'refuse' THEN
-                RAISE EXCEPTION 'duplicate' USING ERRCODE = 'DT001', DETAIL = joined, HINT = job ->> 'target';
-            END IF;
+        END IF;
+        IF joined IS NOT NULL AND on_duplicate = 'refuse' THEN
+            RAISE EXCEPTION 'duplicate' USING ERRCODE = 'DT001', DETAIL = joined, HINT = job ->> 'target';
         END IF;
         all_joined := all_joined || joined;
     END LOOP;
