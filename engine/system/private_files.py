@@ -240,14 +240,24 @@ def _is_a_link(path: str | Path) -> StoreError:
 
 def _exposed(path: str | Path, status: os.stat_result, *, is_above: bool) -> Exposure | None:
     if status.st_uid not in _trusted(os.geteuid()):
-        owner = _user(status.st_uid)
-        return Exposure(str(path), f"belongs to {owner}, who could change what dbtend runs", f"run dbtend as {owner}")
+        why = f"belongs to {_user(status.st_uid)}, who could change what dbtend runs"
+        return Exposure(str(path), why, _to_own(path, status, is_above=is_above))
     if stat.S_ISLNK(status.st_mode) or (is_above and status.st_mode & stat.S_ISVTX):
         return None
     if others := _possible_writers(status):
         why = f"can be written by {' and '.join(others.values())}, who could change what dbtend runs"
         return Exposure(str(path), why, f"chmod {''.join(others)}-w {shlex.quote(str(path))}")
     return None
+
+
+def _to_own(path: str | Path, status: os.stat_result, *, is_above: bool) -> str:
+    """What to do about a file of another user; a directory above it, such as a home, stays that user's."""
+    user = _user(os.geteuid())
+    if is_above and stat.S_ISDIR(status.st_mode):
+        return f"put the file into a directory of {user}"
+    flag = "-h " if stat.S_ISLNK(status.st_mode) else ""
+    who = "" if os.geteuid() == 0 else ", as root"
+    return f"if you trust what is in it{who}: chown {flag}{user} {shlex.quote(str(path))}"
 
 
 @lru_cache(maxsize=2)

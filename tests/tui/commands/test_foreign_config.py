@@ -10,6 +10,7 @@ import pytest
 
 from engine.config.config_file import ConfigFile
 from engine.domain.errors import ConfigError
+from engine.system.private_files import exposure
 from tests.sqlite_files import make_database
 from tests.tui.command_line import CommandLine
 from tests.two_users import NOBODY, as_nobody, needs_root, shared_directory
@@ -98,6 +99,37 @@ def test_what_another_user_could_change_is_refused_and_nothing_is_run(
     doctor = dbtend("doctor", "--config", shared / "config.toml")
     assert doctor.code == 1
     assert said in doctor.out
+
+
+@pytest.mark.parametrize(
+    ("way", "hint"),
+    [
+        (of_another_user, "if you trust what is in it: chown root {config}"),
+        (behind_a_link_of_another_user, "if you trust what is in it: chown -h root {config}"),
+        (in_a_directory_of_another_user, "put the file into a directory of root"),
+    ],
+)
+def test_the_hint_says_what_root_can_do(
+    way: Callable[[Path, str], str], hint: str, dbtend: CommandLine, shared: Path, tmp_path: Path
+) -> None:
+    config = shared / "config.toml"
+    way(config, text(tmp_path))
+    assert dbtend("run", "sales", "--config", config).err.endswith(f" ({hint.format(config=config)})\n")
+
+
+def test_the_hint_says_what_others_need_root_for(shared: Path) -> None:
+    file = shared / "file"
+    file.touch()
+    os.chown(file, 54_321, -1)
+    for user, by in (("root", ""), ("nobody", ", as root")):
+        expected = f"if you trust what is in it{by}: chown {user} {file}"
+
+        def check(expected: str = expected) -> None:
+            found = exposure(file)
+            assert found is not None
+            assert found.fix == expected
+
+        check() if user == "root" else as_nobody(check)
 
 
 @pytest.mark.parametrize("line", COMMANDS)
