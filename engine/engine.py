@@ -103,6 +103,25 @@ _MAY_LOOK: Final = "ask for the roles dbtend_operator and dbtend_worker"
 _WITHOUT: Final = "leave out --read-only, and unset DBTEND_READ_ONLY"
 
 
+def _manager_of(
+    store: Store, location: StoreLocation, clock: Callable[[], Micros]
+) -> Callable[[], DatabaseMaintenanceManager]:
+    """Makes the manager once it is needed: then it is known whether the store is there."""
+    place = location.url or str(location.path.absolute())
+
+    @cache
+    def manager() -> DatabaseMaintenanceManager:
+        return submission.DatabaseMaintenanceManager(
+            store,
+            targets.resolve,
+            own=targets.resolve(place) if store.is_there else None,
+            note_unopened=lambda *noted: surveyor.Surveyor(store, clock).note_unopened(*noted),
+            clock=wall_clock(clock),
+        )
+
+    return manager
+
+
 class Engine:
     """Submit, watch, cancel and look up maintenance jobs.
 
@@ -199,36 +218,14 @@ class Engine:
                 await stack.enter_async_context(pruning(store, retention, clock))
             if run is not None:
                 await stack.enter_async_context(store.reserving(run))
-            place_of_store = location.url or str(location.path.absolute())
-
-            @cache
-            def manager() -> DatabaseMaintenanceManager:
-                own = targets.resolve(place_of_store) if store.is_there else None
-                return submission.DatabaseMaintenanceManager(
-                    store,
-                    targets.resolve,
-                    own=own,
-                    note_unopened=lambda *noted: surveyor.Surveyor(store, clock).note_unopened(*noted),
-                    clock=wall_clock(clock),
-                )
-
-            orchestrator = ParentJobOrchestrator(store)
+            manager, orchestrator = _manager_of(store, location, clock), ParentJobOrchestrator(store)
             processor = None
             if workers:
-                processor = await stack.enter_async_context(
-                    worker_runtime.hosted_workers(
-                        store,
-                        location,
-                        worker_runtime.HostedWorkers(
-                            workers=workers,
-                            own_jobs=own_jobs,
-                            max_running=max_running,
-                            identity=identity,
-                            config=config,
-                        ),
-                        clock,
-                    )
+                hosted = worker_runtime.HostedWorkers(
+                    workers=workers, own_jobs=own_jobs, max_running=max_running, identity=identity, config=config
                 )
+                hosting = worker_runtime.hosted_workers(store, location, hosted, clock)
+                processor = await stack.enter_async_context(hosting)
             if schedules and config is not None and not read_only:
                 firing = scheduler.scheduling(store, manager(), config, clock=wall_clock(clock))
                 await stack.enter_async_context(firing)

@@ -248,16 +248,14 @@ async def expand(
     databases = await known() if known is not None and not _is_single(found) else ()
     if databases:
         found = await asyncio.to_thread(_with_known, entries, found, databases)
-    candidates: list[_Candidate] = []
-    unlisted: list[Unlisted] = []
-    for entry, result in zip(entries, found, strict=True):
-        if not isinstance(result, DbtendError):
-            candidates += result[0]
-            unlisted += result[1]
-        elif len(entries) > 1:
-            unlisted.append(Unlisted(entry, result))
-        else:
-            raise result
+    if len(entries) == 1 and isinstance(found[0], DbtendError):
+        raise found[0]
+    pairs = [
+        ([], [Unlisted(entry, result)]) if isinstance(result, DbtendError) else result
+        for entry, result in zip(entries, found, strict=True)
+    ]
+    candidates = [candidate for of_entry, _ in pairs for candidate in of_entry]
+    unlisted = [what for _, of_entry in pairs for what in of_entry]
     alone = len(candidates) == 1 and not candidates[0].is_member
     reasons = await asyncio.to_thread(_reasons, candidates, exclude, databases, alone=alone)
     targets = _named([one for one, reason in zip(candidates, reasons, strict=True) if reason is None])

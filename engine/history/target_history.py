@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.advice import CheckFinding, PastJob, TargetHistory, with_replaced
+from engine.domain.advice import CheckFinding, CompletedStep, PastJob, TargetHistory, with_replaced
 from engine.domain.damage import Damage, DamagedKind, DamageSource, after_change, newly_seen
 from engine.domain.events import HistoryFilter
-from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.option_specs import covers_whole_database
@@ -73,7 +72,11 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         since = min(found.values(), default=None)
         return await store.whole_jobs([job.id for job in jobs if since is not None and job.id >= since.parent])
 
-    done = records.last_done
+    def done(*operations: Operation) -> dict[str, CompletedStep]:
+        """The last step of each object by these operations, or by any."""
+        steps = records.last_done.items()
+        return {name: step for (operation, name), step in steps if not operations or operation in operations}
+
     found = checked.damaged | checked.damaged_tables
     well = set(cleared_since(found, await with_steps(checks, found)))
     in_doubt = {name: check for name, check in checked.damaged.items() if name not in well}
@@ -111,17 +114,9 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         jobs=records.jobs if len(records.jobs) < LAST_JOBS else None,
         ran=ran(records.jobs),
         measured=records.measured,
-        dead_rows_kept={
-            name: step
-            for (operation, name), step in done.items()
-            if operation is Operation.VACUUM and "rows_kept" in step.effect
-        },
-        indexes_tended={name: step for (_, name), step in done.items() if "pages_covered" in step.effect},
-        rebuilt={
-            name: step
-            for (operation, name), step in done.items()
-            if operation in {Operation.REINDEX, Operation.REBUILD}
-        },
+        dead_rows_kept={name: step for name, step in done(Operation.VACUUM).items() if "rows_kept" in step.effect},
+        indexes_tended={name: step for name, step in done().items() if "pages_covered" in step.effect},
+        rebuilt=done(Operation.REINDEX, Operation.REBUILD),
     )
     return with_damage(history, records.damage)
 
@@ -250,13 +245,16 @@ async def turns_of(store: JobReader, target: str) -> Turns:
     return await store.turns(target, jobs=TURN_JOBS_READ, steps=TURN_STEPS_READ)
 
 
-@frozen
+@dataclass(kw_only=True)
 class CheckHistory:
-    """The results of the checks on record of a database."""
+    """The results of the checks on record of a database, while they are read from the newest to the oldest."""
 
-    clean_at: dict[CheckLevel, Micros]
-    damaged: dict[str, JobId]
+    clean_at: dict[CheckLevel, Micros] = field(default_factory=dict)
+    damaged: dict[str, JobId] = field(default_factory=dict)
     """The damaged indexes, each with the check that found it."""
+    damaged_tables: dict[str, JobId] = field(default_factory=dict)
+    damaged_pages: dict[int, Micros] = field(default_factory=dict)
+    """The pages that findings name, each with the end of the newest check that does."""
     damage: str | None = None
     broken_rule: str | None = None
     """The newest constraint violation; no damage."""
@@ -270,11 +268,59 @@ class CheckHistory:
     """When the oldest quick check after the last full one was clean."""
     is_checked: bool = False
     """Whether the result of any check of this file is on record."""
-    checked_other_file: bool = False
-    """Whether a check on record was of another file at the same path."""
-    damaged_tables: dict[str, JobId] = field(default_factory=dict)
-    damaged_pages: dict[int, Micros] = field(default_factory=dict)
-    """The pages that findings name, each with the end of the newest check that does."""
+    outdated: set[CheckLevel] = field(default_factory=set)
+    """The levels whose older checks count no more, as a newer one of the whole database replaces them."""
+    outdated_elsewhere: set[CheckLevel] = field(default_factory=set)
+    """The same for checks of another file at the same path."""
+
+    @property
+    def checked_other_file(self) -> bool:
+        """Whether a check on record was of another file at the same path."""
+        return bool(self.outdated_elsewhere)
+
+    def add(self, job: ParentJob, check: ChildJob, *, is_this: bool) -> None:
+        """Take in the next older check. `is_this`: it was of the current file."""
+        facts = check.after or {}
+        level, findings = _level_of(facts), facts.get("findings")
+        self.is_checked |= is_this and isinstance(findings, int)
+        covers_all = covers_whole_database(Operation.CHECK, job.request.options)
+        is_clean_quick = is_this and check.is_complete and covers_all and findings == 0 and level is CheckLevel.QUICK
+        if is_clean_quick and CheckLevel.FULL not in self.outdated:
+            self.first_quick_at = check.finished_at
+        outdated = self.outdated if is_this else self.outdated | self.outdated_elsewhere
+        if not isinstance(findings, int) or level in outdated:
+            return
+        self._add_findings(job, check, findings, is_this=is_this)
+        # `complete` covers pages and indexes, not foreign keys.
+        is_over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
+        if not (covers_all and (check.is_complete or is_over)):
+            return
+        levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
+        if not is_this:
+            self.outdated_elsewhere |= levels
+            return
+        if level is CheckLevel.FULL:
+            self.compared_at = self.compared_at or check.finished_at
+        if self.found is None and check.finished_at is not None:
+            for clean in levels:
+                self.clean_at.setdefault(clean, check.finished_at)
+        self.outdated |= levels
+
+    def _add_findings(self, job: ParentJob, check: ChildJob, findings: int, *, is_this: bool) -> None:
+        facts = check.after or {}
+        for name in _names(facts.get("damaged_indexes")):
+            self.damaged.setdefault(name, check.id)
+        for name in _names(facts.get("damaged_tables")):
+            self.damaged_tables.setdefault(name, check.id)
+        if is_this and check.finished_at is not None:
+            for page in _numbers(facts.get(DAMAGED_PAGES)):
+                self.damaged_pages.setdefault(page, check.finished_at)
+        seen = _found(job, check, facts, findings)
+        if self.damage is None and (damage := _text(facts.get("damage"))) is not None:
+            self.damage, self.found = damage, seen
+        if self.broken_rule is None and (broken_rule := _broken_rule(facts, findings)) is not None:
+            self.broken_rule, self.broken_rule_found = broken_rule, seen
+        self.found = self.found or seen
 
 
 def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> CheckHistory:
@@ -286,71 +332,11 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
     A check of another file at the same path replaces only checks of other files. Its findings count until the current
     file is checked. `files`: those that the database has been, by exchange; none: not known.
     """
-    clean_at: dict[CheckLevel, Micros] = {}
-    damaged: dict[str, JobId] = {}
-    tables: dict[str, JobId] = {}
-    pages: dict[int, Micros] = {}
-    damage: str | None = None
-    broken_rule: str | None = None
-    broken_rule_found: CheckFinding | None = None
-    found: CheckFinding | None = None
-    compared_at: Micros | None = None
-    first_quick_at: Micros | None = None
-    is_checked = False
-    outdated: set[CheckLevel] = set()
-    outdated_elsewhere: set[CheckLevel] = set()
+    history = CheckHistory()
     for job, check in _children_of(jobs, Operation.CHECK):
         facts = check.after or {}
-        level, findings = _level_of(facts), facts.get("findings")
-        is_this = not files or FILE not in facts or facts[FILE] in files
-        is_checked |= is_this and isinstance(findings, int)
-        is_whole = check.is_complete and covers_whole_database(Operation.CHECK, job.request.options)
-        if is_this and is_whole and findings == 0 and level is CheckLevel.QUICK and CheckLevel.FULL not in outdated:
-            first_quick_at = check.finished_at
-        if not isinstance(findings, int) or level in (outdated if is_this else outdated | outdated_elsewhere):
-            continue
-        names = _names(facts.get("damaged_indexes"))
-        for name in names:
-            damaged.setdefault(name, check.id)
-        for name in _names(facts.get("damaged_tables")):
-            tables.setdefault(name, check.id)
-        if is_this and check.finished_at is not None:
-            for page in _numbers(facts.get(DAMAGED_PAGES)):
-                pages.setdefault(page, check.finished_at)
-        seen = _found(job, check, facts, findings)
-        if damage is None and (damage := _text(facts.get("damage"))) is not None:
-            found = seen
-        if broken_rule is None and (broken_rule := _broken_rule(facts, findings)) is not None:
-            broken_rule_found = seen
-        found = found or seen
-        # `complete` covers pages and indexes, not foreign keys.
-        over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
-        complete = check.is_complete or over
-        if complete and covers_whole_database(Operation.CHECK, job.request.options):
-            levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
-            if not is_this:
-                outdated_elsewhere |= levels
-                continue
-            if level is CheckLevel.FULL:
-                compared_at = compared_at or check.finished_at
-            if found is None and check.finished_at is not None:
-                for one in levels:
-                    clean_at.setdefault(one, check.finished_at)
-            outdated |= levels
-    return CheckHistory(
-        clean_at=clean_at,
-        damaged=damaged,
-        damage=damage,
-        broken_rule=broken_rule,
-        broken_rule_found=broken_rule_found,
-        found=found,
-        compared_at=compared_at,
-        first_quick_at=first_quick_at,
-        is_checked=is_checked,
-        checked_other_file=bool(outdated_elsewhere),
-        damaged_tables=tables,
-        damaged_pages=pages,
-    )
+        history.add(job, check, is_this=not files or FILE not in facts or facts[FILE] in files)
+    return history
 
 
 def _level_of(facts: Facts) -> CheckLevel:

@@ -154,6 +154,21 @@ def planned_night(
         max_per_host=max_per_host,
         canary=canary,
     )
+    nights, open_jobs = _simulated(work, beside, workers)
+    return PlannedNight(
+        opens_at=opens_at,
+        closes_at=closes_at,
+        workers=workers,
+        targets=nights,
+        idle=idle,
+        inapplicable=inapplicable,
+        beside=list(dict.fromkeys(one.schedule for one in beside if one.schedule is not None)),
+        open_jobs=open_jobs,
+    )
+
+
+def _simulated(work: PlannedWork, beside: Sequence[PlannedWork], workers: int) -> tuple[list[TargetNight], int]:
+    """The targets of `work` in the order in which they begin, and how many open jobs need workers in its time."""
     running = _Running()
     own = _Queue(work, running)
     queues = sorted([*(_Queue(one, running) for one in beside), own], key=lambda queue: queue.work.opens_at)
@@ -170,7 +185,7 @@ def planned_night(
             if queue is own:
                 nights.append(night)
             elif queue.work.schedule is None:
-                open_jobs += ends >= opens_at
+                open_jobs += ends >= work.opens_at
             number += 1
             heapq.heappush(busy, (ends, number, queue, target))
             continue
@@ -183,16 +198,7 @@ def planned_night(
                 one.release(done.target)
         elif starts != inf:
             now = int(starts)
-    return PlannedNight(
-        opens_at=opens_at,
-        closes_at=closes_at,
-        workers=workers,
-        targets=nights,
-        idle=idle,
-        inapplicable=inapplicable,
-        beside=list(dict.fromkeys(one.schedule for one in beside if one.schedule is not None)),
-        open_jobs=open_jobs,
-    )
+    return nights, open_jobs
 
 
 def _first(queues: Sequence[_Queue], now: Micros) -> tuple[_Queue, PlannedTarget] | None:

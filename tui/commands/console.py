@@ -7,8 +7,8 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -104,13 +104,10 @@ def open_console(
         raise UsageError("console", "needs a terminal", "without one use dbtend run, plan, history; see dbtend --help")
     if os.environ.get("TERM", "dumb") == "dumb":
         raise UsageError("console", "this terminal cannot show it (TERM=dumb)", "use dbtend run, plan, history instead")
-    gc.disable()  # it would look again and again at what an import makes, which stays
-    from tui.console.app import DbtendApp
-    from tui.console.settings import apply_console_settings
+    with _uncollected():
+        from tui.console.app import DbtendApp
+        from tui.console.settings import apply_console_settings
 
-    gc.freeze()
-    gc.set_threshold(gc.get_threshold()[0], *COLLECT_OLDER_AFTER)
-    gc.enable()
     apply_console_settings(config, settings.config_path)
 
     async def run(*, early: bool) -> bool:
@@ -152,6 +149,16 @@ def open_console(
 
     if asyncio.run(run(early=settings.store.is_shared)):
         asyncio.run(run(early=False))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """What an import makes inside stays: garbage collection leaves it alone, and looks at old objects less often."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.set_threshold(gc.get_threshold()[0], *COLLECT_OLDER_AFTER)
+    gc.enable()
 
 
 async def _leave_unless_open(app: DbtendApp, opening: asyncio.Future[bool]) -> None:

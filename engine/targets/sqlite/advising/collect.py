@@ -74,14 +74,11 @@ async def survey(
     if kept is not None:
         statistics, leaves, unseen = kept.statistics_of(tables), None, ""
     else:
-        known = await _known_indexes(read)
-        queries = QueryBudget(connection, budget)
+        queries, known = QueryBudget(connection, budget), await _known_indexes(read)
         async with _read_ahead(queries, path, pages * page_size):
             at_once = TABLES_AT_ONCE if pages * page_size <= SMALL else 1
             statistics = await _statistics(queries, connection, tables, known, at_once)
-            leaves, unseen = (
-                await _leaves(queries, pages * page_size, wait.timeout) if catalog.has_dbstat() else (None, NO_DBSTAT)
-            )
+            leaves, unseen = await _leaves(queries, pages * page_size, wait.timeout)
     packing = None if kept is None else kept.packing
     if kept is None and leaves is None and pages * page_size >= WORTH_FROM:
         fill = await statement.read_by(connection, lambda _: fill_of(path), wait)
@@ -224,6 +221,8 @@ async def _known_indexes(read: Read) -> set[tuple[str, str]]:
 async def _leaves(queries: QueryBudget, size: int, lock_timeout: float) -> tuple[tuple[Leaves, ...] | None, str]:
     """The leaf pages of every table and index, or why they were not read. `size`: of the database; 0 while another
     process creates the file."""
+    if not catalog.has_dbstat():
+        return None, NO_DBSTAT
     if not size:
         return (), ""
     if not queries.is_enough_for(size):

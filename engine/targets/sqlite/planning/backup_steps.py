@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, size
 from engine.domain.requests import Operation
 from engine.targets.disk_space import Need
@@ -25,49 +26,27 @@ KEEP_WAL: Final = "PRAGMA main.journal_mode = WAL"
 """VACUUM keeps every setting in the header of a database except this one."""
 
 
-def backup_steps(
-    summary: Summary,
-    destination: str,
-    unfinished: str,
-    *,
-    numbered: bool = False,
-    tables: Sequence[Table],
-    written_twice: bool = False,
-    compared: bool = False,
-    is_known_damaged: bool = False,
-    by_pages: str | None = None,
-) -> list[SqliteStep]:
-    """`unfinished`: the directory of the copy until it is checked. `numbered`: use the next free number if
-    `destination` is taken by then. `written_twice`: that directory is on another file system than `destination`.
-    `compared`: the copy is compared with the database. `is_known_damaged`: the last check of it found damage.
-    `by_pages`: why VACUUM cannot make the copy, if so."""
-    directory, place = str(Path(destination).parent), str(Path(unfinished).parent)
-    made = "" if place == directory else f", in {place} until it is complete, because others can change {directory}"
-    total = summary.pages * summary.page_size if by_pages else summary.used
-    needs = (
-        Need(place, total, "the copy"),
-        *([Need(directory, total, "the copy at its destination")] if written_twice else []),
-    )
-    sets_wal = ", sets its journal mode to wal" if summary.is_wal else ""
-    command = f"VACUUM main INTO {literal(copy_in(unfinished))}"
-    reason = f"copies {size(total)}, without free pages{made}"
-    if by_pages:
-        command = f".backup main {literal(copy_in(unfinished))}"
-        reason = f"copies {size(total)} page by page{made}; VACUUM cannot copy it: {by_pages}"
-    copy = replace(
-        step_of(Operation.BACKUP, summary, Method.COPY, command, reason),
-        disk_needed=sum(need.bytes for need in needs),
-        estimate=copy_costs.copy(total, summary.tables + summary.indexes).seconds,
-        needs=needs,
-        volume=total,
-        by_pages=bool(by_pages),
-        destination=destination,
-        numbered=numbered,
-        unfinished=unfinished,
-        lost_without_next=True,
-        compared=compared,
-        is_known_damaged=is_known_damaged,
-    )
+@frozen(kw_only=True)
+class PlannedCopy:
+    """How a backup is made."""
+
+    destination: str
+    unfinished: str
+    """The directory of the copy until it is checked."""
+    numbered: bool = False
+    """Use the next free number if `destination` is taken by then."""
+    written_twice: bool = False
+    """`unfinished` is on another file system than `destination`."""
+    compared: bool = False
+    """The copy is compared with the database."""
+    is_known_damaged: bool = False
+    """The last check of the database found damage."""
+    by_pages: str | None = None
+    """Why VACUUM cannot make the copy, if so."""
+
+
+def backup_steps(summary: Summary, planned: PlannedCopy, tables: Sequence[Table]) -> list[SqliteStep]:
+    copy = _copy_step(summary, planned)
     compare = replace(
         copy,
         method=Method.COMPARE,
@@ -79,12 +58,14 @@ def backup_steps(
         volume=0,
         course=costs.reading_twice(tables),
     )
+    sets_wal = ", sets its journal mode to wal" if summary.is_wal else ""
+    name = Path(planned.destination).name
     check = replace(
         copy,
         method=Method.COPY_CHECK,
-        object=Path(destination).name,
+        object=name,
         command=f"{CHECK}; {KEEP_WAL}" if summary.is_wal else CHECK,
-        reason=f"checks the copy{sets_wal}, and names it {Path(destination).name}",
+        reason=f"checks the copy{sets_wal}, and names it {name}",
         lock=BLOCKS_NOBODY,
         disk_needed=None,
         estimate=costs.copy_check(summary.used).seconds,
@@ -93,7 +74,35 @@ def backup_steps(
         lost_without_next=False,
         course=costs.quick_check(tables, summary.used // summary.page_size).course,
     )
-    return [copy, *([compare] if compared else []), check]
+    return [copy, *([compare] if planned.compared else []), check]
+
+
+def _copy_step(summary: Summary, planned: PlannedCopy) -> SqliteStep:
+    directory, place = str(Path(planned.destination).parent), str(Path(planned.unfinished).parent)
+    made = "" if place == directory else f", in {place} until it is complete, because others can change {directory}"
+    total = summary.pages * summary.page_size if planned.by_pages else summary.used
+    needs = [Need(place, total, "the copy")]
+    if planned.written_twice:
+        needs.append(Need(directory, total, "the copy at its destination"))
+    command = f"VACUUM main INTO {literal(copy_in(planned.unfinished))}"
+    reason = f"copies {size(total)}, without free pages{made}"
+    if planned.by_pages:
+        command = f".backup main {literal(copy_in(planned.unfinished))}"
+        reason = f"copies {size(total)} page by page{made}; VACUUM cannot copy it: {planned.by_pages}"
+    return replace(
+        step_of(Operation.BACKUP, summary, Method.COPY, command, reason),
+        disk_needed=sum(need.bytes for need in needs),
+        estimate=copy_costs.copy(total, summary.tables + summary.indexes).seconds,
+        needs=tuple(needs),
+        volume=total,
+        by_pages=bool(planned.by_pages),
+        destination=planned.destination,
+        numbered=planned.numbered,
+        unfinished=planned.unfinished,
+        lost_without_next=True,
+        compared=planned.compared,
+        is_known_damaged=planned.is_known_damaged,
+    )
 
 
 def removal_step(summary: Summary, series: BackupSeries, old: OldBackups, keep: int) -> SqliteStep | None:

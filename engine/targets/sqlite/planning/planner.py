@@ -423,17 +423,16 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
     by_pages = preflight.rowids_in_use_of_copy(renumbering) if obstacle is None else obstacle.why
     place, written_twice = await asyncio.to_thread(copying.place_for, destination)
     is_known_damaged = past is not None and (past.damage is not None or bool(past.damaged_indexes))
-    steps = backup_steps.backup_steps(
-        summary,
-        destination,
-        directory_for(destination, place),
+    planned = backup_steps.PlannedCopy(
+        destination=destination,
+        unfinished=directory_for(destination, place),
         numbered=numbered,
-        tables=await reader.tables(counting=False),
         written_twice=written_twice,
         compared=options.verify,
         is_known_damaged=is_known_damaged,
         by_pages=by_pages,
     )
+    steps = backup_steps.backup_steps(summary, planned, await reader.tables(counting=False))
     changed = () if by_pages else preflight.rowids_changed(renumbering)
     if options.keep is None:
         return replace(_of(Operation.BACKUP, steps), warnings=changed)

@@ -69,6 +69,11 @@ async def swap(work: Work) -> StepResult:
     state = await asyncio.to_thread(_settled, old)
     if state is None:
         return _busy(exchange.CHANGED, work)
+    return await _swapped(work, old, state)
+
+
+async def _swapped(work: Work, old: int, state: list[int]) -> StepResult:
+    """Copy the database that `old` has open, and put the copy in its place. `state`: what it must still be then."""
     header = exchange.header_of(old)
     version = await work.rows(_VERSION)
     try:

@@ -248,9 +248,8 @@ def test_a_table_is_checked_with_the_structure_of_its_share_of_the_pages() -> No
 
 
 def test_a_copy_is_checked_before_it_gets_its_name() -> None:
-    copy, check = backup_steps.backup_steps(
-        SUMMARY, "/backups/o'clock.db", "/backups/o'clock.db.unfinished", tables=[A]
-    )
+    planned = backup_steps.PlannedCopy(destination="/backups/o'clock.db", unfinished="/backups/o'clock.db.unfinished")
+    copy, check = backup_steps.backup_steps(SUMMARY, planned, [A])
     assert copy.command == "VACUUM main INTO '/backups/o''clock.db.unfinished/copy'"
     assert (copy.disk_needed, [need.directory for need in copy.needs]) == (USED, ["/backups"])
     assert (check.command, check.disk_needed) == ("PRAGMA main.quick_check", None)
