@@ -68,10 +68,10 @@ def build_demo_database(path: Path, progress: Callable[[float], None] = lambda _
 def _fill(path: Path, progress: Callable[[float], None]) -> None:
     chance = random.Random(42)  # noqa: S311
     customers, orders = EVENTS * 8 // 100, EVENTS * 36 // 100
-    changes = (EVENTS + orders + customers) * 1.4  # each row once, and those that are deleted again
+    changes = (EVENTS + orders + customers) * 1.403  # each row once, and those that are deleted again
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
 
-        def reported(rows: Iterable[T], every: int = EVENTS // 250) -> Iterator[T]:
+        def reported(rows: Iterable[T], every: int = EVENTS // 2_500) -> Iterator[T]:
             for number, row in enumerate(rows):
                 if number % every == 0:
                     progress(db.total_changes / changes)

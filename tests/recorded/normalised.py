@@ -38,6 +38,7 @@ _RULES: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r"(TIME,TIME,TIME,)\d+\.\d+", r"\1N"),
     (r"^(dbtend_\w*_seconds(?:\{.*\})?) .*", r"\1 N"),
     (r"^#\S+ \S+ \S+: waiting for .*\n", ""),  # told after a moment
+    (r"^ *\d+ % of the sample is made\n", ""),  # told every few seconds
     (r"\b(connection) \d+ \((.*?), idle for \d+s\)", r"\1 N (\2, idle for N s)"),
     (r"^ok +estimates .*", "ok       estimates    N"),  # of the operation that was guessed worst
     (r"\b\d+ transactions? to purge", "N transactions to purge"),
