@@ -70,8 +70,11 @@ class StoreLocation:
         return self.url is not None
 
     def exists(self) -> bool:
-        """Whether there may be a store: only its server knows that of a shared one. Raises OSError."""
-        return self.is_shared or self.path.exists()
+        """Whether there may be a store: only its server knows that of a shared one; to open it says more."""
+        try:
+            return self.is_shared or self.path.exists()
+        except OSError:
+            return True
 
 
 def driver_missing(error: ImportError) -> NotAvailableError:

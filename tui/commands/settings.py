@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -55,7 +56,7 @@ class Settings:
 
     def require_config(self, *, is_read: bool) -> None:
         """Raise ConfigError if a config file that was named does not exist, or, with `is_read`, is broken."""
-        if self.config_required and (is_read or not self.config_path.exists()):
+        if self.config_required and (is_read or not os.access(self.config_path, os.F_OK)):
             self.config()
 
     def require_store(self) -> None:

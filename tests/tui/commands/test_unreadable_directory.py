@@ -88,3 +88,15 @@ def test_where_nothing_is_known_it_is_one_sentence(
     done = run(dbtend, command, tenants / where)
     assert (done.code, done.out, done.err.count("\n")) == (USAGE, "", 1)
     assert "ermission" in done.err
+
+
+@pytest.mark.parametrize("option", ["--store", "--config"])
+@pytest.mark.parametrize("command", ["history", "run", "fleet", "metrics"])
+def test_a_store_and_a_config_file_below_it_are_one_sentence(
+    dbtend: CommandLine, tenants: Path, command: str, option: str
+) -> None:
+    (tenants / "sub").chmod(0)
+    targets = [tenants / "a.db"] if command in {"run", "fleet"} else []
+    done = run(dbtend, command, *targets, option, tenants / "sub" / "own")
+    assert (done.code, done.out, done.err.count("\n")) == (USAGE, "", 1)
+    assert "Permission denied (" in done.err
