@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import EngineName
-from engine.domain.statuses import Status
 from engine.domain.steps import Facts, Micros
 
 
@@ -173,7 +173,7 @@ class LastJob:
     """The newest job of a target."""
 
     id: int
-    status: Status
+    outcome: JobOutcome
     finished_at: Micros | None
     ran_until: Micros | None
     """When an operation on this target ended last that had begun to run; None if none did."""

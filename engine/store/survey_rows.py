@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import EngineName
-from engine.domain.statuses import Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
 from engine.store.row_checks import UnsoundRowError, checked, checked_facts, sound
 from engine.store.rows import Row, storable
@@ -85,10 +85,10 @@ def decoded_last_jobs(rows: Iterable[Row]) -> dict[str, LastJob | None]:
     return found
 
 
-def _decode_last_job(parent_id: Any, status: Any, finished_at: Any, ran_until: Any, runs: Any) -> LastJob:
+def _decode_last_job(parent_id: Any, outcome: Any, finished_at: Any, ran_until: Any, runs: Any) -> LastJob:
     for at in (finished_at, ran_until):
         checked({"id": parent_id, "finished_at": at})
     with sound(f"job #{parent_id}"):
         newest, before = [*json.loads(runs), (0, 0), (0, 0)][:2]
         turn = before[0] if newest[1] else newest[0]
-        return LastJob(parent_id, Status(status), finished_at, ran_until, turn)
+        return LastJob(parent_id, JobOutcome(outcome), finished_at, ran_until, turn)

@@ -8,6 +8,7 @@ import pytest
 
 from engine.domain.claims import Outcome, Report
 from engine.domain.damage import Damage, DamageChange, DamageSource
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import EngineName, OnDuplicate, Operation
 from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
@@ -96,8 +97,8 @@ async def test_the_last_job_of_each_target(store: RescuingStore) -> None:
     )
     found = await store.last_jobs(["sqlite:///sales.db", "sqlite:///shop.db", "sqlite:///none.db"])
     assert set(found) == {"sqlite:///sales.db", "sqlite:///shop.db"}
-    assert found["sqlite:///sales.db"] == LastJob(first, Status.PENDING, None, None)
-    assert found["sqlite:///shop.db"] == LastJob(second, Status.PENDING, None, None)
+    assert found["sqlite:///sales.db"] == LastJob(first, JobOutcome.PENDING, None, None)
+    assert found["sqlite:///shop.db"] == LastJob(second, JobOutcome.PENDING, None, None)
     assert last > second
 
 
@@ -113,20 +114,20 @@ async def test_the_last_job_of_a_target_and_when_one_of_them_ended_that_had_begu
         claim = await store.claim("worker")
         assert claim is not None
         second = await submitted(Operation.ANALYZE)
-        assert await store.last_jobs([url]) == {url: LastJob(second, Status.PENDING, None, None, first)}
+        assert await store.last_jobs([url]) == {url: LastJob(second, JobOutcome.PENDING, None, None, first)}
         clock.at += DAY
         await store.finish(claim, COMPLETED, Report())
-        assert await store.last_jobs([url]) == {url: LastJob(second, Status.PENDING, None, clock.at, first)}
+        assert await store.last_jobs([url]) == {url: LastJob(second, JobOutcome.PENDING, None, clock.at, first)}
         ended = clock.at
         clock.at += DAY
         await store.cancel_all([second])
-        assert await store.last_jobs([url]) == {url: LastJob(second, Status.CANCELLED, clock.at, ended, first)}
+        assert await store.last_jobs([url]) == {url: LastJob(second, JobOutcome.CANCELLED, clock.at, ended, first)}
         late = Outcome(status=Status.COMPLETED, reason=Reason.WILL_NOT_FIT)
         third = await submitted(Operation.REINDEX)
         claim = await store.claim("worker")
         assert claim is not None
         await store.finish(claim, late, Report())
-        found = LastJob(third, Status.COMPLETED, clock.at, clock.at, first)  # it keeps the place that it had
+        found = LastJob(third, JobOutcome.PARTIAL, clock.at, clock.at, first)  # it keeps the place that it had
         assert await store.last_jobs([url]) == {url: found}
 
 

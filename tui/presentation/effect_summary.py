@@ -35,6 +35,8 @@ _SHOWN_AS: Final = {
     JobOutcome.SKIPPED: Status.SKIPPED,
     JobOutcome.PARTIAL: Status.SKIPPED,
     JobOutcome.INTERRUPTED: Status.PENDING,
+    JobOutcome.UNREACHABLE: Status.FAILED,
+    JobOutcome.INCONSISTENT: Status.FAILED,
 }
 
 
@@ -47,11 +49,16 @@ def effect(child: ChildJob, width: int | None = None) -> str:
     return next(applicable, forms[-1] if forms else "")
 
 
+def status_of(outcome: JobOutcome) -> Status:
+    """The status whose glyph and colour an outcome gets: see `status_shown`."""
+    return _SHOWN_AS.get(outcome) or Status(outcome.value)
+
+
 def status_shown(job: ChildJob | ParentJob) -> Status:
     """The status whose glyph and colour a job gets: partly completed, and begun with nothing, look like skipped; what
     began and now waits for a worker is pending."""
     if isinstance(job, ParentJob):
-        return _SHOWN_AS.get(outcome_of(job), job.status)
+        return status_of(outcome_of(job))
     return Status.SKIPPED if job.is_partly_completed else job.status
 
 

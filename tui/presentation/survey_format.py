@@ -168,7 +168,7 @@ def table(rows: Sequence[FleetRow], now: int, width: int | None) -> list[str]:
         "reclaim": [size(row.survey.reclaimable) if row.survey.reclaimable else "-" for row in rows],
         "level": [row.survey.level.value for row in rows],
         "checked": [check_age(row.survey, now) for row in rows],
-        "last run": [row.last_job.status.value if row.last_job else "-" for row in rows],
+        "last run": [row.last_job.outcome.value if row.last_job else "-" for row in rows],
         "next": [due_time(row.next_due, now) for row in rows],
         "why": [why_or_why_not(row.entry, row.survey) for row in rows],
     }

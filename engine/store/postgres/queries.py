@@ -226,7 +226,7 @@ SURVEYED: Final = """SELECT target FROM survey
 WHERE starts_with(target, %(beginning)s) AND surveyed_at >= %(since)s ORDER BY target"""
 KNOWN: Final = """SELECT target FROM survey WHERE size > 0
 UNION SELECT target FROM last_run WHERE completed_at IS NOT NULL"""
-LAST_JOBS: Final = f"""SELECT wanted, p.id, p.status, p.finished_at,
+LAST_JOBS: Final = f"""SELECT wanted, p.id, {JOB_OUTCOME}, p.finished_at,
     (SELECT max(finished_at) FROM parent_job WHERE target = wanted AND started_at IS NOT NULL),
     (SELECT coalesce(json_agg(json_build_array(id, (
             SELECT count(*) FROM child_job AS c WHERE c.parent_id = r.id AND c.reason IN ({BY_WINDOW})) > 0)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from engine.domain.steps import Micros
 from engine.domain.surveys import Survey, SurveyCause
 from engine.store.rows import storable
-from engine.store.sqlite.queries import BY_WINDOW
+from engine.store.sqlite.queries import BY_WINDOW, JOB_OUTCOME
 from engine.store.survey_rows import COLUMNS, KEPT, encode_survey
 
 AT_A_TIME: Final = 1_000
@@ -20,7 +20,7 @@ WHERE target IN (SELECT value FROM json_each(:targets))"""
 ALL_SURVEYS: Final = f"SELECT {', '.join(COLUMNS)} FROM survey ORDER BY target"
 KNOWN: Final = """SELECT target FROM survey WHERE size > 0
 UNION SELECT target FROM last_run WHERE completed_at IS NOT NULL"""
-LAST_JOBS: Final = f"""SELECT wanted.value, p.id, p.status, p.finished_at,
+LAST_JOBS: Final = f"""SELECT wanted.value, p.id, {JOB_OUTCOME}, p.finished_at,
     (SELECT max(ran_at) FROM last_run WHERE target = wanted.value),
     (SELECT json_group_array(json_array(id, EXISTS (
             SELECT 1 FROM child_job AS c WHERE c.parent_id = r.id AND c.reason IN ({BY_WINDOW}))))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.domain.batches import Order
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import EngineName
-from engine.domain.statuses import Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey
 from engine.fleet.order import in_order
 
@@ -20,9 +20,9 @@ SURVEYS = {
     "gone": survey("gone", FleetLevel.UNREACHABLE, None),
 }
 JOBS = {
-    "small": LastJob(1, Status.COMPLETED, 50, 50, 2),  # as if the clock had been set back
-    "large": LastJob(4, Status.PENDING, None, 100, 1),  # and an earlier one ran
-    "middle": LastJob(3, Status.FAILED, 200, None),  # it never began
+    "small": LastJob(1, JobOutcome.COMPLETED, 50, 50, 2),  # as if the clock had been set back
+    "large": LastJob(4, JobOutcome.PENDING, None, 100, 1),  # and an earlier one ran
+    "middle": LastJob(3, JobOutcome.FAILED, 200, None),  # it never began
     "gone": None,  # a damaged row
 }
 NAMES = [(name, name) for name in ("gone", "never", "small", "large", "middle")]

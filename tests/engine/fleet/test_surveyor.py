@@ -20,8 +20,8 @@ import pytest
 from engine import Engine, Operation, Request
 from engine.config.model import TargetEntry
 from engine.domain.damage import Damage, DamageChange, DamageSource
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import EngineName, OnDuplicate
-from engine.domain.statuses import Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
 from engine.domain.thresholds import DAY
 from engine.engine import Engine as RealEngine
@@ -522,7 +522,7 @@ async def test_a_host_that_answers_late_is_no_answer_and_the_next_survey_finds_i
 
 def test_a_survey_is_fresh_for_an_hour() -> None:
     survey = Survey(target="a", engine="sqlite", surveyed_at=10**15, level=FleetLevel.UNCHECKED)  # type: ignore[arg-type]
-    ended = LastJob(7, Status.PENDING, None, 10**15 - 1)
+    ended = LastJob(7, JobOutcome.PENDING, None, 10**15 - 1)
     for last_job in (None, ended):
         assert surveyor.is_fresh(survey, last_job, 10**15 + 60_000_000)
         assert surveyor.is_fresh(survey, last_job, 10**15)

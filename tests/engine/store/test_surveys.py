@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.domain.errors import ReadOnlyError
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.requests import OnDuplicate
-from engine.domain.statuses import Status
 from engine.domain.surveys import LastJob
 from engine.store.sqlite import surveys
 from engine.store.sqlite.store import SqliteStore
@@ -51,7 +51,7 @@ async def test_a_damaged_job_keeps_no_other_from_being_read(store_path: Path) ->
             file.execute("UPDATE parent_job SET finished_at = -1 WHERE id = ?", (sales,))
         assert await store.last_jobs(["sqlite:///sales.db", "sqlite:///shop.db"]) == {
             "sqlite:///sales.db": None,
-            "sqlite:///shop.db": LastJob(shop, Status.PENDING, None, None),
+            "sqlite:///shop.db": LastJob(shop, JobOutcome.PENDING, None, None),
         }
 
 

@@ -95,6 +95,8 @@ def test_a_vacuum_beside_a_check_that_found_orphans_has_not_failed(dbtend: Comma
     assert (job["status"], job["outcome"]) == ("failed", "inconsistent")
     assert [child["outcome"] for child in job["children"]] == ["failed", "completed"]
     assert dbtend("history", "--status", "failed", "--json").json["jobs"] == [job]
+    line = next(line for line in dbtend("fleet", tmp_path / "*.db").out.splitlines() if line.startswith("orphans"))
+    assert " inconsistent " in line
 
 
 def test_quiet_prints_the_summary_only(dbtend: CommandLine, tenants: Path) -> None:

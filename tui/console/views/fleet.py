@@ -7,12 +7,13 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from engine import Status
+from engine import JobOutcome
 from engine.domain.frozen import frozen
 from engine.domain.surveys import FleetLevel, LastJob
 from tui.console.views.line import MARK, Line, Role, Span, both_ends, fit, named_column, right, span_cells
 from tui.console.views.lists import LEVEL_ROLES, TargetState, error_word, level_of, valid_survey
 from tui.console.views.target_order import Sort
+from tui.presentation.effect_summary import status_of
 from tui.presentation.survey_format import check_age, due_time, engine_and_version, why_or_why_not
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import counted, local_time, percent, plain, size
@@ -148,14 +149,14 @@ def _level(state: TargetState) -> Span:
     return ("…", Role.DIM) if level is None else (level.value, LEVEL_ROLES[level])
 
 
-_RUN_WORDS: Final = {Status.COMPLETED: "ok", Status.RUNNING: "runs now", Status.PENDING: "waits"}
+_RUN_WORDS: Final = {JobOutcome.COMPLETED: "ok", JobOutcome.RUNNING: "runs now", JobOutcome.PENDING: "waits"}
 _DAY: Final = 86_400 * 1_000_000
 
 
 def _last_run(job: LastJob, now: int) -> Span:
     """`failed Mon`, `ok 11-24`."""
-    word = _RUN_WORDS.get(job.status, job.status.value)
-    return f"{word} {_day(job.finished_at, now)}".rstrip(), Role(job.status.value)
+    word = _RUN_WORDS.get(job.outcome, job.outcome.value)
+    return f"{word} {_day(job.finished_at, now)}".rstrip(), Role(status_of(job.outcome).value)
 
 
 def _day(at: int | None, now: int) -> str:
