@@ -343,9 +343,8 @@ async def settle(pilot: Pilot[None]) -> None:
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await pilot.pause(0.02)
+    while not condition():
+        await pilot.pause(0.02)
 
 
 if __name__ == "__main__":
