@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
 from engine.domain.frozen import frozen
@@ -46,9 +47,13 @@ def operation_infos(
 ) -> tuple[OperationInfo, ...]:
     """`locks`: those that differ from the specs in the current mode of the database."""
     return tuple(
-        OperationInfo(operation=operation, summary=spec.summary, lock=locks.get(operation, spec.lock))
-        for operation, spec in specs.items()
+        _operation_info(operation, spec.summary, locks.get(operation, spec.lock)) for operation, spec in specs.items()
     )
+
+
+@cache  # of thousands of databases in a console, each garbage collection looks at every value
+def _operation_info(operation: Operation, summary: str, lock: Lock) -> OperationInfo:
+    return OperationInfo(operation=operation, summary=summary, lock=lock)
 
 
 @frozen(kw_only=True)
