@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from engine import Engine, HistoryFilter, JobOutcome, Status
+from engine import Engine, HistoryFilter, JobOutcome, Operation, Request, Status
+from engine.submission import manager
 from tests.chaos.console import Console, console
 from tests.chaos.processes import Processes, processes
 from tests.chaos.trace import Trace
@@ -81,6 +83,31 @@ async def test_a_vacuum_outlives_its_console(
         await second.shows("completed")
     assert sales.stat().st_size < size
     assert (content(sales), integrity(sales)) == (before, [])
+
+
+async def test_a_retry_of_a_batch_that_dies_with_its_console_is_gone_on_with(
+    all_processes: Processes, tmp_path: Path
+) -> None:
+    sales, config, store = make_database(tmp_path / "sales.db"), tmp_path / "config.toml", all_processes.trace.store
+    config.write_text(CONFIG.format(sales))
+    number = 2 * manager.PORTION + 1
+    gone = [Request(target=str(tmp_path / f"gone-{n}.db"), operations=(Operation.CHECK,)) for n in range(number)]
+    async with Engine.open(store) as engine:
+        await engine.submit(gone)
+    with console(all_processes.environment(), "--store", store, "--config", config) as opened:
+        await opened.shows(f"{number} targets")
+        opened.press(b"3gt")
+        await opened.shows("again?")
+        opened.press(b"y")
+        await opened.shows("are submitted")
+        kill(opened)
+        await opened.ended()
+    async with Engine.open(store) as engine:
+        if left := (await engine.batch(2)).unsubmitted:
+            await engine.retry_batch(1)
+        jobs = [job for batch in range(1, 3 + bool(left)) for job in await engine.batch_jobs(batch)]
+    assert set(Counter(job.target for job in jobs).values()) == {2}
+    assert len(jobs) == 2 * number
 
 
 async def test_a_run_goes_on_without_its_terminal(all_processes: Processes, tmp_path: Path) -> None:
