@@ -27,6 +27,7 @@ import sys
 import engine.execution.store_retries, tui.workers.pool, tui.commands.ending
 engine.execution.store_retries.STORE_RETRIES, engine.execution.store_retries.STORE_RETRY_INTERVAL = 2, 0.05
 tui.workers.pool.PAUSE, tui.commands.ending.CANCEL_TRIES, tui.commands.ending.CANCEL_PAUSE = 0.05, 2, 0.05
+tui.commands.ending.OVER_WITHIN = 2.0
 from tui.cli import main
 sys.exit(main(sys.argv[1:]))
 """

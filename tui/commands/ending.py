@@ -19,13 +19,15 @@ from tui.commands.naming import command, named
 from tui.workers.detached import is_served
 from tui.workers.run_workers import RunWorkers
 from tui.workers.signals import Stop
-from tui.workers.tasks import first_of
+from tui.workers.tasks import first_of, patiently
 
 Announce = Callable[[str], None]
 CANCEL_TRIES = 6
 """How often a cancel is tried; each time waits as long as the store lets a writer wait."""
 CANCEL_PAUSE = 1.0
 """Seconds between two tries."""
+OVER_WITHIN = 60.0
+"""Seconds in which a job that was cancelled ends that no process runs: then the store cannot be written."""
 _NAMED: Final = 5
 """Jobs that one line names; of more it gives the number."""
 _NOBODY: Final = "there is no worker process to go on with it"
@@ -119,13 +121,24 @@ async def _cancel_remaining(engine: Engine, own: Collection[int], announce: Anno
     if not await _keep_cancelling(engine, left, Reason.SHUTDOWN, announce, _NOBODY):
         return left
     ids = [job.id for job in left]
-    await first_of(engine.wait(ids), _skip_recovery(engine, ids))
+    await first_of(engine.wait(ids), _skip_recovery(engine, ids), _left_by_all(engine, ids))
+    for job in await _left(engine, ids):
+        announce(f"{_name(job)}: its end could not be stored, and is left to a worker process")
     return []
 
 
 async def _cancel(engine: Engine, ids: Collection[int], reason: Reason, announce: Announce) -> None:
     if await _keep_cancelling(engine, await _left(engine, ids), reason, announce):
         await engine.wait(ids)
+
+
+async def _left_by_all(engine: Engine, ids: Collection[int]) -> None:
+    """Return when no process has run one of these jobs for some time."""
+    runs = True
+    while runs:
+        await asyncio.sleep(OVER_WITHIN)
+        processes = await patiently(engine.workers)
+        runs = any(job.parent in ids for process in processes if process.alive for job in process.running)
 
 
 async def _skip_recovery(engine: Engine, ids: Collection[int]) -> None:
