@@ -41,7 +41,8 @@ def damage_changes(
     if operation is Operation.CHECK:
         if outcome.after is None or "findings" not in outcome.after:
             return met
-        sound = _objects(step for step, result in results if result.status is Status.COMPLETED)
+        # An index that is sound says nothing about its table.
+        sound = {name for step, result in results if result.status is Status.COMPLETED for name in step.all_objects}
         read = _objects(step for step, _ in results)
         known = [one for one in known if one.source is not DamageSource.SERVER_LOST or _is_sound(one, results)]
         return met + after_check(known, outcome.after, options, sound=sound, read=read, at=at, job=job)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CheckFinding, CompletedStep, PastJob, TargetHistory, with_replaced
-from engine.domain.damage import Damage, DamagedKind, DamageSource, after_change, newly_seen
+from engine.domain.damage import ONLY_INDEXES, Damage, DamagedKind, DamageSource, after_change, newly_seen
 from engine.domain.events import HistoryFilter
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
@@ -304,7 +304,8 @@ class CheckHistory:
         if self.found is None and check.finished_at is not None:
             for clean in levels:
                 self.clean_at.setdefault(clean, check.finished_at)
-        self.outdated |= levels
+        if not facts.get(ONLY_INDEXES):
+            self.outdated |= levels
 
     def _add_findings(self, job: ParentJob, check: ChildJob, findings: int, *, is_this: bool) -> None:
         facts = check.after or {}

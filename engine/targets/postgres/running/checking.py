@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import psycopg
 
-from engine.domain.damage import INDEX_TABLES
+from engine.domain.damage import INDEX_TABLES, ONLY_INDEXES
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel
@@ -98,6 +98,7 @@ class Checks:
         self._doubtful: set[str] = set()
         """Tables with damage in something that other checks compare with."""
         self._through = self._findings = 0
+        self._only_indexes = True
 
     def command_of(self, step: PgStep) -> str:
         """The command of a step, without the comparison if the other side is known to be damaged."""
@@ -111,6 +112,7 @@ class Checks:
         # A dropped object is skipped, and counts as checked.
         self._through += result.status in {Status.COMPLETED, Status.SKIPPED} or bool(result.findings)
         self._findings += len(result.findings)
+        self._only_indexes = self._only_indexes and not step.reads_whole_table
         if not result.findings:
             return
         if damaged.is_index:
@@ -140,4 +142,4 @@ class Checks:
             indexes=indexes,
             tables=tables,
         )
-        return {**facts, **of_tables}
+        return {**facts, **of_tables, **({ONLY_INDEXES: True} if self._only_indexes else {})}

@@ -353,3 +353,27 @@ async def test_only_damage_of_the_tables_of_a_request_is_told(database: Database
         warnings = [*plan.warnings, *planned.warnings]
         assert any("public.bad" in text for text in warnings) == is_told, objects
         assert not any(step.object == "public.bad" for step in planned.steps)
+
+
+async def checked(engine: Engine, database: Database, *objects: str) -> dict[str, str]:
+    """What is known to be damaged after a quick check: the kind of each object."""
+    options = Options(check=CheckLevel.QUICK, objects=objects)
+    (job,) = await engine.submit([Request(target=database.url, operations=(Operation.CHECK,), options=options)])
+    await engine.wait([job.id])
+    return {one.object: one.kind.value for one in await engine.known_damage(database.url)}
+
+
+async def test_r31_a_check_that_did_not_read_a_damaged_table_does_not_end_its_damage(
+    damaged: Database, store_path: Path
+) -> None:
+    skip_unless_tables_are_checked(damaged)
+    for name in ("item", "bare"):
+        make_table(damaged, name)
+        do_damage(damaged, {f"'{name}'": TABLES["header"]})
+    damaged("ALTER TABLE bare DROP CONSTRAINT bare_pkey")
+    async with Engine.open(store_path, workers=1) as engine:
+        both = {"public.item": "table", "public.bare": "table"}
+        assert await checked(engine, damaged) == both
+        assert await checked(engine, damaged, "item_pkey") == both
+        damaged("DROP EXTENSION amcheck", "CREATE EXTENSION amcheck VERSION '1.2'")  # which checks no table
+        assert await checked(engine, damaged) == both
