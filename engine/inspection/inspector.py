@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.domain import option_specs
 from engine.domain.advice import Advice, Measurement, TargetHistory
-from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, describe, newly_seen, people_of
+from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, DamagedKind, describe, newly_seen
 from engine.domain.errors import (
     DbtendError,
     PasswordNeededError,
@@ -47,10 +47,11 @@ if TYPE_CHECKING:
     from engine.domain.steps import Micros
     from engine.history import estimates, target_history
     from engine.submission import validation
-    from engine.targets import damage_gate, plans, window_fit
+    from engine.targets import check_policy, damage_gate, plans, window_fit
     from engine.targets.plans import OperationPlan, Plan, PlannedStep
     from engine.targets.protocol import Inspection, Session, Target, Waiting
 else:
+    check_policy = lazy("engine.targets.check_policy", "only accepted damage needs it")
     estimates = lazy("engine.history.estimates", "only a plan needs it")
     page_maps = lazy("engine.domain.page_map", "only the map needs it")
     validation = lazy("engine.submission.validation", "only a plan needs it")
@@ -506,18 +507,22 @@ async def _advice_of(
     seen = newly_seen(target_history.damage_record(past), await look.seen_damage()).found
     past = target_history.with_seen(past, seen) or past
     advice, measured = await look.advise(past, budget=budget, limits=limits)
-    return tuple(_with_record(one, seen, past.accepted_damage) for one in advice), measured
+    return tuple(_with_record(one, seen, past) for one in advice), measured
 
 
-def _with_record(item: Advice, seen: tuple[Damage, ...], accepted: Sequence[Damage]) -> Advice:
-    """The advice on a check with the damage that was seen now, and that of which a person has taken note."""
-    if item.operation is not Operation.CHECK:
+def _with_record(item: Advice, seen: tuple[Damage, ...], past: TargetHistory) -> Advice:
+    """The advice with damage of which a person has taken note: on a check all of it, on REINDEX what may be in indexes;
+    on a check also with the damage that was seen now."""
+    is_check, accepted = item.operation is Operation.CHECK, past.accepted_damage
+    if item.operation is Operation.REINDEX:
+        accepted = tuple(one for one in accepted if one.kind is not DamagedKind.TABLE)
+    elif not is_check:
         return item
     if accepted:
-        reason = f"{item.reason}; {people_of(accepted)} took note of: {describe(accepted)}"
-        objects = tuple(one.object for one in accepted)
-        item = replace(item, reason=reason, facts={**item.facts, "accepted_damage": objects})
-    return replace(item, seen_damage=seen)
+        reason = f"{item.reason}; {check_policy.accepted_text(accepted, past.now)}"
+        facts = {**item.facts, "accepted_damage": tuple(one.object for one in accepted)}
+        item = replace(item, reason=reason, facts=facts)
+    return replace(item, seen_damage=seen) if is_check else item
 
 
 async def for_each(targets: Sequence[str], do: Callable[[str], Awaitable[_T]]) -> list[_T | TargetError]:

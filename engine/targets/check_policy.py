@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, CheckCause, Level, TargetHistory
-from engine.domain.damage import suspects
+from engine.domain.damage import Damage, describe, people_of, suspects
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, format_age, span
 from engine.domain.requests import CheckLevel, Operation
@@ -72,6 +72,12 @@ def due_of_others(past: TargetHistory, damaged: Collection[str], limits: Thresho
 def is_accepted(past: TargetHistory, limits: Thresholds) -> bool:
     """Whether a person took note of damage that a check would find again, less time ago than a full check is due."""
     return past.accepted_at is not None and past.now - past.accepted_at <= limits.full_check_every * 1e6
+
+
+def accepted_text(accepted: Collection[Damage], at: Micros) -> str:
+    """`ann@db1 took note 5 min ago of: the check of #3 found damage: ...`. `at`: the time now."""
+    last = max(one.accepted_at or 0 for one in accepted)
+    return f"{people_of(accepted)} took note {format_age((at - last) / 1e6)} of: {describe(accepted)}"
 
 
 def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> DueCheck:

@@ -97,6 +97,8 @@ def _reindex(condition: Condition, past: TargetHistory) -> Advice:
 def _no_damaged_index(condition: Condition, past: TargetHistory) -> str:
     if rebuilt := [name for name in past.rebuilt_indexes if name in condition.indexes]:
         return f"the last check found {counted(len(rebuilt), 'index')} damaged, rebuilt since: {listed(rebuilt)}"
+    if past.accepted_damage:
+        return "no damage of an index is on record beside what a person took note of"
     if past.compared_at is None:
         return NO_FULL_CHECK
     if past.damaged_indexes or past.rebuilt_indexes:
