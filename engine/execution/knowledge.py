@@ -19,7 +19,7 @@ from engine.domain.turns import NO_TURNS, Turns
 from engine.execution.allowed import Lending
 from engine.history.maintained_files import maintained_files
 from engine.history.stale_journal import refuse_stale_journal
-from engine.history.target_history import estimated, target_history, turns_of, with_damage
+from engine.history.target_history import estimated, turns_of, with_damage
 from engine.inspection import inspector, with_history
 from engine.targets import resolve
 
@@ -131,7 +131,7 @@ class StoreKnowledge(Knowledge):
 
     async def history(self, target: str) -> TargetHistory | None:
         with suppress(StoreError):
-            return await target_history(self._store, target, self._clock())
+            return await with_history.past_of_file(self._store, target, self._clock())
         return None
 
     async def turns(self, target: str) -> Turns:

@@ -14,7 +14,7 @@ from engine.domain.damage import Damage, DamageChange, newly_seen
 from engine.domain.frozen import frozen
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import FILE, Facts, LogLevel
+from engine.domain.steps import FILE, IS_UNCHECKED, Facts, LogLevel
 from engine.history.target_history import damage_record, with_seen
 from engine.targets.damage_gate import plan_gated
 from engine.targets.outage import TEMPORARY_ERRORS
@@ -114,6 +114,8 @@ async def _prepare(attempt: Attempt, target: Target, session: Session) -> Prepar
         return Outcome(
             status=Status.SKIPPED, reason=Reason.NOT_NEEDED, error=plan.not_needed, warnings=plan.warnings, damage=seen
         )
+    if past is not None and not past.is_checked and target.operations[operation].writes:
+        before = {**before, IS_UNCHECKED: True}
     plan = await knowledge.estimated(claim, plan, options, before, past.jobs if past is not None else None)
     return Prepared(
         attempt=attempt,

@@ -19,7 +19,7 @@ from engine.inspection import inspector
 from engine.targets import resolve
 
 if TYPE_CHECKING:
-    from engine.store.protocol import Store
+    from engine.store.protocol import JobReader, Store
     from engine.targets.operation_specs import TargetInfo
 
 
@@ -120,6 +120,11 @@ async def learn_database(store: Store, url: str, *, is_damaged: bool = False) ->
 
 async def past_of(store: Store, url: str, now: Micros) -> TargetHistory:
     await learn_database(store, url)
+    return await past_of_file(store, url, now)
+
+
+async def past_of_file(store: JobReader, url: str, now: Micros) -> TargetHistory:
+    """The history of a target, without what is known by its other names; of a file that of the one which is there."""
     try:
         file = await asyncio.to_thread(inspector.fingerprint, url)  # a disk may hang
     except TargetError:  # the inspection that follows reports it

@@ -21,6 +21,7 @@ from engine import Engine
 from tests.forked_python import ForkedPython
 from tests.tui.json_documents import check_document
 from tui.cli import main
+from tui.presentation.job_notes import NO_CHECK_WAS_ON_RECORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +154,8 @@ def write_locked(path: Path) -> Iterator[None]:
         db.execute("BEGIN IMMEDIATE")
         yield
         db.execute("ROLLBACK")
+
+
+def but_unchecked(err: str) -> str:
+    """The lines but those about targets of which no check was on record."""
+    return "".join(line for line in err.splitlines(keepends=True) if NO_CHECK_WAS_ON_RECORD not in line)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from engine import Engine, Request
+from engine import Engine, ParentJob, Request
 from engine.domain.errors import (
     ServerStartingError,
     ServerUnavailableError,
@@ -24,6 +24,7 @@ from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
+from tui.presentation.job_notes import unchecked_warning
 from tui.presentation.risk import UNKNOWN_LOCKS, confirmation_needed, is_production, risks, with_warnings, word_to_type
 from tui.presentation.text import counted, plain, sentences
 
@@ -93,17 +94,28 @@ async def _all_reasons(
 
 
 async def tell_before_writing(asked: Sequence[Request], engine: Engine) -> None:
-    """Name the targets that are written to without a check on record, or by force, where a person reads it.
+    """Name the targets that are written to without a check on record, or by force, where a person reads it in time.
 
-    A question names its own. Of what cron runs the fleet says that it is `unchecked`.
+    A question names its own. Where nobody reads it, `tell_unchecked` costs less: thousands of histories are not read.
     """
     if not output.reaches_a_person():
         return
-
     unasked = {one.target: one for one in asked if not one.options.confirmed and not is_elsewhere(one)}
     answers = await for_each(list(unasked), lambda target: engine.before_writing(unasked[target]))
     by_name = zip(map(name_of, unasked), answers, strict=True)
-    warnings = [(name, text) for name, texts in by_name if not isinstance(texts, TargetError) for text in texts]
+    _warn([(name, text) for name, texts in by_name if not isinstance(texts, TargetError) for text in texts])
+
+
+def tell_unchecked(jobs: Sequence[ParentJob]) -> None:
+    """Name the targets that jobs have written to without a check on record, where nobody was told before."""
+    if output.reaches_a_person():
+        return
+    by_target = {job.target: text for job in jobs for child in job.children if (text := unchecked_warning(child))}
+    _warn([(name_of(target), text) for target, text in by_target.items()])
+
+
+def _warn(warnings: Sequence[tuple[str, str]]) -> None:
+    """Of each target a warning; those of many are counted."""
     for name, text in warnings[:NAMED]:
         output.notice(f"{name}: {plain(text)}")
     for text, number in Counter(text for _, text in warnings[NAMED:]).items():

@@ -23,7 +23,7 @@ from tui.presentation.job_log import (
     shown_steps,
     step_text,
 )
-from tui.presentation.job_notes import NoteKind, advice, notes
+from tui.presentation.job_notes import NoteKind, advice, notes, unchecked_warning
 from tui.presentation.job_picture import job_picture
 from tui.presentation.job_status import ending, status_text
 from tui.presentation.job_times import limit_of, people
@@ -87,6 +87,8 @@ def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]
     progress = f"  {progress_text(child, at)}" if runs else ""
     yield f"{GLYPH[status_shown(child)]} #{child.id} {child.operation} {status}{attempt}{progress}"
     yield from (f"  found    {line}" for line in finding_lines(child))
+    if warning := unchecked_warning(child):
+        yield f"  warning  {warning}"
     for note in notes(job, child, instructions(child.id)):
         if note.kind in _LABELS and note.text != child.error and note.text not in told:
             yield f"  {_LABELS[note.kind]:7}  {plain(note.text)}"

@@ -22,7 +22,7 @@ from engine.system.clock import now
 from tui.commands import job_report, output, report, terminal_question
 from tui.commands.advising import not_begun, to_run
 from tui.commands.batch_views import trouble_lines, view_of_many
-from tui.commands.confirmation import confirmed, tell_before_writing
+from tui.commands.confirmation import confirmed, tell_before_writing, tell_unchecked
 from tui.commands.foreground import Foreground, Submit, carry_out
 from tui.commands.lookup import existing_store
 from tui.commands.naming import named
@@ -110,6 +110,7 @@ def retry(args: argparse.Namespace, settings: Settings) -> int:
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
         is_confirmed = again.options.confirmed
+        await tell_before_writing([again], engine)
         return [
             await engine.retry(job, only_incomplete=args.failed, confirmed=is_confirmed, changes=changes, known=known)
         ]
@@ -134,9 +135,11 @@ def _retry_batch(wanted: BatchId, args: argparse.Namespace, settings: Settings) 
     targets = [request.target for request in once_more]
     wait_for_servers(once_more)
     ask_for_missing(targets)
-    is_confirmed = any(request.options.confirmed for request in confirmed(once_more, settings).requests)
+    allowed = confirmed(once_more, settings).requests
+    is_confirmed = any(request.options.confirmed for request in allowed)
 
     async def submit(engine: Engine) -> Sequence[ParentJob]:
+        await tell_before_writing(allowed, engine)
         return await engine.retry_batch(
             wanted.number, only_incomplete=args.failed, confirmed=is_confirmed, changes=changes, known=known
         )
@@ -236,6 +239,7 @@ def in_foreground(how: Foreground, submit: Submit, how_told: Printing, config: C
     with telling_people(how.store, for_runs(config)):
         jobs, code = carry_out(how, submit, how_told.view)
         how_told.print_result(jobs)
+        tell_unchecked(jobs)
     return code
 
 

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from engine import Facts
 from engine.domain.frozen import frozen
-from engine.domain.steps import FILE, GAVE_WAY, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, REPLACED_FILE, REWRITTEN
+from engine.domain.steps import (
+    FILE,
+    GAVE_WAY,
+    IS_UNCHECKED,
+    NOT_MAPPED,
+    PAGES_AFTER,
+    PAGES_BEFORE,
+    REPLACED_FILE,
+    REWRITTEN,
+)
 from tui.presentation.text import cells, padded, plain, precise_duration, size
 
 Value = int | float | str | Sequence[str] | Sequence[int] | None
@@ -64,7 +73,7 @@ def changes(before: Facts | None, after: Facts | None) -> list[Change]:
     """
     if before is None or after is None or is_of_another_file(before, after):
         return []
-    names = [name for name in {**before, **after} if name in before or name not in _IN_EFFECT]
+    names = [n for n in {**before, **after} if (n in before or n not in _IN_EFFECT) and n != IS_UNCHECKED]
     if "size" in before and "size" not in after:  # it could not be inspected afterwards
         names = [name for name in names if name in after]
     sides = ((name, _format(name, before.get(name)), _format(name, after.get(name))) for name in names)

@@ -15,12 +15,16 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, span
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
 from engine.domain.requests import EngineName, OnFailure, Operation
-from engine.domain.steps import FINISHING, WaitsFor
+from engine.domain.steps import FINISHING, IS_UNCHECKED, WaitsFor
 from tui.presentation.cancel_consequences import cannot_stop, will_complete
 from tui.presentation.effect_summary import error_of, found_damage, is_cut_short, remedy
 from tui.presentation.force_kill import recovery_text
 from tui.presentation.job_status import is_waiting
 from tui.presentation.text import capitalized
+
+NO_CHECK_WAS_ON_RECORD: Final = (
+    "no check of this database was on record: if it was damaged, what wrote to it may have made a loss final. Check it"
+)
 
 
 @frozen
@@ -96,6 +100,11 @@ def advice(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
     if child.reason is Reason.OPERATION_ERROR and not began:
         return _ADVICE[Reason.UNREACHABLE](how)
     return remedy(child)
+
+
+def unchecked_warning(child: ChildJob) -> str:
+    """Where an operation wrote, and no check of its database was on record before; else ""."""
+    return NO_CHECK_WAS_ON_RECORD if (child.before or {}).get(IS_UNCHECKED) is True else ""
 
 
 def is_unrecovered(child: ChildJob) -> bool:

@@ -18,8 +18,9 @@ import pytest
 
 from engine.domain.damage import NO_CHECK_ON_RECORD
 from tests.sqlite_files import content, integrity, remove_index_entries
-from tests.tui.command_line import CommandLine, err_line, out_line, write_locked
+from tests.tui.command_line import CommandLine, but_unchecked, err_line, out_line, write_locked
 from tui.presentation.exit_codes import FAILED, REFUSED
+from tui.presentation.job_notes import NO_CHECK_WAS_ON_RECORD
 
 ALL_FOUR = ["vacuum", "analyze", "reindex", "optimize"]
 USUAL = ["vacuum", "analyze"]
@@ -77,7 +78,7 @@ def test_all_four_operations_in_order_leave_the_content_as_it_was(dbtend: Comman
 
     result = dbtend("run", sales, *(word for name in ALL_FOUR for word in ("--op", name)), "--json")
 
-    assert (result.code, result.err) == (0, "")
+    assert (result.code, but_unchecked(result.err)) == (0, "")
     (job,) = result.json["jobs"]
     assert job["status"] == "completed"
     assert [child["operation"] for child in job["children"]] == ALL_FOUR
@@ -106,11 +107,18 @@ def test_operations_run_as_chosen(dbtend: CommandLine, sales: Path) -> None:
 def test_a_person_is_told_what_is_written_to_and_was_never_checked(
     dbtend: CommandLine, sales: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert NO_CHECK_ON_RECORD not in dbtend("run", sales, "--op", "analyze").err
+    assert dbtend("run", sales, "--op", "analyze", "--quiet").err == f"dbtend: sales.db: {NO_CHECK_WAS_ON_RECORD}\n"
+    assert f"  warning  {NO_CHECK_WAS_ON_RECORD}" in dbtend("show", "1").out
+    (job,) = dbtend("run", sales, "--op", "analyze", "--op", "optimize", "--json").json["jobs"]
+    assert [child["before"]["is_unchecked"] for child in job["children"]] == [True, True]
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert f"sales.db: {NO_CHECK_ON_RECORD}" in dbtend("run", sales, "--op", "vacuum").err
-    assert NO_CHECK_ON_RECORD not in dbtend("run", sales, "--op", "check", "--op", "vacuum").err
-    assert NO_CHECK_ON_RECORD not in dbtend("run", sales, "--op", "vacuum").err
+    for words in (["run", sales, "--op", "vacuum"], ["retry", "1"]):
+        assert dbtend(*words).err.count(NO_CHECK_ON_RECORD) == 1
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    (job,) = dbtend("run", sales, "--op", "check", "--op", "vacuum", "--json").json["jobs"]
+    assert "is_unchecked" not in job["children"][1]["before"]
+    assert dbtend("run", sales, "--op", "vacuum").err == ""
+    assert "warning" not in dbtend("show", job["id"]).out
 
 
 def test_a_person_is_told_what_force_writes_to_before_it_does(
@@ -195,7 +203,7 @@ def test_a_reader_that_leaves_does_not_stop_the_run(dbtend: CommandLine, sales: 
         process.stdout.close()
     assert process.stderr is not None
     with process:
-        assert process.stderr.read() == ""
+        assert but_unchecked(process.stderr.read()) == ""
     assert process.returncode == 0
     (job,) = dbtend("history", "--json").json["jobs"]
     assert job["status"] == "completed"
@@ -260,7 +268,7 @@ def test_output_that_cannot_be_written_does_not_stop_the_run(dbtend: CommandLine
         _, err = process.communicate(timeout=60)
     assert process.returncode == FAILED
     assert err.startswith("dbtend: output: ")
-    assert err.endswith(f": {os.strerror(errno.ENOSPC)}\n")
+    assert but_unchecked(err).endswith(f": {os.strerror(errno.ENOSPC)}\n")
     (job,) = dbtend("history", "--json").json["jobs"]
     assert job["status"] == "completed"
 
