@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -234,3 +234,8 @@ class Request:
         if self.options.verify:
             return (Operation.CHECK, *self.operations, Operation.CHECK)
         return self.operations
+
+    def options_of(self, place: int) -> Options:
+        """The options of the child at a place, from 0: `verify` is not of a check between the two around the others."""
+        is_named = self.children[place] is Operation.CHECK and 0 < place < len(self.children) - 1
+        return replace(self.options, verify=False) if is_named and self.options.verify else self.options

@@ -84,6 +84,10 @@ class Knowledge:
         """The key of the file that the operations before this one in its job worked on; "" for none, and unknown."""
         return ""
 
+    async def is_named_check(self, claim: Claim) -> bool:
+        """Whether it is a check that stands between the two checks of `verify`."""
+        return False
+
     async def needed_now(
         self, claim: Claim, options: Options, limits: Thresholds, session: Session
     ) -> Options | Outcome:
@@ -178,6 +182,12 @@ class StoreKnowledge(Knowledge):
             earlier = [facts for child in parent.children for facts in (child.before, child.after) if facts]
             return next((str(facts[FILE]) for facts in reversed(earlier) if FILE in facts), "")
         return ""
+
+    async def is_named_check(self, claim: Claim) -> bool:
+        with suppress(StoreError):
+            request = (await self._store.job(claim.job.parent)).request
+            return request.options.verify and not request.options_of((claim.job.ordinal or 1) - 1).verify
+        return False
 
     async def needed_now(
         self, claim: Claim, options: Options, limits: Thresholds, session: Session

@@ -88,6 +88,8 @@ async def _prepare(attempt: Attempt, target: Target, session: Session) -> Prepar
         if isinstance(needed, Outcome):
             return needed
         attempt = replace(attempt, options=needed)
+    if operation is Operation.CHECK and attempt.options.verify and await knowledge.is_named_check(claim):
+        attempt = replace(attempt, options=replace(attempt.options, verify=False))
     options = attempt.options
     past = await attempt.past()
     seen = newly_seen(damage_record(past), await session.seen_damage())

@@ -266,14 +266,14 @@ async def _planned(
     """`before`: the operations of the request that come first. A check among them may end what is known."""
     writes = target.operations[operation].writes
     open_ = target_history.after_rebuilds(past) if past is not None and Operation.REINDEX in before else past
-    options = request.options
+    options = request.options_of(len(before))
     ends = options.check_first or options.verify or options.on_failure is OnFailure.STOP
     goes_on = options.force and not ends
     is_after_check = writes and Operation.CHECK in before and not goes_on
     if past is not None and is_after_check:
         losses = [one for one in target_history.damage_record(past) if one.is_loss]
         open_ = target_history.with_damage(target_history.without_findings(past), losses)
-    gated = await damage_gate.plan_gated(session, target, operation, request.options, open_, open_, is_named=True)
+    gated = await damage_gate.plan_gated(session, target, operation, options, open_, open_, is_named=True)
     found = gated.plan
     if past is not None and is_after_check and past.known_damage:
         why = f"runs only where the check before it finds no damage: {describe(past.known_damage)}"

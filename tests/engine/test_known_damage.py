@@ -203,6 +203,21 @@ async def test_r31_an_index_of_lost_rows_is_rebuilt_once_a_person_takes_note(eng
     assert reindex.status is Status.COMPLETED
 
 
+async def test_r31_to_take_note_of_a_damaged_index_leaves_the_rows_of_others_counted(
+    engine: Engine, path: Path
+) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE u (a, b); INSERT INTO u SELECT a, b FROM t; CREATE INDEX j ON u(b)")
+    remove_index_entries(path, "j")
+    await run(engine, path, CHECK)
+    (known,) = await engine.accept_damage(str(path), "ann@host")
+    assert (known.object, known.kind) == ("j", DamagedKind.INDEX)
+    lose_rows(path)
+    (reindex,) = (await run(engine, path, REINDEX)).children
+    assert (reindex.status, reindex.reason) == (Status.FAILED, Reason.DAMAGED)
+    assert rows_of(path) == ROWS
+
+
 async def test_r31_what_a_check_found_is_on_record_where_rows_could_not_be_counted(
     engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def job_lines(job: ParentJob, at: int, only: JobId | None = None, *, commands: b
     if job.pinned:
         lines.append("  pinned   retention keeps it")
     shown = replace(job, children=tuple(child for child in job.children if only is None or only == child.id))
+    lines += [f"  warning  {text}" for text in dict.fromkeys(filter(None, map(unchecked_warning, shown.children)))]
     if any(child.started_at is not None for child in shown.children):
         picture = job_picture(shown, at, WIDTH, selected=only.ordinal if only is not None else None)
         lines += ["", *(row.plain for row in picture)]
@@ -87,8 +88,6 @@ def _child_lines(job: ParentJob, child: ChildJob, at: int, told: Collection[str]
     progress = f"  {progress_text(child, at)}" if runs else ""
     yield f"{GLYPH[status_shown(child)]} #{child.id} {child.operation} {status}{attempt}{progress}"
     yield from (f"  found    {line}" for line in finding_lines(child))
-    if warning := unchecked_warning(child):
-        yield f"  warning  {warning}"
     for note in notes(job, child, instructions(child.id)):
         if note.kind in _LABELS and note.text != child.error and note.text not in told:
             yield f"  {_LABELS[note.kind]:7}  {plain(note.text)}"

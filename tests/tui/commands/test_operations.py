@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,23 @@ def test_an_object_that_is_not_there_is_named(dbtend: CommandLine, sales: Path, 
     result = dbtend(command, sales, "--op", "reindex", "--object", "nope")
     assert "nope" in result.err + result.out
     assert result.code != 0
+
+
+def test_a_check_that_is_named_fails_where_nothing_can_be_checked_and_those_of_verify_are_skipped(
+    dbtend: CommandLine, tmp_path: Path
+) -> None:
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.create_collation("german", lambda one, other: (one > other) - (one < other))
+        db.executescript("CREATE TABLE t (a TEXT COLLATE german); CREATE INDEX i ON t(a); INSERT INTO t VALUES ('x')")
+    words = (path, "--op", "check", "--op", "backup", "--verify", "--json")
+    plans = dbtend("plan", *words).json["jobs"][0]["children"]
+    assert [one["verdict"] for one in plans[:2]] == ["ok", "refuse"]
+    done = dbtend("run", *words)
+    ended = [(one["operation"], one["status"], one["reason"]) for one in done.json["jobs"][0]["children"]]
+    skipped = ("check", "skipped", "not_needed")
+    assert ended == [skipped, ("check", "failed", "refused"), ("backup", "completed", None), skipped]
+    assert done.code == 4
 
 
 def test_verify_checks_before_and_after_and_stops_at_damage(dbtend: CommandLine, sales: Path, damaged: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.advice import TargetHistory, with_replaced
+from engine.domain.damage import DamagedKind
 from engine.domain.errors import UsageError
 from engine.domain.requests import CheckLevel, Operation, Options, SqliteLibrary
 from engine.domain.steps import WHOLE
@@ -233,7 +234,9 @@ async def _reindex(
         turns=turns,
         sizes=sizes,
     )
-    if not (options.force or (past is not None and past.accepted_damage)):
+    accepted = past.accepted_damage if past is not None else ()
+    # The table of an index that alone is damaged has all its rows: to take note of that says nothing of lost ones.
+    if not (options.force or any(one.kind is not DamagedKind.INDEX for one in accepted)):
         steps = [replace(step, keeps_surplus=step.method in REBUILDING) for step in steps]
     return replace(_of(Operation.REINDEX, steps), warnings=preflight.certain_to_fail(problems.items()))
 
