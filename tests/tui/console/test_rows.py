@@ -466,7 +466,7 @@ def test_a_row_of_the_history_gives_the_target_room(width: int, when: str) -> No
     row = history_row(job, TargetName("warehouse.db", "PROD"), columns(5, 19, width), now=NOW)
     assert cell_len(row.text) == width
     assert when in row.text
-    assert "ware" in row.text
+    assert "wa" in row.text
     assert "[PROD]" in row.text
     long_ago = replace(job, created_at=NOW - 86_400 * 800 * SECOND)
     years_ago = history_row(long_ago, "a", columns(5, 19, 58), now=NOW)

@@ -115,7 +115,8 @@ def batch_detail(batch: Batch, known: Collection[ParentJob], name_of: Callable[[
         lines[-1:] = [*wrapped(why, width, Role.WARNING), line()]
     failed = [job for job in sorted(known, key=lambda job: job.id) if job.status is Status.FAILED]
     for job in failed[:_NAMED]:
-        lines.append(line((f"#{job.id} ", Role.DIM), *named(name_of(job.target)), f"  {outcome_of(job)}"))
+        number, word = f"#{job.id} ", f"  {outcome_of(job)}"
+        lines.append(line((number, Role.DIM), *named(name_of(job.target), width - len(number + word)), word))
         lines += wrapped(plain(first_error(job)), width, Role.FAILED, indent=2)
     more = sum(batch.counts.get(outcome, 0) for outcome in TROUBLE) - min(len(failed), _NAMED)
     if more > 0:

@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 
 from engine.domain.frozen import frozen
 from tui.presentation.target_names import TargetName
-from tui.presentation.text import plain, shortened
+from tui.presentation.text import plain
 
 
 class Role(StrEnum):
@@ -62,6 +62,16 @@ def fit(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     return set_cell_size(text, width - 1) + "…"
+
+
+def shortened_name(name: str, width: int) -> str:
+    """A name in at most `width` cells, with an ellipsis inside: the end of a name tells it from others."""
+    if width < 2 or cell_len(name) <= width:
+        return fit(name, min(width, cell_len(name)))
+    end = (width - 1) * 2 // 3
+    starts = range(len(name) - end, len(name))
+    kept = next((name[at:] for at in starts if cell_len(name[at]) and cell_len(name[at:]) <= end), "")
+    return f"{set_cell_size(name, width - 1 - end)}…{kept}"
 
 
 MARK = "●"
@@ -137,7 +147,7 @@ def named(name: str, most: int | None = None, role: Role = Role.STRONG) -> tuple
     if most is not None and most - cell_len(tag) < 2:
         tag = ""
     if most is not None:
-        bare = shortened(bare, most - cell_len(tag))
+        bare = shortened_name(bare, most - cell_len(tag))
     return ((bare, role), (tag, Role.LABEL)) if tag else ((bare, role),)
 
 

@@ -13,7 +13,7 @@ from engine.domain.batches import BatchId
 from engine.domain.frozen import frozen
 from tui.console.actions import ACTIONS, BY_ID, Action, Place, barred
 from tui.console.keymap import shown_keys, with_keys
-from tui.console.views.line import Line, Role, fit, line, wrapped
+from tui.console.views.line import Line, Role, fit, line, named_column, wrapped
 from tui.presentation.text import cells, plain
 
 
@@ -208,7 +208,8 @@ def palette_rows(found: Sequence[Command], width: int) -> list[Line]:
         room = width - name_width - 2 - cell_len(keys)
         rows.append(
             line(
-                (fit(command.name, name_width) + "  ", Role.STRONG),
+                *named_column(command.name, name_width),
+                "  ",
                 (fit(command.help, room), Role.DIM),
                 (keys, Role.KEY),
                 key=(command.kind, command.value),

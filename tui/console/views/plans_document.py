@@ -106,7 +106,7 @@ def plans_document(planned: Sequence[PlannedTarget], width: int) -> list[Line]:
     lines = _summary(totals, len(planned), sum(one.is_open for one in planned), width)
     for one in planned:
         if not one.is_open and one.plan is None:
-            (name, *label) = named(one.wanted.name)
+            (name, *label) = named(one.wanted.name, width - cells(one.outcome) - 2)
             lines += [line(name, *label, (f"  {one.outcome}", Role.WARNING))]
             lines += wrapped(one.why_not, width, Role.FAILED if one.error else Role.DIM, indent=2)
     lines += what_to_do([one.error for one in planned if one.error is not None], width)

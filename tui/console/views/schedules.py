@@ -14,7 +14,7 @@ from engine.domain.schedules import Night, Schedule
 from engine.domain.time_zones import zone_named
 from engine.schedules.night import PlannedNight
 from tui.console.views.job_picture import row_line
-from tui.console.views.line import Line, Role, both_ends, fit, hanging, line, right, wrapped
+from tui.console.views.line import Line, Role, both_ends, fit, hanging, line, named_column, right, wrapped
 from tui.presentation import schedule_format
 from tui.presentation.night_picture import planned_picture, real_picture
 from tui.presentation.schedule_format import ScheduleRow
@@ -59,7 +59,7 @@ def schedule_rows(rows: Sequence[ScheduleRow], now: int, width: int) -> list[Lin
         took = "" if night is None else schedule_format.took_text(night)
         lines.append(
             line(
-                (fit(row.schedule.name, name), Role.STRONG),
+                *named_column(row.schedule.name, name),
                 " ",
                 (fit(schedule_format.due_text(row, now), due), Role.WARNING if is_off else Role.TEXT),
                 " ",

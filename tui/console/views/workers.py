@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Pause, WorkerProcess
 from engine.domain.frozen import frozen
 from tui.console.keymap import key_of
-from tui.console.views.line import Line, Role, fit, line, wrapped
+from tui.console.views.line import Line, Role, Span, fit, line, named, shortened_name, wrapped
 from tui.console.views.status import child_of
 from tui.presentation.job_times import moment
 from tui.presentation.text import plain
@@ -64,7 +64,7 @@ def _cells(worker: WorkerProcess, now: int) -> tuple[str, ...]:
     since = moment(worker.started_at, now)
     return (
         str(worker.pid),
-        host if cell_len(host) <= HOST_WIDTH else fit(host, HOST_WIDTH),
+        shortened_name(host, HOST_WIDTH),
         since,
         plain(takes(worker, every="all jobs", own="its own jobs")),
     )
@@ -79,18 +79,20 @@ def _process(worker: WorkerProcess, about: Surroundings, widths: Sequence[int], 
     begin, room = _columns(_cells(worker, about.now), widths), width - sum(widths)
     lines = []
     for job in worker.running or (None,):
-        runs = ("draining: " if worker.draining else "") + (_format_job(job, about) if job else "nothing")
-        lines.append(line(begin, (fit(runs, room), role)))
+        lines.append(line(begin, *_runs("draining: " * worker.draining, job, about, role, room)))
         begin = " " * sum(widths)
     return lines + (_advice_lines(worker, about, width) if worker.stalled else [])
 
 
-def _format_job(job: JobId, about: Surroundings) -> str:
-    """`#42.1 vacuum sales.db`."""
-    child = _child(job, about)
-    if child is None:
-        return f"#{job}"
-    return f"#{job} {child.operation.value} {plain(about.name_of(about.open_jobs[job.parent].target))}"
+def _runs(state: str, job: JobId | None, about: Surroundings, role: Role, room: int) -> Iterator[Span]:
+    """`draining: #42.1 vacuum sales.db`, in at most `room` cells."""
+    child = _child(job, about) if job is not None else None
+    if job is None or child is None:
+        yield fit(state + ("nothing" if job is None else f"#{job}"), room), role
+        return
+    doing = f"{state}#{job} {child.operation.value} "
+    yield doing, role
+    yield from named(about.name_of(about.open_jobs[job.parent].target), room - cell_len(doing), role)
 
 
 def _child(job: JobId, about: Surroundings) -> ChildJob | None:
