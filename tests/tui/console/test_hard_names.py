@@ -20,7 +20,7 @@ NAMES = [f"{beginning}-{number}.db" for beginning in BEGINNINGS for number in (1
 
 
 def cells_before(word: str, console: Console, selector: str) -> list[int]:
-    """In which column of the screen the word stands in each row of a target; each row fits and ends as its name does."""
+    """Where the word stands in each row of a target, in cells; each row fits, and ends as its name does."""
     (view,) = console.app.screen.query(selector).results(LineView)
     rows = [line for line in console.lines(selector) if "1.db" in line or "2.db" in line]
     assert all(cell_len(row) <= view.scrollable_content_region.width for row in rows)
