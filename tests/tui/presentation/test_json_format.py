@@ -139,6 +139,7 @@ def test_the_effect_of_a_step_and_lists_among_the_facts_are_told() -> None:
     form = json.loads(json.dumps(json_format.child(done)))
     assert form["steps"][0]["effect"] == {"freed_pages": 9}
     assert form["after"] == {"size": 5, "damaged_indexes": ["a", "b"]}
+    assert list(form["after"]) == ["damaged_indexes", "size"]  # steps that run at once end in any order
     assert json_format.job(vacuumed())["children"][0]["steps"][0]["effect"] is None
 
 
