@@ -383,3 +383,19 @@ async def test_the_pane_of_the_main_screen_is_sorted_and_filtered_by_the_same_ke
         assert len(console.lines("#targets")) == 4
         await console.press("2", "slash")
         assert console.screen_name == "HistoryScreen"
+
+
+async def test_the_plans_of_five_hundred_that_are_marked_are_only_shown(tenants: Path, clock: Clock) -> None:
+    data = (tenants / "t1.db").read_bytes()
+    for n in range(500):
+        Path(f"m{n}.db").write_bytes(data)
+    async with open_console(STORE, *(entry(f"m{n}.db") for n in range(500)), clock=clock) as console:
+        await console.press("asterisk", "p")
+        await console.until(lambda: not console.app.screen.progress)  # type: ignore[attr-defined]
+        assert console.lines("#page")[0].startswith("500 targets, ")
+        await console.press("enter")
+        assert console.screen_name == "PlansScreen"
+        assert await console.engine.count() == 0
+        await console.press("escape")
+        assert console.screen_name == "FleetScreen"
+        assert "500 marked" in str(console.app.screen.query_one("#fleet").border_title)
