@@ -266,6 +266,8 @@ class TargetHistory:
     now: Micros
     checked_at: Mapping[CheckLevel, Micros] = field(default_factory=dict)
     """When a check of each level was last clean. A full check counts as a quick one, too."""
+    others_checked_at: Mapping[CheckLevel, Micros] = field(default_factory=dict)
+    """The same of checks that left out nothing but tables under which a server went down."""
     first_quick_at: Micros | None = None
     """When the first of the quick checks was clean that no full check came before; None: that of `checked_at`."""
     compared_at: Micros | None = None
@@ -324,6 +326,15 @@ class TargetHistory:
     """By index or table of a server: its last rebuild."""
     turns: Turns = NO_TURNS
     """Which of its objects come first in a plan."""
+
+    @property
+    def last_checks(self) -> Mapping[CheckLevel, Micros]:
+        """When a check of each level was last clean: of all, or of all but the tables under which a server went down.
+        Until the next one is due, it would tell the same."""
+        both = (self.checked_at, self.others_checked_at)
+        return {
+            level: max(one.get(level, 0) for one in both) for level in {**self.checked_at, **self.others_checked_at}
+        }
 
     @property
     def unread_tables(self) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ NO_CHECK_ON_RECORD: Final = (
     "no check of this database is on record: if it is damaged, what writes to it can make a loss final. Check it first"
 )
 """The warning about writing to it."""
+SUSPECTED: Final = "suspected_tables"
+"""The name of the fact of a check that holds the tables it left out, as a server went down under them."""
 ONLY_INDEXES: Final = "only_indexes"
 """The name of the fact of a check that could not look at tables."""
 
@@ -201,7 +203,7 @@ def after_check(
     level = CheckLevel.FULL if facts.get("level") == CheckLevel.FULL else CheckLevel.QUICK
     found = tuple(_found_by(facts, level, at, job))
     keys, is_complete = {one.key for one in found}, facts.get("complete") is True
-    is_whole = is_complete and covers_whole_database(Operation.CHECK, options)
+    is_whole = is_complete and covers_whole_database(Operation.CHECK, options) and not facts.get(SUSPECTED)
     by_table = "damaged_tables" in facts
 
     def is_over(one: Damage) -> bool:

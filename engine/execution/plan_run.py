@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.domain.claims import Outcome
+from engine.domain.damage import SUSPECTED
 from engine.domain.errors import TargetError
 from engine.domain.humanize import PAST_THE_LIMIT, counted, listed
 from engine.domain.requests import OnFailure
@@ -221,10 +222,19 @@ class PlanRun:
         outcome = child_outcome(
             self.results,
             planned=self._steps,
-            after=after,
+            after=_with_suspected(after, self._plan.suspected),
             warnings=warnings,
             skip_reason=self._skip_reason,
             stop_reason=self._abort_reason,
         )
         plan, before = self._plan, self._prepared.before
         return replace(outcome, before=before, estimate=plan.estimate, size_estimate=plan.size_estimate)
+
+
+def _with_suspected(facts: Facts | None, tables: Sequence[str]) -> Facts | None:
+    """The facts of an operation that has left these tables out."""
+    if not facts or not tables:
+        return facts
+    left_out = facts.get("left_out")
+    number = len(tables) + (left_out if isinstance(left_out, int) else 0)
+    return {**facts, SUSPECTED: tuple(tables), "left_out": number}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CheckFinding, CompletedStep, PastJob, TargetHistory, with_replaced
-from engine.domain.damage import ONLY_INDEXES, Damage, DamagedKind, DamageSource, after_change, newly_seen
+from engine.domain.damage import ONLY_INDEXES, SUSPECTED, Damage, DamagedKind, DamageSource, after_change, newly_seen
 from engine.domain.events import HistoryFilter
 from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
@@ -92,6 +92,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     history = TargetHistory(
         now=now,
         checked_at=checked.clean_at,
+        others_checked_at=checked.others_clean_at,
         # Where older checks are not read, the first was long ago.
         first_quick_at=checked.first_quick_at if len(checks) < MAX_JOBS_READ else 0,
         compared_at=checked.compared_at,
@@ -250,6 +251,8 @@ class CheckHistory:
     """The results of the checks on record of a database, while they are read from the newest to the oldest."""
 
     clean_at: dict[CheckLevel, Micros] = field(default_factory=dict)
+    others_clean_at: dict[CheckLevel, Micros] = field(default_factory=dict)
+    """See `TargetHistory.others_checked_at`."""
     damaged: dict[str, JobId] = field(default_factory=dict)
     """The damaged indexes, each with the check that found it."""
     damaged_tables: dict[str, JobId] = field(default_factory=dict)
@@ -298,6 +301,11 @@ class CheckHistory:
         levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
         if not is_this:
             self.outdated_elsewhere |= levels
+            return
+        if facts.get(SUSPECTED):
+            if findings == 0 and check.finished_at is not None:
+                for clean in levels:
+                    self.others_clean_at.setdefault(clean, check.finished_at)
             return
         if level is CheckLevel.FULL:
             self.compared_at = self.compared_at or check.finished_at
@@ -436,7 +444,9 @@ def last_clean_check(checks: Iterable[ParentJob]) -> Micros:
     clean = (
         child.finished_at or 0
         for job, child in _children_of(checks, Operation.CHECK)
-        if child.is_complete and covers_whole_database(Operation.CHECK, job.request.options)
+        if child.is_complete
+        and covers_whole_database(Operation.CHECK, job.request.options)
+        and not (child.after or {}).get(SUSPECTED)
     )
     return next(clean, 0)
 

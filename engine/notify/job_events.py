@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from engine.domain.damage import SUSPECTED
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import ChildJob, ParentJob, run_duration
@@ -119,7 +120,7 @@ def found_damage(child: ChildJob) -> bool:
 def is_full_check(child: ChildJob) -> bool:
     """Whether it is a check that looked at all that a check can see."""
     after = child.after or {}
-    is_full = after.get("level") == CheckLevel.FULL and after.get("complete") is True
+    is_full = after.get("level") == CheckLevel.FULL and after.get("complete") is True and not after.get(SUSPECTED)
     return child.operation is Operation.CHECK and is_full
 
 

@@ -91,7 +91,7 @@ def due_check(past: TargetHistory, limits: Thresholds = DEFAULT_THRESHOLDS) -> D
 
 
 def _due_check(past: TargetHistory, limits: Thresholds) -> DueCheck:
-    full, quick = (past.checked_at.get(level) for level in (CheckLevel.FULL, CheckLevel.QUICK))
+    full, quick = map(past.last_checks.get, (CheckLevel.FULL, CheckLevel.QUICK))
     if past.rebuilt_indexes:
         reason = "the damaged indexes were rebuilt since the last check: check again"
         return DueCheck(CheckLevel.FULL, CheckCause.INDEXES_REBUILT, reason)

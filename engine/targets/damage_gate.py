@@ -93,12 +93,15 @@ async def _check_gated(
     """A check changes nothing: it reads damaged tables, too, but those under which a server went down."""
     lifted = known is None or _may_read_suspects(options, is_named)
     tables = suspects((*known.known_damage, *known.accepted_damage)) if known and not lifted else frozenset[str]()
-    planned = await session.plan(Operation.CHECK, replace(options, leave_out=tuple(sorted(tables))), past)
+    whole = await session.plan(Operation.CHECK, options, past)
+    tables &= {name for step in whole.plan.steps for name in (*step.all_objects, *step.tables)}
     if not tables:
-        return GatedPlan(planned.plan, planned)
+        return GatedPlan(whole.plan, whole)
+    suspected = tuple(sorted(tables))
+    planned = await session.plan(Operation.CHECK, replace(options, leave_out=suspected), past)
     why = f"{_why_left_out(known, tables)}. After that, name it with --object to check it"
     if planned.plan.steps:
-        return _with_warning(planned, "" if options.objects else why)
+        return _with_warning(planned, why, replace(planned.plan, suspected=suspected))
     return GatedPlan(OperationPlan(operation=Operation.CHECK, refused=why, is_damaged=True))
 
 

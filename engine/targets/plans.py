@@ -163,9 +163,11 @@ class OperationPlan:
     """Whether it would wait for a lock now; a warning names the holder."""
     left_out: int = 0
     """How many tables or indexes are left out for lack of a privilege or of disk space, or although they, or what they
-    belong to, were named; a warning names them."""
+    belong to, were named; a warning names them. `suspected` counts beside it."""
     forbidden: tuple[str, ...] = ()
     """The tables and indexes that it leaves out for lack of a privilege."""
+    suspected: tuple[str, ...] = ()
+    """The tables that a check leaves out because the server went down under them."""
 
     @property
     def lock(self) -> Lock:

@@ -21,7 +21,8 @@ MEANINGS: Final[Mapping[int, str]] = {
     OK: "everything completed, or nothing was needed",
     FAILED: "an operation failed, or one of several databases could not be opened",
     USAGE: "wrong usage, or the only database cannot be opened",
-    SKIPPED: "finished, but something was skipped, lost or left out: though named, or without rights or disk space",
+    SKIPPED: "finished, but something was skipped, lost or left out: though named, without rights or disk space,"
+    " or as a server died under it",
     REFUSED: "refused before it began; with --needed: something must be put right by hand first",
     TIME_LIMIT: "the time limit came first, or was too near: work is left",
     CANCELLED: "cancelled; or stopped by a signal, and left to a worker process",

@@ -123,7 +123,7 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
     known = _with_findings(past)
     found = due_check(known, limits)
     unsafe = [table.shown for table in condition.tables if table.engine in _CRASH_UNSAFE]
-    checked = max(*known.checked_at.values(), past.accepted_at or 0, 0)
+    checked = max(*known.last_checks.values(), past.accepted_at or 0, 0)
     if found.level is None and unsafe and condition.server.started * 1_000_000 > checked:
         reason = f"the server started after the last check; a crash would have damaged {listed(unsafe, 3)}"
         found = DueCheck(CheckLevel.QUICK, CheckCause.SERVER_STARTED, reason)

@@ -40,7 +40,7 @@ from engine.targets.step_execution import StepContext, StepResult, facts_with
 
 PlanAgain = Callable[[Callable[[PgStep], bool]], Awaitable[OperationPlan]]
 """Plans an operation with those of its steps for which the argument is true."""
-CRASH_TOLD_WITHIN: Final = 2.0
+CRASH_TOLD_WITHIN: Final = 10.0
 """Seconds within which the server tells its sessions of a crash."""
 MOMENT: Final = 1.0
 """Seconds for which a transaction may hold a lock before a plan warns of it."""
@@ -185,7 +185,7 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
                 return False
             with contextlib.suppress(TargetError):
                 await self._reader.row("SELECT 1", row=(int,))  # so that it hears of it, and reconnects
-            await context.pause(CRASH_TOLD_WITHIN / 20)
+            await context.pause(0.1)
         return True
 
     async def _look_again(

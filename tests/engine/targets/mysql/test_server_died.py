@@ -22,6 +22,7 @@ from tests.engine.targets.mysql.a_session import filled
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
 from tests.waiting import eventually
+from tui.presentation.exit_codes import SKIPPED, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -203,4 +204,10 @@ async def test_r31_a_table_under_which_the_server_died_is_known_by_each_name_of_
         done = {step.object for child in (await ended(engine, job)).children for step in child.steps}
         assert "inn" not in done
         assert "well" in done
+        (job,) = await engine.submit([Request(target=by_port, operations=(Operation.CHECK,))])
+        job = await ended(engine, job)
+        assert (job.children[0].after or {})["suspected_tables"] == ["inn"]
+        assert exit_code([job]) == SKIPPED
+        (survey,) = [one.survey async for one in engine.survey([TargetEntry(name="s", url=by_port)], refresh=True)]
+        assert (survey.level, survey.checked_at) == (FleetLevel.CRITICAL, None)
         assert len(codes) == 1

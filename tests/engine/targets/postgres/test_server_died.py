@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, Operation, Options, ParentJob, Request, ServerOptions, Status
+from engine.config.model import TargetEntry
 from engine.domain.advice import CRITICAL
 from engine.domain.damage import DamageSource
+from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason
+from engine.domain.surveys import FleetLevel
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.schedules.suspect_tables import two_nights
 from tests.engine.targets.postgres.a_session import until
@@ -21,6 +24,7 @@ from tests.engine.targets.server_session import connected
 from tests.postgres_damage import do_damage, in_page, posting_list_outside_its_page
 from tests.postgres_databases import SLEEPS, Database, new_database
 from tests.postgres_server import PostgresServer
+from tui.presentation.exit_codes import OK, SKIPPED, exit_code
 
 ZEROS = in_page(21, 3650, bytes(300))
 TEXT = "the server died while checking public.item_name: read its error log"
@@ -99,6 +103,40 @@ async def test_a_table_under_which_the_server_went_down_is_left_out_until_a_pers
         (check,) = (await run(engine, shop, Operation.CHECK, options=named)).children
         assert check.status is Status.COMPLETED
         assert not await engine.known_damage(shop.url)
+
+
+async def test_r31_a_check_that_leaves_out_a_suspect_table_by_any_url_is_no_check_of_the_database(
+    shop: Database, tmp_path: Path
+) -> None:
+    shop("CREATE ROLE ann SUPERUSER LOGIN")
+    by_another = shop.as_user("ann")
+    full = Options(check=CheckLevel.FULL, server=ServerOptions(schemas=("public",)))
+    whole = Options(check=CheckLevel.FULL)
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        first = await run(engine, shop, Operation.CHECK, options=full)
+        assert first.children[0].reason is Reason.SERVER_DIED
+        shop.reconnect()
+        for url in (by_another, shop.url):
+            (job,) = await engine.submit([Request(target=url, operations=(Operation.CHECK,), options=whole)])
+            job = await ended(engine, job)
+            (check,) = job.children
+            assert check.status is Status.COMPLETED
+            assert (check.after or {})["suspected_tables"] == ["public.item"]
+            assert exit_code([job]) == SKIPPED
+            (warning,) = [one for one in check.warnings if "is left out" in one]
+            assert warning.startswith("public.item is left out, as the server went down")
+            (survey,) = [one.survey async for one in engine.survey([TargetEntry(name="s", url=url)], refresh=True)]
+            assert (survey.level, survey.checked_at) == (FleetLevel.CRITICAL, None)
+            (advice,) = [one for one in await engine.advise(url) if one.operation is Operation.CHECK]
+            assert advice.needs_manual_fix  # a check of the others is not due again
+
+        shop("DROP INDEX item_name", "CREATE INDEX item_name ON item (name)")
+        named = Options(check=CheckLevel.FULL, objects=("item",))
+        assert (await run(engine, shop, Operation.CHECK, options=named)).children[0].status is Status.COMPLETED
+        (job,) = await engine.submit([Request(target=shop.url, operations=(Operation.CHECK,), options=whole)])
+        assert exit_code([await ended(engine, job)]) == OK
+        (survey,) = [one.survey async for one in engine.survey([TargetEntry(name="s", url=shop.url)], refresh=True)]
+        assert survey.checked_at is not None
 
 
 async def test_the_second_night_of_a_schedule_leaves_the_suspect_table_out_and_its_target_is_critical(
