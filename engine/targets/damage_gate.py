@@ -93,7 +93,7 @@ async def _check_gated(
     """A check changes nothing: it reads damaged tables, too, but those under which a server went down."""
     lifted = known is None or _may_read_suspects(options, is_named)
     tables = suspects((*known.known_damage, *known.accepted_damage)) if known and not lifted else frozenset[str]()
-    whole = await session.plan(Operation.CHECK, options, past)
+    whole = await session.plan(Operation.CHECK, replace(options, leave_out=()), past)
     tables &= {name for step in whole.plan.steps for name in (*step.all_objects, *step.tables)}
     if not tables:
         return GatedPlan(whole.plan, whole)
