@@ -108,7 +108,7 @@ async def test_a_table_under_which_the_server_went_down_is_left_out_until_a_pers
 async def test_r31_a_check_that_leaves_out_a_suspect_table_by_any_url_is_no_check_of_the_database(
     shop: Database, tmp_path: Path
 ) -> None:
-    shop("CREATE ROLE ann SUPERUSER LOGIN")
+    shop("CREATE ROLE ann SUPERUSER LOGIN", "CHECKPOINT")  # a crash may lose it
     by_another = shop.as_user("ann")
     full = Options(check=CheckLevel.FULL, server=ServerOptions(schemas=("public",)))
     whole = Options(check=CheckLevel.FULL)
