@@ -11,7 +11,7 @@ from engine.targets.sqlite.connection.errors import is_damage
 from engine.targets.sqlite.connection.names import quote
 from engine.targets.sqlite.reading.virtual import PIECE
 
-LAST_TRACE: Final = "the table may have lost rows, and REINDEX would remove the last trace of them"
+LAST_TRACE: Final = "the table may have lost rows or values, and REINDEX would remove the last trace of them"
 _INDEXES: Final = "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'index' AND typeof(name) = 'text'"
 
 
