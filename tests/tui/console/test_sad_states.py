@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +182,9 @@ async def test_a_worker_that_cannot_be_started(
             (directory / "worker.log").mkdir(parents=True)
             said = f"cannot be started: Is a directory: {directory}/worker.log"
         case _:
+            async with SqliteStore.open(store):
+                pass
+            shutil.rmtree(directory, ignore_errors=True)
             directory.write_text("")
             said = f"{directory}: cannot be used"
     worker = DetachedWorker(store)

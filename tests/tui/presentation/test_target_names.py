@@ -92,7 +92,7 @@ def test_a_label_is_harmless_short_and_in_one_piece() -> None:
     assert with_labels([Line()], frozenset()) == [Line()]
 
 
-@pytest.mark.parametrize(("width", "text"), [(20, "sales [PROD]        "), (10, "sa… [PROD]"), (8, "sales   ")])
+@pytest.mark.parametrize(("width", "text"), [(20, "sales [PROD]        "), (10, "s…s [PROD]"), (8, "sales   ")])
 def test_the_name_gives_way_before_the_label(width: int, text: str) -> None:
     shown = named_column(TargetName.of(PROD), width)
     assert "".join(part for part, _ in shown) == text
