@@ -103,8 +103,10 @@ def advice(parent: ParentJob, child: ChildJob, how: Instructions) -> str:
 
 
 def unchecked_warning(child: ChildJob) -> str:
-    """Where an operation wrote, and no check of its database was on record before; else ""."""
-    return NO_CHECK_WAS_ON_RECORD if (child.before or {}).get(IS_UNCHECKED) is True else ""
+    """Where an operation may have written, and no check of its database was on record before; else ""."""
+    has_ended = child.status in {Status.COMPLETED, Status.FAILED}
+    wrote = has_ended or any(step.status is Status.COMPLETED for step in child.steps)
+    return NO_CHECK_WAS_ON_RECORD if wrote and (child.before or {}).get(IS_UNCHECKED) is True else ""
 
 
 def is_unrecovered(child: ChildJob) -> bool:
