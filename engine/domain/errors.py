@@ -103,7 +103,7 @@ class NotAvailableError(DbtendError):
 
 
 class DuplicateRequestError(DbtendError):
-    """A parent job already carries out the very same request: it is open, or has repeated the same job meanwhile."""
+    """Another parent job carries out the very same request. Or it repeated the job first, since the user decided to."""
 
     kind = ErrorKind.DUPLICATE
 

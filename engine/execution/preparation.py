@@ -107,8 +107,8 @@ async def _prepare(attempt: Attempt, target: Target, session: Session) -> Prepar
     begin = time.monotonic()
     before = await gated.planned.facts()
     reading = time.monotonic() - begin
-    earlier_file = await knowledge.earlier_file(claim)
-    if earlier_file and before.get(FILE, earlier_file) != earlier_file:
+    earlier_file = await knowledge.earlier_file(claim) if FILE in before else ""
+    if earlier_file and before[FILE] != earlier_file:
         return Outcome(status=Status.FAILED, reason=Reason.OPERATION_ERROR, error=_REPLACED, before=before, damage=seen)
     if plan.refused is not None:
         return Outcome(status=Status.FAILED, reason=Reason.REFUSED, error=plan.refused, before=before, damage=seen)

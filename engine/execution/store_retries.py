@@ -48,7 +48,7 @@ class StoreRetries:
                 await pause_loop(STORE_RETRY_INTERVAL)
 
     def note(self, error: StoreError | None) -> None:
-        """Log what has changed; None: the store has taken a write."""
+        """Log a new error of the store, or that it can be written again. None: a write succeeded."""
         refusal = "" if error is None else str(error)
         if refusal == self._refusal:
             return

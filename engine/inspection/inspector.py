@@ -511,8 +511,8 @@ async def _advice_of(
 
 
 def _with_record(item: Advice, seen: tuple[Damage, ...], past: TargetHistory) -> Advice:
-    """The advice with damage of which a person has taken note: on a check all of it, on REINDEX what may be in indexes;
-    on a check also with the damage that was seen now."""
+    """Advice on CHECK with all damage that a person accepted, and the damage that was seen now. Advice on REINDEX with
+    the accepted damage that may be in indexes. Other advice stays the same."""
     is_check, accepted = item.operation is Operation.CHECK, past.accepted_damage
     if item.operation is Operation.REINDEX:
         accepted = tuple(one for one in accepted if one.kind is not DamagedKind.TABLE)

@@ -124,7 +124,7 @@ async def past_of(store: Store, url: str, now: Micros) -> TargetHistory:
 
 
 async def past_of_file(store: JobReader, url: str, now: Micros) -> TargetHistory:
-    """The history of a target, without what is known by its other names; of a file that of the one which is there."""
+    """The history of a target by this URL alone. For a file: of the file that is there now."""
     try:
         file = await asyncio.to_thread(inspector.fingerprint, url)  # a disk may hang
     except TargetError:  # the inspection that follows reports it

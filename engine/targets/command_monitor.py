@@ -59,7 +59,7 @@ class WatchedCommand:
         self.waits_since = None
 
     def note_wait(self, now: float, holders: str, *, waits: bool) -> None:
-        """Record whether it waits for a lock. `holders`: of that lock, as text; "" where that is not known."""
+        """Record whether it waits for a lock. `holders`: who holds that lock, as text; "": not known."""
         self.waits_since = (self.waits_since or now) if waits else None
         self.holders = holders or self.holders
 

@@ -52,7 +52,7 @@ class HostTargets:
         return f"{self.host}:{key}" if key.startswith(_FILE_KEY) else key
 
     def database_here(self, key: str) -> str:
-        """The key of a database as it is on this host, if it is one of its files."""
+        """The key of a database on this host. For a file of this host: without the host."""
         return key.removeprefix(f"{self.host}:") if key.startswith(f"{self.host}:{_FILE_KEY}") else key
 
     def host_of(self, target: str) -> str | None:

@@ -67,7 +67,8 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     in_scope = scope(Operation.OPTIMIZE, options, needed.tables, needed.indexes, partitions, also)
     chosen = _indexes_in(in_scope, options, needed)
     tables, forbidden = _tables_in(in_scope, needed, chosen)
-    old = await aged_tables(reader) if any(table.oid in needed.vacuum for table in tables) else {}
+    to_vacuum = [table for table in tables if table.oid in needed.vacuum]
+    old = await aged_tables(reader) if to_vacuum else {}
     recorded, not_recorded = recording(needed.drifted, {index.oid: index.shown for index in chosen.rebuilt})
     repacked = [table for table in in_scope.tables if table.oid in needed.left_by_pg_repack]
     pg_repack_drops, refused = pg_repack_steps.drop_steps(repacked, reader.server)
@@ -81,7 +82,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
     )
     repairs = [step for step in rebuilds if step.object in needed.damaged_indexes]
     of_tables = _table_steps(tables, options, needed, partitions, version, old)
-    to_tend = [i for i in in_scope.indexes if i.oid in needed.tend and i.oid not in needed.reindex]
+    to_tend = [index for index in in_scope.indexes if index.oid in needed.tend and index.oid not in needed.reindex]
     steps = [
         *(replace(step, frees_conflict_early=False, expects_vacuum=False) for step in repairs),
         *pg_repack_drops,
@@ -89,12 +90,12 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         *(_after_repairs(step, chosen.repaired) for step in of_tables),
         *operation_steps.tend_steps(to_tend, needed.tend, needed.table_pages),
         *(step for step in rebuilds if step not in repairs),
-        *(operation_steps.database_statistics(version) if _is_any_old(tables, needed, old) else ()),
+        *(operation_steps.database_statistics(version) if any(table.oid in old for table in to_vacuum) else ()),
         *recorded,
     ]
-    emergency_warnings = operation_steps.emergency([table for table in tables if table.oid in needed.vacuum], old)
+    emergency_warnings = operation_steps.emergency(to_vacuum, old)
     left_out = [f"left out: {chosen.why_others_stay}"] if chosen.why_others_stay else []
-    damaged = set(needed.damaged) | set(options.leave_out)
+    damaged = {*needed.damaged, *options.leave_out}
     if in_scope.is_named:
         named = replace(options, leave_out=())
         meant = scope(Operation.OPTIMIZE, named, needed.tables, needed.indexes, partitions, also)
@@ -194,10 +195,6 @@ def _table_steps(
         *(with_conflict_of_root(step, with_parent) for step in then),
         *operation_steps.analyze_steps(only_analyzed, options, version, needed.analyze),
     ]
-
-
-def _is_any_old(tables: Sequence[Table], needed: PlannedWork, old: Collection[int]) -> bool:
-    return any(table.oid in old and table.oid in needed.vacuum for table in tables)
 
 
 def _after_repairs(step: PgStep, repaired: Sequence[Index]) -> PgStep:
