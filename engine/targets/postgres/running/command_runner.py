@@ -64,8 +64,13 @@ class CommandRun:
 
         Where only this connection was lost, an administrator may have ended it on purpose.
         """
+        return server.started != self.server.started or self.heard_of_crash
+
+    @property
+    def heard_of_crash(self) -> bool:
+        """Whether the server said that another of its processes crashed: one that helped with this command, or not."""
         codes = {notice.sqlstate for notice in self.answer.notices} | {self.answer.error and self.answer.error.sqlstate}
-        return server.started != self.server.started or CRASHED in codes
+        return CRASHED in codes
 
 
 @frozen(kw_only=True)

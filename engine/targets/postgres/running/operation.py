@@ -42,6 +42,8 @@ PlanAgain = Callable[[Callable[[PgStep], bool]], Awaitable[OperationPlan]]
 """Plans an operation with those of its steps for which the argument is true."""
 CRASH_TOLD_WITHIN: Final = 10.0
 """Seconds within which the server tells its sessions of a crash."""
+_ALONE: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
+"""No other process of the server helps with these: if one crashed, they did not cause it."""
 MOMENT: Final = 1.0
 """Seconds for which a transaction may hold a lock before a plan warns of it."""
 
@@ -178,6 +180,8 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
     ) -> bool:
         """Its process on the server crashed: the server tells that to all sessions but this one, in a moment."""
         if not run.is_lost or run.answer.error is None or run.answer.error.sqlstate is not None:
+            return False
+        if run.heard_of_crash and (step.operation or self.plan.operation) in _ALONE:
             return False
         give_up = time.monotonic() + CRASH_TOLD_WITHIN
         while (self._reader.crashed_at or 0.0) < run.watched.began:

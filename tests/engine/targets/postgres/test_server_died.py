@@ -210,6 +210,27 @@ async def test_a_process_of_the_server_that_crashes_under_any_step_is_told(
     assert (result.status, result.reason) == (Status.FAILED, Reason.SERVER_DIED)
 
 
+async def test_a_crash_of_another_session_is_not_blamed_on_what_is_checked(own: PostgresServer) -> None:
+    """Such as one that the kernel ends because memory is short, or one that finds the disk of the log full."""
+    with new_database(own) as database:
+        database("CREATE EXTENSION amcheck")
+        database.make_slow()
+        database("CHECKPOINT")
+        async with asyncio.timeout(60), connected(database.url, 60) as session:
+            planned = (await session.plan(Operation.CHECK, Options(objects=("slow",)))).steps
+            step = next(one for one in planned if one.object == "public.slow_number")
+            running = asyncio.create_task(session.execute(step, StepContext()))
+            await until(database, SLEEPS)
+            other = database.value("SELECT pg_backend_pid()")
+            database.set_fast()
+            database("CHECKPOINT")  # a crash may lose it
+            os.kill(other, signal.SIGKILL)
+            result = await running
+        database.reconnect()
+    assert (result.status, result.reason) == (Status.COMPLETED, None)
+    assert result.warnings == ("public.slow_number: begun twice, because the server went away",)
+
+
 async def killed_in(database: Database, operation: Operation) -> StepResult:
     async with asyncio.timeout(60), connected(database.url, 60) as session:
         options = Options(objects=("slow",), server=ServerOptions(offline=operation is Operation.REINDEX))
