@@ -10,7 +10,7 @@ import pymysql
 
 from engine.domain.frozen import frozen
 from engine.targets.answer_shapes import Shape
-from engine.targets.mysql.connection.errors import NO_RIGHT, number_of
+from engine.targets.mysql.connection.errors import NO_RIGHT, is_disk_full, number_of
 from engine.targets.mysql.connection.server import Flavor, Server
 from engine.targets.mysql.reading.reader import Reader
 
@@ -146,11 +146,11 @@ async def tablespaces(reader: Reader, query: str, *, row: Shape) -> list[tuple[A
 async def rows_if_allowed(
     reader: Reader, query: str, args: Sequence[object] = (), *, row: Shape
 ) -> list[tuple[Any, ...]] | None:
-    """The rows of a query; None where the user has no right to run it. Raises TargetError."""
+    """The rows of a query; None where the user has no right to run it, or the server no room. Raises TargetError."""
     try:
         return await reader.rows_or_error(query, args, row=row)
     except pymysql.MySQLError as error:
-        if number_of(error) in NO_RIGHT:
+        if number_of(error) in NO_RIGHT or is_disk_full(error):
             return None
         raise reader.error(error) from None
 

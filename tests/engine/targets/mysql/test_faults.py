@@ -16,6 +16,7 @@ from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason
 from engine.targets import connection_pool, resolve
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.reading import condition
 from engine.targets.mysql.running.operation import CONNECTION_ENDED
 from engine.targets.mysql.running.progress import DISK_IS_FULL
 from engine.targets.step_execution import NOTHING_CHANGED, StepContext, StepProgress
@@ -51,6 +52,22 @@ async def test_a_disk_that_is_full_fails_the_step_in_words_and_gives_its_space_b
         if own_server.flavor is Flavor.MARIADB:  # MySQL keeps all tables of MyISAM on one disk
             database("DROP TABLE item")
             await check_repair_on_a_full_disk(database, small)
+
+
+async def test_statistics_that_the_server_cannot_read_keep_no_database_from_being_tended(
+    own_server: MySqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MariaDB says of `mysql.table_stats` that the disk is full, until FLUSH TABLES, if it was when it wrote that."""
+    with own_server.running(), new_database(own_server) as database:
+        filled(database, "item")
+        database(
+            "CREATE FUNCTION no_room() RETURNS int BEGIN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021; RETURN 1; END"
+        )
+        for query in ("_COUNTED_ROWS", "_AGES"):
+            monkeypatch.setattr(condition, query, "SELECT 'item', no_room()")
+        async with connected(database.url) as session:
+            advice, _ = await session.advise(TargetHistory(now=0), budget=None)
+    assert Operation.REBUILD in {one.operation for one in advice}
 
 
 async def check_repair_on_a_full_disk(database: MySqlDatabase, small: Path) -> None:
