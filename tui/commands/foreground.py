@@ -91,8 +91,8 @@ async def _carry_out(how: Foreground, workers: RunWorkers, submit: Submit, view:
             workers.stop()
             await _until_ended(ended, engine, workers, say)
             done = await patiently(partial(engine.whole_jobs, ids))
-            left = [job for job in done if job.id in own and not job.status.is_final]
-            if left:
+            left = [job for job in done if not job.status.is_final]
+            if any(job.id in own for job in left):
                 await hand_over(engine, how.store, own, say)
                 done = await patiently(partial(engine.whole_jobs, ids))
             view.show(done)

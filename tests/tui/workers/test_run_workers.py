@@ -63,6 +63,29 @@ def test_where_all_are_killed_the_run_says_so_and_leaves_nothing_to_start_later(
     assert job["status"] == "cancelled"
 
 
+def test_where_all_are_killed_under_a_job_that_was_asked_for_before_the_run_says_so_and_leaves_it_open(
+    dbtend: CommandLine, sales: Path
+) -> None:
+    with write_locked(sales):
+        with dbtend.start("run", sales, *VACUUM) as first:
+            out_line(first)
+            (pid,) = workers_of(dbtend.store)
+            for process in (first.pid, parent_of(pid), pid):
+                os.kill(process, signal.SIGKILL)
+        with dbtend.start("run", sales, *VACUUM) as run:
+            wait_until(lambda: bool(workers_of(dbtend.store)))
+            assert "#1.1 sales.db vacuum" in out_line(run)
+            (pid,) = workers_of(dbtend.store)
+            for process in (parent_of(pid), pid):
+                os.kill(process, signal.SIGKILL)
+            _, err = run.communicate(timeout=30)
+    assert run.returncode == 2
+    assert "job #1 already does exactly this" in err
+    assert err.splitlines()[-1].startswith("dbtend: worker processes: ")
+    (job,) = dbtend("show", "1", "--json").json["jobs"]
+    assert job["status"] == "running"
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_none_is_left_of_a_run_that_is_killed(dbtend: CommandLine, sales: Path, number: signal.Signals) -> None:
     with write_locked(sales), dbtend.start("run", sales, *VACUUM, "--grace", "600") as run:
