@@ -82,7 +82,8 @@ def driver_missing(error: ImportError) -> NotAvailableError:
     if (error.name or "").startswith("engine"):
         raise error
     hint = "pip install '.[postgres]' in the directory of its source"
-    return NotAvailableError("store", f"what a shared one needs is not installed: {error.name}", hint)
+    missing = error.name or "libpq, for psycopg"
+    return NotAvailableError("store", f"what a shared one needs is not installed: {missing}", hint)
 
 
 def _digest(parameters: Mapping[str, str]) -> str:

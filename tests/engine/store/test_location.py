@@ -10,6 +10,7 @@ import pytest
 
 from engine import StoreLocation
 from engine.domain.errors import UsageError
+from engine.store.location import driver_missing
 
 URL = "postgresql://ann@db1:5432/jobs"
 
@@ -54,3 +55,11 @@ print([name for name in sys.modules if name.split(".")[0] in ("psycopg", "psycop
 """
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("error", "missing"),
+    [(ImportError("no pq wrapper available"), "libpq"), (ModuleNotFoundError("", name="psycopg"), "psycopg")],
+)
+def test_what_is_not_installed_is_named_where_python_does_not_name_it(error: ImportError, missing: str) -> None:
+    assert missing in driver_missing(error).why

@@ -23,7 +23,7 @@ _SENTENCES: Final = {
     "SQLITE_READONLY_ROLLBACK": "an earlier crash left a hot journal, which must be rolled back first",
     "SQLITE_READONLY": "the database is read-only",
     "SQLITE_FULL": "the disk is full; the step was rolled back. "
-    "Free some space for the database and for temporary files",
+    "Free some space where it writes: beside the database, for the backup, or for temporary files",
     "SQLITE_IOERR_SHMSIZE": "the disk is full: the index of the log has no room. Free some space beside the database",
     "SQLITE_NOTADB": "this is not a SQLite database, or it is encrypted",
     "SQLITE_CANTOPEN": "the file, or its journal beside it, cannot be opened. "
