@@ -39,8 +39,8 @@ def with_warnings(reasons: list[str], warnings: Iterable[str]) -> list[str]:
 
 
 def confirmation_needed(needs: Iterable[tuple[Operation, str]]) -> list[str]:
-    """The reasons why these operations need a confirmation, without a final stop."""
-    return [f"{operation.value} {what}" for operation, what in needs]
+    """The reasons why these operations need a confirmation, each once, without a final stop."""
+    return list(dict.fromkeys(f"{operation.value} {what}" for operation, what in needs))
 
 
 def production_risk(name: str, label: str | None, locks: Mapping[Operation, Lock]) -> str:

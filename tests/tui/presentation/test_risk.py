@@ -10,7 +10,7 @@ from engine import EngineName, Lock, LockImpact, LockScope, Operation, Operation
 from engine.targets.lock_impact import NO_LOCK, strongest
 from tests.tui.plans import VACUUM
 from tui.presentation.lock_format import format_lock
-from tui.presentation.risk import is_production, production_risk, risks, word_to_type
+from tui.presentation.risk import confirmation_needed, is_production, production_risk, risks, word_to_type
 
 BRIEFLY = Lock(LockImpact.MAINTENANCE, LockScope.TABLE, momentary=LockImpact.EVERYONE)
 
@@ -89,3 +89,8 @@ def test_the_name_is_typed_and_of_several_the_label() -> None:
     assert word_to_type(["sales.db"], "PROD") == "sales.db"
     assert word_to_type(["a", "b"], "PROD") == "PROD"
     assert word_to_type(["a", "b"], None) == "2"
+
+
+def test_a_reason_that_holds_for_an_operation_twice_is_given_once() -> None:
+    twice = [(Operation.REBUILD, "blocks writers"), (Operation.REBUILD, "blocks writers")]
+    assert confirmation_needed(twice) == ["rebuild blocks writers"]

@@ -132,6 +132,8 @@ def connecting_error(
         return ServerTimeoutError(what, *server_errors.SILENT)
     if isinstance(cause, socket.gaierror):
         return ServerUnavailableError(what, "its host name cannot be resolved", "check its spelling, and the DNS")
+    if isinstance(cause, PermissionError):
+        return TargetUnavailableError(what, "no permission to use its socket", "run dbtend as a user who may use it")
     if isinstance(cause, OSError):
         return ServerUnavailableError(
             what, "no server answers there", "check host, port or socket, and whether it runs"

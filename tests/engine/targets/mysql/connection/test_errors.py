@@ -9,7 +9,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from engine.domain.errors import UsageError
+from engine.domain.errors import ServerUnavailableError, UsageError
 from engine.domain.statuses import Reason
 from engine.targets.mysql.connection.address import address
 from engine.targets.mysql.connection.errors import connecting_error, explain, reading_error, reason_of
@@ -47,6 +47,12 @@ def test_the_grant_for_a_database_quotes_its_names() -> None:
 def test_a_name_that_cannot_be_resolved_is_said_to_be_one() -> None:
     error = connecting_error(HERE, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
     assert error.why == "its host name cannot be resolved"
+
+
+def test_a_socket_that_this_user_may_not_use_is_no_server_that_is_down() -> None:
+    error = connecting_error(HERE, PermissionError(13, "Permission denied"))
+    assert error.why == "no permission to use its socket"
+    assert not isinstance(error, ServerUnavailableError)  # nobody waits for it
 
 
 @pytest.mark.parametrize(("mode", "is_ignored"), [(0o600, False), (0o666, True)])
