@@ -195,10 +195,72 @@ async def test_r31_an_index_of_lost_rows_is_not_rebuilt_though_no_check_has_foun
     assert entries() < before
 
 
-async def test_r31_an_index_of_lost_rows_is_rebuilt_once_a_person_takes_note(engine: Engine, path: Path) -> None:
+async def test_r31_to_take_note_of_lost_rows_does_not_say_that_the_table_is_right(engine: Engine, path: Path) -> None:
     lose_rows(path)
-    await run(engine, path, REINDEX)
+    for operation in (CHECK, REINDEX):
+        await run(engine, path, operation)
+        assert await engine.accept_damage(str(path), "ann@host")
+        (reindex,) = (await run(engine, path, REINDEX)).children
+        assert (reindex.status, reindex.reason) == (Status.FAILED, Reason.DAMAGED)
+        assert rows_of(path) == ROWS
     await engine.accept_damage(str(path), "ann@host")
+    (forced,) = (await run(engine, path, REINDEX, force=True)).children
+    assert forced.status is Status.COMPLETED
+
+
+def change_value(path: Path, old: bytes, new: bytes) -> None:
+    """In the row, and not in its index."""
+    with closing(sqlite3.connect(path)) as db:
+        ((size,),) = db.execute("PRAGMA page_size")
+        leaves = db.execute("SELECT pageno FROM dbstat WHERE name = 't' AND pagetype = 'leaf'").fetchall()
+    with path.open("r+b") as file:
+        for (page,) in leaves:
+            file.seek((page - 1) * size)
+            content = file.read(size)
+            file.seek((page - 1) * size)
+            file.write(content.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("table", "index", "old", "new"),
+    [
+        ("(a INTEGER PRIMARY KEY, b TEXT)", "(b)", b"value 777", b"valve 777"),
+        ("(a INTEGER PRIMARY KEY, b TEXT)", "(b COLLATE NOCASE)", b"value 777", b"Value 777"),
+        ("(a INTEGER PRIMARY KEY, b TEXT)", "(b) WHERE a > 500", b"value 777", b"valve 777"),
+        ("(a INTEGER PRIMARY KEY, b TEXT)", "(b)", b"value 777", b"val\xff\xfe 777"),
+        ("(a INTEGER PRIMARY KEY, b TEXT, c AS (-a) STORED)", "(c, b DESC)", b"value 777", b"valve 777"),
+        ("(a INTEGER PRIMARY KEY, b TEXT, c DEFAULT -1)", "(c)", b"value 777\xff", b"value 777\xfe"),
+        ("(a TEXT, rowid INTEGER, b TEXT)", "(b)", b"value 777", b"valve 777"),
+    ],
+)
+async def test_r31_an_index_of_values_that_no_row_has_is_not_rebuilt_though_no_check_has_found_it(
+    engine: Engine, tmp_path: Path, table: str, index: str, old: bytes, new: bytes
+) -> None:
+    path = tmp_path / "unchecked.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"CREATE TABLE t {table}")
+        db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+                   " INSERT INTO t(a, b) SELECT i, 'value ' || i FROM n")  # fmt: skip
+        db.execute(f"CREATE INDEX i ON t{index}")
+    (sound,) = (await run(engine, path, REINDEX)).children
+    assert sound.status is Status.COMPLETED
+    change_value(path, old, new)
+    before = path.read_bytes()
+    for _ in range(2):
+        (reindex,) = (await run(engine, path, REINDEX)).children
+        assert (reindex.status, reindex.reason) == (Status.FAILED, Reason.DAMAGED)
+        assert "1 of which hold what no row has" in str(reindex.error)
+        assert path.read_bytes() == before
+        await engine.accept_damage(str(path), "ann@host")
+    (forced,) = (await run(engine, path, REINDEX, force=True)).children
+    assert forced.status is Status.COMPLETED
+
+
+async def test_an_index_that_lacks_entries_or_holds_what_is_computed_is_rebuilt(engine: Engine, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE t ADD COLUMN c AS (length(b))")
+        db.executescript("CREATE INDEX j ON t(c); CREATE INDEX k ON t(upper(b))")
+    remove_index_entries(path, "i")
     (reindex,) = (await run(engine, path, REINDEX)).children
     assert reindex.status is Status.COMPLETED
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from engine.domain.advice import TargetHistory, with_replaced
-from engine.domain.damage import DamagedKind
 from engine.domain.errors import UsageError
 from engine.domain.requests import CheckLevel, Operation, Options, SqliteLibrary
 from engine.domain.steps import WHOLE
@@ -234,10 +233,13 @@ async def _reindex(
         turns=turns,
         sizes=sizes,
     )
-    accepted = past.accepted_damage if past is not None else ()
-    # The table of an index that alone is damaged has all its rows: to take note of that says nothing of lost ones.
-    if not (options.force or any(one.kind is not DamagedKind.INDEX for one in accepted)):
-        steps = [replace(step, keeps_surplus=step.method in REBUILDING) for step in steps]
+    if not options.force:
+        # Who takes note of damage does not say whether the table or its index is right.
+        is_compared = past is not None and past.compared_at is not None and not past.accepted_damage
+        steps = [
+            replace(step, keeps_surplus=True, keeps_values=not is_compared) if step.method in REBUILDING else step
+            for step in steps
+        ]
     return replace(_of(Operation.REINDEX, steps), warnings=preflight.certain_to_fail(problems.items()))
 
 

@@ -122,6 +122,8 @@ class SqliteStep(PlannedStep):
     """How many of them stay, with the new one."""
     keeps_surplus: bool = False
     """Whether an index with more entries than its table has rows is not rebuilt: they tell of lost rows."""
+    keeps_values: bool = False
+    """Whether one that holds values that no row has is neither: as no full check has compared them, REINDEX does."""
 
 
 def step_of(

@@ -12,18 +12,21 @@ from dataclasses import replace
 from typing import Final
 
 from engine.targets.sqlite.connection.errors import is_damage, is_missing_code
-from engine.targets.sqlite.connection.names import literal, quote
-from engine.targets.sqlite.reading.catalog import ROWID_NAMES
+from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.running.check_findings import Findings
-from engine.targets.sqlite.running.surplus import LAST_TRACE, entries_in, rows_in
+from engine.targets.sqlite.running.surplus import (
+    COLUMNS,
+    COLUMNS_OF_TABLE,
+    LAST_TRACE,
+    columns_held,
+    entries_in,
+    entries_of_no_row,
+    rows_in,
+)
 from engine.targets.sqlite.running.work import Work
 
 _WRONG_NUMBER: Final = "wrong # of entries in index "
 _MISSING: Final = re.compile(r"row \d+ missing from index (?P<index>.*)", re.DOTALL)
-_COLUMNS: Final = "SELECT cid, name FROM temp.pragma_index_xinfo({0}, 'main') ORDER BY seqno"
-_COLUMNS_OF_TABLE: Final = "SELECT name FROM temp.pragma_table_xinfo({0}, 'main')"
-_ROWID: Final = -1
-_EXPRESSION: Final = -2
 _TABLE_OF: Final = """SELECT tbl_name,
     (SELECT max(partial) FROM temp.pragma_index_list(tbl_name, 'main') WHERE name = {0})
 FROM main.sqlite_schema WHERE type = 'index' AND name = {0}"""
@@ -77,20 +80,12 @@ async def _compared(work: Work, name: str, found: Findings) -> tuple[str, bool]:
 
 async def _of_no_row(work: Work, name: str, table: str) -> int:
     """How many entries of an index hold values that are not in the row that they name; 0 where that cannot be told."""
-    columns = await work.rows_when_free(_COLUMNS.format(literal(name)))
-    if any(number == _EXPRESSION for number, _ in columns):
+    columns = await work.rows_when_free(COLUMNS.format(literal(name)))
+    of_table = await work.rows_when_free(COLUMNS_OF_TABLE.format(literal(table)))
+    if not (held := columns_held(columns, of_table)):
         return 0
-    of_table = await work.rows_when_free(_COLUMNS_OF_TABLE.format(literal(table)))
-    names = {column.lower() for (column,) in of_table}
-    rowid = next((name for name in ROWID_NAMES if name not in names), "")
-    if not rowid:
-        return 0
-    # As bytes: a collation would take different values for the same.
-    held = ", ".join(rowid if number == _ROWID else f"{quote(column)} COLLATE BINARY" for number, column in columns)
-    in_index = f"SELECT {held} FROM main.{quote(table)} INDEXED BY {quote(name)}"
-    in_table = f"SELECT {held} FROM main.{quote(table)} NOT INDEXED"
     try:
-        ((number,),) = await work.rows_when_free(f"SELECT count(*) FROM ({in_index} EXCEPT {in_table})")
+        ((number,),) = await work.rows_when_free(entries_of_no_row(held, name, table))
     except sqlite3.Error as error:
         if not (is_damage(error) or is_missing_code(error)):
             raise

@@ -132,7 +132,7 @@ class Work:
         """Raises LostRowsError where REINDEX would remove the last trace of lost rows."""
         connection = self.connection.aio
         if self.step.keeps_surplus:
-            counting = partial(require_no_surplus, commands=commands)
+            counting = partial(require_no_surplus, commands=commands, compares=self.step.keeps_values)
             await statement.retry_while_locked(
                 lambda: statement.run_by(connection, counting, self.cancel), self.begin()
             )
