@@ -72,6 +72,11 @@ class CommandRun:
         codes = {notice.sqlstate for notice in self.answer.notices} | {self.answer.error and self.answer.error.sqlstate}
         return CRASHED in codes
 
+    @property
+    def had_helpers(self) -> bool:
+        """Whether VACUUM said that other processes help it with the indexes; some servers say it in their language."""
+        return any("parallel vacuum" in notice.message for notice in self.answer.notices)
+
 
 @frozen(kw_only=True)
 class OperationParts:

@@ -181,7 +181,8 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         """Its process on the server crashed: the server tells that to all sessions but this one, in a moment."""
         if not run.is_lost or run.answer.error is None or run.answer.error.sqlstate is not None:
             return False
-        if run.heard_of_crash and (step.operation or self.plan.operation) in _ALONE:
+        is_alone = step.method is Method.VACUUM and not run.had_helpers and not is_second
+        if run.heard_of_crash and (is_alone or (step.operation or self.plan.operation) in _ALONE):
             return False
         give_up = time.monotonic() + CRASH_TOLD_WITHIN
         while (self._reader.crashed_at or 0.0) < run.watched.began:

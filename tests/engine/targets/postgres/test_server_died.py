@@ -14,7 +14,7 @@ from engine import Engine, Operation, Options, ParentJob, Request, ServerOptions
 from engine.config.model import TargetEntry
 from engine.domain.advice import CRITICAL
 from engine.domain.damage import DamageSource
-from engine.domain.requests import CheckLevel
+from engine.domain.requests import CheckLevel, Speed
 from engine.domain.statuses import Reason
 from engine.domain.surveys import FleetLevel
 from engine.targets.step_execution import StepContext, StepResult
@@ -22,7 +22,7 @@ from tests.engine.schedules.suspect_tables import two_nights
 from tests.engine.targets.postgres.a_session import until
 from tests.engine.targets.server_session import connected
 from tests.postgres_damage import do_damage, in_page, posting_list_outside_its_page
-from tests.postgres_databases import SLEEPS, Database, new_database
+from tests.postgres_databases import SLEEPS, WAITS, Database, new_database
 from tests.postgres_server import PostgresServer
 from tui.presentation.exit_codes import OK, SKIPPED, exit_code
 
@@ -229,6 +229,43 @@ async def test_a_crash_of_another_session_is_not_blamed_on_what_is_checked(own: 
         database.reconnect()
     assert (result.status, result.reason) == (Status.COMPLETED, None)
     assert result.warnings == ("public.slow_number: begun twice, because the server went away",)
+
+
+async def test_a_crash_of_another_session_is_not_blamed_on_a_vacuum_without_helpers(own: PostgresServer) -> None:
+    with new_database(own) as database:
+        database("CREATE TABLE item AS SELECT 1 AS id", "CHECKPOINT")
+        async with asyncio.timeout(60), connected(database.url, 60) as session:
+            (step,) = (await session.plan(Operation.VACUUM, Options(objects=("item",)))).steps
+            with database.session("LOCK TABLE item IN ACCESS EXCLUSIVE MODE") as other:
+                running = asyncio.create_task(session.execute(step, StepContext()))
+                await until(database, WAITS)
+                os.kill(other.info.backend_pid, signal.SIGKILL)
+                result = await running
+                other.close()
+        database.reconnect()
+    assert (result.status, result.reason) == (Status.COMPLETED, None)
+
+
+async def test_a_crash_of_a_process_that_helps_a_vacuum_counts_as_its_own(own: PostgresServer) -> None:
+    helps = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'parallel worker'"
+    with new_database(own) as database:
+        database(
+            f"ALTER DATABASE {database.name} SET min_parallel_index_scan_size = 0",
+            "CREATE TABLE item WITH (autovacuum_enabled = off) AS SELECT g, g AS h FROM generate_series(1, 300000) g",
+            "CREATE INDEX ON item (g)",
+            "CREATE INDEX ON item (h)",
+            "DELETE FROM item WHERE g % 3 = 0",
+            "CHECKPOINT",
+        )
+        server = ServerOptions(parallel_workers=2, speed=Speed.GENTLE)
+        async with asyncio.timeout(60), connected(database.url, 60) as session:
+            planned = await session.plan(Operation.VACUUM, Options(objects=("item",), server=server))
+            running = asyncio.create_task(session.execute(planned.steps[0], StepContext()))
+            await until(database, f"SELECT EXISTS ({helps})")
+            os.kill(database.value(helps), signal.SIGKILL)
+            result = await running
+        database.reconnect()
+    assert (result.status, result.reason) == (Status.FAILED, Reason.SERVER_DIED)
 
 
 async def killed_in(database: Database, operation: Operation) -> StepResult:
