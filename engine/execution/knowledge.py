@@ -130,7 +130,7 @@ class StoreKnowledge(Knowledge):
 
     async def damage(self, claim: Claim, target: Target) -> tuple[Damage, ...]:
         with suppress(StoreError, TargetError):  # then only the damage on record by its URL counts
-            return tuple(await self._store.name_database(claim.target, await target.identify()))
+            return tuple(await self._store.name_database(claim.target, await target.identify_for_damage()))
         return claim.damage
 
     async def history(self, target: str) -> TargetHistory | None:

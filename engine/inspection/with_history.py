@@ -112,7 +112,7 @@ async def learn_database(store: Store, url: str, *, is_damaged: bool = False) ->
             if await store.has_damaged_servers() and not await store.database_names(url):
                 await store.name_database(url, await resolve(url).identify())
             return
-        key = await resolve(url).identify()
+        key = await resolve(url).identify_for_damage()
         names = await store.database_names(url, key)
         if (names or is_damaged) and names.get(url) != key:
             await store.name_database(url, key)

@@ -187,6 +187,13 @@ class Target(Protocol):
     def host_key(self) -> str | None:
         """The key of its server by its name, the same for all databases there; None for a file. It does not connect."""
 
+    async def identify_for_damage(self) -> str:
+        """The key by which damage on record is found by other names of its database. It tells a new file from a deleted
+        one whose number it got, where the file system does.
+
+        Raises as `identify`.
+        """
+
     async def identify_host(self) -> str | None:
         """The key of its server, equal for all names of the server; None for a file.
 

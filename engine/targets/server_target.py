@@ -137,6 +137,9 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
     async def identify(self) -> str:
         return (await self._identified()).key
 
+    async def identify_for_damage(self) -> str:
+        return await self.identify()
+
     async def identify_host(self) -> str:
         return (await self._identified()).host_key
 

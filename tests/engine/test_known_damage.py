@@ -24,6 +24,8 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.targets.sqlite.running import row_counts
 from engine.targets.sqlite.running.check_findings import Findings
 from engine.targets.sqlite.running.work import Work
+from engine.targets.sqlite.system import files
+from engine.targets.sqlite.system.birth_time import birth_time
 from tests.sqlite_files import remove_index_entries, schema_surgery
 from tui.presentation.survey_format import why
 
@@ -130,6 +132,33 @@ async def test_r31_damage_goes_with_a_file_that_is_renamed(engine: Engine, path:
     # A copy is another file, of which nothing is known; but what is on record of a path stays until it is checked.
     assert not (await engine.plan(Request(target=str(copy), operations=(VACUUM,)))).operations[0].is_damaged
     assert (await engine.plan(Request(target=str(path), operations=(VACUUM,)))).operations[0].is_damaged
+
+
+@pytest.mark.parametrize("tells_birth", [True, False])
+async def test_r31_a_new_file_with_the_number_of_a_deleted_one_is_told_from_it(
+    engine: Engine, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells_birth: bool
+) -> None:
+    new = tmp_path / "new.db"
+    copyfile(path, kept := tmp_path / "kept.db")
+    if not tells_birth:
+        monkeypatch.setattr("engine.targets.sqlite.target.birth_time", lambda _: None)
+    elif birth_time(str(path)) is None:
+        pytest.skip("this file system does not tell when a file was made")
+    lose_leaf(path)
+    assert (await run(engine, path, CHECK)).status is Status.FAILED
+    # A file system may number files as it likes: here the new file has the number of the deleted one.
+    old = files.status_of(str(path))
+    path.unlink()
+    copyfile(kept, new)
+    statuses = files.status_of
+    monkeypatch.setattr(files, "status_of", lambda file: old if file == str(new) else statuses(file))
+
+    async def is_damaged() -> bool:
+        return (await engine.plan(Request(target=str(new), operations=(VACUUM,)))).operations[0].is_damaged
+
+    assert await is_damaged() is not tells_birth
+    await run(engine, new, CHECK)
+    assert not await is_damaged()
 
 
 async def test_r31_damage_that_a_survey_met_goes_with_a_file_that_is_renamed(

@@ -41,6 +41,9 @@ class FileElsewhere:
     async def identify(self) -> str:
         self._refuse()
 
+    async def identify_for_damage(self) -> str:
+        self._refuse()
+
     async def identify_host(self) -> None:
         return None
 

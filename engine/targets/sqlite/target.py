@@ -24,6 +24,7 @@ from engine.targets.sqlite.connection.names import connection_uri, target_url
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.system import files, hot_journal
+from engine.targets.sqlite.system.birth_time import birth_time
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 from engine.targets.waits import OthersLookup, no_others
@@ -105,6 +106,10 @@ class SqliteTarget:
 
     async def identify(self) -> str:
         return await asyncio.to_thread(lambda: self.key)
+
+    async def identify_for_damage(self) -> str:
+        made = await asyncio.to_thread(birth_time, self.path)
+        return f"{await self.identify()}:{made or 0:x}"
 
     async def identify_host(self) -> None:
         return None
