@@ -46,6 +46,7 @@ OPTIONS: Final = (
 END_IDLE_TRANSACTIONS: Final = "-c idle_in_transaction_session_timeout=10s"
 """A failed write holds its locks until it is rolled back, even if this host is gone by then."""
 READS_ONLY: Final = "25006"
+DISK_FULL: Final = "53100"
 UNAVAILABLE_CLASSES: Final = ("08", "57P")
 ANSWERS_WITHIN: Final = 10.0
 """Seconds that a read or write waits for a connection."""
@@ -263,6 +264,8 @@ def store_error(what: str, error: psycopg.Error | PoolTimeout) -> Exception:
     if state == READS_ONLY:
         hint = "give the URL of the primary server, or see to default_transaction_read_only there"
         return StoreError(what, "the server or this database is read-only", hint)
+    if state == DISK_FULL:
+        return StoreFullError(what, "the disk of its server is full", "make room there")
     if state.startswith("53"):
         return StoreFullError(what, text, "see to the server")
     if not state or state.startswith(UNAVAILABLE_CLASSES):

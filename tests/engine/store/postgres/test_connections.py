@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg import pq
 
-from engine.domain.errors import StoreError
+from engine.domain.errors import StoreError, StoreFullError
 from engine.domain.events import HistoryFilter
 from engine.domain.requests import OnDuplicate, Operation
-from engine.store.postgres.connections import answers, connected
+from engine.store.postgres.connections import answers, connected, store_error
 from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.schema import require_current, require_usable
 from engine.store.postgres.store import PostgresStore
@@ -84,3 +84,10 @@ async def test_what_is_read_before_the_store_is_known_fails_with_what_is_wrong_t
     async with PostgresStore.open(database.url, what="the store", early=True) as store:
         with pytest.raises(StoreError, match="holds no store of dbtend"):
             await store.open_jobs()
+
+
+def test_a_server_without_room_is_told_in_words_and_no_file_of_it_is_named() -> None:
+    full = psycopg.errors.DiskFull('could not extend file "base/1/2": No space left on device')
+    error = store_error("the store", full)
+    assert isinstance(error, StoreFullError)
+    assert str(error) == "the store: the disk of its server is full (make room there)"
