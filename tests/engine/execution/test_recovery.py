@@ -19,6 +19,7 @@ from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.store.ending_texts import format_worker_death
 from engine.system.clock import now
 from engine.targets import resolve
+from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.running.operation import SqliteOperation
 from engine.targets.sqlite.running.work import Work
 from tests.engine.execution.test_worker import claim_of, refuse
@@ -218,13 +219,22 @@ async def test_a_second_attempt_that_does_not_get_as_far_as_the_first_still_runs
     assert search(notes, "apples") == ["apples only"]
 
 
-async def test_r32_a_stop_ends_a_recovery_that_waits_for_its_lock_and_hands_it_back(notes: Path) -> None:
-    cancel = asyncio.Event()
+async def test_r32_a_stop_ends_a_recovery_that_waits_for_its_lock_and_hands_it_back(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel, take = asyncio.Event(), TargetLock._try
+
+    def stopped_at_the_first_refusal(lock: TargetLock) -> bool:
+        is_taken = take(lock)
+        if not is_taken:
+            cancel.set()
+        return is_taken
+
     claim = lost_claim(notes, ("VACUUM", Status.COMPLETED), recovering=Reason.OWNER_LOST)
     claim = replace(claim, options=replace(claim.options or Options(), lock_timeout=3600))
     holder = resolve(str(notes)).connect(lock_timeout=1)
     async with holder as other, asyncio.timeout(60):
         await other.lock()
-        asyncio.get_running_loop().call_later(0.1, cancel.set)
+        monkeypatch.setattr(TargetLock, "_try", stopped_at_the_first_refusal)
         outcome, _ = await worked(claim, cancel)
     assert (outcome.status, outcome.reason) == (Status.CANCELLED, Reason.SHUTDOWN)

@@ -247,11 +247,12 @@ async def test_r14_a_server_that_is_away_does_not_keep_a_process_from_ending(
 
 
 async def test_r14_who_is_told_twice_leaves_at_once_and_others_take_over(store: SqliteStore) -> None:
-    started = asyncio.Event()
+    started, is_asked = asyncio.Event(), asyncio.Event()
 
     async def never_ends(claim: Claim, reporter: Reporter, cancel: asyncio.Event) -> Outcome:
         started.set()
         await cancel.wait()
+        is_asked.set()
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
     async def host() -> None:
@@ -261,10 +262,10 @@ async def test_r14_who_is_told_twice_leaves_at_once_and_others_take_over(store: 
     hosted_workers = asyncio.create_task(host())
     await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
     await started.wait()
-    for _ in range(2):
-        assert not hosted_workers.done()
-        hosted_workers.cancel()
-        await asyncio.wait({hosted_workers}, timeout=0.01)
+    hosted_workers.cancel()
+    await is_asked.wait()
+    assert not hosted_workers.done()
+    hosted_workers.cancel()
     await asyncio.wait({hosted_workers}, timeout=10)
     assert hosted_workers.cancelled()
     await is_taken_over(store)
