@@ -84,10 +84,7 @@ class Terminal:
         return time.clock_gettime(~self.pid << 3 | 2)  # its clock, as clock_getcpuclockid() names it
 
     def resident_mebibytes(self) -> float:
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise LookupError("no VmRSS")
+        return resident_mebibytes(self.pid)
 
     def _read(self, timeout: float) -> int:
         if not select.select([self._fd], [], [], timeout)[0]:
@@ -98,3 +95,10 @@ class Terminal:
             raise RuntimeError(f"it ended; it wrote {bytes(self.output[-800:])!r}") from None
         self.output += data
         return len(data)
+
+
+def resident_mebibytes(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError("no VmRSS")
