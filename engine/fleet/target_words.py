@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.config.model import GROUP, Config, TargetEntry, targets_called
 from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
+from engine.domain.schedules import Schedule
 from engine.domain.spelling import closest
 from engine.fleet.expansion import member_called
 from engine.fleet.patterns import is_wild
@@ -36,6 +37,14 @@ def entries_named(words: Iterable[str], config: Config, *, name_of: Callable[[st
     return [entry.with_defaults(config.defaults) for word in words for entry in meant_by(word)]
 
 
+def entries_of(schedule: Schedule, config: Config) -> list[TargetEntry]:
+    """The entries that a schedule names. No shell has made them of a pattern: each is meant, whatever it is by now.
+
+    Raises as `entries_named`.
+    """
+    return [replace(entry, is_word=False) for entry in entries_named(schedule.targets, config)]
+
+
 def configured_entries(config: Config) -> list[TargetEntry]:
     """The targets of the config file, with the defaults, each once; see `all_configured_entries`."""
     return list({(entry.url, entry.exclude): entry for entry in all_configured_entries(config)}.values())
@@ -47,7 +56,7 @@ def all_configured_entries(config: Config) -> list[TargetEntry]:
     named = {entry.url for entry in config.targets}
     for schedule in config.schedules:
         try:
-            found = entries_named(schedule.targets, config)
+            found = entries_of(schedule, config)
         except UsageError:  # to fire it says why
             continue
         entries += [replace(one, exclude=(*one.exclude, *schedule.exclude)) for one in found if one.url not in named]

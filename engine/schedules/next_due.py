@@ -10,7 +10,7 @@ from engine.domain.errors import DbtendError
 from engine.domain.schedules import Schedule, ScheduleState
 from engine.domain.steps import Micros
 from engine.fleet.patterns import member_name
-from engine.fleet.target_words import entries_named
+from engine.fleet.target_words import entries_of
 from engine.inspection import inspector
 
 
@@ -34,7 +34,7 @@ def next_due_of(
 
 def _named_by(schedule: Schedule, targets: Collection[str], config: Config) -> Iterator[str]:
     try:
-        entries = entries_named(schedule.targets, config)
+        entries = entries_of(schedule, config)
         places = [(inspector.canonical_url(entry.url), (*schedule.exclude, *entry.exclude)) for entry in entries]
     except DbtendError:  # to fire it says why
         return

@@ -13,7 +13,7 @@ from engine.domain.frozen import frozen
 from engine.domain.schedules import Schedule
 from engine.domain.steps import Micros
 from engine.fleet.patterns import member_name
-from engine.fleet.target_words import entries_named
+from engine.fleet.target_words import entries_of
 from engine.inspection import inspector
 
 _DAY: Final = 86_400 * 1_000_000
@@ -69,7 +69,7 @@ def due_beside(schedule: Schedule, due_at: Micros, others: Iterable[Schedule]) -
 def places_of(schedule: Schedule, config: Config) -> Iterator[Place]:
     """What a schedule names, by the words of the config file. Reads the disk."""
     try:
-        for entry in entries_named(schedule.targets, config):
+        for entry in entries_of(schedule, config):
             yield inspector.canonical_url(entry.url), (*schedule.exclude, *entry.exclude)
     except DbtendError:  # to fire it says why
         return

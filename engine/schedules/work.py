@@ -22,7 +22,7 @@ from engine.domain.steps import Micros
 from engine.fleet.expansion import Expansion, Unlisted, expand
 from engine.fleet.order import in_order
 from engine.fleet.surveyor import Surveyor
-from engine.fleet.target_words import entries_named
+from engine.fleet.target_words import entries_of
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from engine.schedules.looking import Tell, counting
@@ -102,7 +102,7 @@ async def survey_targets(schedule: Schedule, config: Config, store: Store, clock
 
 async def _expanded(schedule: Schedule, config: Config, store: Store) -> Expansion:
     """Raises UsageError."""
-    entries = await asyncio.to_thread(entries_named, schedule.targets, config)
+    entries = await asyncio.to_thread(entries_of, schedule, config)
 
     async def hosts() -> Hosts | None:
         return store.hosts

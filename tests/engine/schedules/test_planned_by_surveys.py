@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, Operation, Options, Request
+from engine import Engine, Operation, Options, Request, Status
 from engine.config.model import TargetEntry
 from engine.config.parser import parse_config
 from engine.domain.requests import CheckLevel
+from engine.fleet.target_words import configured_entries
 from engine.inspection import inspector
 from engine.system.clock import now
 from tests.sqlite_files import make_database
@@ -101,3 +102,21 @@ async def test_a_night_is_planned_beside_the_jobs_that_wait_for_its_workers(tmp_
         assert plan.open_jobs == 1
         assert target.runs[0].begins_at - due > 2_000 * 1_000_000
         assert (await engine.planned_night(schedule, config, due + 2 * 3_600 * 1_000_000)).open_jobs == 0
+
+
+async def test_an_empty_file_that_a_schedule_names_is_a_target_of_its_nights_and_of_the_fleet(tmp_path: Path) -> None:
+    make_database(tmp_path / "full.db")
+    (empty := tmp_path / "empty.db").touch()
+    (tmp_path / "of_pattern.db").touch()
+    text = (
+        f'[schedules.nightly]\ntargets = ["{empty}", "{tmp_path}/*.db"]\n'
+        'operations = ["analyze"]\nstart = "0 22 * * *"\n'
+    )
+    config = parse_config(text, "config.toml")
+    async with Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+        _, fired = await engine.fire(config.schedules[0], config)
+        jobs = await engine.wait([job.id for job in fired])
+        ends = {Path(job.request.target).name: job.status for job in jobs}
+        assert ends == {"empty.db": Status.FAILED, "full.db": Status.COMPLETED}
+    (entry, _) = configured_entries(config)
+    assert (entry.url, entry.is_word) == (str(empty), False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine import EngineName, OperationPlan, Plan, PlannedStep, Request
-from engine.domain.errors import TargetUnavailableError
+from engine.domain.errors import TargetBusyError, TargetUnavailableError
 from engine.domain.requests import Operation
 from engine.targets.lock_impact import NO_LOCK
 from tui.console.views.line import Role
@@ -108,6 +108,16 @@ def test_what_cannot_be_planned_says_why_and_the_rest_is_there() -> None:
     assert said[6] == "Press a to plan again."
     assert "a" in said[9].split()
     assert "warnings" not in " ".join(texts(gone, well))
+
+
+def test_a_locked_target_is_no_skipped_one() -> None:
+    locked = PlannedTarget(PlanRequest(TargetName("b"), REQUEST), error=TargetBusyError("b", "process 7 has locked it"))
+    said = texts(looked("a", operation()), locked)
+    assert said[2:4] == ["b  locked, not planned", "  process 7 has locked it"]
+    assert said[4].startswith("Press a to plan again.")
+    plans = FoldedPlans([looked("a", operation()), locked])
+    plans.put(1, locked)
+    assert "1 locked, not planned" in [line.text for line in plans.document(80)]
 
 
 def test_what_is_still_looked_at_says_so() -> None:

@@ -22,6 +22,7 @@ from tui.presentation.plan_totals import PlanTotals, disk_needed
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import cells, counted, plain, shortened, size
 
+NOT_PLANNED: Final = "not planned"
 NAME_LEAST: Final = 16
 NAME_MOST: Final = 40
 MANY: Final = 5
@@ -95,6 +96,9 @@ class PlannedTarget:
     def outcome(self) -> str:
         """What becomes of it without a plan, by the word of its job."""
         failed = self.failed
+        if isinstance(self.error, TargetBusyError):
+            is_locked = type(self.error) is TargetBusyError  # not a server that starts up, or has no connection left
+            return f"locked, {NOT_PLANNED}" if is_locked else NOT_PLANNED
         if failed is None:
             return JobOutcome.SKIPPED.value
         return format_ending(Status.FAILED, failure_reason(failed.error))
