@@ -251,11 +251,11 @@ async def test_the_plans_of_several_targets_are_looked_for_again(sales: Path, se
         with transaction(sales, "EXCLUSIVE"):
             await console.press("r")
             await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]
-            assert any("skipped" in line for line in console.lines("#page"))
+            assert any("locked, not planned" in line for line in console.lines("#page"))
             assert any("Press a to plan again." in line for line in console.lines("#page"))
         await console.press("a")
         await console.until(lambda: console.app.screen.can("submit"))  # type: ignore[attr-defined]
-        assert not any("skipped" in line for line in console.lines("#page"))
+        assert not any("locked, not planned" in line for line in console.lines("#page"))
 
 
 async def test_an_exchange_that_the_plan_offers_is_chosen_by_a_key(
