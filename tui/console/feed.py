@@ -66,7 +66,7 @@ class JobFeed:
         """Seconds between two reads of running jobs."""
         self._dirty: set[int] = set()
         self._batches: set[int] = set()
-        """The batches that were published."""
+        """The batches of the jobs that were published last."""
         self._pause_is_known = False
         self._wake = asyncio.Event()
         self.open: dict[int, ParentJob] = {}
@@ -215,10 +215,10 @@ class JobFeed:
             self._pause_is_known = True
             self.pause = await self._engine.paused()
 
-    async def _batches_of(self, parents: Iterable[ParentJob], changed: Collection[int]) -> tuple[Batch, ...]:
+    async def _batches_of(self, parents: Collection[ParentJob], changed: Collection[int]) -> tuple[Batch, ...]:
         """The batches of these parents that are new, or whose parents changed, and still exist."""
         ids = {p.batch for p in parents if p.batch is not None and (p.id in changed or p.batch not in self._batches)}
-        self._batches |= ids
+        self._batches = {p.batch for p in parents if p.batch is not None}
         found = []
         for batch_id in sorted(ids):
             with suppress(JobNotFoundError):

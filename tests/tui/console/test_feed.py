@@ -13,6 +13,7 @@ import pytest
 
 from engine import Engine, JobId, OnDuplicate, Reason, Status
 from engine.domain.errors import DbtendError
+from engine.store.protocol import NewBatch
 from engine.store.sqlite import cancel_and_rescue, store_admin, transactions
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
@@ -130,3 +131,16 @@ async def test_one_that_lagged_knows_what_became_of_jobs_that_are_not_among_the_
             await seen.until(lambda: late in seen.changed_to(Status.PENDING))
             assert seen.changed_to(Status.CANCELLED) == {early}
             assert set(seen.feed.open) == set(range(2, RECENT + 8))
+
+
+async def test_it_keeps_no_number_of_a_batch_that_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    cancelled = set[int]()
+    async with SqliteStore.open(path) as store, following(path) as seen:
+        for night in range(3):
+            jobs = await store.submit([new_job(f"a{night}"), new_job(f"b{night}")], OnDuplicate.REFUSE, NewBatch())
+            await store.cancel_all(jobs)
+            cancelled.update(jobs)
+            await seen.until(lambda: seen.changed_to(Status.CANCELLED) == cancelled)
+        assert len({batch.id for news in seen.told for batch in news.batches}) == 3
+        assert len(seen.feed._batches) == 1
