@@ -188,8 +188,8 @@ class Target(Protocol):
         """The key of its server by its name, the same for all databases there; None for a file. It does not connect."""
 
     async def identify_for_damage(self) -> str:
-        """The key by which damage on record is found by other names of its database. It tells a new file from a deleted
-        one whose number it got, where the file system does.
+        """The key of its database for damage on record: the same for all names of the database. A new file that got
+        the inode of a deleted one has another key, where the file system keeps the time when a file was made.
 
         Raises as `identify`.
         """

@@ -89,7 +89,7 @@ def _of_no_row(connection: sqlite3.Connection, name: str, table: str, where: str
     of_table = connection.execute(COLUMNS_OF_TABLE.format(literal(table))).fetchall()
     if not (held := columns_held(columns, of_table)):
         return 0
-    if isinstance(connection, sqlite3.Connection):  # that of the bundled library runs no code of ours
+    if isinstance(connection, sqlite3.Connection):  # the bundled library runs in another process
         connection.create_aggregate("dbtend_sum", -1, _Sum)
         # As bytes: a text may be no UTF-8, and -1 and -2 have the same hash. Of a REAL, digits would be lost.
         values = ", ".join(f"iif(typeof({one}) = 'real', {one}, CAST({one} AS BLOB))" for one in held[:_MOST_ARGUMENTS])
@@ -100,7 +100,7 @@ def _of_no_row(connection: sqlite3.Connection, name: str, table: str, where: str
 
 
 def columns_held(columns: Sequence[Any], of_table: Sequence[Any]) -> tuple[str, ...]:
-    """What an index holds, as SQL; () where it holds what is computed from a row. See COLUMNS, COLUMNS_OF_TABLE."""
+    """The columns of an index, as SQL; () if one of them is computed. From rows of COLUMNS and COLUMNS_OF_TABLE."""
     kinds = {str(column).lower(): hidden for column, hidden in of_table}
     rowid = next((name for name in ROWID_NAMES if name not in kinds), "")
     is_computed = any(number == _EXPRESSION or kinds.get(str(name).lower()) == _VIRTUAL for number, name in columns)

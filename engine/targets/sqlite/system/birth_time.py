@@ -1,4 +1,4 @@
-"""When a file was made: it tells a new file from a deleted one whose number it got."""
+"""When a file was made: a new file may have the inode of a deleted one, but not its time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NANOSECONDS: Final = slice(88, 92)
 def birth_time(path: str) -> int | None:
     """In nanoseconds, the same as long as the file exists; None where the system does not tell it for certain.
 
-    Python has no such call before 3.15. A layered file system makes a file anew at its first write.
+    Python has no such call before 3.15. A layered file system copies a file at its first write.
     """
     ask = getattr(ctypes.CDLL(None), "statx", None)
     if ask is None or not is_local_and_unlayered(path):
