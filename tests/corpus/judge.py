@@ -74,8 +74,11 @@ def complaints_about(trial: Trial) -> Iterator[str]:
         yield from _kept_away(trial)
         return
     dictated, after = what_sqlite_does(trial.case, trial.operation), State.of(trial.path)
-    # SQLite rebuilds the index of lost rows, and nothing shows the loss any more.
-    keeps_last_trace = LAST_TRACE in trial.said and any("entries in index" in one for one in dictated.before.complaints)
+    # SQLite rebuilds the index of lost rows or values, and nothing shows the loss any more.
+    differs = ("entries in index", "missing from index")
+    keeps_last_trace = LAST_TRACE in trial.said and any(
+        words in complaint for complaint in dictated.before.complaints for words in differs
+    )
     if not (keeps_last_trace or (trial.is_refused and dictated.loses_content)):
         yield from _verdict(trial, dictated.verdict)
     yield from _content(trial, after, dictated)

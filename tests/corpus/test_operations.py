@@ -38,6 +38,7 @@ WRONG_ONCE = (
     (Operation.REINDEX, "hot journal with a header of zeros"),
     (Operation.REINDEX, "schema: a definition of two statements"),
     (Operation.REINDEX, "schema: a definition with a NUL"),
+    (Operation.REINDEX, "an index with other columns than it is said to have"),
 )
 
 
