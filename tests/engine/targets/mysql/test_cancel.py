@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -86,28 +87,31 @@ async def test_r32_what_waits_for_its_table_at_the_end_of_the_window_does_not_be
 async def test_r32_a_rebuild_that_waits_for_its_last_lock_ends_with_the_time_limit(
     database: MySqlDatabase, monkeypatch: pytest.MonkeyPatch, holds: str, ending: str
 ) -> None:
-    """Another session takes its lock while the rows are copied."""
+    """Another session takes its lock while the rows are copied: with ever more rows, until it is in time."""
     monkeypatch.setattr(command_monitor, "INTERVAL", 0.02)
     monkeypatch.setattr(command_monitor, "LAST_WAIT", 0.5)
-    filled(database, "item", 40_000)
-    told, context = Told(), StepContext(cancel=asyncio.Event())
-    context = replace(context, report=told)
+    filled(database, "item", rows := 40_000)
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(120),
         connected(database.url, lock_timeout=1 if ending == "lock timeout" else 3600) as session,
     ):
-        (step,) = (await session.plan(Operation.REBUILD, Options())).steps
-        running = asyncio.create_task(session.execute(step, context))
-        await eventually(lambda: told.phases)
-        with database.session(holds) as other:
-            assert not any(progress.waits_for for progress in told.all), "it was still at work"
-            await until(database, runs("ALTER", "Waiting for table metadata lock"))
-            if ending == "limit":
-                context.window.closed.set()
-            elif ending == "cancel":
-                context.cancel.set()
-            result = await running
-            number = other.thread_id()  # type: ignore[no-untyped-call]
+        result = None
+        while result is None or result.status is Status.COMPLETED:
+            told, context = Told(), StepContext(cancel=asyncio.Event())
+            (step,) = (await session.plan(Operation.REBUILD, Options())).steps
+            running = asyncio.create_task(session.execute(step, replace(context, report=told)))
+            await eventually(lambda told=told, running=running: told.phases or running.done())  # type: ignore[misc]
+            with database.session(holds) as other:
+                await eventually(partial(_waits_or_is_over, database, running))
+                if ending == "limit":
+                    context.window.closed.set()
+                elif ending == "cancel":
+                    context.cancel.set()
+                result = await running
+                number = other.thread_id()  # type: ignore[no-untyped-call]
+            if result.status is Status.COMPLETED:
+                database(f"INSERT INTO item SELECT id + {rows}, b FROM item")
+                rows *= 2
         if ending == "cancel":
             assert (result.status, result.left) == (Status.CANCELLED, NOTHING_CHANGED)
         else:
@@ -144,6 +148,11 @@ async def test_a_rebuild_that_is_cancelled_in_the_middle_leaves_nothing(database
         assert (result.status, result.left) == (Status.CANCELLED, NOTHING_CHANGED)
     assert not list((database.server.data / database.name).glob("#sql*"))
     assert database("CHECK TABLE item QUICK")[-1][3] == "OK"
+
+
+async def _waits_or_is_over(database: MySqlDatabase, running: asyncio.Task[StepResult]) -> bool:
+    waiting = runs("ALTER", "Waiting for table metadata lock")
+    return running.done() or bool(await asyncio.to_thread(database.value, waiting))
 
 
 async def _is_seen(database: MySqlDatabase, running: asyncio.Task[StepResult]) -> bool:
