@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import ContextDecorator
+from sys import intern
 from types import TracebackType
 from typing import Any, Final
 
@@ -59,13 +60,13 @@ def checked(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def checked_facts(facts: Any) -> Any:
-    """The validated stored facts. Raises UnsoundRowError."""
+    """The validated stored facts; all that are in memory share their names. Raises UnsoundRowError."""
     if not isinstance(facts, dict):
         raise UnsoundRowError(f"facts are {_shown(facts)}")
     for name, value in facts.items():
         if not _is_fact(value) or (isinstance(value, list) and not all(map(_is_fact, value))):
             raise UnsoundRowError(f"{name} is {_shown(value)}")
-    return facts
+    return {intern(name): value for name, value in facts.items()}
 
 
 def _is_fact(value: object) -> bool:

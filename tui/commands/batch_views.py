@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from math import inf
 
-from engine import ParentJob, Status
-from engine.domain.job_outcomes import outcome_of
+from engine import ParentJob, Status, parent_progress
+from engine.domain.job_outcomes import JobOutcome, outcome_of
 from tui.commands import job_report, output, report
 from tui.commands.live_lines import Line
 from tui.commands.naming import named
 from tui.commands.views import LiveView, View, stdout_is_terminal
-from tui.presentation.batch_summary import TROUBLE, counts_text, fraction_done, given_back, time_to_go
+from tui.presentation.batch_summary import TROUBLE, counts_text, given_back, time_to_go
 from tui.presentation.effect_summary import error_of
 from tui.presentation.job_status import progress_parts
 from tui.presentation.text import GLYPH, percent, plain, size, time_left
@@ -31,12 +33,43 @@ class LineView(View):
 
 
 def view_of_many() -> View:
-    return LiveView(_block_until_over) if stdout_is_terminal() else LineView()
+    return LiveView(Block()) if stdout_is_terminal() else LineView()
 
 
-def _block_until_over(jobs: Sequence[ParentJob], at: int, _width: int) -> Sequence[Line]:
-    """The summary takes its place when all is over."""
-    return [] if all(job.status.is_final for job in jobs) else block(jobs, at)
+class Block:
+    """The lines while it runs: progress, what failed, and what runs. At the end the summary takes their place.
+
+    Of a job that is over it keeps no more than a line, and that only if it failed.
+    """
+
+    def __init__(self) -> None:
+        self._over, self._outcomes = set[int](), Counter[JobOutcome]()
+        self._back, self._began = 0.0, inf
+        self._troubled: list[Line] = []
+
+    def __call__(self, jobs: Sequence[ParentJob], at: int, _width: int) -> Sequence[Line]:
+        self._began = min([self._began, *(job.started_at for job in jobs if job.started_at is not None)])
+        self._count([job for job in jobs if job.status.is_final and job.id not in self._over])
+        left = [job for job in jobs if not job.status.is_final]
+        if not left:
+            return []
+        number = len(self._over) + len(left)
+        fraction = (len(self._over) + sum(map(parent_progress, left))) / number
+        done = ", ".join(filter(None, (f"{len(self._over):,} of {number:,} done", percent(fraction))))
+        to_go = time_left(time_to_go(self._began, fraction, at))
+        back = f"{size(self._back)} given back" if size(self._back) != size(0) else ""
+        lines: list[Line] = [(Status.RUNNING, "  ".join(filter(None, (done, to_go and f"about {to_go}", back))))]
+        if self._over:
+            lines.append((Status.PENDING, counts_text(self._outcomes)))
+        running = [(Status.RUNNING, _running_line(job, at)) for job in left if job.status is Status.RUNNING]
+        return [*lines, *self._troubled, *running]
+
+    def _count(self, ended: Sequence[ParentJob]) -> None:
+        self._over.update(job.id for job in ended)
+        self._outcomes.update(map(outcome_of, ended))
+        self._back += given_back(ended)
+        troubled = [job for job in ended if outcome_of(job) in TROUBLE]
+        self._troubled += [(job.status, f"{GLYPH[job.status]} {ended_line(job)}") for job in troubled]
 
 
 def ended_line(job: ParentJob) -> str:
@@ -68,20 +101,6 @@ def error_lines(job: ParentJob) -> Iterator[str]:
         yield f"#{job.id} {name} {outcome_of(job)}{which}: {why}"
     if not operations_of:
         yield report.summary(job)
-
-
-def block(jobs: Sequence[ParentJob], at: int) -> list[Line]:
-    """Its progress, its failures, and the targets of running jobs."""
-    over = [job for job in jobs if job.status.is_final]
-    done = ", ".join(filter(None, (f"{len(over):,} of {len(jobs):,} done", percent(fraction_done(jobs)))))
-    left, back = time_left(time_to_go(jobs, at)), given_back(jobs)
-    parts = [done, f"about {left}" if left else "", f"{size(back)} given back" if size(back) != size(0) else ""]
-    lines: list[Line] = [(Status.RUNNING, "  ".join(filter(None, parts)))]
-    if over:
-        lines.append((Status.PENDING, counts_text(over)))
-    troubled = [job for job in over if outcome_of(job) in TROUBLE]
-    lines += [(job.status, f"{GLYPH[job.status]} {ended_line(job)}") for job in troubled]
-    return lines + [(Status.RUNNING, _running_line(job, at)) for job in jobs if job.status is Status.RUNNING]
 
 
 def _running_line(job: ParentJob, at: int) -> str:

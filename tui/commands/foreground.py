@@ -181,22 +181,22 @@ async def _show_until_over(
         while True:
             view.show(list(jobs.values()))
             await waiting.tell(list(jobs.values()))
-            open_ids = [job.id for job in jobs.values() if not job.status.is_final]
-            if not open_ids:
+            jobs = {job.id: job for job in jobs.values() if not job.status.is_final}
+            if not jobs:
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(view.interval):
                     await wake.wait()
-            if len(open_ids) > _FEW:
+            if len(jobs) > _FEW:
                 await asyncio.sleep(_PAUSE)  # so that reading them takes little of the time of a core
             wake.clear()
-            moved = [one for one in open_ids if one in changed or jobs[one].status is Status.RUNNING]
+            moved = [one for one, job in jobs.items() if one in changed or job.status is Status.RUNNING]
             changed.clear()
             jobs |= {job.id: job for job in await engine.jobs(moved)}
             if not any(job.status is Status.RUNNING for job in jobs.values()):
                 # Jobs that began since then are not among those that were read.
                 begun = {job.parent for process in await engine.workers() for job in process.running}
-                jobs |= {job.id: job for job in await engine.jobs([one for one in open_ids if one in begun])}
+                jobs |= {job.id: job for job in await engine.jobs([one for one in jobs if one in begun])}
 
     await first_of(wake_on_changes(), patiently(show))
 

@@ -30,7 +30,7 @@ class View:
     """Whether it reports that jobs wait for other jobs."""
 
     def show(self, jobs: Sequence[ParentJob]) -> None:
-        pass
+        """All jobs the first time; from then on those that were open the last time, and all at the end."""
 
     def announce(self, text: str) -> None:
         """Say something on stderr besides."""

@@ -154,7 +154,7 @@ class Waiting:
                 if sentence not in self._told:
                     self._announce(sentence)
                 self._told.add(sentence)
-        is_busy_with_them = len(jobs) > 1 and any(job.status is Status.RUNNING for job in jobs)
+        is_busy_with_them = any(job.status is Status.RUNNING for job in jobs)
         if waiting and pause is None and not is_busy_with_them and self._at_most is not None:
             await self._report_blocking_jobs(waiting, self._at_most)
 

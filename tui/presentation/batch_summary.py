@@ -9,6 +9,7 @@ from typing import Final
 from engine import ParentJob
 from engine.domain.batches import Batch, BatchId
 from engine.domain.job_outcomes import JobOutcome, outcome_of
+from engine.domain.steps import Micros
 from tui.presentation.fact_format import number
 from tui.presentation.server_effects import is_of_a_server
 from tui.presentation.text import counted, duration, precise_duration, size
@@ -19,15 +20,9 @@ _MINUTE: Final = 60
 TROUBLE: Final = (JobOutcome.FAILED, JobOutcome.UNREACHABLE, JobOutcome.INCONSISTENT)
 
 
-def counts(jobs: Sequence[ParentJob]) -> Mapping[JobOutcome, int]:
-    """How many jobs had each outcome, in the order of the outcomes."""
-    found = Counter(map(outcome_of, jobs))
-    return {outcome: found[outcome] for outcome in JobOutcome if found[outcome]}
-
-
-def counts_text(jobs: Sequence[ParentJob]) -> str:
-    """`298 completed, 1 failed, 1 unreachable`."""
-    return ", ".join(f"{many:,} {outcome}" for outcome, many in counts(jobs).items())
+def counts_text(found: Mapping[JobOutcome, int]) -> str:
+    """`298 completed, 1 failed, 1 unreachable`, in the order of the outcomes."""
+    return ", ".join(f"{found[outcome]:,} {outcome}" for outcome in JobOutcome if outcome in found)
 
 
 def targets_in(batch: Batch) -> str:
@@ -48,7 +43,7 @@ def batch_summary(jobs: Sequence[ParentJob]) -> str:
     """`298 completed, 1 failed, 1 unreachable in 12:40; 41.2 GB given back`."""
     ends = [job.finished_at for job in jobs if job.finished_at is not None]
     took = (max(ends) - min(job.created_at for job in jobs)) / 1e6 if ends else None
-    text = counts_text(jobs) + (f" in {_took(max(took, 0))}" if took is not None else "")
+    text = counts_text(Counter(map(outcome_of, jobs))) + (f" in {_took(max(took, 0))}" if took is not None else "")
     back = given_back(jobs)
     return f"{text}; {size(back)} given back" if size(back) != size(0) else text
 
@@ -73,22 +68,8 @@ def _smaller_by(job: ParentJob) -> float:
     return before[0] - after[-1] if before and after else 0.0
 
 
-def fraction_done(jobs: Sequence[ParentJob]) -> float:
-    """How much of all is done, with each target as much as any other: from 0 to 1."""
-    return sum(map(_fraction, jobs)) / len(jobs) if jobs else 1.0
-
-
-def _fraction(job: ParentJob) -> float:
-    if job.status.is_final:
-        return 1.0
-    done = sum(1.0 if child.status.is_final else child.progress.fraction or 0.0 for child in job.children)
-    return done / len(job.children)
-
-
-def time_to_go(jobs: Sequence[ParentJob], at: int) -> float | None:
+def time_to_go(begun: float, fraction: float, at: Micros) -> float | None:
     """Seconds until its end, at the speed so far; None without a basis for it."""
-    begun = [job.started_at for job in jobs if job.started_at is not None]
-    fraction = fraction_done(jobs)
-    if not begun or fraction < 0.03 or fraction >= 1 or at - min(begun) < 1e6:
+    if fraction < 0.03 or fraction >= 1 or at - begun < 1e6:
         return None
-    return (at - min(begun)) / 1e6 * (1 - fraction) / fraction
+    return (at - begun) / 1e6 * (1 - fraction) / fraction

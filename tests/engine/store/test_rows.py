@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 
 from engine.domain.requests import CheckLevel, IndexCleanup, OnFailure, Options, ServerOptions, Speed
-from engine.store.rows import decode_options, encode_options
+from engine.store.row_checks import checked_facts
+from engine.store.rows import decode_options, encode_facts, encode_options
 from tests.option_values import all_options
 
 
@@ -42,3 +45,10 @@ def test_options_that_dbtend_would_not_write_are_none(more: str) -> None:
 def test_options_of_an_older_dbtend_are_read() -> None:
     assert decode_options('{"lock_timeout": 5, "on_failure": "stop"}') == Options(on_failure=OnFailure.STOP)
     assert decode_options('{"lock_timeout": 5, "on_failure": "continue", "jobs": null, "gone": 1}') == Options()
+
+
+def test_facts_of_many_jobs_share_their_names() -> None:
+    stored = encode_facts({"size": 12, "free_pages": 3}) or ""
+    one, another = (checked_facts(json.loads(stored)) for _ in range(2))
+    assert one == another
+    assert all(name is same for name, same in zip(one, another, strict=True))

@@ -16,9 +16,9 @@ from engine import Operation, ParentJob, Reason, Status
 from engine.domain.damage import NO_CHECK_ON_RECORD
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from tests.tui.command_line import CommandLine, write_locked
-from tests.tui.jobs import child, parent
-from tui.commands.batch_views import block, trouble_lines
-from tui.presentation.batch_summary import batch_summary, fraction_done, given_back
+from tests.tui.jobs import child, parent, vacuumed
+from tui.commands.batch_views import Block, trouble_lines
+from tui.presentation.batch_summary import batch_summary, given_back
 from tui.presentation.job_status import ending, status_text
 from tui.workers.detached import serving
 
@@ -228,7 +228,6 @@ def test_the_summary_counts_and_adds_up() -> None:
     assert batch_summary([]) == ""
     done = parent(child(1), child(2, operation=Operation.ANALYZE))
     assert batch_summary([done, UNREACHABLE]).startswith("1 completed, 1 unreachable")
-    assert fraction_done([done, parent(child(1, Status.PENDING))]) == 0.5
     assert given_back([parent(child(1, Status.PENDING))]) == 0
 
 
@@ -246,13 +245,18 @@ def test_an_operation_on_a_target_that_could_not_be_opened_reads_unreachable() -
     assert ending(replace(one, error=None)) == status_text(one) == "unreachable"
 
 
-def test_the_block_has_counts_failures_and_what_runs() -> None:
-    running = parent(child(1, Status.RUNNING))
-    lines = [text for _, text in block([parent(child(1)), UNREACHABLE, running], running.created_at)]
-    assert lines[0].startswith("2 of 3 done, ")
-    assert lines[1] == "1 completed, 1 unreachable"
-    assert "unreachable" in lines[2]
-    assert "vacuum" in lines[3]
+def test_the_block_has_counts_failures_and_what_runs_though_each_end_is_shown_only_once() -> None:
+    running, gone = replace(parent(child(1, Status.RUNNING)), id=43), replace(UNREACHABLE, id=44)
+    block, at = Block(), running.created_at + 3_000_000
+    block([vacuumed(), running, replace(gone, status=Status.PENDING)], at, 80)
+    for shown in ([running, gone], [running], [running, vacuumed(), gone]):
+        lines = [text for _, text in block(shown, at, 80)]
+        assert lines[0] == "2 of 3 done, 66%  about 0:02 left  9.80 MB given back"
+        assert lines[1] == "1 completed, 1 unreachable"
+        assert lines[2] == "× #44 sales.db unreachable"
+        assert lines[3].startswith("► #43 sales.db  vacuum")
+        assert len(lines) == 4
+    assert block([replace(running, status=Status.COMPLETED)], at, 80) == []
 
 
 def test_options_of_a_batch_mean_nothing_for_one_target(dbtend: CommandLine, tenants: Path) -> None:
