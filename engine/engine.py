@@ -61,9 +61,9 @@ if TYPE_CHECKING:
     from engine.schedules import as_due, config_names, next_due, preview, scheduler, tight_windows
     from engine.schedules import firing as schedule_firing
     from engine.schedules import work as schedule_work
-    from engine.schedules.looking import Tell
     from engine.schedules.night import PlannedNight
     from engine.schedules.tight_windows import TightWindow
+    from engine.schedules.work import Tell
     from engine.store.protocol import Hosts, Store
     from engine.submission import manager as submission
     from engine.submission import retry

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.config.keys import (
     ADVICE_KEYS,
@@ -12,10 +13,12 @@ from engine.config.keys import (
     CONSOLE_KEYS,
     DEFAULTS_KEYS,
     RETENTION_KEYS,
+    SCHEDULE_KEYS,
     STORE_KEYS,
     TARGET_KEYS,
 )
 from engine.config.model import (
+    GROUP,
     NO_SETTINGS,
     Config,
     ConsoleConfig,
@@ -24,13 +27,15 @@ from engine.config.model import (
     TargetEntry,
     WorkerConfig,
     expand_home,
+    targets_called,
 )
 from engine.config.recipients import recipient
-from engine.config.schedules import parse_schedules
 from engine.config.typed_table import Table, root_table
+from engine.domain.humanize import listed, span
+from engine.domain.lazy_import import lazy
 from engine.domain.masking import holds_password
 from engine.domain.notifications import Recipient
-from engine.domain.option_spec import KINDS, Place
+from engine.domain.option_spec import KINDS, OptionSpec, Place
 from engine.domain.option_specs import options_at
 from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
@@ -39,6 +44,11 @@ from engine.domain.server_names import server_engine
 from engine.domain.spelling import closest
 from engine.domain.value_types import shortened
 from engine.targets import engine_named
+
+if TYPE_CHECKING:
+    from engine.domain import due_times
+else:
+    due_times = lazy("engine.domain.due_times", "only a schedule needs it")
 
 _OF_TARGETS: Final = options_at(Place.TARGET)
 _KNOWN_OF_TARGETS: Final = (*TARGET_KEYS, "advice", *_OF_TARGETS)
@@ -154,3 +164,53 @@ def _store(table: Table) -> StoreConfig:
     if server_engine(url) is not EngineName.POSTGRESQL and not url.startswith("/"):
         table.fail("url", "is neither a full path nor the URL of a database", "such as postgresql://dba@db1/dbtend")
     return StoreConfig(url=url)
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_OPTIONS: Final[Mapping[str, OptionSpec]] = options_at(Place.TARGET)
+
+
+def parse_schedules(table: Table, targets: Collection[TargetEntry]) -> tuple[Schedule, ...]:
+    """`targets`: all of the file. Raises ConfigError."""
+    return tuple(_schedule(entry, targets) for entry in table.tables())
+
+
+def _schedule(entry: Table, targets: Collection[TargetEntry]) -> Schedule:
+    name = entry.path[-1]
+    if not _NAME.fullmatch(name):
+        entry.fail_itself("cannot be its name", "use letters, digits, _, - and ., at most 64")
+    entry.allow_only(*SCHEDULE_KEYS, *_OPTIONS)
+    values: dict[str, Any] = entry.values(SCHEDULE_KEYS)
+    for key, hint in (("targets", 'such as targets = ["@eu", "/srv/*.db"]'), ("start", 'such as start = "0 22 * * *"')):
+        if key not in values:
+            entry.fail(key, "is missing", hint)
+    for key in ("targets", "exclude"):
+        if any(map(holds_password, values.get(key, ()))):
+            entry.fail(key, "must not hold a password", "put it into ~/.pgpass, a libpq service file, or ~/.my.cnf")
+    values["targets"] = tuple(_target_word(word, entry, targets) for word in values["targets"])
+    schedule = Schedule(name=name, **values, settings=entry.values(_OPTIONS))
+    window = due_times.shortest_window(schedule)
+    if window == 0:
+        entry.fail("until", "is also a time at which it starts: the window is empty", "give another time of day")
+    if window is not None and schedule.stagger >= 60 * window:
+        hint = f"give less than {span(60 * window)}"
+        entry.fail("stagger", "is as long as the window: some targets would never start", hint)
+    return schedule
+
+
+def _target_word(word: str, entry: Table, targets: Collection[TargetEntry]) -> str:
+    """The word, with ~ expanded. Raises ConfigError if it names no target of the file, and no path or URL."""
+    is_path_or_url = word.startswith(("/", "~")) or "://" in word or "=" in word or ":/" in word
+    is_named = bool(targets_called(word, targets))
+    if word.startswith(GROUP) and not is_named:
+        known = sorted({GROUP + group for target in targets for group in target.groups})
+        hint = f"there is {listed(known)}" if known else "no target of the file has groups"
+        entry.fail("targets", f"names {shortened(word)}, which is no group of the file", hint)
+    elif not is_named and not is_path_or_url:
+        close = closest(word, [target.name for target in targets])
+        hint = f"did you mean {close}?" if close else "give the name of a target, @GROUP, a full path or a URL"
+        entry.fail("targets", f"names {shortened(word)}, which is no target of the file", hint)
+    try:
+        return expand_home(word)
+    except RuntimeError:
+        entry.fail("targets", f"has {shortened(word)}, whose home directory is unknown", "give the full path")

@@ -6,6 +6,7 @@ import errno
 from enum import StrEnum
 from typing import Final
 
+from engine.domain.jobs import JobId
 from engine.domain.masking import without_credentials
 from engine.domain.statuses import Reason
 
@@ -259,3 +260,11 @@ class InternalError(DbtendError):
 
 def internal_error(error: Exception) -> InternalError:
     return InternalError("internal error", f"{type(error).__name__}: {error}", "repeat with --debug for details")
+
+
+def no_such_batch(batch_id: int) -> JobNotFoundError:
+    return JobNotFoundError(f"batch b{batch_id}", "there is no such batch", "list jobs with `dbtend history`")
+
+
+def no_such_job(job: JobId) -> JobNotFoundError:
+    return JobNotFoundError(f"job {job}", "there is no such job", "list them with `dbtend history`")

@@ -6,13 +6,12 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-from engine.domain.errors import UsageError
+from engine.domain.errors import UsageError, no_such_job
 from engine.domain.events import WorkerProcess, killer_role
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
-from engine.store.not_found import no_such_job
 from engine.store.protocol import Store
 from engine.system.host import host_name
 

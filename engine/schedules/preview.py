@@ -16,7 +16,6 @@ from engine.domain.statuses import Status
 from engine.domain.steps import Micros
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
-from engine.schedules.looking import Tell, counting
 from engine.schedules.night import (
     PlannedNight,
     PlannedOperation,
@@ -27,8 +26,8 @@ from engine.schedules.night import (
     work_at,
 )
 from engine.schedules.overlaps import due_beside
-from engine.schedules.work import Work
-from engine.submission.elsewhere import is_elsewhere
+from engine.schedules.work import Tell, Work, counting
+from engine.submission.validation import is_elsewhere
 from engine.targets import resolve
 from engine.targets.host_queue import open_each
 from engine.targets.plans import OperationPlan, Plan

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.config.model import Config, TargetEntry
 from engine.domain.advice import Advice, blocking_check, if_needed, needed
@@ -25,8 +26,7 @@ from engine.fleet.surveyor import Surveyor
 from engine.fleet.target_words import entries_of
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
-from engine.schedules.looking import Tell, counting
-from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
+from engine.submission.validation import is_elsewhere, may_be_reached_elsewhere
 
 if TYPE_CHECKING:
     from engine.store.protocol import Hosts, Store
@@ -208,3 +208,25 @@ def _canonical(requests: Sequence[Request]) -> Iterator[str]:
             yield inspector.canonical_url(request.target)
         except DbtendError:  # to submit it says why
             yield request.target
+
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+Tell = Callable[[int, int], None]
+"""Called with how many targets are inspected, and of how many."""
+
+
+def counting(work: Callable[[S], Awaitable[T]], total: int, tell: Tell | None) -> Callable[[S], Awaitable[T]]:
+    """Wrap `work` on a target, so that it is counted when it ends."""
+    if tell is None:
+        return work
+    ended = count(1)
+
+    async def counted(target: S) -> T:
+        try:
+            return await work(target)
+        finally:
+            tell(next(ended), total)
+
+    return counted

@@ -16,6 +16,7 @@ from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
 from engine.domain.past_runs import EstimatedRun, PastRun, PastStep, RecordedBackup
 from engine.domain.requests import EngineName, Operation, Options, Request, ServerOptions
+from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor
 from engine.domain.turns import Turns
@@ -353,3 +354,30 @@ def decode_turns(works: Iterable[Row], unfinished: Iterable[Row]) -> Turns:
         begun={work: last for work, (_, last) in begun.items()},
         unfinished={Operation(name): parent_id for name, parent_id in unfinished},
     )
+
+
+SCHEDULE_STATE: Final = ("name", "start", "config", "since", "disabled_at", "disabled_by")
+FIRING: Final = ("schedule", "due_at", "status", "reason", "error", "batch_id", "jobs", "recorded_at")
+FIRINGS_KEPT: Final = 400 * 86_400 * 1_000_000
+"""Microseconds for which firings are kept: more than a year."""
+FIRINGS_KEPT_OF_EACH: Final = 10_000
+"""Firings of one schedule that are kept at most."""
+
+
+def decode_state(row: Row) -> ScheduleState:
+    return ScheduleState(**checked(dict(zip(SCHEDULE_STATE, row, strict=True))))
+
+
+def decode_firing(row: Row) -> Firing:
+    values = checked(dict(zip(FIRING, row, strict=True)))
+    with sound("a firing"):
+        return Firing(
+            schedule=values["schedule"],
+            due_at=values["due_at"],
+            status=FiringStatus(values["status"]),
+            reason=FiringReason(values["reason"]) if values["reason"] else None,
+            error=values["error"],
+            batch=values["batch_id"],
+            jobs=values["jobs"],
+            recorded_at=values["recorded_at"],
+        )

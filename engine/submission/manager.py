@@ -29,9 +29,8 @@ from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.history import stale_journal
 from engine.store.protocol import SUBMITTING, Failure, NewBatch, NewJob, Store
-from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
 from engine.submission.retry import retry_request
-from engine.submission.validation import validate_batch, validate_request
+from engine.submission.validation import is_elsewhere, may_be_reached_elsewhere, validate_batch, validate_request
 from engine.system.background import wait_postponing_cancel
 from engine.system.clock import now
 from engine.system.overwritten_file import leftover_journals

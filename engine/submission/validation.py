@@ -1,4 +1,4 @@
-"""Validation of requests: pure checks, each with an error that says what to do."""
+"""Validation of requests: pure checks, each with an error that says what to do. Which targets only others reach."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from engine.domain.batches import MAX_BATCH_NUMBER, BatchOptions
-from engine.domain.errors import UsageError
+from engine.domain.errors import TargetDamagedError, TargetError, TargetUnavailableError, UsageError
 from engine.domain.option_specs import BACKED_UP_BY, OPTION_SPECS, changed_options, refuse_inapplicable
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Request
 from engine.domain.time_limits import has_limit
 from engine.domain.value_types import require_distinct
+from engine.targets import resolve
 
 if TYPE_CHECKING:
     from engine.targets.protocol import Target
@@ -80,3 +81,14 @@ def _validate_objects(request: Request, target: Target) -> None:
     if objects and whole:
         hint = f"only {', '.join(by_object)} can be done to some tables or indexes"
         raise UsageError(f"operation {whole[0]}", "is always for the whole database", hint)
+
+
+def is_elsewhere(request: Request) -> bool:
+    """Whether it is a file of another host."""
+    return resolve(request.target).elsewhere is not None
+
+
+def may_be_reached_elsewhere(request: Request, error: TargetError) -> bool:
+    """Whether the workers of its queue may reach what cannot be reached from here."""
+    is_reached = isinstance(error, TargetDamagedError) or not isinstance(error, TargetUnavailableError)
+    return request.options.server.queue is not None and not is_reached

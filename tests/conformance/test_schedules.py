@@ -16,7 +16,7 @@ from engine.domain.requests import Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.store.protocol import NewBatch, NewJob
-from engine.store.schedule_rows import KEPT_OF_EACH
+from engine.store.rows import FIRINGS_KEPT_OF_EACH
 from engine.store.sqlite.store import SqliteStore
 from engine.system.clock import SteadyClock
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
@@ -276,12 +276,12 @@ async def test_what_waits_for_its_time_is_skipped_when_a_canary_fails_and_when_t
 
 async def test_firings_stay_bounded(stores: Stores) -> None:
     clock = StoppedClock(500 * DAY)
-    times = [clock.at - n * MINUTE for n in range(KEPT_OF_EACH + 2)]
+    times = [clock.at - n * MINUTE for n in range(FIRINGS_KEPT_OF_EACH + 2)]
     async with stores.open(clock=clock) as store:
         await store.record_firings([missed(at) for at in times])
         await store.record_firings([replace(missed(day * DAY), schedule="seldom") for day in (1, 99, 101)])
         await store.prune_firings()
-        assert [one.due_at for one in await store.firings("nightly", limit=20_000)] == times[:KEPT_OF_EACH]
+        assert [one.due_at for one in await store.firings("nightly", limit=20_000)] == times[:FIRINGS_KEPT_OF_EACH]
         assert [one.due_at // DAY for one in await store.firings("seldom", limit=9)] == [101]
 
 

@@ -92,15 +92,10 @@ ALLOWED = {
     "notify/sending/__main__.py": (4, *SENDS),
     "notify/sending/send_command.py": (1, *SENDS),
     "store/copying/shared_source.py": (1, *STORE_SERVER),
-    "store/postgres/admission.py": (1, "for a task that connects, which has a limit", STORE_SERVER[1]),
-    "store/postgres/cancellable_pool.py": (
-        1,
-        "10 s (ANSWERS_WITHIN)",
-        "engine/store/postgres/test_cancellable_pool.py::test_a_cancel_that_comes_with_the_connection_is_not_lost",
-    ),
+    "store/postgres/store.py": (1, "for a task that connects, which has a limit", STORE_SERVER[1]),
     "store/postgres/change_watch.py": (2, *IDLE),
-    "store/postgres/connections.py": (4, *STORE_SERVER),
-    "store/postgres/held_claims.py": (1, "for a claim on its way", STORE_SERVER[1]),
+    "store/postgres/connections.py": (5, *STORE_SERVER),
+    "store/postgres/store_base.py": (1, "for a claim on its way", STORE_SERVER[1]),
     "store/postgres/hint_queue.py": (
         5,
         IDLE[0],

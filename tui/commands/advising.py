@@ -25,7 +25,7 @@ from engine.domain.thresholds import Thresholds
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
 from engine.inspection.neighbors import neighbors_once
-from engine.submission.elsewhere import is_elsewhere, may_be_reached_elsewhere
+from engine.submission.validation import is_elsewhere, may_be_reached_elsewhere
 from engine.system.clock import now
 from tui.commands import output
 from tui.commands.naming import named

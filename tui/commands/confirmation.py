@@ -19,7 +19,7 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.inspection import inspector
 from engine.inspection.inspector import for_each
-from engine.submission.elsewhere import is_elsewhere
+from engine.submission.validation import is_elsewhere
 from tui.commands import output, terminal_question
 from tui.commands.naming import label_of, name_of
 from tui.commands.run_async import run_async

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from psycopg_pool import PoolTimeout
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from engine.domain.errors import (
     DbtendError,
@@ -23,10 +23,10 @@ from engine.domain.errors import (
     StoreError,
     StoreFullError,
     StoreUnreachableError,
+    no_such_batch,
+    no_such_job,
 )
 from engine.domain.jobs import JobId
-from engine.store.not_found import no_such_batch, no_such_job
-from engine.store.postgres.cancellable_pool import CancellablePool
 from engine.store.postgres.leaving import leave
 from engine.store.postgres.refusals import namesake_error, refusal
 from engine.store.postgres.roles import SEARCH_PATH, missing_role
@@ -296,3 +296,31 @@ def _own_error(error: psycopg.Error) -> DbtendError | OwnershipLostError | None:
 def _first_line(error: psycopg.Error) -> str:
     text = error.diag.message_primary or str(error)
     return text.strip().splitlines()[0] if text.strip() else type(error).__name__
+
+
+class CancellablePool(AsyncConnectionPool[Connection]):
+    """A pool of connections that loses no cancel.
+
+    psycopg_pool uses `asyncio.wait_for`, which with Python 3.11 loses a cancel that comes with the result: a loop that
+    asks for connections would go on for ever.
+    """
+
+    async def getconn(self, timeout: float | None = None) -> Connection:
+        before = _cancels()
+        connection = await super().getconn(timeout)
+        if _cancels() > before:
+            await self.putconn(connection)
+            raise asyncio.CancelledError
+        return connection
+
+    async def close(self, timeout: float = 5.0) -> None:
+        before = _cancels()
+        await super().close(timeout)
+        if _cancels() > before:
+            raise asyncio.CancelledError
+
+
+def _cancels() -> int:
+    """How often the current task was asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0

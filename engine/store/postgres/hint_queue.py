@@ -17,9 +17,8 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Status
 
 from engine.domain.errors import StoreBusyError
-from engine.store.postgres.cancellable_pool import CancellablePool
 from engine.store.postgres.change_watch import ChangeWatch
-from engine.store.postgres.connections import Pool, parameters
+from engine.store.postgres.connections import CancellablePool, Pool, parameters
 from engine.system.background import pause_loop
 
 SWEEP_EVERY: Final = 5.0

@@ -11,6 +11,7 @@ from typing import Any
 from engine.domain.advice import Measurement, TargetRecords
 from engine.domain.batches import Batch, Retries
 from engine.domain.damage import Damage
+from engine.domain.errors import no_such_batch, no_such_job
 from engine.domain.events import Change, HistoryFilter, Pause
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.past_runs import EstimatedRun, PastRun, PastStep
@@ -19,7 +20,6 @@ from engine.domain.steps import Micros
 from engine.domain.turns import Turns
 from engine.store.damage_rows import decoded_damage
 from engine.store.id_ranges import first_ids, id_ranges, portions
-from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.postgres import history_search, queries
 from engine.store.postgres.store_base import StoreBase
 from engine.store.rows import (

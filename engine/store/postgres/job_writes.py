@@ -16,9 +16,9 @@ from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.store.postgres import queries, values
-from engine.store.postgres.lost_claims import LostClaims
+from engine.store.postgres.ownership import LostClaims
 from engine.store.protocol import NewBatch, NewJob
-from engine.store.schedule_rows import KEPT, KEPT_OF_EACH
+from engine.store.rows import FIRINGS_KEPT, FIRINGS_KEPT_OF_EACH
 
 if TYPE_CHECKING:
     import importlib.metadata as metadata
@@ -153,7 +153,7 @@ class JobWrites(LostClaims):
         return int(await self._pool.call("prune_changes", before, limit))
 
     async def prune_firings(self) -> None:
-        await self._pool.call("prune_firings", await self._now() - KEPT, KEPT_OF_EACH)
+        await self._pool.call("prune_firings", await self._now() - FIRINGS_KEPT, FIRINGS_KEPT_OF_EACH)
 
     async def save_measurement(self, target: str, measured: Measurement) -> None:
         found = values.facts_text(measured.found)

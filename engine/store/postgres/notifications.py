@@ -24,7 +24,7 @@ from engine.store.notification_rows import (
 from engine.store.postgres import values
 from engine.store.postgres.store_base import StoreBase
 from engine.store.row_checks import UnsoundRowError
-from engine.store.schedule_rows import FIRING, decode_firing
+from engine.store.rows import FIRING, decode_firing
 
 _WAITING: Final = f"SELECT {', '.join(MESSAGE)} FROM message WHERE status = 'waiting' ORDER BY id"
 _NEWEST: Final = f"""SELECT {", ".join(MESSAGE)} FROM message

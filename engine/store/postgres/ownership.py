@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from engine.domain.errors import StoreError
+from engine.domain.claims import Report
+from engine.domain.errors import OwnershipLostError, StoreError
 from engine.domain.events import WorkerProcess, is_stalled
 from engine.domain.jobs import JobId
 from engine.domain.lazy_import import lazy
@@ -24,8 +25,8 @@ from engine.store.ending_texts import OVERWRITTEN, format_worker_death
 from engine.store.postgres import hint_queue, proof, queries, values
 from engine.store.postgres.connections import Connection, store_error
 from engine.store.postgres.job_reads import JobReads
-from engine.store.postgres.lost_claims import LostClaims
 from engine.store.postgres.roles import Role
+from engine.store.postgres.store_base import StoreBase
 from engine.store.rows import Row
 from engine.system.background import pause_loop
 from engine.system.held_process import hold_of
@@ -37,6 +38,24 @@ if TYPE_CHECKING:
     from engine.store.protocol import HintSource, ProcessIdentity
 else:
     metadata = lazy("importlib.metadata", "only a worker process tells its version")
+
+
+class LostClaims(StoreBase):
+    """What an owner does about claims that it lost, or whose answer it never got."""
+
+    async def _hand_back_unknown(self, owner: str) -> None:
+        """Hand back the children that this process owns by the word of the store alone."""
+        self._claims.may_be_unknown = False
+        try:
+            for parent, ordinal, attempt in await self._pool.rows(queries.OWNED, {"owner": owner}):
+                if not await self._claims.knows((owner, JobId(parent, ordinal), attempt)):
+                    token = {"parent": parent, "ordinal": ordinal, "owner": owner, "attempt": attempt}
+                    with suppress(OwnershipLostError):  # it has ended by now
+                        await self._pool.call("release", values.as_jsonb(token), values.report(Report()), self._at())
+        except StoreError:
+            self._claims.may_be_unknown = True
+            raise
+
 
 OWNER_CHECK_INTERVAL = 0.6
 """Seconds between two looks whether all workers live, and whether a time has come."""

@@ -16,7 +16,7 @@ from engine.store.postgres import queries, values
 from engine.store.postgres.store_base import StoreBase
 from engine.store.protocol import NewBatch, NewJob
 from engine.store.row_checks import LATEST
-from engine.store.schedule_rows import decode_firing, decode_state
+from engine.store.rows import decode_firing, decode_state
 from engine.store.survey_rows import COLUMNS as SURVEY
 from engine.store.survey_rows import KEPT as SURVEYS_KEPT
 from engine.store.survey_rows import decoded_last_jobs, decoded_surveys, encode_survey

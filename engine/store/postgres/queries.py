@@ -9,8 +9,7 @@ from engine.domain.statuses import LEFT_BY_WINDOW
 from engine.domain.steps import COURSE
 from engine.store.damage_rows import COLUMNS as DAMAGED
 from engine.store.postgres.schema import LOCKS
-from engine.store.rows import JOB_COLUMNS
-from engine.store.schedule_rows import FIRING, STATE
+from engine.store.rows import FIRING, JOB_COLUMNS, SCHEDULE_STATE
 from engine.store.survey_rows import COLUMNS as SURVEY
 
 _JOB: Final = f"SELECT {JOB_COLUMNS} FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id"
@@ -204,7 +203,7 @@ WHERE p.target = %(target)s AND s.status = 'completed' AND jsonb_typeof(s.effect
 ORDER BY s.finished_at DESC"""
 """The steps that completed a backup of a database, in all attempts."""
 
-SCHEDULE_STATES: Final = f"SELECT {', '.join(STATE)} FROM schedule"
+SCHEDULE_STATES: Final = f"SELECT {', '.join(SCHEDULE_STATE)} FROM schedule"
 FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing
 WHERE (%(schedule)s::text IS NULL OR schedule = %(schedule)s) AND due_at >= %(since)s AND due_at <= %(until)s
 ORDER BY due_at DESC, schedule LIMIT %(limit)s"""

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Collection
 
+from engine.domain.errors import no_such_batch, no_such_job
 from engine.domain.jobs import FILE_OVERWRITTEN, JobId
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
@@ -20,7 +21,6 @@ from engine.store.ending_texts import (
     RECOVERY_FAILED,
     format_worker_death,
 )
-from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.row_checks import sound
 from engine.store.sqlite.batch_rules import update_parent
 from engine.store.sqlite.job_endings import (

@@ -14,8 +14,7 @@ from typing import Final
 from engine.domain.notifications import MOST_EVENTS, Event, EventKind, MessageStatus
 from engine.domain.steps import Micros
 from engine.store.notification_rows import MESSAGE, MESSAGES_KEPT
-from engine.store.rows import storable
-from engine.store.schedule_rows import FIRING
+from engine.store.rows import FIRING, storable
 from engine.store.sqlite.queries import LAST_CHANGE
 
 SEEN: Final = "SELECT name, seen FROM recipient"

@@ -12,15 +12,14 @@ from engine.domain.requests import OnDuplicate
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.steps import Micros
 from engine.store.protocol import NewBatch, NewJob
-from engine.store.rows import storable
-from engine.store.schedule_rows import FIRING, KEPT, KEPT_OF_EACH, STATE
+from engine.store.rows import FIRING, FIRINGS_KEPT, FIRINGS_KEPT_OF_EACH, SCHEDULE_STATE, storable
 
 if TYPE_CHECKING:
     from engine.store.sqlite import transactions
 else:
     transactions = lazy("engine.store.sqlite.transactions", "only a schedule that fires needs it")
 
-STATES: Final = f"SELECT {', '.join(STATE)} FROM schedule"
+STATES: Final = f"SELECT {', '.join(SCHEDULE_STATE)} FROM schedule"
 FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing
 WHERE schedule = :schedule AND due_at >= :since AND due_at <= :until ORDER BY due_at DESC LIMIT :limit"""
 ALL_FIRINGS: Final = f"""SELECT {", ".join(FIRING)} FROM firing
@@ -114,12 +113,12 @@ def record(connection: sqlite3.Connection, firings: Iterable[Firing]) -> list[Fi
 
 
 def prune(connection: sqlite3.Connection, at: Micros) -> None:
-    connection.execute("DELETE FROM firing WHERE due_at < ?", (at - KEPT,))
+    connection.execute("DELETE FROM firing WHERE due_at < ?", (at - FIRINGS_KEPT,))
     for (name,) in connection.execute("SELECT DISTINCT schedule FROM firing").fetchall():
         connection.execute(
             "DELETE FROM firing WHERE schedule = ?1 AND due_at <= ("
             " SELECT due_at FROM firing WHERE schedule = ?1 ORDER BY due_at DESC LIMIT 1 OFFSET ?2)",
-            (name, KEPT_OF_EACH),
+            (name, FIRINGS_KEPT_OF_EACH),
         )
 
 

@@ -18,7 +18,14 @@ import aiosqlite
 
 from engine.domain.advice import Measurement, TargetRecords
 from engine.domain.damage import Damage, DamageChange
-from engine.domain.errors import ReadOnlyError, StoreBusyError, StoreError, StoreUncertainError
+from engine.domain.errors import (
+    ReadOnlyError,
+    StoreBusyError,
+    StoreError,
+    StoreUncertainError,
+    no_such_batch,
+    no_such_job,
+)
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
@@ -29,7 +36,6 @@ from engine.domain.surveys import LastJob, Survey
 from engine.domain.turns import Turns
 from engine.store.damage_rows import damaged_targets, decoded_damage
 from engine.store.id_ranges import id_ranges, portions
-from engine.store.not_found import no_such_batch, no_such_job
 from engine.store.row_checks import LATEST, UnsoundRowError, checked
 from engine.store.rows import (
     Row,
@@ -37,12 +43,14 @@ from engine.store.rows import (
     decode_batch,
     decode_change,
     decode_estimated_run,
+    decode_firing,
     decode_jobs,
     decode_last_done,
     decode_measured,
     decode_past_steps,
     decode_retries,
     decode_run,
+    decode_state,
     decode_turns,
     storable,
 )
@@ -57,16 +65,14 @@ from engine.store.sqlite import (
     queries,
     surveys,
 )
-from engine.store.sqlite.change_watch import ChangeWatch
-from engine.store.sqlite.file_identity import Identity
-from engine.store.sqlite.log_checkpoints import LogCheckpoints
-from engine.store.sqlite.writer import Writer
+from engine.store.sqlite.change_watch import ChangeWatch, Identity
+from engine.store.sqlite.writer import LogCheckpoints, Writer
 from engine.store.survey_rows import decoded_last_jobs, decoded_surveys
 from engine.system.background import pause_loop
 from engine.system.clock import now, wall_clock
 from engine.system.private_files import require_private_descriptors, require_private_store
 from engine.system.sqlite_threads import connected, in_its_thread
-from engine.system.wal_cleanup import removing_wal_files
+from engine.system.wal_checkpoint import removing_wal_files
 
 if TYPE_CHECKING:
     import hashlib
@@ -79,7 +85,7 @@ if TYPE_CHECKING:
     from engine.domain.overview import Overview
     from engine.domain.past_runs import EstimatedRun, PastRun, PastStep
     from engine.domain.schedules import Firing, ScheduleState
-    from engine.store import notification_rows, overview_rows, schedule_rows
+    from engine.store import notification_rows, overview_rows
     from engine.store.protocol import NewBatch, NewJob, ProcessIdentity
     from engine.store.sqlite import notifications, overview, schedules, store_admin, transactions
     from engine.system import lock_holders
@@ -94,7 +100,6 @@ else:
     schedules = lazy("engine.store.sqlite.schedules", "only where there are schedules")
     notification_rows = lazy("engine.store.notification_rows", "only workers and runs tell people")
     overview_rows = lazy("engine.store.overview_rows", "only metrics need it")
-    schedule_rows = lazy("engine.store.schedule_rows", "only where there are schedules")
     transactions = lazy("engine.store.sqlite.transactions", "only a submit and workers need it")
 
 T = TypeVar("T")
@@ -572,7 +577,7 @@ class SqliteStore:
         return found
 
     async def schedule_states(self) -> Mapping[str, ScheduleState]:
-        states = map(schedule_rows.decode_state, await self._read(schedules.STATES))
+        states = map(decode_state, await self._read(schedules.STATES))
         return {state.name: state for state in states}
 
     async def last_handled(self, schedule: str, now: Micros) -> Micros | None:
@@ -591,10 +596,10 @@ class SqliteStore:
     ) -> list[Firing]:
         values: dict[str, Any] = {"since": since or 0, "until": LATEST if until is None else until, "limit": limit}
         if schedule is None:
-            rows = await self._read(schedules.ALL_FIRINGS, values)
+            firings = await self._read(schedules.ALL_FIRINGS, values)
         else:
-            rows = await self._read(schedules.FIRINGS, {**values, "schedule": schedule})
-        return list(map(schedule_rows.decode_firing, rows))
+            firings = await self._read(schedules.FIRINGS, {**values, "schedule": schedule})
+        return list(map(decode_firing, firings))
 
     async def register_recipients(self, names: Collection[str], *, since: Micros | None = None) -> None:
         await self._writer.run(lambda c: notifications.register(c, names, self._clock(), since))
@@ -624,11 +629,11 @@ class SqliteStore:
 
     async def firings_to_tell(self, recipient: str) -> list[Firing]:
         values = {"recipient": storable(recipient), "since": self._clock() - notification_rows.MISSED_TOLD}
-        return list(map(schedule_rows.decode_firing, await self._read(notifications.FIRINGS_TO_TELL, values)))
+        return list(map(decode_firing, await self._read(notifications.FIRINGS_TO_TELL, values)))
 
     async def newly_fired_after_all(self, recipient: str) -> list[Firing]:
         values = {"recipient": storable(recipient), "since": self._clock() - notification_rows.MISSED_TOLD}
-        return list(map(schedule_rows.decode_firing, await self._read(notifications.FIRED_AFTER_ALL, values)))
+        return list(map(decode_firing, await self._read(notifications.FIRED_AFTER_ALL, values)))
 
     async def last_outcome(
         self, target: str, operation: Operation, *, before: int, jobs: int

@@ -9,10 +9,10 @@ from itertools import takewhile
 from typing import Final
 
 from engine.domain.advice import Measurement
+from engine.domain.errors import no_such_job
 from engine.domain.events import ChangeKind
 from engine.domain.jobs import JobId
 from engine.domain.steps import Micros
-from engine.store.not_found import no_such_job
 from engine.store.row_checks import checked
 from engine.store.rows import storable
 from engine.store.sqlite.queries import BATCH_IS_OVER

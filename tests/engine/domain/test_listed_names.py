@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.domain.listed_names import has_name_part, is_listed_as
+from engine.domain.events import has_name_part, is_listed_as
 from tui.presentation.plain_names import PlainNames
 
 SERVER = "postgresql://ann@db1:5432/shop"

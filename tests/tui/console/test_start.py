@@ -43,7 +43,7 @@ NOT_AT_THE_START = {
         "engine.targets.sqlite.running",
         "engine.targets.sqlite.system.copying",
     ),
-    "keys of the config file": ("engine.config.keys", "engine.domain.schedule_types"),
+    "keys of the config file": ("engine.config.keys",),
     "telling people": ("engine.domain.notifications", "engine.store.sqlite.notifications", "engine.notify"),
     "schedules and metrics": (
         "engine.store.sqlite.schedules",

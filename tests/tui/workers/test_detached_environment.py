@@ -104,7 +104,7 @@ def test_what_else_decides_how_it_is_connected_to(dbtend: CommandLine, monkeypat
 
 
 def test_a_worker_that_cannot_be_looked_at_has_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui.workers.environment import not_set_alike
+    from tui.workers.detached import not_set_alike
 
     lock = tmp_path / "worker.lock"
     assert not_set_alike({"PGPASSWORD": "x", "PGSSLMODE": "y"}, lock) == ["PGPASSWORD", "PGSSLMODE"]

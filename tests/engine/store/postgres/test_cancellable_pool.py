@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.store.postgres.cancellable_pool import CancellablePool
+from engine.store.postgres.connections import CancellablePool
 
 if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
