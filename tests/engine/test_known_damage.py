@@ -21,8 +21,7 @@ from engine.domain.requests import OnFailure, Operation, Options, Request
 from engine.domain.statuses import Reason, Status
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause
 from engine.domain.thresholds import DEFAULT_THRESHOLDS
-from engine.targets.sqlite.running import row_counts
-from engine.targets.sqlite.running.check_findings import Findings
+from engine.targets.sqlite.running import checks
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import files
 from engine.targets.sqlite.system.birth_time import birth_time
@@ -176,7 +175,7 @@ async def test_r31_an_index_with_more_entries_than_its_table_is_not_rebuilt(engi
     (check,) = (await run(engine, path, CHECK)).children
     assert check.after is not None
     assert check.after["damaged_indexes"] == []
-    assert "t has 1,500 rows, its index i 2,000 entries" in str(check.after["damage"])
+    assert "index i of t has 2,000 entries for 1,500 rows" in str(check.after["damage"])
     (reindex,) = (await run(engine, path, REINDEX)).children
     assert (reindex.status, reindex.reason) == (Status.FAILED, Reason.DAMAGED)
     assert rows_of(path) == ROWS
@@ -278,7 +277,7 @@ async def test_r31_an_index_of_values_that_no_row_has_is_not_rebuilt_though_no_c
     for _ in range(2):
         (reindex,) = (await run(engine, path, REINDEX)).children
         assert (reindex.status, reindex.reason) == (Status.FAILED, Reason.DAMAGED)
-        assert "1 of which hold what no row has" in str(reindex.error)
+        assert "1 of them match no row" in str(reindex.error)
         assert path.read_bytes() == before
         await engine.accept_damage(str(path), "ann@host")
     (forced,) = (await run(engine, path, REINDEX, force=True)).children
@@ -316,7 +315,7 @@ async def test_r31_what_a_check_found_is_on_record_where_rows_could_not_be_count
         raise sqlite3.OperationalError("database is locked")
 
     lose_rows(path)
-    monkeypatch.setattr(row_counts, "_compared", locked)
+    monkeypatch.setattr(checks, "_compared", locked)
     (check,) = (await run(engine, path, CHECK)).children
     assert (check.status, check.reason) == (Status.FAILED, Reason.OPERATION_ERROR)
     assert check.after is not None
@@ -330,14 +329,14 @@ async def test_r31_what_a_check_found_is_on_record_where_its_window_closes_befor
 ) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
 
-        async def locked(work: Work, name: str, found: Findings) -> tuple[str, bool]:
+        async def locked(work: Work, index: str) -> object:
             work.context.window.closed.set()
             other.execute("BEGIN EXCLUSIVE")
-            return await compared(work, name, found)
+            return await compared(work, index)
 
         lose_rows(path)
-        compared = row_counts._compared
-        monkeypatch.setattr(row_counts, "_compared", locked)
+        compared = checks._compared
+        monkeypatch.setattr(checks, "_compared", locked)
         request = Request(target=str(path), operations=(CHECK,), options=Options(lock_timeout=0.1))
         (job,) = await engine.submit([request])
         (check,) = (await engine.wait([job.id]))[0].children

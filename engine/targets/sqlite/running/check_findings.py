@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ _OF_AN_INDEX: Final = re.compile(
     r"|rowid not at end-of-record for row \d+ of index )(?P<index>.*)",
     re.DOTALL,
 )
+_OTHER_ROWS: Final = re.compile(r"(?:row \d+ missing from index |wrong # of entries in index )(?P<index>.*)", re.DOTALL)
 _OF_THE_ROWS: Final = re.compile(
     r"NULL value in |non-\w+ value in |NUMERIC value in |TEXT value in |CHECK constraint failed in "
     r"|non-unique entry in index "
@@ -64,10 +66,21 @@ class Findings:
             complete=self.complete and other.complete,
         )
 
+    def without_index(self, index: str, *, because: str) -> Findings:
+        """As it is where an index is not to be rebuilt."""
+        indexes = tuple(name for name in self.indexes if name != index)
+        return replace(self, indexes=indexes, damage=self.damage or because, sentences=(*self.sentences, because))
+
     @property
     def lost(self) -> str | None:
         """The damage that REINDEX cannot repair."""
         return self.damage or (None if self.only_indexes else self.unreadable)
+
+
+def indexes_with_other_rows(findings: Findings) -> list[str]:
+    """Of the damaged indexes those whose pages can be read, and whose table was read to its end."""
+    named = {match["index"] for text in findings.sentences if (match := _OTHER_ROWS.fullmatch(text))}
+    return [index for index in findings.indexes if index in named]
 
 
 def remedy(found: Findings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from engine.domain.steps import MAX_FINDINGS
@@ -16,6 +17,7 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.virtual import is_contentless, made_with
 from engine.targets.sqlite.running.check_findings import (
     Findings,
+    indexes_with_other_rows,
     parse_findings,
     parse_orphans,
     sentences_of,
@@ -31,7 +33,7 @@ from engine.targets.sqlite.running.damage_location import (
     names_a_page,
     pages_without_tree,
 )
-from engine.targets.sqlite.running.row_counts import with_row_counts
+from engine.targets.sqlite.running.surplus import LAST_TRACE, Comparison, comparisons
 from engine.targets.sqlite.running.work import Work
 from engine.targets.step_execution import StepResult
 
@@ -49,7 +51,7 @@ async def check(work: Work) -> StepResult:
             found, error = found + part, error or problem
             if len(course) == len(commands) + 1:  # of small tables SQLite counts no opcodes
                 work.connection.opcodes = max(work.connection.opcodes, before + round(course[number][0]))
-    found = await with_row_counts(work, found)
+    found = await _with_comparisons(work, found)
     if error is None or is_damage(error):
         return _result(work, found)
     if not found.sentences:
@@ -57,6 +59,28 @@ async def check(work: Work) -> StepResult:
     result = _result(work, found)
     why = explain(error, work.lock_timeout)
     return replace(result, error=f"{why}. Also found: {result.error}", error_is_finding=False)
+
+
+async def _with_comparisons(work: Work, findings: Findings) -> Findings:
+    """The findings with what indexes hold beside their tables. An index that holds more is not to be rebuilt."""
+    for index in indexes_with_other_rows(findings):
+        try:
+            comparison = await _compared(work, index)
+        except sqlite3.Error as error:  # locked or cancelled: what the check found counts all the same
+            comparison = error
+        if isinstance(comparison, Comparison) and not comparison.is_surplus:
+            findings = replace(findings, counts=(*findings.counts, str(comparison)))
+        elif comparison is not None:
+            differs = isinstance(comparison, Comparison)
+            text = str(comparison) if differs else f"index {index} was not compared with its table: {comparison}"
+            findings = findings.without_index(index, because=f"{text}; {LAST_TRACE}")
+    return findings
+
+
+async def _compared(work: Work, index: str) -> Comparison | sqlite3.Error | None:
+    """None for an index whose name is no text: all indexes are rebuilt at once."""
+    compare = partial(comparisons, is_wanted=index.__eq__, values=True)
+    return next(iter(await work.run_when_free(compare)), None)
 
 
 async def _run_check(work: Work, command: str) -> tuple[Findings, sqlite3.Error | None]:

@@ -100,6 +100,12 @@ class Work:
         """All rows of `sql`, retried while it is locked: it must take its locks before it does any work."""
         return await statement.retry_while_locked(lambda: self.rows(sql), self.begin())
 
+    async def run_when_free(self, reading: Callable[[sqlite3.Connection], T]) -> T:
+        """What `reading` returns in the thread of the connection, like `rows_when_free`."""
+        return await statement.retry_while_locked(
+            lambda: statement.run_by(self.connection.aio, reading, self.cancel), self.begin()
+        )
+
     async def rows_uninterrupted(self, sql: str) -> list[Any]:
         """Rows of a short statement, like `rows_when_free`; a cancel waits for its end, so that its result is known."""
         return await statement.read(self.connection.aio, sql, self._lock_wait_to_begin)
@@ -130,13 +136,9 @@ class Work:
 
     async def in_transaction(self, *commands: str) -> None:
         """Raises LostRowsError where REINDEX would remove the last trace of lost rows."""
-        connection = self.connection.aio
         if self.step.keeps_surplus:
-            counting = partial(require_no_surplus, commands=commands, compares=self.step.keeps_values)
-            await statement.retry_while_locked(
-                lambda: statement.run_by(connection, counting, self.cancel), self.begin()
-            )
-        await statement.in_transaction(connection, commands, self.begin())
+            await self.run_when_free(partial(require_no_surplus, commands=commands, values=self.step.keeps_values))
+        await statement.in_transaction(self.connection.aio, commands, self.begin())
         await self.write_back_if_long()
 
     async def write_back(self) -> checkpoints.Row:
