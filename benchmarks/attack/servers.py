@@ -13,8 +13,7 @@ from engine.domain.requests import Operation, Request
 from engine.inspection import inspector
 from engine.targets import resolve
 from engine.targets.postgres.connection import connecting
-from engine.targets.postgres.connection.bounded import MOST_MEMORY
-from engine.targets.postgres.connection.memory import taken
+from engine.targets.postgres.connection.bounded import MOST_MEMORY, taken
 from tests.hostile_server import AT_LOGIN, HOW, hostile_server
 from tests.postgres_databases import new_database
 from tests.postgres_server import PostgresServer, servers_found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from engine.domain.command_words import path_of
+from engine.domain.server_names import path_of
 from engine.fleet.patterns import FILE, member_name
 from engine.targets import real_urls
 

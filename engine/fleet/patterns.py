@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import unquote
 
-from engine.domain.command_words import path_of
+from engine.domain.server_names import path_of
 from engine.domain.typed_passwords import server_of
 
 _WILD: Final = frozenset("*?[")

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from engine.domain.command_words import command_word
 from engine.domain.errors import DbtendError, UsageError
+from engine.domain.server_names import command_word
 from engine.fleet.patterns import is_wild, member_name, natural_order
 from engine.system.clock import now
 from engine.targets import database_named, file_elsewhere, resolve, url_of_all_databases

@@ -13,7 +13,7 @@ from typing import Any, Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted
 from engine.domain.notifications import DeliveryResult, MessageText, Recipient, Secret
-from engine.system.uncancelled import wait_uncancelled
+from engine.system.background import wait_uncancelled
 
 _SENDER: Final = (sys.executable, "-P", "-m", "engine.notify.sending")
 _DIED: Final = "the process that sends it died"

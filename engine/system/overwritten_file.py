@@ -6,9 +6,9 @@ import os
 import signal
 from pathlib import Path
 
-from engine.domain.command_words import path_of
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName
+from engine.domain.server_names import path_of
 from engine.domain.steps import Micros
 from engine.system.clock import now
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.advice import TargetHistory
-from engine.domain.command_words import command_word
 from engine.domain.damage import (
     WHOLE_DATABASE,
     Damage,
@@ -21,6 +20,7 @@ from engine.domain.damage import (
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.server_names import command_word
 from engine.targets.plans import OperationPlan
 from engine.targets.protocol import PlannedOperation, Session, Target
 

@@ -131,8 +131,8 @@ ALLOWED = {
         "engine/execution/test_stopping.py::test_r14_a_store_that_stays_locked_does_not_keep_a_process_from_ending",
     ),
     "system/background.py": (
-        3,
-        "the end of a cancelled task; of a write that must not be cut; and `pause_loop`",
+        4,
+        "the end of a cancelled task; of a write, or a thread of SQLite, that must not be cut; and `pause_loop`",
         "engine/system/test_background.py::test_a_cancel_during_work_that_must_end_comes_at_the_next_wait",
     ),
     "system/daemon_threads.py": (
@@ -145,11 +145,6 @@ ALLOWED = {
         3,
         "an idle thread; the interpreter ends: what SQLite does in a thread must not be cut",
         "engine/targets/sqlite/test_cancel.py::test_opening_that_is_cancelled_leaves_no_connection",
-    ),
-    "system/uncancelled.py": (
-        1,
-        "what SQLite does in a thread: a cancel interrupts it again and again",
-        "engine/targets/sqlite/test_cancel.py::test_a_second_cancel_waits_for_the_end_too",
     ),
     "targets/limits.py": (
         4,

@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import Final
 
 from engine.config.model import TargetEntry
-from engine.domain.command_words import command_word
 from engine.domain.damage import describe
 from engine.domain.errors import TargetError, UsageError
 from engine.domain.humanize import counted, listed
+from engine.domain.server_names import command_word
 from engine.domain.surveys import LOST, FleetLevel, Survey
 from engine.fleet.expansion import Expansion
 from engine.fleet.filters import FleetFilter, fleet_filter, is_filter_word

@@ -10,8 +10,8 @@ from engine import StoreLocation, store_admin
 from engine.domain.errors import UsageError
 from engine.domain.humanize import counted
 from tui.commands import output
-from tui.commands.check_report import print_checks
 from tui.commands.diagnostics import store_holdups
+from tui.commands.doctor import print_checks
 from tui.commands.run_async import run_async
 from tui.commands.settings import Settings
 from tui.presentation import json_format, store_format

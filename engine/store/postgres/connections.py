@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
@@ -26,8 +27,8 @@ from engine.domain.errors import (
     no_such_batch,
     no_such_job,
 )
+from engine.domain.events import CUT_OFF
 from engine.domain.jobs import JobId
-from engine.store.postgres.leaving import leave
 from engine.store.postgres.refusals import namesake_error, refusal
 from engine.store.postgres.roles import SEARCH_PATH, missing_role
 
@@ -324,3 +325,12 @@ def _cancels() -> int:
     """How often the current task was asked to end."""
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0
+
+
+log = logging.getLogger("dbtend")
+
+
+def leave(why: str) -> None:
+    """End this process at once: what it ran may be run by another."""
+    log.error("%s: this process ends, as others may take over what it ran", why)
+    os._exit(CUT_OFF)

@@ -22,8 +22,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 from engine.domain.errors import StoreError
-from engine.store.postgres.connections import Connection, connect, heard, store_error
-from engine.store.postgres.leaving import leave
+from engine.store.postgres.connections import Connection, connect, heard, leave, store_error
 from engine.system.background import in_background, pause_loop
 
 SERVER_KEEPALIVES: Final = """SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 3;

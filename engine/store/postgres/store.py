@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from engine.domain.errors import StoreError
+from engine.domain.events import Pause
 from engine.domain.overview import Overview
 from engine.domain.steps import Micros
 from engine.domain.value_types import ANY_HOST
 from engine.store.damage_rows import COLUMNS as DAMAGED
 from engine.store.damage_rows import damaged_targets
 from engine.store.overview_rows import decode_last_run, decode_open_jobs, decode_schedule_counts
-from engine.store.postgres import leadership
+from engine.store.postgres import leadership, queries
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool, connected
-from engine.store.postgres.hosts import Hosts
 from engine.store.postgres.job_writes import JobWrites
 from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.notifications import Notifications
@@ -27,12 +27,64 @@ from engine.store.postgres.planned_work import PlannedWork
 from engine.store.postgres.refusals import namesake_error
 from engine.store.postgres.roles import Role
 from engine.store.postgres.schema import require_current, require_usable
+from engine.store.postgres.store_base import StoreBase
 from engine.store.row_checks import UnsoundRowError
 from engine.store.survey_rows import COLUMNS as SURVEY
 from engine.store.survey_rows import decoded_surveys
-from engine.system.background import end_task
+from engine.system.background import end_task, pause_loop
 from engine.system.clock import SteadyClock, now
 from engine.system.host import host_name, machine_id
+
+if TYPE_CHECKING:
+    from engine.store import protocol
+
+
+_LOOK_EVERY: Final = 2.0
+"""Seconds between two looks whether this host is drained."""
+
+
+class Hosts(StoreBase):
+    """The hosts that share the store; see `protocol.Hosts`."""
+
+    @property
+    def hosts(self) -> protocol.Hosts:
+        return self
+
+    @property
+    def host(self) -> str:
+        return self._targets_here.host
+
+    async def drain_host(self, host: str, by: str) -> None:
+        await self._pool.call("drain_host", host, by, self._at())
+
+    async def undrain_host(self, host: str) -> bool:
+        return bool(await self._pool.call("undrain_host", host))
+
+    async def drained_hosts(self) -> Mapping[str, Pause]:
+        return {host: Pause(at=at, by=by) for host, at, by in await self._pool.rows(queries.DRAINED)}
+
+    async def key_of(self, target: str) -> str:
+        rows = await self._pool.rows(queries.KEY_OF, {"target": self._stored(target)})
+        return str(rows[0][0]) if rows else target
+
+    def files_of(self, host: str) -> str:
+        return self._targets_here.files_of(host)
+
+    async def surveyed(self, beginning: str, since: Micros) -> Sequence[str]:
+        rows = await self._pool.rows(queries.SURVEYED, {"beginning": beginning, "since": since})
+        return [self._targets_here.here(target) for (target,) in rows]
+
+    async def unserved(self) -> Mapping[str, Sequence[int]]:
+        asked = {"ours": [ANY_HOST, self._targets_here.queue]}
+        return dict(await self._pool.rows(queries.UNSERVED, asked))
+
+    async def asked_to_leave(self) -> None:
+        while True:
+            with suppress(StoreError):
+                if self.host in await self.drained_hosts():
+                    return
+            await pause_loop(_LOOK_EVERY)
+
 
 AT_ONCE: Final = 6
 """Connections that a console opens first: it reads jobs, workers and targets, and supervises, at the same time."""

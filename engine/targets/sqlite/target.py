@@ -14,8 +14,8 @@ from engine.domain.errors import HotJournalError, TargetDamagedError, TargetRefu
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
+from engine.system.background import wait_uncancelled
 from engine.system.paths import real_path
-from engine.system.uncancelled import wait_uncancelled
 from engine.system.wal_checkpoint import removing_wal_files
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_nothing_beside, needs_rollback, opening_error

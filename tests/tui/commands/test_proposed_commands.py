@@ -12,7 +12,7 @@ import pytest
 
 from engine import EngineName, Operation, Reason, Status
 from engine.config.model import Config
-from engine.domain.command_words import command_word
+from engine.domain.server_names import command_word
 from engine.fleet.expansion import expand
 from engine.targets import resolve
 from tests.sqlite_files import make_database

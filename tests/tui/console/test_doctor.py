@@ -10,8 +10,7 @@ from textual.app import App
 
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, entry, open_console
-from tui.console.screens.doctor import DoctorScreen
-from tui.console.views.doctor import doctor_document
+from tui.console.screens.doctor import DoctorScreen, doctor_document
 from tui.presentation.health_check import Check, Level
 
 both_sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])

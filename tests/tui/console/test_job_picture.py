@@ -23,7 +23,7 @@ from tests.tui.console.harness import (
     open_console,
     worker_process,
 )
-from tui.console.widgets.job_page import JobPage
+from tui.console.screens.job import JobPage
 from tui.console.widgets.one_line import OneLine
 
 LooksRight = Callable[[App[None]], bool]

@@ -23,7 +23,8 @@ from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another
 from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, Console, add_failed_job, add_running_job, chosen, entry, open_console
-from tui.console import feed, store_writes
+from tui.console import context as context_module
+from tui.console import feed
 from tui.workers.detached import DetachedWorker
 
 LooksRight = Callable[[App[None]], bool]
@@ -33,7 +34,7 @@ Size = tuple[int, int]
 
 @pytest.fixture
 def _speaks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_writes, "MESSAGE_EVERY", 0.3)
+    monkeypatch.setattr(context_module, "MESSAGE_EVERY", 0.3)
 
 
 @pytest.mark.usefixtures("_speaks_at_once")
@@ -48,7 +49,7 @@ async def test_a_job_is_stored_once_when_the_store_is_free_again(
             await console.until(lambda: "Retrying" in console.message, settled=False)
             assert f"process {pid} (python" in console.message
             assert "is writing it" in console.message
-            monkeypatch.setattr(store_writes, "MESSAGE_EVERY", 60)  # so that the next word stands until it was read
+            monkeypatch.setattr(context_module, "MESSAGE_EVERY", 60)  # so that the next word stands until it was read
             await console.pilot.press("r")
             await console.until(
                 lambda: console.screen_name == "PlanScreen" and "run" in console.text("#footer"), settled=False

@@ -52,7 +52,7 @@ NOT_AT_THE_START = {
     ),
     "submitting jobs": ("engine.submission", "engine.store.sqlite.transactions", "engine.store.sqlite.store_admin"),
     "actions on jobs": (
-        *("tui.console.parts.many_job_actions", "tui.console.parts.job_questions"),
+        "tui.console.parts.many_job_actions",
         *("tui.console.views.cancel_question", "tui.console.connection_test", "engine.inspection.demo_database"),
     ),
     "trends and filters": ("engine.history.trends", "engine.fleet.filters", "engine.history.maintained_files"),

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from engine.domain.errors import DbtendError
-from tui.console import store_writes
-from tui.console.store_writes import StoreWrites
+from tui.console import context as context_module
+from tui.console.context import StoreWrites
 from tui.console.views.line import Role
 
 
@@ -27,7 +27,7 @@ class LockedStore:
 async def test_a_message_that_comes_while_the_holder_of_the_lock_is_looked_up_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(store_writes, "MESSAGE_EVERY", 0.001)
+    monkeypatch.setattr(context_module, "MESSAGE_EVERY", 0.001)
     store, said, stored = LockedStore(), list[Role](), asyncio.Event()
 
     def say(sentence: str, role: Role = Role.TEXT) -> None:
@@ -47,7 +47,7 @@ async def test_a_message_that_comes_while_the_holder_of_the_lock_is_looked_up_st
     await store.asked.wait()
     await writes.write(store_it)  # refused: the first is not done
     assert not stored.is_set()
-    monkeypatch.setattr(store_writes, "MESSAGE_EVERY", 3600)
+    monkeypatch.setattr(context_module, "MESSAGE_EVERY", 3600)
     store.told.set()
     for _ in range(5):
         await asyncio.sleep(0)

@@ -17,13 +17,12 @@ from tui.presentation.job_status import format_status
 
 if TYPE_CHECKING:
     from engine.domain.batches import Batch
-    from tui.console.parts import job_questions, many_job_actions
+    from tui.console.parts import many_job_actions
     from tui.console.parts.many_job_actions import ManyJobActions
     from tui.console.views import cancel_question
     from tui.presentation import force_kill
 else:
-    job_questions = lazy("tui.console.parts.job_questions", "only an action needs it")
-    many_job_actions = lazy("tui.console.parts.many_job_actions", "only an action on several jobs needs it")
+    many_job_actions = lazy("tui.console.parts.many_job_actions", "only an action needs it")
     cancel_question = lazy("tui.console.views.cancel_question", "only a cancel needs it")
     force_kill = lazy("tui.presentation.force_kill", "only a forced cancel needs it")
 
@@ -174,7 +173,7 @@ class JobActions:
         except DbtendError as error:
             self._screen.say_error(error)
             return
-        needed = job_questions.confirmation_of(parent)
+        needed = many_job_actions.confirmation_of(parent)
 
         async def retry() -> None:
             self._context.supervisor.check_worker_can_connect([parent.target])
@@ -188,7 +187,7 @@ class JobActions:
         name = f"#{parent.id} on {self._context.names.of(parent.target)}"
         question = f"Run the rest of {name}?" if is_left else f"Run {name} again?"
         what = "what its time limit left" if is_left else operations(parent)
-        job_questions.ask_about(self._context, question, f"A new job runs {what}.", retry, [parent], needed)
+        many_job_actions.ask_about(self._context, question, f"A new job runs {what}.", retry, [parent], needed)
 
     def pin(self) -> None:
         if self._several is not None and not self._screen.refuses("pin"):

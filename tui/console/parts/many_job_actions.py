@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,13 +12,15 @@ from engine import JobId, ParentJob
 from engine.domain.batches import Batch, BatchId, Retries
 from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
-from engine.submission.retry import is_rest, repeatable
+from engine.inspection import inspector
+from engine.submission.retry import is_rest, repeatable, retry_request
 from tui.console.console_screen import ConsoleScreen
-from tui.console.parts.job_questions import ask_about, confirmation_of
+from tui.console.context import ConsoleContext
 from tui.console.views.cancel_question import cancel_consequences
 from tui.console.views.line import Role
 from tui.console.views.many_jobs import Jobs, format_marked, left_out, named, open_children
-from tui.presentation.text import counted
+from tui.presentation.risk import confirmation_needed, is_production, production_risk, word_to_type
+from tui.presentation.text import counted, sentences
 
 
 @frozen
@@ -218,3 +221,41 @@ def _all_of(jobs: Jobs, batches: Sequence[Batch]) -> str:
     if _is_one(jobs, batches):
         return f"{BatchId(batches[0].id)} has"
     return f"all {format_marked(len(jobs), len(batches))} have"
+
+
+def ask_about(
+    context: ConsoleContext,
+    question: str,
+    consequence: str,
+    do: Callable[[], Awaitable[None]],
+    jobs: Collection[ParentJob],
+    needed: Sequence[str],
+) -> None:
+    """Ask before jobs run again; on production, or with `needed`, the answer is the typed name of the target.
+
+    `needed`: why typed confirmation is needed, without a final stop.
+    """
+    names = {parent.target: context.names.of(parent.target) for parent in jobs}
+    labels = [name.label for name in names.values() if is_production(name.label)]
+    if not labels and not needed:
+        context.ask(question, consequence, do)
+        return
+    word = word_to_type([name.name for name in names.values()], labels[0] if labels else None)
+    why = sentences([*filter(None, (_production_risk(context, job) for job in jobs)), *needed])
+    context.ask_typed(question, f"{consequence} {why}".rstrip(), word, do)
+
+
+def _production_risk(context: ConsoleContext, parent: ParentJob) -> str:
+    """What it would block in production, as far as its database was inspected."""
+    known = context.inspected.get(parent.target)
+    asked = parent.request.operations
+    locks = {o.operation: o.lock for o in known.operations if o.operation in asked} if known else {}
+    name = context.names.of(parent.target)
+    return production_risk(name.name, name.label, locks)
+
+
+def confirmation_of(parent: ParentJob) -> list[str]:
+    """Why a retry of this job needs confirmation, without a final stop."""
+    with suppress(DbtendError):  # the target is gone: the retry itself says so
+        return confirmation_needed(inspector.needs_confirmation(retry_request(parent)))
+    return []

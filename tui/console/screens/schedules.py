@@ -17,6 +17,7 @@ from engine.domain.due_times import is_open
 from engine.domain.errors import DbtendError
 from engine.schedules.night import PlannedNight
 from engine.system.current_user import user_at_host
+from tui.console.actions import bindings
 from tui.console.console_screen import ConsoleScreen
 from tui.console.context import ConsoleContext
 from tui.console.views.hints import NO_SCHEDULES
@@ -24,7 +25,6 @@ from tui.console.views.line import Line, Role, with_labels, wrapped
 from tui.console.views.schedules import NOT_SERVED, SelectedSchedule, schedule_document, schedule_rows
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.page import Page
-from tui.console.widgets.schedule_list import ScheduleList
 from tui.presentation.schedule_format import NIGHTS, ScheduleRow, nothing_ran, outside_window_text
 
 if TYPE_CHECKING:
@@ -260,3 +260,11 @@ class SchedulesScreen(ConsoleScreen[None]):
         else:
             await engine.disable_schedule(name, user_at_host())
         self._reload()
+
+
+class ScheduleList(ItemList):
+    BINDINGS = bindings("open-schedule", "run-schedule", "plan-schedule", "disable-schedule")
+
+    @property
+    def schedule(self) -> str | None:
+        return self.key if isinstance(self.key, str) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -36,8 +36,7 @@ from tui.console.target_entry import (
     proposed_name,
     url_as_saved,
 )
-from tui.console.views.line import Role, line, wrapped
-from tui.console.views.target_form import choice_rows, message_lines
+from tui.console.views.line import Line, Role, line, wrapped
 from tui.console.widgets.item_list import ItemList
 from tui.console.widgets.one_line import OneLine
 from tui.console.widgets.page import Page
@@ -283,3 +282,18 @@ def _text(name: str, words: str = "") -> Page:
     page.can_focus = False
     page.show([line((words, Role.DIM))])
     return page
+
+
+def message_lines(message: FieldMessage, width: int, *, submitted: bool) -> list[Line]:
+    """The message below a field. `submitted`: the user has tried to save."""
+    if message.is_unfinished and not submitted:
+        return [Line()]
+    role = Role.FAILED if message.is_wrong else Role.WARNING if message.is_doubtful else Role.DIM
+    return wrapped(message.text, width, role) if message.text else [Line()]
+
+
+def choice_rows(offered: Sequence[Operation], chosen: Collection[Operation], columns: int) -> list[Line]:
+    return [
+        line(("[x] " if operation in chosen else "[ ] ", Role.KEY), operation.value.ljust(columns - 4), key=operation)
+        for operation in offered
+    ]

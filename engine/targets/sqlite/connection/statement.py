@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 import aiosqlite
 
 from engine.domain.frozen import frozen
+from engine.system.background import wait_uncancelled
 from engine.system.sqlite_threads import OpenedConnection, as_it_is, connected, in_its_thread
-from engine.system.uncancelled import wait_uncancelled
 from engine.system.wal_checkpoint import NO_AUTOMATIC_CHECKPOINT
 from engine.targets.limits import NotBegunError
 from engine.targets.sqlite.connection.errors import is_busy, out_of_memory

@@ -12,7 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.requests import CheckLevel, Operation
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import preflight
-from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check
+from engine.targets.sqlite.planning.libraries import cannot_be_analyzed, parts_to_check
 from engine.targets.sqlite.planning.preflight import CopyObstacle
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.copied_schema import cannot_be_made, may_call_code

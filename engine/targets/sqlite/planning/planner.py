@@ -30,7 +30,7 @@ from engine.targets.sqlite.planning import (
     preflight,
 )
 from engine.targets.sqlite.planning.copy_costs import Content
-from engine.targets.sqlite.planning.missing_functions import cannot_be_analyzed, parts_to_check, would_optimize
+from engine.targets.sqlite.planning.libraries import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import REWRITING, against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, REBUILDING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.planning.tuning import TAKES_MEMORY, TAKES_PROCESSORS, Tuning, as_text, pragmas, tuning

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from threading import Event
 
-from engine.system.uncancelled import wait_uncancelled
+from engine.system.background import wait_uncancelled
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import available_memory
 from engine.targets.sqlite.system.page_cache import (

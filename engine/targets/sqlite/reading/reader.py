@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
-from engine.system.uncancelled import wait_uncancelled
+from engine.system.background import wait_uncancelled
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
 from engine.targets.sqlite.reading import catalog, shape

@@ -12,7 +12,7 @@ from engine.domain.humanize import by_reason, listed
 from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
-from engine.system.uncancelled import wait_uncancelled
+from engine.system.background import wait_uncancelled
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_missing_code
 from engine.targets.sqlite.connection.metered import MeteredConnection

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-from engine.system.uncancelled import wait_uncancelled
+from engine.system.background import wait_uncancelled
 from engine.targets.sqlite.system import exchange
 from engine.targets.sqlite.system.exchange import LONGEST_MESSAGE, STAYS, Answer, Order
 from engine.targets.waits import first_of

@@ -16,7 +16,7 @@ from engine.domain.page_map import DAMAGED, UNSEEN, NotMapped, PageMap, with_nam
 from engine.domain.requests import Operation
 from engine.domain.statuses import Status
 from engine.domain.steps import FREED_PAGES, MOVES_PAGES, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
-from engine.system.uncancelled import wait_uncancelled
+from engine.system.background import wait_uncancelled
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.reading import page_map
 from engine.targets.sqlite.reading.reader import Reader

@@ -19,7 +19,7 @@ from engine.domain.errors import TargetBusyError
 from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, REPLACED_FILE, SIZE_BEFORE, Facts
-from engine.system.uncancelled import wait_uncancelled
+from engine.system.background import wait_uncancelled
 from engine.targets.limits import NotBegunError
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection

@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.targets.sqlite.system import directories
 from engine.targets.sqlite.system.files import BESIDE
-from engine.targets.sqlite.system.permissions import open_as
+from engine.targets.sqlite.system.kept_attributes import open_as
 from engine.targets.sqlite.system.unfinished_backup import COPY, UnfinishedCopy, remove_abandoned
 
 _CHUNK: Final = 1 << 20

@@ -19,8 +19,7 @@ from engine.domain.statuses import Status
 from engine.inspection import inspector
 from engine.targets import connection_pool, resolve, stop_signal
 from engine.targets.postgres.connection import connecting
-from engine.targets.postgres.connection.bounded import MOST_MEMORY
-from engine.targets.postgres.connection.memory import taken
+from engine.targets.postgres.connection.bounded import MOST_MEMORY, taken
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.running import statement
 from engine.targets.step_execution import StepContext

@@ -6,8 +6,7 @@ import socket
 
 import pytest
 
-from engine.targets.postgres.connection.bounded import AnswerError, Budget
-from engine.targets.postgres.connection.memory import LARGEST_MESSAGE
+from engine.targets.postgres.connection.bounded import LARGEST_MESSAGE, AnswerError, Budget
 
 
 def test_an_answer_that_takes_too_much_memory_while_it_is_read_is_too_long() -> None:
