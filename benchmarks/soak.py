@@ -55,6 +55,8 @@ KEYS: Final = (
 PHASE: Final = 300.0
 """Seconds with jobs, and as many without."""
 SAMPLE_EVERY: Final = 15.0
+KEPT_OUTPUT: Final = 8_000
+"""Bytes that tell why it ended, if it does."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ async def soak_console(options: argparse.Namespace, store: Path, config: Path) -
                     next_batch = at + options.every
                 terminal.send(next(keys))
                 await asyncio.to_thread(terminal.read_for, 0.25)
-                terminal.output.clear()
+                del terminal.output[:-KEPT_OUTPUT]
                 if at >= len(samples) * SAMPLE_EVERY:
                     samples.append(Sample(at / 60, children, resident_mebibytes(terminal.pid)))
                     tell("console", samples[-1])

@@ -20,6 +20,9 @@ ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[P_^X].*?\x1b\\|\x1b[ -/]*[0-~]", re.S
 )
 
+_LAST = 8_000
+"""How much of what a program wrote is told when it has ended by itself."""
+
 
 class Terminal:
     """Runs `command` in a terminal of `columns` x `rows`; ends it on the way out."""
@@ -92,7 +95,7 @@ class Terminal:
         try:
             data = os.read(self._fd, 65536)
         except OSError:  # the program has ended
-            raise RuntimeError(f"it ended; it wrote {bytes(self.output[-800:])!r}") from None
+            raise RuntimeError(f"it ended; it wrote {bytes(self.output[-_LAST:])!r}") from None
         self.output += data
         return len(data)
 
