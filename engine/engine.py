@@ -493,9 +493,7 @@ class Engine:
 
     async def _url_to_open(self, target: str) -> str:
         """The canonical URL of a target that is opened next. Raises TargetRefusedError, UsageError."""
-        url = await asyncio.to_thread(inspector.canonical_url, target)  # resolving links may be slow
-        await stale_journal.refuse_stale_journal(self._store, url)
-        return url
+        return await with_history.url_to_open(self._store, target)
 
     async def _past_of(self, url: str) -> TargetHistory:
         return await with_history.past_of(self._store, url, self._clock())

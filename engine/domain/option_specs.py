@@ -5,8 +5,9 @@ Command line, config file, store, JSON, validation, the text of a request and th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from engine.domain.humanize import counted
@@ -302,9 +303,10 @@ def refuse_inapplicable(
             raise BY_NAME[name].problem(engine, operations, options)
 
 
-def changed_options(options: Options) -> Iterator[str]:
+@lru_cache(maxsize=64)  # thousands of targets have the same
+def changed_options(options: Options) -> tuple[str, ...]:
     """The names of the options that differ from their defaults."""
-    return (spec.name for spec in OPTION_SPECS if spec.differs_from_default(options))
+    return tuple(spec.name for spec in OPTION_SPECS if spec.differs_from_default(options))
 
 
 def applicable(options: Options, engine: EngineName, operations: Collection[Operation]) -> Options:
@@ -312,11 +314,8 @@ def applicable(options: Options, engine: EngineName, operations: Collection[Oper
 
     An option that narrows an operation stays.
     """
-    idle = [
-        spec
-        for spec in OPTION_SPECS
-        if spec.differs_from_default(options) and not (spec.narrows or spec.is_applicable(engine, operations))
-    ]
+    changed = [BY_NAME[name] for name in changed_options(options)]
+    idle = [spec for spec in changed if not (spec.narrows or spec.is_applicable(engine, operations))]
     return with_values(options, {spec.name: spec.default for spec in idle})
 
 

@@ -16,6 +16,7 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.history import stale_journal
 from engine.history.target_history import damage_record, target_history
 from engine.inspection import inspector
+from engine.system.overwritten_file import leftover_journals
 from engine.targets import resolve
 
 if TYPE_CHECKING:
@@ -60,9 +61,21 @@ async def inspect_and_advise(
 
 async def _known(store: Store, target: str, now: Micros) -> tuple[str, TargetHistory]:
     """The canonical URL of a target that is opened next, and its history. Raises TargetError."""
-    url = await asyncio.to_thread(inspector.canonical_url, target)
-    await stale_journal.refuse_stale_journal(store, url)
+    url = await url_to_open(store, target)
     return url, await past_of(store, url, now)
+
+
+async def url_to_open(store: Store, target: str) -> str:
+    """The canonical URL of a target that is opened next. Raises TargetRefusedError, UsageError."""
+
+    def look() -> tuple[str, bool]:
+        url = inspector.canonical_url(target)  # resolving links may be slow
+        return url, bool(leftover_journals(url))
+
+    url, has_journal = await asyncio.to_thread(look)
+    if has_journal:
+        await stale_journal.refuse_stale_journal(store, url)
+    return url
 
 
 @asynccontextmanager

@@ -108,8 +108,11 @@ class SqliteTarget:
         return await asyncio.to_thread(lambda: self.key)
 
     async def identify_for_damage(self) -> str:
-        made = await asyncio.to_thread(birth_time, self.path)
-        return f"{await self.identify()}:{made or 0:x}"
+        def identify() -> str:
+            made = birth_time(self.path)
+            return f"{self.key}:{made or 0:x}"
+
+        return await asyncio.to_thread(identify)
 
     async def identify_host(self) -> None:
         return None
