@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
@@ -191,6 +191,25 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
     return replace(request, operations=operations, options=replace(options, check_first=True))
 
 
+async def _advice_on(
+    requests: Mapping[str, Request], limits: Mapping[str, Thresholds], settings: Settings
+) -> dict[str, Sequence[Advice] | TargetError]:
+    """The advice on the target of each request, or why there is none; a word on neighbors is given once."""
+    async with adviser(settings) as inspecting:
+
+        async def advise(target: str) -> Sequence[Advice]:
+            async def once(budget: float | None) -> Sequence[Advice]:
+                return await inspecting.advise(target, budget=budget, limits=limits[target], recover=True)
+
+            return await again_if_server_died(requests[target], once)
+
+        results = await for_each(list(requests), advise)
+    advice_by_target: dict[str, Sequence[Advice] | TargetError] = dict(zip(requests, results, strict=True))
+    inspected = [(target, advice) for target, advice in advice_by_target.items() if not isinstance(advice, TargetError)]
+    without_repeats = neighbors_once(inspected)
+    return advice_by_target | {target: advice for (target, _), advice in zip(inspected, without_repeats, strict=True)}
+
+
 async def _only_needed(
     asked: Sequence[Request],
     entries: Sequence[TargetEntry],
@@ -207,21 +226,9 @@ async def _only_needed(
     limits = {entry.url: entry.thresholds for entry in entries}
     is_shared = settings.store.is_shared
     here = {request.target: request for request in asked if not (is_shared and is_elsewhere(request))}
-    async with adviser(settings) as looking:
-
-        async def advise(target: str) -> Sequence[Advice]:
-            async def once(budget: float | None) -> Sequence[Advice]:
-                return await looking.advise(target, budget=budget, limits=limits[target], recover=True)
-
-            return await again_if_server_died(here[target], once)
-
-        advised = await for_each(list(here), advise)
-    found: dict[str, Sequence[Advice] | TargetError] = dict(zip(here, advised, strict=True))
-    known = [(target, advice) for target, advice in found.items() if not isinstance(advice, TargetError)]
-    told = neighbors_once(known)
-    found |= {target: advice for (target, _), advice in zip(known, told, strict=True)}
+    advice_by_target = await _advice_on(here, limits, settings)
     for request in asked:
-        advice = found.get(request.target)
+        advice = advice_by_target.get(request.target)
         if advice is None or (
             is_shared and isinstance(advice, TargetError) and may_be_reached_elsewhere(request, advice)
         ):

@@ -100,10 +100,7 @@ def open_console(
 
     Raises UsageError where there is no terminal that could show it, ConfigError for keys or a theme that cannot be.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("console", "needs a terminal", "without one use dbtend run, plan, history; see dbtend --help")
-    if os.environ.get("TERM", "dumb") == "dumb":
-        raise UsageError("console", "this terminal cannot show it (TERM=dumb)", "use dbtend run, plan, history instead")
+    _require_terminal()
     with _uncollected():
         from tui.console.app import DbtendApp
         from tui.console.settings import apply_console_settings
@@ -149,6 +146,14 @@ def open_console(
 
     if asyncio.run(run(early=settings.store.is_shared)):
         asyncio.run(run(early=False))
+
+
+def _require_terminal() -> None:
+    """Raises UsageError where there is no terminal that could show the console."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("console", "needs a terminal", "without one use dbtend run, plan, history; see dbtend --help")
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise UsageError("console", "this terminal cannot show it (TERM=dumb)", "use dbtend run, plan, history instead")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from engine.config.model import TargetEntry
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName
-from engine.domain.steps import Micros
+from engine.domain.steps import Facts, Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
 from engine.fleet.patterns import natural_order
 from tui.presentation.fact_format import number, text
@@ -43,19 +43,29 @@ class FleetRow:
     """When a schedule starts it next."""
 
 
+_WITHOUT_FACTS: Final[Mapping[SurveyCause, str]] = {
+    SurveyCause.DAMAGE: "damage found",
+    SurveyCause.HOT_JOURNAL: "hot journal of a crash: a check rolls it back",
+    SurveyCause.STATISTICS: "old or no statistics",
+    SurveyCause.CHECK_OVERDUE: "check overdue",
+    SurveyCause.NEVER_CHECKED: "never checked",
+}
+
+
 def phrase(reason: SurveyReason) -> str:
     """One reason, harmless to a terminal: `1.00 GB in free pages`."""
     facts = reason.facts
     match reason.cause:
-        case SurveyCause.DAMAGE:
-            return "damage found"
+        case (
+            SurveyCause.DAMAGE
+            | SurveyCause.HOT_JOURNAL
+            | SurveyCause.STATISTICS
+            | SurveyCause.CHECK_OVERDUE
+            | SurveyCause.NEVER_CHECKED
+        ):
+            return _WITHOUT_FACTS[reason.cause]
         case SurveyCause.XID_AGE:
-            days = number(facts, "days_left")
-            age = f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
-            if days is None:
-                return age
-            left = counted(round(days), "day") if days >= 1 else counted(round(days * 24), "hour")
-            return f"{age}, {left} left"
+            return _xid_age(facts)
         case SurveyCause.MULTIXACT_AGE:
             return f"multixact age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
         case SurveyCause.OLD_NEIGHBORS:
@@ -66,8 +76,6 @@ def phrase(reason: SurveyReason) -> str:
             return f"auto-increment {number(facts, 'auto_increment_percent') or 0:.0f}% used"
         case SurveyCause.DISK_FULL:
             return f"only {size(number(facts, 'free'))} free on its disk of {size(number(facts, 'size'))}"
-        case SurveyCause.HOT_JOURNAL:
-            return "hot journal of a crash: a check rolls it back"
         case SurveyCause.RECLAIMABLE:
             free, all_of_it = number(facts, "free_bytes") or 0, number(facts, "reclaimable_bytes") or 0
             if wasted := number(facts, "wasted_bytes"):
@@ -78,8 +86,6 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.INDEXES:
             wasted = number(facts, "wasted_bytes")
             return f"{_counted(facts, 'indexes', 'index')} to rebuild" + (f", {size(wasted)} back" if wasted else "")
-        case SurveyCause.STATISTICS:
-            return "old or no statistics"
         case SurveyCause.LONG_LOG:
             return f"write-ahead log of {size(number(facts, 'wal_size'))}"
         case SurveyCause.SEGMENTS:
@@ -99,10 +105,6 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.NEEDLESS_INDEXES:
             in_them = size(number(facts, "needless_bytes"))
             return f"{_counted(facts, 'needless_indexes', 'index')} may be needless, {in_them}"
-        case SurveyCause.CHECK_OVERDUE:
-            return "check overdue"
-        case SurveyCause.NEVER_CHECKED:
-            return "never checked"
         case SurveyCause.NO_ANSWER:
             return f"no answer in {number(facts, 'seconds') or 0:g} s"
         case SurveyCause.NOT_MEASURED:
@@ -114,6 +116,15 @@ def phrase(reason: SurveyReason) -> str:
             return f"gone: {text(facts, 'error')}"
         case SurveyCause.CANNOT_BE_READ | SurveyCause.LOCKED | SurveyCause.REFUSED | SurveyCause.UNAVAILABLE:
             return text(facts, "error")
+
+
+def _xid_age(facts: Facts) -> str:
+    days = number(facts, "days_left")
+    age = f"xid age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
+    if days is None:
+        return age
+    left = counted(round(days), "day") if days >= 1 else counted(round(days * 24), "hour")
+    return f"{age}, {left} left"
 
 
 def why(survey: Survey) -> str:

@@ -109,14 +109,18 @@ async def serve(
             with suppress(ConnectorException, OSError):  # the server is away: hints come when it is back
                 await _serve_once(url, queues, name, concurrency, work, end)
             await asyncio.wait(end, timeout=RESTART_AFTER, return_when=asyncio.FIRST_COMPLETED)
-        async with asyncio.TaskGroup() as waiting:  # what runs ends first
-            for _ in range(concurrency):
-                waiting.create_task(turns.acquire())
+        await _take_all(turns, concurrency)  # what runs ends first
     finally:
         stopping.cancel()
         sweeping.cancel()
     if failed.done():
         failed.result()
+
+
+async def _take_all(turns: asyncio.Semaphore, number: int) -> None:
+    async with asyncio.TaskGroup() as waiting:
+        for _ in range(number):
+            waiting.create_task(turns.acquire())
 
 
 async def _offered(pool: Pool, queues: Sequence[str]) -> int | None:

@@ -81,8 +81,7 @@ async def survey(
             leaves, unseen = await _leaves(queries, pages * page_size, wait.timeout)
     packing = None if kept is None else kept.packing
     if kept is None and leaves is None and pages * page_size >= WORTH_FROM:
-        fill = await statement.read_by(connection, lambda _: fill_of(path), wait)
-        packing = None if fill is None else _packing(fill, (pages - free_pages) * page_size)
+        packing = await _packing_of(connection, path, (pages - free_pages) * page_size, wait)
     wal_size, of_file, *changed = await asyncio.to_thread(
         lambda: (file_size(path + "-wal"), file_size(path), changed_at(path), log_changed_at(path))
     )
@@ -106,8 +105,13 @@ async def survey(
     )
 
 
-def _packing(fill: PageFill, used: int) -> Packing:
-    """What packing the pages would give, with `used` bytes in pages that are not free."""
+async def _packing_of(
+    connection: aiosqlite.Connection, path: str, used: int, wait: statement.LockWait
+) -> Packing | None:
+    """What packing the pages would give, with `used` bytes in pages that are not free; None if that is unknown."""
+    fill = await statement.read_by(connection, lambda _: fill_of(path), wait)
+    if fill is None:
+        return None
     used = max(used, 0)
     return Packing(packable=max(round(used * (1 - fill.packed)), 0), unused=round(used * fill.unused))
 
