@@ -77,8 +77,8 @@ class FleetFilter:
             and (not self.labels or label in self.labels)
             and (not self.engines or engine_named(entry.url) in self.engines)
             and (not self.levels or (survey is not None and survey.level in self.levels))
-            and all(_has_size(survey, one) for one in self.sizes)
-            and all(one.holds(_check_age(survey, now)) for one in self.check_ages)
+            and all(_has_size(survey, size) for size in self.sizes)
+            and all(age.holds(_check_age(survey, now)) for age in self.check_ages)
         )
 
 

@@ -211,7 +211,9 @@ class Surveyor:
                 for url in errors
                 if are_jobs or await self._is_known(url)
             ]
-            await self._keep([self._survey(one, await self._judge_error(one, errors[one.url])) for one in subjects])
+            await self._keep(
+                [self._survey(subject, await self._judge_error(subject, errors[subject.url])) for subject in subjects]
+            )
 
     async def _survey_all(self, subjects: Sequence[_Subject], *, refresh: bool) -> AsyncGenerator[Surveyed]:
         elsewhere = {subject.url: subject for subject in subjects if subject.is_elsewhere}
@@ -312,10 +314,10 @@ class Surveyor:
                 earlier = await self._store.surveys(without)
                 damage = await self._store.damage(without)
                 surveys = [
-                    still_critical(with_figures_of(one, earlier.get(one.target)), damage.get(one.target, ()))
-                    if one.size is None
-                    else one
-                    for one in surveys
+                    still_critical(with_figures_of(survey, earlier.get(survey.target)), damage.get(survey.target, ()))
+                    if survey.size is None
+                    else survey
+                    for survey in surveys
                 ]
             if not self._read_only:
                 await self._store.save_surveys(surveys)

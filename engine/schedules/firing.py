@@ -88,7 +88,7 @@ async def fire(
         firing,
         work.requests,
         failed=work.failed,
-        batch=config.defaults.batch_options((one.target for one in work.requests), schedule.batch),
+        batch=config.defaults.batch_options((request.target for request in work.requests), schedule.batch),
         closes_at=firing_closes_at(schedule, firing),
         starts_at=None if firing.reason is FiringReason.BY_HAND else starts_at,
     )

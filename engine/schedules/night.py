@@ -105,7 +105,7 @@ class TargetNight:
     @property
     def left_out(self) -> Sequence[PlannedOperation]:
         """Operations that would run no step."""
-        return [one for one in self.target.operations if one.idle]
+        return [operation for operation in self.target.operations if operation.idle]
 
 
 @frozen(kw_only=True)
@@ -127,7 +127,7 @@ class PlannedNight:
 
     @property
     def ends_at(self) -> Micros:
-        return max((run.ends_at for one in self.targets for run in one.runs), default=self.opens_at)
+        return max((run.ends_at for target in self.targets for run in target.runs), default=self.opens_at)
 
 
 def planned_night(
@@ -230,7 +230,7 @@ class _Queue:
         self._held: dict[str, list[tuple[int, PlannedTarget]]] = {}
         """Those of them on whose target another schedule works."""
         self._left = len(work.targets)
-        self._canaries = {id(one) for one in work.targets[: work.canary]} if work.canary is not None else set()
+        self._canaries = {id(target) for target in work.targets[: work.canary]} if work.canary is not None else set()
         self._first = len(self._canaries)
 
     def __bool__(self) -> bool:
@@ -276,12 +276,12 @@ class _Queue:
 
 def _night_of(target: PlannedTarget, begin: Micros, closes_at: Micros | None) -> TargetNight:
     now, runs, not_begun = begin, list[PlannedRun](), list[PlannedOperation]()
-    for one in target.operations:
-        if one.idle:
+    for operation in target.operations:
+        if operation.idle:
             continue
-        run = _run_of(one, now, closes_at)
+        run = _run_of(operation, now, closes_at)
         if run is None:
-            not_begun.append(one)
+            not_begun.append(operation)
         else:
             runs.append(run)
             now = run.ends_at

@@ -117,7 +117,7 @@ async def open_work(
 
 
 def _rest_of(job: ParentJob, plan: Plan | None, now: Micros) -> PlannedTarget:
-    plans = {} if plan is None else {one.operation: one for one in plan.operations}
+    plans = {} if plan is None else {operation.operation: operation for operation in plan.operations}
     operations = []
     for child in job.children:
         if child.status is Status.RUNNING:
@@ -143,8 +143,8 @@ async def _works(
     tell: Tell | None,
 ) -> list[PlannedWork]:
     """The same work at each due time."""
-    of_others = dict.fromkeys(one.target for one in work.requests if is_shared and is_elsewhere(one))
-    requests = [one for one in work.requests if one.target not in of_others]
+    of_others = dict.fromkeys(request.target for request in work.requests if is_shared and is_elsewhere(request))
+    requests = [request for request in work.requests if request.target not in of_others]
     asked = {request.target: request for request in requests}
     plans = await for_each(list(asked), counting(lambda target: plan(asked[target]), len(asked), tell))
     rest = [*map(_failed, [*work.failed, *work.by_hand]), *map(_of_other, of_others)]
@@ -158,14 +158,14 @@ def _planned(request: Request, plan: Plan | TargetError, schedule: Schedule, due
     if isinstance(plan, TargetError):
         return _failed(FailedRequest(request, plan))
     operations = [
-        PlannedOperation(plan=one, idle=one.refused or one.not_needed or "", fit=request.options.fit)
-        for one in plan.operations
+        PlannedOperation(plan=operation, idle=operation.refused or operation.not_needed or "", fit=request.options.fit)
+        for operation in plan.operations
     ]
     kind = KINDS[inspector.engine_of(request.target)]
     operations += [
-        PlannedOperation(plan=OperationPlan(operation=one), idle=f"does not apply to {kind}")
-        for one in schedule.operations or ()
-        if one not in request.operations
+        PlannedOperation(plan=OperationPlan(operation=operation), idle=f"does not apply to {kind}")
+        for operation in schedule.operations or ()
+        if operation not in request.operations
     ]
     return PlannedTarget(
         target=plan.target,

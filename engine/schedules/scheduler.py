@@ -148,7 +148,7 @@ class Scheduler:
         if self._watch.problem is not None:
             log.error("%s; the schedules read last stay in force", self._watch.problem)
             return
-        names = ", ".join(one.name for one in self._watch.config.schedules)
+        names = ", ".join(schedule.name for schedule in self._watch.config.schedules)
         if names or self._looked_at is not None:
             log.info("schedules of %s: %s", self._config_name, names or "none")
 

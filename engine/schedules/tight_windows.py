@@ -118,11 +118,15 @@ def _planned_targets(
     return [
         PlannedTarget(
             target=target,
-            operations=[PlannedOperation(plan=plan_of_length(one, by[one]), fit=fit) for one in operations],
+            operations=[
+                PlannedOperation(plan=plan_of_length(operation, by[operation]), fit=fit) for operation in operations
+            ],
             host=resolve(target).host_key,
         )
         for target, by in seconds.items()
-        if (operations := [one for one in _operations(schedule, by, surveys.get(target)) if one in by])
+        if (
+            operations := [operation for operation in _operations(schedule, by, surveys.get(target)) if operation in by]
+        )
         and any(url == target or member_name(url, target, exclude) for url, exclude in places)
     ]
 

@@ -125,7 +125,11 @@ def _request(schedule: Schedule, entry: TargetEntry) -> Request:
     Raises UsageError, NotAvailableError.
     """
     offered = inspector.operations(entry.url)
-    operations = offered if schedule.operations is None else [one for one in schedule.operations if one in offered]
+    operations = (
+        offered
+        if schedule.operations is None
+        else [operation for operation in schedule.operations if operation in offered]
+    )
     options = with_values(entry.options, schedule.settings)
     return inspector.applicable(Request(target=entry.url, operations=tuple(operations), options=options))
 

@@ -20,7 +20,7 @@ KEPT: Final = 365 * 86_400 * 1_000_000
 
 def encode_survey(survey: Survey) -> tuple[Any, ...]:
     facts = {
-        "reasons": [[one.level, one.cause, dict(one.facts)] for one in survey.reasons],
+        "reasons": [[reason.level, reason.cause, dict(reason.facts)] for reason in survey.reasons],
         "version": survey.version,
         "state": survey.state,
         "is_unclean": survey.is_unclean,

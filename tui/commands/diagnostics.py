@@ -297,7 +297,9 @@ async def _why_refused(entry: TargetEntry) -> str:
         plan = await inspector.plan(request, read_only=True)
     except UsageError as error:
         return f"{error.what}: {error.why}"
-    refused = by_reason((one.operation.value, one.refused) for one in plan.operations if one.refused)
+    refused = by_reason(
+        (operation.operation.value, operation.refused) for operation in plan.operations if operation.refused
+    )
     return "; ".join(f"{listed(names)}: {text}" for text, names in refused.items())
 
 

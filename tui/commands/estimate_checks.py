@@ -30,7 +30,7 @@ async def estimates(settings: Settings, targets: Collection[str] | None = None) 
     except StoreError:
         return []
     if targets is not None:
-        return [_of_target(one) for one in errors if one.target in targets and estimate_errors.is_known(one)]
+        return [_of_target(error) for error in errors if error.target in targets and estimate_errors.is_known(error)]
     found = estimate_errors.errors_by_operation(errors)
     return [_of_operation(one) for one in found if estimate_errors.is_known(one)]
 

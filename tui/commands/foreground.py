@@ -196,7 +196,7 @@ async def _show_until_over(
             if not any(job.status is Status.RUNNING for job in jobs.values()):
                 # Jobs that began since then are not among those that were read.
                 begun = {job.parent for process in await engine.workers() for job in process.running}
-                jobs |= {job.id: job for job in await engine.jobs([one for one in jobs if one in begun])}
+                jobs |= {job.id: job for job in await engine.jobs([job for job in jobs if job in begun])}
 
     await first_of(wake_on_changes(), patiently(show))
 

@@ -71,12 +71,12 @@ async def _period(settings: Settings, config: Config, since: int) -> Period:
         states = await engine.schedule_states()
         rows = [
             ScheduleRow(
-                schedule=one,
-                state=states.get(one.name),
-                nights=await engine.nights(one.name, limit=1),
+                schedule=schedule,
+                state=states.get(schedule.name),
+                nights=await engine.nights(schedule.name, limit=1),
                 config=str(settings.config_path.absolute()),
             )
-            for one in config.schedules
+            for schedule in config.schedules
         ]
         surveys = await asyncio.to_thread(_told, overview, config)
         targets = {*surveys, *(job.target for job in jobs)}
@@ -106,7 +106,7 @@ async def _jobs(engine: Engine, since: Micros) -> list[Run]:
 
 def _told(overview: Overview, config: Config) -> dict[str, Survey]:
     """With targets in the config file, its schedules included, only those of them."""
-    surveys = {one.target: one for one in overview.surveys}
+    surveys = {survey.target: survey for survey in overview.surveys}
     surveys |= {target: _damaged(target, surveys.get(target), overview) for target in overview.damaged}
     return {target: surveys[target] for target in chosen(surveys, configured_entries(config))}
 

@@ -100,12 +100,15 @@ async def _text_of(
     is_readable: bool,
 ) -> bytes:
     """With targets in the config file, its schedules included, only these are exported."""
-    known = {one.target for one in overview.surveys} | {one.target for one in overview.runs}
+    known = {survey.target for survey in overview.surveys} | {run.target for run in overview.runs}
     return await asyncio.to_thread(
         lambda: metrics_text(
             overview,
             names={url: name_of(url) for url in {*chosen(known, configured_entries(config)), *configured}},
-            schedules={one.name: _next_due(one, states.get(one.name), overview.at) for one in config.schedules},
+            schedules={
+                schedule.name: _next_due(schedule, states.get(schedule.name), overview.at)
+                for schedule in config.schedules
+            },
             nights=nights,
             config_is_readable=is_readable,
             version=typed_values.version(),

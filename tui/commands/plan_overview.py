@@ -32,7 +32,9 @@ def overview_lines(plans: Sequence[Plan], fitting: str = "") -> Iterator[str]:
         yield fitting
     yield ""
     yield from columns(list(PlanTotals(plans).by_operation()))
-    shown = [(plan, one) for plan in plans for one in plan.operations if one.steps or one.refused]
+    shown = [
+        (plan, operation) for plan in plans for operation in plan.operations if operation.steps or operation.refused
+    ]
     shown.sort(key=lambda pair: _ATTENTION.index(pair[1].verdict))
     warned: dict[str, list[str]] = {}
     for plan in plans:
@@ -53,7 +55,7 @@ def fitting_text(plans: Sequence[Plan], now: Micros, closes: Micros | None, work
     """`about 20 of 40 targets fit into the time limit, 4 at a time`; "" if all do, by their estimates."""
     targets = [PlannedTarget(target=plan.target, operations=_operations(plan)) for plan in plans]
     night = planned_night(targets, opens_at=now, closes_at=closes, workers=workers)
-    whole = sum(one.is_whole for one in night.targets)
+    whole = sum(target.is_whole for target in night.targets)
     if whole == len(plans):
         return ""
     return f"about {whole:,} of {counted(len(plans), 'target')} fit into the time limit, {workers:,} at a time"
@@ -61,8 +63,8 @@ def fitting_text(plans: Sequence[Plan], now: Micros, closes: Micros | None, work
 
 def _operations(plan: Plan) -> list[PlannedOperation]:
     return [
-        PlannedOperation(plan=one, idle=one.refused or one.not_needed or "", fit=plan.options.fit)
-        for one in plan.operations
+        PlannedOperation(plan=operation, idle=operation.refused or operation.not_needed or "", fit=plan.options.fit)
+        for operation in plan.operations
     ]
 
 

@@ -27,9 +27,9 @@ async def schedule_checks(settings: Settings, config: Config, *, has_config: boo
             is_served = await engine.fires_schedules(settings.config_path)
             states = await engine.schedule_states()
             disabled, size = disabled_ones(states), await engine.pool_size()
-            others = [await engine.fired_by_other(one, settings.config_path) for one in schedules]
+            others = [await engine.fired_by_other(schedule, settings.config_path) for schedule in schedules]
             tight = await engine.tight_windows(config)
-            newest = {one.name: await engine.firings(one.name, limit=1) for one in schedules}
+            newest = {schedule.name: await engine.firings(schedule.name, limit=1) for schedule in schedules}
     except StoreError:
         return []
     if not has_config:

@@ -65,7 +65,9 @@ def schedules(args: argparse.Namespace, settings: Settings) -> int:
             raise
         output.error(error, as_json=False)
         return OK
-    if wanted not in {None, *(one.name for one in config.schedules)} and run_async(_switch_known(args, settings)):
+    if wanted not in {None, *(schedule.name for schedule in config.schedules)} and run_async(
+        _switch_known(args, settings)
+    ):
         return OK
     if not config.schedules:
         settings.require_store()
@@ -132,14 +134,14 @@ def _wanted(args: argparse.Namespace) -> str | None:
 
 def _named(name: str, config: Config) -> Schedule:
     """Raises UsageError."""
-    found = next((one for one in config.schedules if one.name == name), None)
+    found = next((schedule for schedule in config.schedules if schedule.name == name), None)
     if found is None:
         raise _unknown(name, config)
     return found
 
 
 def _unknown(name: str, config: Config) -> UsageError:
-    names = [one.name for one in config.schedules]
+    names = [schedule.name for schedule in config.schedules]
     close = closest(name, names)
     known = f"there is {', '.join(names)}" if names else "it has none"
     hint = f"did you mean {close}?" if close else known
@@ -316,7 +318,7 @@ async def _look(chosen: Sequence[Schedule], config: Config, settings: Settings, 
         if not in_full:
             common = await asyncio.to_thread(overlaps, config, now(), disabled=disabled_ones(states))
             empty = {one.name: why for one in chosen if (why := await no_targets(one, config))}
-            others = schedule_format.other_lines(states, known=[one.name for one in config.schedules])
+            others = schedule_format.other_lines(states, known=[schedule.name for schedule in config.schedules])
             tight = await engine.tight_windows(config)
             return _Looked(rows, is_served, pause, common, tight, others, empty)
         (row,) = rows

@@ -112,7 +112,11 @@ def refuse_for_one_target(args: argparse.Namespace, found: Expansion) -> None:
         if is_alone and getattr(args, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(option, f"means nothing for one target, {found.targets[0].url}", "leave it out")
-    if args.max_per_host is not None and not any(names_server(one.url) for one in found.targets) and not found.unlisted:
+    if (
+        args.max_per_host is not None
+        and not any(names_server(target.url) for target in found.targets)
+        and not found.unlisted
+    ):
         raise UsageError("--max-per-host", "means nothing for files: no target is on a server", "leave it out")
 
 

@@ -68,17 +68,17 @@ def _store(overview: Overview) -> Iterator[Metric]:
 
 def _messages(overview: Overview) -> Iterator[Metric]:
     for state, what in (("waiting", "are not delivered yet"), ("given_up", "were given up, of those on record")):
-        numbers = [((plain(one.name),), getattr(one, state)) for one in overview.recipients]
+        numbers = [((plain(recipient.name),), getattr(recipient, state)) for recipient in overview.recipients]
         yield f"dbtend_messages_{state}", f"Messages that {what}", ("recipient",), numbers
     for state, what in (("sent", "delivered"), ("given_up", "given up")):
-        newest = [(one, getattr(one, f"{state}_at")) for one in overview.recipients]
+        newest = [(recipient, getattr(recipient, f"{state}_at")) for recipient in overview.recipients]
         times = [((plain(one.name),), at / 1e6) for one, at in newest if at is not None]
         name = f"dbtend_message_last_{state}_timestamp_seconds"
         yield name, f"When a message was {what} last", ("recipient",), times
 
 
 def _targets(overview: Overview, names: Name) -> Iterator[Metric]:
-    surveys = [one for one in overview.surveys if one.target in names]
+    surveys = [survey for survey in overview.surveys if survey.target in names]
     levels = _levels(overview, names)
     numbers = [((level.value,), number) for level, number in counts(levels.values()).items()]
     yield "dbtend_targets", "Targets by level", ("level",), numbers
@@ -88,10 +88,10 @@ def _targets(overview: Overview, names: Name) -> Iterator[Metric]:
         return plain(target), plain(names[target]), engine.value
 
     def samples(value: Callable[[Survey], float | None]) -> Iterator[Sample]:
-        for one in surveys:
-            found = value(one)
+        for survey in surveys:
+            found = value(survey)
             if found is not None:
-                yield of(one.target, one.engine), found
+                yield of(survey.target, survey.engine), found
 
     of_levels = [((*of(url, inspector.engine_named_by(url)), level.value), 1.0) for url, level in levels.items()]
     yield "dbtend_target_level", "1 for its level", (*labels, "level"), of_levels
@@ -111,7 +111,7 @@ def _targets(overview: Overview, names: Name) -> Iterator[Metric]:
 
 def _levels(overview: Overview, names: Name) -> Mapping[str, FleetLevel]:
     """By target: that of its last survey, or what a job found since; unknown without both."""
-    levels = {one.target: one.level for one in overview.surveys}
+    levels = {survey.target: survey.level for survey in overview.surveys}
     levels |= dict.fromkeys(overview.damaged, FleetLevel.CRITICAL)
     return {target: levels.get(target, FleetLevel.UNKNOWN) for target in names}
 
@@ -149,7 +149,7 @@ def _nights(nights: Mapping[str, Night]) -> Iterator[Metric]:
 
 def _schedules(overview: Overview, due: Mapping[str, Micros | None]) -> Iterator[Metric]:
     """Metrics of the schedules in the config file, also before their first night."""
-    recorded = {one.name: one for one in overview.schedules}
+    recorded = {schedule.name: schedule for schedule in overview.schedules}
     shown = [recorded.get(name, ScheduleCounts(name=name)) for name in due]
     firings = [
         ((plain(one.name), status), getattr(one, status)) for one in shown for status in ("fired", "missed", "skipped")

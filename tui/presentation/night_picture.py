@@ -75,9 +75,9 @@ def real_picture(
 
 def _counted_apart(targets: Sequence[T], why: Callable[[T], str]) -> tuple[Sequence[T], Counter[str]]:
     """The targets that are drawn. If nothing began on many others, how many those are, by reason."""
-    left = Counter(reason for one in targets if (reason := why(one)))
+    left = Counter(reason for target in targets if (reason := why(target)))
     many = Counter({reason: number for reason, number in left.items() if number > _FEW})
-    return [one for one in targets if why(one) not in many], many
+    return [target for target in targets if why(target) not in many], many
 
 
 def _why_not_begun(job: ParentJob) -> str:

@@ -197,7 +197,7 @@ def picture(found: PageMap, width: int, rows: int, *, share: float = 1.0) -> lis
     """Each character stands for a run of pages, and shows the owner of most, or that one is damaged. `share`: of the
     room, in use."""
     found_cells = cells_of(found, int(width * rows * share))
-    signs = [(_SIGNS[one.kind][one.level], _TONES.get(one.kind, Tone.DIM)) for one in found_cells]
+    signs = [(_SIGNS[cell.kind][cell.level], _TONES.get(cell.kind, Tone.DIM)) for cell in found_cells]
     return [_joined(signs[begin : begin + width]) for begin in range(0, len(signs), width)]
 
 

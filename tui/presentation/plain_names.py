@@ -71,7 +71,7 @@ def _differing_parts(paths: Sequence[str]) -> list[str]:
     """Paths without the folders that all begin with, and without those that all end with."""
     parts = [path.split("/") for path in paths]
     begin = _alike(parts)
-    end = _alike([one[begin:][::-1] for one in parts])
+    end = _alike([part[begin:][::-1] for part in parts])
     return ["/".join(one[begin : len(one) - end]) or path for one, path in zip(parts, paths, strict=True)]
 
 

@@ -24,11 +24,13 @@ def is_production(label: str | None) -> bool:
 
 def risks(plan: Plan, name: str, label: str | None) -> list[str]:
     """The reasons to confirm this plan by typing, without a final stop; none if a key is enough."""
-    blocking = production_risk(name, label, {one.operation: one.lock for one in plan.operations})
+    blocking = production_risk(name, label, {operation.operation: operation.lock for operation in plan.operations})
     if plan.made_on and is_production(label):
         blocking = f"{name} is labelled {label}. {UNKNOWN_LOCKS}"
     needed = confirmation_needed(
-        (one.operation, one.needs_confirmation) for one in plan.operations if one.needs_confirmation
+        (operation.operation, operation.needs_confirmation)
+        for operation in plan.operations
+        if operation.needs_confirmation
     )
     return with_warnings([*([blocking] if blocking else []), *needed], plan.before_writing)
 

@@ -129,9 +129,9 @@ def other_lines(states: Mapping[str, ScheduleState], known: Collection[str]) -> 
     """A line for each schedule of the store but the `known`: `nightly: in db1:/etc/dbtend.toml, disabled by ann`."""
     others = [state for name, state in sorted(states.items()) if name not in known]
     return [
-        f"{plain(one.name)}: in {plain(one.config) or 'no config file of a worker'}"
-        + (f", disabled by {plain(one.disabled_by)}" if one.disabled_at is not None else "")
-        for one in others
+        f"{plain(other.name)}: in {plain(other.config) or 'no config file of a worker'}"
+        + (f", disabled by {plain(other.disabled_by)}" if other.disabled_at is not None else "")
+        for other in others
     ]
 
 
@@ -331,16 +331,17 @@ def plan_heading(night: PlannedNight, row: ScheduleRow, now: Micros) -> Iterator
     yield f"{which}, {local(night.opens_at, schedule, now=now)}, by estimate, {night.workers} at a time"
     ends = []
     guessed = sum(
-        any(one.plan.is_first_guess and not one.idle for one in target.target.operations) for target in night.targets
+        any(operation.plan.is_first_guess and not operation.idle for operation in target.target.operations)
+        for target in night.targets
     )
     if guessed:
         ends.append(f"the estimates of {counted(guessed, 'target')} are first guesses")
     if night.ends_at > night.opens_at:
         ends.append(f"the last operation ends about {local(night.ends_at, schedule, now=now)}")
-    left = sum(len(one.not_begun) for one in night.targets)
+    left = sum(len(target.not_begun) for target in night.targets)
     if left:
         ends.append(f"{counted(left, 'operation')} will not fit")
-    in_part = sum(run.left_steps > 0 for one in night.targets for run in one.runs)
+    in_part = sum(run.left_steps > 0 for target in night.targets for run in target.runs)
     if in_part:
         ends.append(f"{counted(in_part, 'operation')} will be done in part")
     if night.idle:
@@ -360,7 +361,9 @@ def plan_heading(night: PlannedNight, row: ScheduleRow, now: Micros) -> Iterator
 def _left_out(night: PlannedNight) -> Iterator[str]:
     """`not check on 3 targets: amcheck is not installed`: what would not run, the most frequent first."""
     found = Counter(
-        (left.operation, without_target(left.idle, one.target.target)) for one in night.targets for left in one.left_out
+        (left.operation, without_target(left.idle, target.target.target))
+        for target in night.targets
+        for left in target.left_out
     )
     for (operation, why), number in found.most_common(_REASONS_TOLD):
         yield f"not {operation} on {counted(number, 'target')}: {plain(why)}"
@@ -379,20 +382,20 @@ def plan_json(night: PlannedNight) -> dict[str, Any]:
         "open_jobs": night.open_jobs,
         "targets": [
             {
-                "target": one.target.target,
-                "problem": one.target.problem or None,
-                "elsewhere": one.target.elsewhere,
+                "target": target.target.target,
+                "problem": target.target.problem or None,
+                "elsewhere": target.target.elsewhere,
                 "operations": [
                     {
                         "operation": run.operation.value,
                         "begins_at": rfc3339(run.begins_at),
                         "ends_at": rfc3339(run.ends_at) if run.is_known else None,
                     }
-                    for run in one.runs
+                    for run in target.runs
                 ],
-                "not_begun": [left.operation.value for left in one.not_begun],
-                "left_out": [{"operation": left.operation.value, "why": left.idle} for left in one.left_out],
+                "not_begun": [left.operation.value for left in target.not_begun],
+                "left_out": [{"operation": left.operation.value, "why": left.idle} for left in target.left_out],
             }
-            for one in night.targets
+            for target in night.targets
         ],
     }

@@ -129,8 +129,8 @@ def _xid_age(facts: Facts) -> str:
 
 def why(survey: Survey) -> str:
     """The most urgent reason, with damage that was accepted, or needless indexes; "" where nothing is needed."""
-    is_told = survey.level is not FleetLevel.OK or not _TOLD_OF_OK.isdisjoint(one.cause for one in survey.reasons)
-    accepted = [one for one in survey.reasons[1:] if one.cause is SurveyCause.ACCEPTED_DAMAGE]
+    is_told = survey.level is not FleetLevel.OK or not _TOLD_OF_OK.isdisjoint(reason.cause for reason in survey.reasons)
+    accepted = [reason for reason in survey.reasons[1:] if reason.cause is SurveyCause.ACCEPTED_DAMAGE]
     return "; ".join(map(phrase, (*survey.reasons[:1], *accepted))) if is_told else ""
 
 
@@ -283,7 +283,12 @@ def _row_json(row: FleetRow) -> dict[str, Any]:
         "last_job": row.last_job.id if row.last_job else None,
         "next_due": rfc3339(row.next_due),
         "reasons": [
-            {"level": one.level.value, "cause": one.cause.value, "text": phrase(one), "facts": dict(one.facts)}
-            for one in survey.reasons
+            {
+                "level": reason.level.value,
+                "cause": reason.cause.value,
+                "text": phrase(reason),
+                "facts": dict(reason.facts),
+            }
+            for reason in survey.reasons
         ],
     }

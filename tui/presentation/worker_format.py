@@ -22,7 +22,9 @@ def takes(process: WorkerProcess, *, every: str = "every job", own: str = "its o
 def reduced_pools(processes: Iterable[WorkerProcess]) -> Iterator[str]:
     """`db1: 1 of 2 processes of pool 4711 is up`, for each pool in which some do not start."""
     up = Counter(
-        (one.host, one.pool, one.pool_size) for one in processes if one.alive and one.serves_all and one.pool_size
+        (process.host, process.pool, process.pool_size)
+        for process in processes
+        if process.alive and process.serves_all and process.pool_size
     )
     for (host, pool, size), number in sorted(up.items()):
         if size is not None and number < size:

@@ -92,7 +92,7 @@ class JobReads(StoreBase):
             *((queries.MEASURED, asked), (queries.BACKUPS, asked), (queries.LAST_DONE, asked)),
             (queries.DAMAGE, {"targets": [asked["target"]]}),
         )
-        filters = [HistoryFilter(target=target, operation=one, since=since) for one in operations]
+        filters = [HistoryFilter(target=target, operation=operation, since=since) for operation in operations]
         (measured, backups, last_done, damage), jobs, newest = await asyncio.gather(
             self._pool.together(*together),
             self.history(HistoryFilter(target=target), before=None, limit=last),

@@ -106,7 +106,7 @@ def fire(
 
 def record(connection: sqlite3.Connection, firings: Iterable[Firing]) -> list[Firing]:
     """Record due times that did not fire; those that others recorded before are left out."""
-    recorded = [one for one in firings if _may_record(connection, one)]
+    recorded = [firing for firing in firings if _may_record(connection, firing)]
     for one in recorded:
         _insert(connection, one)
     return recorded

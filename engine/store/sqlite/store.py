@@ -763,7 +763,9 @@ class SqliteStore:
     async def records(
         self, target: str, operations: Collection[Operation], *, since: Micros, last: int, limit: int
     ) -> TargetRecords:
-        filters = {one: HistoryFilter(target=target, operation=one, since=since) for one in operations}
+        filters = {
+            operation: HistoryFilter(target=target, operation=operation, since=since) for operation in operations
+        }
 
         def look(read: Reading) -> TargetRecords:
             newest = [id_ for (id_,) in read(queries.NEWEST_OF_TARGET, {"target": target, "jobs": last})]

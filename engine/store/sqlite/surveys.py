@@ -48,7 +48,11 @@ def save(connection: sqlite3.Connection, surveys: Iterable[Survey], at: Micros) 
     connection.executemany(
         "DELETE FROM told_critical WHERE target = ?1"
         " AND EXISTS (SELECT 1 FROM survey WHERE target = ?1 AND reason = 'gone')",
-        [(storable(one.target),) for one in surveys if one.reason is None or one.reason.cause is not SurveyCause.GONE],
+        [
+            (storable(survey.target),)
+            for survey in surveys
+            if survey.reason is None or survey.reason.cause is not SurveyCause.GONE
+        ],
     )
     connection.executemany(
         f"INSERT OR REPLACE INTO survey ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -58,7 +58,7 @@ def may_have_maps(jobs: Sequence[Run]) -> list[int]:
     newest: dict[str, Run] = {}
     for job in jobs:
         if job.engine is EngineName.SQLITE and any(
-            one.operation in MOVES_PAGES and one.status is Status.COMPLETED for one in job.operations
+            operation.operation in MOVES_PAGES and operation.status is Status.COMPLETED for operation in job.operations
         ):
             newest.setdefault(job.target, job)
     return [job.id for job in sorted(newest.values(), key=lambda job: -job.back)[:_LOOKED_AT]]
@@ -87,7 +87,7 @@ def layouts_of(jobs: Sequence[ParentJob]) -> list[Layout]:
 def pictures(maps: KeptMaps) -> Html:
     """Both files at one scale, side by side; and how the order of the largest tables and indexes has changed."""
     both = (("before", maps.before), ("after", maps.after))
-    rows = ((one.name, one.kind.name.lower(), one.before, one.after) for one in orders(maps))
+    rows = ((order.name, order.kind.name.lower(), order.before, order.after) for order in orders(maps))
     return joined((
         element("div", *(_figure(label, found, maps.largest) for label, found in both), class_="layouts"),
         table(("largest", "is", "out of order before", "after"), rows, numbers=(2, 3)),

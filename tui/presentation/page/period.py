@@ -168,7 +168,7 @@ def failures(jobs: Sequence[Run]) -> list[Problem]:
     for row in _problems(jobs, lambda _, one: one.status is Status.FAILED):
         by_target.setdefault((row.target, row.is_over), []).append(row)
     return [
-        replace(newest, others=others, jobs=newest.jobs.union(*(one.jobs for one in others)))
+        replace(newest, others=others, jobs=newest.jobs.union(*(other.jobs for other in others)))
         for newest, *others in by_target.values()
     ]
 
@@ -183,7 +183,7 @@ def left_of_batches(jobs: Sequence[Run]) -> list[LeftOfBatch]:
     completed = _completed(jobs)
     of_batch: dict[int, list[Run]] = {}
     for job in jobs:
-        if job.batch is not None and any(one.is_left for one in job.operations):
+        if job.batch is not None and any(operation.is_left for operation in job.operations):
             of_batch.setdefault(job.batch, []).append(job)
     rows = [
         LeftOfBatch(
@@ -191,10 +191,15 @@ def left_of_batches(jobs: Sequence[Run]) -> list[LeftOfBatch]:
             schedule=those[0].schedule,
             targets=outcomes(those),
             why=Counter(
-                why for job in those for why in {one.why for one in job.operations if one.is_left}
+                why for job in those for why in {operation.why for operation in job.operations if operation.is_left}
             ).most_common(),
             at=max(job.at for job in those),
-            is_over=all(_is_made_good(job, one, completed) for job in those for one in job.operations if one.is_left),
+            is_over=all(
+                _is_made_good(job, operation, completed)
+                for job in those
+                for operation in job.operations
+                if operation.is_left
+            ),
         )
         for batch, those in of_batch.items()
     ]
@@ -208,9 +213,9 @@ def _completed(jobs: Iterable[Run]) -> Completed:
     """The completed runs of each operation of a target, with their jobs, newest first."""
     found: dict[tuple[str, Operation], list[tuple[int, OperationRun]]] = {}
     for job in sorted(jobs, key=lambda job: -job.id):
-        for one in job.operations:
-            if one.is_complete:
-                found.setdefault((job.target, one.operation), []).append((job.id, one))
+        for operation in job.operations:
+            if operation.is_complete:
+                found.setdefault((job.target, operation.operation), []).append((job.id, operation))
     return found
 
 
@@ -289,9 +294,9 @@ def nights(period: Period) -> list[NightSum]:
         if job.batch is not None:
             of_batch.setdefault(job.batch, []).append(job)
     return [
-        NightSum(firing=one, jobs=of_batch.get(one.batch, []) if one.batch is not None else [])
-        for one in period.firings
-        if one.status is FiringStatus.FIRED
+        NightSum(firing=firing, jobs=of_batch.get(firing.batch, []) if firing.batch is not None else [])
+        for firing in period.firings
+        if firing.status is FiringStatus.FIRED
     ]
 
 
@@ -336,11 +341,11 @@ def missed(firings: Iterable[Firing]) -> list[MissedNights]:
     """The newest first, those that are not over before all others."""
     fired_at: dict[str, Micros] = {}
     found: dict[tuple[str, FiringReason | None, str], list[Micros]] = {}
-    for one in firings:
-        if one.status is FiringStatus.FIRED:
-            fired_at[one.schedule] = max(fired_at.get(one.schedule, 0), one.due_at)
-        elif one.status is FiringStatus.MISSED:
-            found.setdefault((one.schedule, one.reason, one.error or ""), []).append(one.due_at)
+    for firing in firings:
+        if firing.status is FiringStatus.FIRED:
+            fired_at[firing.schedule] = max(fired_at.get(firing.schedule, 0), firing.due_at)
+        elif firing.status is FiringStatus.MISSED:
+            found.setdefault((firing.schedule, firing.reason, firing.error or ""), []).append(firing.due_at)
     rows = [
         MissedNights(
             schedule=schedule,
@@ -357,7 +362,7 @@ def missed(firings: Iterable[Firing]) -> list[MissedNights]:
 
 def in_danger(surveys: Iterable[Survey]) -> list[Survey]:
     """The critical ones, then the unreachable ones."""
-    found = [one for one in surveys if one.level in {FleetLevel.CRITICAL, FleetLevel.UNREACHABLE}]
+    found = [survey for survey in surveys if survey.level in {FleetLevel.CRITICAL, FleetLevel.UNREACHABLE}]
     return sorted(found, key=lambda one: (URGENCY[one.level], -one.surveyed_at, one.target))
 
 

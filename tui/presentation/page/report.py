@@ -151,7 +151,7 @@ def _problems(rows: Sequence[Problem], named: Named, head: str, kind: str, noun:
                 (
                     _long(row.why),
                     element("div", row.to_do, class_="soft to-do") if row.to_do else None,
-                    *(element("div", _long(f"{one.what}: {one.why}")) for one in row.others[:_MOST_REASONS]),
+                    *(element("div", _long(f"{other.what}: {other.why}")) for other in row.others[:_MOST_REASONS]),
                     f"and {counted(unlisted, 'other reason')}" if unlisted > 0 else None,
                 )
             ),
@@ -238,9 +238,9 @@ def _given_back(found: Period, named: Named) -> Iterator[Html]:
     yield table(
         ("target", "given back", "size now"),
         (
-            (_name(one.target, named), size(one.given_back), size(one.sizes[-1]) if one.sizes else "")
-            for one in rows
-            if one.given_back > 0
+            (_name(row.target, named), size(row.given_back), size(row.sizes[-1]) if row.sizes else "")
+            for row in rows
+            if row.given_back > 0
         ),
         numbers=(1, 2),
     )
@@ -251,9 +251,9 @@ def _layouts(found: Period, named: Named) -> Iterator[Html]:
         return
     yield element("h2", "Pages of SQLite files, before and after")
     yield layouts.legend()
-    for one in found.layouts:
-        what = element("span", f" #{one.job} {one.operation}, {_minute(one.at)}", class_="soft")
-        yield element("section", element("h3", _name(one.target, named), what), layouts.pictures(one.maps))
+    for layout in found.layouts:
+        what = element("span", f" #{layout.job} {layout.operation}, {_minute(layout.at)}", class_="soft")
+        yield element("section", element("h3", _name(layout.target, named), what), layouts.pictures(layout.maps))
 
 
 def _targets(found: Period, named: Named) -> Iterator[Html]:
@@ -371,7 +371,7 @@ def _jobs(found: Period, named: Named) -> Iterator[Html]:
 def _request_row(jobs: Sequence[Run], named: Named) -> Sequence[Part]:
     """A job, or all of a batch."""
     first, is_one = jobs[0], len(jobs) == 1
-    operations = dict.fromkeys(one.operation.value for job in jobs for one in job.operations)
+    operations = dict.fromkeys(operation.operation.value for job in jobs for operation in job.operations)
     back, took = period.given_back(jobs), period.seconds_of(jobs)
     effect = first.effect if is_one else f"{size(back)} given back" if back else ""
     return (

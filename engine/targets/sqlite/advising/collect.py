@@ -19,7 +19,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
-from engine.targets.sqlite.reading.page_fill import PageFill, fill_of
+from engine.targets.sqlite.reading.page_fill import fill_of
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.shape import few_rows, set_after
 from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
