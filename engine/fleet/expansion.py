@@ -265,9 +265,7 @@ async def expand(
     for one, reason in zip(candidates, reasons, strict=True):
         if reason is not None and one.entry.is_found:
             left_out.setdefault(reason, []).append(one.path or one.entry.url)
-    unused = [
-        pattern for pattern in exclude if not any(matches_any(candidate.names, (pattern,)) for candidate in candidates)
-    ]
+    unused = [pattern for pattern in exclude if not any(matches_any(one.names, (pattern,)) for one in candidates)]
     return Expansion(targets=targets, left_out=left_out, unlisted=unlisted, unused_excludes=unused)
 
 
@@ -443,7 +441,7 @@ def _reasons(
 
     `databases`: those that the store knows. `alone`: the user named this one target only.
     """
-    is_meant = [alone or not (candidate.is_member or candidate.entry.is_word) for candidate in candidates]
+    is_meant = [alone or not (one.is_member or one.entry.is_word) for one in candidates]
     reasons = [_obvious_reason(one, exclude, is_meant=meant) for one, meant in zip(candidates, is_meant, strict=True)]
     open_questions = [
         one.path

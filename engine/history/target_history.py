@@ -51,6 +51,22 @@ LAST_JOBS: Final = 10
 """The newest jobs whose completed operations are reported."""
 
 
+class _JobsOfTarget:
+    """Reads the jobs that only a finding makes worth reading."""
+
+    def __init__(self, store: JobReader, target: str, since: Micros) -> None:
+        self._store, self._target, self._since = store, target, since
+
+    async def newest(self, operation: Operation) -> list[ParentJob]:
+        where = HistoryFilter(target=self._target, operation=operation, since=self._since)
+        return await self._store.history(where, before=None, limit=MAX_JOBS_READ)
+
+    async def with_steps(self, jobs: Iterable[ParentJob], found: Mapping[str, JobId]) -> list[ParentJob]:
+        """The jobs from the oldest finding on, with steps."""
+        since = min(found.values(), default=None)
+        return await self._store.whole_jobs([job.id for job in jobs if since is not None and job.id >= since.parent])
+
+
 async def target_history(store: JobReader, target: str, now: Micros, file: str | None = None) -> TargetHistory:
     """The history of the database with this canonical URL. `file`: the fingerprint of its file, from `fingerprint`."""
 
@@ -58,19 +74,10 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
     records = await store.records(target, _READ_ALWAYS, since=since, last=LAST_JOBS, limit=MAX_JOBS_READ)
     if not records.jobs:
         return with_damage(TargetHistory(now=now, jobs=(), measured=records.measured), records.damage)
-
-    async def newest(operation: Operation) -> list[ParentJob]:
-        where = HistoryFilter(target=target, operation=operation, since=since)
-        return await store.history(where, before=None, limit=MAX_JOBS_READ)
-
+    jobs = _JobsOfTarget(store, target, since)
     checks, vacuums = records.newest[Operation.CHECK], records.newest[Operation.VACUUM]
     replaced = replaced_files(vacuums)
     checked = check_history(checks, () if file is None else with_replaced(file, replaced))
-
-    async def with_steps(jobs: Iterable[ParentJob], found: Mapping[str, JobId]) -> list[ParentJob]:
-        """The jobs from the oldest finding on, with steps."""
-        since = min(found.values(), default=None)
-        return await store.whole_jobs([job.id for job in jobs if since is not None and job.id >= since.parent])
 
     def done(*operations: Operation) -> dict[str, CompletedStep]:
         """The last step of each object by these operations, or by any."""
@@ -78,16 +85,16 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         return {name: step for (operation, name), step in steps if not operations or operation in operations}
 
     found = checked.damaged | checked.damaged_tables
-    well = set(cleared_since(found, await with_steps(checks, found)))
+    well = set(cleared_since(found, await jobs.with_steps(checks, found)))
     in_doubt = {name: check for name, check in checked.damaged.items() if name not in well}
-    rebuilds = {job.id: job for operation in REBUILDS for job in await newest(operation)} if in_doubt else {}
-    damaged = tuple(still_damaged(in_doubt, await with_steps(rebuilds.values(), in_doubt)))
+    rebuilds = {job.id: job for operation in REBUILDS for job in await jobs.newest(operation)} if in_doubt else {}
+    damaged = tuple(still_damaged(in_doubt, await jobs.with_steps(rebuilds.values(), in_doubt)))
     in_vain = failed_rebuilds(damaged, rebuilds.values(), since=last_clean_check(checks)) if damaged else {}
     tables_in_doubt = {name: check for name, check in checked.damaged_tables.items() if name not in well}
-    repairs = await newest(Operation.REPAIR) if tables_in_doubt else []
-    repaired = tuple(repaired_since(tables_in_doubt, await with_steps(repairs, tables_in_doubt)))
+    repairs = await jobs.newest(Operation.REPAIR) if tables_in_doubt else []
+    repaired = tuple(repaired_since(tables_in_doubt, await jobs.with_steps(repairs, tables_in_doubt)))
     tables = tuple(name for name in tables_in_doubt if name not in repaired)
-    moves = [job for operation in MOVES_PAGES for job in await newest(operation)] if checked.damaged_pages else []
+    moves = [job for operation in MOVES_PAGES for job in await jobs.newest(operation)] if checked.damaged_pages else []
     moved_at = pages_moved_at(moves)
     history = TargetHistory(
         now=now,

@@ -69,18 +69,13 @@ def phrase(reason: SurveyReason) -> str:
         case SurveyCause.MULTIXACT_AGE:
             return f"multixact age {_large(number(facts, 'age'))} of {_large(number(facts, 'most'))}"
         case SurveyCause.OLD_NEIGHBORS:
-            names = facts.get("databases")
-            found = listed([str(name) for name in names], 3) if isinstance(names, list | tuple) else "?"
-            return plain(f"wraparound near in {found} of its server")
+            return plain(f"wraparound near in {_databases(facts)} of its server")
         case SurveyCause.AUTO_INCREMENT:
             return f"auto-increment {number(facts, 'auto_increment_percent') or 0:.0f}% used"
         case SurveyCause.DISK_FULL:
             return f"only {size(number(facts, 'free'))} free on its disk of {size(number(facts, 'size'))}"
         case SurveyCause.RECLAIMABLE:
-            free, all_of_it = number(facts, "free_bytes") or 0, number(facts, "reclaimable_bytes") or 0
-            if wasted := number(facts, "wasted_bytes"):
-                return f"{_counted(facts, 'tables', 'table')} to rebuild, {size(wasted)} back"
-            return f"{size(free)} in free pages" if free >= 0.8 * all_of_it else f"{size(all_of_it)} reclaimable"
+            return _reclaimable(facts)
         case SurveyCause.DEAD_ROWS:
             return f"{_counted(facts, 'tables', 'table')} to vacuum"
         case SurveyCause.INDEXES:
@@ -116,6 +111,18 @@ def phrase(reason: SurveyReason) -> str:
             return f"gone: {text(facts, 'error')}"
         case SurveyCause.CANNOT_BE_READ | SurveyCause.LOCKED | SurveyCause.REFUSED | SurveyCause.UNAVAILABLE:
             return text(facts, "error")
+
+
+def _reclaimable(facts: Facts) -> str:
+    free, all_of_it = number(facts, "free_bytes") or 0, number(facts, "reclaimable_bytes") or 0
+    if wasted := number(facts, "wasted_bytes"):
+        return f"{_counted(facts, 'tables', 'table')} to rebuild, {size(wasted)} back"
+    return f"{size(free)} in free pages" if free >= 0.8 * all_of_it else f"{size(all_of_it)} reclaimable"
+
+
+def _databases(facts: Facts) -> str:
+    names = facts.get("databases")
+    return listed([str(name) for name in names], 3) if isinstance(names, list | tuple) else "?"
 
 
 def _xid_age(facts: Facts) -> str:
