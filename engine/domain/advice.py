@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from engine.domain.damage import Damage, seen_by, suspects
+from engine.domain.damage import Damage, kept_from_rebuilds, seen_by, suspects
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ParentJob
 from engine.domain.past_runs import RecordedBackup
@@ -341,6 +341,11 @@ class TargetHistory:
         """The tables of a server that nothing reads unasked: damaged ones, and those under which it went down, also
         where a person took note of that."""
         return (*self.damaged_tables, *suspects(self.accepted_damage))
+
+    @property
+    def kept_tables(self) -> frozenset[str]:
+        """The tables of a server that nothing rebuilds, with their indexes, but --force."""
+        return kept_from_rebuilds(self.accepted_damage) | {*self.damaged_tables}
 
     @property
     def accepted_at(self) -> Micros | None:

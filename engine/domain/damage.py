@@ -30,6 +30,9 @@ SUSPECTED: Final = "suspected_tables"
 """The name of the fact of a check that holds the tables it left out, as a server went down under them."""
 ONLY_INDEXES: Final = "only_indexes"
 """The name of the fact of a check that could not look at tables."""
+_REWRITES: Final = frozenset({Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK, Operation.REBUILD})
+REBUILDS: Final = _REWRITES | {Operation.REINDEX}
+"""The operations of servers that make every index of a table anew, from the rows that its table has."""
 
 
 class DamagedKind(StrEnum):
@@ -92,7 +95,8 @@ class Damage:
     table: str = ""
     """The table of an index on a server."""
     is_repaired: bool = False
-    """Whether an operation has repaired it since, which only a check can confirm."""
+    """Whether an operation has repaired it since, which only a check can confirm. Of rows that are lost: whether all
+    indexes of their table were rebuilt since."""
     written_by: int | None = None
     """The job that wrote to it since, by force or before it was known: what can be seen of it may be less by now."""
     accepted_at: Micros | None = None
@@ -207,7 +211,7 @@ def after_check(
     by_table = "damaged_tables" in facts
 
     def is_over(one: Damage) -> bool:
-        if one.is_loss or one.is_unreadable or one.key in keys:
+        if one.is_unreadable or one.key in keys or (one.is_loss and (one.accepted_at is None or one.object in read)):
             return False
         if one.level is CheckLevel.FULL and level is CheckLevel.QUICK:
             return False
@@ -261,6 +265,7 @@ def after_write(
     *,
     begun: Collection[str],
     done: Collection[str],
+    rebuilt: Collection[str] = (),
     job: int,
 ) -> DamageChange:
     """What an operation changes that wrote. What it repairs stays on record until a check has confirmed it.
@@ -270,6 +275,7 @@ def after_write(
 
     Args:
         begun: the tables and indexes that its steps worked on. `done`: those of completed steps; WHOLE_DATABASE: all.
+        rebuilt: the tables of a server whose indexes it has all rebuilt.
     """
     found, ended = list[Damage](), list[tuple[str, DamageSource]]()
     is_file = engine is EngineName.SQLITE
@@ -277,8 +283,11 @@ def after_write(
         if one.is_unreadable:
             continue
         if one.accepted_at is not None:
-            if one.is_loss and one.object in done:  # its pages are counted anew: a shorter file is another loss
-                ended.append(one.key)
+            is_rebuilt = one.is_repaired or one.object in rebuilt
+            if is_rebuilt and one.is_loss and one.object in done and operation is not Operation.REINDEX:
+                ended.append(one.key)  # its pages are counted anew: a shorter file is another loss
+            elif is_rebuilt and one.is_loss:
+                found.append(replace(one, is_repaired=True))
         elif operation is Operation.REPAIR or (operation is Operation.REINDEX and one.kind is DamagedKind.INDEX):
             if {one.object, WHOLE_DATABASE if is_file else one.object} & {*done}:
                 found.append(replace(one, is_repaired=True))
@@ -311,6 +320,15 @@ def blocked_tables(known: Iterable[Damage], operation: Operation) -> frozenset[s
     if operation not in {Operation.REINDEX, Operation.OPTIMIZE}:
         tables |= {one.table or one.object for one in known if one.kind is DamagedKind.INDEX}
     return frozenset(tables)
+
+
+def kept_from_rebuilds(accepted: Iterable[Damage]) -> frozenset[str]:
+    """The tables of a server that only --force rebuilds, though a person took note of their damage.
+
+    That does not say whether a table or its index is right: the index may be the last that tells of rows that are lost.
+    """
+    own = (one for one in accepted if one.kind is DamagedKind.TABLE and one.source is not DamageSource.SERVER_LOST)
+    return frozenset(one.object for one in own if not one.is_repaired)
 
 
 def suspects(known: Iterable[Damage]) -> frozenset[str]:
@@ -352,7 +370,8 @@ def describe(known: Iterable[Damage]) -> str:
     for one in known:
         texts = by_source.setdefault(seen_by(one), [])
         since = "" if one.written_by is None else f" (#{one.written_by} wrote to it since)"
-        since = " (repaired since, not checked again)" if one.is_repaired else since
+        repaired = "its indexes were all rebuilt since" if one.is_loss else "repaired since, not checked again"
+        since = f" ({repaired})" if one.is_repaired else since
         if (text := one.text + since) not in texts:
             texts.append(text)
     return "; ".join(f"{who}: {listed(texts, 3)}" for who, texts in by_source.items())

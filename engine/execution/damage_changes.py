@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from engine.domain.claims import Claim, Outcome
 from engine.domain.damage import (
     NO_CHANGE,
+    REBUILDS,
     WHOLE_DATABASE,
     Damage,
     DamageChange,
@@ -16,7 +17,7 @@ from engine.domain.damage import (
     after_write,
 )
 from engine.domain.option_specs import covers_whole_database
-from engine.domain.requests import CheckLevel, EngineName, Operation
+from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.execution.outcomes import StepOutcome
@@ -58,8 +59,19 @@ def damage_changes(
         own = [one for one in results if (one[0].operation or operation) is kind]
         begun = _objects(step for step, result in own if result.status is not Status.SKIPPED)
         done = _objects(step for step, result in own if result.status is Status.COMPLETED)
-        changes += after_write(of_kind, kind, engine, begun=begun, done=done | of_all, job=job)
+        rebuilt = _rebuilt(own, options) if operation in REBUILDS else ()
+        changes += after_write(of_kind, kind, engine, begun=begun, done=done | of_all, rebuilt=rebuilt, job=job)
     return changes
+
+
+def _rebuilt(results: Sequence[StepOutcome], options: Options) -> set[str]:
+    """The tables of a server whose indexes were all rebuilt."""
+    if options.if_needed is not None or options.done:  # then some of them may not be among the steps
+        return set()
+    failed = _objects(step for step, result in results if result.status is not Status.COMPLETED)
+    tables = {name for step, _ in results for name in step.tables} - failed
+    names = {*options.objects_for(Operation.REINDEX)}
+    return {name for name in tables if not names or {name, name.rpartition(".")[2]} & names}
 
 
 def _is_sound(suspect: Damage, results: Sequence[StepOutcome]) -> bool:

@@ -8,12 +8,14 @@ from typing import Final
 
 from engine.domain.advice import TargetHistory
 from engine.domain.damage import (
+    REBUILDS,
     WHOLE_DATABASE,
     Damage,
     blocked_tables,
     blocking,
     blocks_all,
     describe,
+    kept_from_rebuilds,
     people_of,
     suspects,
 )
@@ -69,7 +71,10 @@ async def plan_gated(
     def written(damage: Iterable[Damage]) -> list[Damage]:
         return [one for one in damage if is_file or {one.object, one.table or one.object} & objects]
 
-    accepted, forced = written(known.accepted_damage), written(blocking(known.known_damage, operation, target.engine))
+    kept = _kept(known, operation)
+    rebuilt = [one for one in known.accepted_damage if one.object in kept]
+    forced = written([*blocking(known.known_damage, operation, target.engine), *rebuilt])
+    accepted = [one for one in written(known.accepted_damage) if one not in forced]
     by_force = f"--force writes to what is damaged: {describe(forced)}" if forced else ""
     warnings = [
         _why_left_out(known, suspected) if suspected else "",
@@ -80,6 +85,11 @@ async def plan_gated(
     for warning in warnings:
         plan = _with_warning(gated.planned, warning, plan).plan
     return GatedPlan(replace(plan, by_force=by_force if plan.steps else ""), gated.planned)
+
+
+def _kept(known: TargetHistory | None, operation: Operation) -> frozenset[str]:
+    """The tables whose damage a person took note of, and that the operation may rebuild only by force."""
+    return kept_from_rebuilds(known.accepted_damage) if known and operation in REBUILDS else frozenset()
 
 
 def _may_read_suspects(options: Options, is_named: bool) -> bool:
@@ -113,17 +123,20 @@ async def _plan_gated(
     known: TargetHistory | None,
     past: TargetHistory | None,
 ) -> GatedPlan:
+    kept = _kept(known, operation)
     damage = known.known_damage if known is not None else ()
-    if not damage or options.force or not target.operations[operation].writes:
+    if not (damage or kept) or options.force or not target.operations[operation].writes:
         planned = await session.plan(operation, options, past)
         copied = [one for one in damage if not one.is_repaired] if operation is Operation.BACKUP else []
         return _with_warning(planned, f"the backup may copy damage: {describe(copied)}" if copied else "")
     if whole := blocks_all(damage, operation, target.engine):
         return _refused(operation, target, damage, f"nothing is written, as {describe(whole)}")
-    tables = blocked_tables(damage, operation)
+    tables = blocked_tables(damage, operation) | kept
     if not tables:
         return _with_warning(await session.plan(operation, options, past), "")
     why = _why_left_out(known, tables)
+    if kept:
+        why += f". That a person took note of it does not say whether {listed(sorted(kept), 3)} or its indexes are right"
     left_out = tuple(dict.fromkeys((*options.leave_out, *sorted(tables))))
     planned = await session.plan(operation, replace(options, leave_out=left_out), past)
     if planned.plan.steps or planned.plan.refused is not None:
@@ -131,7 +144,7 @@ async def _plan_gated(
         is_meant = not names or any({table, table.rpartition(".")[2]} & {*names} for table in tables)
         return _with_warning(planned, why if is_meant else "")
     whole_plan = await session.plan(operation, options, past)
-    return _refused(operation, target, damage, why) if whole_plan.plan.steps else GatedPlan(whole_plan.plan, whole_plan)
+    return _refused(operation, target, damage, why, is_accepted=tables == kept) if whole_plan.plan.steps else GatedPlan(whole_plan.plan, whole_plan)
 
 
 def _why_left_out(known: TargetHistory | None, tables: frozenset[str]) -> str:
@@ -147,8 +160,11 @@ def _with_warning(planned: PlannedOperation, warning: str, plan: OperationPlan |
     return GatedPlan(plan, planned)
 
 
-def _refused(operation: Operation, target: Target, damage: Iterable[Damage], why: str) -> GatedPlan:
-    if not any(one.is_unreadable for one in damage):
+def _refused(
+    operation: Operation, target: Target, damage: Iterable[Damage], why: str, *, is_accepted: bool = False
+) -> GatedPlan:
+    """`is_accepted`: whether a person took note of all of it already."""
+    if not is_accepted and not any(one.is_unreadable for one in damage):
         command = f"dbtend fleet --accept-damage {command_word(target.url)}"
         why += ". Put it right, for example from a backup, then run a full check."
         why += f" If nothing more can be saved, take note of that ({command})"

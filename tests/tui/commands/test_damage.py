@@ -154,3 +154,36 @@ def test_r31_lost_rows_keep_a_table_from_being_written_until_a_person_takes_note
     assert any("took note of" in warning for warning in vacuum["warnings"])
     do_damage(counted, {"'cut'": harm.cut_off(3)})  # another loss is one more to take note of
     assert is_left_out(dbtend("run", counted.url, "--op", "vacuum", "--json").json["jobs"][0]["children"])
+
+
+def indexes_of_cut(database: Database) -> list[Any]:
+    """The numbers of their files: a rebuild gives a new one."""
+    return [number for (number,) in database("SELECT pg_relation_filenode(indexrelid) FROM pg_index WHERE indrelid = 'cut'::regclass")]
+
+
+def test_r31_to_take_note_of_lost_rows_lets_no_index_be_rebuilt_that_still_tells_of_them(
+    dbtend: CommandLine, counted: Database
+) -> None:
+    before = indexes_of_cut(counted)
+    assert dbtend("fleet", counted.url).code == 1
+    assert dbtend("fleet", "--accept-damage", counted.url).code == 0
+    for operation in ("reindex", "vacuum", "vacuum-full", "reindex", "optimize"):
+        ran = dbtend("run", counted.url, "--op", operation, "--yes", "--json").json["jobs"][0]["children"]
+        if operation in {"reindex", "vacuum-full"}:
+            assert is_left_out(ran) or ran[0]["reason"] == "damaged"
+        assert indexes_of_cut(counted) == before
+        assert dbtend("fleet", counted.url, "--json").json["targets"][0]["level"] == "unchecked"
+    refused = dbtend("run", counted.url, "--op", "reindex", "--object", "cut", "--yes")
+    assert (refused.code, "--accept-damage" in refused.out + refused.err) == (4, False)
+    assert "--force" in refused.out + refused.err
+
+    by_index = dbtend("run", counted.url, "--op", "reindex", "--object", "cut_pkey", "--yes", "--force", "--json")
+    assert any("--force writes" in one for one in by_index.json["jobs"][0]["children"][0]["warnings"])
+    other = dbtend("run", counted.url, "--op", "reindex", "--object", "cut", "--yes")
+    assert other.code == 4  # the index of its TOAST table may still tell
+    assert dbtend("run", counted.url, "--op", "reindex", "--object", "cut", "--yes", "--force").code == 0
+    assert dbtend("fleet", counted.url, "--json").json["targets"][0]["level"] == "unchecked"
+    assert dbtend("run", counted.url, "--op", "reindex", "--object", "cut", "--yes").code == 0
+    vacuum, advised = dbtend("run", counted.url, "--op", "vacuum", "--json"), dbtend("advise", counted.url, "--json")
+    assert any("took note of" in one for one in vacuum.json["jobs"][0]["children"][0]["warnings"])
+    assert "accepted_damage" not in str(advised.json)

@@ -77,7 +77,8 @@ def needs(condition: Condition, past: TargetHistory, limits: Thresholds = DEFAUL
     damaged = set(past.damaged_tables)
     well = [table for table in condition.tables if not table.comment and table.shown not in past.unread_tables]
     analyze = {table.name: need for table in well if (need := analyze_need(table, condition, limits))}
-    rebuild = {table.name: need for table in well if (need := rebuild_need(table, condition, past, limits))}
+    free = [table for table in well if table.shown not in past.kept_tables]
+    rebuild = {table.name: need for table in free if (need := rebuild_need(table, condition, past, limits))}
     by_hand = {table.name: need for table in well if (need := auto_increment_need(table))}
     recovers = condition.server.recovers
     repair = {table.name: need for table in condition.tables if (need := repair_need(table, damaged, recovers))}

@@ -109,6 +109,7 @@ def needs(
 ) -> TableFindings:
     """Find the needs. Damaged tables need nothing: reading or writing them can make the damage worse."""
     known = {table.oid: table for table in condition.tables if table.shown not in past.unread_tables}
+    rewritable = known.keys() - {table.oid for table in condition.tables if table.shown in past.kept_tables}
     vacuum, analyze = {}, {}
     for activity in condition.activity:
         table = known.get(activity.oid)
@@ -128,7 +129,7 @@ def needs(
         tend=_tend(
             [one for one in condition.upkeep if one.table in known and one.table not in vacuum], condition, past, limits
         ),
-        rewrite={oid: waste for oid, waste in _rewrite(condition, limits).items() if oid in known},
+        rewrite={oid: waste for oid, waste in _rewrite(condition, limits).items() if oid in rewritable},
         drifts=drifts,
         not_built=tuple(index for index in condition.indexes if index.could_not_be_built and not index.in_catalog),
         left_by_pg_repack=tuple(table for table in condition.tables if table.oid in condition.left_by_pg_repack),
@@ -246,12 +247,13 @@ def dead_rows_unknown(lost: Sequence[str]) -> str:
 def _reindex(
     condition: Condition, drifts: Sequence[CollationRebuild], past: TargetHistory, limits: Thresholds
 ) -> dict[int, Need]:
+    kept = past.kept_tables
     by_old_rules = {oid: drifted for drifted in drifts for oid in drifted.left}
     found = {}
     for index in condition.indexes:
         if index.in_catalog or index.is_leftover or index.could_not_be_built:
             continue
-        if index.table_shown in past.damaged_tables:
+        if index.table_shown in kept:
             continue
         need = None
         if index.shown in past.damaged_indexes:
