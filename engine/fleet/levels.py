@@ -144,7 +144,7 @@ def still_critical(survey: Survey, damage: Sequence[Damage]) -> Survey:
     known = next((one for one in damage if one.accepted_at is None and not one.is_repaired), None)
     if known is None or survey.level is FleetLevel.CRITICAL or (survey.reason and survey.reason.cause in LOST):
         return survey
-    facts = {"job": known.job} if known.job is not None else {}
+    facts: Facts = {"source": known.source, **({"job": known.job} if known.job is not None else {})}
     reason = SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, facts)
     return replace(survey, level=reason.level, reasons=(reason, *survey.reasons))
 
@@ -175,7 +175,7 @@ def _reasons(item: Advice, past: TargetHistory, limits: Thresholds, *, is_repeat
     if item.operation is Operation.VACUUM and OldIds.XID.fact in item.facts:
         yield from _vacuum_reasons(item, limits)
     elif item.facts.get("severity") == CRITICAL:
-        yield SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, _job_of(past))
+        yield SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, _who_saw(past))
     elif item.operation is Operation.CHECK:
         yield from _check_reasons(item, past)
     elif item.operation is Operation.REBUILD:
@@ -236,8 +236,12 @@ def _numbers(item: Advice) -> Facts:
     return {name: value for name, value in item.facts.items() if isinstance(value, int)}
 
 
-def _job_of(past: TargetHistory) -> Facts:
-    return {"job": past.found.job} if past.found else {}
+def _who_saw(past: TargetHistory) -> Facts:
+    """`source` and `job` of the damage; without a source it was a check."""
+    if past.damage_by is None:
+        return {"job": past.found.job} if past.found else {}
+    job = {"job": past.damage_by.job} if past.damage_by.job is not None else {}
+    return {"source": past.damage_by.source, **job}
 
 
 def _is_nearly_full(disk: Disk, limits: Thresholds) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import Final
 
 from engine.domain.advice import CRITICAL, Advice, CheckCause, Level, TargetHistory
-from engine.domain.damage import Damage, describe, people_of, suspects
+from engine.domain.damage import Damage, DamagedKind, describe, people_of, suspects
 from engine.domain.frozen import frozen
-from engine.domain.humanize import counted, format_age, span
+from engine.domain.humanize import counted, format_age, listed, span
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts, Micros
 from engine.domain.thresholds import DAY as SECONDS_A_DAY
@@ -61,6 +61,14 @@ def damage_advice(reason: str, cause: str, facts: Facts, others: CheckLevel | No
         check=others or CheckLevel.FULL,
         needs_manual_fix=others is None,
     )
+
+
+def found_in(damaged: Collection[str], past: TargetHistory) -> str:
+    """`damage in a, b (rows are lost: ...)`, with who saw it."""
+    seen = describe(one for one in past.known_damage if one.kind is not DamagedKind.INDEX and not one.is_repaired)
+    if not seen:  # as far as it is not on record, a check found it
+        seen = past.damage or past.damage_found or "the last check found it"
+    return f"damage in {listed([*damaged], 3)} ({seen})" if damaged else seen
 
 
 def due_of_others(past: TargetHistory, damaged: Collection[str], limits: Thresholds) -> CheckLevel | None:

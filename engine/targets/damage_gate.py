@@ -136,7 +136,8 @@ async def _plan_gated(
         return _with_warning(await session.plan(operation, options, past), "")
     why = _why_left_out(known, tables)
     if kept:
-        why += f". That a person took note of it does not say whether {listed(sorted(kept), 3)} or its indexes are right"
+        tables_kept = listed(sorted(kept), 3)
+        why += f". That a person took note of it does not say whether {tables_kept} or its indexes are right"
     left_out = tuple(dict.fromkeys((*options.leave_out, *sorted(tables))))
     planned = await session.plan(operation, replace(options, leave_out=left_out), past)
     if planned.plan.steps or planned.plan.refused is not None:
@@ -144,7 +145,9 @@ async def _plan_gated(
         is_meant = not names or any({table, table.rpartition(".")[2]} & {*names} for table in tables)
         return _with_warning(planned, why if is_meant else "")
     whole_plan = await session.plan(operation, options, past)
-    return _refused(operation, target, damage, why, is_accepted=tables == kept) if whole_plan.plan.steps else GatedPlan(whole_plan.plan, whole_plan)
+    if not whole_plan.plan.steps:
+        return GatedPlan(whole_plan.plan, whole_plan)
+    return _refused(operation, target, damage, why, is_accepted=tables == kept)
 
 
 def _why_left_out(known: TargetHistory | None, tables: frozenset[str]) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from engine.config.model import TargetEntry
+from engine.domain.damage import DamageSource
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import EngineName
@@ -23,6 +24,11 @@ _SHORT_NAMES: Final[Mapping[EngineName, str]] = {
     EngineName.POSTGRESQL: "pg",
     EngineName.MYSQL: "mysql",
 }
+_DAMAGE: Final = {
+    DamageSource.LOSS.value: "rows are lost",
+    DamageSource.SERVER_LOST.value: "the server went down under a table",
+}
+"""By who saw it."""
 _GAP: Final = "  "
 _LEAST_WHY: Final = 24
 """Cells that the reason has at least, before other columns are dropped."""
@@ -56,13 +62,9 @@ def phrase(reason: SurveyReason) -> str:
     """One reason, harmless to a terminal: `1.00 GB in free pages`."""
     facts = reason.facts
     match reason.cause:
-        case (
-            SurveyCause.DAMAGE
-            | SurveyCause.HOT_JOURNAL
-            | SurveyCause.STATISTICS
-            | SurveyCause.CHECK_OVERDUE
-            | SurveyCause.NEVER_CHECKED
-        ):
+        case SurveyCause.DAMAGE:
+            return _DAMAGE.get(str(facts.get("source")), _WITHOUT_FACTS[reason.cause])
+        case SurveyCause.HOT_JOURNAL | SurveyCause.STATISTICS | SurveyCause.CHECK_OVERDUE | SurveyCause.NEVER_CHECKED:
             return _WITHOUT_FACTS[reason.cause]
         case SurveyCause.XID_AGE:
             return _xid_age(facts)

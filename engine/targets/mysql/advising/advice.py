@@ -12,7 +12,7 @@ from engine.domain.humanize import counted, listed, size
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.check_policy import DueCheck, damage_advice, due_check, due_of_others
+from engine.targets.check_policy import DueCheck, damage_advice, due_check, due_of_others, found_in
 from engine.targets.mysql.advising.findings import (
     AT_ITS_END,
     CHANGES_ARE_LOCKED,
@@ -118,8 +118,7 @@ def _check(condition: Condition, needs: TableFindings, past: TargetHistory, limi
         facts = {"damaged_tables": tuple(damaged)}
         return damage_advice(suspect, Cause.DAMAGE, facts, due_of_others(past, damaged, limits))
     if damaged or (past.damage is not None and not past.damaged_tables):
-        what = f"the last check found {listed(damaged, 3)} damaged" if damaged else "the last check found damage"
-        return _with_damage(f"{what} ({past.damage})" if past.damage is not None else what, damaged)
+        return _with_damage(found_in(damaged, past), damaged)
     known = _with_findings(past)
     found = due_check(known, limits)
     unsafe = [table.shown for table in condition.tables if table.engine in _CRASH_UNSAFE]

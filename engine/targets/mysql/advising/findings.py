@@ -199,7 +199,7 @@ def repair_need(table: Table, damaged: set[str], recovers: Collection[str]) -> N
         return Need(Level.NOW, f"the server cannot open it: {table.comment}", Cause.CRASHED)
     if table.shown in damaged and table.engine in REPAIRABLE:
         by_itself = "; the server repairs it when it is opened, maybe it has" if table.engine in recovers else ""
-        return Need(Level.NOW, f"the last check found it damaged{by_itself}", Cause.CRASHED)
+        return Need(Level.NOW, f"it is on record as damaged{by_itself}", Cause.CRASHED)
     return None
 
 

@@ -67,7 +67,7 @@ async def plan(
     if operation is Operation.REPAIR:
         found_by_check = frozenset(past.damaged_tables)
         damaged = [table for table in in_scope if table.shown in found_by_check or table.comment]
-        reasons = {table.name: table.comment or "the last check found it damaged" for table in damaged}
+        reasons = {table.name: table.comment or "it is on record as damaged" for table in damaged}
         in_scope = in_scope if options.objects else damaged
     return await plan_tables(reader, operation, options, in_scope, reasons, past.turns, unopened)
 
@@ -99,7 +99,7 @@ async def plan_needed(
             plans.append(await plan_tables(reader, operation, options, needy, reasons[operation], turns))
     left_out += [f"left out: {plan.refused}" for plan in plans if plan.refused]
     if options.leave_out:
-        left_out.append(f"left out: the last check found damage in {listed(list(options.leave_out), 3)}")
+        left_out.append(f"left out, as damaged: {listed(list(options.leave_out), 3)}")
     steps = [step for plan in plans for step in plan.steps]
     if not steps:
         return OperationPlan(operation=Operation.OPTIMIZE, not_needed=". ".join(left_out) or "nothing is needed")

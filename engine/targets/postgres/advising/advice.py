@@ -21,7 +21,7 @@ from engine.domain.humanize import by_reason, counted, listed, size
 from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.domain.thresholds import DAY, DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.check_policy import DueCheck, damage_advice, due_check, due_of_others
+from engine.targets.check_policy import DueCheck, damage_advice, due_check, due_of_others, found_in
 from engine.targets.needs import Need, advice_on, in_order, most_urgent, optimize, without_damaged
 from engine.targets.postgres.advising import old_neighbors
 from engine.targets.postgres.advising.autovacuum import behind, lasts, own_plan, seconds_left
@@ -319,13 +319,11 @@ def _check(condition: Condition, past: TargetHistory, damaged: Sequence[str], li
 
 def _about_damage(damaged: Sequence[str], past: TargetHistory) -> str:
     if not damaged:
-        return f"the last check found: {past.damage}"
+        return found_in((), past)
     if suspect := suspicion(past.damage_by, damaged):
         return suspect
-    what = f"the last check found {listed(damaged, 3)} damaged"
-    first = f" ({past.damage})" if past.damage is not None else ""
     to_do = "restore from a backup, or save with pg_dump what can be read and remove the rest with pg_surgery"
-    return f"{what}{first}: {to_do}, then check again"
+    return f"{found_in(damaged, past)}: {to_do}, then check again"
 
 
 MOST_NAMED: Final = 10

@@ -101,7 +101,7 @@ async def plan_needed(reader: Reader, options: Options, needed: PlannedWork) -> 
         meant = scope(Operation.OPTIMIZE, named, needed.tables, needed.indexes, partitions, also)
         damaged &= {*(table.shown for table in meant.tables), *(index.table_shown for index in meant.indexes)}
     if damaged:
-        left_out.append(f"left out: the last check found damage in {listed(sorted(damaged), 3)}")
+        left_out.append(f"left out, as damaged: {listed(sorted(damaged), 3)}")
     planned = plan_of(
         Operation.OPTIMIZE,
         steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CRITICAL, Advice, CheckCause, Level, TargetHistory
+from engine.domain.damage import seen_by
 from engine.domain.humanize import counted
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.steps import Micros
@@ -90,7 +91,7 @@ def _due_check(
     condition: Condition, past: TargetHistory, limits: Thresholds
 ) -> tuple[Level, CheckLevel | None, Cause | CheckCause | None, str]:
     if past.damage is not None:
-        found = _found("damage", condition, past)
+        found = seen_by(past.damage_by) if past.damage_by is not None else _found("damage", condition, past)
         reason = f"{found}: restore a backup or use .recover, then check again ({past.damage})"
         return Level.NOW, CheckLevel.FULL, Cause.DAMAGE, reason
     if past.damaged_indexes:

@@ -442,7 +442,7 @@ async def _backup(reader: Reader, summary: Summary, options: Options, past: Targ
     if options.keep is None:
         return replace(_of(Operation.BACKUP, steps), warnings=changed)
     if is_known_damaged:
-        kept = f"{_NONE_REMOVED}: the last check found the database damaged"
+        kept = f"{_NONE_REMOVED}: the database is on record as damaged"
         return replace(_of(Operation.BACKUP, steps), warnings=(*changed, kept))
     removal, warnings = await _removal(reader, summary, destination, options.keep, past, numbered=numbered)
     return replace(_of(Operation.BACKUP, [*steps, *removal]), warnings=(*changed, *warnings))

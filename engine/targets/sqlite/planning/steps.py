@@ -115,7 +115,7 @@ class SqliteStep(PlannedStep):
     by_pages: bool = False
     """Whether the copy is made page by page, and not by VACUUM."""
     is_known_damaged: bool = False
-    """Whether the last check found the copied database damaged: a quick check of the copy may miss that."""
+    """Whether the copied database is on record as damaged: a quick check of the copy may miss that."""
     series: BackupSeries | None = None
     """The backups; the oldest are removed."""
     keep: int = 0

@@ -531,7 +531,7 @@ async def test_a_backup_of_a_database_known_to_be_damaged_warns_and_removes_noth
             file.write((7).to_bytes(4))  # as if 7 pages were free
     await engine.wait([job.id for job in await engine.submit([replace(request(path), operations=(Operation.CHECK,))])])
     plan = await planned(engine, path, keep=1)
-    assert plan.warnings[0] == "no old backup is removed: the last check found the database damaged"
+    assert plan.warnings[0] == "no old backup is removed: the database is on record as damaged"
     assert plan.warnings[1].startswith("the backup may copy damage: ")
     child = await back_up(engine, path, keep=1)
     assert {*plan.warnings} <= set(child.warnings)
