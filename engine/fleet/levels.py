@@ -175,7 +175,7 @@ def _reasons(item: Advice, past: TargetHistory, limits: Thresholds, *, is_repeat
     if item.operation is Operation.VACUUM and OldIds.XID.fact in item.facts:
         yield from _vacuum_reasons(item, limits)
     elif item.facts.get("severity") == CRITICAL:
-        yield SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, _who_saw(past))
+        yield SurveyReason(FleetLevel.CRITICAL, SurveyCause.DAMAGE, _who_saw(item, past))
     elif item.operation is Operation.CHECK:
         yield from _check_reasons(item, past)
     elif item.operation is Operation.REBUILD:
@@ -236,12 +236,12 @@ def _numbers(item: Advice) -> Facts:
     return {name: value for name, value in item.facts.items() if isinstance(value, int)}
 
 
-def _who_saw(past: TargetHistory) -> Facts:
+def _who_saw(item: Advice, past: TargetHistory) -> Facts:
     """`source` and `job` of the damage; without a source it was a check."""
-    if past.damage_by is None:
+    seen = past.damage_by if past.damage_by or past.damage else next(iter(item.seen_damage), None)
+    if seen is None:
         return {"job": past.found.job} if past.found else {}
-    job = {"job": past.damage_by.job} if past.damage_by.job is not None else {}
-    return {"source": past.damage_by.source, **job}
+    return {"source": seen.source, **({"job": seen.job} if seen.job is not None else {})}
 
 
 def _is_nearly_full(disk: Disk, limits: Thresholds) -> bool:
