@@ -93,12 +93,13 @@ async def _all_reasons(
     return dict(zip(asked, found, strict=True))
 
 
-async def tell_before_writing(asked: Sequence[Request], engine: Engine) -> None:
+async def tell_before_writing(asked: Sequence[Request], engine: Engine, *, needed: bool = False) -> None:
     """Name the targets that are written to without a check on record, or by force, where a person reads it in time.
 
     A question names its own. Where nobody reads it, `tell_unchecked` costs less: thousands of histories are not read.
+    But for what is `needed` they were read already: it checks first, if it can.
     """
-    if not output.reaches_a_person():
+    if not (needed or output.reaches_a_person()):
         return
     unasked = {one.target: one for one in asked if not one.options.confirmed and not is_elsewhere(one)}
     answers = await for_each(list(unasked), lambda target: engine.before_writing(unasked[target]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -80,7 +80,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     failed += [FailedRequest(request, error) for request, error in allowed.unplanned]
     targets = [request.target for request in allowed.requests]
     batch = settings.config().defaults.batch_options(targets, _batch_options(args))
-    submit = _submitting(allowed.requests, failed, batch, strict=args.strict, is_by_hand=True)
+    submit = _submitting(
+        allowed.requests, failed, batch, strict=args.strict, tell=partial(tell_before_writing, needed=args.needed)
+    )
     many = len(wanted) + len(expansion.unlisted) > 1
     return weightiest({_carried_out(submit, targets, args, settings, many=many), chosen.code})
 
@@ -175,7 +177,7 @@ async def _batch(settings: Settings, wanted: BatchId) -> tuple[Batch, Sequence[P
 def run_requests(store: StoreLocation, asked: Sequence[Request], *, as_json: bool) -> int:
     """Submit, watch, and print the result of jobs on a sample; the exit code."""
     how = Foreground(store=store)
-    return in_foreground(how, _submitting(asked), printing(as_json=as_json), Config(), is_sample=True)
+    return in_foreground(how, _submitting(asked), printing(as_json=as_json), Config(), tells_unchecked=False)
 
 
 def _submitting(
@@ -184,11 +186,13 @@ def _submitting(
     batch: BatchOptions = NO_BATCH_OPTIONS,
     *,
     strict: bool = False,
-    is_by_hand: bool = False,
+    tell: Callable[[Sequence[Request], Engine], Awaitable[None]] | None = None,
 ) -> Submit:
+    """`tell`: called before they are submitted."""
+
     async def submit(engine: Engine) -> Sequence[ParentJob]:
-        if is_by_hand:
-            await tell_before_writing(asked, engine)
+        if tell is not None:
+            await tell(asked, engine)
         return await engine.submit(
             asked,
             on_duplicate=OnDuplicate.MERGE,
@@ -225,7 +229,8 @@ def _carried_out(
         retention=config.retention,
         config=settings.config_path,
     )
-    return in_foreground(how, submit, printing(as_json=args.json, quiet=args.quiet, many=many), config)
+    how_told = printing(as_json=args.json, quiet=args.quiet, many=many)
+    return in_foreground(how, submit, how_told, config, tells_unchecked=not vars(args).get("needed"))
 
 
 def printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Printing:
@@ -236,13 +241,16 @@ def printing(*, as_json: bool, quiet: bool = False, many: bool = False) -> Print
 
 
 def in_foreground(
-    how: Foreground, submit: Submit, how_told: Printing, config: Config, *, is_sample: bool = False
+    how: Foreground, submit: Submit, how_told: Printing, config: Config, *, tells_unchecked: bool = True
 ) -> int:
-    """Carry out jobs, print how they ended, and tell the recipients in the config that a run tells; the exit code."""
+    """Carry out jobs, print how they ended, and tell the recipients in the config that a run tells; the exit code.
+
+    `tells_unchecked`: whether nobody was told before which databases were never checked.
+    """
     with telling_people(how.store, for_runs(config)):
         jobs, code = carry_out(how, submit, how_told.view)
         how_told.print_result(jobs)
-        if not is_sample:
+        if tells_unchecked:
             tell_unchecked(jobs)
     return code
 

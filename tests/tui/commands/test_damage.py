@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.domain.damage import NO_CHECK_ON_RECORD
 from tests import postgres_damage as harm
 from tests.postgres_damage import do_damage, make_table
 from tests.postgres_databases import Database, new_database
@@ -190,3 +191,15 @@ def test_r31_to_take_note_of_lost_rows_lets_no_index_be_rebuilt_that_still_tells
     vacuum, advised = dbtend("run", counted.url, "--op", "vacuum", "--json"), dbtend("advise", counted.url, "--json")
     assert any("took note of" in one for one in vacuum.json["jobs"][0]["children"][0]["warnings"])
     assert "accepted_damage" not in str(advised.json)
+
+
+def test_r31_what_nothing_can_check_is_told_before_it_is_written_to_though_it_is_needed(
+    dbtend: CommandLine, database: Database
+) -> None:
+    make_table(database, "item")  # without amcheck
+    database("DELETE FROM item WHERE id > 500")
+    ran = dbtend("run", database.url, "--needed")
+    assert ran.code == 0
+    assert "#1" in ran.out
+    said = [line for line in ran.err.splitlines() if "no check of this database" in line]
+    assert [line.partition(": ")[2] for line in said] == [f"{database.name}: {NO_CHECK_ON_RECORD}"]
