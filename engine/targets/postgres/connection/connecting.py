@@ -53,6 +53,8 @@ class Server:
     reads_only: bool
     started: str
     """Start time of the server; it changes with a restart."""
+    connected: float
+    """When the connection was opened, by the clock of the server: seconds since 1970."""
     login: str
     """The role that logged in; `user` may be another one."""
     login_limit: int | None
@@ -76,14 +78,15 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
     current_database()::text, (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
     (SELECT system_identifier::text FROM pg_control_system()), current_user::text,
     current_setting('is_superuser') = 'on', pg_is_in_recovery(),
-    current_setting('default_transaction_read_only') = 'on', pg_postmaster_start_time()::text, session_user::text,
+    current_setting('default_transaction_read_only') = 'on', pg_postmaster_start_time()::text,
+    extract(epoch FROM clock_timestamp())::float8, session_user::text,
     (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = session_user AND NOT rolsuper),
     (SELECT nullif(datconnlimit, -1) FROM pg_database, pg_roles
         WHERE datname = current_database() AND rolname = session_user AND NOT rolsuper),
     current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('search_path')
 """
 _ROW_OF_WHO: Final[Shape] = (
-    int, str, int, str, int, str | None, str, bool, bool, bool, str, str, int | None, int | None, str, str, str
+    int, str, int, str, int, str | None, str, bool, bool, bool, str, float, str, int | None, int | None, str, str, str
 )  # fmt: skip
 # English words, where we may ask for them.
 _IN_ENGLISH: Final = "CASE WHEN {may} THEN pg_catalog.set_config('lc_messages', 'C', false) END"

@@ -17,6 +17,7 @@ from engine.domain.damage import DamageSource
 from engine.domain.requests import CheckLevel, Speed
 from engine.domain.statuses import Reason
 from engine.domain.surveys import FleetLevel
+from engine.targets.postgres.reading.reader import Reader
 from engine.targets.step_execution import StepContext, StepResult
 from tests.engine.schedules.suspect_tables import two_nights
 from tests.engine.targets.postgres.a_session import until
@@ -210,6 +211,26 @@ async def test_a_process_of_the_server_that_crashes_under_any_step_is_told(
     assert (result.status, result.reason) == (Status.FAILED, Reason.SERVER_DIED)
 
 
+@pytest.mark.parametrize("role", ["postgres", "ann"])
+async def test_a_crash_is_known_by_the_recovery_where_no_session_heard_of_it(
+    own: PostgresServer, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose reader connects in just that moment."""
+    monkeypatch.setattr(Reader, "_note_crash", lambda *_: None)
+    with new_database(own) as database:
+        database.make_slow()
+        database(
+            "DROP ROLE IF EXISTS ann",
+            "CREATE ROLE ann LOGIN",
+            "ALTER TABLE public.slow OWNER TO ann",
+            "CHECKPOINT",
+        )
+        result = await killed_in(database, Operation.VACUUM_FULL, database.as_user(role))
+        database.reconnect()
+        database("DROP OWNED BY ann", "DROP ROLE ann")
+    assert (result.status, result.reason) == (Status.FAILED, Reason.SERVER_DIED)
+
+
 async def test_a_crash_of_another_session_is_not_blamed_on_what_is_checked(own: PostgresServer) -> None:
     """Such as one that the kernel ends because memory is short, or one that finds the disk of the log full."""
     with new_database(own) as database:
@@ -268,8 +289,8 @@ async def test_a_crash_of_a_process_that_helps_a_vacuum_counts_as_its_own(own: P
     assert (result.status, result.reason) == (Status.FAILED, Reason.SERVER_DIED)
 
 
-async def killed_in(database: Database, operation: Operation) -> StepResult:
-    async with asyncio.timeout(60), connected(database.url, 60) as session:
+async def killed_in(database: Database, operation: Operation, url: str | None = None) -> StepResult:
+    async with asyncio.timeout(60), connected(url or database.url, 60) as session:
         options = Options(objects=("slow",), server=ServerOptions(offline=operation is Operation.REINDEX))
         step = (await session.plan(operation, options)).steps[0]
         running = asyncio.create_task(session.execute(step, StepContext()))
