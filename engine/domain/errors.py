@@ -149,9 +149,16 @@ class ServerUnavailableError(TargetUnavailableError):
 
     reason = Reason.OPERATION_ERROR
 
-    def __init__(self, what: str, why: str, hint: str = "", *, state: str = "server is down") -> None:
-        """`state`: the state of the server, as a short text."""
-        self.state = state
+    def __init__(
+        self, what: str, why: str, hint: str = "", *, state: str = "server is down", left_socket: bool | None = None
+    ) -> None:
+        """
+        Args:
+            state: of the server, as a short text.
+            left_socket: whether it left the socket behind on which it listened, as one that dies does, or removed it,
+                as one that is shut down does; None: not known, or it is reached by the network.
+        """
+        self.state, self.left_socket = state, left_socket
         super().__init__(what, why, hint)
 
 

@@ -156,6 +156,10 @@ class ConnectionPool(Generic[_P]):
         """See `shows_server_down`."""
         return shows_server_down(self._outage.last_error)
 
+    def left_socket(self, since: float) -> bool | None:
+        """See `Outage.left_socket`."""
+        return self._outage.left_socket(since)
+
     def take_refusal(self) -> str:
         """Why there are fewer connections than requested; reported once, else ""."""
         error, self._refused = self._refused, None

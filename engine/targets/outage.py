@@ -52,6 +52,8 @@ class Outage(Generic[_T]):
         """Why nothing is waited for any more."""
         self.last_error: TargetError | None = None
         """Why the last try to connect failed."""
+        self._left_socket: tuple[float, bool] | None = None
+        """What the first try of this outage that could tell showed of the socket of the server, and when."""
 
     async def wait(self, error: TargetError, context: StepContext) -> None:
         """Wait until it is, or until a cancel, or the time limit of the operation.
@@ -61,9 +63,10 @@ class Outage(Generic[_T]):
         if self.error is not None or not isinstance(error, TEMPORARY_ERRORS):
             self.error = self.error or error
             raise self.error
-        self.last_error = error
+        is_first = self._trying is None or self._trying.done()
+        self._keep(error, is_first=is_first)
         self._waiting.append(context)
-        if self._trying is None or self._trying.done():
+        if is_first:
             self._trying = asyncio.create_task(self._try(error), name="dbtend-reconnect")
         elif self._last_progress is not None:
             context.report(self._last_progress)
@@ -75,6 +78,17 @@ class Outage(Generic[_T]):
                 await self.end()
         if self.error is not None:
             raise self.error
+
+    def _keep(self, error: TargetError, *, is_first: bool = False) -> None:
+        """Once it starts again, a server makes its socket a moment before it listens: what came first counts."""
+        self.last_error = error
+        left_socket = error.left_socket if isinstance(error, ServerUnavailableError) else None
+        if left_socket is not None and (is_first or self._left_socket is None):
+            self._left_socket = time.monotonic(), left_socket
+
+    def left_socket(self, since: float) -> bool | None:
+        """Whether the server left its socket behind since (by the monotonic clock), or removed it; None: not known."""
+        return self._left_socket[1] if self._left_socket is not None and self._left_socket[0] >= since else None
 
     async def end(self) -> None:
         if self._trying is not None:
@@ -100,7 +114,8 @@ class Outage(Generic[_T]):
             try:
                 self._on_connected(await self._connect())
             except TargetError as still:
-                error = self.last_error = still
+                error = still
+                self._keep(still)
                 if not isinstance(still, TEMPORARY_ERRORS):
                     self.error = still
                     return

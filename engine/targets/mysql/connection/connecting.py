@@ -20,7 +20,14 @@ from engine.system.local_servers import NO_HOST_NAME
 from engine.targets.mysql.connection.address import PORT, Address
 from engine.targets.mysql.connection.bounded import AnswerError, Wire
 from engine.targets.mysql.connection.connection import Connection
-from engine.targets.mysql.connection.errors import NO_RIGHT, connecting_error, number_of, out_of_step, reading_error
+from engine.targets.mysql.connection.errors import (
+    NO_RIGHT,
+    SocketLeftError,
+    connecting_error,
+    number_of,
+    out_of_step,
+    reading_error,
+)
 from engine.targets.mysql.connection.login import TlsMode, methods, tls_context, tls_mode
 from engine.targets.mysql.connection.names import account
 from engine.targets.mysql.connection.server import RECOVERY, Cluster, Flavor, Server
@@ -157,8 +164,10 @@ def _connected(address: Address, path: str) -> socket.socket:
         try:
             sock.settimeout(CONNECTED_WITHIN)
             sock.connect(path)
-        except BaseException:
+        except BaseException as error:
             sock.close()
+            if isinstance(error, ConnectionRefusedError):
+                raise SocketLeftError from error
             raise
         return sock
     sock = socket.create_connection((address.host, address.port or PORT), CONNECTED_WITHIN)

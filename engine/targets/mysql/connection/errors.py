@@ -103,6 +103,10 @@ def number_of(error: BaseException) -> int:
     return error.args[0] if error.args and isinstance(error.args[0], int) else 0
 
 
+class SocketLeftError(ConnectionRefusedError):
+    """There is a socket, and nobody listens on it."""
+
+
 def server_message(error: BaseException) -> str:
     """The first line of an error message, redacted."""
     return server_errors.first_line(str(error.args[-1] if error.args else error))
@@ -135,9 +139,9 @@ def connecting_error(
     if isinstance(cause, PermissionError):
         return TargetUnavailableError(what, "no permission to use its socket", "run dbtend as a user who may use it")
     if isinstance(cause, OSError):
-        return ServerUnavailableError(
-            what, "no server answers there", "check host, port or socket, and whether it runs"
-        )
+        hint = "check host, port or socket, and whether it runs"
+        left_socket = isinstance(cause, SocketLeftError) or (False if isinstance(cause, FileNotFoundError) else None)
+        return ServerUnavailableError(what, "no server answers there", hint, left_socket=left_socket)
     if number in ACCESS_DENIED:
         if typed:
             return PasswordNeededError(what, server_errors.TYPED_IS_WRONG, f"{WHERE_PASSWORDS_ARE}; {_OR_TLS}")

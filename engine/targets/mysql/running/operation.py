@@ -222,6 +222,9 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
     ) -> bool:
         if not run.was_lost or run.was_told:
             return False
+        left_socket = self._pool.left_socket(run.watched.began)
+        if run.server.flavor is Flavor.MARIADB and left_socket is not None:
+            return left_socket
         if is_second:
             return True
         if run.server.flavor is Flavor.MARIADB and step.method is not Method.CHECK:
