@@ -70,15 +70,18 @@ Waiting = AbstractContextManager[tuple[Sequence[str], Callable[[], object]]]
 
 
 def attack(count: int, seed: int) -> Iterator[str]:
-    """All kinds of waits in turn; each is ended in all ways, one after the other."""
+    """All kinds of waits in turn; each is ended in all ways, one after the other.
+
+    `seed`: which portion of so many jobs: most of the time is spent waiting, so several portions can run at once.
+    """
     with ExitStack() as stack:
         kinds = {**_on_files(), **_on_postgres(stack), **_on_mysql(stack)}
-        for number in range(count):
-            delay = random.Random(seed * 1_000_003 + number).random() * 3
+        for number in range(seed * count, (seed + 1) * count):
+            delay = random.Random(number).random() * 3
             kind, ending = list(kinds)[number % len(kinds)], ENDINGS[number // len(kinds) % len(ENDINGS)]
             with attack_directory() as home, kinds[kind](Path(home)) as (argv, once_it_runs):
                 for fault in asyncio.run(_ended(Path(home), argv, once_it_runs, ending, delay)):
-                    yield f"{kind}, {ending}, job {number}, seed {seed}: {fault}"
+                    yield f"{kind}, {ending}, job {number}: {fault}"
 
 
 async def _ended(
