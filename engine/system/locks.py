@@ -52,8 +52,8 @@ def take(path: Path) -> int | None:
             os.close(lock)
 
 
-def is_held(path: str | Path, *, shared: bool = False) -> bool:
-    """Whether a live process holds the lock on the file at `path`; True if that is not permitted to test.
+def is_held(path: str | Path, *, shared: bool = False, unknown: bool = True) -> bool:
+    """Whether a live process holds the lock on the file at `path`; `unknown` if that is not permitted to test.
 
     Raises StoreError if another user owns it.
 
@@ -64,7 +64,7 @@ def is_held(path: str | Path, *, shared: bool = False) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError:
-        return True
+        return unknown
     try:
         if not shared:
             return not _can_lock(lock, fcntl.LOCK_SH)

@@ -169,8 +169,11 @@ def sole_pool(store: Path) -> Iterator[bool]:
 
 
 def is_served(store: Path) -> bool:
-    """Whether a worker process takes on every job of the store; a `dbtend run` takes on its own only."""
-    return locks.is_held(private_directory(store) / "worker.lock", shared=True)
+    """Whether a worker process takes on every job of the store; a `dbtend run` takes on its own only.
+
+    False where that cannot be seen: who starts one then is told why that fails.
+    """
+    return locks.is_held(private_directory(store) / "worker.lock", shared=True, unknown=False)
 
 
 def has_pool(store: Path) -> bool:

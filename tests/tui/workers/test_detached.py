@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from engine import Change, Engine, JobId, Lagged, Operation, Options, Reason, Request, Status
 from engine.domain.errors import StoreError
+from engine.system import locks
 from tests.sqlite_files import transaction
 from tests.waiting import wait_until
 from tui.workers.detached import DetachedWorker, is_served, serving
@@ -36,6 +38,16 @@ def test_a_store_is_served_while_a_worker_says_so(tmp_path: Path) -> None:
     with serving(store), serving(store):
         assert is_served(store)
     assert not is_served(store)
+
+
+def test_a_directory_that_cannot_be_read_is_no_sign_of_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, flags: int) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(locks, "open_private", refused)
+    assert not is_served(tmp_path / "jobs.db")
 
 
 def test_where_a_worker_serves_no_other_is_started(tmp_path: Path) -> None:
