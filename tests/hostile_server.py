@@ -265,6 +265,7 @@ AT_LOGIN: Final = frozenset(name for name in HOW if name.startswith(("version", 
 class HostileServer:
     def __init__(self, how: str, since: int, real: str, seed: int = 0) -> None:
         self._how, self._since, self._real, self._seed = HOW[how], since, real, seed
+        self._was_hostile = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
 
@@ -300,6 +301,9 @@ class HostileServer:
         while True:
             kind, length = struct.unpack("!ci", _exactly(real, 5))
             body = _exactly(real, length - 4)
+            if number >= self._since and not self._was_hostile:
+                self._was_hostile = True
+                print("hostile", flush=True)
             (self._how if number >= self._since else _as_it_is)(client, kind, body)
             number += kind == b"Z"
 
@@ -322,21 +326,37 @@ def _pass_on(one: socket.socket, other: socket.socket) -> None:
 
 
 @contextmanager
-def hostile_server(database: Database, how: str, since: int = 0, seed: int = 0) -> Iterator[str]:
-    """In a process of its own; the URL by which the database is reached through it."""
+def hostile_server(
+    database: Database, how: str, since: int = 0, seed: int = 0, is_hostile: threading.Event | None = None
+) -> Iterator[str]:
+    """In a process of its own; the URL by which the database is reached through it.
+
+    `is_hostile`: set once it has got to the first answer that it alters.
+    """
     real = f"{database.server.base}/.s.PGSQL.{database.server.tcp_port or 5432}"
     # Without what is installed, which takes half of its start.
     command = [sys.executable, "-S", "-m", "tests.hostile_server", how, str(since), real, str(seed)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    hearing: threading.Thread | None = None
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())
+        if is_hostile:
+            hearing = threading.Thread(target=_set_at_a_line, args=(is_hostile, process.stdout))
+            hearing.start()
         yield f"postgresql://postgres@127.0.0.1:{port}/{database.name}"
     finally:
         process.kill()
         process.wait()
+        if hearing:
+            hearing.join()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def _set_at_a_line(event: threading.Event, lines: Iterator[str]) -> None:
+    if next(lines, ""):
+        event.set()
 
 
 if __name__ == "__main__":

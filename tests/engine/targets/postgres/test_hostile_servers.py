@@ -6,6 +6,7 @@ import ast
 import asyncio
 import contextlib
 import inspect
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tests.engine.targets.stepwise import stepwise
 from tests.hostile_server import AT_LOGIN, HOW, hostile_server
 from tests.postgres_databases import Database, new_database
 from tests.postgres_server import PostgresServer
+from tests.waiting import eventually
 
 LONGEST = 120.0
 """Seconds after which a test is stuck."""
@@ -59,6 +61,11 @@ def shop(postgres: PostgresServer) -> Iterator[Database]:
         database("CREATE TABLE item AS SELECT n AS id, repeat('x', 100) AS t FROM generate_series(1, 1000) AS n")
         database("CREATE INDEX item_id ON item (id)", "ANALYZE item")
         yield database
+
+
+def has_been_asked(shop: Database, name: str) -> bool:
+    """Whether the real server was asked for the command itself: the answer is on its way, or the last one."""
+    return bool(shop(f"SELECT FROM pg_stat_activity WHERE application_name ~ '{name}' AND query ~ '^VACUUM'"))
 
 
 async def ends_well(look_at: Callable[[], Awaitable[Any]]) -> str:
@@ -105,21 +112,15 @@ async def test_a_look_at_it_ends_in_a_sentence(shop: Database, how: str) -> None
 @pytest.mark.parametrize("how", [KINDS[how] for how in LATER])
 async def test_a_step_on_it_ends_whatever_it_answers(shop: Database, how: str) -> None:
     with hostile_server(shop, how, SINCE) as url:
-        lies = asyncio.Event()
 
         async def carry_out() -> None:
             async with connected(shop.url) as honest:
                 (step,) = (await honest.plan(Operation.VACUUM, Options(objects=("item",)))).steps
                 async with stepwise(resolve(url).connect(lock_timeout=1, name="test 1/1")) as session:
-                    cancel = asyncio.Event()
-                    running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
-                    await asyncio.wait({running}, timeout=2)
-                    cancel.set()
-                    result = await running
+                    result = await session.execute(step, StepContext(cancel=asyncio.Event()))
                     if result.status is Status.FAILED:
                         assert result.error
                         assert result.error.isprintable()
-                        lies.set()
 
         await ends_well(carry_out)
 
@@ -132,10 +133,10 @@ async def test_a_step_that_is_asked_to_stop_by_a_server_that_is_silent_says_that
 
     async def error_where_silent(since: int) -> str:
         with hostile_server(shop, "silence", since) as url:
-            async with stepwise(resolve(url).connect(lock_timeout=1, name="test 1/1")) as session:
+            async with stepwise(resolve(url).connect(lock_timeout=1, name=f"test {since}/1")) as session:
                 cancel = asyncio.Event()
                 running = asyncio.create_task(session.execute(step, StepContext(cancel=cancel)))
-                await asyncio.wait({running}, timeout=2)
+                await eventually(lambda: running.done() or has_been_asked(shop, f"test {since}/1"))
                 cancel.set()
                 return str((await asyncio.wait_for(running, LONGEST)).error)
 
@@ -155,9 +156,10 @@ async def test_its_answer_to_a_load_query_is_bounded_too(shop: Database, how: st
 
 @pytest.mark.parametrize("how", ["silence", "endless notices", "drip"])
 async def test_a_look_that_is_given_up_ends_at_once_whatever_the_server_does(shop: Database, how: str) -> None:
-    with hostile_server(shop, how, SINCE) as url:
+    is_hostile = threading.Event()
+    with hostile_server(shop, how, SINCE, is_hostile=is_hostile) as url:
         looking = asyncio.create_task(inspector.advise(url, TargetHistory(now=0), budget=1))
-        await asyncio.wait({looking}, timeout=0.5)
+        await eventually(is_hostile.is_set)
         looking.cancel()
         await asyncio.wait_for(asyncio.gather(looking, return_exceptions=True), 10)
 
