@@ -162,23 +162,23 @@ def _on_files() -> dict[str, Callable[[Path], Waiting]]:
             yield (str(path), "--op", "analyze", *HOUR), _nothing
 
     @contextmanager
-    def backup(home: Path) -> Iterator[tuple[Sequence[str], Callable[[], object]]]:
-        path = make_database(home / "sales.db", rows=1_000_000)
-        yield (str(path), "--op", "backup", "--verify", *HOUR), _nothing
-
-    @contextmanager
-    def slow(home: Path) -> Iterator[tuple[Sequence[str], Callable[[], object]]]:
+    def slow(home: Path, *operations: str) -> Iterator[tuple[Sequence[str], Callable[[], object]]]:
         path = make_database(home / "sales.db", rows=20_000)
         source, library = home / "slow.c", home / "slow.so"
         source.write_text(SLOW_DISK)
         subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=60)
         os.environ["LD_PRELOAD"] = str(library)
         try:
-            yield (str(path), "--op", "check", "--op", "reindex", "--op", "analyze", *HOUR), _nothing
+            yield (str(path), *operations, *HOUR), _nothing
         finally:
             del os.environ["LD_PRELOAD"]
 
-    return {"locked file": locked, "file in work": in_work, "backup": backup, "slow disk": slow}
+    return {
+        "locked file": locked,
+        "file in work": in_work,
+        "backup": lambda home: slow(home, "--op", "backup", "--verify"),
+        "slow disk": lambda home: slow(home, "--op", "check", "--op", "reindex", "--op", "analyze"),
+    }
 
 
 def _on_postgres(stack: ExitStack) -> dict[str, Callable[[Path], Waiting]]:
