@@ -8,7 +8,7 @@ from typing import Final
 from engine.domain.damage import SUSPECTED
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
-from engine.domain.jobs import ChildJob, ParentJob, run_duration
+from engine.domain.jobs import ChildJob, ParentJob
 from engine.domain.median import median
 from engine.domain.notifications import Event, EventKind, Recipient
 from engine.domain.past_runs import PastRun
@@ -145,19 +145,22 @@ def fired_after_all(firing: Firing) -> Event:
     return Event(kind=EventKind.RECOVERED, at=firing.due_at, schedule=firing.schedule)
 
 
-def longer_already(job: ParentJob, child: ChildJob, past: Iterable[PastRun], at: Micros) -> Event | None:
-    """The event of a running operation that takes longer than usual. `past`: earlier runs, newest first."""
-    seconds = worked(child, at)
+def longer_already(
+    job: ParentJob, child: ChildJob, past: Iterable[PastRun], at: Micros, seconds: float
+) -> Event | None:
+    """The event of a running operation that takes longer than usual.
+
+    `past`: earlier runs, newest first. `seconds`: see `worked`.
+    """
     usual = _usual(job, child.operation, past)
-    if seconds is None or usual is None or seconds < LONGER * usual[0]:
+    if usual is None or seconds < LONGER * usual[0]:
         return None
     return _longer(job, child, at, seconds, usual, is_running=True)
 
 
-def worked(child: ChildJob, at: Micros) -> float | None:
-    """Seconds that an operation has worked so far, without waits; None if it does not run, or waits now."""
-    elapsed = run_duration(child, at)
-    if child.status is not Status.RUNNING or child.progress.waits_for or elapsed is None:
+def worked(child: ChildJob, elapsed: float) -> float | None:
+    """Of the seconds since an operation began those without waits; None if it does not run, or waits now."""
+    if child.status is not Status.RUNNING or child.progress.waits_for:
         return None
     return elapsed - child.progress.waited / 1e6
 

@@ -36,6 +36,7 @@ from engine.store.protocol import (
     SurveyStore,
 )
 from engine.system.background import in_background, pause_loop
+from engine.system.clock import elapsed
 
 PAGE: Final = 500
 """Changes that are read at once."""
@@ -96,7 +97,7 @@ class Notifier:
         """By recipient: one that hangs keeps no other waiting."""
         self._delivered = asyncio.Event()
         """Set when one of them has ended: the next message of its recipient can go."""
-        self._running = _RunningOperations(store)
+        self._running = _RunningOperations(store, elapsed(clock))
         self._told_running: dict[str, set[JobId | None]] = {}
         """By recipient, the running operations already reported. The store has them, too: this saves writes."""
         self._moved_at = clock()
@@ -426,22 +427,35 @@ class _JobEvents:
 class _RunningOperations:
     """The running operations, each with its usual duration."""
 
-    def __init__(self, store: NotifiedStore) -> None:
-        self._store = store
+    def __init__(self, store: NotifiedStore, elapsed: Callable[[], Micros]) -> None:
+        """`elapsed`: a clock that nobody sets."""
+        self._store, self._elapsed = store, elapsed
         self._past: dict[JobId, Sequence[PastRun]] = {}
+        self._begun: dict[tuple[JobId, int], Micros] = {}
+        """When each attempt began, by `elapsed`."""
+        self._looked_at: Micros | None = None
 
     async def longer_than_usual(self, at: Micros, *, at_least: float) -> list[Event]:
         """The events of those that take longer than usual; operations of fewer seconds have none."""
         running = {job for process in await self._store.workers() if process.alive for job in process.running}
         self._past = {job: past for job, past in self._past.items() if job in running}
-        found = []
-        for job in await self._store.jobs({job.parent for job in running}):
-            for child in job.children:
-                seconds = job_events.worked(child, at)
-                if seconds is not None and seconds >= at_least:
-                    event = job_events.longer_already(job, child, await self._past_of(job, child), at)
-                    found += [] if event is None else [event]
+        jobs = await self._store.jobs({job.parent for job in running})
+        children = [(job, child) for job in jobs for child in job.children if child.id in running]
+        now, found = self._elapsed(), []
+        self._begun = {(child.id, child.attempt): self._began(child, at, now) for _, child in children}
+        for job, child in children:
+            seconds = job_events.worked(child, (now - self._begun[child.id, child.attempt]) / 1e6)
+            if seconds is not None and seconds >= at_least:
+                event = job_events.longer_already(job, child, await self._past_of(job, child), at, seconds)
+                found += [] if event is None else [event]
+        self._looked_at = now
         return found
+
+    def _began(self, child: ChildJob, at: Micros, now: Micros) -> Micros:
+        """When an attempt began, by `elapsed`: the clock may have been set since, but tells of the first look."""
+        by_clock = max(at - (child.started_at or at), 0)
+        since = by_clock if self._looked_at is None else min(by_clock, now - self._looked_at)
+        return self._begun.get((child.id, child.attempt), now - since)
 
     async def _past_of(self, job: ParentJob, child: ChildJob) -> Sequence[PastRun]:
         if child.id not in self._past:

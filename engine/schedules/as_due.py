@@ -49,7 +49,7 @@ async def fire_as_due(
         due = due[-1:]
     if not due or _is_disabled(schedule, states):
         return None
-    decision = decide(schedule, due, now, looked_at=None)
+    decision = decide(schedule, due, now, clock_changed=False)
     missed = await store.record_firings(decision.missed)
     if decision.fires is None:
         return missed[-1] if missed else None

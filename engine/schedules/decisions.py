@@ -22,27 +22,22 @@ class Decision:
     """The due times that do not, each with the reason."""
 
 
-def decide(schedule: Schedule, due: Sequence[Micros], now: Micros, *, looked_at: Micros | None) -> Decision:
+def decide(schedule: Schedule, due: Sequence[Micros], now: Micros, *, clock_changed: bool) -> Decision:
     """The outcome of due times without a record. Only the last one may fire: those before it are over.
 
     Args:
         due: the due times up to now, in order; at least one.
-        looked_at: when this process looked before, by the clock at that time; None: never.
+        clock_changed: whether the clock was set since this process looked before: else nobody was there for those.
     """
+    unseen = FiringReason.CLOCK_CHANGED if clock_changed else FiringReason.NO_WORKER
     *over, last = due
     closes = closes_at(schedule, last)
-    missed = [_missed(schedule, at, _passed(at, looked_at), now) for at in over]
+    missed = [_missed(schedule, at, unseen, now) for at in over]
     if (now - last) / 1e6 > max(schedule.catch_up, IN_TIME):
-        return Decision(None, [*missed, _missed(schedule, last, _passed(last, looked_at), now)])
+        return Decision(None, [*missed, _missed(schedule, last, unseen, now)])
     if closes is not None and closes <= now:
         return Decision(None, [*missed, _missed(schedule, last, FiringReason.WINDOW_CLOSED, now)])
     return Decision(last, missed)
-
-
-def _passed(at: Micros, looked_at: Micros | None) -> FiringReason:
-    """Why a due time passed unseen. Where this process looked before it, the clock went over it at once."""
-    has_watched = looked_at is not None and looked_at < at
-    return FiringReason.CLOCK_CHANGED if has_watched else FiringReason.NO_WORKER
 
 
 def _missed(schedule: Schedule, at: Micros, reason: FiringReason, now: Micros) -> Firing:

@@ -22,7 +22,7 @@ from engine.domain.errors import DbtendError, StoreError
 from engine.domain.schedules import Firing, FiringStatus, Schedule, ScheduleState, other_config
 from engine.domain.steps import Micros
 from engine.schedules.config_names import config_name, fired_by, role_of
-from engine.schedules.decisions import decide
+from engine.schedules.decisions import IN_TIME, decide
 from engine.schedules.firing import fire_and_record, skipped
 from engine.schedules.work import survey_targets
 from engine.store.protocol import Store
@@ -46,9 +46,16 @@ class Scheduler:
     """The schedules of one config file on one store."""
 
     def __init__(
-        self, store: Store, manager: DatabaseMaintenanceManager, config: Path, *, clock: Callable[[], Micros]
+        self,
+        store: Store,
+        manager: DatabaseMaintenanceManager,
+        config: Path,
+        *,
+        clock: Callable[[], Micros],
+        awake: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock`: the time of the system, whatever is done to it."""
+        """`clock`: the time of the system, whatever is done to it. `awake`: seconds in which the machine is awake."""
+        self._awake = awake
         self._store = store
         self._manager = manager
         self._watch = ConfigWatch(config)
@@ -58,7 +65,8 @@ class Scheduler:
         """Whether the config file was read since the last look."""
         self._may_forget = False
         """Whether schedules may have been removed from the config file since the last look."""
-        self._looked_at: Micros | None = None
+        self._looked_at: tuple[Micros, float] | None = None
+        """When the last look was, by the clock and by `awake`."""
         self._next: dict[str, tuple[Micros, Micros | None]] = {}
         """By schedule: since when its next due time is known, and that."""
         self._preparing: dict[str, tuple[Micros, asyncio.Task[None]]] = {}
@@ -105,8 +113,15 @@ class Scheduler:
                 due = await self._look_at(schedule, state, now)
                 wait = wait if due is None else min(wait, (due - now) / 1e6)
         await self._survey_after_nights(own, now)
-        self._looked_at = now
+        self._looked_at = now, self._awake()
         return max(wait, 0.0)
+
+    def _clock_changed(self, now: Micros) -> bool:
+        """Whether the clock was set, or the machine slept, since the last look. A store may have been away as long."""
+        if self._looked_at is None:
+            return False
+        at, awake = self._looked_at
+        return abs((now - at) / 1e6 - (self._awake() - awake)) > IN_TIME / 2
 
     async def read_config(self) -> None:
         """Read the config file if it has changed.
@@ -222,7 +237,7 @@ class Scheduler:
         return None if task is None or task.done() else at
 
     async def _handle(self, schedule: Schedule, due: list[Micros], now: Micros) -> None:
-        decision = decide(schedule, due, now, looked_at=self._looked_at)
+        decision = decide(schedule, due, now, clock_changed=self._clock_changed(now))
         await self._record(decision.missed)
         if decision.fires is not None:
             at = decision.fires

@@ -57,6 +57,10 @@ class SteadyClock:
         if not asked <= shown <= answered:
             self._ahead += shown - (asked + answered) // 2
 
+    def elapsed(self) -> Micros:
+        """Microseconds since some moment, whatever the clock is set to; also those in which the machine slept."""
+        return self._elapsed() // 1000
+
     @contextmanager
     def steady(self) -> Iterator[None]:
         self._holders += 1
@@ -87,6 +91,11 @@ now: Final = SteadyClock()
 def wall_clock(clock: Callable[[], Micros]) -> Callable[[], Micros]:
     """The clock of the system behind a clock; one of a test is that itself."""
     return clock.wall if isinstance(clock, SteadyClock) else clock
+
+
+def elapsed(clock: Callable[[], Micros]) -> Callable[[], Micros]:
+    """What counts microseconds beside a clock, and is never set; a clock of a test is that itself."""
+    return clock.elapsed if isinstance(clock, SteadyClock) else clock
 
 
 def held_steady(clock: Callable[[], Micros]) -> AbstractContextManager[None]:

@@ -39,7 +39,7 @@ _SIX_DAYS: Final = 6 * 86_400 * 1_000_000
 NIGHTS: Final = 10
 """Nights whose duration is shown."""
 REASONS: Final[Mapping[FiringReason, str]] = {
-    FiringReason.NO_WORKER: "no worker was there",
+    FiringReason.NO_WORKER: "no worker was there that could write to the store",
     FiringReason.CLOCK_CHANGED: "the clock was set forward over it, or the machine stood still",
     FiringReason.WINDOW_CLOSED: "the window had closed before a worker was there",
     FiringReason.NOT_STARTED: "it could not be started",

@@ -25,13 +25,14 @@ from engine.notify import notifier
 from engine.notify.notifier import Notifier, notifying
 from engine.store.protocol import SUBMITTING, Failure, NewBatch
 from engine.store.sqlite.store import SqliteStore
+from engine.system.clock import SteadyClock
 from engine.system.private_files import private_directory
 from tests.building import COMPLETED, FAILED, StoppedClock, new_job
 from tests.receivers import WebServer, silent_server, web_server
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 SECOND = 1_000_000
 DAMAGE = Outcome(
@@ -88,7 +89,7 @@ async def ended(store: SqliteStore, target: str, outcome: Outcome = COMPLETED, *
     return job
 
 
-def made(store: SqliteStore, clock: StoppedClock, *recipients: Recipient) -> Notifier:
+def made(store: SqliteStore, clock: Callable[[], int], *recipients: Recipient) -> Notifier:
     return Notifier(store, lambda: Config(notify=recipients), compose, clock)
 
 
@@ -247,6 +248,30 @@ async def test_what_takes_twice_as_long_is_told_at_once_while_it_runs_and_once(
     assert (event.kind, event.facts) == (EventKind.LONGER_THAN_USUAL, facts)
     await telling.collect()
     assert set(await opened.collected_since()) == {"dba"}
+
+
+@pytest.mark.parametrize("jump", [86_400, -86_400])
+@pytest.mark.parametrize("is_new", [False, True], ids=["seen before", "first seen after it"])
+async def test_a_clock_that_is_set_makes_no_running_operation_longer_or_shorter(
+    opened: SqliteStore, clock: StoppedClock, jump: int, is_new: bool
+) -> None:
+    await opened.register_recipients(["ops"])
+    for _ in range(3):
+        await ran(opened, clock, 20)
+    passed = StoppedClock()
+    steady = SteadyClock(lambda: clock.at * 1000, lambda: passed.at * 1000)
+    telling = made(opened, steady, ops())
+    await look(telling)
+    (job,) = await opened.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
+    async with opened.hosting_workers() as owner:
+        assert await opened.claim(owner, [job]) is not None
+        if not is_new:
+            await look(telling)
+        for seconds, is_told in ((1, False), (60, True)):
+            clock.at += (seconds + jump) * SECOND
+            passed.at += seconds * SECOND
+            await look(telling)
+            assert bool(await opened.collected_since()) == is_told
 
 
 async def look(telling: Notifier) -> None:

@@ -26,39 +26,34 @@ def nightly(*, catch_up: float = 0, until: str | None = None) -> Schedule:
 
 @pytest.mark.parametrize("late", [0, MINUTE])
 def test_what_is_due_now_fires(late: int) -> None:
-    decision = decide(nightly(), [NIGHT], NIGHT + late, looked_at=None)
+    decision = decide(nightly(), [NIGHT], NIGHT + late, clock_changed=False)
     assert (decision.fires, list(decision.missed)) == (NIGHT, [])
 
 
 @pytest.mark.parametrize(
-    ("looked_at", "reason"),
-    [
-        (None, FiringReason.NO_WORKER),
-        (NIGHT + 1, FiringReason.NO_WORKER),
-        (NIGHT - MINUTE, FiringReason.CLOCK_CHANGED),
-    ],
+    ("clock_changed", "reason"), [(False, FiringReason.NO_WORKER), (True, FiringReason.CLOCK_CHANGED)]
 )
-def test_what_is_too_late_is_missed(looked_at: int | None, reason: FiringReason) -> None:
-    decision = decide(nightly(), [NIGHT], NIGHT + MINUTE + 1, looked_at=looked_at)
+def test_what_is_too_late_is_missed(clock_changed: bool, reason: FiringReason) -> None:
+    decision = decide(nightly(), [NIGHT], NIGHT + MINUTE + 1, clock_changed=clock_changed)
     assert decision.fires is None
     assert [(one.due_at, one.reason) for one in decision.missed] == [(NIGHT, reason)]
 
 
 def test_a_late_worker_catches_up_within_the_time_for_that() -> None:
-    assert decide(nightly(catch_up=7200), [NIGHT], NIGHT + 2 * HOUR, looked_at=None).fires == NIGHT
-    late = decide(nightly(catch_up=7200), [NIGHT], NIGHT + 2 * HOUR + 1, looked_at=None)
+    assert decide(nightly(catch_up=7200), [NIGHT], NIGHT + 2 * HOUR, clock_changed=False).fires == NIGHT
+    late = decide(nightly(catch_up=7200), [NIGHT], NIGHT + 2 * HOUR + 1, clock_changed=False)
     assert (late.fires, [one.reason for one in late.missed]) == (None, [FiringReason.NO_WORKER])
 
 
 def test_a_worker_that_comes_after_the_window_has_closed_does_not_catch_up() -> None:
     schedule = nightly(catch_up=7200, until="23:00")
-    assert decide(schedule, [NIGHT], NIGHT + HOUR - 1, looked_at=None).fires == NIGHT
-    late = decide(schedule, [NIGHT], NIGHT + HOUR, looked_at=None)
+    assert decide(schedule, [NIGHT], NIGHT + HOUR - 1, clock_changed=False).fires == NIGHT
+    late = decide(schedule, [NIGHT], NIGHT + HOUR, clock_changed=False)
     assert (late.fires, [one.reason for one in late.missed]) == (None, [FiringReason.WINDOW_CLOSED])
 
 
 def test_of_several_nights_only_the_last_can_be_caught_up() -> None:
     days = [NIGHT - 2 * 24 * HOUR, NIGHT - 24 * HOUR, NIGHT]
-    decision = decide(nightly(catch_up=3 * 86_400), days, NIGHT + HOUR, looked_at=None)
+    decision = decide(nightly(catch_up=3 * 86_400), days, NIGHT + HOUR, clock_changed=False)
     assert decision.fires == NIGHT
     assert [(one.due_at, one.reason) for one in decision.missed] == [(day, FiringReason.NO_WORKER) for day in days[:-1]]

@@ -161,6 +161,24 @@ async def test_a_clock_that_is_set_forward_over_a_night(world: World) -> None:
     assert await world.results() == [FIRED]
 
 
+async def test_a_clock_that_was_days_ahead_and_is_set_back_beyond_a_due_time(world: World) -> None:
+    scheduler = world.scheduler()
+    await world.look(scheduler)
+    world.clock.at = NIGHT + 2 * DAY + HOUR
+    await world.look(scheduler)
+    world.clock.at = NIGHT + HOUR
+    await world.look(scheduler)
+    assert {reason for _, reason in await world.results()} == {FiringReason.CLOCK_CHANGED}
+
+
+async def test_a_store_that_was_away_over_a_night_is_no_change_of_the_clock(world: World) -> None:
+    scheduler = world.scheduler(awake=lambda: world.clock.at / 1e6)
+    await world.look(scheduler)
+    world.clock.at = NIGHT + 3 * HOUR
+    await world.look(scheduler)
+    assert await world.results() == [NO_WORKER]
+
+
 async def test_a_clock_that_is_set_back_fires_nothing_twice(world: World) -> None:
     scheduler = world.scheduler()
     await world.look(scheduler)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -46,9 +47,9 @@ class World:
         new.write_text(text)
         new.replace(path)
 
-    def scheduler(self, config: Path | None = None) -> Scheduler:
+    def scheduler(self, config: Path | None = None, awake: Callable[[], float] = time.monotonic) -> Scheduler:
         manager = DatabaseMaintenanceManager(self.store, resolve, clock=self.clock)
-        return Scheduler(self.store, manager, config or self.config, clock=self.clock)
+        return Scheduler(self.store, manager, config or self.config, clock=self.clock, awake=awake)
 
     async def look(self, *schedulers: Scheduler) -> None:
         """What each of them does now, to its end."""
