@@ -131,13 +131,9 @@ class PlannedNight:
 
 
 def planned_night(
-    targets: Sequence[PlannedTarget],
+    work: PlannedWork,
     *,
-    opens_at: Micros,
-    closes_at: Micros | None,
     workers: int,
-    max_per_host: int | None = None,
-    canary: int | None = None,
     idle: int = 0,
     inapplicable: int = 0,
     beside: Sequence[PlannedWork] = (),
@@ -146,18 +142,10 @@ def planned_night(
 
     `beside`: what else the same workers do. What is due first is taken first.
     """
-    work = PlannedWork(
-        schedule=None,
-        targets=targets,
-        opens_at=opens_at,
-        closes_at=closes_at,
-        max_per_host=max_per_host,
-        canary=canary,
-    )
     nights, open_jobs = _simulated(work, beside, workers)
     return PlannedNight(
-        opens_at=opens_at,
-        closes_at=closes_at,
+        opens_at=work.opens_at,
+        closes_at=work.closes_at,
         workers=workers,
         targets=nights,
         idle=idle,

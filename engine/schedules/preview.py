@@ -73,12 +73,8 @@ async def night_of(
         for planned in await _works(other, its_work, plan, dues, is_shared=is_shared, tell=tell)
     ]
     return planned_night(
-        own.targets,
-        opens_at=due_at,
-        closes_at=own.closes_at,
+        own,
         workers=workers,
-        max_per_host=own.max_per_host,
-        canary=own.canary,
         idle=work.idle - len(work.by_hand),
         inapplicable=work.inapplicable,
         beside=[*open_work, *others],

@@ -60,46 +60,42 @@ def tight_windows(
     A window without an end lasts until the schedule is due again, or until another one starts that would find no free
     worker. Targets on which an operation never completed are not counted; what they need is known from `surveys`.
     """
-    enabled = [one for one in config.schedules if one.name not in disabled]
+    enabled = [schedule for schedule in config.schedules if schedule.name not in disabled]
     seconds = _usual_seconds(runs)
-    planned = {one.name: _planned_targets(one, config, seconds, surveys) for one in enabled}
+    planned = {schedule.name: _planned_targets(schedule, config, seconds, surveys) for schedule in enabled}
 
     def work(schedule: Schedule, due: Micros) -> PlannedWork:
-        starts = [replace(one, starts_at=due + stagger_offset(schedule, one.target)) for one in planned[schedule.name]]
-        return work_at(schedule, due, starts)
+        targets = [
+            replace(target, starts_at=due + stagger_offset(schedule, target.target))
+            for target in planned[schedule.name]
+        ]
+        return work_at(schedule, due, targets)
 
-    found = []
-    for one in enabled:
-        if not planned[one.name] or (due := next_due(one, now)) is None:
+    windows = []
+    for schedule in enabled:
+        if not planned[schedule.name] or (due := next_due(schedule, now)) is None:
             continue
-        own = work(one, due)
-        night = planned_night(
-            own.targets,
-            opens_at=due,
-            closes_at=own.closes_at,
-            workers=workers,
-            max_per_host=own.max_per_host,
-            canary=own.canary,
-            beside=[work(other, at) for other, dues in due_beside(one, due, enabled) for at in dues],
-        )
+        own = work(schedule, due)
+        beside = [work(other, at) for other, dues in due_beside(schedule, due, enabled) for at in dues]
+        night = planned_night(own, workers=workers, beside=beside)
         if own.closes_at is None:
-            tight = _still_running(one, night, enabled)
+            tight = _still_running(schedule, night, enabled)
         else:
             left = sum(not target.is_whole for target in night.targets)
-            tight = TightWindow(one, due, len(night.targets), left, own.closes_at) if left else None
+            tight = TightWindow(schedule, due, len(night.targets), left, own.closes_at) if left else None
         if tight is not None:
-            found.append(tight)
-    return found
+            windows.append(tight)
+    return windows
 
 
 def _still_running(schedule: Schedule, night: PlannedNight, enabled: Iterable[Schedule]) -> TightWindow | None:
     """The next start that would find this one running: its own, else that of another one, without a free worker."""
     due = night.opens_at
-    for one in sorted(enabled, key=lambda other: other is not schedule):
-        if (at := next_due(one, due)) is not None:
+    for starting in sorted(enabled, key=lambda other: other is not schedule):
+        if (at := next_due(starting, due)) is not None:
             left = sum(bool(target.runs) and target.runs[-1].ends_at > at for target in night.targets)
-            if left >= (1 if one is schedule else night.workers):
-                return TightWindow(schedule, due, len(night.targets), left, at, one.name)
+            if left >= (1 if starting is schedule else night.workers):
+                return TightWindow(schedule, due, len(night.targets), left, at, starting.name)
     return None
 
 
@@ -107,7 +103,9 @@ def _usual_seconds(runs: Iterable[EstimatedRun]) -> _Seconds:
     took: dict[str, dict[Operation, list[float]]] = {}
     for run in runs:
         took.setdefault(run.target, {}).setdefault(run.operation, []).append(run.seconds)
-    return {target: {one: median(those) for one, those in by.items()} for target, by in took.items()}
+    return {
+        target: {operation: median(durations) for operation, durations in by.items()} for target, by in took.items()
+    }
 
 
 def _planned_targets(
@@ -134,4 +132,4 @@ def _planned_targets(
 def _operations(schedule: Schedule, known: Iterable[Operation], survey: Survey | None) -> Iterable[Operation]:
     if schedule.operations is not None:
         return schedule.operations
-    return () if survey is None else [one for one in known if may_be_needed(one, survey)]
+    return () if survey is None else [operation for operation in known if may_be_needed(operation, survey)]

@@ -7,7 +7,7 @@ from typing import Final
 
 from engine import OperationPlan, Plan, Verdict
 from engine.domain.steps import Micros
-from engine.schedules.night import PlannedOperation, PlannedTarget, planned_night
+from engine.schedules.night import PlannedOperation, PlannedTarget, PlannedWork, planned_night
 from tui.commands.naming import named, tell_apart
 from tui.commands.plan_report import asks_first, total
 from tui.commands.report import columns
@@ -54,7 +54,8 @@ def overview_lines(plans: Sequence[Plan], fitting: str = "") -> Iterator[str]:
 def fitting_text(plans: Sequence[Plan], now: Micros, closes: Micros | None, workers: int) -> str:
     """`about 20 of 40 targets fit into the time limit, 4 at a time`; "" if all do, by their estimates."""
     targets = [PlannedTarget(target=plan.target, operations=_operations(plan)) for plan in plans]
-    night = planned_night(targets, opens_at=now, closes_at=closes, workers=workers)
+    work = PlannedWork(schedule=None, targets=targets, opens_at=now, closes_at=closes)
+    night = planned_night(work, workers=workers)
     whole = sum(target.is_whole for target in night.targets)
     if whole == len(plans):
         return ""

@@ -45,15 +45,15 @@ def night(
     canary: int | None = None,
     others: Sequence[PlannedWork] = (),
 ) -> PlannedNight:
-    return planned_night(
-        targets,
+    work = PlannedWork(
+        schedule="nightly",
+        targets=targets,
         opens_at=0,
         closes_at=None if closes is None else closes * SECOND,
-        workers=workers,
         max_per_host=max_per_host,
         canary=canary,
-        beside=others,
     )
+    return planned_night(work, workers=workers, beside=others)
 
 
 def runs(found: PlannedNight) -> dict[str, list[tuple[float, float]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC
 from pathlib import PurePosixPath
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 from engine.domain.jobs import ChildJob, ParentJob
 from engine.domain.requests import EngineName, Operation, Request
 from engine.domain.statuses import Reason, Status
-from engine.schedules.night import PlannedTarget, planned_night
+from engine.schedules.night import PlannedNight, PlannedTarget, PlannedWork, planned_night
 from tests.engine.schedules.test_night import operation
 from tui.presentation.night_picture import planned_picture, real_picture
 
@@ -33,6 +34,11 @@ def planned(target: str, *seconds: float | None, starts: int = 0, problem: str =
     )
 
 
+def night_of(targets: Sequence[PlannedTarget], *, closes_at: int | None = None, workers: int = 1) -> PlannedNight:
+    work = PlannedWork(schedule="nightly", targets=targets, opens_at=NIGHT, closes_at=closes_at)
+    return planned_night(work, workers=workers)
+
+
 def job(number: int, begin: int, minutes: int, *, failed: bool = False) -> ParentJob:
     status = Status.FAILED if failed else Status.COMPLETED
     started, ended = NIGHT + begin * MINUTE, NIGHT + (begin + minutes) * MINUTE
@@ -47,10 +53,10 @@ def job(number: int, begin: int, minutes: int, *, failed: bool = False) -> Paren
 
 
 def test_a_night_by_its_estimates() -> None:
-    night = planned_night(
+    night = night_of(
         [planned("a", 3600, 3600), planned("b", 1800), planned("c", None, starts=60), planned("d", 9 * 3600),
          planned("e", problem="e: there is no such file"), PlannedTarget(target="f", elsewhere="h2")],
-        opens_at=NIGHT, closes_at=NIGHT + 7 * 60 * MINUTE, workers=2,
+        closes_at=NIGHT + 7 * 60 * MINUTE, workers=2,
     )  # fmt: skip
     rows = [row.plain for row in planned_picture(night, ZONE, 110, named=name)]
     assert rows[0].split()[:2] == ["22:00", "23:00"]
@@ -111,13 +117,13 @@ def test_what_would_not_run_is_said_beside_what_does() -> None:
         operation(Operation.VACUUM, 60.0),
         operation(Operation.CHECK, 9.0, idle="a: amcheck is not installed"),
     ])  # fmt: skip
-    night = planned_night([both], opens_at=NIGHT, closes_at=None, workers=1)
+    night = night_of([both])
     (shown,) = [row.plain for row in planned_picture(night, ZONE, 200, named=name) if " a " in row.plain]
     assert shown.endswith("vacuum; not check")
 
 
 def test_no_line_counts_one_target() -> None:
-    night = planned_night([planned(f"t{n}", 60) for n in range(5)], opens_at=NIGHT, closes_at=None, workers=1)
+    night = night_of([planned(f"t{n}", 60) for n in range(5)])
     for most in (4, 5, 6):
         rows = [row.plain for row in planned_picture(night, ZONE, 80, named=name, most=most)]
         assert [row.split()[1] for row in rows[1:6]] == ["t0", "t1", "t2", "t3", "t4"]
@@ -132,7 +138,7 @@ def test_no_line_counts_one_target() -> None:
 def test_of_a_long_plan_what_cannot_be_planned_or_does_not_fit_is_drawn() -> None:
     targets = [planned(f"t{n}", 60) for n in range(50)]
     targets += [planned("long", 9 * 3600), planned("gone", problem="gone: there is no such file")]
-    night = planned_night(targets, opens_at=NIGHT, closes_at=NIGHT + 60 * MINUTE, workers=1)
+    night = night_of(targets, closes_at=NIGHT + 60 * MINUTE)
     rows = [row.plain for row in planned_picture(night, ZONE, 120, named=name, most=10)]
     assert {row.split()[1] for row in rows[1:11]} >= {"long", "gone"}
     assert rows[11] == "and 42 targets more"
@@ -142,22 +148,21 @@ def test_the_reason_stands_where_the_bar_would_be_without_the_path_of_the_target
     target = "sqlite:///srv/a/very/long/way/to/the/databases/zz-damaged.db"
     for said in (target, target.removeprefix("sqlite://")):
         problem = f"{said}: its first page is damaged, and nothing can be read"
-        night = planned_night([planned("a", 60), planned(target, problem=problem)], opens_at=NIGHT, closes_at=None,
-                              workers=1)  # fmt: skip
+        night = night_of([planned("a", 60), planned(target, problem=problem)])
         rows = [row.plain for row in planned_picture(night, ZONE, 120, named=name)]
         (shown,) = [row for row in rows if "zz-damaged" in row]
         assert shown == "× zz-damaged its first page is damaged, and nothing can be read"
 
 
 def test_times_of_day_are_those_of_the_zone_of_the_schedule() -> None:
-    night = planned_night([planned("a", 3600)], opens_at=NIGHT, closes_at=None, workers=1)
+    night = night_of([planned("a", 3600)])
     assert planned_picture(night, ZoneInfo("Asia/Kolkata"), 80, named=name)[0].plain.split()[0] == "03:30"
     assert planned_picture(night, UTC, 80, named=name)[0].plain.split()[0] == "22:00"
 
 
 def test_a_target_done_in_part_shows_its_bar_and_how_much_is_left() -> None:
     part = replace(planned("a", 60), operations=[operation(Operation.REINDEX, 60.0, 60.0, 60.0)])
-    night = planned_night([part], opens_at=NIGHT, closes_at=NIGHT + 2 * MINUTE, workers=1)
+    night = night_of([part], closes_at=NIGHT + 2 * MINUTE)
     (shown,) = [row.plain for row in planned_picture(night, ZONE, 200, named=name) if " a " in row.plain]
     assert "▄" in shown
     assert shown.endswith("reindex; 1 step of reindex not begun")
@@ -199,7 +204,7 @@ def test_targets_that_the_window_left_out_are_counted_where_they_are_many() -> N
         ]
         assert rows[4] == "– 34 targets not begun: the window closed first"
     targets = [planned("a", 60), *(planned(f"b{number}", 9 * 3600) for number in range(30))]
-    night = planned_night(targets, opens_at=NIGHT, closes_at=NIGHT + 60 * MINUTE, workers=1)
+    night = night_of(targets, closes_at=NIGHT + 60 * MINUTE)
     rows = [row.plain for row in planned_picture(night, ZONE, 80, named=name)]
     assert rows[2] == "– 30 targets not begun: by estimate it ends after the window"
 
