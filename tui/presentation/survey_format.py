@@ -51,7 +51,7 @@ class FleetRow:
 
 _WITHOUT_FACTS: Final[Mapping[SurveyCause, str]] = {
     SurveyCause.DAMAGE: "damage found",
-    SurveyCause.HOT_JOURNAL: "hot journal of a crash: a check rolls it back",
+    SurveyCause.HOT_JOURNAL: "hot journal: a check rolls it back",
     SurveyCause.STATISTICS: "old or no statistics",
     SurveyCause.CHECK_OVERDUE: "check overdue",
     SurveyCause.NEVER_CHECKED: "never checked",

@@ -122,6 +122,19 @@ async def test_what_was_locked_is_surveyed_again_until_it_is_free(
         await console.until(lambda: "unchecked" in rows(console)[0])
 
 
+async def test_a_known_database_in_whose_place_a_directory_is_stays_critical(sales: Path, clock: Clock) -> None:
+    async with open_console(STORE, entry(), clock=clock, size=(120, 40)) as console:
+        await console.press("f")
+        await console.until(lambda: "unchecked" in rows(console)[0])
+    sales.unlink()
+    sales.mkdir()
+    for keys in (("f",), ("f", "x")):
+        async with open_console(STORE, entry(), clock=clock, size=(120, 40)) as console:
+            await console.until(lambda: "no database" in console.lines("#targets")[0])
+            await console.press(*keys)
+            await console.until(lambda: "critical" in rows(console)[0] and "a directory" in rows(console)[0])
+
+
 async def test_what_is_kept_is_there_at_once_with_its_age(
     fleet: list[TargetEntry], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

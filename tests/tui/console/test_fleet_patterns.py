@@ -51,7 +51,7 @@ async def test_a_server_that_hangs_keeps_nothing_waiting_and_says_so(
 
 async def test_all_databases_of_a_server_replace_its_pattern(database: Database, tmp_path: Path, clock: Clock) -> None:
     (pattern,) = patterns_of_all_databases([TargetEntry(name="db1", url=database.url, label="PROD")])
-    async with open_console(tmp_path / "jobs.db", pattern, clock=clock, size=(120, 40)) as console:
+    async with open_console(tmp_path / "jobs.db", pattern, clock=clock, size=(160, 50)) as console:
         assert console.screen_name == "FleetScreen"
         await console.until(lambda: "postgres" in names(console))
         assert "db1" not in names(console)

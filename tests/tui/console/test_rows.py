@@ -8,14 +8,18 @@ import pytest
 from rich.cells import cell_len
 
 from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
+from engine.config.model import TargetEntry
+from engine.domain.job_outcomes import JobOutcome
 from engine.domain.statuses import parent_status
 from engine.domain.steps import FINISHING, WAITING, WRITING_BACK, WaitsFor
+from engine.domain.surveys import LastJob
 from tests.building import SQLITE_OPERATIONS
 from tui.console.views import fleet
 from tui.console.views.detail import detail_lines
 from tui.console.views.history import columns, history_row
 from tui.console.views.job_document import job_document
 from tui.console.views.line import Role, wrapped
+from tui.console.views.lists import TargetState
 from tui.console.views.rows import FoldedKey, TreeColumns, child_row, children_to_show, parent_row, summary, tree_rows
 from tui.console.views.status import operations
 from tui.presentation.target_names import TargetName
@@ -359,6 +363,22 @@ def test_the_fleet_has_room_for_the_engine_and_version_of_mariadb() -> None:
     has = fleet.columns(20, 200, has_mysql=True, without=())
     assert has.others["engine"] == len("mariadb 11.8")
     assert has.others["why"] == fleet.columns(20, 200, without=()).others["why"] - 5
+
+
+@pytest.mark.parametrize("names", [10, 16, 24, 40])
+@pytest.mark.parametrize("width", [76, 100, 116, 156, 200])
+def test_the_reasons_of_the_fleet_are_readable_before_it_has_more_columns(names: int, width: int) -> None:
+    others = fleet.columns(names, width, without=()).others
+    assert others["why"] >= (fleet.WHY_GOOD if "last run" in others else fleet.WHY_LEAST)
+    assert width < 116 or names > 24 or "last run" in others
+
+
+@pytest.mark.parametrize("outcome", JobOutcome)
+def test_how_the_last_run_ended_is_whole_with_its_day(outcome: JobOutcome) -> None:
+    last_job = LastJob(id=1, outcome=outcome, finished_at=NOW - 30 * 86_400 * SECOND, ran_until=None)
+    state = TargetState(TargetEntry(name="shop", url="shop.db"), last_job=last_job)
+    row = fleet.fleet_row(1, state, fleet.columns(4, 116, without=()), is_marked=False, now=NOW)
+    assert row.text.count("…") == 1, "but for the level, which is not known"
 
 
 def test_hostile_names_cannot_reach_the_terminal() -> None:

@@ -37,7 +37,7 @@ DAY = 86_400_000_000
         ("xid_age", {"age": 10**9, "most": MOST_IDS, "days_left": 0.2}, "xid age 1.00 G of 2.15 G, 5 hours left"),
         ("old_neighbors", {"databases": ["shop", "template0"]}, "wraparound near in shop, template0 of its server"),
         ("auto_increment", {"auto_increment_percent": 97}, "auto-increment 97% used"),
-        ("hot_journal", {}, "hot journal of a crash: a check rolls it back"),
+        ("hot_journal", {}, "hot journal: a check rolls it back"),
         ("reclaimable", {"tables": 2, "wasted_bytes": 61_000_000_000}, "2 tables to rebuild, 61.0 GB back"),
         ("undo", {"history": 2_000_000, "undo_bytes": 900_000_000}, "2 M transactions to purge, undo log 900 MB"),
         ("multixact_age", {"age": 12_000, "most": MOST_IDS}, "multixact age 12 k of 2.15 G"),

@@ -160,8 +160,8 @@ class TargetInspector:
             state = self._model.states.get(number)
             if state is None:
                 return
-            if state.is_pattern or (is_new and await asyncio.to_thread(_is_many, state.entry)):
-                await self._list(number)
+            is_many = state.is_pattern or (is_new and await asyncio.to_thread(_is_many, state.entry))
+            if is_many and not await self._list(number):
                 return
             self._extents[number] = await self._extent(state.entry.url)
             try:
@@ -177,8 +177,11 @@ class TargetInspector:
                 self._set_info(number, info)
         self._show_news(number)
 
-    async def _list(self, number: int) -> None:
-        """Replace a pattern or a directory by the targets that it stands for, or show why they cannot be listed."""
+    async def _list(self, number: int) -> bool:
+        """Replace a pattern or a directory by the targets that it stands for, or show why they cannot be listed.
+
+        Returns whether it stands for itself alone, as a directory does in the place of a known database.
+        """
         entry, names = self._model.states[number].entry, self._screen.context.names
         try:
             async with asyncio.timeout(expansion.LIST_WITHIN):
@@ -190,7 +193,10 @@ class TargetInspector:
         except DbtendError as error:
             self._model.set_error(number, error)
         else:
-            if number in self._model.states:
+            state = self._model.states.get(number)
+            if state is not None and not state.is_pattern and [one.url for one in found.targets] == [entry.url]:
+                return True
+            if state is not None:
                 there = {names.canonical(s.entry.url) for n, s in self._model.states.items() if n != number}
                 new = [one for one in found.targets if names.canonical(one.url) not in there]
                 for one in new:
@@ -198,6 +204,7 @@ class TargetInspector:
                 self._listed(self._model.expand(number, new))
         self._changed()
         self.retry.schedule(is_needed=bool(self._model.to_retry))
+        return False
 
     async def _advise_in_slot(self, number: int) -> None:
         with self._working():

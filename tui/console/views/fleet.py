@@ -21,16 +21,16 @@ from tui.presentation.text import counted, local_time, percent, plain, size
 GAP: Final = 2
 NAME_LEAST: Final = 16
 NAME_MOST: Final = 40
-WHY_LEAST: Final = 22
-WHY_GOOD: Final = 45
-"""Cells of the reasons that come before the last columns."""
+WHY_LEAST: Final = 30
+WHY_GOOD: Final = 36
+"""Cells of the reasons that come before most columns, as whole names do."""
 WHY_MOST: Final = 110
 LEVEL: Final = 11
 _WIDTHS: Final = {
     "reclaim": 7,
     "checked": 7,
+    "last run": len("inconsistent 11-24"),
     "size": 7,
-    "last run": 13,
     "next": 11,
     "engine": 7,
     "surveyed": 11,
@@ -39,7 +39,7 @@ _WIDTHS: Final = {
 """Cells of the columns that not every window has room for, the most important first."""
 _WIDTHS_WITH_MYSQL: Final = {**_WIDTHS, "engine": len("mariadb 11.8")}
 _ORDER: Final = ("engine", "size", "reclaim", "level", "why", "checked", "last run", "next", "surveyed", "groups")
-_LAST: Final = frozenset({"surveyed", "groups"})
+_FIRST: Final = frozenset({"reclaim", "checked"})
 _NUMBERS: Final = frozenset({"size", "reclaim", "checked"})
 _SORTED_COLUMN: Final = {
     Sort.LEVEL: "level",
@@ -68,17 +68,18 @@ def columns(names: int, width: int, *, has_mysql: bool = False, without: Collect
         has_mysql: whether a target is MariaDB or MySQL, whose versions are longer.
         without: columns that say nothing of any target.
     """
-    name = min(max(names, len("target")), NAME_LEAST)
+    whole_name = min(max(names, len("target")), NAME_MOST)
+    name = min(whole_name, NAME_LEAST)
     room = width - 1 - name - 2 * GAP - LEVEL - WHY_LEAST
     fitting = {"level": LEVEL}
     for column, cells in (_WIDTHS_WITH_MYSQL if has_mysql else _WIDTHS).items():
         if column in without:
             continue
-        if room < GAP + cells + (WHY_GOOD - WHY_LEAST if column in _LAST else 0):
+        if room < GAP + cells + (0 if column in _FIRST else WHY_GOOD - WHY_LEAST + whole_name - name):
             break
         fitting[column] = cells
         room -= GAP + cells
-    wider = max(min(min(names, NAME_MOST) - name, room), 0)
+    wider = max(min(whole_name - name, room), 0)
     fitting["why"] = max(min(WHY_LEAST + room - wider, WHY_MOST), 0)
     return Columns(name + wider, {column: fitting[column] for column in _ORDER if column in fitting})
 

@@ -17,6 +17,7 @@ from engine.domain.errors import (
     TargetBusyError,
     TargetDamagedError,
     TargetMissingError,
+    TargetUnrecognizedError,
     TooManyConnectionsError,
 )
 from engine.domain.frozen import frozen
@@ -60,6 +61,7 @@ class TargetState:
 
 _ERROR_WORDS: Final[Mapping[type[DbtendError], str]] = {
     TargetMissingError: "missing",
+    TargetUnrecognizedError: "no database",
     TargetDamagedError: "damaged",
     HotJournalError: "hot journal",
     PasswordNeededError: "no password",
@@ -108,7 +110,7 @@ def level_of(state: TargetState) -> FleetLevel | None:
     if survey is not None:
         return survey.level
     if state.error is not None:
-        return judge_error(state.error).level
+        return judge_error(state.error, is_known=state.survey is not None).level
     return None
 
 

@@ -48,9 +48,9 @@ def check_readable(path: str) -> None:
     """Raises TargetUnavailableError if this cannot be a database that we may read."""
     status = status_of(path)
     if stat.S_ISDIR(status.st_mode):
-        raise TargetUnrecognizedError(path, "this is a directory", "give the path of a SQLite file")
+        raise TargetUnrecognizedError(path, "a directory", "give the path of a SQLite file")
     if not stat.S_ISREG(status.st_mode):
-        raise TargetUnrecognizedError(path, "this is not a regular file", "give the path of a SQLite file")
+        raise TargetUnrecognizedError(path, "not a regular file", "give the path of a SQLite file")
     # root passes os.access whatever the mode says; a file without any read bit is closed on purpose.
     if not status.st_mode & 0o444 or not os.access(path, os.R_OK):
         raise TargetUnavailableError(path, "no permission to read it", "chmod it, or run dbtend as its owner")

@@ -145,7 +145,7 @@ def _no_utf8_in_a_name(path: Path) -> None:
         (_missing, "there is no such file"),
         (_dangling_link, "nowhere.db: there is no such file"),
         (_circle, "links lead in a circle"),
-        (_directory, "this is a directory"),
+        (_directory, "a directory"),
         (_fifo, "not a regular file"),
         (_unreadable, "no permission to read it"),
         (_empty, "an empty file, not a database yet"),
