@@ -1,9 +1,8 @@
 """What processes hold in memory while jobs run: python -m benchmarks.soak [console|worker|run]
 
-`console`: in a terminal of 120x40, with a worker beside it. Batches on some of a dozen small databases are submitted
-for five minutes, then none for five, and so on; keys are pressed all the while: along the lists, into a job, the
-history, the workers, and back. Memory after the warm-up is fitted to both the minutes and the children, so that what
-grows by time and what grows by work are told apart.
+`console`: in a terminal of 120x40, with a worker beside it. For five minutes batches on a dozen small databases are
+submitted, for the next five none, and so on. Keys are pressed all the time: in the lists, a job, the history, the
+workers. Memory after the warm-up is fitted to minutes and to children: this tells growth by time from growth by work.
 
 `worker`: a permanent worker that always has jobs. `run`: one `dbtend run` of a long night on thousands of databases.
 Both are fitted to the children, for each process.

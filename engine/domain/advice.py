@@ -295,7 +295,7 @@ class TargetHistory:
     known_damage: tuple[Damage, ...] = ()
     """All that is known to be damaged, whoever saw it."""
     accepted_damage: tuple[Damage, ...] = ()
-    """Damage on record of which a person has taken note: it counts no more."""
+    """Damage on record that a person has accepted: it no longer counts."""
     broken_rule: str | None = None
     """Rows or foreign keys that violate a constraint, by the last check; no damage."""
     broken_rule_found: CheckFinding | None = None

@@ -58,7 +58,7 @@ class PlannedWork:
 
 
 def plan_of_length(operation: Operation, seconds: float | None) -> OperationPlan:
-    """A plan of which only its length is known, in seconds; None: not even that."""
+    """A plan with only a length, in seconds; None: the length is unknown, too."""
     step = PlannedStep(object="", command="", reason="", lock=Lock(LockImpact.NONE), estimate=seconds)
     return OperationPlan(operation=operation, steps=(step,))
 

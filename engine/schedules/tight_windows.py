@@ -111,7 +111,7 @@ def _usual_seconds(runs: Iterable[EstimatedRun]) -> _Seconds:
 def _planned_targets(
     schedule: Schedule, config: Config, seconds: _Seconds, surveys: Mapping[str, Survey]
 ) -> Sequence[PlannedTarget]:
-    """Those of its targets of which something is known."""
+    """The targets of a schedule about which something is known."""
     places, fit = list(places_of(schedule, config)), schedule.settings.get("fit", True)
     return [
         PlannedTarget(

@@ -524,7 +524,7 @@ class NotificationStore(Protocol):
         """By name: when the oldest event was collected that is in no message yet."""
 
     async def newly_critical(self, recipient: str) -> list[str]:
-        """The targets that are critical or gone, by their survey, of which the recipient has not heard."""
+        """The targets that are critical or gone by their survey, without those that the recipient was notified of."""
 
     async def no_longer_critical(self, recipient: str) -> list[str]:
         """The targets that it heard of and that a later survey found better."""

@@ -51,7 +51,7 @@ async def plan_gated(
 
     Args:
         known: the history with the known damage.
-        past: that which the operation goes by.
+        past: the history that the operation uses.
         is_named: whether a person has named the objects of this request, if it has any: no retry and no schedule.
 
     Raises as `Session.plan`.
