@@ -96,7 +96,7 @@ def _csv(args: argparse.Namespace, settings: Settings, where: HistoryFilter) -> 
 async def _write_csv(settings: Settings, where: HistoryFilter, args: argparse.Namespace) -> list[str]:
     """Writes each portion at once: a history of years needs no more memory than one of a day."""
     before, left = args.before, args.limit
-    async with settings.engine() as engine:
+    async with settings.reading_engine() as engine:
         while left is None or left > 0:
             wanted = _PORTION if left is None else min(left, _PORTION)
             jobs = await engine.history(where, before=before, limit=wanted)
@@ -150,7 +150,7 @@ def _called(settings: Settings, part: str) -> frozenset[str]:
 async def _page(
     settings: Settings, where: HistoryFilter, args: argparse.Namespace, *, with_steps: bool
 ) -> tuple[list[ParentJob], list[str], list[Firing]]:
-    async with settings.engine() as engine:
+    async with settings.reading_engine() as engine:
         jobs = await engine.history(where, before=args.before, limit=args.limit)
         whole = await engine.whole_jobs([job.id for job in jobs]) if with_steps else jobs
         messages, unfired = await asyncio.gather(notices(engine), _unfired(engine, where, jobs, args))
@@ -199,7 +199,7 @@ def show(args: argparse.Namespace, settings: Settings) -> int:
 async def _job(
     settings: Settings, wanted: JobId, *, with_trends: bool
 ) -> tuple[ParentJob, tuple[Trend, ...], list[str]]:
-    async with settings.engine() as engine:
+    async with settings.reading_engine() as engine:
         job = await engine.job(wanted.parent)
         trends = await engine.trend(job) if with_trends else ()
         messages = [] if job.status.is_final else await notices(engine, [job.id])

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import Engine, Operation, Request, StoreLocation
 from engine.config.model import Config, TargetEntry, default_config_path, default_store_path
 from engine.config.reader import load_config, load_store
-from engine.domain.errors import StoreError, UsageError
+from engine.domain.errors import StoreError, StoreFullError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.domain.option_specs import BY_NAME, refuse_inapplicable, with_values
@@ -44,10 +44,18 @@ class Settings:
         """The engine of a command that only tells: it is as read-only as was asked for."""
         return Engine.open(self.store, config=self.config_path, read_only=self.read_only)
 
-    def reading_engine(self) -> AbstractAsyncContextManager[Engine]:
-        """An engine that changes nothing, and creates no store where there is none."""
+    @asynccontextmanager
+    async def reading_engine(self) -> AsyncIterator[Engine]:
+        """An engine that changes nothing, and creates no store where there is none. It reads one on a full disk."""
         read_only = self.read_only or not self.store.exists()
-        return Engine.open(self.store, config=self.config_path, read_only=read_only)
+        async with AsyncExitStack() as stack:
+            try:
+                opening = Engine.open(self.store, config=self.config_path, read_only=read_only)
+                engine = await stack.enter_async_context(opening)
+            except StoreFullError:
+                opening = Engine.open(self.store, config=self.config_path, read_only=True)
+                engine = await stack.enter_async_context(opening)
+            yield engine
 
     @property
     def given_config(self) -> Path | None:

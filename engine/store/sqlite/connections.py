@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -100,18 +100,37 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     It never waits. Never with immutable=1: others may write.
     """
 
-    def set_up(connection: sqlite3.Connection) -> None:
-        connection.executescript(READER_PRAGMAS)
-        if not is_current(connection, str(path)):
-            why = "was written by an older dbtend, and would have to be upgraded first"
-            raise ReadOnlyError(str(path), why, "open it once without --read-only, or look at a copy of it")
-        refuse_writes(connection)
-
     _refuse_emptied(path)
     try:
-        return _connected(uri(path, writing=False), 0, set_up)
+        return _connected(uri(path, writing=False), 0, lambda connection: _set_up_reader(connection, path))
     except ERRORS as error:
         raise _not_readable(path, error) from error
+
+
+def connect_copy(path: Path, where: str) -> sqlite3.Connection:
+    """Like `connect_read_only`, but to a copy in memory, with the URI `where`: for a store whose disk is full.
+
+    SQLite reads such a store without a new file beside it only while no other process has it open. Raises StoreError.
+    """
+
+    def copy(connection: sqlite3.Connection) -> None:
+        with closing(_connected(uri(path), 0, lambda alone: alone.execute("PRAGMA locking_mode = EXCLUSIVE"))) as store:
+            store.execute("PRAGMA query_only = ON")
+            store.backup(connection)
+        _set_up_reader(connection, path)
+
+    try:
+        return _connected(where, 0, copy)
+    except ERRORS as error:
+        raise as_text(path, error) from error
+
+
+def _set_up_reader(connection: sqlite3.Connection, path: Path) -> None:
+    connection.executescript(READER_PRAGMAS)
+    if not is_current(connection, str(path)):
+        why = "was written by an older dbtend, and would have to be upgraded first"
+        raise ReadOnlyError(str(path), why, "open it once without --read-only, or look at a copy of it")
+    refuse_writes(connection)
 
 
 def _connected(where: str, timeout: float, set_up: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:

@@ -22,6 +22,7 @@ from engine.domain.errors import (
     ReadOnlyError,
     StoreBusyError,
     StoreError,
+    StoreFullError,
     StoreUncertainError,
     no_such_batch,
     no_such_job,
@@ -180,13 +181,17 @@ class SqliteStore:
         path = await asyncio.to_thread(connections.real_path, path)
         await asyncio.to_thread(require_private_store, path)
         identity = Identity(path)
+        uri = connections.uri(path, writing=False)
         async with AsyncExitStack() as stack:
             if identity.is_there:
                 await asyncio.to_thread(stack.enter_context, removing_wal_files(path))
-                connection = await _connected(path, timeout)
-                uri = connections.uri(path, writing=False)
+                try:
+                    connection = await _connected(path, timeout)
+                except StoreFullError:
+                    uri = _in_memory()
+                    connection = await asyncio.to_thread(connections.connect_copy, path, uri)
             else:
-                uri = f"file:{uuid.uuid4().hex}?mode=memory&cache=shared"
+                uri = _in_memory()
                 connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0)
                 connections.empty_store(connection)
             watch = _following(path, connection, identity)
@@ -947,6 +952,11 @@ async def _connected(path: Path, timeout: float) -> sqlite3.Connection:
             if clock() >= give_up:
                 raise
         await pause_loop(_PAUSE_WHILE_LOCKED)
+
+
+def _in_memory() -> str:
+    """The URI of a new database in memory, which more than one connection may read."""
+    return f"file:{uuid.uuid4().hex}?mode=memory&cache=shared"
 
 
 def _following(path: Path, connection: sqlite3.Connection, identity: Identity) -> ChangeWatch:
