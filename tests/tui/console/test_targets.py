@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual import events
@@ -23,7 +24,7 @@ from engine.domain.extent import Extent
 from engine.inspection import demo_database
 from tests.sqlite_files import make_database
 from tests.tui.console.conftest import Seeded
-from tests.tui.console.harness import Clock, Console, add_completed_job, chosen, entry, open_console
+from tests.tui.console.harness import ENDLESS, Clock, Console, add_completed_job, chosen, entry, open_console
 from tests.tui.console.test_snapshots import LooksRight, Size, both_sizes
 from tui.console import connection_test
 from tui.console.parts import target_inspector
@@ -487,6 +488,35 @@ async def test_databases_are_glanced_at_when_somebody_is_here_or_a_job_moves(
             case _:
                 await add_completed_job(seeded.store, seeded.owner, clock, "other")
         await console.until(lambda: "missing" in console.lines("#targets")[0])
+
+
+@pytest.mark.parametrize("gated", ["inspect", "advise"])
+async def test_a_target_that_waits_for_its_turn_waits_only_once(
+    gated: str, sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs may end more quickly than their targets are inspected."""
+    do, answers, asked = getattr(Engine, gated), asyncio.Event(), list[str]()
+
+    async def when_it_may(self: Engine, target: str, **options: Any) -> object:
+        asked.append(target)
+        await answers.wait()
+        return await do(self, target, **options)
+
+    for slots in ("FILES_INSPECTED_AT_ONCE", "FILES_ADVISED_AT_ONCE"):
+        monkeypatch.setattr(target_inspector, slots, 1)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        screen = console.app.screen
+        assert isinstance(screen, MainScreen)
+        monkeypatch.setattr(Engine, gated, when_it_may)
+        for _ in range(5):
+            inspection = screen.inspector.inspect([0])
+            if gated == "advise":
+                await inspection.wait()
+            await console.pilot.pause()
+        open_ = [worker for worker in console.app.workers if not worker.is_finished and worker.name not in ENDLESS]
+        answers.set()
+        await console.settle()
+    assert len(open_) == len(asked) == 2
 
 
 async def test_one_database_that_does_not_answer_keeps_no_other_waiting(

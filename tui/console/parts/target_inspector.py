@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -73,6 +73,9 @@ class TargetInspector:
         self._file_advice = asyncio.Semaphore(FILES_ADVISED_AT_ONCE)
         self._servers = asyncio.Semaphore(SERVERS_AT_ONCE)
         self._presence_slots = asyncio.Semaphore(PRESENCE_CHECKS_AT_ONCE)
+        self._to_inspect: set[int] = set()
+        self._to_advise: set[int] = set()
+        """Targets that wait for their turn: what happens to them by then needs no other one."""
         self._at_work = 0
         """How many inspections and advices are under way, or wait for their turn."""
         self._pace = UpdatePace(changed, shortest=0)
@@ -107,7 +110,8 @@ class TargetInspector:
         if state.advice is not None and self._holds(number, await self._extent(state.entry.url)):
             return
         if names_server(state.entry.url) or not await self._inspect_and_advise(number, state.entry):
-            await self._inspect_one(number, advise=False)
+            with self._working():
+                await self._inspect_in_slot(number)
             await self._advise_in_slot(number)
 
     async def _inspect_and_advise(self, number: int, entry: TargetEntry) -> bool:
@@ -147,16 +151,18 @@ class TargetInspector:
         self._model.set_info(number, info)
         self._screen.context.inspected[info.url] = info
 
-    async def _inspect_one(self, number: int, *, advise: bool = True) -> None:
+    async def _inspect_one(self, number: int) -> None:
+        if number in self._to_inspect:
+            return
         with self._working():
             await self._inspect_in_slot(number)
-        if advise:
+        if number not in self._to_advise:
             _: Worker[None] = self._screen.run_worker(partial(self._advise_in_slot, number), group="advice")
 
     async def _inspect_in_slot(self, number: int) -> None:
         is_new = number not in self._begun  # once inspected as a file, it is no directory
         self._begun.add(number)
-        async with self._slot(number, self._file_inspections):
+        async with self._turn(number, self._file_inspections, self._to_inspect):
             state = self._model.states.get(number)
             if state is None:
                 return
@@ -208,12 +214,22 @@ class TargetInspector:
 
     async def _advise_in_slot(self, number: int) -> None:
         with self._working():
-            async with self._slot(number, self._file_advice):
+            async with self._turn(number, self._file_advice, self._to_advise):
                 await self._advise(number, ADVICE_BUDGET)
 
-    def _slot(self, number: int, of_files: asyncio.Semaphore) -> asyncio.Semaphore:
+    @asynccontextmanager
+    async def _turn(self, number: int, of_files: asyncio.Semaphore, waiting: set[int]) -> AsyncIterator[None]:
         state = self._model.states.get(number)
-        return self._servers if state is not None and names_server(state.entry.url) else of_files
+        slot = self._servers if state is not None and names_server(state.entry.url) else of_files
+        waiting.add(number)
+        try:
+            await slot.acquire()
+        finally:
+            waiting.discard(number)
+        try:
+            yield
+        finally:
+            slot.release()
 
     async def _advise(self, number: int, budget: float | None) -> DbtendError | None:
         """Find out what a target needs; returns why that failed."""
