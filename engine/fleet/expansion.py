@@ -258,7 +258,7 @@ async def expand(
     unlisted = [what for _, of_entry in pairs for what in of_entry]
     alone = len(candidates) == 1 and not candidates[0].is_member
     reasons = await asyncio.to_thread(_reasons, candidates, exclude, databases, alone=alone)
-    targets = _named([one for one, reason in zip(candidates, reasons, strict=True) if reason is None])
+    targets = _named([_as_found(one) for one, reason in zip(candidates, reasons, strict=True) if reason is None])
     if len(targets) > MANY:
         confirm_many(entries[0].url, len(targets))
     left_out: dict[LeftOut, list[str]] = {}
@@ -267,6 +267,11 @@ async def expand(
             left_out.setdefault(reason, []).append(one.path or one.entry.url)
     unused = [pattern for pattern in exclude if not any(matches_any(one.names, (pattern,)) for one in candidates)]
     return Expansion(targets=targets, left_out=left_out, unlisted=unlisted, unused_excludes=unused)
+
+
+def _as_found(one: _Candidate) -> _Candidate:
+    """A known database that its server lets nobody open is as one that is gone: its survey does not stand."""
+    return one if one.access is Access.OPEN else replace(one, entry=replace(one.entry, is_found=False))
 
 
 def _without_server(entry: TargetEntry) -> _Result | None:

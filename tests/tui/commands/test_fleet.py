@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.surveys import FleetLevel
-from tests.postgres_databases import Database, as_admin
+from tests.postgres_databases import Database, as_admin, new_database
 from tests.sqlite_files import make_database, transaction
 from tests.tui.command_line import CommandLine
 
@@ -410,3 +410,21 @@ def test_a_server_that_hangs_is_told_and_the_others_go_on(dbtend: CommandLine, t
     assert result.code == 1
     assert result.out.splitlines()[0].partition(": ")[2].split(", ") == ["1 critical", "9 unchecked", "10 unreachable"]
     assert result.out.count("no answer") == 10
+
+
+def test_a_known_database_that_accepts_no_connections_any_more_is_unreachable_at_once(
+    dbtend: CommandLine, database: Database
+) -> None:
+    pattern = database.server.url(f"{database.name}*")
+    (target,) = dbtend("fleet", pattern, "--json").json["targets"]
+    assert target["level"] != "unreachable"
+    with new_database(database.server) as other:
+        database.admin.close()
+        other(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
+        try:
+            shut = dbtend("fleet", pattern, "--json")
+        finally:
+            other(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
+            database.reconnect()
+    assert [one["level"] for one in shut.json["targets"] if one["name"] == database.name] == ["unreachable"]
+    assert shut.code == 1
