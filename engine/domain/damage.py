@@ -9,27 +9,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Final
 
+from engine.domain.effects import CheckResult
 from engine.domain.errors import ServerDiedError, TargetDamagedError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.option_specs import covers_whole_database
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options
-from engine.domain.steps import Facts, Micros
+from engine.domain.steps import Micros
 
 WHOLE_DATABASE: Final = ""
 """The object of damage that is not known to be within one table or index."""
-INDEX_TABLES: Final = "index_tables"
-"""The name of the fact of a check that holds the tables of its `damaged_indexes`, in their order."""
 NO_CHECK_ON_RECORD: Final = (
     "no check of this database is on record: if it is damaged, what writes to it can make a loss final. Check it first"
 )
 """The warning about writing to it."""
-SUSPECTED: Final = "suspected_tables"
-"""The name of the fact of a check that holds the tables it left out, as a server went down under them."""
-ONLY_INDEXES: Final = "only_indexes"
-"""The name of the fact of a check that could not look at tables."""
 _REWRITES: Final = frozenset({Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK, Operation.REBUILD})
 REBUILDS: Final = _REWRITES | {Operation.REINDEX}
 """The operations of servers that make every index of a table anew, from the rows that its table has."""
@@ -188,7 +184,7 @@ def people_of(known: Iterable[Damage]) -> str:
 
 def after_check(
     known: Collection[Damage],
-    facts: Facts,
+    check: CheckResult,
     options: Options,
     *,
     sound: Collection[str],
@@ -199,16 +195,13 @@ def after_check(
     """What a check changes.
 
     Args:
-        facts: those that `check_facts` made.
         sound: the objects whose steps found nothing.
         read: the objects of all its steps.
         at: when it ended.
     """
-    level = CheckLevel.FULL if facts.get("level") == CheckLevel.FULL else CheckLevel.QUICK
-    found = tuple(_found_by(facts, level, at, job))
-    keys, is_complete = {one.key for one in found}, facts.get("complete") is True
-    is_whole = is_complete and covers_whole_database(Operation.CHECK, options) and not facts.get(SUSPECTED)
-    by_table = "damaged_tables" in facts
+    level, found = check.level, tuple(_found_by(check, at, job))
+    keys, by_table = {one.key for one in found}, check.damaged_tables is not None
+    is_whole = check.complete and covers_whole_database(Operation.CHECK, options) and not check.suspected_tables
 
     def is_over(one: Damage) -> bool:
         if one.is_unreadable or one.key in keys or (one.is_loss and (one.accepted_at is None or one.object in read)):
@@ -221,7 +214,7 @@ def after_check(
             return is_whole and (not found or is_located)
         if not by_table:
             return (is_whole and not any(other.kind is DamagedKind.DATABASE for other in found)) or one.object in sound
-        is_gone = one.object not in read and not (one.kind is DamagedKind.TABLE and facts.get(ONLY_INDEXES))
+        is_gone = one.object not in read and not (one.kind is DamagedKind.TABLE and check.only_indexes)
         return one.object in sound or (is_whole and is_gone)
 
     older = {one.key: one for one in known}
@@ -238,24 +231,18 @@ def _higher(one: Damage, earlier: Damage | None) -> CheckLevel:
     return CheckLevel.FULL if is_full else CheckLevel.QUICK
 
 
-def _found_by(facts: Facts, level: CheckLevel, at: Micros, job: int) -> Iterator[Damage]:
-    text = facts.get("damage")
-    tables, indexes = names_in(facts.get("damaged_tables")), names_in(facts.get("damaged_indexes"))
-    their_tables = names_in(facts.get(INDEX_TABLES))
+def _found_by(check: CheckResult, at: Micros, job: int) -> Iterator[Damage]:
+    def damage(name: str, kind: DamagedKind, text: str, table: str = "") -> Damage:
+        source, level = DamageSource.CHECK, check.level
+        return Damage(object=name, kind=kind, source=source, found_at=at, text=text, job=job, level=level, table=table)
 
-    def damage(name: str, kind: DamagedKind, what: str, table: str = "") -> Damage:
-        return Damage(
-            object=name, kind=kind, source=DamageSource.CHECK, found_at=at, text=what, job=job, level=level, table=table
-        )
-
-    first = str(text) if text is not None else "the check found it damaged"
-    for name in tables:
-        yield damage(name, DamagedKind.TABLE, first)
-    if text is not None and not tables:
-        yield damage(WHOLE_DATABASE, DamagedKind.DATABASE, first)
-    for number, name in enumerate(indexes):
-        table = their_tables[number] if number < len(their_tables) else ""
-        yield damage(name, DamagedKind.INDEX, f"index {name} is damaged", table)
+    for name in check.damaged_tables or ():
+        yield damage(name, DamagedKind.TABLE, check.damage or "the check found it damaged")
+    if check.damage is not None and not check.damaged_tables:
+        yield damage(WHOLE_DATABASE, DamagedKind.DATABASE, check.damage)
+    for name, table in zip_longest(check.damaged_indexes, check.index_tables, fillvalue=""):
+        if name:
+            yield damage(name, DamagedKind.INDEX, f"index {name} is damaged", table)
 
 
 def after_write(
@@ -395,8 +382,3 @@ def seen_by(one: Damage) -> str:
             return "rows are lost"
         case DamageSource.SERVER_LOST:
             return f"the server went down{job and f' in{job}'}"
-
-
-def names_in(value: object) -> list[str]:
-    """The names in a fact."""
-    return [str(name) for name in value] if isinstance(value, list | tuple) else []

@@ -10,6 +10,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Final, Self
 
+from engine.domain.effects import CheckResult
 from engine.domain.frozen import frozen
 from engine.domain.requests import EngineName, Operation, Request
 from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status, format_reason
@@ -125,22 +126,20 @@ class ChildJob:
         return self.status is Status.SKIPPED and self.reason is not Reason.NOT_NEEDED
 
     @property
+    def check_result(self) -> CheckResult | None:
+        """What it found; None if it is no check, or has found out nothing."""
+        return CheckResult.of(self.after) if self.operation is Operation.CHECK else None
+
+    @property
     def found_inconsistency(self) -> bool:
         """Whether it is a check that looked at everything, and found rows that break a rule, but no damage."""
-        is_failed_check = self.operation is Operation.CHECK and self.status is Status.FAILED
-        return is_failed_check and (self.after or {}).get("broken_rule") is not None and found_no_damage(self.after)
+        check = self.check_result if self.status is Status.FAILED else None
+        return check is not None and check.broken_rule is not None and check.found_no_damage
 
     @property
     def is_partly_completed(self) -> bool:
         """Whether it completed what it began, and its window left steps that were not begun."""
         return self.status is Status.COMPLETED and self.reason in LEFT_BY_WINDOW
-
-
-def found_no_damage(facts: Facts | None) -> bool:
-    """Whether a check with these facts looked at everything, and found nothing but rows that break a rule."""
-    if facts is None or facts.get("complete") is not True:
-        return False
-    return facts.get("damage") is None and not facts.get("damaged_indexes")
 
 
 def is_overwritten(child: ChildJob) -> bool:

@@ -16,10 +16,9 @@ from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
 
 Micros = int
-Facts = Mapping[str, int | float | str | Sequence[str] | Sequence[int] | None]
+Fact = int | float | str | Sequence[str] | Sequence[int] | None
+Facts = Mapping[str, Fact]
 """Facts of a database, JSON-able; `size` (bytes) is always there."""
-DAMAGED_PAGES: Final = "damaged_pages"
-"""The name of the fact of a check that holds the numbers of the pages that its findings name."""
 MOST_DAMAGED_PAGES: Final = 1_000
 MAX_FINDINGS: Final = 100
 """A check stops, or reports no more, after this many findings."""

@@ -16,6 +16,7 @@ from engine.domain.damage import (
     after_check,
     after_write,
 )
+from engine.domain.effects import CheckResult
 from engine.domain.option_specs import covers_whole_database
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
@@ -40,13 +41,14 @@ def damage_changes(
     seen_by = options.check_level if operation is Operation.CHECK else CheckLevel.FULL
     met = DamageChange(found=tuple(_met(results, engine, at, job, seen_by)))
     if operation is Operation.CHECK:
-        if outcome.after is None or "findings" not in outcome.after:
+        check = CheckResult.of(outcome.after)
+        if check is None:
             return met
         # An index that is sound says nothing about its table.
         sound = {name for step, result in results if result.status is Status.COMPLETED for name in step.all_objects}
         read = _objects(step for step, _ in results)
         known = [one for one in known if one.source is not DamageSource.SERVER_LOST or _is_sound(one, results)]
-        return met + after_check(known, outcome.after, options, sound=sound, read=read, at=at, job=job)
+        return met + after_check(known, check, options, sound=sound, read=read, at=at, job=job)
     if not writes:
         return met
     is_whole = outcome.status is Status.COMPLETED and covers_whole_database(operation, options)

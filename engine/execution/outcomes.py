@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from engine.domain.claims import Outcome
+from engine.domain.effects import CheckResult
 from engine.domain.humanize import NOT_BEGUN, counted, listed
 from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status
 from engine.domain.steps import Facts, format_findings, object_name
@@ -63,8 +65,8 @@ def child_outcome(
         status, reason, error = Status.SKIPPED, Reason.TARGET_BUSY, busy
     if reason is Reason.REFUSED and any(result.status is Status.COMPLETED for _, result in results):
         reason = Reason.OPERATION_ERROR  # a refused operation has not begun
-    if after is not None and "findings" in after and (cut_short or not_begun):
-        after = {**after, "complete": False}
+    if (cut_short or not_begun) and (check := CheckResult.of(after)) is not None:
+        after = {**(after or {}), **replace(check, complete=False).facts()}
     return Outcome(
         status=status,
         reason=reason,

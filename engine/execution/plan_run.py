@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.domain.claims import Outcome
-from engine.domain.damage import SUSPECTED
 from engine.domain.errors import TargetError
 from engine.domain.humanize import PAST_THE_LIMIT, counted, listed
 from engine.domain.requests import OnFailure
@@ -236,4 +235,4 @@ def _with_suspected(facts: Facts | None, tables: Sequence[str]) -> Facts | None:
         return facts
     left_out = facts.get("left_out")
     number = len(tables) + (left_out if isinstance(left_out, int) else 0)
-    return {**facts, SUSPECTED: tuple(tables), "left_out": number}
+    return {**facts, "suspected_tables": tuple(tables), "left_out": number}

@@ -11,11 +11,12 @@ from typing import Protocol
 from engine.domain import time_limits
 from engine.domain.claims import Claim, Outcome
 from engine.domain.damage import NO_CHANGE, Damage, DamageChange, DamageSource
+from engine.domain.effects import CheckResult
 from engine.domain.errors import TargetDamagedError, TargetError, UsageError
 from engine.domain.humanize import NOT_BEGUN, PAST_THE_LIMIT
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import Facts, LogLevel
+from engine.domain.steps import LogLevel
 from engine.execution.attempt import Attempt
 from engine.execution.damage_changes import damage_changes
 from engine.execution.knowledge import Knowledge
@@ -24,7 +25,7 @@ from engine.execution.preparation import open_and_prepare
 from engine.execution.recovery import find_exchange, recover, recovery_outcome
 from engine.execution.reporter import Reporter
 from engine.system.clock import now
-from engine.targets.check_results import CHECK_AGAIN, check_facts
+from engine.targets.check_results import CHECK_AGAIN
 from engine.targets.limits import NotBegunError
 from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.protocol import Target
@@ -106,7 +107,7 @@ def _ended_by(error: TargetError | UsageError, attempt: Attempt) -> Outcome:
     text = str(error)
     if attempt.operation is Operation.CHECK and isinstance(error, TargetDamagedError):
         attempt.reporter.log(LogLevel.ERROR, error.why)
-        text, after = f"{error.what}: {error.why}", _check_facts(error, attempt)
+        text, after = f"{error.what}: {error.why}", _result_of_check(error, attempt).facts()
     elif reason is Reason.TARGET_BUSY:  # both front ends say what to do about it
         text = f"{error.what}: {error.why}"
     return Outcome(status=Status.FAILED, reason=reason, error=text, after=after, damage=damage)
@@ -120,11 +121,10 @@ def _not_begun(attempt: Attempt) -> Outcome:
     return Outcome(status=Status.CANCELLED, reason=reason, error=NOT_BEGUN)
 
 
-def _check_facts(error: TargetDamagedError, attempt: Attempt) -> Facts:
-    """The facts of a check that could not open the damaged database."""
+def _result_of_check(error: TargetDamagedError, attempt: Attempt) -> CheckResult:
+    """What a check found that could not open the damaged database."""
     remedy = f"{error.hint[:1].upper()}{error.hint[1:]}. {CHECK_AGAIN}"
-    level = attempt.options.check_level
-    return check_facts(level=level, findings=1, damage=error.why, remedy=remedy, complete=False)
+    return CheckResult(findings=1, level=attempt.options.check_level, damage=error.why, remedy=remedy)
 
 
 def _damage_met(error: TargetDamagedError, attempt: Attempt) -> DamageChange:

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import CheckFinding, CompletedStep, PastJob, TargetHistory, with_replaced
-from engine.domain.damage import ONLY_INDEXES, SUSPECTED, Damage, DamagedKind, DamageSource, after_change, newly_seen
+from engine.domain.damage import Damage, DamagedKind, DamageSource, after_change, newly_seen
+from engine.domain.effects import CheckResult
 from engine.domain.events import HistoryFilter
-from engine.domain.humanize import counted
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.option_specs import covers_whole_database
 from engine.domain.past_runs import PastStep, RecordedBackup
 from engine.domain.requests import CheckLevel, EngineName, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import (
-    DAMAGED_PAGES,
     FILE,
     FREED_PAGES,
     MAX_FINDINGS,
@@ -290,27 +289,28 @@ class CheckHistory:
 
     def add(self, job: ParentJob, check: ChildJob, *, is_this: bool) -> None:
         """Take in the next older check. `is_this`: it was of the current file."""
-        facts = check.after or {}
-        level, findings = _level_of(facts), facts.get("findings")
-        self.is_checked |= is_this and isinstance(findings, int)
+        result = check.check_result
+        if result is None:
+            return
+        level, is_clean = result.level, not result.findings
+        self.is_checked |= is_this
         covers_all = covers_whole_database(Operation.CHECK, job.request.options)
-        is_clean_quick = is_this and check.is_complete and covers_all and findings == 0 and level is CheckLevel.QUICK
+        is_clean_quick = is_this and check.is_complete and covers_all and is_clean and level is CheckLevel.QUICK
         if is_clean_quick and CheckLevel.FULL not in self.outdated:
             self.first_quick_at = check.finished_at
-        outdated = self.outdated if is_this else self.outdated | self.outdated_elsewhere
-        if not isinstance(findings, int) or level in outdated:
+        if level in (self.outdated if is_this else self.outdated | self.outdated_elsewhere):
             return
-        self._add_findings(job, check, findings, is_this=is_this)
+        self._add_findings(job, check, result, is_this=is_this)
         # `complete` covers pages and indexes, not foreign keys.
-        is_over = check.status is Status.FAILED and findings > 0 and facts.get("complete") is True
+        is_over = check.status is Status.FAILED and not is_clean and result.complete
         if not (covers_all and (check.is_complete or is_over)):
             return
         levels = set(CheckLevel) if level is CheckLevel.FULL else {level}
         if not is_this:
             self.outdated_elsewhere |= levels
             return
-        if facts.get(SUSPECTED):
-            if findings == 0 and check.finished_at is not None:
+        if result.suspected_tables:
+            if is_clean and check.finished_at is not None:
                 for clean in levels:
                     self.others_clean_at.setdefault(clean, check.finished_at)
             return
@@ -319,23 +319,19 @@ class CheckHistory:
         if self.found is None and check.finished_at is not None:
             for clean in levels:
                 self.clean_at.setdefault(clean, check.finished_at)
-        if not facts.get(ONLY_INDEXES):
+        if not result.only_indexes:
             self.outdated |= levels
 
-    def _add_findings(self, job: ParentJob, check: ChildJob, findings: int, *, is_this: bool) -> None:
-        facts = check.after or {}
-        for name in _names(facts.get("damaged_indexes")):
-            self.damaged.setdefault(name, check.id)
-        for name in _names(facts.get("damaged_tables")):
-            self.damaged_tables.setdefault(name, check.id)
+    def _add_findings(self, job: ParentJob, check: ChildJob, result: CheckResult, *, is_this: bool) -> None:
+        self.damaged = dict.fromkeys(result.damaged_indexes, check.id) | self.damaged
+        self.damaged_tables = dict.fromkeys(result.damaged_tables or (), check.id) | self.damaged_tables
         if is_this and check.finished_at is not None:
-            for page in _numbers(facts.get(DAMAGED_PAGES)):
-                self.damaged_pages.setdefault(page, check.finished_at)
-        seen = _found(job, check, facts, findings)
-        if self.damage is None and (damage := _text(facts.get("damage"))) is not None:
-            self.damage, self.found = damage, seen
-        if self.broken_rule is None and (broken_rule := _broken_rule(facts, findings)) is not None:
-            self.broken_rule, self.broken_rule_found = broken_rule, seen
+            self.damaged_pages = dict.fromkeys(result.damaged_pages, check.finished_at) | self.damaged_pages
+        seen = _found(job, check, result)
+        if self.damage is None and result.damage is not None:
+            self.damage, self.found = result.damage, seen
+        if self.broken_rule is None and result.broken_rule is not None:
+            self.broken_rule, self.broken_rule_found = result.broken_rule, seen
         self.found = self.found or seen
 
 
@@ -355,10 +351,6 @@ def check_history(jobs: Iterable[ParentJob], files: Collection[str] = ()) -> Che
     return history
 
 
-def _level_of(facts: Facts) -> CheckLevel:
-    return CheckLevel.FULL if facts.get("level") == CheckLevel.FULL else CheckLevel.QUICK
-
-
 def cleared_since(damaged: Mapping[str, JobId], jobs: Iterable[ParentJob]) -> Iterator[str]:
     """The damaged objects that a later complete check of at least the same level found sound.
 
@@ -366,18 +358,17 @@ def cleared_since(damaged: Mapping[str, JobId], jobs: Iterable[ParentJob]) -> It
     """
     checks = {check.id: check for _, check in _children_of(jobs, Operation.CHECK)}
     for name, found_by in damaged.items():
-        finder = checks.get(found_by)
-        level = _level_of((finder and finder.after) or {})
+        finder = checks[found_by].check_result if found_by in checks else None
+        level = CheckLevel.QUICK if finder is None else finder.level
         if any(_finds_well(check, name, level) for id_, check in checks.items() if id_ > found_by):
             yield name
 
 
 def _finds_well(check: ChildJob, name: str, level: CheckLevel) -> bool:
-    facts = check.after or {}
-    if facts.get("complete") is not True or level is CheckLevel.FULL is not _level_of(facts):
+    result = check.check_result
+    if result is None or not result.complete or level is CheckLevel.FULL is not result.level:
         return False
-    found = {*_names(facts.get("damaged_indexes")), *_names(facts.get("damaged_tables"))}
-    return name not in found and any(s.object == name and s.status is Status.COMPLETED for s in check.steps)
+    return name not in result.damaged and any(s.object == name and s.status is Status.COMPLETED for s in check.steps)
 
 
 def repaired_since(damaged: Mapping[str, JobId], jobs: Sequence[ParentJob]) -> Iterator[str]:
@@ -388,29 +379,20 @@ def repaired_since(damaged: Mapping[str, JobId], jobs: Sequence[ParentJob]) -> I
             yield name
 
 
-def _found(job: ParentJob, check: ChildJob, facts: Facts, findings: int) -> CheckFinding | None:
-    if not findings or check.finished_at is None:
+def _found(job: ParentJob, check: ChildJob, result: CheckResult) -> CheckFinding | None:
+    if not result.findings or check.finished_at is None:
         return None
-    orphans = facts.get("orphans")
     # A check that stopped at damage stops there the next time, too.
-    is_whole = facts.get("complete") is True or facts.get("damage") is not None or findings >= MAX_FINDINGS
+    is_whole = result.complete or result.damage is not None or result.findings >= MAX_FINDINGS
     return CheckFinding(
         job=job.id,
         at=check.finished_at,
-        findings=findings,
-        orphans=orphans if isinstance(orphans, int) else 0,
+        findings=result.findings,
+        orphans=result.orphans or 0,
         is_all=is_whole
-        and facts.get("level") == CheckLevel.FULL
+        and result.level is CheckLevel.FULL
         and covers_whole_database(Operation.CHECK, job.request.options),
     )
-
-
-def _broken_rule(facts: Facts, findings: int) -> str | None:
-    """Old checks stored the number of findings only."""
-    if "broken_rule" in facts:
-        return _text(facts["broken_rule"])
-    is_located = facts.get("damaged_indexes") or facts.get("damage") is not None
-    return None if is_located or not findings else counted(findings, "finding")
 
 
 def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Iterator[str]:
@@ -453,7 +435,7 @@ def last_clean_check(checks: Iterable[ParentJob]) -> Micros:
         for job, child in _children_of(checks, Operation.CHECK)
         if child.is_complete
         and covers_whole_database(Operation.CHECK, job.request.options)
-        and not (child.after or {}).get(SUSPECTED)
+        and not (child.check_result and child.check_result.suspected_tables)
     )
     return next(clean, 0)
 
@@ -508,15 +490,3 @@ def _children_of(jobs: Iterable[ParentJob], operation: Operation) -> Iterator[tu
     """Newest first, as the jobs."""
     for job in jobs:
         yield from ((job, child) for child in reversed(job.children) if child.operation is operation)
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _numbers(value: object) -> list[int]:
-    return [one for one in value if isinstance(one, int)] if isinstance(value, list | tuple) else []
-
-
-def _names(value: object) -> list[str]:
-    return [str(name) for name in value] if isinstance(value, list | tuple) else []

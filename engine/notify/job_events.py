@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from engine.domain.damage import SUSPECTED
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import ChildJob, ParentJob
 from engine.domain.median import median
 from engine.domain.notifications import Event, EventKind, Recipient
 from engine.domain.past_runs import PastRun
-from engine.domain.requests import CheckLevel, Operation
+from engine.domain.requests import Operation
 from engine.domain.schedules import Firing, FiringStatus, Schedule
 from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status
 from engine.domain.steps import Facts, Micros
@@ -112,16 +111,13 @@ def _is_left_by_window(child: ChildJob) -> bool:
 
 def found_damage(child: ChildJob) -> bool:
     """Whether it is a check that found damage, rather than broken constraints."""
-    if child.operation is not Operation.CHECK or child.status is not Status.FAILED or child.after is None:
-        return False
-    return any(child.after.get(name) for name in ("damage", "damaged_indexes", "damaged_tables"))
+    check = child.check_result
+    return child.status is Status.FAILED and check is not None and check.met_damage
 
 
 def is_full_check(child: ChildJob) -> bool:
     """Whether it is a check that looked at all that a check can see."""
-    after = child.after or {}
-    is_full = after.get("level") == CheckLevel.FULL and after.get("complete") is True and not after.get(SUSPECTED)
-    return child.operation is Operation.CHECK and is_full
+    return child.check_result is not None and child.check_result.is_full
 
 
 def critical(survey: Survey) -> Event | None:

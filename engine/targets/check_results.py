@@ -1,11 +1,10 @@
-"""What a check found: the result of a step, and the facts that the history keeps of the operation."""
+"""What a step of a check found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Status
 from engine.domain.steps import format_findings
 from engine.targets.step_execution import StepResult
@@ -28,33 +27,3 @@ def check_result(findings: Sequence[str]) -> StepResult:
         effect={"findings": number},
         findings=tuple(findings),
     )
-
-
-def check_facts(
-    *,
-    level: CheckLevel,
-    findings: int,
-    damage: str | None,
-    remedy: str,
-    complete: bool,
-    indexes: Sequence[str] = (),
-    tables: Sequence[str] | None = None,
-) -> dict[str, int | str | Sequence[str] | None]:
-    """The facts of a check, as `TargetHistory` reads them.
-
-    Args:
-        damage: the first finding that no operation repairs.
-        remedy: what a person does about the findings; "" for nothing.
-        complete: whether it checked everything that it was to check.
-        indexes: the damaged indexes, which REINDEX can rebuild.
-        tables: the damaged tables, where the engine checks each table by itself.
-    """
-    return {
-        "findings": findings,
-        "level": level.value,
-        "damaged_indexes": tuple(indexes),
-        **({} if tables is None else {"damaged_tables": tuple(tables)}),
-        "damage": damage,
-        "remedy": remedy,
-        "complete": complete,
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from engine.domain.effects import CheckResult
 from engine.domain.steps import GAVE_WAY, Facts
 from engine.targets.step_execution import StepResult
 
@@ -14,7 +15,7 @@ _SUMMED: Final = ("rows_removed", "rows_kept", "rows_lost", "pages_removed")
 class Findings(Protocol):
     """What a check has found so far."""
 
-    def facts(self) -> Facts: ...
+    def result(self) -> CheckResult: ...
 
 
 def with_sizes(effect: Mapping[str, int], before: int | None, after: int | None) -> dict[str, int]:
@@ -61,4 +62,4 @@ class Totals:
         if not self._sums:
             return {}
         left_out = {"left_out": self._left_out} if self._left_out else {}
-        return {**(self._checks.facts() if self._checks is not None else {}), **self._sums, **left_out}
+        return {**(self._checks.result().facts() if self._checks is not None else {}), **self._sums, **left_out}

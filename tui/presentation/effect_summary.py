@@ -159,7 +159,7 @@ def done_of(job: ParentJob) -> str:
 
 def _phrases(child: ChildJob) -> Phrases:
     if is_cut_short(child):
-        found = _findings_count(int(number(child.after, "findings") or 0))
+        found = _findings_count(findings_counted(child))
         return f"{found} so far, cancelled", f"{found}, cancelled"
     if is_of_a_server(child):
         return phrases(child)
@@ -169,15 +169,18 @@ def _phrases(child: ChildJob) -> Phrases:
 def found_damage(child: ChildJob, width: int | None = None) -> str:
     """`3 findings (full)` of a check that failed by its findings; else ""."""
     is_that = child.operation is Operation.CHECK and child.reason is Reason.OPERATION_ERROR
-    return effect(child, width) if is_that and number(child.after, "findings") else ""
+    return effect(child, width) if is_that and findings_counted(child) else ""
+
+
+def findings_counted(child: ChildJob) -> int:
+    """How many findings a check has."""
+    return child.check_result.findings if child.check_result is not None else 0
 
 
 def is_cut_short(child: ChildJob) -> bool:
     """Whether a check was cancelled after its first finding: it failed and is incomplete."""
-    if child.operation is not Operation.CHECK or child.status is not Status.FAILED or child.after is None:
-        return False
-    found, is_complete = child.after.get("findings"), child.after.get("complete")
-    return bool(found) and is_complete is False and child.cancel_requested_at is not None
+    check = child.check_result if child.status is Status.FAILED and child.cancel_requested_at is not None else None
+    return check is not None and check.findings > 0 and not check.complete
 
 
 def step_effect(facts: Facts | None) -> str:
@@ -214,7 +217,7 @@ def only_found(child: ChildJob) -> bool:
 
 def remedy(child: ChildJob) -> str:
     """What to do about the findings of a check; "" if there is nothing to say."""
-    return text(child.after, "remedy")
+    return plain(child.check_result.remedy) if child.check_result is not None else ""
 
 
 def findings(child: ChildJob) -> tuple[str, ...]:
@@ -255,12 +258,13 @@ def _statistics(child: ChildJob) -> Phrases:
 
 
 def _check(child: ChildJob) -> Phrases:
-    found, level = number(child.after, "findings"), text(child.after, "level")
-    if found is None or not (found or child.is_complete):
+    check = child.check_result
+    if check is None or not (check.findings or child.is_complete):
         return ()
-    more = "+" if found >= MAX_FINDINGS else ""
-    short = f"{found:,.0f}{more} found" if found else "none found"
-    return _findings_count(int(found)) + (f" ({level})" if level else ""), _findings_count(int(found)), short
+    more = "+" if check.findings >= MAX_FINDINGS else ""
+    short = f"{check.findings:,}{more} found" if check.findings else "none found"
+    count = _findings_count(check.findings)
+    return f"{count} ({check.level})", count, short
 
 
 def _checkpoint(child: ChildJob) -> Phrases:

@@ -9,8 +9,7 @@ from engine import Attempt, ChildJob, LogLine, Operation, ParentJob, Reason, Sta
 from engine.domain.frozen import frozen
 from engine.domain.statuses import format_ending
 from engine.domain.steps import object_name
-from tui.presentation.effect_summary import error_of, is_finding, is_listed_finding, step_effect
-from tui.presentation.fact_format import number
+from tui.presentation.effect_summary import error_of, findings_counted, is_finding, is_listed_finding, step_effect
 from tui.presentation.force_kill import was_force_killed
 from tui.presentation.job_status import PROCESS_KILLED, WORKER_DIED
 from tui.presentation.job_times import moment
@@ -152,4 +151,4 @@ def settings_lines(parent: ParentJob) -> int:
 
 def findings_not_kept(child: ChildJob, kept: Sequence[str]) -> int:
     """How many findings a check counted beyond those that were kept."""
-    return max(int(number(child.after, "findings") or 0) - len(kept), 0) if kept else 0
+    return max(findings_counted(child) - len(kept), 0) if kept else 0

@@ -37,10 +37,10 @@ def phrases(child: ChildJob) -> Sequence[str]:
     done = int(number(child.after, "steps_completed") or 0)
     noun, verb = _DID.get(child.operation, ("step", "done"))
     parts = [f"{counted(done, noun)} {verb}"] if done else []
-    if number(child.after, "findings") == 0 and done and not child.is_partly_completed:
+    if (check := child.check_result) is not None and check.findings:
+        parts.insert(0, counted(check.findings, "finding"))
+    elif check is not None and done and not child.is_partly_completed:
         parts.append("no findings")
-    if found := number(child.after, "findings"):
-        parts.insert(0, counted(int(found), "finding"))
     if lost := number(child.after, "rows_lost"):
         parts.insert(0, f"{counted(int(lost), 'row')} lost")
     if removed := number(child.after, "rows_removed"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
+from engine.domain.effects import CheckResult
 from engine.domain.frozen import frozen
-from engine.domain.jobs import JobId, found_no_damage
+from engine.domain.jobs import JobId
 from engine.domain.requests import OnFailure, Operation, Options
 from engine.domain.statuses import Reason, Status, parent_status
 from engine.domain.steps import Facts, Micros
@@ -41,7 +42,8 @@ def stops_on_failure(connection: sqlite3.Connection, job: JobId, after: Facts | 
     if options.on_failure is OnFailure.STOP:
         return True
     others_need_it = (options.verify and job.ordinal == 1) or (options.check_first and _is_check(connection, job))
-    return others_need_it and not found_no_damage(after)
+    check = CheckResult.of(after)
+    return others_need_it and not (check is not None and check.found_no_damage)
 
 
 def others_wait_for(connection: sqlite3.Connection, job: JobId) -> bool:

@@ -185,17 +185,16 @@ def test_indexes_are_compared_by_a_full_check_that_looked_at_everything_whatever
 ORPHANS = "a row of bill refers to a missing row of group (rowid 1)"
 
 
-@pytest.mark.parametrize(("told", "known"), [({"broken_rule": ORPHANS}, ORPHANS), ({}, "2 findings")])
-def test_a_check_with_any_finding_is_not_clean(told: Facts, known: str) -> None:
+def test_a_check_with_any_finding_is_not_clean() -> None:
     after: Facts = {
-        "size": 1, "findings": 2, "damaged_indexes": [], "damage": None, "level": "full", "complete": True, **told
+        "findings": 2, "damaged_indexes": [], "damage": None, "level": "full", "complete": True, "broken_rule": ORPHANS
     }  # fmt: skip
     history = History().check(FULL).add(Operation.CHECK, after, status=Status.FAILED)
     said = check_history(history.jobs)
-    assert (said.clean_at, said.damage, said.broken_rule) == ({}, None, known)
-    assert check_history(history.check(QUICK).jobs).broken_rule == known
+    assert (said.clean_at, said.damage, said.broken_rule) == ({}, None, ORPHANS)
+    assert check_history(history.check(QUICK).jobs).broken_rule == ORPHANS
     said = check_history(history.check(QUICK, damage="page 3 is lost").jobs)
-    assert (said.broken_rule, said.broken_rule_found and said.broken_rule_found.job) == (known, 2)
+    assert (said.broken_rule, said.broken_rule_found and said.broken_rule_found.job) == (ORPHANS, 2)
     said = check_history(history.check(FULL).jobs)
     assert (said.clean_at, said.broken_rule) == ({QUICK: 5, FULL: 5}, None)
 

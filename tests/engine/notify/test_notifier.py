@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000
 DAMAGE = Outcome(
-    status=Status.FAILED, reason=Reason.OPERATION_ERROR, error="x", after={"size": 1, "damage": "row missing"}
+    status=Status.FAILED,
+    reason=Reason.OPERATION_ERROR,
+    error="x",
+    after={"size": 1, "findings": 1, "damage": "row missing"},
 )
 
 
@@ -175,7 +178,10 @@ async def test_damage_recovers_by_a_full_check_once_none_is_on_record(opened: Sq
     telling = made(opened, clock, ops(on=(EventKind.RECOVERED,)))
     known = Damage(source=DamageSource.CHECK, found_at=1, text="a page is torn")
     found = replace(FAILED, after={"findings": 1, "damage": known.text}, damage=DamageChange(found=(known,)))
-    clean = {level: replace(COMPLETED, after={"level": level, "complete": True}) for level in ("quick", "full")}
+    clean = {
+        level: replace(COMPLETED, after={"findings": 0, "level": level, "complete": True})
+        for level in ("quick", "full")
+    }
     for name in ("sales", "still"):
         for outcome in (found, clean["quick"], clean["quick"]):
             await ended(opened, name, outcome, Operation.CHECK)

@@ -256,7 +256,7 @@ def test_what_was_not_needed_says_why_and_is_no_trouble() -> None:
 
 def test_the_effect_of_a_job_of_one_operation_is_that_of_the_operation() -> None:
     checked = replace(child(operation=Operation.CHECK), before={"size": 5}, after={"size": 5, "findings": 0})
-    assert report.summary(parent(checked)) == "#42 sales.db completed in 2.00 s  no findings"
+    assert report.summary(parent(checked)) == "#42 sales.db completed in 2.00 s  no findings (quick)"
     assert report.summary(parent(checked, child(2))) == "#42 sales.db completed in 2.00 s  5 B"
 
 

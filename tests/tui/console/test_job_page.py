@@ -254,7 +254,7 @@ CHECKED = replace(
 
 def test_what_a_check_found_is_told_line_by_line_and_not_again_in_the_log() -> None:
     assert about(parent(CHECKED)) == [
-        ".1 check  × failed  1.50 s  4 findings",
+        ".1 check  × failed  1.50 s  4 findings (quick)",
         "    the database has 4 defects",
         "    × row 5 missing from index i_a",
         "    × wrong # of entries in index i_b\\x1b[2J",

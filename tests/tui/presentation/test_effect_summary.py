@@ -68,7 +68,7 @@ SMALLER: Facts = {"index_size": 25 * MB}
         (ended(Operation.ANALYZE, {"stat_rows": 1}, {"stat_rows": 2}), ""),
         (ended(Operation.CHECK, {}, {"findings": 0, "level": "full"}), "no findings (full)"),
         (ended(Operation.CHECK, {}, {"findings": 3, "level": "quick"}, Status.FAILED), "3 findings (quick)"),
-        (ended(Operation.CHECK, {}, {"findings": 100}, Status.FAILED), "100 or more findings"),
+        (ended(Operation.CHECK, {}, {"findings": 100}, Status.FAILED), "100 or more findings (quick)"),
         (ended(Operation.CHECK, {}, {"level": "quick"}), ""),
         (
             ended(Operation.CHECKPOINT, {"wal_size": 64 * MB}, {"wal_size": 0}),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from engine.domain.effects import CheckResult
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Status
-from engine.domain.steps import Facts
-from engine.targets.check_results import CHECK_AGAIN, check_facts
+from engine.targets.check_results import CHECK_AGAIN
 from engine.targets.mysql.planning.operation_specs import recovery
 from engine.targets.mysql.planning.steps import Method, MySqlStep
 from engine.targets.mysql.reading.tables import REPAIRABLE, Table
@@ -42,16 +42,16 @@ class Checks:
             self._damaged[step.table.shown] = step.table
             self._damage = self._damage or result.findings[0]
 
-    def facts(self) -> Facts:
-        found = check_facts(
-            level=self._level,
+    def result(self) -> CheckResult:
+        return CheckResult(
             findings=self._findings,
-            damage=self._damage,
-            remedy=remedy(list(self._damaged.values()), list(self._broken_keys), self._recovers),
+            level=self._level,
             complete=self._through >= self._planned,
-            tables=tuple(self._damaged),
+            damage=self._damage,
+            broken_rule=next(iter(self._broken_keys.values()), None),
+            remedy=remedy(list(self._damaged.values()), list(self._broken_keys), self._recovers),
+            damaged_tables=tuple(self._damaged),
         )
-        return {**found, "broken_rule": next(iter(self._broken_keys.values()), None)}
 
 
 def remedy(damaged: list[Table], broken_keys: list[str], recovers: Mapping[str, str]) -> str:

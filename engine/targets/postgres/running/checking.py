@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import psycopg
 
-from engine.domain.damage import INDEX_TABLES, ONLY_INDEXES
+from engine.domain.effects import CheckResult
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Status
-from engine.domain.steps import Facts
-from engine.targets.check_results import CHECK_AGAIN, REBUILD_INDEXES, check_facts, check_result
+from engine.targets.check_results import CHECK_AGAIN, REBUILD_INDEXES, check_result
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
 from engine.targets.postgres.reading.amcheck import CountedBy, TruncatedFile
@@ -130,16 +129,16 @@ class Checks:
         other = "its table" if step.subject.is_index else "its TOAST table"
         return f"{step.object} was not compared with {other}, where damage was found"
 
-    def facts(self) -> Facts:
+    def result(self) -> CheckResult:
         tables, indexes = tuple(self._tables), tuple(self._indexes)
-        of_tables = {INDEX_TABLES: tuple(self._indexes.values())} if indexes else {}
-        facts = check_facts(
-            level=self._level,
+        return CheckResult(
             findings=self._findings,
+            level=self._level,
+            complete=self._through >= self._planned,
             damage=self._damage,
             remedy=remedy(indexes, tables),
-            complete=self._through >= self._planned,
-            indexes=indexes,
-            tables=tables,
+            damaged_indexes=indexes,
+            index_tables=tuple(self._indexes.values()),
+            damaged_tables=tables,
+            only_indexes=self._only_indexes,
         )
-        return {**facts, **of_tables, **({ONLY_INDEXES: True} if self._only_indexes else {})}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
+from engine.domain.effects import CheckResult
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Status
-from engine.domain.steps import DAMAGED_PAGES, FILE, MOST_DAMAGED_PAGES, REWRITTEN, SIZE_BEFORE, Facts
-from engine.targets.check_results import check_facts
+from engine.domain.steps import FILE, MOST_DAMAGED_PAGES, REWRITTEN, SIZE_BEFORE, Facts
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Summary
@@ -90,7 +90,7 @@ class Effects:
             case Operation.VACUUM:
                 return self._of_vacuum
             case Operation.CHECK if self._findings is not None:
-                return self._check_facts(self._findings)
+                return self._result_of_check(self._findings).facts()
             case Operation.BACKUP:
                 return self._backup
             case Operation.INCREMENTAL_VACUUM:
@@ -98,18 +98,18 @@ class Effects:
             case _:
                 return {}
 
-    def _check_facts(self, found: Findings) -> Facts:
-        facts = check_facts(
-            level=self._check_level,
+    def _result_of_check(self, found: Findings) -> CheckResult:
+        return CheckResult(
             findings=len(found.sentences),
-            damage=found.lost,
-            remedy=remedy(found),
+            level=self._check_level,
             complete=found.complete and not self._checks_left,
-            indexes=found.indexes,
+            damage=found.lost,
+            broken_rule=found.broken_rule,
+            remedy=remedy(found),
+            damaged_indexes=found.indexes,
+            damaged_pages=found.pages[:MOST_DAMAGED_PAGES],
+            orphans=found.orphans,
         )
-        about_rows = {"broken_rule": found.broken_rule, "orphans": found.orphans}
-        pages: Facts = {DAMAGED_PAGES: list(found.pages[:MOST_DAMAGED_PAGES])} if found.pages else {}
-        return {**facts, **about_rows, **pages}
 
     def _statistics_facts(self, connection: sqlite3.Connection) -> Facts:
         has_any = connection.execute(catalog.HAS_STATISTICS).fetchall()
