@@ -7,18 +7,11 @@ from typing import Final
 
 from engine.domain.errors import PasswordNeededError, ServerUnavailableError, TargetError, TargetUnavailableError
 from engine.system.dsn import parameters_of, url_of
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.target import PostgresTarget
 from engine.targets.server_database import Access, ServerDatabase
 
 _MOST: Final = 100_000
-# A half dropped database has a connection limit of -2; no limit holds for superusers. template0 is always closed.
-_DATABASES: Final = """
-SELECT datname::text, CASE WHEN datconnlimit = -2 THEN 'invalid'
-    WHEN NOT datallowconn OR datconnlimit = 0
-        AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN 'closed'
-    WHEN pg_catalog.has_database_privilege(oid, 'CONNECT') THEN 'open' ELSE 'no_right' END
-FROM pg_catalog.pg_database WHERE datallowconn OR datname <> 'template0' ORDER BY 1
-"""
 
 
 def database_of(text: str) -> str:
@@ -51,4 +44,6 @@ async def databases(text: str) -> Sequence[ServerDatabase]:
 
 async def _rows(parameters: Mapping[str, str]) -> Sequence[tuple[str, Access]]:
     async with PostgresTarget(url_of(parameters)).catalog() as reader:
-        return [(name, Access(access)) for name, access in await reader.rows(_DATABASES, row=(str, str), most=_MOST)]
+        return [
+            (name, Access(access)) for name, access in await reader.rows(query("databases"), row=(str, str), most=_MOST)
+        ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, MOST_IDS, Thresholds
 from engine.targets.answer_shapes import Shape
@@ -19,9 +19,8 @@ from engine.targets.postgres.advising.findings import (
 from engine.targets.postgres.advising.measuring import measured, measured_within
 from engine.targets.postgres.advising.sampling import Shapes, bloat_of
 from engine.targets.postgres.connection.names import quote, shown
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading import autovacuum, repack_client, xmin_horizon
-from engine.targets.postgres.reading import condition as queries
-from engine.targets.postgres.reading import shapes as shape_queries
 from engine.targets.postgres.reading.amcheck import amcheck
 from engine.targets.postgres.reading.collations import CollationDrift, drifts
 from engine.targets.postgres.reading.condition import Activity, Bloat, Condition
@@ -32,21 +31,6 @@ from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.shapes import LEAST_PAGES, HashShape, IndexShape, TableShape, ToastShape, TreeShape
 from engine.targets.postgres.reading.xmin_horizon import XminHorizon
 
-_EXTENSIONS: Final = """
-SELECT e.extname, n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
-WHERE e.extname IN ('amcheck', 'pgstattuple')
-"""
-_INDEX_NAMES: Final = """
-SELECT i.oid::int8, n.nspname, i.relname FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-JOIN pg_namespace AS n ON n.oid = i.relnamespace
-"""
-
-# An index that is as old as its table has no rows by the catalog until the table is analyzed or vacuumed.
-_MAY_BE_LARGE: Final = f"""
-SELECT i.oid::int8 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-WHERE i.relkind = 'i' AND (i.relpages >= {LEAST_PAGES} OR i.reltuples <= 0 AND x.indrelid = ANY (%s::oid[]))
-"""
-
 
 async def collect_condition(
     reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS, *, budget: float | None = 0.0
@@ -55,13 +39,13 @@ async def collect_condition(
 
     Raises TargetError.
     """
-    (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
+    (sees_all,) = await reader.row(query("reads_statistics"), row=(bool,))
     reset_at, counts_nothing, xid_age, multixact_age = await reader.row(
-        queries.COUNTERS, row=(datetime | None, str, int, int)
+        query("counters"), row=(datetime | None, str, int, int)
     )
     oldest = round(limits.age_critical * MOST_IDS)
-    extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))
-    tables = [TableShape(*row) for row in await _shapes(reader, TableShape, shape_queries.TABLE_SHAPES, sees_all)]
+    extensions = dict(await reader.rows(query("extensions"), row=(str, str)))
+    tables = [TableShape(*row) for row in await _shapes(reader, TableShape, "table_shapes", sees_all)]
     horizon = await xmin_horizon.read(reader)
     shapes = await _index_shapes(reader, horizon, sees_all)
     bloat = {table.oid: Bloat(table.pages, table_share(table)) for table in tables}
@@ -71,7 +55,12 @@ async def collect_condition(
     upkeep = [one for one in await index_upkeep(reader) if one.waiting]
     activity = await _activity(reader, sees_all)
     large_tables = [table.oid for table in activity if table.pages >= LEAST_PAGES]
-    may_be_large = {oid for (oid,) in await reader.rows(_MAY_BE_LARGE, [large_tables], row=(int,))}
+    may_be_large = {
+        oid
+        for (oid,) in await reader.rows(
+            query("indexes_that_may_be_large", least=LEAST_PAGES), [large_tables], row=(int,)
+        )
+    }
     wanted = may_be_large.union(_concerned(drifting, upkeep, bloat))
     if "pgstattuple" in extensions:
         schema = quote(extensions["pgstattuple"])
@@ -97,9 +86,9 @@ async def collect_condition(
         counts_nothing=counts_nothing,
         xid_age=xid_age,
         multixact_age=multixact_age,
-        invalid_databases=[name for (name,) in await reader.rows(queries.INVALID_DATABASES, row=(str,))],
+        invalid_databases=[name for (name,) in await reader.rows(query("invalid_databases"), row=(str,))],
         is_standby=reader.server.is_standby,
-        old_neighbors=dict(await reader.rows(queries.OLD_NEIGHBORS, [oldest], row=(str, bool))),
+        old_neighbors=dict(await reader.rows(query("old_neighbors"), [oldest], row=(str, bool))),
         left_by_pg_repack=await repack_client.leftovers(reader),
     )
 
@@ -109,13 +98,13 @@ async def collect_needs(reader: Reader, limits: Thresholds = DEFAULT_THRESHOLDS,
 
     Raises TargetError.
     """
-    (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
+    (sees_all,) = await reader.row(query("reads_statistics"), row=(bool,))
     shapes = await _index_shapes(reader, await xmin_horizon.read(reader), sees_all)
     # Later: deletes that are reported between the two reads must not ask for a rebuild without a VACUUM before it.
     activity = [table for table in await _activity(reader, sees_all) if may_need_something(table, limits)]
     least = limits.index_bloat_share
     known, _ = await bloat_of(reader, shapes, limits)
-    extensions = dict(await reader.rows(_EXTENSIONS, row=(str, str)))
+    extensions = dict(await reader.rows(query("extensions"), row=(str, str)))
     if "pgstattuple" in extensions:
         known |= await measured_within(reader, quote(extensions["pgstattuple"]), known, shapes, limits, budget)
     bloat = {oid: one for oid, one in known.items() if one.share >= least}
@@ -139,8 +128,8 @@ async def collect_autovacuum(reader: Reader) -> tuple[autovacuum.Autovacuum, Xmi
     """How autovacuum does, who keeps dead rows, the tables that it should have vacuumed long ago (names, and
     whether it is on for each), and why these are unknown. Raises TargetError.
     """
-    (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
-    _, counts_nothing, _, _ = await reader.row(queries.COUNTERS, row=(datetime | None, str, int, int))
+    (sees_all,) = await reader.row(query("reads_statistics"), row=(bool,))
+    _, counts_nothing, _, _ = await reader.row(query("counters"), row=(datetime | None, str, int, int))
     activity = await _activity(reader, sees_all)
     overdue = {table.oid: table.has_autovacuum for table in activity if is_not_kept_up(table)}
     lost = {table.oid for table in activity if has_lost_counts(table)}
@@ -156,14 +145,14 @@ async def dead_bytes(reader: Reader) -> Mapping[int, int]:
     Space that the last VACUUM freed may be in use again: the rows are those that the server counts now.
     Raises TargetError.
     """
-    (sees_all,) = await reader.row(queries.READS_STATISTICS, row=(bool,))
-    live = dict(await reader.rows(shape_queries.LIVE_ROWS, row=(int, float)))
+    (sees_all,) = await reader.row(query("reads_statistics"), row=(bool,))
+    live = dict(await reader.rows(query("live_rows"), row=(int, float)))
     found: dict[int, int] = {}
-    for row in await _shapes(reader, TableShape, shape_queries.TABLE_SHAPES, sees_all):
+    for row in await _shapes(reader, TableShape, "table_shapes", sees_all):
         table = TableShape(*row)
         now = replace(table, rows=max(table.rows, live.get(table.oid, 0.0)))
         found[table.oid] = round(table_share(now) * table.pages) * PAGE
-    for row in await _shapes(reader, ToastShape, shape_queries.TOAST_SHAPES, sees_all):
+    for row in await _shapes(reader, ToastShape, "toast_shapes", sees_all):
         toast = ToastShape(*row)
         share = toast_share(replace(toast, chunks=max(toast.chunks, live.get(toast.oid, 0.0))))
         found[toast.table] = found.get(toast.table, 0) + round(share * toast.pages) * PAGE
@@ -182,7 +171,7 @@ async def with_damaged_indexes(reader: Reader, condition: Condition, names: Coll
     missing = set(names) - {index.shown for index in condition.indexes}
     if not missing:
         return condition
-    indexes = await reader.rows(_INDEX_NAMES, row=(int, str, str))
+    indexes = await reader.rows(query("index_names"), row=(int, str, str))
     found = {oid for oid, schema, name in indexes if shown(schema, name) in missing}
     known = {index.oid for index in condition.indexes}
     more = [index for index in await reader.indexes_by_oid_or_invalid(found) if index.oid not in known]
@@ -195,29 +184,29 @@ async def with_damaged_indexes(reader: Reader, condition: Condition, names: Coll
 
 
 async def _activity(reader: Reader, sees_all: bool) -> list[Activity]:
-    query = queries.activity_query(reader.server.version, reads_statistics=sees_all)
-    return [Activity(*row) for row in await reader.rows(query, row=Activity)]
+    counted = query("activity", before_14=reader.server.version < 140_000, reads_statistics=sees_all)
+    return [Activity(*row) for row in await reader.rows(counted, row=Activity)]
 
 
 async def _index_shapes(reader: Reader, horizon: XminHorizon, sees_all: bool) -> Shapes:
-    toast = [ToastShape(*row) for row in await _shapes(reader, ToastShape, shape_queries.TOAST_SHAPES, sees_all)]
+    toast = [ToastShape(*row) for row in await _shapes(reader, ToastShape, "toast_shapes", sees_all)]
     return Shapes(
         trees=[*await _trees(reader, horizon, sees_all), *(one.tree for one in toast)],
         toast=toast,
         others=await _others(reader, horizon, sees_all),
-        hashes=[HashShape(*row) for row in await _shapes(reader, HashShape, shape_queries.HASH_SHAPES, sees_all)],
+        hashes=[HashShape(*row) for row in await _shapes(reader, HashShape, "hash_shapes", sees_all)],
     )
 
 
 async def _trees(reader: Reader, horizon: XminHorizon, sees_all: bool) -> list[TreeShape]:
     """B-trees as the VACUUM before a rebuild leaves them, unless a session keeps it from removing dead rows."""
-    trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, shape_queries.TREE_SHAPES, sees_all)]
+    trees = [TreeShape(*row) for row in await _shapes(reader, TreeShape, "tree_shapes", sees_all)]
     return trees if _is_held(horizon) else [tree.after_vacuum for tree in trees]
 
 
 async def _others(reader: Reader, horizon: XminHorizon, sees_all: bool) -> list[IndexShape]:
     """GIN, GiST and SP-GiST; see `_trees`."""
-    found = [IndexShape(*row) for row in await _shapes(reader, IndexShape, shape_queries.INDEX_SHAPES, sees_all)]
+    found = [IndexShape(*row) for row in await _shapes(reader, IndexShape, "index_shapes", sees_all)]
     return [replace(index, share_left=1.0) for index in found] if _is_held(horizon) else found
 
 
@@ -225,5 +214,5 @@ def _is_held(horizon: XminHorizon) -> bool:
     return any(holder.is_old for holder in horizon.holders)
 
 
-async def _shapes(reader: Reader, row: Shape, query: str, sees_all: bool) -> list[tuple[Any, ...]]:
-    return await reader.rows(shape_queries.shapes_query(query, reads_statistics=sees_all), row=row)
+async def _shapes(reader: Reader, row: Shape, name: str, sees_all: bool) -> list[tuple[Any, ...]]:
+    return await reader.rows(query(name, least=LEAST_PAGES, reads_statistics=sees_all), row=row)

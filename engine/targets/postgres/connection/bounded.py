@@ -24,6 +24,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from engine.targets.answer_shapes import Shape, fits, width
+from engine.targets.postgres.queries import query
 
 _T = TypeVar("_T")
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -41,8 +42,6 @@ MOST_VALUES: Final = 4_000_000
 STOPS_WITHIN: Final = 1.0
 """Seconds within which a cancelled query must end, or its connection is closed."""
 PUTTING_BACK_TAKES: Final = 2.0
-
-_SET_IN_SESSION: Final = "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'"
 
 
 class AnswerError(psycopg.InterfaceError):
@@ -177,7 +176,7 @@ class Connection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
         Its advisory locks are let go.
         """
-        self._found = await self.rows(_SET_IN_SESSION, row=(str, str))
+        self._found = await self.rows(query("settings_of_session"), row=(str, str))
 
     async def close(self) -> None:
         found, self._found = self._found, None

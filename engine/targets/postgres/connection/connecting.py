@@ -18,6 +18,7 @@ from engine.targets.answer_shapes import Shape
 from engine.targets.postgres.connection import pooling
 from engine.targets.postgres.connection.bounded import ANSWER_WITHIN, STRANGE, AnswerError, Connection
 from engine.targets.postgres.connection.errors import connecting_error, reading_error
+from engine.targets.postgres.queries import query
 
 CONNECTED_WITHIN: Final = 10.0
 """Seconds within which a server must answer each message of the login."""
@@ -73,18 +74,6 @@ class Server:
         return f"postgresql:{self.system}"
 
 
-_WHO: Final = """
-SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_backend_pid(),
-    current_database()::text, (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
-    (SELECT system_identifier::text FROM pg_control_system()), current_user::text,
-    current_setting('is_superuser') = 'on', pg_is_in_recovery(),
-    current_setting('default_transaction_read_only') = 'on', pg_postmaster_start_time()::text,
-    extract(epoch FROM clock_timestamp())::float8, session_user::text,
-    (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = session_user AND NOT rolsuper),
-    (SELECT nullif(datconnlimit, -1) FROM pg_database, pg_roles
-        WHERE datname = current_database() AND rolname = session_user AND NOT rolsuper),
-    current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('search_path')
-"""
 _ROW_OF_WHO: Final[Shape] = (
     int, str, int, str, int, str | None, str, bool, bool, bool, str, float, str, int | None, int | None, str, str, str
 )  # fmt: skip
@@ -201,7 +190,7 @@ async def _set_up(
         if connection.closed or settings.pop("client_connection_check_interval", None) is None:
             raise
         backend = await _set(connection, settings)  # some servers cannot watch their clients
-    *who, timeout, locks, path = await connection.row(_WHO, row=_ROW_OF_WHO)
+    *who, timeout, locks, path = await connection.row(query("server"), row=_ROW_OF_WHO)
     server = Server(*who)
     if server.version not in _VERSIONS:
         raise AnswerError("it says of itself no version that PostgreSQL has")

@@ -14,6 +14,7 @@ from engine.domain.errors import TargetUnavailableError
 from engine.domain.frozen import frozen
 from engine.system.background import end_task
 from engine.targets.postgres.connection.bounded import AnswerError, Connection
+from engine.targets.postgres.queries import query
 
 OTHERS: Final = 4
 """How many further connections try to get the same server connection, one after another: there may be several
@@ -21,13 +22,6 @@ poolers behind one address."""
 POLL_EVERY: Final = 0.2
 WAITS_WHILE_SERVED: Final = 5
 """Answers received here while the other waits for its first: the pool has no second connection for it."""
-
-# Each transaction of a backend has the next number; search_path may be anybody's.
-_TURN: Final = """
-SELECT pg_catalog.pg_backend_pid(), virtualtransaction FROM pg_catalog.pg_locks
-WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
-    AND locktype OPERATOR(pg_catalog.=) 'virtualxid'::pg_catalog.text
-"""
 
 
 @frozen
@@ -73,7 +67,7 @@ async def refuse_shared(connection: Connection, another: Callable[[], Awaitable[
 
 
 async def _turn(connection: Connection) -> Turn:
-    backend, number = await connection.row(_TURN, row=(int, str))
+    backend, number = await connection.row(query("own_transaction"), row=(int, str))
     count = number.rpartition("/")[2]
     if not (count.isascii() and count.isdigit()):
         raise AnswerError("it does not tell its virtual transaction id")

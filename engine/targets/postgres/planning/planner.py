@@ -22,6 +22,7 @@ from engine.targets.postgres.planning.collation_steps import recording
 from engine.targets.postgres.planning.rights import allowed, missing_rights, unprivileged
 from engine.targets.postgres.planning.scope import OF_TABLES, Scope, analyzed_with_parent, scope
 from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading import repack, repack_client, xmin_horizon
 from engine.targets.postgres.reading.ages import aged_tables, tables_older_than
 from engine.targets.postgres.reading.amcheck import amcheck
@@ -35,28 +36,6 @@ from engine.targets.postgres.reading.server_disks import TableCopy, table_copies
 from engine.targets.postgres.reading.tablespaces import tablespace_problem
 
 _NO_ROOM: Final = "Free some space there, or use --force: a full disk stops the writes of all sessions"
-# Children that inherit without being a partition are left out: each is a table of its own.
-PARTITIONS: Final = """
-SELECT h.inhparent::int8, h.inhrelid::int8 FROM pg_inherits AS h JOIN pg_class AS c ON c.oid = h.inhrelid
-WHERE c.relispartition
-"""
-# A role without pg_read_all_stats does not see backend_type of others. A further session of this name is for steps.
-_SESSIONS: Final = """
-(SELECT usesysid, datid FROM pg_stat_activity
-WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
-    AND (application_name <> current_setting('application_name') OR pid = pg_backend_pid()))
-"""
-FREE_CONNECTIONS: Final = f"""
-SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-        - coalesce(current_setting('reserved_connections', true)::int, 0)
-        - (SELECT count(*) FROM {_SESSIONS} AS s)::int,
-    CASE WHEN NOT r.rolsuper THEN least(
-        CASE WHEN r.rolconnlimit >= 0 THEN
-            r.rolconnlimit - (SELECT count(*) FROM {_SESSIONS} AS s WHERE s.usesysid = r.oid) END,
-        CASE WHEN d.datconnlimit >= 0 THEN
-            d.datconnlimit - (SELECT count(*) FROM {_SESSIONS} AS s WHERE s.datid = d.oid) END)::int END
-FROM pg_roles AS r, pg_database AS d WHERE r.rolname = session_user AND d.datname = current_database()
-"""
 
 
 async def plan(
@@ -132,7 +111,7 @@ async def require(reader: Reader, operations: Sequence[Operation], options: Opti
 async def partitions_of(reader: Reader) -> dict[int, list[int]]:
     """The oids of the direct children of every table that has any."""
     children: dict[int, list[int]] = {}
-    for parent, child in await reader.rows(PARTITIONS, row=(int, int)):
+    for parent, child in await reader.rows(query("partitions"), row=(int, int)):
         children.setdefault(parent, []).append(child)
     return children
 
@@ -461,7 +440,7 @@ def plan_of(
 
 async def connections(reader: Reader) -> tuple[int, str]:
     """How many the server has left for steps, and why no more."""
-    free, free_for_role = await reader.row(FREE_CONNECTIONS, row=(int, int | None))
+    free, free_for_role = await reader.row(query("free_connections"), row=(int, int | None))
     most = max(free - KEPT_FREE, 1)
     if free_for_role is not None and max(free_for_role, 1) < most:
         return max(free_for_role, 1), "the CONNECTION LIMIT of the role or the database leaves no more"

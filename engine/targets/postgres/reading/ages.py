@@ -8,6 +8,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.thresholds import MOST_IDS
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
 
 SOON: Final = 0.9
@@ -16,46 +17,6 @@ DANGER: Final = 1_000_000_000
 """Half of all transaction ids."""
 EMERGENCY: Final = 1_600_000_000
 """From here on VACUUM itself leaves all else out by default."""
-
-AGES: Final = ", ".join(
-    f"""CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest({age}(c.{column}), {age}(toast.{column})) END,
-    least((SELECT current_setting('{limit}')::int8), (opt ->> '{limit}')::int8)"""
-    for age, column, limit in (
-        ("age", "relfrozenxid", "autovacuum_freeze_max_age"),
-        ("mxid_age", "relminmxid", "autovacuum_multixact_freeze_max_age"),
-    )
-)
-"""Ages of transaction ids and multixacts of a table, each with its limit."""
-WITH_OPTIONS: Final = """FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
-CROSS JOIN LATERAL (SELECT CASE WHEN c.reloptions IS NOT NULL THEN (
-    SELECT jsonb_object_agg(split_part(o, '=', 1), split_part(o, '=', 2)) FROM unnest(c.reloptions) AS o) END
-) AS own (opt)"""
-
-_DATABASE_IS_OLD: Final = " OR ".join(
-    f"{age}(d.{column}) >= least({SOON} * current_setting('{limit}')::int8, {DANGER})"
-    for age, column, limit in (
-        ("age", "datfrozenxid", "autovacuum_freeze_max_age"),
-        ("mxid_age", "datminmxid", "autovacuum_multixact_freeze_max_age"),
-    )
-)
-# No table is older than its database; the limit of one may be lower.
-_OLD: Final = f"""
-SELECT oid, xids, xid_limit, multixacts, multixact_limit, current_setting('vacuum_freeze_min_age')::int8,
-    current_setting('vacuum_multixact_freeze_min_age')::int8
-FROM (SELECT c.oid::int8, {AGES} {WITH_OPTIONS} WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
-    AND (c.reloptions IS NOT NULL
-        OR (SELECT {_DATABASE_IS_OLD} FROM pg_database AS d WHERE d.datname = current_database())))
-    AS one (oid, xids, xid_limit, multixacts, multixact_limit)
-WHERE xids >= least({SOON} * xid_limit, {DANGER}) OR multixacts >= least({SOON} * multixact_limit, {DANGER})
-"""
-"""Of thousands of tables few are old: see `is_old`."""
-
-
-_OLDER: Final = """
-SELECT c.oid::int8 FROM pg_class AS c LEFT JOIN pg_class AS toast ON toast.oid = c.reltoastrelid
-WHERE c.relkind IN ('r', 'm') AND greatest(age(c.relfrozenxid), age(toast.relfrozenxid)) >= %s
-    AND greatest(mxid_age(c.relminmxid), mxid_age(toast.relminmxid)) >= %s
-"""
 
 
 class Counter(StrEnum):
@@ -110,7 +71,7 @@ def freeze_settings(counter: Counter, limit: int, usual: int) -> tuple[tuple[str
 
 async def tables_older_than(reader: Reader, xids: int, multixacts: int) -> set[int]:
     """The oids of those that are at least so old by both. Raises TargetError."""
-    return {oid for (oid,) in await reader.rows(_OLDER, [xids, multixacts], row=(int,))}
+    return {oid for (oid,) in await reader.rows(query("tables_older_than"), [xids, multixacts], row=(int,))}
 
 
 async def aged_tables(reader: Reader) -> Mapping[int, Old]:
@@ -118,7 +79,7 @@ async def aged_tables(reader: Reader) -> Mapping[int, Old]:
     found = {}
     row = (int, int, int, int, int, int, int)
     for oid, xids, xid_limit, multixacts, multixact_limit, xids_usual, multixacts_usual in await reader.rows(
-        _OLD, row=row
+        query("old_tables", soon=SOON, danger=DANGER), row=row
     ):
         counted = (
             (Counter.XID, xids, xid_limit, xids_usual),

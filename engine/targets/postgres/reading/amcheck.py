@@ -9,19 +9,8 @@ from typing import Final
 from engine.domain.damage import ShortFile
 from engine.domain.frozen import frozen
 from engine.targets.postgres.connection.names import quote, shown
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.relations import NOT_LOCKED
-
-_EXTENSION: Final = """
-SELECT n.nspname, EXISTS (SELECT FROM pg_proc AS p WHERE p.pronamespace = n.oid AND p.proname = 'verify_heapam')
-FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'
-"""
-_FORBIDDEN: Final = """
-SELECT p.oid::regprocedure::text FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = %s AND NOT has_function_privilege(p.oid, 'EXECUTE')
-    AND (p.proname = 'verify_heapam' OR p.proname = 'bt_index_check' AND p.pronargs = 2) ORDER BY 1
-"""
-
 
 _CHECKS_TABLES: Final = 140_000
 """From this version on amcheck can check tables; one that came with the database from an older server cannot yet."""
@@ -40,12 +29,12 @@ class Amcheck:
 
 async def amcheck(reader: Reader) -> Amcheck:
     """Raises TargetError."""
-    extension = await reader.rows(_EXTENSION, row=(str, bool), most=1)
+    extension = await reader.rows(query("amcheck"), row=(str, bool), most=1)
     if not extension:
         why = "the extension amcheck is not installed in this database. As a superuser: CREATE EXTENSION amcheck;"
         return Amcheck(obstacle=why)
     ((schema, checks_tables),) = extension
-    if forbidden := [function for (function,) in await reader.rows(_FORBIDDEN, [schema], row=(str,))]:
+    if forbidden := [function for (function,) in await reader.rows(query("amcheck_forbidden"), [schema], row=(str,))]:
         role = reader.server.user
         command = f"GRANT EXECUTE ON FUNCTION {', '.join(forbidden)} TO {quote(role)};"
         return Amcheck(obstacle=f"{role} may not execute the functions of amcheck. As a superuser: {command}")
@@ -67,28 +56,6 @@ class CountedBy(StrEnum):
     UNKNOWN = "unknown"
 
 
-_COUNTED_BY: Final = f"""CASE
-    WHEN current_setting('server_version_num')::int < 180000 OR c.relkind = 't'
-        OR coalesce(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid),
-            pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) IS NOT NULL
-    THEN '{CountedBy.THIS_SERVER}'
-    WHEN pg_stat_get_tuples_inserted(c.oid) > 0
-        AND pg_stat_get_tuples_inserted(c.oid) >= c.reltuples / c.relpages * one.pages
-    THEN '{CountedBy.ANOTHER}'
-    ELSE '{CountedBy.UNKNOWN}' END"""
-"""Before 18 nothing imports the number, and no dump brings along that of a TOAST table. From 18 on the statistics tell,
-which a crash resets: those that know of a VACUUM or ANALYZE, and those that know of none and reach back to the load of
-the rows, as at least as many were inserted as there are now."""
-# VACUUM shortens a file before it tells the catalog.
-_LOST_ENDS: Final = f"""
-SELECT c.relkind = 't', c.relpages::int8, one.pages, {_COUNTED_BY}
-FROM pg_class AS main JOIN pg_class AS c ON c.oid IN (main.oid, main.reltoastrelid)
-CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int8) AS one (pages)
-WHERE main.oid = %s AND c.relpages > one.pages
-    AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum AS v WHERE v.relid = c.oid)
-"""
-
-
 @frozen(kw_only=True)
 class TruncatedFile(ShortFile):
     """A file that is shorter than it was when its pages were last counted."""
@@ -105,24 +72,6 @@ class TruncatedFile(ShortFile):
         return text
 
 
-_TRUNCATED: Final = f"""
-SELECT n.nspname, main.relname, c.relkind = 't', c.relpages::int8, one.pages, greatest(main.reltuples, 0)::float8,
-    {_COUNTED_BY}
-FROM pg_class AS c
-JOIN pg_class AS main ON main.oid = CASE c.relkind WHEN 't' THEN (
-        SELECT m.oid FROM pg_class AS m WHERE m.reltoastrelid = c.oid) ELSE c.oid END
-JOIN pg_namespace AS n ON n.oid = main.relnamespace
-CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int8) AS one (pages)
-WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence = 'p' AND c.relpages > 0 AND {NOT_LOCKED.format("c")}
-    AND c.relpages > one.pages
-    AND NOT EXISTS (
-        SELECT FROM pg_stat_progress_vacuum AS v
-        WHERE v.datname = current_database() AND coalesce(v.relid = c.oid, true))
-ORDER BY 1, 2
-"""
-"""Where another session may shorten a file just now, nothing is said: VACUUM does so before it tells the catalog."""
-
-
 async def lost_ends(reader: Reader) -> list[tuple[str, str, list[ShortFile]]]:
     """The tables whose file, or that of their TOAST table, is shorter than it was counted, unless surely by another
     server; what is known; and those files.
@@ -131,7 +80,7 @@ async def lost_ends(reader: Reader) -> list[tuple[str, str, list[ShortFile]]]:
     """
     if reader.server.is_standby:
         return []
-    rows = await reader.rows(_TRUNCATED, row=(str, str, bool, int, int, float, str))
+    rows = await reader.rows(query("truncated_tables"), row=(str, str, bool, int, int, float, str))
     texts, files = defaultdict[str, list[str]](list), defaultdict[str, list[ShortFile]](list)
     for schema, name, of_toast, before, now, counted, counted_by in rows:
         if counted_by == CountedBy.ANOTHER:
@@ -145,7 +94,7 @@ async def lost_ends(reader: Reader) -> list[tuple[str, str, list[ShortFile]]]:
 
 async def truncated_files(reader: Reader, oid: int) -> list[TruncatedFile]:
     """The truncated files of a table, and of its TOAST table. Raises TargetError."""
-    rows = await reader.rows(_LOST_ENDS, [oid], row=(bool, int, int, str))
+    rows = await reader.rows(query("truncated_files"), [oid], row=(bool, int, int, str))
     return [
         TruncatedFile(pages_counted=before, pages=now, of_toast=toast, counted_by=CountedBy(by))
         for toast, before, now, by in rows

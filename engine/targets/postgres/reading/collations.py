@@ -3,48 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 from engine.domain.advice import TargetHistory
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.targets.postgres.connection.names import shown
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.relations import Index
-
-# A collation without a current version counts as unchanged. What an expression or a
-# condition compares by is not among the collations of an index, and is found in its tree.
-_DRIFTS: Final = """
-WITH drifted AS ({drifted}),
-ours AS (
-    SELECT x.* FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-    WHERE i.relkind = 'i' AND i.relpersistence <> 't')
-SELECT d.nspname, d.collname, d.version, d.command, d.may,
-    ARRAY(SELECT x.indexrelid::int8 FROM ours AS x WHERE {uses} ORDER BY x.indexrelid),
-    ARRAY(SELECT pg_relation_filenode(x.indexrelid)::int8 FROM ours AS x WHERE {uses} ORDER BY x.indexrelid),
-    ARRAY(SELECT n.nspname || '.' || c.relname FROM pg_partitioned_table AS p JOIN pg_class AS c ON c.oid = p.partrelid
-        JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE p.partstrat = 'r' AND d.oid = ANY (p.partcollation::oid[]) ORDER BY 1)
-FROM drifted AS d
-""".replace(
-    "{uses}",
-    """(d.oid = ANY (x.indcollation::oid[])
-            OR concat(x.indexprs::text, x.indpred::text) LIKE '%:inputcollid ' || d.oid || ' %')""",
-)
-_OF_COLLATIONS: Final = """
-    SELECT c.oid, n.nspname, c.collname, pg_collation_actual_version(c.oid) AS version,
-        format('ALTER COLLATION %I.%I REFRESH VERSION', n.nspname, c.collname) AS command,
-        pg_has_role(c.collowner, 'USAGE') AS may
-    FROM pg_collation AS c JOIN pg_namespace AS n ON n.oid = c.collnamespace
-    WHERE c.collversion IS NOT NULL AND c.collversion <> pg_collation_actual_version(c.oid)"""
-_OF_THE_DATABASE: Final = """
-    UNION ALL
-    SELECT c.oid, '', '', pg_database_collation_actual_version(d.oid),
-        format('ALTER DATABASE %I REFRESH COLLATION VERSION', d.datname), pg_has_role(d.datdba, 'USAGE')
-    FROM pg_collation AS c
-    JOIN pg_database AS d ON d.datname = current_database()
-        AND d.datcollversion <> pg_database_collation_actual_version(d.oid)
-    WHERE c.collprovider = 'd'"""
 
 
 @frozen
@@ -127,9 +93,5 @@ def collation_rebuild(drift: CollationDrift, indexes: Iterable[Index], past: Tar
 
 async def drifts(reader: Reader) -> list[CollationDrift]:
     """Raises TargetError."""
-    return [CollationDrift(*row) for row in await reader.rows(drifts_query(reader.server.version), row=CollationDrift)]
-
-
-def drifts_query(version: int) -> str:
-    """The query. Run it without parameters: it holds percent signs."""
-    return _DRIFTS.replace("{drifted}", _OF_COLLATIONS + (_OF_THE_DATABASE if version >= 150_000 else ""))
+    drifted = query("collation_drifts", from_15=reader.server.version >= 150_000)
+    return [CollationDrift(*row) for row in await reader.rows(drifted, row=CollationDrift)]

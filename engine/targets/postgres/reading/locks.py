@@ -8,6 +8,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, span
 from engine.targets.postgres.connection.names import shown
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
 
 
@@ -36,27 +37,6 @@ OF_MODE: Final = {
 """The modes that block each lock mode of maintenance."""
 CONFLICTS: Final = {"maintenance": _WITH_MAINTENANCE, "writers": _WITH_WRITERS, "everybody": _WITH_EVERYBODY}
 """The lock modes that block an operation, by the sessions that it conflicts with."""
-# Only until the server restarts it is that of the session which has prepared it, and the lock on its own xid tells it.
-PREPARED: Final = """
-SELECT own.virtualtransaction, quote_literal(x.gid) AS name,
-    extract(epoch FROM clock_timestamp() - x.prepared)::float8 AS seconds
-FROM pg_prepared_xacts AS x JOIN pg_locks AS own
-    ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.granted AND own.transactionid = x.transaction
-"""
-"""By the virtualtransaction that their locks have in pg_locks, where they have no pid."""
-_HOLDERS: Final = f"""
-SELECT DISTINCT ON (l.pid, p.name) l.pid,
-    concat_ws(', ', nullif(a.application_name, ''), a.usename, coalesce(a.state, a.backend_type, 'of another role')),
-    p.name, p.seconds, n.nspname, c.relname, count(*) OVER (PARTITION BY l.pid, p.name)
-FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-LEFT JOIN ({PREPARED}) AS p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
-JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE l.locktype = 'relation' AND l.granted AND l.mode = ANY (%s) AND l.relation = ANY (%s::oid[])
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') !~ '^dbtend '
-        AND coalesce(a.xact_start <= clock_timestamp() - make_interval(secs => %s), true) OR p.name IS NOT NULL)
-ORDER BY l.pid, p.name LIMIT 4
-"""
 
 
 async def holders(reader: Reader, conflict_level: str, tables: Collection[int], *, older_than: float) -> str:
@@ -83,7 +63,9 @@ async def _holders(
 ) -> list[tuple[str, str, int]]:
     """Who, the table, and how many locks."""
     row = (int | None, str, str | None, float | None, str, str, int)
-    rows = await reader.rows(_HOLDERS, [list(CONFLICTS[conflict_level]), list(tables), older_than], row=row)
+    rows = await reader.rows(
+        query("lock_holders"), [list(CONFLICTS[conflict_level]), list(tables), older_than], row=row
+    )
     return [
         (f"pid {pid} ({who})" if name is None else prepared_text(name, seconds), shown(schema, table), number)
         for pid, who, name, seconds, schema, table, number in rows
@@ -99,35 +81,12 @@ def prepared_text(literal: str, seconds: float) -> str:
     return f"prepared transaction {literal} (prepared {span(seconds)} ago: {ends})"
 
 
-_OLDEST: Final = """
-SELECT pid, concat_ws(', ', nullif(application_name, ''), usename, state),
-    extract(epoch FROM clock_timestamp() - xact_start)::float8, count(*) OVER ()
-FROM pg_stat_activity
-WHERE datname = current_database() AND {these} AND backend_type = 'client backend'
-    AND pid <> pg_backend_pid() AND coalesce(application_name, '') !~ '^dbtend '
-    AND xact_start < clock_timestamp() - make_interval(secs => %s)
-ORDER BY xact_start LIMIT 1
-"""
-_OLDEST_SNAPSHOT: Final = _OLDEST.format(these="backend_xmin IS NOT NULL")
-_OLDEST_TRANSACTION: Final = _OLDEST.format(these="true")
-_WRITES_FOR: Final = """
-SELECT pid, who, seconds, count(*) OVER ()
-FROM (
-    SELECT pid, concat_ws(', ', nullif(application_name, ''), usename, state),
-        extract(epoch FROM clock_timestamp() - xact_start)::float8
-    FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
-    UNION ALL SELECT NULL, quote_literal(gid), extract(epoch FROM clock_timestamp() - prepared)::float8
-    FROM pg_prepared_xacts) AS one (pid, who, seconds)
-WHERE seconds > %s ORDER BY seconds DESC LIMIT 1
-"""
-
-
 async def oldest_writer(reader: Reader, seconds: float) -> str:
     """The oldest transaction of the whole server that has written, in words; "" where all are younger.
 
     Raises TargetError.
     """
-    oldest = await _oldest(reader, _WRITES_FOR, seconds)
+    oldest = await _oldest(reader, query("oldest_writer"), seconds)
     waits = "REPACK waits for it before it begins; that wait blocks no reads or writes"
     return f"{oldest} has written something, in whichever database: {waits}" if oldest else ""
 
@@ -137,7 +96,7 @@ async def oldest_snapshot(reader: Reader, seconds: float, limit: str) -> str:
 
     Raises TargetError.
     """
-    oldest = await _oldest(reader, _OLDEST_SNAPSHOT, seconds)
+    oldest = await _oldest(reader, query("oldest_transaction", of_snapshot=True), seconds)
     waits = f"Each new index waits for that at its end, {limit}; that wait blocks no reads or writes"
     return f"{oldest} may still use the old indexes. {waits}" if oldest else ""
 
@@ -147,7 +106,7 @@ async def oldest_transaction(reader: Reader, seconds: float, limit: str) -> str:
 
     Raises TargetError.
     """
-    oldest = await _oldest(reader, _OLDEST_TRANSACTION, seconds)
+    oldest = await _oldest(reader, query("oldest_transaction", of_snapshot=False), seconds)
     waits = f"pg_repack waits for that after its copy, {limit}; that wait blocks no reads or writes"
     return f"{oldest} may still read the old table. {waits}" if oldest else ""
 

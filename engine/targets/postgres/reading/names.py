@@ -14,16 +14,6 @@ from engine.targets.postgres.reading.relations import Index, PartitionedIndex, T
 
 Relation = Table | Index | PartitionedIndex
 
-# All that has a name of a relation, and is neither a table nor an index that operations go by.
-OTHERS: Final = """
-SELECT c.relname, n.nspname, CASE WHEN c.relpersistence = 't' THEN 'temporary' ELSE c.relkind::text END,
-    coalesce(mn.nspname, ''), coalesce(main.relname, '')
-FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN pg_index AS x ON x.indexrelid = c.oid
-LEFT JOIN pg_class AS main ON main.reltoastrelid = c.oid OR main.oid = x.indrelid
-LEFT JOIN pg_namespace AS mn ON mn.oid = main.relnamespace
-WHERE c.relkind NOT IN ('r', 'm', 'p', 'i', 'f', 'I') OR c.relpersistence = 't'
-"""
 _KINDS: Final = {
     "v": "a view",
     "S": "a sequence",

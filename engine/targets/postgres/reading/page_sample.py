@@ -12,36 +12,18 @@ from typing import Final
 import psycopg
 
 from engine.domain.errors import TargetError
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.pages import PAGE, Page
 from engine.targets.postgres.reading.reader import Reader
 
 _PAGES_IN_A_FILE: Final = 131_072
-# A superuser may, and any role that has EXECUTE on the function.
-_MAY_READ: Final = f"""
-SELECT current_setting('block_size') = '{PAGE}' AND current_setting('segment_size') = '1GB'
-    AND has_function_privilege('pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)', 'EXECUTE')
-"""
-# The parts of each page before and after its hole.
-_PAGES: Final = f"""
-WITH read AS MATERIALIZED (
-    SELECT block, pg_read_binary_file(
-        path || CASE WHEN block >= {_PAGES_IN_A_FILE} THEN '.' || block / {_PAGES_IN_A_FILE} ELSE '' END,
-        block %% {_PAGES_IN_A_FILE} * {PAGE}, {PAGE}, true) AS page
-    FROM pg_relation_filepath(%(oid)s::oid::regclass) AS path CROSS JOIN unnest(%(blocks)s::int8[]) AS block),
-whole AS MATERIALIZED (SELECT block, page FROM read WHERE length(page) = {PAGE})
-SELECT substr(page, 1, lower), substr(page, upper + 1)
-FROM whole CROSS JOIN LATERAL (
-    SELECT get_byte(page, 12) + 256 * get_byte(page, 13), get_byte(page, 14) + 256 * get_byte(page, 15)
-) AS hole (lower, upper)
-WHERE lower BETWEEN 24 AND upper AND upper <= {PAGE} ORDER BY block
-"""
 _WRITTEN: Final = 0.8
 """The share of the pages that must be in the file: those of a new index may be in memory only."""
 
 
 async def may_read_files(reader: Reader) -> bool:
     """Whether the role may read pages, and they are as expected. Raises TargetError."""
-    (may,) = await reader.row(_MAY_READ, row=(bool,))
+    (may,) = await reader.row(query("may_read_pages", page=PAGE), row=(bool,))
     return bool(may)
 
 
@@ -52,24 +34,24 @@ async def sampled_pages(reader: Reader, oid: int, pages: int, most: int) -> list
     """
     blocks = spread(pages, most)
     try:
-        rows = await reader.rows_or_error(_PAGES, {"oid": oid, "blocks": blocks}, row=(bytes, bytes), most=len(blocks))
+        rows = await reader.rows_or_error(
+            query("pages", page=PAGE, pages_in_a_file=_PAGES_IN_A_FILE),
+            {"oid": oid, "blocks": blocks},
+            row=(bytes, bytes),
+            most=len(blocks),
+        )
     except (psycopg.Error, TargetError):  # dropped or rewritten in between, or forbidden by the provider
         return []
     found = [page for before, after in rows if (page := Page.of(before, after)) is not None]
     return found if len(found) >= _WRITTEN * len(blocks) else []
 
 
-_FIRST_PAGES: Final = f"""
-SELECT oid, page FROM (
-    SELECT oid, pg_read_binary_file(pg_relation_filepath(oid::oid), 0, {PAGE}, true) AS page
-    FROM unnest(%(oids)s::int8[]) AS oid OFFSET 0) AS one WHERE length(page) = {PAGE}
-"""
-
-
 async def first_pages(reader: Reader, oids: Sequence[int]) -> dict[int, Page]:
     """The first pages of these, if they can be read."""
     try:
-        rows = await reader.rows_or_error(_FIRST_PAGES, {"oids": list(oids)}, row=(int, bytes), most=len(oids))
+        rows = await reader.rows_or_error(
+            query("first_pages", page=PAGE), {"oids": list(oids)}, row=(int, bytes), most=len(oids)
+        )
     except (psycopg.Error, TargetError):
         return {}
     return {oid: page for oid, data in rows if (page := Page.of(data, b"")) is not None}

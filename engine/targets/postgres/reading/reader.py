@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 
@@ -18,26 +18,15 @@ from engine.targets.catalog_reader import CatalogReader
 from engine.targets.postgres.connection.bounded import AnswerError, Connection
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.connection.errors import CRASHED, lost_connection, reading_error
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading import names
 from engine.targets.postgres.reading.relations import (
-    PARTITIONED_INDEXES,
-    UNFINISHED,
     Index,
     PartitionedIndex,
     Table,
     indexes_query,
     tables_query,
 )
-
-_COLUMNS: Final = "SELECT attname::text FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped"
-
-FACTS: Final = """
-SELECT pg_database_size(current_database()), count(*) FILTER (WHERE n.nspname !~ '^(pg_|information_schema$)'),
-    coalesce(sum(pg_stat_get_dead_tuples(c.oid)), 0)::int8,
-    (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database())
-FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^(pg_catalog|pg_toast|information_schema)$'
-"""
 
 
 class Reader(CatalogReader[Connection, Server]):
@@ -71,7 +60,9 @@ class Reader(CatalogReader[Connection, Server]):
         """`on`: another connection to the database. Raises TargetError."""
         row = (int, int, int, int)
         with self.telling():
-            size, tables, dead_rows, xid_age = await (on.row if on is not None else self.row_or_error)(FACTS, row=row)
+            size, tables, dead_rows, xid_age = await (on.row if on is not None else self.row_or_error)(
+                query("facts"), row=row
+            )
         return {"size": size, "tables": tables, "dead_rows": dead_rows, "xid_age": xid_age}
 
     async def tables(self, *, measured: bool = False) -> list[Table]:
@@ -90,7 +81,7 @@ class Reader(CatalogReader[Connection, Server]):
 
     async def unfinished(self, oids: Collection[int]) -> dict[int, bool]:
         """Whether each existing index is invalid and no session works on it, by oid. Raises TargetError."""
-        return dict(await self.rows(UNFINISHED, [list(oids)], row=(int, bool)))
+        return dict(await self.rows(query("unfinished_indexes"), [list(oids)], row=(int, bool)))
 
     async def _without_finished_builds(self, rows: Sequence[tuple[Any, ...]]) -> list[Index]:
         """The indexes, without those whose build ended while they were read: they look invalid,
@@ -119,14 +110,14 @@ class Reader(CatalogReader[Connection, Server]):
         foreign = [
             Table(*row) for row in await self._relations(Table, partial(tables_query, foreign=True), measured=False)
         ]
-        indexes = await self.rows(PARTITIONED_INDEXES, row=PartitionedIndex)
+        indexes = await self.rows(query("partitioned_indexes"), row=PartitionedIndex)
         return [*foreign, *(PartitionedIndex(*row) for row in indexes)]
 
     async def require(self, options: Options) -> None:
         """Raise UsageError for a name that is no table, index, column or schema of the database, or means several."""
         objects, schemas = options.objects, options.server.schemas
         if wanted := (*schemas, *options.server.exclude_schemas):
-            known = {name for (name,) in await self.rows("SELECT nspname FROM pg_namespace", row=(str,))}
+            known = {name for (name,) in await self.rows(query("schemas"), row=(str,))}
             for schema in wanted:
                 if schema not in known:
                     raise UsageError(
@@ -135,7 +126,7 @@ class Reader(CatalogReader[Connection, Server]):
         if objects:
             relations = [*await self.tables(), *await self.indexes(), *await self.by_name_only()]
             if missing := names.unknown(objects, relations):
-                for other in (names.Other(*row) for row in await self.rows(names.OTHERS, row=names.Other)):
+                for other in (names.Other(*row) for row in await self.rows(query("other_relations"), row=names.Other)):
                     if not names.names_of(other.schema, other.name).isdisjoint(missing):
                         raise other.problem
                 raise names.not_here(missing[0], self.server.database)
@@ -143,7 +134,7 @@ class Reader(CatalogReader[Connection, Server]):
                 await self._require_columns(one)
 
     async def _require_columns(self, chosen: names.Chosen) -> None:
-        known = await self.rows(_COLUMNS, [chosen.relation.oid], row=(str,)) if chosen.columns else []
+        known = await self.rows(query("columns"), [chosen.relation.oid], row=(str,)) if chosen.columns else []
         for column in chosen.columns:
             if (column,) not in known:
                 raise UsageError(f"object {chosen.shown}", f"has no column {column}", "list them with psql's \\d")

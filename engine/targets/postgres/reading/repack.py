@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
 
 
@@ -23,36 +23,6 @@ class Obstacle(StrEnum):
     NO_KEY = "no_key"
     NO_KEY_OF_CLIENT = "no_key_of_client"
     INVALID_INDEX = "invalid_index"
-
-
-_OBSTACLES: Final = """
-SELECT c.oid::int8, CASE
-    WHEN c.relkind = 'm' THEN 'materialized_view'
-    WHEN c.relpersistence <> 'p' THEN 'not_logged'
-    WHEN am.amname <> 'heap' THEN 'not_heap'
-    WHEN EXISTS (SELECT FROM unnest(c.reloptions) AS o WHERE o IN ('user_catalog_table=true', 'user_catalog_table=on'))
-        THEN 'catalog_of_users'
-    WHEN c.relreplident = 'f' THEN 'identity_full'
-    WHEN c.relreplident = 'n' THEN 'identity_nothing'
-    WHEN c.relreplident = 'd' AND key.indimmediate IS FALSE THEN 'deferrable_key'
-    WHEN key.indexrelid IS NULL THEN 'no_key' END
-FROM pg_class AS c LEFT JOIN pg_am AS am ON am.oid = c.relam
-LEFT JOIN pg_index AS key ON key.indrelid = c.oid AND key.indisvalid
-    AND CASE c.relreplident WHEN 'i' THEN key.indisreplident ELSE key.indisprimary END
-WHERE c.relkind IN ('r', 'm')
-"""
-_SURROUNDINGS: Final = """
-SELECT coalesce((SELECT jsonb_agg(slot_name ORDER BY slot_name) FROM pg_replication_slots
-        WHERE NOT active AND restart_lsn IS NOT NULL), '[]'),
-    (SELECT count(*) FROM pg_stat_replication WHERE state IN ('streaming', 'catchup'))::int,
-    (SELECT max(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-        ELSE pg_current_wal_lsn() END, replay_lsn)) FROM pg_stat_replication)::int8,
-    CASE WHEN coalesce(current_setting('max_slot_wal_keep_size', true), '-1') <> '-1'
-        THEN pg_size_bytes(current_setting('max_slot_wal_keep_size')) END,
-    coalesce(current_setting('max_repack_replication_slots', true)::int, 0),
-    (SELECT extversion FROM pg_extension WHERE extname = 'pg_repack'),
-    EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_repack')
-"""
 
 
 @frozen
@@ -77,10 +47,14 @@ class Surroundings:
 async def surroundings(reader: Reader) -> Surroundings:
     """Raises TargetError."""
     return Surroundings(
-        *await reader.row(_SURROUNDINGS, row=(list, int, int | None, int | None, int, str | None, bool))
+        *await reader.row(query("repack_surroundings"), row=(list, int, int | None, int | None, int, str | None, bool))
     )
 
 
 async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:
     """Why REPACK (CONCURRENTLY) refuses a table, by its oid. Raises TargetError."""
-    return {oid: Obstacle(why) for oid, why in await reader.rows(_OBSTACLES, row=(int, str | None)) if why is not None}
+    return {
+        oid: Obstacle(why)
+        for oid, why in await reader.rows(query("repack_obstacles"), row=(int, str | None))
+        if why is not None
+    }

@@ -18,6 +18,7 @@ import psycopg
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.targets.postgres.connection.errors import server_message
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.repack import Obstacle
 
@@ -29,32 +30,6 @@ LOCK: Final = 16_185_446
 _WHERE_PACKAGES_PUT_IT: Final = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
 _ANSWERS_WITHIN: Final = 10.0
 """Seconds."""
-_VERSIONS: Final = "SELECT repack.version(), repack.version_sql()"
-_PUBLICATION: Final = "SELECT pubname FROM pg_publication WHERE puballtables ORDER BY 1 LIMIT 1"
-# The second half of the lock is the oid as a signed number, which pg_locks shows without its sign.
-_LEFTOVERS: Final = f"""
-SELECT DISTINCT l.oid FROM (
-    SELECT substring(c.relname FROM '[0-9]+$')::int8 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'repack' AND c.relname ~ '^(log|table|pk)_[0-9]{{1,10}}$'
-    UNION ALL SELECT t.tgrelid::int8 FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid
-    JOIN pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE t.tgname = 'repack_trigger' AND n.nspname = 'repack') AS l (oid)
-WHERE EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_repack')
-    AND NOT EXISTS (SELECT FROM pg_locks AS k WHERE k.locktype = 'advisory' AND k.classid = {LOCK} AND k.objsubid = 2
-    AND k.objid::int8 = (l.oid + 2147483648) % 4294967296
-    AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-"""
-_OBSTACLES: Final = """
-SELECT c.oid::int8, CASE
-    WHEN c.relkind = 'm' THEN 'materialized_view'
-    WHEN c.relpersistence <> 'p' THEN 'not_logged'
-    WHEN am.amname <> 'heap' THEN 'not_heap'
-    WHEN key.indexrelid IS NULL THEN 'no_key_of_client'
-    WHEN EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND NOT i.indisvalid) THEN 'invalid_index' END
-FROM pg_class AS c LEFT JOIN pg_am AS am ON am.oid = c.relam
-LEFT JOIN repack.primary_keys AS key ON key.indrelid = c.oid
-WHERE c.relkind IN ('r', 'm')
-"""
 
 
 @frozen
@@ -106,18 +81,22 @@ def _version(path: str, _file: tuple[int, ...]) -> str:
 async def extension(reader: Reader) -> Extension:
     """The extension pg_repack of this database; without one, its `problem` says why. Raises TargetError."""
     try:
-        versions = await reader.row_or_error(_VERSIONS, row=(str, str))
+        versions = await reader.row_or_error(query("pg_repack_versions"), row=(str, str))
     except psycopg.Error as error:
         reader.raise_if_lost(error)
         return Extension("", "", problem=server_message(error))
     library, sql = (version.removeprefix(f"{PROGRAM} ") for version in versions)
-    found = await reader.rows(_PUBLICATION, row=(str,))
+    found = await reader.rows(query("publication_of_all_tables"), row=(str,))
     return Extension(library, sql, found[0][0] if found else None)
 
 
 async def obstacles(reader: Reader) -> Mapping[int, Obstacle]:
     """Why the client refuses a table, by its oid. Raises TargetError."""
-    return {oid: Obstacle(why) for oid, why in await reader.rows(_OBSTACLES, row=(int, str | None)) if why is not None}
+    return {
+        oid: Obstacle(why)
+        for oid, why in await reader.rows(query("pg_repack_obstacles"), row=(int, str | None))
+        if why is not None
+    }
 
 
 def drop_command(oid: int) -> str:
@@ -137,4 +116,4 @@ async def leftovers(reader: Reader) -> frozenset[int]:
 
     The trigger writes every change of the table into the log. Raises TargetError.
     """
-    return frozenset(oid for (oid,) in await reader.rows(_LEFTOVERS, row=(int,)))
+    return frozenset(oid for (oid,) in await reader.rows(query("pg_repack_leftovers", lock=LOCK), row=(int,)))

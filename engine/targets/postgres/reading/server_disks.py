@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 import psycopg
 
@@ -16,31 +15,10 @@ from engine.domain.frozen import frozen
 from engine.system.local_servers import is_loopback, owner, user_of_server
 from engine.targets.disk_space import Need
 from engine.targets.postgres.connection.bounded import Connection
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.pages import PAGE
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.relations import NOT_LOCKED, Table
-
-# Only roles with pg_read_all_settings may read data_directory.
-_DIRECTORY: Final = """
-SELECT CASE WHEN pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('data_directory') END
-"""
-# Sizes of files: those in the catalog are as old as the last VACUUM or ANALYZE.
-_PLACES: Final = f"""
-SELECT c.oid::int8, part.is_index, pg_tablespace_location(coalesce(nullif(part.reltablespace, 0), d.dattablespace)),
-    sum(part.bytes)::int8
-FROM pg_class AS c JOIN pg_database AS d ON d.datname = current_database()
-LEFT JOIN pg_class AS t ON t.oid = c.reltoastrelid
-CROSS JOIN LATERAL (
-    SELECT false, c.reltablespace,
-        coalesce(CASE WHEN %(measured)s AND {NOT_LOCKED.format("c")} THEN pg_table_size(c.oid) END,
-            (c.relpages + coalesce(t.relpages, 0))::int8 * {PAGE})
-    UNION ALL SELECT true, i.reltablespace,
-        coalesce(CASE WHEN %(measured)s AND {NOT_LOCKED.format("i")} THEN pg_relation_size(i.oid) END,
-            i.relpages::int8 * {PAGE})
-    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-    WHERE x.indrelid = c.oid) AS part (is_index, reltablespace, bytes)
-WHERE c.oid = ANY (%(oids)s::oid[]) GROUP BY 1, 2, 3
-"""
+from engine.targets.postgres.reading.relations import Table
 
 
 @frozen
@@ -104,9 +82,9 @@ async def _sizes(reader: Reader, oids: Sequence[int]) -> list[tuple[int, bool, s
     """Raises TargetError."""
     row = (int, bool, str, int)
     try:
-        return await reader.rows_or_error(_PLACES, {"oids": oids, "measured": True}, row=row)
+        return await reader.rows_or_error(query("places", page=PAGE), {"oids": oids, "measured": True}, row=row)
     except psycopg.Error:  # a table was locked this moment
-        return await reader.rows(_PLACES, {"oids": oids, "measured": False}, row=row)
+        return await reader.rows(query("places", page=PAGE), {"oids": oids, "measured": False}, row=row)
 
 
 async def _directory(reader: Reader) -> Path | None:
@@ -117,7 +95,7 @@ async def _directory(reader: Reader) -> Path | None:
         user, has_port_here = _line(connection)
     if user is None and not has_port_here:
         return None
-    (name,) = await reader.row(_DIRECTORY, row=(str | None,))
+    (name,) = await reader.row(query("data_directory"), row=(str | None,))
     if name is None:
         return None
     directory = Path(name)

@@ -6,14 +6,9 @@ from typing import Final
 
 from engine.domain.errors import UsageError
 from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
 
-# Every role may create in the tablespace of its database.
-_TABLESPACE: Final = """
-SELECT has_tablespace_privilege(oid, 'CREATE')
-    OR oid = (SELECT d.dattablespace FROM pg_database AS d WHERE d.datname = current_database())
-FROM pg_tablespace WHERE spcname = %s
-"""
 SHARED: Final = "pg_global"
 
 
@@ -21,7 +16,7 @@ async def tablespace_problem(reader: Reader, name: str | None) -> str:
     """Why nothing can be moved into it; "" if it can. Raises UsageError if there is none of this name."""
     if name is None:
         return ""
-    found = await reader.rows(_TABLESPACE, [name], row=(bool,))
+    found = await reader.rows(query("tablespace"), [name], row=(bool,))
     if not found:
         raise UsageError(f"tablespace {name}", "does not exist on the server", "list them with psql's \\db")
     if name == SHARED:

@@ -12,16 +12,12 @@ from engine.domain.humanize import counted
 from engine.domain.statuses import Status
 from engine.targets.postgres.connection import errors
 from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.counters import wait_until_counted
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.running.statement import Answer
 from engine.targets.step_execution import StepResult
 
-# Each table is a transaction of its own. Where the server has kept no time, the table counts as not done.
-_DONE: Final = """
-SELECT c.oid::int8 FROM pg_class AS c JOIN pg_stat_activity AS a ON a.pid = %s
-WHERE c.oid = ANY (%s::oid[]) AND {ended}(c.oid) >= a.query_start
-"""
 _SKIPPED: Final = errors.GONE | {errors.LOCK_TIMEOUT}
 """The codes of warnings about a table that the server skips: the words may be in any language."""
 
@@ -29,10 +25,10 @@ _SKIPPED: Final = errors.GONE | {errors.LOCK_TIMEOUT}
 async def done(reader: Reader, backend: int, step: PgStep) -> Collection[int]:
     """The oids of the tables that its command, the last of that backend, has done. Empty if unknown."""
     ended = "pg_stat_get_last_analyze_time" if "ANALYZE" in step.group_command else "pg_stat_get_last_vacuum_time"
-    query = _DONE.format(ended=ended)
+    done = query("done_tables", ended=ended)
     await wait_until_counted(reader.server.version)
     with contextlib.suppress(TargetError):
-        return [oid for (oid,) in await reader.rows(query, [backend, list(map(_oid, step.members))], row=(int,))]
+        return [oid for (oid,) in await reader.rows(done, [backend, list(map(_oid, step.members))], row=(int,))]
     return ()
 
 

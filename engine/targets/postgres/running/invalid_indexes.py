@@ -15,26 +15,10 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.errors import LOCK_TIMEOUT, server_message
 from engine.targets.postgres.connection.names import Named
 from engine.targets.postgres.planning.steps import Subject
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
-from engine.targets.postgres.reading.relations import LEFTOVER, NOT_IN_WORK, OLD
+from engine.targets.postgres.reading.relations import LEFTOVER, OLD
 
-_INVALID: Final = f"""
-SELECT i.oid::int8, n.nspname, i.relname, x.indrelid::int8
-FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
-WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}' AND x.indrelid = ANY (
-        SELECT y.indrelid FROM pg_index AS y JOIN pg_class AS j ON j.oid = y.indexrelid
-        JOIN pg_namespace AS m ON m.oid = j.relnamespace WHERE (m.nspname, j.relname) = (%s, %s))
-    AND {NOT_IN_WORK}
-"""
-_ALL_INVALID: Final = f"""
-SELECT x.indexrelid::int8 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-WHERE NOT x.indisvalid AND i.relname ~ '{LEFTOVER}'
-"""
-_RENEWED: Final = """
-SELECT count(*) > 0 FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-JOIN pg_namespace AS n ON n.oid = i.relnamespace
-WHERE x.indisvalid AND (n.nspname, i.relname) = (%s, %s) AND i.oid <> %s::oid
-"""
 DROPPED_WITHIN: Final = 600.0
 """Seconds; it waits for several locks, for each as long as for any."""
 _IDENTIFIER_BYTES: Final = 63
@@ -55,12 +39,15 @@ class Leftover(Named):
 
 async def invalid_oids(reader: Reader) -> set[int]:
     """Oids of all invalid leftovers. Raises TargetError."""
-    return {oid for (oid,) in await reader.rows(_ALL_INVALID, row=(int,))}
+    return {oid for (oid,) in await reader.rows(query("leftovers", leftover=LEFTOVER), row=(int,))}
 
 
 async def left_by(reader: Reader, schema: str, index: str) -> list[Leftover]:
     """The invalid copies of this index. Raises TargetError."""
-    found = [Leftover(*row) for row in await reader.rows(_INVALID, [schema, index], row=Leftover)]
+    found = [
+        Leftover(*row)
+        for row in await reader.rows(query("leftovers_beside_index", leftover=LEFTOVER), [schema, index], row=Leftover)
+    ]
     return [leftover for leftover in found if is_copy_of(leftover.name, index)]
 
 
@@ -76,7 +63,7 @@ async def require_leftover(reader: Reader, oid: int) -> None:
 
 async def has_replacement(reader: Reader, index: Subject) -> bool:
     """Whether another valid index has its name now. Raises TargetError."""
-    (renewed,) = await reader.row(_RENEWED, [index.schema, index.name, index.oid], row=(bool,))
+    (renewed,) = await reader.row(query("is_renewed"), [index.schema, index.name, index.oid], row=(bool,))
     return bool(renewed)
 
 

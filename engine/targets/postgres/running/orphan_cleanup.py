@@ -13,17 +13,11 @@ from engine.domain.steps import Facts, Step
 from engine.targets.postgres.connection.bounded import Parameters
 from engine.targets.postgres.connection.connecting import GONE_AFTER
 from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
 
 ENDS_WITHIN: Final = 30.0
 """Seconds within which a terminated backend must be gone."""
-_OF_DEAD_PROCESSES: Final = r"""
-SELECT pid, CASE WHEN state = 'idle' THEN '' ELSE left(regexp_replace(query, '\s+', ' ', 'g'), 200) END
-FROM pg_stat_activity
-WHERE datname = current_database() AND starts_with(application_name, %s) AND application_name <> %s
-    AND backend_type = 'client backend'
-"""
-_FILE: Final = "SELECT pg_relation_filenode(%s::oid)::int8"
 _END: Final = "SELECT pg_terminate_backend(%s)"
 
 
@@ -33,7 +27,7 @@ async def end_orphans(reader: Reader, name: str) -> list[str]:
     The server ends them by itself, after a while. `name`: the application_name of this process; the part before its
     last space is the same for all attempts. Raises TargetError if a backend does not end.
     """
-    terminated = await end_sessions(reader, _OF_DEAD_PROCESSES, [f"{name.rpartition(' ')[0]} ", name])
+    terminated = await end_sessions(reader, query("sessions_of_dead_processes"), [f"{name.rpartition(' ')[0]} ", name])
     return [
         f"pid {pid} of the dead process still ran and was terminated: {command}"
         for pid, command in terminated
@@ -73,7 +67,7 @@ async def recovery_data(reader: Reader, step: PgStep) -> Facts:
 
 async def file_of(reader: Reader, oid: int) -> int | None:
     """The file of a table, which a rewrite replaces; None where there is no such table. Raises TargetError."""
-    (file,) = await reader.row(_FILE, [oid], row=(int | None,))
+    (file,) = await reader.row(query("file_of_relation"), [oid], row=(int | None,))
     return int(file) if file is not None else None
 
 

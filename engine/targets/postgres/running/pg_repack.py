@@ -29,6 +29,7 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import KEEPALIVE, Server
 from engine.targets.postgres.connection.errors import server_message
 from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.locks import Blockers, names_of_holders
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.postgres.reading.repack_client import PROGRAM, drop_command, leftovers
@@ -51,10 +52,6 @@ _MOST_KEPT: Final = 20
 """Problems that are kept of what pg_repack prints."""
 _LONGEST_LINE: Final = 2**16
 """Bytes of a line that pg_repack prints. Longer lines hold a query, and are skipped."""
-_BACKENDS: Final = """
-SELECT pid, left(query, 200) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = %s AND backend_type = 'client backend'
-"""
 _DROPPED_WITHIN: Final = 60.0
 """Seconds."""
 _EXITS_WITHIN: Final = 10.0
@@ -109,7 +106,7 @@ class PgRepack:
         watched.report(StepProgress(phase=CLEANING_UP))
         left, has_dropped = "", False
         try:
-            await end_sessions(self._reader, _BACKENDS, [self._name], patience=_ENDS_WITHIN)
+            await end_sessions(self._reader, query("sessions_by_name"), [self._name], patience=_ENDS_WITHIN)
             has_dropped = await drop_leftovers(self._reader, pooled.connection, oid)
         except (psycopg.Error, TargetError) as error:
             left = _still_to_drop(oid, step.object, error)
@@ -190,7 +187,7 @@ class PgRepack:
                 if found := _PHASE.match(line):
                     progress.phase = found[1]
                     with contextlib.suppress(TargetError):
-                        rows = await self._reader.rows(_BACKENDS, [self._name], row=(int, str))
+                        rows = await self._reader.rows(query("sessions_by_name"), [self._name], row=(int, str))
                         pids |= {pid for pid, _ in rows}
                     for pid in pids:
                         monitor.watch(pid, watched)

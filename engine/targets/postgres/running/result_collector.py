@@ -17,9 +17,9 @@ from engine.targets.postgres.connection.errors import GONE, INTERNAL, reports_da
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.planning.operation_steps import PAGE
 from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading import xmin_horizon
 from engine.targets.postgres.reading.amcheck import truncated_files
-from engine.targets.postgres.reading.relations import ROWS_OF_INDEX
 from engine.targets.postgres.reading.shapes import LEAST_PAGES
 from engine.targets.postgres.running.checking import damaged_object, may_blame_table, with_truncated_files
 from engine.targets.postgres.running.command_runner import CommandRun, CommandRunner, OperationParts
@@ -36,12 +36,6 @@ FEW_ROWS: Final = 50
 """Dead rows of any table that autovacuum leaves alone by default."""
 FEW_OF_TABLE: Final = 0.2
 """The share of the rows of a table that may be dead, besides `FEW_ROWS`, before autovacuum starts by default."""
-_REBUILT: Final = f"""
-SELECT pg_relation_filenode(i.oid)::int8, ({ROWS_OF_INDEX})::int8
-FROM pg_class AS i JOIN pg_index AS x ON x.indexrelid = i.oid JOIN pg_class AS t ON t.oid = x.indrelid
-JOIN pg_am AS am ON am.oid = i.relam
-WHERE i.oid = to_regclass(%s)
-"""
 
 
 class ResultCollector:
@@ -163,7 +157,7 @@ class ResultCollector:
             return {}
         name = qualified(step.subject.schema, step.subject.name)
         with contextlib.suppress(TargetError):
-            for file, rows in await self._parts.reader.rows(_REBUILT, [name], row=(int | None, int)):
+            for file, rows in await self._parts.reader.rows(query("rebuilt_index"), [name], row=(int | None, int)):
                 marks: Facts = {"rows": rows} if is_large else {}
                 return {**marks, "collations": step.collations, "file": file} if step.collations else marks
         return {}

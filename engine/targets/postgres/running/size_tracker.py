@@ -16,6 +16,7 @@ import psycopg
 from engine.domain.errors import TargetError
 from engine.targets.postgres.connection.names import qualified
 from engine.targets.postgres.planning.steps import PgStep
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading.reader import Reader
 
 _T = TypeVar("_T")
@@ -30,17 +31,6 @@ SHORT_BATCH_WAIT: Final = 0.015
 LARGE: Final = 1_000
 """Pages. A larger table is measured at once: beside its long steps the query costs nothing."""
 LARGEST_BATCH: Final = 32
-# A short lock_timeout for this query only: one locked table would hold up all.
-_BRIEFLY: Final = "(SELECT pg_catalog.set_config('lock_timeout', '100ms', true)) AS briefly (set)"
-_SIZES: Final = f"""
-SELECT c.oid::int8, pg_total_relation_size(c.oid)::int8 FROM pg_class AS c JOIN {_BRIEFLY} ON briefly.set <> ''
-WHERE c.oid = ANY (%s::oid[])
-"""
-# Looked up by name: a concurrent rebuild makes a new index with the same name.
-_SIZES_NOW: Final = f"""
-SELECT name, pg_total_relation_size(to_regclass(name))::int8
-FROM unnest(%s::text[]) AS name JOIN {_BRIEFLY} ON briefly.set <> ''
-"""
 
 
 class SizeTracker:
@@ -115,7 +105,7 @@ class SizeTracker:
 
     async def _measure(self, oids: Sequence[int]) -> None:
         with contextlib.suppress(psycopg.Error, TargetError):
-            self._known.update(await self._reader.rows_or_error(_SIZES, [list(oids)], row=(int, int | None)))
+            self._known.update(await self._reader.rows_or_error(query("sizes"), [list(oids)], row=(int, int | None)))
 
     async def after(self, step: PgStep) -> int | None:
         """The size after the step, measured in a batch; None if it cannot be measured."""
@@ -157,5 +147,5 @@ class SizeTracker:
         return sizes
 
     async def _sizes_now(self, names: Sequence[str]) -> dict[str, int]:
-        rows = await self._reader.rows_or_error(_SIZES_NOW, [list(names)], row=(str, int | None))
+        rows = await self._reader.rows_or_error(query("sizes_by_name"), [list(names)], row=(str, int | None))
         return {name: size for name, size in rows if size is not None}

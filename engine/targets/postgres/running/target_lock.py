@@ -13,6 +13,7 @@ from engine.domain.errors import TargetBusyError
 from engine.targets.attempt_lock import AttemptLock
 from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
+from engine.targets.postgres.queries import query
 
 _CLASS: Final = 0x64746774
 """The first half of both locks: "dtgt"."""
@@ -20,16 +21,6 @@ _ATTEMPT: Final = 1
 _WORK: Final = 2
 _TRY: Final = f"SELECT pg_catalog.pg_try_advisory_lock({_CLASS}, {_ATTEMPT})"
 _JOIN: Final = f"SELECT pg_catalog.pg_try_advisory_lock_shared({_CLASS}, {_WORK})"
-_OTHERS: Final = f"""
-SELECT l.pid, concat_ws(', ', nullif(a.application_name, ''), a.usename,
-    'host ' || coalesce(a.client_hostname, pg_catalog.host(a.client_addr)))
-FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.classid = {_CLASS} AND l.objsubid = 2 AND l.granted
-    AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-    AND (l.objid = {_ATTEMPT} AND l.pid <> pg_catalog.pg_backend_pid()
-        OR l.objid = {_WORK} AND l.pid <> ALL (%s::int[]))
-ORDER BY l.objid, l.pid LIMIT 4
-"""
 _END: Final = "SELECT pg_catalog.pg_terminate_backend(%s)"
 
 
@@ -44,7 +35,12 @@ class TargetLock(AttemptLock[Connection, Server]):
             raise TargetBusyError(self._reader.what, "another session has locked it against the work of dbtend")
 
     async def others(self, connection: Connection) -> Mapping[int, str]:
-        rows = await connection.rows(_OTHERS, [sorted(self._joined)], row=(int, str), most=4)
+        rows = await connection.rows(
+            query("lock_owners", class_=_CLASS, attempt=_ATTEMPT, work=_WORK),
+            [sorted(self._joined)],
+            row=(int, str),
+            most=4,
+        )
         return {pid: f"pid {pid} ({who})" if who else f"pid {pid}" for pid, who in rows}
 
     async def end(self, connection: Connection, number: int) -> None:

@@ -12,26 +12,13 @@ from engine.domain.humanize import memory, span
 from engine.domain.requests import ServerOptions
 from engine.targets.postgres.connection.errors import server_message
 from engine.targets.postgres.connection.names import quote
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading import load_query
 from engine.targets.postgres.reading.reader import Reader
 from engine.targets.throttling import exceeded
 
-_LAG: Final = """
-SELECT application_name, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::int8,
-    coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn) <= %s, false), extract(epoch FROM replay_lag)::float8
-FROM pg_stat_replication WHERE replay_lsn IS NOT NULL AND application_name <> ALL(%s) ORDER BY 2 DESC LIMIT 1
-"""
 _SOME_TIME: Final = 60.0
 """Seconds. A shorter delay of a standby is not shown."""
-# A role without pg_read_all_stats sees the row of a standby, but no values.
-_HIDDEN: Final = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state IS NULL"
-
-
-# Slots of disconnected standbys, whose lag is not visible.
-_DISCONNECTED: Final = """
-SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::int8 FROM pg_replication_slots
-WHERE slot_type = 'physical' AND NOT active AND NOT temporary AND restart_lsn IS NOT NULL ORDER BY 2 DESC
-"""
 
 
 async def throttled_by(reader: Reader, options: ServerOptions) -> str:
@@ -69,7 +56,7 @@ class _Standby:
 async def _late(reader: Reader, options: ServerOptions, limit: int) -> _Standby | None:
     """The standby that is furthest behind, if that is further than the limit. Raises as `rows_or_error`."""
     ignored = list(options.ignored_standbys)
-    rows = await reader.rows_or_error(_LAG, [limit, ignored], row=(str, int, bool, float | None))
+    rows = await reader.rows_or_error(query("replication_lag"), [limit, ignored], row=(str, int, bool, float | None))
     return next((standby for standby in (_Standby(*row) for row in rows) if standby.lag > limit), None)
 
 
@@ -88,7 +75,7 @@ async def uncounted_standbys(reader: Reader, options: ServerOptions) -> list[str
     warnings = [
         f"the standby of slot {slot} is not connected, so --max-lag does not count it; {memory(_rounded(kept))} of WAL"
         " are kept for it. Connect it, or drop the slot if it is not needed"
-        for slot, kept in await reader.rows(_DISCONNECTED, row=(str, int))
+        for slot, kept in await reader.rows(query("disconnected_slots"), row=(str, int))
     ]
     if standby is not None and standby.has_received:
         warnings.insert(0, f"--max-lag waits until {standby.name} has applied what it has: {standby.text}")
@@ -99,7 +86,7 @@ async def options_problem(reader: Reader, options: ServerOptions) -> str:
     """The problem with the throttling options; "" for none. Does not run the query. Raises TargetError."""
     if options.max_lag is not None:
         try:
-            if (await reader.row_or_error(_HIDDEN, row=(bool,)))[0]:
+            if (await reader.row_or_error(query("hides_standbys"), row=(bool,)))[0]:
                 role = reader.server.user
                 return (
                     f"{role} may not see how far standbys are behind. As a superuser:"

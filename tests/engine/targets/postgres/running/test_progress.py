@@ -14,7 +14,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import CLEANING_UP, WAITING, WaitsFor
 from engine.targets.postgres.planning.costs import weight
 from engine.targets.postgres.planning.steps import Model, Subject
-from engine.targets.postgres.running.monitor import WAITS, blockers_of, poll_query
+from engine.targets.postgres.running.monitor import blockers_of, progress_query, waits_query
 from engine.targets.postgres.running.progress import VIEWS, Progress
 from engine.targets.step_execution import StepContext, StepProgress
 from tests.engine.targets.postgres.a_session import until
@@ -212,10 +212,10 @@ async def test_the_query_of_any_version_runs(database: Database) -> None:
     there = {name for (name,) in database("SELECT viewname FROM pg_views")}
     names = [view for view in VIEWS if f"pg_stat_progress_{view}" in there]
     pid = database.admin.info.backend_pid
-    ((row,),) = database.admin.execute(poll_query(names), [[pid]]).fetchall()
+    ((row,),) = database.admin.execute(progress_query(names), [[pid]]).fetchall()
     assert row["state"] == "active"
     assert {"vacuum", "analyze", "cluster", "create_index"} <= row.keys()
-    ((row,),) = database.admin.execute(WAITS, [[pid], [pid]]).fetchall()
+    ((row,),) = database.admin.execute(waits_query(), [[pid], [pid]]).fetchall()
     assert row == {"pid": pid, "blockers": None, "prepared_blockers": None, "queued": 0}
 
 

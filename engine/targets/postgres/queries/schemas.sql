@@ -1,0 +1,2 @@
+-- The schemas of the database.
+SELECT nspname FROM pg_namespace
