@@ -7,15 +7,11 @@ from dataclasses import replace
 from typing import Final
 
 from engine.targets.mysql.connection.address import address
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.target import MySqlTarget
 from engine.targets.server_database import ServerDatabase
 
 _MOST: Final = 100_000
-# The server shows only those on which the user has a right.
-_DATABASES: Final = """
-SELECT schema_name FROM information_schema.schemata
-WHERE schema_name NOT IN ('information_schema', 'mysql', 'ndbinfo', 'performance_schema', 'sys') ORDER BY 1
-"""
 
 
 def database_of(text: str) -> str:
@@ -35,5 +31,5 @@ async def databases(text: str) -> Sequence[ServerDatabase]:
     """
     server = replace(address(text), database="")
     async with MySqlTarget(server.url).catalog() as reader:
-        rows = await reader.rows(_DATABASES, row=(str,), most=_MOST)
+        rows = await reader.rows(query("databases"), row=(str,), most=_MOST)
     return [ServerDatabase(name, replace(server, database=name).url) for (name,) in rows]

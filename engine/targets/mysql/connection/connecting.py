@@ -31,6 +31,7 @@ from engine.targets.mysql.connection.errors import (
 from engine.targets.mysql.connection.login import TlsMode, methods, tls_context, tls_mode
 from engine.targets.mysql.connection.names import account
 from engine.targets.mysql.connection.server import RECOVERY, Cluster, Flavor, Server
+from engine.targets.mysql.queries import query
 
 CONNECTED_WITHIN: Final = 10.0
 """Seconds within which a server must answer each message of the login."""
@@ -275,12 +276,7 @@ async def _server(connection: Connection, flavor: Flavor, version: tuple[int, ..
     names = ", ".join(f"'{name}'" for name in _VARIABLES)
     found = dict(await connection.rows(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})", row=(str, str)))
     identity = "\0".join(found.get(name, "") for name in ("server_uuid", "server_uid", "hostname", "port", "datadir"))
-    schema = "information_schema" if flavor is Flavor.MARIADB else "performance_schema"
-    (started,) = await connection.row(
-        f"SELECT CAST(UNIX_TIMESTAMP(NOW()) - variable_value AS SIGNED) FROM {schema}.global_status"
-        " WHERE variable_name = 'Uptime'",
-        row=(int,),
-    )
+    (started,) = await connection.row(query("started", mariadb=flavor is Flavor.MARIADB), row=(int,))
     return Server(
         flavor=flavor,
         version=version,
@@ -332,17 +328,17 @@ def _is_read_only(variables: Mapping[str, str]) -> bool:
 
 async def _is_replica(connection: Connection, flavor: Flavor, version: tuple[int, ...]) -> bool:
     """False where the user may not know."""
-    query = "SHOW ALL SLAVES STATUS" if flavor is Flavor.MARIADB else "SHOW REPLICA STATUS"
+    command = "SHOW ALL SLAVES STATUS" if flavor is Flavor.MARIADB else "SHOW REPLICA STATUS"
     if flavor is Flavor.MYSQL and version < (8, 0, 22):
-        query = "SHOW SLAVE STATUS"
-    return bool(await _unless_refused(connection, connection.short_command(query)))
+        command = "SHOW SLAVE STATUS"
+    return bool(await _unless_refused(connection, connection.short_command(command)))
 
 
 async def _members(connection: Connection, variables: Mapping[str, str]) -> int | None:
     """How many members its replication group has, as far as it knows; None where it may not say."""
     if not variables.get("group_replication_group_name"):
         return 0
-    found = await _unless_refused(connection, connection.row(_MEMBERS, row=(int,)))
+    found = await _unless_refused(connection, connection.row(query("group_members"), row=(int,)))
     return int(found[0]) if found is not None else None
 
 
@@ -354,9 +350,6 @@ async def _unless_refused(connection: Connection, answer: Awaitable[_T]) -> _T |
         if connection.closed:
             raise
         return None
-
-
-_MEMBERS: Final = "SELECT COUNT(*) FROM performance_schema.replication_group_members WHERE member_state <> 'OFFLINE'"
 
 
 def cluster(variables: Mapping[str, str], members: int | None) -> Cluster | None:

@@ -20,6 +20,7 @@ from engine.targets.mysql.planning.rights import TO_PURGE, allowed, grant, right
 from engine.targets.mysql.planning.scope import chosen, scope
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import plan_of_mariadb, plan_purge
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.disks import disk_needs
 from engine.targets.mysql.reading.files import file_sizes
 from engine.targets.mysql.reading.foreign_keys import foreign_keys
@@ -29,7 +30,6 @@ from engine.targets.mysql.reading.tables import Table, known_tables, tables
 from engine.targets.mysql.reading.undo import truncation, undo_spaces
 from engine.targets.plans import OperationPlan, fitting, in_parallel, plan_of
 
-_VIEWS: Final = "SELECT table_name FROM information_schema.views WHERE table_schema = DATABASE()"
 _CLUSTERS: Final = {
     Cluster.GALERA: "in a Galera cluster every node waits for the rebuild of each table (total order isolation) and"
     " rolls back the transactions that use it; a rebuild that began cannot be cancelled",
@@ -118,7 +118,7 @@ async def require(reader: Reader, operations: Sequence[Operation], options: Opti
     """Raise UsageError for an object to which one of the operations can do nothing."""
     if options.objects:
         all_tables = await known_tables(reader)
-        views = {name for (name,) in await reader.rows(_VIEWS, row=(str,))}
+        views = {name for (name,) in await reader.rows(query("views"), row=(str,))}
         if view := next((name for name in options.objects if name in views), None):
             raise UsageError(f"object {view}", "is a view", "name the tables that it reads")
         chosen(options.objects, all_tables)

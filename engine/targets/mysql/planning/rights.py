@@ -11,6 +11,7 @@ from engine.domain.humanize import listed
 from engine.domain.requests import Operation
 from engine.targets.mysql.connection.connecting import set_log_bin
 from engine.targets.mysql.connection.names import account, qualified, quote
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 
@@ -23,13 +24,6 @@ NEEDED: Final = {
 """The privileges on a table that each operation needs."""
 TO_PURGE: Final = ("PROCESS", "CREATE TABLESPACE")
 """The privileges on the server that a purge of undo tablespaces needs."""
-_PRIVILEGES: Final = """
-SELECT privilege_type, '', '' FROM information_schema.user_privileges WHERE grantee = %s
-UNION ALL SELECT privilege_type, table_schema, '' FROM information_schema.schema_privileges
-WHERE grantee = %s AND DATABASE() LIKE table_schema
-UNION ALL SELECT privilege_type, table_schema, table_name FROM information_schema.table_privileges
-WHERE grantee = %s AND table_schema = DATABASE()
-"""
 
 
 @frozen
@@ -55,7 +49,7 @@ async def rights(reader: Reader) -> Rights | None:
     if role not in {None, "", "NONE"}:
         return None
     grantee = account(reader.server.user)
-    found = await reader.rows(_PRIVILEGES, [grantee] * 3, row=(str, str, str))
+    found = await reader.rows(query("privileges"), [grantee] * 3, row=(str, str, str))
     return Rights(
         frozenset(privilege for privilege, _, table in found if not table),
         frozenset((table, privilege) for privilege, _, table in found if table),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.humanize import span
 from engine.targets.mysql.connection.server import Flavor, Server
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.files import (
     Counted,
     PartName,
@@ -20,7 +20,7 @@ from engine.targets.mysql.reading.files import (
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.samples import Sample
 from engine.targets.mysql.reading.tables import Table
-from engine.targets.mysql.reading.undo import ACTIVE, SPACES, Truncation, UndoSpace, truncation
+from engine.targets.mysql.reading.undo import ACTIVE, Truncation, UndoSpace, truncation
 
 
 @frozen(kw_only=True)
@@ -95,59 +95,30 @@ class Condition:
         return tuple(table.shown for table in self.tables if table.is_locked)
 
 
-_LENGTH: Final = {
-    Flavor.MARIADB: "SELECT CAST(variable_value AS SIGNED) FROM information_schema.global_status"
-    " WHERE variable_name = 'Innodb_history_list_length'",
-    Flavor.MYSQL: "SELECT CAST(count AS SIGNED) FROM information_schema.innodb_metrics"
-    " WHERE name = 'trx_rseg_history_len'",
-}
-_OLDEST: Final = """
-SELECT CAST(trx_mysql_thread_id AS SIGNED), CAST(TIMESTAMPDIFF(SECOND, trx_started, NOW()) AS SIGNED)
-FROM information_schema.innodb_trx ORDER BY trx_started LIMIT 1
-"""
-_WHO: Final = "SELECT user, host FROM information_schema.processlist WHERE id = %s"
-_UNDO_FILES: Final = {
-    Flavor.MARIADB: f"SELECT name, '{ACTIVE}', CAST(file_size AS SIGNED) FROM information_schema.innodb_sys_tablespaces"
-    " WHERE name LIKE 'innodb\\_undo%'",
-    Flavor.MYSQL: SPACES,
-}
-_COUNTED_ROWS: Final = """
-SELECT table_name, CAST(cardinality AS SIGNED) FROM mysql.table_stats WHERE db_name = DATABASE()
-"""
-_AGES: Final = """
-SELECT table_name, CAST(TIMESTAMPDIFF(
-    SECOND, MIN(CAST(histogram->>'$."last-updated"' AS DATETIME)), UTC_TIMESTAMP()) AS SIGNED)
-FROM information_schema.column_statistics WHERE schema_name = DATABASE() GROUP BY table_name
-"""
-_UPDATED: Final = """
-SELECT table_name, CAST(TIMESTAMPDIFF(SECOND, update_time, NOW()) AS SIGNED) FROM information_schema.tables
-WHERE table_schema = DATABASE() AND update_time IS NOT NULL
-"""
-
-
 async def undo(reader: Reader) -> Undo:
     """Raises TargetError."""
-    flavor = reader.server.flavor
-    length = await rows_if_allowed(reader, _LENGTH[flavor], row=(int,))
-    rows = await tablespaces(reader, _UNDO_FILES[flavor], row=(str, str, int))
+    of_mariadb = reader.server.flavor is Flavor.MARIADB
+    length = await rows_if_allowed(reader, query("undo_history", mariadb=of_mariadb), row=(int,))
+    files = query("undo_files", active=ACTIVE) if of_mariadb else query("undo_spaces")
+    rows = await tablespaces(reader, files, row=(str, str, int))
     spaces = [UndoSpace(*row) for row in rows or ()]
     return Undo(
         history=length[0][0] if length else None,
         holder=await oldest_transaction(reader),
         bytes=sum(space.size for space in spaces) if rows is not None else None,
         files=len(spaces),
-        truncation=await truncation(reader) if flavor is Flavor.MARIADB else None,
+        truncation=await truncation(reader) if of_mariadb else None,
         left=tuple(space.name for space in spaces if space.is_left),
     )
 
 
 async def oldest_transaction(reader: Reader) -> Holder | None:
     """None also where the user may not see it. Raises TargetError."""
-    oldest = await rows_if_allowed(reader, _OLDEST, row=(int, int | None))
+    oldest = await rows_if_allowed(reader, query("oldest_transaction"), row=(int, int | None))
     if not oldest:
         return None
     ((connection, seconds),) = oldest
-    who = await rows_if_allowed(reader, _WHO, [connection], row=(str | None, str | None)) or []
+    who = await rows_if_allowed(reader, query("user_of_connection"), [connection], row=(str | None, str | None)) or []
     names = [f"{user}@{(host or '').rpartition(':')[0] or host}" for user, host in who]
     return Holder(connection=connection, who=names[0] if names else "", seconds=max(seconds or 0, 0))
 
@@ -181,10 +152,10 @@ def least_changed_rows(
 async def histograms(reader: Reader) -> Mapping[str, Histograms]:
     """Histograms by table; without the right to see them, none. Raises TargetError."""
     if reader.server.flavor is Flavor.MARIADB:
-        counted = await rows_if_allowed(reader, _COUNTED_ROWS, row=(str, int | None)) or []
+        counted = await rows_if_allowed(reader, query("rows_with_histograms"), row=(str, int | None)) or []
         return {table: Histograms(rows=rows) for table, rows in counted}
-    ages = await rows_if_allowed(reader, _AGES, row=(str, int | None)) or []
-    updated = dict(await reader.rows(_UPDATED, row=(str, int))) if ages else {}
+    ages = await rows_if_allowed(reader, query("ages_of_histograms"), row=(str, int | None)) or []
+    updated = dict(await reader.rows(query("ages_of_changes"), row=(str, int))) if ages else {}
     return {
         table: Histograms(age=age, changed_since=updated[table] < age if age is not None and table in updated else None)
         for table, age in ages

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from engine.domain.steps import Facts
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.files import table_sizes
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, but, is_page_compressed
 
-_FACTS: Final = """
-SELECT table_name, CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED), CAST(data_free AS SIGNED),
-    create_options
-FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
-"""
-_TABLE: Final = """
-SELECT CAST(NULLIF(data_length, 4294967295) + index_length AS SIGNED), NULLIF(table_rows, 4294967295)
-FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s
-"""
-_STATUS: Final = "SELECT CAST(variable_value AS SIGNED) FROM {schema}.global_status WHERE variable_name = %s"
-
 
 async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
     """`unopened`: tables that are not opened; their last known sizes count. Raises TargetError."""
-    rows = await reader.rows(_FACTS + but(unopened), row=(str, int | None, int | None, str | None))
+    rows = await reader.rows(query("sizes") + but(unopened), row=(str, int | None, int | None, str | None))
     files = await table_sizes(reader) or {}
 
     def size_of(table: str, counted: int | None, options: str | None) -> int:
@@ -44,12 +33,11 @@ async def facts(reader: Reader, unopened: Sequence[Table] = ()) -> Facts:
 
 async def size_and_rows(reader: Reader, table: Table) -> tuple[int | None, int | None]:
     """Bytes and rows, by statistics; None if it is gone. Raises TargetError."""
-    rows = await reader.rows(_TABLE, [table.name], row=(int | None, int | None), most=1)
+    rows = await reader.rows(query("size_of_table"), [table.name], row=(int | None, int | None), most=1)
     return (rows[0][0], rows[0][1]) if rows else (None, None)
 
 
 async def status(reader: Reader, name: str) -> int:
     """A number of SHOW GLOBAL STATUS, such as `Threads_running`. Raises TargetError."""
-    schema = "information_schema" if reader.server.flavor is Flavor.MARIADB else "performance_schema"
-    (number,) = await reader.row(_STATUS.format(schema=schema), [name], row=(int,))
+    (number,) = await reader.row(query("status", mariadb=reader.server.flavor is Flavor.MARIADB), [name], row=(int,))
     return int(number)

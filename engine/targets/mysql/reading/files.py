@@ -12,6 +12,7 @@ from engine.domain.frozen import frozen
 from engine.targets.answer_shapes import Shape
 from engine.targets.mysql.connection.errors import NO_RIGHT, is_disk_full, number_of
 from engine.targets.mysql.connection.server import Flavor, Server
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.reader import Reader
 
 PartName = tuple[str, str]
@@ -19,38 +20,9 @@ PartName = tuple[str, str]
 
 _SEPARATOR: Final = "\uf8ff"
 """No table has it in its name."""
-# MariaDB encodes names; the separators mean nothing in that encoding.
-_PATH: Final = (
-    "CONVERT(CAST(CAST(REPLACE(REPLACE(name, '/', '@f8ff'), '#', '@f8ff') AS BINARY) AS CHAR CHARACTER SET filename)"
-    " USING utf8mb4)"
-)
-_MARIADB: Final = f"""
-SELECT {_PATH} AS path, {{number}} FROM information_schema.{{table}}
-HAVING LEFT(path, CHAR_LENGTH(DATABASE()) + 1) = CONCAT(DATABASE(), '{_SEPARATOR}')
-"""
-_SIZES: Final = {
-    Flavor.MARIADB: _MARIADB.format(number="file_size, allocated_size", table="innodb_sys_tablespaces"),
-    Flavor.MYSQL: "SELECT name, file_size, allocated_size FROM information_schema.innodb_tablespaces",
-}
-_PATHS: Final = {
-    Flavor.MARIADB: _MARIADB.format(number="filename", table="innodb_sys_tablespaces"),
-    Flavor.MYSQL: "SELECT name, path FROM information_schema.innodb_tablespaces_brief",
-}
-_CHANGES: Final = {
-    Flavor.MARIADB: _MARIADB.format(number="modified_counter", table="innodb_sys_tablestats"),
-    Flavor.MYSQL: "SELECT name, modified_counter FROM information_schema.innodb_tablestats",
-}
-_IDS: Final = "SELECT name, CAST(table_id AS SIGNED) FROM information_schema.innodb_tables"
 # In names of files and of statistics; a table may be called so, too.
 _PARTITION: Final = re.compile("#[pP]#")
 _SUBPARTITION: Final = re.compile("#sp#")
-_WITH_SIGN: Final = """
-SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND LOWER(table_name) LIKE '%#p#%'
-"""
-_STATISTICS: Final = """
-SELECT table_name, CAST(UNIX_TIMESTAMP(last_update) AS SIGNED), CAST(n_rows AS SIGNED) FROM mysql.innodb_table_stats
-WHERE database_name = DATABASE()
-"""
 
 
 @frozen
@@ -74,7 +46,7 @@ class Counted:
 
 async def file_sizes(reader: Reader) -> Mapping[PartName, FileSize] | None:
     """The size of each file; None without the right to see them. Raises TargetError."""
-    rows = await tablespaces(reader, _SIZES[reader.server.flavor], row=(str, int | None, int | None))
+    rows = await tablespaces(reader, _of_files("file_sizes", reader.server.flavor), row=(str, int | None, int | None))
     if rows is None:
         return None
     sizes = [(name, FileSize(length, held or 0)) for name, length, held in rows if length is not None]
@@ -98,7 +70,9 @@ async def table_sizes(reader: Reader) -> Mapping[str, FileSize] | None:
 
 async def file_paths(reader: Reader) -> Mapping[PartName, str] | None:
     """Paths relative to the data directory of the server; None without the right to see them. Raises TargetError."""
-    return await _by_part(reader, await tablespaces(reader, _PATHS[reader.server.flavor], row=(str, str | None)))
+    return await _by_part(
+        reader, await tablespaces(reader, _of_files("file_paths", reader.server.flavor), row=(str, str | None))
+    )
 
 
 async def ids_of_tables(reader: Reader) -> Mapping[str, Collection[int]]:
@@ -108,7 +82,7 @@ async def ids_of_tables(reader: Reader) -> Mapping[str, Collection[int]]:
     Raises TargetError.
     """
     found: dict[str, set[int]] = {}
-    numbers = await _by_part(reader, await rows_if_allowed(reader, _IDS, row=(str, int)))
+    numbers = await _by_part(reader, await rows_if_allowed(reader, query("ids_of_tables"), row=(str, int)))
     for (name, _), number in (numbers or {}).items():
         found.setdefault(name, set()).add(number)
     return found
@@ -119,9 +93,9 @@ async def changes(reader: Reader) -> Mapping[PartName, int] | None:
 
     Raises TargetError.
     """
-    rows = await rows_if_allowed(reader, _CHANGES[reader.server.flavor], row=(str, int | None))
+    rows = await rows_if_allowed(reader, _of_files("changed_rows", reader.server.flavor), row=(str, int | None))
     if rows and reader.server.flavor is Flavor.MYSQL and any("@" in name for name, _ in rows):  # encoded as in paths
-        paths = await rows_if_allowed(reader, _PATHS[Flavor.MYSQL], row=(str, str | None)) or ()
+        paths = await rows_if_allowed(reader, _of_files("file_paths", Flavor.MYSQL), row=(str, str | None)) or ()
         names = {(path or "").removeprefix("./").removesuffix(".ibd"): name for name, path in paths}
         rows = [(names.get(name) or _decoded(name), number) for name, number in rows]
     return await _by_part(reader, rows)
@@ -129,8 +103,12 @@ async def changes(reader: Reader) -> Mapping[PartName, int] | None:
 
 async def with_statistics(reader: Reader) -> Mapping[PartName, Counted] | None:
     """Tables with persistent statistics; None without the right to see them. Raises TargetError."""
-    rows = await rows_if_allowed(reader, _STATISTICS, row=(str, int, int))
+    rows = await rows_if_allowed(reader, query("persistent_statistics"), row=(str, int, int))
     return None if rows is None else await _parsed(reader, [(name, Counted(*counted)) for name, *counted in rows])
+
+
+def _of_files(name: str, flavor: Flavor) -> str:
+    return query(name, mariadb=flavor is Flavor.MARIADB, separator=_SEPARATOR)
 
 
 async def tablespaces(reader: Reader, query: str, *, row: Shape) -> list[tuple[Any, ...]] | None:
@@ -167,7 +145,7 @@ async def _parsed(reader: Reader, rows: Iterable[tuple[str, Any]]) -> dict[PartN
     """
     found = list(rows)
     with_sign = any(_PARTITION.search(name) for name, _ in found)
-    tables = await reader.rows(_WITH_SIGN, row=(str,)) if with_sign else []
+    tables = await reader.rows(query("tables_with_sign"), row=(str,)) if with_sign else []
     known = {reader.server.file_name(name) for (name,) in tables}
     return {_part(name, known): value for name, value in found}
 

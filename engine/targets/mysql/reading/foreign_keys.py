@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.steps import MAX_FINDINGS
 from engine.targets.mysql.connection.names import qualified, quote, shown
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table, but
-
-_KEYS: Final = """
-SELECT constraint_name, table_name, column_name, referenced_table_schema, referenced_table_name, referenced_column_name
-FROM information_schema.key_column_usage
-WHERE table_schema = DATABASE() AND referenced_table_name IS NOT NULL{some}
-ORDER BY table_name, constraint_name, ordinal_position
-"""
 
 
 @frozen
@@ -52,7 +45,7 @@ async def foreign_keys(reader: Reader, unopened: Sequence[Table] = ()) -> list[F
     """`unopened`: see `unopened_tables`. Raises TargetError."""
     found: dict[tuple[str, str], ForeignKey] = {}
     for name, table, column, parent_database, parent, to in await reader.rows(
-        _KEYS.format(some=but(unopened)), row=(str, str, str, str, str, str)
+        query("foreign_keys", some=but(unopened)), row=(str, str, str, str, str, str)
     ):
         before = found.get((table, name))
         columns = (*(before.columns if before else ()), (column, to))

@@ -15,34 +15,12 @@ from engine.domain.humanize import listed, span
 from engine.targets.mysql.connection.errors import lost_connection
 from engine.targets.mysql.connection.names import shown
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 
 MOST: Final = 4
 """Sessions that are named."""
-_BY_SCHEMA: Final = """
-SELECT DISTINCT t.processlist_id, m.object_name FROM performance_schema.metadata_locks AS m
-JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
-WHERE m.object_type = 'TABLE' AND m.object_schema = DATABASE() AND m.object_name IN ({names})
-    AND m.lock_status = 'GRANTED' AND t.processlist_id IS NOT NULL
-"""
-_BY_PLUGIN: Final = """
-SELECT DISTINCT CAST(thread_id AS SIGNED), table_name FROM information_schema.metadata_lock_info
-WHERE lock_type = 'Table metadata lock' AND table_schema = DATABASE() AND table_name IN ({names})
-"""
-_GLOBAL: Final = """
-SELECT DISTINCT t.processlist_id FROM performance_schema.metadata_locks AS m
-JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
-WHERE m.object_type = 'GLOBAL' AND m.lock_type = 'SHARED' AND t.processlist_id IS NOT NULL
-"""
-_TRANSACTIONS: Final = "SELECT CAST(trx_mysql_thread_id AS SIGNED) FROM information_schema.innodb_trx"
-_SESSIONS: Final = """
-SELECT CAST(p.id AS SIGNED), p.user, p.host, p.command, CAST(p.time AS SIGNED), COALESCE(p.db, ''),
-    COALESCE(p.state, ''),
-    CAST(TIMESTAMPDIFF(SECOND, x.trx_started, NOW()) AS SIGNED)
-FROM information_schema.processlist AS p LEFT JOIN information_schema.innodb_trx AS x ON x.trx_mysql_thread_id = p.id
-WHERE p.id IN ({ids})
-"""
 _ROW: Final = (int, str, str, str, int | None, str, str, int | None)
 
 
@@ -69,14 +47,14 @@ async def holders(reader: Reader, tables: Collection[Table], own: Collection[int
 async def _holders(reader: Reader, tables: Collection[Table], own: Collection[int], unknown: str) -> str:
     names = [table.name for table in tables]
     marks = ", ".join(["%s"] * len(names))
-    for query in (_BY_SCHEMA, _BY_PLUGIN):
+    for name in ("lock_holders", "lock_holders_by_plugin"):
         try:
-            found = await reader.rows_or_error(query.format(names=marks), names, row=(int, str))
+            found = await reader.rows_or_error(query(name, names=marks), names, row=(int, str))
         except pymysql.MySQLError as error:
             if lost_connection(error):
                 raise
             continue
-        if found or reader.server.flavor is Flavor.MYSQL or query is _BY_PLUGIN:
+        if found or reader.server.flavor is Flavor.MYSQL or name == "lock_holders_by_plugin":
             held: dict[int, list[str]] = {}
             for number, table in found:
                 if number not in own:
@@ -84,7 +62,7 @@ async def _holders(reader: Reader, tables: Collection[Table], own: Collection[in
             return await _described(reader, held, sure=True, many=len(names) > 1)
     if reader.server.flavor is Flavor.MYSQL:
         unknown = ""
-    open_ones = await reader.rows_or_error(_TRANSACTIONS, row=(int,))
+    open_ones = await reader.rows_or_error(query("open_transactions"), row=(int,))
     found_open = await _described(reader, {one: () for (one,) in open_ones if one not in own}, sure=False)
     if found_open and len(names) > 1 and reader.server.flavor is Flavor.MARIADB:
         return f"{found_open}. MariaDB tells the table after {_INSTALL}"
@@ -97,7 +75,7 @@ async def global_holders(reader: Reader) -> str:
     Raises TargetError.
     """
     try:
-        found = await reader.rows_or_error(_GLOBAL, row=(int,))
+        found = await reader.rows_or_error(query("global_lock_holders"), row=(int,))
         return await _described(reader, {number: () for (number,) in found}, sure=True)
     except pymysql.MySQLError as error:
         reader.raise_if_lost(error)
@@ -114,7 +92,7 @@ async def _described(reader: Reader, held: Mapping[int, Sequence[str]], *, sure:
     if not held:
         return ""
     marks = ", ".join(map(str, sorted(held)))
-    rows = await reader.rows_or_error(_SESSIONS.format(ids=marks), row=_ROW)
+    rows = await reader.rows_or_error(query("sessions", ids=marks), row=_ROW)
     database = reader.server.database
     texts = [
         session_text(number, user, host, command, seconds, open_for)

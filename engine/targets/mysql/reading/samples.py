@@ -13,6 +13,7 @@ from engine.domain.frozen import frozen
 from engine.targets.mysql.connection.errors import CONNECTION_LOST, number_of
 from engine.targets.mysql.connection.names import quote
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.outage import shows_server_down
@@ -35,10 +36,6 @@ _WIDTHS: Final = {
     "enum": 1, "set": 2, "uuid": 16, "inet6": 16, "inet4": 4,
 }  # fmt: skip
 _TIMES: Final = {"time": 3, "timestamp": 4, "datetime": 5}
-_COLUMNS: Final = """
-SELECT column_name, column_type, is_nullable = 'YES', extra NOT LIKE 'VIRTUAL%%' FROM information_schema.columns
-WHERE table_schema = DATABASE() AND table_name = %s ORDER BY ordinal_position
-"""
 
 
 @frozen
@@ -119,7 +116,7 @@ async def _has_died(reader: Reader) -> bool:
 
 
 async def _columns(reader: Reader, table: Table) -> list[tuple[str, str, int, int]]:
-    return await reader.rows(_COLUMNS, [table.name], row=(str, str, int, int))
+    return await reader.rows(query("columns_of_table"), [table.name], row=(str, str, int, int))
 
 
 def _query(table: Table, columns: Sequence[Column]) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 from engine.domain.frozen import frozen
 from engine.targets.mysql.connection.names import literal, qualified, shown
 from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.files import FileSize, PartName, part_name
 from engine.targets.mysql.reading.reader import Reader
 
@@ -199,35 +200,10 @@ class Table:
 NO_TABLE: Final = Table(database="", name="", engine="")
 """The table of a step that works on the whole server."""
 
-# MySQL says 4294967295 in the first of the numbers of a table that another session has locked.
-TABLES: Final = """
-SELECT table_name, table_type, engine, row_format, NULLIF(table_rows, 4294967295), data_length, index_length, data_free,
-    create_options, table_comment, auto_increment, max_data_length, CAST(UNIX_TIMESTAMP(update_time) AS SIGNED)
-FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%VIEW'
-    AND table_type <> 'TEMPORARY'
-"""
-_NAMES: Final = """
-SELECT table_name, table_type, engine FROM information_schema.tables WHERE table_schema = DATABASE()
-    AND table_type NOT LIKE '%VIEW' AND table_type <> 'TEMPORARY'
-"""
-_INDEXES: Final = """
-SELECT table_name, index_name, seq_in_index, column_name, non_unique, nullable, sub_part{more}
-FROM information_schema.statistics WHERE table_schema = DATABASE()
-"""
 _KINDS: Final = ", index_type, cardinality"
 """Columns for which the server opens every table."""
 _UNIQUE: Final = " AND non_unique = 0"
 _ASSUMED: Final = "BTREE", 1
-_PARTITIONS: Final = """
-SELECT table_name, partition_name, subpartition_name, NULLIF(table_rows, 4294967295), data_length, index_length,
-    data_free
-FROM information_schema.partitions WHERE table_schema = DATABASE() AND partition_name IS NOT NULL{some}
-ORDER BY table_name, partition_ordinal_position, subpartition_ordinal_position
-"""
-_SPECIAL_COLUMNS: Final = """
-SELECT table_name, column_name, column_type, extra FROM information_schema.columns
-WHERE table_schema = DATABASE() AND (extra LIKE 'VIRTUAL%' OR extra LIKE '%auto_increment%')
-"""
 _PASSING: Final = ("Lock wait timeout exceeded", "Query execution was interrupted", "errno: 24 ", "Out of memory")
 """In the comment of a table that MariaDB cannot open at the moment."""
 _CRASHED: Final = "' is marked as crashed and"
@@ -246,7 +222,7 @@ async def known_tables(reader: Reader) -> list[Table]:
     database = reader.server.database
     return [
         Table(database=database, name=name, engine=engine or "", is_sequence=kind == "SEQUENCE", is_unopened=True)
-        for name, kind, engine in await reader.rows(_NAMES, row=(str, str, str | None))
+        for name, kind, engine in await reader.rows(query("table_names"), row=(str, str, str | None))
     ]
 
 
@@ -286,11 +262,11 @@ async def tables(
     some = f" AND table_name IN ({', '.join(map(literal, names))})" if names else but(unopened)
     text, number = str | None, int | None
     row = (str, str, text, text, number, number, number, number, text, text, number, number, number)
-    found = sorted(await reader.rows(TABLES + some, row=row), key=lambda row: row[0])
+    found = sorted(await reader.rows(query("tables") + some, row=row), key=lambda row: row[0])
     hidden = any(row[2] is None and not _is_passing(row[9]) for row in found)
     engines = {table.name: table.engine for table in await known_tables(reader)} if hidden else {}
     indexes = await _indexes(reader, some, exact=exact)
-    columns = await reader.rows(_SPECIAL_COLUMNS, row=(str, str, str, str))
+    columns = await reader.rows(query("special_columns"), row=(str, str, str, str))
     virtual = {(table, column) for table, column, _, extra in columns if extra.startswith("VIRTUAL")}
     counting = {table: (column, kind) for table, column, kind, extra in columns if "auto_increment" in extra}
     partitions = await _partitions(reader, some) if any("partitioned" in (row[8] or "") for row in found) else {}
@@ -346,10 +322,10 @@ def _why_not_opened(engine: str | None, most: int | None, comment: str | None) -
 
 async def _indexes(reader: Reader, some: str, *, exact: bool) -> Mapping[str, tuple[Index, ...]]:
     """By table."""
-    query = _INDEXES.format(more=_KINDS if exact else "") + ("" if exact else _UNIQUE) + some
+    asked = query("indexes", kinds=_KINDS if exact else "") + ("" if exact else _UNIQUE) + some
     row = (str, str, int, str | None, int, str | None, int | None, *((str, int | None) if exact else ()))
     found: dict[str, tuple[Index, ...]] = {}
-    rows = sorted(await reader.rows(query, row=row), key=lambda row: row[:3])  # faster than the server
+    rows = sorted(await reader.rows(asked, row=row), key=lambda row: row[:3])  # faster than the server
     for (table, name), of_one in itertools.groupby(rows, key=lambda row: row[:2]):
         columns = [row if exact else (*row, *_ASSUMED) for row in of_one]
         index = Index(
@@ -368,7 +344,7 @@ async def _partitions(reader: Reader, some: str) -> Mapping[str, tuple[Part, ...
     """By table."""
     row = (str, str, str | None, int | None, int | None, int | None, int | None)
     found: dict[str, tuple[Part, ...]] = {}
-    for table, name, sub, rows, data, indexes, free in await reader.rows(_PARTITIONS.format(some=some), row=row):
+    for table, name, sub, rows, data, indexes, free in await reader.rows(query("partitions", some=some), row=row):
         whole_name = f"{name}.{sub}" if sub else name
         part = Part(
             name=whole_name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.domain.frozen import frozen
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.reader import Reader
 
 HELPER: Final = "dbtend_undo"
@@ -15,10 +16,6 @@ FIRST_SIZE: Final = 16 * 1024**2
 """Bytes of an undo tablespace that was just made."""
 ADDED_SINCE: Final = (11, 0)
 """An older MariaDB that is set to have more undo tablespaces than when it was initialized does not start."""
-SPACES: Final = """
-SELECT name, state, CAST(file_size AS SIGNED) FROM information_schema.innodb_tablespaces WHERE space_type = 'Undo'
-ORDER BY name
-"""
 
 
 @frozen
@@ -69,17 +66,11 @@ class Truncation:
         return "" if self.is_on else f"MariaDB truncates undo tablespaces by itself, and that is off: {turn_on}"
 
 
-_TRUNCATION: Final = """
-SELECT CAST(@@GLOBAL.innodb_undo_log_truncate AS SIGNED), CAST(@@GLOBAL.innodb_undo_tablespaces AS SIGNED),
-    CAST(@@GLOBAL.innodb_max_undo_log_size AS SIGNED)
-"""
-
-
 async def truncation(reader: Reader) -> Truncation:
     """How MariaDB truncates its undo log. Raises TargetError."""
-    return Truncation(reader.server.version, *await reader.row(_TRUNCATION, row=(int, int, int)))
+    return Truncation(reader.server.version, *await reader.row(query("undo_truncation"), row=(int, int, int)))
 
 
 async def undo_spaces(reader: Reader) -> list[UndoSpace]:
     """Raises TargetError."""
-    return [UndoSpace(*row) for row in await reader.rows(SPACES, row=(str, str, int))]
+    return [UndoSpace(*row) for row in await reader.rows(query("undo_spaces"), row=(str, str, int))]

@@ -20,46 +20,15 @@ from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import is_disk_full, lost_connection
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading import locks
 from engine.targets.mysql.reading.files import ids_of_tables
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.reading.tables import Table
 from engine.targets.mysql.running.progress import Progress, Seen, shared
 
-_MARIADB: Final = """
-SELECT CAST(id AS SIGNED), command, COALESCE(state, ''), CAST(stage AS SIGNED), CAST(progress AS DOUBLE),
-    CAST(tid AS SIGNED)
-FROM information_schema.processlist WHERE id IN ({ids})
-"""
-_MYSQL: Final = """
-SELECT CAST(processlist_id AS SIGNED), COALESCE(processlist_command, ''), COALESCE(processlist_state, ''), 0, 0.0e0,
-    CAST(COALESCE(thread_os_id, 0) AS SIGNED)
-FROM performance_schema.threads WHERE processlist_id IN ({ids})
-"""
 _ROW: Final = (int, str, str, int, float, int)
-# The name ends with the connection in hexadecimal digits.
-_NEW_FILES: Final = r"""
-SELECT SUBSTRING_INDEX(name, '-', -1), CAST(file_size AS SIGNED) FROM information_schema.innodb_sys_tablespaces
-WHERE name LIKE '%/#sql-alter-%'
-"""
-# Its stages name no thread unless their consumer is enabled, and have counted all pages long before the end.
-_WRITTEN: Final = r"""
-SELECT SUBSTRING_INDEX(file_name, '/', -1), CAST(sum_number_of_bytes_read + sum_number_of_bytes_write AS SIGNED)
-FROM performance_schema.file_summary_by_instance
-WHERE file_name LIKE '%/#sql-ib%' OR event_name = 'wait/io/file/innodb/innodb_temp_file'
-"""
 _NEW_FILE: Final = re.compile(r"#sql-ib(\d{1,18})-")
-_WAITING: Final = """
-SELECT COALESCE(db = DATABASE(), 0), COALESCE(info, ''), CAST(time AS SIGNED)
-FROM information_schema.processlist WHERE state LIKE 'Waiting for table%' AND id NOT IN ({ids})
-"""
-# Also of sessions that read the table through a view, or write it by a trigger.
-_PENDING: Final = """
-SELECT COUNT(*) FROM performance_schema.metadata_locks AS m
-JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
-WHERE m.object_type = 'TABLE' AND m.object_schema = DATABASE() AND m.object_name = %s AND m.lock_status = 'PENDING'
-    AND t.processlist_id NOT IN ({ids})
-"""
 
 
 @frozen
@@ -119,7 +88,7 @@ class Monitor(CommandMonitor[Watched]):
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader)
         self._reader = reader
-        self._query = _MARIADB if reader.server.flavor is Flavor.MARIADB else _MYSQL
+        self._of_mariadb = reader.server.flavor is Flavor.MARIADB
         self._sees_threads = True
         self._sees_files = True
         self._sorted: int | None = None
@@ -143,17 +112,20 @@ class Monitor(CommandMonitor[Watched]):
         if self._sees_threads:
             ids = ", ".join(map(str, self.watched))
             try:
-                return await self._reader.rows_or_error(self._query.format(ids=ids), row=_ROW)
+                return await self._reader.rows_or_error(self._asked(ids), row=_ROW)
             except pymysql.MySQLError as error:
                 self._sees_threads = _may_succeed_later(error)
         async with self._reader.alone() as connection:
             rows = await connection.named("SHOW PROCESSLIST")
         return [(int(row.get("Id") or 0), row.get("Command"), row.get("State") or "", 0, 0.0, 0) for row in rows]
 
+    def _asked(self, ids: str) -> str:
+        return query("processes", ids=ids, mariadb=self._of_mariadb)
+
     async def thread_of(self, connection: Connection) -> int:
         """The thread of the server that runs the commands of a connection; 0: not known."""
         with contextlib.suppress(pymysql.MySQLError):
-            rows = await connection.rows(self._query.format(ids=connection.id), row=_ROW)
+            rows = await connection.rows(self._asked(f"{connection.id}"), row=_ROW)
             return int(rows[0][-1]) if rows else 0
         return 0
 
@@ -164,8 +136,8 @@ class Monitor(CommandMonitor[Watched]):
         if not self._sees_files or not rebuilding:
             return {}
         try:
-            if self._reader.server.flavor is Flavor.MARIADB:
-                rows = await self._reader.rows_or_error(_NEW_FILES, row=(str, int))
+            if self._of_mariadb:
+                rows = await self._reader.rows_or_error(query("new_files"), row=(str, int))
                 sizes = {int(number, 16): size for number, size in rows}
                 return {number: replace(seen[number], new_file=sizes.get(number)) for number in rebuilding}
             return await self._written(rebuilding, seen)
@@ -174,7 +146,7 @@ class Monitor(CommandMonitor[Watched]):
             return {}
 
     async def _written(self, rebuilding: Mapping[int, Watched], seen: Mapping[int, Seen]) -> Mapping[int, Seen]:
-        rows = await self._reader.rows_or_error(_WRITTEN, row=(str, int))
+        rows = await self._reader.rows_or_error(query("written_bytes"), row=(str, int))
         new = Counter[int]()
         for name, size in rows:
             if found := _NEW_FILE.match(name):
@@ -222,14 +194,14 @@ class Monitor(CommandMonitor[Watched]):
         ids = ", ".join(map(str, self.watched))
         if self._sees_locks and await self._is_awaited(table, ids):
             return True
-        rows = await self._reader.rows_or_error(_WAITING.format(ids=ids), row=(int, str, int))
+        rows = await self._reader.rows_or_error(query("waiting_for_tables", ids=ids), row=(int, str, int))
         waited = None if watched.waits_since is None else now - watched.waits_since
         waiters = [Waiter(*row) for row in rows]
         return any(is_behind(one, table, waited, is_sure=self._sees_locks) for one in waiters)
 
     async def _is_awaited(self, table: Table, ids: str) -> bool:
         try:
-            ((number,),) = await self._reader.rows_or_error(_PENDING.format(ids=ids), [table.name], row=(int,))
+            ((number,),) = await self._reader.rows_or_error(query("pending_locks", ids=ids), [table.name], row=(int,))
         except pymysql.MySQLError as error:
             self._sees_locks = _may_succeed_later(error)
             return False

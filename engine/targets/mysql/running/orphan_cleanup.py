@@ -20,6 +20,7 @@ from engine.targets.mysql.connection.errors import NO_RIGHT, number_of, server_m
 from engine.targets.mysql.connection.names import qualified, shown
 from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.planning.steps import Method, MySqlStep
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.running import statement, undo
 from engine.targets.mysql.running.result import verdict
@@ -32,15 +33,6 @@ ENDS_WITHIN: Final = 60.0
 WAITED_FOR: Final = 3600.0
 """Seconds that others are waited for. A REPAIR must not be stopped: it would leave its table crashed. A rebuild on all
 nodes of a Galera cluster cannot be."""
-_OF_DEAD_PROCESSES: Final = """
-SELECT CAST(id AS SIGNED), LEFT(info, 200) FROM information_schema.processlist
-WHERE db = DATABASE() AND info LIKE %s AND info NOT LIKE %s AND id <> CONNECTION_ID()
-"""
-# Another session may have the number once the server restarted.
-_ON_CONNECTION: Final = """
-SELECT CAST(id AS SIGNED), LEFT(info, 200) FROM information_schema.processlist
-WHERE id = %s AND info LIKE '/* dbtend %%'
-"""
 
 
 def marked(name: str, command: str) -> str:
@@ -58,7 +50,7 @@ async def end_orphans(reader: Reader, name: str, waiting: Waiting | None = None)
         waiting: called with the commands that are waited for.
     """
     patterns = [f"/* {_escaped(one)}%" for one in (f"{name.rpartition(' ')[0]} ", f"{name} ")]
-    found = await _end(reader, _OF_DEAD_PROCESSES, patterns, waiting)
+    found = await _end(reader, query("commands_of_dead_processes"), patterns, waiting)
     return [f"connection {number} of the dead process still ran {ended}" for number, ended in found.items()]
 
 
@@ -68,9 +60,9 @@ async def end_lost(reader: Reader, connection_id: int, limits: Limits) -> None:
     After a cancel one that must not be stopped is waited for no longer than one that is killed.
     """
     try:
-        await _end(reader, _ON_CONNECTION, [connection_id], limits=limits)
+        await _end(reader, query("command_on_connection"), [connection_id], limits=limits)
     except ServerUnavailableError:  # the reader had lost its own, and takes another one
-        await _end(reader, _ON_CONNECTION, [connection_id], limits=limits)
+        await _end(reader, query("command_on_connection"), [connection_id], limits=limits)
 
 
 async def _end(

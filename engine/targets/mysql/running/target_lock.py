@@ -14,6 +14,7 @@ from engine.domain.errors import TargetBusyError
 from engine.targets.attempt_lock import AttemptLock
 from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.server import Server
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.locks import session_text
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.protocol import Waiting
@@ -21,10 +22,6 @@ from engine.targets.protocol import Waiting
 SLOTS: Final = 64
 """Sessions that may run steps of one database: --jobs has no more."""
 _TAKE: Final = "SELECT GET_LOCK(%s, 0)"
-_SESSIONS: Final = """
-SELECT CAST(id AS SIGNED), user, host, command, CAST(time AS SIGNED) FROM information_schema.processlist
-WHERE id IN ({ids})
-"""
 
 
 class TargetLock(AttemptLock[Connection, Server]):
@@ -51,8 +48,8 @@ class TargetLock(AttemptLock[Connection, Server]):
         ids = sorted(users - self._joined - {connection.id})
         if not ids:
             return {}
-        query = _SESSIONS.format(ids=", ".join(map(str, ids)))
-        rows = await connection.rows(query, row=(int, str, str, str, int | None))
+        sessions = query("sessions_by_id", ids=", ".join(map(str, ids)))
+        rows = await connection.rows(sessions, row=(int, str, str, str, int | None))
         return {**{number: f"connection {number}" for number in ids}, **{row[0]: session_text(*row) for row in rows}}
 
     async def end(self, connection: Connection, number: int) -> None:

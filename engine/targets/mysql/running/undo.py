@@ -16,9 +16,10 @@ from engine.targets.mysql.connection.connection import Connection
 from engine.targets.mysql.connection.errors import INTERRUPTED, number_of, server_message
 from engine.targets.mysql.planning.steps import MySqlStep
 from engine.targets.mysql.planning.undo_steps import MAKE_HELPER, activate, drop, inactivate
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.condition import oldest_transaction
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.mysql.reading.undo import EMPTY, HELPER, SPACES, undo_spaces
+from engine.targets.mysql.reading.undo import EMPTY, HELPER, undo_spaces
 from engine.targets.mysql.running import statement
 from engine.targets.mysql.running.statement import Answer
 from engine.targets.step_execution import StepContext, StepProgress
@@ -92,7 +93,7 @@ async def _oldest(reader: Reader) -> str:
 
 
 async def _is_empty(connection: Connection, name: str) -> bool:
-    rows = await connection.rows(SPACES, row=(str, str, int))
+    rows = await connection.rows(query("undo_spaces"), row=(str, str, int))
     states: dict[str, str] = {name: state for name, state, _ in rows}
     return states.get(name, EMPTY) == EMPTY
 

@@ -16,6 +16,7 @@ from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason
 from engine.targets import connection_pool, resolve
 from engine.targets.mysql.connection.server import Flavor
+from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading import condition
 from engine.targets.mysql.running.operation import CONNECTION_ENDED
 from engine.targets.mysql.running.progress import DISK_IS_FULL
@@ -63,8 +64,8 @@ async def test_statistics_that_the_server_cannot_read_keep_no_database_from_bein
         database(
             "CREATE FUNCTION no_room() RETURNS int BEGIN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021; RETURN 1; END"
         )
-        for query in ("_COUNTED_ROWS", "_AGES"):
-            monkeypatch.setattr(condition, query, "SELECT 'item', no_room()")
+        failing = dict.fromkeys(("rows_with_histograms", "ages_of_histograms"), "SELECT 'item', no_room()")
+        monkeypatch.setattr(condition, "query", lambda name, **values: failing.get(name) or query(name, **values))
         async with connected(database.url) as session:
             advice, _ = await session.advise(TargetHistory(now=0), budget=None)
     assert Operation.REBUILD in {one.operation for one in advice}

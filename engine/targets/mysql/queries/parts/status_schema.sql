@@ -1,0 +1,6 @@
+-- Where the status of the server is.
+-- if mariadb
+information_schema
+-- else
+performance_schema
+-- end
