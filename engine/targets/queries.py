@@ -40,7 +40,7 @@ def queries_in(folder: Path) -> Callable[..., str]:
 
         return whole(texts[name])
 
-    def query(name: str, **values: str | float) -> str:
+    def query(name: str, /, **values: str | float) -> str:
         text = chosen(name, frozenset(value for value in values if values[value] is True))
         return _PLACE.sub(lambda place: str(values[place[1]]), text) if values else text
 

@@ -16,6 +16,7 @@ from engine.targets.sqlite.advising.thresholds import ROWS_THAT_MATTER
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_interrupt
 from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Summary, Table
 from engine.targets.sqlite.reading.full_text import fts5_segments
@@ -32,9 +33,6 @@ NO_DBSTAT: Final = "this SQLite has no dbstat"
 
 Read = Callable[[str], Awaitable[list[Any]]]
 
-LEAVES: Final = """
-SELECT count(*), sum(ncell), sum(unused), max(mx_payload) FROM temp.dbstat('main') WHERE pagetype = 'leaf' GROUP BY name
-"""
 SMALL: Final = 16_000_000
 """Bytes of a database whose rows are counted in a moment."""
 TABLES_AT_ONCE: Final = 250
@@ -68,7 +66,7 @@ async def survey(
         return await statement.read(connection, sql, wait)
 
     pages, page_size, free_pages = summary.pages, summary.page_size, summary.free_pages
-    segments = await fts5_segments(read, await read(catalog.VIRTUAL_TABLES))
+    segments = await fts5_segments(read, await read(query("virtual_tables")))
     statistics: list[Statistics]
     leaves: tuple[Leaves, ...] | None
     if kept is not None:
@@ -216,9 +214,9 @@ async def _statistics_of(
 
 
 async def _known_indexes(read: Read) -> set[tuple[str, str]]:
-    if not await read(catalog.HAS_STATISTICS):
+    if not await read(query("has_statistics")):
         return set()
-    rows = await read(catalog.STATISTICS)
+    rows = await read(query("statistics"))
     return {(folded(str(table)), folded(str(index))) for table, index, _ in rows if index is not None}
 
 
@@ -232,7 +230,7 @@ async def _leaves(queries: QueryBudget, size: int, lock_timeout: float) -> tuple
     if not queries.is_enough_for(size):
         return None, "it would take too long"
     try:
-        rows = await queries.rows(LEAVES)
+        rows = await queries.rows(query("leaves"))
     except sqlite3.Error as error:
         return None, explain(error, lock_timeout)
     if rows is None:

@@ -20,21 +20,6 @@ from engine.targets.sqlite.planning.steps import REBUILDING, SqliteStep
 from engine.targets.sqlite.reading.catalog import Table
 from engine.targets.sqlite.reading.reader import Reader
 
-COMPUTED_INDEXES: Final = """
-SELECT indexes.name FROM main.sqlite_schema AS tables
-JOIN temp.pragma_index_list(tables.name, 'main') AS indexes
-WHERE tables.type = 'table' AND (indexes.partial OR EXISTS (
-  SELECT 1 FROM temp.pragma_index_xinfo(indexes.name, 'main') AS columns
-  WHERE columns.cid = -2 OR columns.cid IN (
-    SELECT cid FROM temp.pragma_table_xinfo(tables.name, 'main') WHERE hidden IN (2, 3)
-  )
-))
-"""
-"""Indexes with a WHERE, on expressions or on generated columns: two versions may compute other values for them."""
-SYSTEM_LIBRARY: Final = """
-SELECT sqlite_version(), synchronous, secure_delete
-FROM temp.pragma_synchronous('main'), (SELECT secure_delete FROM temp.pragma_secure_delete)
-"""
 NOT_INSTALLED: Final = (
     "the package apsw, which brings the bundled SQLite, is not installed"
     " (pip install '.[bundled]' in the directory of its source)"
@@ -55,7 +40,7 @@ def by_bundled(
 ) -> OperationPlan:
     """The plan, with the steps that rebuild indexes run by the bundled library.
 
-    `settings`: commands that set up its connection as those of the system are. `computed`: see COMPUTED_INDEXES.
+    `settings`: commands that set up its connection as those of the system are. `computed`: see that query.
     `overwrites_deleted`: whether the system's library overwrites deleted data with zeros.
     """
     staying = frozenset(computed)

@@ -14,6 +14,7 @@ from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.planning import preflight
 from engine.targets.sqlite.planning.libraries import cannot_be_analyzed, parts_to_check
 from engine.targets.sqlite.planning.preflight import CopyObstacle
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.copied_schema import cannot_be_made, may_call_code
 from engine.targets.sqlite.reading.obstacles import Obstacles
@@ -125,7 +126,7 @@ async def cannot_be_copied(reader: Reader) -> CopyObstacle | None:
 
 def _copied(connection: sqlite3.Connection) -> tuple[list[Any], list[Any], list[Any]]:
     """What a copy would lose, the collations of its indexes, and its schema; that is left out if it calls no code."""
-    queries = catalog.LOST_BY_VACUUM, catalog.INDEX_COLLATIONS, catalog.COPIED_SCHEMA
+    queries = query("lost_by_vacuum"), query("index_collations"), query("copied_schema")
     lost, collations, schema = (connection.execute(query).fetchall() for query in queries)
     return lost, collations, schema if may_call_code(schema) else []
 
@@ -149,7 +150,7 @@ async def _missing_functions(schema: Sequence[tuple[str, str, str]]) -> CopyObst
 
 async def _rebuild_problems(reader: Reader, names: Sequence[str]) -> dict[str, str]:
     """What keeps full-text indexes from being rebuilt, by their names: each is asked for as a rebuild would."""
-    virtual = made_with(FULL_TEXT, await reader.rows(catalog.VIRTUAL_TABLES)) if names else []
+    virtual = made_with(FULL_TEXT, await reader.rows(query("virtual_tables"))) if names else []
     problems = [(name, await _rebuild_problem(reader, name, sql)) for name, sql in virtual if name in names]
     return {name: problem for name, problem in problems if problem is not None}
 
@@ -160,7 +161,7 @@ async def _rebuild_problem(reader: Reader, name: str, sql: str) -> str | None:
     problem = await reader.problem_with(f"SELECT * FROM main.{quote(name)}")
     if problem is not None:
         return problem
-    views = {folded(view): text for view, text in await reader.rows(catalog.VIEWS) if view and text}
+    views = {folded(view): text for view, text in await reader.rows(query("views")) if view and text}
     if views_in(content_table(sql) or "", views) >= MOST_VIEWS:
         return f"the view that it takes its text from stands on {MOST_VIEWS:,} views or more"
     columns = [name for (name,) in await reader.rows(catalog.columns_of(name))]

@@ -34,6 +34,7 @@ from engine.targets.sqlite.planning.libraries import cannot_be_analyzed, parts_t
 from engine.targets.sqlite.planning.obstacles import REWRITING, against_vacuum, cannot_be_copied
 from engine.targets.sqlite.planning.steps import CHECKING, REBUILDING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.planning.tuning import TAKES_MEMORY, TAKES_PROCESSORS, Tuning, as_text, pragmas, tuning
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Index, Summary, Table
 from engine.targets.sqlite.reading.reader import Reader
@@ -125,13 +126,13 @@ def _bundled_library() -> bundled.Library | str:
 async def _by_bundled(reader: Reader, plan: OperationPlan, library: bundled.Library | str) -> OperationPlan:
     if isinstance(library, str):
         return OperationPlan(operation=plan.operation, refused=library)
-    ((version, synchronous, overwrites),) = await reader.rows(libraries.SYSTEM_LIBRARY)
+    ((version, synchronous, overwrites),) = await reader.rows(query("library"))
     return libraries.by_bundled(
         plan,
         library,
         bundled.Library(version, frozenset(name for (name,) in await reader.rows("PRAGMA compile_options"))),
         (f"PRAGMA main.synchronous = {synchronous}",),
-        [name for (name,) in await reader.rows(libraries.COMPUTED_INDEXES)],
+        [name for (name,) in await reader.rows(query("computed_indexes"))],
         overwrites_deleted=bool(overwrites),
     )
 
@@ -289,10 +290,10 @@ async def _keys(reader: Reader, tables: Sequence[Table], objects: Sequence[str])
         return []
     named = {folded(name) for name in objects}
     by_name = {folded(table.name): table for table in tables}
-    virtual = {folded(name) for name, _ in await reader.rows(catalog.VIRTUAL_TABLES)}
+    virtual = {folded(name) for name, _ in await reader.rows(query("virtual_tables"))}
     return [
         Index(name=key, table=name, automatic=True, unique=True, columns=table.columns, rows=table.rows, is_table=True)
-        for name, key in await reader.rows(catalog.KEYS_WITHOUT_ROWID)
+        for name, key in await reader.rows(query("keys_without_rowid"))
         for table in [by_name.get(folded(name), Table(name=name))]
         if (not named or folded(name) in named) and folded(name).rpartition("_")[0] not in virtual
     ]
@@ -369,7 +370,7 @@ async def _check(reader: Reader, summary: Summary, options: Options, chosen: Tun
     else:
         tables = await reader.with_check_opcodes(summary, await reader.tables(options.objects), full=is_full)
     foreign_keys, virtual_tables = await reader.read(
-        lambda db: (db.execute(catalog.FOREIGN_KEYS).fetchall(), db.execute(catalog.VIRTUAL_TABLES).fetchall())
+        lambda db: (db.execute(query("foreign_keys")).fetchall(), db.execute(query("virtual_tables")).fetchall())
     )
     keys = dict(foreign_keys)
     parts = [] if options.objects else await parts_to_check(reader, tables, options.check_level)

@@ -15,14 +15,12 @@ from engine.domain.frozen import frozen
 from engine.targets.sqlite.connection.errors import is_missing_code, sqlite_error
 from engine.targets.sqlite.connection.names import folded, quote
 from engine.targets.sqlite.connection.statement import error_of
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading.catalog import ROWID_NAMES
 
 SCHEMA: Final = "schema"
 SETTINGS: Final = "settings"
 _SETTINGS: Final = ("encoding", "page_size", "auto_vacuum", "user_version", "application_id", "default_cache_size")
-_SCHEMA_ROWS: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name, tbl_name, sql"
-_TABLES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name"
-_COLUMNS: Final = "SELECT name, hidden FROM temp.pragma_table_xinfo(?, 'main')"
 _COMPUTED: Final = 2  # a generated column that is not stored
 _NO_TEXT: Final = "its name, or that of a column, is not valid UTF-8"
 _VALUES_AT_ONCE: Final = 512
@@ -68,7 +66,7 @@ def row_counts(db: sqlite3.Connection) -> Contents:
     """Instead of hashes the numbers of rows. Raises sqlite3.Error."""
     counts = {}
     with _all_texts(db):
-        for (table,) in db.execute(_TABLES).fetchall():
+        for (table,) in db.execute(query("table_names_in_order")).fetchall():
             with suppress(ValueError):
                 ((count,),) = db.execute(f"SELECT count(*) FROM main.{quote(table)}")
                 counts[_rows_of(table)] = str(count)
@@ -92,7 +90,7 @@ def _all_texts(db: sqlite3.Connection) -> Iterator[None]:
 
 def _contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Contents:
     hashes, unreadable = {}, {}
-    for (table,) in db.execute(_TABLES).fetchall():
+    for (table,) in db.execute(query("table_names_in_order")).fetchall():
         try:
             hashes[_rows_of(table)] = _hash_of_rows(db, table, is_cancelled)
         except ValueError:  # of a name that is no text
@@ -103,7 +101,7 @@ def _contents_of(db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> Co
             unreadable[table] = f"{error}, which only its application has"
     settings = [(name, db.execute(f"PRAGMA main.{name}").fetchall()) for name in _SETTINGS]
     hashes[SETTINGS] = hashlib.sha256(_bytes(settings)).hexdigest()
-    hashes[SCHEMA] = hashlib.sha256(_bytes(db.execute(_SCHEMA_ROWS).fetchall())).hexdigest()
+    hashes[SCHEMA] = hashlib.sha256(_bytes(db.execute(query("schema")).fetchall())).hexdigest()
     return Contents(hashes, unreadable)
 
 
@@ -117,7 +115,7 @@ def _hash_of_rows(db: sqlite3.Connection, table: str, is_cancelled: Callable[[],
 
     VACUUM gives new rowids: rowids without a name do not count.
     """
-    columns = db.execute(_COLUMNS, (table,)).fetchall()
+    columns = db.execute(query("columns"), (table,)).fetchall()
     names = [name for name, hidden in columns if hidden != _COMPUTED]
     stored = [f"{quote(table)}.{quote(name)}" for name in names]
     # A name that is no text can be neither given nor read, and a function of the application cannot be called.

@@ -11,17 +11,12 @@ from contextlib import closing
 from typing import Final
 
 from engine.targets.sqlite.connection.errors import is_missing_code
+from engine.targets.sqlite.queries import query
 
 _MOST_OPCODES: Final = 1_000_000
 """A statement that goes on for longer is no plain CREATE: a hostile schema may hold any query."""
 _MAY_CALL: Final = re.compile(r"\b(check|as|where|collate)\b|\(.*\(", re.IGNORECASE | re.DOTALL)
 """What may call code: a constraint, generated column or collation of a table, an expression of an index."""
-
-_DESCENDS: Final = """
-SELECT EXISTS (
-    SELECT 1 FROM main.sqlite_schema AS t, temp.pragma_index_list(t.name) AS i, temp.pragma_index_xinfo(i.name) AS c
-    WHERE t.type = 'table' AND c."desc")
-"""
 
 
 def may_call_code(schema: Iterable[tuple[str, str, str]]) -> bool:
@@ -68,4 +63,4 @@ def _made(statements: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, Except
                 scratch.execute(sql)
             except (sqlite3.Error, ValueError, UnicodeError) as error:
                 errors.append((name, error))
-        return errors, bool(scratch.execute(_DESCENDS).fetchone()[0])
+        return errors, bool(scratch.execute(query("has_descending_index")).fetchone()[0])

@@ -9,21 +9,10 @@ from itertools import islice
 from typing import Any, Final
 
 from engine.targets.sqlite.connection.names import quote
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Segments, Texts
 from engine.targets.sqlite.reading.virtual import is_contentless, made_with
-
-# Steps from one segment to the next, and to the last page of each, however long they are.
-_SEGMENTS: Final = """
-WITH RECURSIVE segment(id) AS (
-    SELECT min(segid) FROM {shadow}
-    UNION ALL
-    SELECT (SELECT min(segid) FROM {shadow} WHERE segid > id) FROM segment WHERE id IS NOT NULL
-)
-SELECT count(id), coalesce(sum((SELECT pgno >> 1 FROM {shadow} WHERE segid = id ORDER BY term DESC LIMIT 1)), 0)
-FROM segment
-"""
-
 
 _AVERAGES: Final = "SELECT block FROM {data} WHERE id = 1"
 _MOST_AVERAGES: Final = 100
@@ -42,7 +31,7 @@ async def _segments_of(read: Callable[[str], Awaitable[list[Any]]], name: str) -
     try:
         if not await read(catalog.stored_table(f"{name}_idx")):
             return None
-        ((number, pages),) = await read(_SEGMENTS.format(shadow=f"main.{quote(name + '_idx')}"))
+        ((number, pages),) = await read(query("full_text_segments", shadow=f"main.{quote(name + '_idx')}"))
     except sqlite3.Error:
         return None
     return Segments(number=number, pages=pages)

@@ -17,7 +17,7 @@ from typing import Final
 
 from engine.domain.frozen import frozen
 from engine.domain.page_map import DAMAGED, FREE, INTERNAL, LONG_VALUES, UNSEEN, MappedObject, NotMapped, PageMap
-from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading.log_frames import frames_of
 from engine.targets.sqlite.reading.page_fill import DAMAGED as ERRORS_OF_DAMAGE
 from engine.targets.sqlite.reading.page_fill import (
@@ -68,12 +68,12 @@ class Root:
 
 def roots_of(db: sqlite3.Connection) -> list[Root]:
     """All tables and indexes. Raises sqlite3.Error."""
-    return _roots(db, catalog.ROOTS)
+    return _roots(db, query("roots"))
 
 
 def copied_roots(db: sqlite3.Connection) -> list[Root]:
     """The same in the order in which VACUUM copies them. Raises sqlite3.Error."""
-    return _roots(db, catalog.COPIED)
+    return _roots(db, query("roots_as_copied"))
 
 
 def _roots(db: sqlite3.Connection, sql: str) -> list[Root]:

@@ -17,6 +17,7 @@ from engine.domain.lazy_import import lazy
 from engine.system.background import wait_uncancelled
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Summary
 from engine.targets.sqlite.system.files import file_size
@@ -77,7 +78,7 @@ def _one_transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _no_texts(connection: sqlite3.Connection) -> frozenset[str]:
-    names = [raw for (raw,) in connection.execute(catalog.NAMES)]
+    names = [raw for (raw,) in connection.execute(query("names_as_bytes"))]
     return frozenset(shown for raw in names if (shown := raw.decode(errors="backslashreplace")).encode() != raw)
 
 
@@ -324,7 +325,7 @@ class Reader:
 
     async def fts_segments(self) -> dict[str, Segments | None]:
         """The segments of each full-text index (FTS5); None of one whose tables cannot be read."""
-        virtual_tables = await self.rows(catalog.VIRTUAL_TABLES)
+        virtual_tables = await self.rows(query("virtual_tables"))
         return await full_text.fts5_segments(lambda sql: statement.short(self.connection, sql), virtual_tables)
 
     async def unsafe_full_text(self, names: Collection[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.names import folded, quote
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import ROWID_NAMES
 from engine.targets.sqlite.reading.copied_schema import with_descending_index
@@ -39,14 +40,6 @@ MOST_USERS: Final = 100
 _AT_ONCE: Final = 100
 """Tables that are measured by one statement."""
 
-_SPAN: Final = """
-SELECT {number}, (SELECT min({rowid}) FROM {table}), (SELECT max({rowid}) FROM {table}), (SELECT count(*) FROM {table})
-"""
-_FIRST_GAP: Final = """
-SELECT (SELECT max(c.{rowid}) FROM {table} AS c WHERE c.{rowid} < a.{rowid}) + 1 FROM {table} AS a
-WHERE a.{rowid} > 1 AND NOT EXISTS (SELECT 1 FROM {table} AS b WHERE b.{rowid} = a.{rowid} - 1)
-ORDER BY a.{rowid} LIMIT 1
-"""
 _ROWIDS_OF: Final = ("docsize", "content", "rowid", "rowids")
 """What virtual tables call the tables that hold their rowids, behind their own name, in the order of trust."""
 
@@ -108,13 +101,13 @@ async def find_renumbering(connection: aiosqlite.Connection, read: Read, *, into
     candidates = await _candidates(read, into=into)
     if not candidates:
         return Renumbering()
-    texts = [schema_text(*row) for row in await read(catalog.VIEWS_AND_TRIGGERS)]
+    texts = [schema_text(*row) for row in await read(query("views_and_triggers"))]
     in_sql = users_in_sql(texts, candidates)
     evidence = _Evidence(connection, read, candidates, texts, in_sql)
-    virtual = await read(catalog.VIRTUAL_TABLES)
+    virtual = await read(query("virtual_tables"))
     pairs = [pair for table in virtual_tables(virtual) for pair in await evidence.of(table)]
     if in_sql:
-        tables = [name for (name,) in await read(catalog.TABLE_NAMES)]
+        tables = [name for (name,) in await read(query("table_names"))]
         in_sql = certain_users(in_sql, texts, candidates, [*tables, *(name for name, _ in virtual)])
     used = {table for _, table in (*pairs, *in_sql)}
     changes = {
@@ -135,7 +128,7 @@ async def find_renumbering(connection: aiosqlite.Connection, read: Read, *, into
 
 async def _candidates(read: Read, *, into: bool) -> dict[str, frozenset[str]]:
     """The tables that VACUUM may renumber and whose rowids can be read; each with its columns."""
-    schema = await read(catalog.MAY_HAVE_IGNORED_DESC)
+    schema = await read(query("may_have_ignored_desc"))
     disordered = await asyncio.to_thread(with_descending_index, schema) if schema else []
     columns: dict[str, set[str]] = {}
     for table, column in await read(catalog.renumbered_by_vacuum(disordered, into=into)):
@@ -152,7 +145,7 @@ async def _changes(
         for start in range(0, len(tables), _AT_ONCE):
             some = list(tables.items())[start : start + _AT_ONCE]
             spans = " UNION ALL ".join(
-                _SPAN.format(number=number, table=f"main.{quote(table)}", rowid=_rowid_of(columns))
+                query("rowid_span", number=number, table=f"main.{quote(table)}", rowid=_rowid_of(columns))
                 for number, (table, columns) in enumerate(some)
             )
             rows = await _rows(connection, spans, no_time)
@@ -173,7 +166,7 @@ async def _narrowed(
     """The changes without the rowids that stay: those at the beginning of a table whose first rowid is 1."""
     if span.lowest != 1:
         return _Changes(min(span.lowest, 1), span.highest)
-    gap = _FIRST_GAP.format(table=f"main.{quote(table)}", rowid=_rowid_of(columns))
+    gap = query("first_gap", table=f"main.{quote(table)}", rowid=_rowid_of(columns))
     rows = await _rows(connection, gap, no_time)
     return _Changes(rows[0][0], span.highest) if rows else span
 
@@ -308,7 +301,7 @@ class _Evidence:
 
     async def _table_names(self) -> dict[str, str]:
         if self._tables is None:
-            self._tables = {folded(name): name for (name,) in await self._read(catalog.TABLE_NAMES)}
+            self._tables = {folded(name): name for (name,) in await self._read(query("table_names"))}
         return self._tables
 
     async def _is_so(self, sql: str, *, otherwise: bool = False) -> bool:

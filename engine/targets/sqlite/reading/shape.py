@@ -15,25 +15,11 @@ from engine.domain.errors import UsageError
 from engine.domain.humanize import listed
 from engine.targets.sqlite.connection.names import folded, literal, quote
 from engine.targets.sqlite.connection.statement import fetch_all
-from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading.catalog import ROWID_NAMES, Index, Table
 
 Read = Callable[[str], list[Any]]
 _ROWS: Final = re.compile(r"([0-9]{1,18})(?![0-9])")
-# Estimates rows from how close to each other the rowids are in some places. That is right also where they begin late,
-# have gaps, or are random. A row takes four bytes at least, whatever its rowid.
-_ROWS_BY_SAMPLES: Final = """
-WITH RECURSIVE
-place(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM place LIMIT 16),
-span(lowest, length) AS (
-    SELECT lowest, highest - lowest + 1
-    FROM (SELECT (SELECT min({rowid}) FROM {table}) AS lowest, (SELECT max({rowid}) FROM {table}) AS highest)
-),
-stretch(start, length) AS (SELECT lowest + number * (length / 16.0), length / 16.0 FROM span, place)
-SELECT min(round(total(length * (
-    SELECT count(*) / (max(id) - start + 1) FROM (SELECT {rowid} AS id FROM {table} WHERE {rowid} >= start LIMIT 64)
-))), (SELECT page_count * page_size / 4 FROM temp.pragma_page_count, temp.pragma_page_size)) FROM stretch
-"""
 _FEW: Final = 1000
 """Rows that are counted rather than told from samples, which would read as many."""
 COUNTING: Final = 0.1
@@ -49,7 +35,7 @@ _TABLES_A_QUERY: Final = 250
 def read_tables(read: Read) -> list[Table]:
     """All tables that have pages of their own, in the order of their creation, without counting rows."""
     indexes: dict[str, list[Index]] = {}
-    for name, table, automatic, unique, partial, columns in read(catalog.INDEXES):
+    for name, table, automatic, unique, partial, columns in read(query("indexes")):
         index = Index(
             name=name,
             table=table,
@@ -68,16 +54,16 @@ def read_tables(read: Read) -> list[Table]:
             known_rows=known.get(folded(name)),
             indexes=tuple(indexes.get(folded(name), ())),
         )
-        for name, without_rowid, columns in read(catalog.TABLES)
+        for name, without_rowid, columns in read(query("tables"))
     ]
 
 
 def known_rows(read: Read) -> dict[str, int]:
     """What the statistics say, by the folded name of the table."""
-    if not read(catalog.HAS_STATISTICS):
+    if not read(query("has_statistics")):
         return {}
     known: dict[str, int] = {}
-    for table, _, stat in read(catalog.STATISTICS):
+    for table, _, stat in read(query("statistics")):
         if table is not None and (rows := _ROWS.match(str(stat))):
             known[folded(str(table))] = max(known.get(folded(str(table)), 0), int(rows[1]))
     return known
@@ -193,7 +179,7 @@ async def _rows(
             rows = (
                 await number(f"SELECT count(*) FROM {name}", no_counting)
                 if rowid is None
-                else await number(_ROWS_BY_SAMPLES.format(table=name, rowid=rowid), no_sampling)
+                else await number(query("rows_by_samples", table=name, rowid=rowid), no_sampling)
             )
     except sqlite3.Error:
         rows = None

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from engine.domain.humanize import by_reason, listed
 from engine.domain.requests import CheckLevel
@@ -19,6 +19,7 @@ from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.backup_steps import CHECK, KEEP_WAL
 from engine.targets.sqlite.planning.check_steps import check_command
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.running.check_findings import FOUND_NOTHING, parse_findings
 from engine.targets.sqlite.running.checks import without_contentless
 from engine.targets.sqlite.running.compared_copy import copy_pages, copy_with_reader
@@ -28,8 +29,6 @@ from engine.targets.sqlite.system import copying, old_backups
 from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import StepResult
-
-_TABLES: Final = "SELECT name FROM main.sqlite_schema WHERE type = 'table'"
 
 
 async def copy(work: Work) -> StepResult:
@@ -172,7 +171,7 @@ async def _check_tables(connection: MeteredConnection, cancel: asyncio.Event) ->
     """The same, of one table after the other: one that needs code of its application keeps no other from its check."""
     found: list[Any] = []
     left_out: list[tuple[str, str]] = []
-    for (name,) in await statement.fetch_all(connection.aio, _TABLES, cancel):
+    for (name,) in await statement.fetch_all(connection.aio, query("all_table_names"), cancel):
         try:
             found += await statement.fetch_all(connection.aio, check_command(CheckLevel.QUICK, name), cancel)
         except sqlite3.Error as error:

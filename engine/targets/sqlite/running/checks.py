@@ -13,7 +13,7 @@ from engine.targets.check_results import check_result
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
 from engine.targets.sqlite.connection.names import literal
-from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading.virtual import is_contentless, made_with
 from engine.targets.sqlite.running.check_findings import (
     Findings,
@@ -26,7 +26,6 @@ from engine.targets.sqlite.running.check_findings import (
 from engine.targets.sqlite.running.damage_location import (
     OWNERS,
     SCHEMA_PAGE,
-    TREES,
     DamagedPlace,
     Tree,
     locate,
@@ -136,7 +135,7 @@ async def _locate(work: Work, sentences: Sequence[str]) -> dict[str, DamagedPlac
     if not any(map(names_a_page, sentences)):
         return {}
     try:
-        trees = {root: Tree(name, bool(is_index)) for root, is_index, name in await work.rows(TREES)}
+        trees = {root: Tree(name, bool(is_index)) for root, is_index, name in await work.rows(query("trees"))}
         trees[SCHEMA_PAGE] = Tree("sqlite_schema", is_index=False)
         owners: dict[int, Tree] = {}
         if pages := pages_without_tree(sentences):
@@ -158,7 +157,7 @@ async def without_contentless(
     if not reported:
         return rows
     contentless = {
-        name for name, sql in made_with(frozenset({"fts4"}), await read(catalog.VIRTUAL_TABLES)) if is_contentless(sql)
+        name for name, sql in made_with(frozenset({"fts4"}), await read(query("virtual_tables"))) if is_contentless(sql)
     }
     dropped = {text for name, text in reported.items() if name in contentless}
     return [row for row in rows if row[0] not in dropped]
@@ -173,7 +172,7 @@ async def foreign_keys(work: Work) -> StepResult:
             if not is_mismatch(error):
                 raise
         found = Findings()
-        for table, _ in await work.rows(catalog.FOREIGN_KEYS):
+        for table, _ in await work.rows(query("foreign_keys")):
             try:
                 found += await _orphans(work, f"{work.step.command}({literal(table)})")
             except sqlite3.Error as error:

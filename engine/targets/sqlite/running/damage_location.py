@@ -13,7 +13,6 @@ from typing import Final
 from engine.domain.frozen import frozen
 
 OWNERS: Final = "SELECT DISTINCT pageno, name FROM temp.dbstat('main') WHERE pageno IN ({})"
-TREES: Final = "SELECT rootpage, type = 'index', CAST(name AS TEXT) FROM main.sqlite_schema WHERE rootpage > 0"
 SCHEMA_PAGE: Final = 1
 
 _IN_A_TREE: Final = re.compile(r"Tree (?P<tree>\d+) (?P<where>page \d+[^:]*): (?P<what>.*)", re.DOTALL)

@@ -10,6 +10,7 @@ from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Status
 from engine.domain.steps import FILE, MOST_DAMAGED_PAGES, REWRITTEN, SIZE_BEFORE, Facts
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.catalog import Summary
 from engine.targets.sqlite.reading.reader import Reader
@@ -112,8 +113,8 @@ class Effects:
         )
 
     def _statistics_facts(self, connection: sqlite3.Connection) -> Facts:
-        has_any = connection.execute(catalog.HAS_STATISTICS).fetchall()
-        now = frozenset(connection.execute(catalog.STATISTICS).fetchall() if has_any else ())
+        has_any = connection.execute(query("has_statistics")).fetchall()
+        now = frozenset(connection.execute(query("statistics")).fetchall() if has_any else ())
         before, self._statistics = self._statistics, now
         changed = {} if before is None else {"changed_stat_rows": len({row[:2] for row in before ^ now})}
         return {"stat_rows": len(now), **changed}
@@ -125,8 +126,8 @@ def _index_size(connection: sqlite3.Connection, summary: Summary) -> Facts:
         return {}
     try:
         are_few = summary.indexes <= catalog.FEW_INDEXES
-        query = catalog.BYTES_OF_FEW_INDEXES if are_few else catalog.INDEX_BYTES
-        ((size,),) = connection.execute(query).fetchall()
+        asked = query("bytes_of_few_indexes" if are_few else "index_bytes")
+        ((size,),) = connection.execute(asked).fetchall()
     except sqlite3.Error:  # damaged, or locked: the operation itself will tell
         return {}
     return {"index_size": int(size)}

@@ -15,7 +15,7 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_of_object
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import operation_steps
-from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.running.surplus import LostRowsError
 from engine.targets.step_execution import StepResult
 
@@ -51,7 +51,7 @@ async def _analyze(work: Work) -> StepResult:
         except sqlite3.Error as error:
             if not is_of_object(error):
                 raise
-            objects = tuple(name for name, *_ in await work.rows(catalog.TABLES))
+            objects = tuple(name for name, *_ in await work.rows(query("tables")))
         else:
             return StepResult(status=Status.COMPLETED)
 
@@ -75,7 +75,7 @@ async def optimize(work: Work) -> StepResult:
         ):
             await work.rows(work.step.command)
         else:
-            ((btrees,),) = await work.rows(catalog.BTREES)
+            ((btrees,),) = await work.rows(query("btrees"))
             await work.rows(f"PRAGMA analysis_limit = {operation_steps.optimize_limit(btrees)}")
             try:
                 await _analyze_only(work, [match[1].replace('""', '"') for match in found])
@@ -87,14 +87,14 @@ async def optimize(work: Work) -> StepResult:
 async def _all_can_be_named(work: Work) -> bool:
     """Whether every table name is valid UTF-8: Python gets no other name."""
     try:
-        return all(raw.decode() for (raw,) in await work.rows(catalog.NAMES) if raw)
+        return all(raw.decode() for (raw,) in await work.rows(query("names_as_bytes")) if raw)
     except UnicodeDecodeError:
         return False
 
 
 async def _analyze_only(work: Work, tables: Collection[str]) -> None:
     """Run one ANALYZE that skips all other tables, and restore their statistics, which it removes. In a transaction."""
-    kept = [name for (name,) in await work.rows(catalog.STATISTICS_TABLES)]
+    kept = [name for (name,) in await work.rows(query("statistics_tables"))]
     others = f"tbl NOT IN ({', '.join(map(literal, tables))})"
     for name in kept:
         await work.rows(f"CREATE TEMP TABLE kept_{name} AS SELECT * FROM main.{name} WHERE ({others}) IS NOT FALSE")

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from engine.targets.sqlite.connection.errors import is_damage, is_missing_code
 from engine.targets.sqlite.connection.names import literal, quote
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading.catalog import ROWID_NAMES
 from engine.targets.sqlite.reading.virtual import PIECE
 
 LAST_TRACE: Final = "the table may have lost rows or values, and REINDEX would remove the last trace of them"
-_INDEXES: Final = "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'index' AND typeof(name) = 'text'"
 _COLUMNS: Final = "SELECT cid, name FROM temp.pragma_index_xinfo({0}, 'main') ORDER BY seqno"
 _COLUMNS_OF_TABLE: Final = "SELECT name, hidden FROM temp.pragma_table_xinfo({0}, 'main')"
 _ROWID: Final = -1
@@ -97,7 +97,7 @@ def _comparisons(
     connection: sqlite3.Connection, is_wanted: Callable[[str], bool], *, values: bool
 ) -> Iterator[Comparison | sqlite3.OperationalError]:
     rows_of = dict[str, int]()
-    for name, table, sql in connection.execute(_INDEXES).fetchall():
+    for name, table, sql in connection.execute(query("indexes_with_sql")).fetchall():
         if not is_wanted(name):
             continue
         where = _predicate_of(sql or "")

@@ -25,6 +25,7 @@ from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.planning.backup_steps import CHECK
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.contents import contents_of, row_counts
 from engine.targets.sqlite.running.exchange_process import ExchangeProcess
@@ -44,12 +45,6 @@ _PAUSE: Final = 0.05
 _COARSE: Final = 50_000_000
 """Nanoseconds: a file system may give two writes the same time if no more lie between them."""
 _LOOKS: Final = 100
-_PAGES: Final = "SELECT coalesce(sum(pageno), 0) FROM temp.dbstat('main') WHERE aggregate = TRUE"
-_LAYOUT: Final = (
-    "SELECT page_count, page_size, auto_vacuum"
-    " FROM temp.pragma_page_count('main'), temp.pragma_page_size('main'), temp.pragma_auto_vacuum('main')"
-)
-_SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name"
 _VERSION: Final = "PRAGMA main.data_version"
 _LOCK_BYTE: Final = 0x40000000
 
@@ -185,7 +180,7 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> tuple[str, tuple[str,
         async def rows(sql: str) -> list[Any]:
             return await statement.fetch_all(connection.aio, sql, work.cancel)
 
-        if await rows(_SCHEMA) != await work.rows(_SCHEMA):
+        if await rows(query("schema_by_name")) != await work.rows(query("schema_by_name")):
             return "its schema differs", ()
         look = partial(contents_of, is_cancelled=work.cancel.is_set) if work.step.compared else row_counts
         counting = asyncio.ensure_future(statement.run_by(work.connection.aio, look, work.cancel))
@@ -209,8 +204,8 @@ async def _unsound(connection: MeteredConnection, work: Work) -> str:
     if not catalog.has_dbstat():
         found = await statement.fetch_all(connection.aio, CHECK, work.cancel)
         return "" if found == [("ok",)] else str(found[0][0])
-    ((pages, page_size, auto_vacuum),) = await statement.fetch_all(connection.aio, _LAYOUT, work.cancel)
-    ((used,),) = await statement.fetch_all(connection.aio, _PAGES, work.cancel)
+    ((pages, page_size, auto_vacuum),) = await statement.fetch_all(connection.aio, query("layout"), work.cancel)
+    ((used,),) = await statement.fetch_all(connection.aio, query("page_sum"), work.cancel)
     maps = -(-(pages - 1) // (page_size // 5 + 1)) if auto_vacuum else 0
     lock_page = pages > _LOCK_BYTE // page_size
     return "" if used + maps + lock_page == pages else f"{used:,} of {pages:,} pages are in use"

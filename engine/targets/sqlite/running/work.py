@@ -17,6 +17,7 @@ from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.planning import preflight
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.renumbering import find_renumbering
 from engine.targets.sqlite.running.check_findings import Findings
@@ -178,9 +179,9 @@ class Work:
 
 def _before_vacuum(connection: sqlite3.Connection) -> tuple[list[str], int, bool]:
     """What VACUUM would lose, the version of the schema, and whether there are tables whose rows it may renumber."""
-    lost = [name for (name,) in connection.execute(catalog.LOST_BY_VACUUM)]
+    lost = [name for (name,) in connection.execute(query("lost_by_vacuum"))]
     ((version,),) = connection.execute("PRAGMA main.schema_version")
-    queries = catalog.renumbered_by_vacuum((), into=False), catalog.MAY_HAVE_IGNORED_DESC
+    queries = catalog.renumbered_by_vacuum((), into=False), query("may_have_ignored_desc")
     return lost, version, any(connection.execute(query).fetchone() for query in queries)
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.targets.sqlite.reading.catalog import VIRTUAL_TABLES, Texts
+from engine.targets.sqlite.queries import query
+from engine.targets.sqlite.reading.catalog import Texts
 from engine.targets.sqlite.reading.full_text import fts5_texts, varints
 
 
@@ -23,7 +24,7 @@ async def texts(db: sqlite3.Connection, most: int = 1_000_000) -> list[Texts]:
     async def read(sql: str) -> list[Any]:
         return db.execute(sql).fetchall()
 
-    return await fts5_texts(read, await read(VIRTUAL_TABLES), most)
+    return await fts5_texts(read, await read(query("virtual_tables")), most)
 
 
 async def test_a_full_text_index_tells_its_rows_and_all_of_their_words(db: sqlite3.Connection) -> None:

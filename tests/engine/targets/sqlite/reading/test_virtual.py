@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from engine.targets.sqlite.reading import catalog
+from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading.virtual import FULL_TEXT, made_with, module_of
 
 
@@ -37,6 +37,6 @@ def test_other_modules_with_names_like_those_of_full_text_are_none() -> None:
             CREATE VIRTUAL TABLE fts5_places USING rtree(id, fts51, fts52);
             CREATE TABLE plain(x);
         """)
-        rows = db.execute(catalog.VIRTUAL_TABLES).fetchall()
+        rows = db.execute(query("virtual_tables")).fetchall()
     assert [name for name, _ in made_with(FULL_TEXT, rows)] == ["the search", "old"]
     assert [name for name, _ in made_with(frozenset({"fts5"}), rows)] == ["the search"]

@@ -1,0 +1,2 @@
+-- The names of all tables, virtual ones, too.
+SELECT name FROM main.sqlite_schema WHERE type = 'table'

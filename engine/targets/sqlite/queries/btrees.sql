@@ -1,0 +1,2 @@
+-- The number of tables and indexes.
+SELECT count(*) FROM main.sqlite_schema WHERE rootpage > 0
