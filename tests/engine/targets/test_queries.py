@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,21 +30,25 @@ def asked_for(text: str, parts: Mapping[str, str]) -> set[str]:
     return asked.union(*(asked_for(parts[name], parts) for name in names & set(parts)))
 
 
+@cache
+def nodes(folder: Path) -> Sequence[tuple[str, ast.AST]]:
+    """All nodes of the modules, each with its file."""
+    trees = [(path.name, ast.parse(path.read_text(encoding="utf-8"))) for path in folder.rglob("*.py")]
+    return [(name, node) for name, tree in trees for node in ast.walk(tree)]
+
+
 def calls(folder: Path) -> Iterator[tuple[str, str | None, set[str]]]:
     """Where it is called, the name of the query if it is a constant, and the names of the values."""
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            match node:
-                case ast.Call(ast.Name("query"), [name], keywords):
-                    constant = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else None
-                    yield f"{path.name}:{node.lineno}", constant, {word.arg or "" for word in keywords}
+    for file, node in nodes(folder):
+        match node:
+            case ast.Call(ast.Name("query"), [name], keywords):
+                constant = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else None
+                yield f"{file}:{node.lineno}", constant, {word.arg or "" for word in keywords}
 
 
 def words(folder: Path) -> set[str]:
     """All constant strings of the modules."""
-    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in folder.rglob("*.py"))
-    constants = (node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    return {constant for constant in constants if isinstance(constant, str)}
+    return {node.value for _, node in nodes(folder) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 @each_engine
