@@ -13,8 +13,7 @@ from engine.domain.store_reports import Invariant, StoreCheck, StoreMade
 from engine.store.postgres import queue_schema, roles, schema
 from engine.store.postgres.connections import Connection, answers, connected, store_error
 from engine.store.postgres.foreign_objects import foreign_objects
-from engine.store.postgres.namesakes import has_namesake
-from engine.store.postgres.queries import LIVES
+from engine.store.postgres.queries import LIVES, has_namesake
 from engine.system.host import host_name, machine_id
 
 ROUND_TRIPS: Final = 9

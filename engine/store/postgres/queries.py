@@ -8,6 +8,7 @@ from engine.domain.requests import NO_SERVER_OPTIONS
 from engine.domain.statuses import LEFT_BY_WINDOW
 from engine.domain.steps import COURSE
 from engine.store.damage_rows import COLUMNS as DAMAGED
+from engine.store.postgres.connections import Question
 from engine.store.postgres.schema import LOCKS
 from engine.store.rows import FIRING, JOB_COLUMNS, SCHEDULE_STATE
 from engine.store.survey_rows import COLUMNS as SURVEY
@@ -242,3 +243,13 @@ OWNER_OF: Final = f"""SELECT w.host, w.machine FROM child_job AS c JOIN worker A
 WHERE (c.parent_id, c.ordinal) = (%(parent)s, %(ordinal)s) AND w.id = %(owner)s AND w.pid = %(pid)s AND {LIVES}"""
 """The host and the machine of a live process that runs a child."""
 ENDED: Final = """SELECT id FROM parent_job WHERE finished_at >= %(since)s ORDER BY id DESC LIMIT %(limit)s"""
+
+
+HAS_NAMESAKE: Final = f"""SELECT EXISTS (SELECT FROM worker AS w
+    WHERE w.host = %(host)s AND is_other_machine(w.machine, %(machine)s) AND {LIVES})"""
+"""Whether a process of another machine works under the name of a host."""
+
+
+def has_namesake(host: str, machine: str) -> Question:
+    """Asks whether another machine works under the name of a host."""
+    return HAS_NAMESAKE, {"host": host, "machine": machine}

@@ -20,10 +20,10 @@ from engine.store.postgres import leadership, queries
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool, connected
 from engine.store.postgres.job_writes import JobWrites
-from engine.store.postgres.namesakes import has_namesake
 from engine.store.postgres.notifications import Notifications
 from engine.store.postgres.ownership import Ownership
 from engine.store.postgres.planned_work import PlannedWork
+from engine.store.postgres.queries import has_namesake
 from engine.store.postgres.refusals import namesake_error
 from engine.store.postgres.roles import Role
 from engine.store.postgres.schema import require_current, require_usable

@@ -15,7 +15,7 @@ from engine.store.postgres import values
 from engine.store.postgres.change_watch import ChangeWatch
 from engine.store.postgres.connections import Pool
 from engine.store.postgres.host_targets import HostTargets
-from engine.store.postgres.namesakes import has_namesake
+from engine.store.postgres.queries import has_namesake
 from engine.store.postgres.refusals import namesake_error
 from engine.store.postgres.roles import Role
 

@@ -19,7 +19,7 @@ from engine.system.lock_holders import blocking_writers, format_holders, holders
 from engine.targets.disk_space import problems_now
 from engine.targets.limits import NotBegunError
 from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.sqlite.connection import checkpoints, statement
+from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.bundled import BundledConnection
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
@@ -28,6 +28,7 @@ from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.planning.steps import AFTER_COPY, CHECKING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.reader import Reader
+from engine.targets.sqlite.running import work
 from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.layout import Layout
 from engine.targets.sqlite.running.surplus import LostRowsError
@@ -313,7 +314,7 @@ async def truncate_log(connection: MeteredConnection, path: str) -> None:
     """Write back the log: a rollback leaves a long one."""
     with contextlib.suppress(sqlite3.Error):
         if file_size(path + "-wal"):
-            await checkpoints.write_back(connection, statement.LockWait(0))
+            await work.write_back(connection, statement.LockWait(0))
 
 
 def _copy_of_moved_file(result: StepResult, problem: str) -> StepResult:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from engine.domain.errors import TargetRefusedError
 from engine.domain.steps import WAITING, WaitsFor
-from engine.targets.sqlite.connection import checkpoints, statement
+from engine.system import wal_checkpoint
+from engine.system.wal_checkpoint import LONG_LOG
+from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.target_lock import TargetLock
 from engine.targets.sqlite.planning import preflight
@@ -25,6 +27,7 @@ from engine.targets.sqlite.running.layout import Layout
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.running.surplus import require_no_surplus
 from engine.targets.sqlite.system.blockers import BlockerFinder
+from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.old_backups import NewBackup
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
@@ -142,14 +145,14 @@ class Work:
         await statement.in_transaction(self.connection.aio, commands, self.begin())
         await self.write_back_if_long()
 
-    async def write_back(self) -> checkpoints.Row:
+    async def write_back(self) -> Row:
         """Write the whole log back, retried while it is locked."""
-        return await checkpoints.write_back(self.connection, self._lock_wait_to_begin)
+        return await write_back(self.connection, self._lock_wait_to_begin)
 
     async def write_back_if_long(self) -> None:
         """What has to follow each large commit."""
         if self.step.is_wal:
-            await checkpoints.write_back_if_long(self.connection, self.path)
+            await write_back_if_long(self.connection, self.path)
 
     async def write_full_text(self, command: str) -> None:
         """Write to the full-text index of the step, after one more preflight, as `checked_vacuum` does.
@@ -188,3 +191,34 @@ def _before_vacuum(connection: sqlite3.Connection) -> tuple[list[str], int, bool
 def runs_beside_readers(step: SqliteStep) -> bool:
     """Whether the step never waits for a connection that only reads."""
     return step.is_wal and step.method is not Method.CHECKPOINT
+
+
+Row = tuple[int, int, int]
+"""See `wal_checkpoint.checkpoint`."""
+
+
+async def write_back(connection: MeteredConnection, wait: statement.LockWait) -> Row:
+    """Write the whole log back, and truncate it. Raises sqlite3.Error."""
+    do = _beside_a_reader(connection, wal_checkpoint.write_back)
+    return await statement.retry_while_locked(lambda: statement.run_by(connection.aio, do, wait.cancel), wait)
+
+
+async def write_back_if_long(connection: MeteredConnection, path: str) -> None:
+    """After a commit: as SQLite does by itself, unless it is told not to."""
+    if file_size(f"{path}-wal") >= LONG_LOG:
+        with suppress(sqlite3.Error):  # the commit stands; a later checkpoint says what is wrong
+            await statement.at_once(connection.aio, _beside_a_reader(connection, _passive))
+
+
+def _passive(connection: sqlite3.Connection, reader: sqlite3.Connection) -> Row:
+    return wal_checkpoint.checkpoint(connection, reader, "PASSIVE")
+
+
+def _beside_a_reader(
+    connection: MeteredConnection, do: Callable[[sqlite3.Connection, sqlite3.Connection], Row]
+) -> Callable[[sqlite3.Connection], Row]:
+    def run(own: sqlite3.Connection) -> Row:
+        with closing(statement.opened(connection.uri)) as reader:
+            return do(own, reader)
+
+    return run

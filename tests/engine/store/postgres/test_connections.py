@@ -14,7 +14,7 @@ from engine.domain.errors import StoreError, StoreFullError
 from engine.domain.events import HistoryFilter
 from engine.domain.requests import OnDuplicate, Operation
 from engine.store.postgres.connections import answers, connected, store_error
-from engine.store.postgres.namesakes import has_namesake
+from engine.store.postgres.queries import has_namesake
 from engine.store.postgres.schema import require_current, require_usable
 from engine.store.postgres.store import PostgresStore
 from tests.building import new_job
