@@ -48,8 +48,8 @@ class ConfigFile:
         real = Path(os.path.realpath(self.path))
         try:
             make_directories(real.parent)
-            if found := exposure(self.path):
-                raise exposed(found)
+            if problem := exposure(self.path):
+                raise exposed(problem)
             with _locked(real.parent):
                 for _ in range(ATTEMPTS):
                     before = _read(real)

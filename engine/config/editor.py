@@ -101,10 +101,10 @@ def _refuse_if_changed(config: Config, was: TargetEntry, file: str) -> None:
 def _verified(text: str, meant: Config, file: str, *, best: str = "to sections such as [targets.sales]") -> str:
     """The text, if it parses to the config `meant`; else raises ConfigError."""
     try:
-        found = parse_config(text, file)
+        parsed = parse_config(text, file)
     except ConfigError:
-        found = None
-    if found is None or _in_any_order(found) != _in_any_order(meant):
+        parsed = None
+    if parsed is None or _in_any_order(parsed) != _in_any_order(meant):
         why = "it is written in a way that cannot be changed from here"
         raise ConfigError(file, why, f"change it in an editor, best {best}")
     return text

@@ -88,11 +88,13 @@ class TargetEntry:
 def targets_called(word: str, targets: Iterable[TargetEntry]) -> list[TargetEntry]:
     """Those that a name stands for, or a pattern of names; after `GROUP` also a group, or a pattern of groups."""
     wanted = word.removeprefix(GROUP)
-    names = [((*one.groups, one.name) if word.startswith(GROUP) else (one.name,), one) for one in targets]
-    found = [one for called, one in names if wanted in called]
-    if found or set(wanted).isdisjoint("*?[") or not set(wanted).isdisjoint("/:="):
-        return found
-    return [one for called, one in names if any(fnmatchcase(name, wanted) for name in called)]
+    names = [
+        ((*target.groups, target.name) if word.startswith(GROUP) else (target.name,), target) for target in targets
+    ]
+    named = [target for called, target in names if wanted in called]
+    if named or set(wanted).isdisjoint("*?[") or not set(wanted).isdisjoint("/:="):
+        return named
+    return [target for called, target in names if any(fnmatchcase(name, wanted) for name in called)]
 
 
 @frozen(kw_only=True)

@@ -82,7 +82,7 @@ def parse_store(text: str, file: str) -> StoreConfig:
 
 def _require_recipients(table: Table, schedules: Iterable[Schedule], recipients: Iterable[Recipient]) -> None:
     """Raise ConfigError if a schedule names a recipient that is not in the file."""
-    known = [one.name for one in recipients]
+    known = [recipient.name for recipient in recipients]
     for schedule in schedules:
         for name in schedule.notify:
             if name not in known:

@@ -58,14 +58,14 @@ def recipient(entry: Table) -> Recipient:
 
 
 def _method(entry: Table) -> Method:
-    found = {method: key for method, keys in _KEYS.items() for key in keys if entry.has(key)}
-    if not found:
+    methods = {method: key for method, keys in _KEYS.items() for key in keys if entry.has(key)}
+    if not methods:
         keys = [key for keys in _KEYS.values() for key in keys]
         entry.fail("command", "is missing", f"choose a way of delivery: {', '.join(keys[:-1])} or {keys[-1]}")
-    if len(found) > 1:
-        first, second = list(found.values())[:2]
+    if len(methods) > 1:
+        first, second = list(methods.values())[:2]
         entry.fail(second, f"does not go with {first}", "a recipient has one way of delivery: add a second recipient")
-    return next(iter(found))
+    return next(iter(methods))
 
 
 def _secret(entry: Table, values: dict[str, Any], name: str) -> Secret | None:

@@ -250,16 +250,16 @@ class Notifier:
                 for change in page
                 if change.job and change.job.ordinal is None and change.new is not None and change.new.is_final
             ]
-            found = self._told(await events.of_jobs(ended), recipient)
+            new_events = self._told(await events.of_jobs(ended), recipient)
             seen = page[-1].seq
-            await self._store.collect_events(recipient.name, found, seen=seen)
+            await self._store.collect_events(recipient.name, new_events, seen=seen)
         calm = await self._store.no_longer_critical(recipient.name)
         of_firings = map(job_events.of_firing, await self._store.firings_to_tell(recipient.name))
-        found = self._told([*await self._critical(recipient), *of_firings], recipient)
+        new_events = self._told([*await self._critical(recipient), *of_firings], recipient)
         # A recipient that was told of the miss is told of this, too, whatever other events it has asked for.
-        found += map(job_events.fired_after_all, await self._store.newly_fired_after_all(recipient.name))
-        if calm or found:
-            await self._store.collect_events(recipient.name, found, seen=seen, calm=calm)
+        new_events += map(job_events.fired_after_all, await self._store.newly_fired_after_all(recipient.name))
+        if calm or new_events:
+            await self._store.collect_events(recipient.name, new_events, seen=seen, calm=calm)
 
     def _told(self, events: Iterable[Event], recipient: Recipient) -> list[Event]:
         schedules = self._config.schedules
@@ -271,16 +271,16 @@ class Notifier:
 
     async def _collect_running(self) -> None:
         """Collect what takes longer than usual now."""
-        recipients = [one for one in self._recipients if EventKind.LONGER_THAN_USUAL in one.on]
+        recipients = [recipient for recipient in self._recipients if EventKind.LONGER_THAN_USUAL in recipient.on]
         if not recipients:
             return
-        found = await self._running.longer_than_usual(
+        events = await self._running.longer_than_usual(
             self._clock(), at_least=min(recipient.longer_by for recipient in recipients)
         )
         for recipient in recipients:
             told = self._told_running.setdefault(recipient.name, set())
-            told &= {event.job for event in found}
-            if new := [event for event in self._told(found, recipient) if event.job not in told]:
+            told &= {event.job for event in events}
+            if new := [event for event in self._told(events, recipient) if event.job not in told]:
                 await self._store.collect_events(recipient.name, new, seen=0)
                 told |= {event.job for event in new}
 
@@ -399,7 +399,7 @@ class _JobEvents:
         if not failed and Operation.CHECK not in runs:  # nothing recovers
             return job_events.PastOperations(runs, failed, left_out)
         damaged_in, known = await self._damaged_in(job), await self._store.damage([job.target])
-        is_damaged = any(one.accepted_at is None for one in known.get(job.target, ()))
+        is_damaged = any(damage.accepted_at is None for damage in known.get(job.target, ()))
         return job_events.PastOperations(runs, failed, left_out, damaged_in, is_damaged)
 
     async def _damaged_in(self, job: ParentJob) -> int | None:
@@ -409,7 +409,9 @@ class _JobEvents:
         if not any(run.status is Status.FAILED for run in runs):
             return None
         jobs = await self._store.jobs({run.job.parent for run in runs})
-        for child in (child for one in sorted(jobs, key=lambda one: -one.id) for child in reversed(one.children)):
+        for child in (
+            child for earlier in sorted(jobs, key=lambda earlier: -earlier.id) for child in reversed(earlier.children)
+        ):
             if job_events.found_damage(child):
                 return child.id.parent
             if child.is_complete and job_events.is_full_check(child):
@@ -420,8 +422,8 @@ class _JobEvents:
         """How many jobs of its schedule were left out on its target, one after the other, just before it."""
         where = HistoryFilter(target=job.target, schedule=job.schedule)
         earlier = await self._store.history(where, before=job.id, limit=JOBS_OF_TARGET)
-        same = [one for one in earlier if one.schedule == job.schedule and one.status.is_final]
-        return sum(1 for _ in takewhile(lambda one: one.is_left_out, same))
+        same = [other for other in earlier if other.schedule == job.schedule and other.status.is_final]
+        return sum(1 for _ in takewhile(lambda other: other.is_left_out, same))
 
 
 class _RunningOperations:
@@ -441,15 +443,15 @@ class _RunningOperations:
         self._past = {job: past for job, past in self._past.items() if job in running}
         jobs = await self._store.jobs({job.parent for job in running})
         children = [(job, child) for job in jobs for child in job.children if child.id in running]
-        now, found = self._elapsed(), []
+        now, events = self._elapsed(), []
         self._begun = {(child.id, child.attempt): self._began(child, at, now) for _, child in children}
         for job, child in children:
             seconds = job_events.worked(child, (now - self._begun[child.id, child.attempt]) / 1e6)
             if seconds is not None and seconds >= at_least:
                 event = job_events.longer_already(job, child, await self._past_of(job, child), at, seconds)
-                found += [] if event is None else [event]
+                events += [] if event is None else [event]
         self._looked_at = now
-        return found
+        return events
 
     def _began(self, child: ChildJob, at: Micros, now: Micros) -> Micros:
         """When an attempt began, by `elapsed`: the clock may have been set since, but tells of the first look."""

@@ -24,12 +24,12 @@ async def told_batches(events: Iterable[Event], store: _Store) -> tuple[ToldBatc
     """The batches of a message, in order, without those removed since. Raises StoreError."""
     jobs = await store.jobs(dict.fromkeys(event.job.parent for event in events if event.job is not None))
     schedules = {job.batch: job.schedule for job in jobs if job.batch is not None}
-    found = []
+    batches = []
     for number, schedule in sorted(schedules.items()):
         with suppress(JobNotFoundError):
             batch = await store.batch(number)
-            found.append(ToldBatch(batch, await _firing_of(number, schedule, batch.created_at, store)))
-    return tuple(found)
+            batches.append(ToldBatch(batch, await _firing_of(number, schedule, batch.created_at, store)))
+    return tuple(batches)
 
 
 async def _firing_of(batch: int, schedule: str | None, created_at: Micros, store: ScheduleStore) -> Firing | None:

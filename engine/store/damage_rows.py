@@ -44,17 +44,19 @@ def decode_damage(values: Sequence[Any]) -> Damage:
 
 def decoded_damage(rows: Iterable[Row]) -> dict[str, tuple[Damage, ...]]:
     """The damage by target."""
-    found: dict[str, list[Damage]] = {}
+    by_target: dict[str, list[Damage]] = {}
     for target, *values in rows:
-        found.setdefault(target, []).append(decode_damage(values))
-    return {target: tuple(damage) for target, damage in found.items()}
+        by_target.setdefault(target, []).append(decode_damage(values))
+    return {target: tuple(damage) for target, damage in by_target.items()}
 
 
 def damaged_targets(rows: Iterable[Row]) -> frozenset[str]:
     """The targets with damage that nothing has repaired and no person has taken note of."""
-    found = decoded_damage(rows).items()
+    by_target = decoded_damage(rows).items()
     return frozenset(
-        target for target, known in found if any(one.accepted_at is None and not one.is_repaired for one in known)
+        target
+        for target, known in by_target
+        if any(damage.accepted_at is None and not damage.is_repaired for damage in known)
     )
 
 
@@ -86,7 +88,10 @@ def _number(value: object) -> int | None:
 
 def encode_change(change: DamageChange) -> Mapping[str, Any]:
     """JSON-able."""
-    return {"found": [list(encode_damage(one)) for one in change.found], "ended": [list(key) for key in change.ended]}
+    return {
+        "found": [list(encode_damage(damage)) for damage in change.found],
+        "ended": [list(key) for key in change.ended],
+    }
 
 
 def decode_change(values: Mapping[str, Any]) -> DamageChange:

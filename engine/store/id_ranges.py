@@ -28,9 +28,9 @@ def portions(ids: Collection[int]) -> Iterator[list[int]]:
 
 async def first_ids(search: AsyncIterator[array[int]], limit: int) -> array[int]:
     """The first ids of a search, at most `limit`."""
-    found: array[int] = array("q")
+    first: array[int] = array("q")
     async for ids in search:
-        found += ids
-        if len(found) >= limit:
+        first += ids
+        if len(first) >= limit:
             break
-    return found[:limit]
+    return first[:limit]

@@ -292,16 +292,16 @@ def decode_past_steps(rows: Iterable[Row]) -> dict[str, PastStep]:
 
 
 def _course(value: object) -> tuple[int, ...]:
-    found = _list(value)
-    return tuple(found) if all(type(one) is int and 0 <= one < 2**63 for one in found) else ()
+    numbers = _list(value)
+    return tuple(numbers) if all(type(number) is int and 0 <= number < 2**63 for number in numbers) else ()
 
 
 def _list(value: object) -> list[Any]:
     try:
-        found = json.loads(value) if isinstance(value, str) else None
+        values = json.loads(value) if isinstance(value, str) else None
     except (RecursionError, ValueError):
         return []
-    return found if isinstance(found, list) else []
+    return values if isinstance(values, list) else []
 
 
 @sound("a batch")
@@ -322,15 +322,17 @@ def decode_batch(row: Row) -> Batch:
 
 def decode_retries(rows: Iterable[Row]) -> Retries:
     """Rows of `queries.RETRIES`."""
-    found = list(rows)
-    return Retries({of: newest for of, newest, _ in found}, frozenset(of for of, _, is_of_last in found if is_of_last))
+    retries = list(rows)
+    return Retries(
+        {of: newest for of, newest, _ in retries}, frozenset(of for of, _, is_of_last in retries if is_of_last)
+    )
 
 
 def decode_measured(row: Row) -> Measurement | None:
     """A row of `queries.MEASURED`; None if it is invalid: it can be measured again."""
-    state, found = row
+    state, text = row
     try:
-        values = json.loads(found)
+        values = json.loads(text)
     except (RecursionError, TypeError, ValueError):
         return None
     return Measurement(state=str(state), found=values) if isinstance(values, dict) else None

@@ -41,14 +41,14 @@ def encode_survey(survey: Survey) -> tuple[Any, ...]:
 
 def decoded_surveys(rows: Iterable[Row]) -> dict[str, Survey]:
     """Surveys by target. A row that dbtend would not write is left out: the target is surveyed again."""
-    found = {}
+    surveys = {}
     for row in rows:
         try:
             survey = _decode(row)
         except UnsoundRowError:
             continue
-        found[survey.target] = survey
-    return found
+        surveys[survey.target] = survey
+    return surveys
 
 
 def _decode(row: Row) -> Survey:
@@ -76,13 +76,13 @@ def _decode(row: Row) -> Survey:
 
 def decoded_last_jobs(rows: Iterable[Row]) -> dict[str, LastJob | None]:
     """The last job by target; None for a row that dbtend would not write: there is a job, but it is unknown."""
-    found: dict[str, LastJob | None] = {}
+    last_jobs: dict[str, LastJob | None] = {}
     for target, *values in rows:
         try:
-            found[target] = _decode_last_job(*values)
+            last_jobs[target] = _decode_last_job(*values)
         except UnsoundRowError:
-            found[target] = None
-    return found
+            last_jobs[target] = None
+    return last_jobs
 
 
 def _decode_last_job(parent_id: Any, outcome: Any, finished_at: Any, ran_until: Any, runs: Any) -> LastJob:

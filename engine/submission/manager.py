@@ -206,7 +206,9 @@ class DatabaseMaintenanceManager:
                 part = slice(at, at + PORTION)
                 prepared = await self._opened_each(validated[part], targets[part])
                 if is_last := at + PORTION >= len(asked):
-                    prepared += [self._failed(one, closes=closes_at is not None) for one in failed]
+                    prepared += [
+                        self._failed(failed_request, closes=closes_at is not None) for failed_request in failed
+                    ]
                 await self._note(prepared, are_jobs=True)
                 distinct = await self._distinct(prepared, on_dropped, strict=False, kept=kept)
                 done = total if is_last else at + PORTION
@@ -240,7 +242,7 @@ class DatabaseMaintenanceManager:
         prepared = await self._prepare(asked, failed, closes=closes_at is not None)
         await self._note(prepared, are_jobs=is_batch and not strict)
         if strict or not is_batch:
-            for error in (one.error for one in prepared if one.error is not None):
+            for error in (candidate.error for candidate in prepared if candidate.error is not None):
                 raise error
         distinct = await self._distinct(prepared, on_dropped, strict=strict)
         if len(distinct) == 1 and not failed and batch.retry_of is None:
@@ -253,9 +255,9 @@ class DatabaseMaintenanceManager:
     async def _note(self, prepared: Sequence[_Prepared], *, are_jobs: bool) -> None:
         """Have it noted which targets cannot be opened: their level is that of a survey, whatever was used last."""
         errors = {
-            one.job.request.target: one.error
-            for one in prepared
-            if one.error is not None and failure_reason(one.error) is Reason.UNREACHABLE
+            candidate.job.request.target: candidate.error
+            for candidate in prepared
+            if candidate.error is not None and failure_reason(candidate.error) is Reason.UNREACHABLE
         }
         if errors and self._note_unopened is not None:
             await self._note_unopened(errors, are_jobs)
@@ -267,7 +269,7 @@ class DatabaseMaintenanceManager:
         # There may be thousands, and links on slow disks.
         targets, validated = await asyncio.to_thread(self._resolved, asked, closes=closes)
         prepared = await self._opened_each(validated, targets)
-        return [*prepared, *(self._failed(one, closes=closes) for one in failed)]
+        return [*prepared, *(self._failed(failed_request, closes=closes) for failed_request in failed)]
 
     def _resolved(self, asked: Sequence[_Asked], *, closes: bool) -> tuple[list[Target], list[NewJob]]:
         """Raises UsageError."""
@@ -277,13 +279,13 @@ class DatabaseMaintenanceManager:
     async def _opened_each(self, validated: Sequence[NewJob], targets: Sequence[Target]) -> list[_Prepared]:
         """Raises UsageError."""
         opened = await self._identities([job.request for job in validated], targets)
-        return [_prepared(job, one) for job, one in zip(validated, opened, strict=True)]
+        return [_prepared(job, identity) for job, identity in zip(validated, opened, strict=True)]
 
     def _with_deadlines(self, prepared: Sequence[_Prepared], closes_at: Micros | None) -> list[NewJob]:
         at = self._clock()
         return [
-            replace(one.job, deadline_at=time_limits.deadline(one.job.request.options, at, closes_at))
-            for one in prepared
+            replace(candidate.job, deadline_at=time_limits.deadline(candidate.job.request.options, at, closes_at))
+            for candidate in prepared
         ]
 
     def _validated(self, asked: _Asked, target: Target, *, closes: bool) -> NewJob:
@@ -314,8 +316,8 @@ class DatabaseMaintenanceManager:
         opened = await open_each(
             [targets[n] for n in others], lambda place: self._preflight(requests[others[place]], targets[others[place]])
         )
-        found = {n: _Identity(key, None) for n, key in at_once.items()} | dict(zip(others, opened, strict=True))
-        return [found[n] for n in range(len(targets))]
+        identities = {n: _Identity(key, None) for n, key in at_once.items()} | dict(zip(others, opened, strict=True))
+        return [identities[n] for n in range(len(targets))]
 
     def _key_at_once(self, request: Request, target: Target) -> str | None:
         """The key of a file that is sound at a glance; None: `_preflight` tells."""
@@ -390,7 +392,7 @@ class DatabaseMaintenanceManager:
 
         Raises UsageError for these if `strict`, or if nothing else is left.
         """
-        own_key = await self._own_key({one.job.engine for one in prepared})
+        own_key = await self._own_key({candidate.job.engine for candidate in prepared})
         kept = {} if kept is None else kept
         new: list[_Prepared] = []
         dropped: list[UsageError] = []
