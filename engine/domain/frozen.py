@@ -1,17 +1,20 @@
-"""A decorator for immutable values: as a frozen dataclass, at a tenth of its import cost.
+"""A decorator for immutable values: as a frozen dataclass, at a tenth of its cost at import.
 
 `dataclass` compiles each method of each class at import: that took a tenth of the console's start-up.
-Here it compiles `__init__` alone, for the first value. The type checker ensures that no attribute is set.
+Here `__init__` alone is compiled, for the first value. It makes a value of another class, which has the same slots and
+may be set, and then changes its class: `object.__setattr__` for each field takes two to five times as long.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, TypeVar, dataclass_transform, overload
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from typing import Any, Final, NoReturn, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
+
+_set_class: Final[Any] = object.__dict__["__class__"].__set__
 
 
 @overload
@@ -48,6 +51,9 @@ def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False, order: boo
 
         methods = {
             "__init__": first_init,
+            "__setattr__": _refuse,
+            "__delattr__": _refuse,
+            "__setstate__": _set_state,
             "__eq__": eq,
             "__hash__": lambda self: hash(fields_of(self)),
             "__repr__": repr_,
@@ -63,6 +69,16 @@ def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False, order: boo
     return made if cls is None else made(cls)
 
 
+def _refuse(self: object, name: str, *_: object) -> NoReturn:
+    raise FrozenInstanceError(f"cannot change {name!r} of {type(self).__qualname__}")
+
+
+def _set_state(self: object, state: tuple[None, dict[str, Any]]) -> None:
+    """For a copy: the state as `object.__getstate__` returns it where all attributes are slots."""
+    for name, value in state[1].items():
+        object.__setattr__(self, name, value)
+
+
 def _comparison(compare: Callable[[Any, Any], bool], fields_of: Callable[[object], Any]) -> Any:
     def compared(self: object, other: object) -> bool:
         return compare(fields_of(self), fields_of(other)) if other.__class__ is self.__class__ else NotImplemented
@@ -71,8 +87,14 @@ def _comparison(compare: Callable[[Any, Any], bool], fields_of: Callable[[object
 
 
 def _init_of(cls: type[Any]) -> Any:
-    positional, by_name, statements = ["self"], ["*"], ["pass"]
-    known: dict[str, Any] = {"_MISSING": MISSING}
+    unlocked = {"__slots__": cls.__dict__["__slots__"], "__setattr__": object.__setattr__}
+    known = {
+        "_MISSING": MISSING,
+        "_set_class": _set_class,
+        "_cls": cls,
+        "_Unlocked": type(cls.__name__, cls.__bases__, unlocked),
+    }
+    positional, by_name, statements = ["self"], ["*"], ["_set_class(self, _Unlocked)"]
     for one in fields(cls):
         name, default, value = one.name, "", one.name
         if one.default_factory is not MISSING:
@@ -83,6 +105,7 @@ def _init_of(cls: type[Any]) -> Any:
             default = f"=_default_{name}"
         (by_name if one.kw_only else positional).append(f"{name}{default}")
         statements.append(f"self.{name} = {value}")
+    statements.append("_set_class(self, _cls)")
     parameters = ", ".join([*positional, *by_name] if by_name[1:] else positional)
     exec(f"def __init__({parameters}):\n " + "\n ".join(statements), known)  # noqa: S102 - names of our own fields
     init = known["__init__"]

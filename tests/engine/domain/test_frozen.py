@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import KW_ONLY, asdict, field, replace
+from dataclasses import KW_ONLY, FrozenInstanceError, asdict, field, replace
+from typing import Any
+
+import pytest
 
 from engine.domain.frozen import frozen
 
@@ -87,3 +90,20 @@ def test_a_value_has_no_room_for_anything_else() -> None:
     match Point(1, 2):
         case Point(x, y):
             assert (x, y) == (1, 2)
+
+
+def test_no_field_of_a_value_can_be_set_or_deleted() -> None:
+    place: Any = Place(1, 2, "home")
+    with pytest.raises(FrozenInstanceError):
+        place.x = 5
+    with pytest.raises(FrozenInstanceError):
+        place.z = 1
+    with pytest.raises(FrozenInstanceError):
+        del place.name
+    assert place == Place(1, 2, "home")
+
+
+def test_a_value_is_of_its_own_class_and_a_call_without_a_field_names_it() -> None:
+    assert (type(Place(1)), type(Point(1)), type(Nothing())) == (Place, Point, Nothing)
+    with pytest.raises(TypeError, match=r"Point.__init__\(\) missing 1 required positional argument: 'x'"):
+        Point()  # type: ignore[call-arg]
