@@ -67,7 +67,7 @@ def found_in(damaged: Collection[str], past: TargetHistory) -> str:
     """`damage in a, b (rows are lost: ...)`, with who saw it."""
     seen = describe(one for one in past.known_damage if one.kind is not DamagedKind.INDEX and not one.is_repaired)
     if not seen:  # as far as it is not on record, a check found it
-        seen = past.damage or past.damage_found or "the last check found it"
+        seen = f"{past.damage_found}: {past.damage}" if past.damage is not None else "the last check found it"
     return f"damage in {listed([*damaged], 3)} ({seen})" if damaged else seen
 
 
