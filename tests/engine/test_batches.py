@@ -104,7 +104,7 @@ async def test_what_cannot_be_opened_stops_no_other(tmp_path: Path) -> None:
     bad = {
         str(damaged(tmp_path / "damaged.db")): "damaged.db",
         str(tmp_path / "missing.db"): "there is no such file",
-        str(tmp_path): "is a directory",
+        str(tmp_path): "a directory",
         "postgresql://dba@127.0.0.1:1/sales": "no server answers there",
     }
     text = tmp_path / "text.db"

@@ -124,7 +124,7 @@ async def test_damage_on_record_is_critical_also_while_its_target_cannot_be_insp
         assert (locked.level, [one.cause for one in locked.reasons]) == (
             FleetLevel.CRITICAL, [SurveyCause.DAMAGE, SurveyCause.LOCKED]
         )  # fmt: skip
-        assert locked.reasons[0].facts == {"job": 7}
+        assert locked.reasons[0].facts == {"job": 7, "source": DamageSource.MAP}
     again = (await surveys(engine, entries(path)))["t1"]
     assert again.surveyed_at > locked.surveyed_at  # what was not inspected is surveyed again
     assert SurveyCause.LOCKED not in {one.cause for one in again.reasons}

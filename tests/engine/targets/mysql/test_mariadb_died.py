@@ -83,7 +83,7 @@ async def test_a_table_under_which_it_died_is_suspect_and_left_out_until_it_is_n
         assert steps["well"].status is Status.COMPLETED
         # By TCP it may have been shut down: only a check, which can wait for another time, is not begun again.
         deaths = 2 if by_tcp and operation is not Operation.CHECK else 1
-        assert len(codes) == deaths
+        assert await eventually(lambda: len(codes) == deaths)
         assert await eventually(shop.server._is_ready)
         assert [(one.object, one.source) for one in await engine.known_damage(url)] == [
             ("inn", DamageSource.SERVER_LOST)
@@ -96,4 +96,4 @@ async def test_a_table_under_which_it_died_is_suspect_and_left_out_until_it_is_n
         assert len(codes) == deaths
         (child,) = (await run(engine, url, Operation.CHECK, Options(objects=("inn",)))).children
         assert child.reason is Reason.SERVER_DIED
-        assert len(codes) == deaths + 1
+        assert await eventually(lambda: len(codes) == deaths + 1)
