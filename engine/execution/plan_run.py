@@ -18,7 +18,8 @@ from engine.execution.recovery import completed_commands, follow_up_required
 from engine.execution.step_runner import reporting_uninterruptible, run_step, skip_step
 from engine.targets.plans import PlannedStep
 from engine.targets.step_execution import StepResult
-from engine.targets.window_fit import StepScheduler, needed_seconds, reason_not_to_begin
+from engine.targets.step_scheduler import StepScheduler
+from engine.targets.window_fit import needed_seconds, reason_not_to_begin
 
 
 class PlanRun:

@@ -8,7 +8,7 @@ import pytest
 
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import PlannedStep
-from engine.targets.window_fit import StepScheduler
+from engine.targets.step_scheduler import StepScheduler
 
 
 def step(conflict: str = "", *, last: bool = False, frees: bool = False) -> PlannedStep:
