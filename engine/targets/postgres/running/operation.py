@@ -20,6 +20,7 @@ from engine.targets.postgres.connection.bounded import Connection
 from engine.targets.postgres.connection.connecting import Server
 from engine.targets.postgres.planning import operation_specs
 from engine.targets.postgres.planning.steps import Method, PgStep
+from engine.targets.postgres.queries import query
 from engine.targets.postgres.reading import locks
 from engine.targets.postgres.reading.counters import wait_until_counted
 from engine.targets.postgres.reading.reader import Reader
@@ -42,16 +43,6 @@ PlanAgain = Callable[[Callable[[PgStep], bool]], Awaitable[OperationPlan]]
 """Plans an operation with those of its steps for which the argument is true."""
 CRASH_TOLD_WITHIN: Final = 10.0
 """Seconds within which the server tells its sessions of a crash."""
-_HAS_RECOVERED: Final = """
-SELECT coalesce(
-    pg_postmaster_start_time() < to_timestamp(%(since)s) AND coalesce(
-        (SELECT min(backend_start) FROM pg_stat_activity WHERE backend_type = 'checkpointer'),
-        CASE WHEN b.stats_reset > to_timestamp(%(since)s) THEN a.stats_reset END
-    ) > to_timestamp(%(since)s), false)
-FROM pg_stat_bgwriter AS b, pg_stat_archiver AS a
-"""
-"""Whether the server crashed since, and was not restarted: only a crash starts the checkpointer anew. A role that may
-not see it sees that all statistics were reset, which a crash does, too."""
 _ALONE: Final = frozenset({Operation.CHECK, Operation.ANALYZE})
 """No other process of the server helps with these: if one crashed, they did not cause it."""
 MOMENT: Final = 1.0
@@ -205,7 +196,9 @@ class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
         """Whether its server told of a crash since it began, or has recovered from one since it connected."""
         has_recovered = False
         with contextlib.suppress(TargetError):  # the question also lets the reader hear of it, and reconnects
-            (has_recovered,) = await self._reader.row(_HAS_RECOVERED, {"since": run.server.connected}, row=(bool,))
+            (has_recovered,) = await self._reader.row(
+                query("has_recovered"), {"since": run.server.connected}, row=(bool,)
+            )
         return has_recovered or (self._reader.crashed_at or 0.0) >= run.watched.began
 
     async def _look_again(
