@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import MISSING, field, fields
 from functools import cache
 from types import UnionType
-from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from engine.domain.frozen import frozen
 from engine.domain.requests import CheckLevel
 from engine.domain.steps import Fact, Facts
 
 T = TypeVar("T")
+_PLAIN: Final = frozenset({bool, int, float, str, type(None)})
 
 
 def omitted_if(default: T) -> T:
@@ -38,14 +39,18 @@ class Effect:
 
     def facts(self) -> dict[str, Fact]:
         """The facts to keep."""
-        values = {one: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
-        return {one.name: value for one, value in values.items() if value != one.default or not one.metadata}
+        values = {declared: getattr(self, declared.name) for declared in fields(self)}  # type: ignore[arg-type]
+        return {
+            declared.name: value
+            for declared, value in values.items()
+            if value != declared.default or not declared.metadata
+        }
 
 
 @cache
 def _declared(record: type[Any]) -> tuple[Mapping[str, Any], frozenset[str]]:
     """The types of its fields by their names, and the names of those without default."""
-    return get_type_hints(record), frozenset(one.name for one in fields(record) if one.default is MISSING)
+    return get_type_hints(record), frozenset(known.name for known in fields(record) if known.default is MISSING)
 
 
 def _typed(declared: Any, value: Fact) -> Any:
@@ -62,9 +67,6 @@ def _typed(declared: Any, value: Fact) -> Any:
         elif kind not in _PLAIN and value in [*kind]:
             return kind(value)
     return NotImplemented
-
-
-_PLAIN = {bool, int, float, str, type(None)}
 
 
 @frozen(kw_only=True)

@@ -435,7 +435,7 @@ def last_clean_check(checks: Iterable[ParentJob]) -> Micros:
         for job, child in _children_of(checks, Operation.CHECK)
         if child.is_complete
         and covers_whole_database(Operation.CHECK, job.request.options)
-        and not (child.check_result and child.check_result.suspected_tables)
+        and not ((check := child.check_result) and check.suspected_tables)
     )
     return next(clean, 0)
 

@@ -117,7 +117,8 @@ def found_damage(child: ChildJob) -> bool:
 
 def is_full_check(child: ChildJob) -> bool:
     """Whether it is a check that looked at all that a check can see."""
-    return child.check_result is not None and child.check_result.is_full
+    check = child.check_result
+    return check is not None and check.is_full
 
 
 def critical(survey: Survey) -> Event | None:

@@ -174,7 +174,8 @@ def found_damage(child: ChildJob, width: int | None = None) -> str:
 
 def findings_counted(child: ChildJob) -> int:
     """How many findings a check has."""
-    return child.check_result.findings if child.check_result is not None else 0
+    check = child.check_result
+    return check.findings if check is not None else 0
 
 
 def is_cut_short(child: ChildJob) -> bool:
@@ -217,7 +218,8 @@ def only_found(child: ChildJob) -> bool:
 
 def remedy(child: ChildJob) -> str:
     """What to do about the findings of a check; "" if there is nothing to say."""
-    return plain(child.check_result.remedy) if child.check_result is not None else ""
+    check = child.check_result
+    return plain(check.remedy) if check is not None else ""
 
 
 def findings(child: ChildJob) -> tuple[str, ...]:
