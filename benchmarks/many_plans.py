@@ -30,7 +30,7 @@ from tui.console.theme import DBTEND
 
 UP: Final = b"\x1b[A"
 CURSOR: Final = ";".join(str(part) for part in bytes.fromhex(DBTEND.variables["cursor"][1:]))
-"""Its background, as a terminal is told it."""
+"""Its background colour, in the form that is sent to a terminal."""
 SO_FAR: Final = re.compile(rb"[1-9][\d,]* of [\d,]+ targets so far")
 
 
@@ -90,7 +90,7 @@ def measure(store: Path, config: Path, figures: Figures, number: int, timeout: f
         figures["CPU until then"].append(terminal.cpu_seconds() - cpu)
         if len(answers) > 1:
             figures["a key meanwhile, median"].append(median(answers))
-            figures["a key meanwhile, 99 of 100"].append(quantiles(answers, n=100, method="inclusive")[98])
+            figures["a key meanwhile, p99"].append(quantiles(answers, n=100, method="inclusive")[98])
             figures["slowest key meanwhile"].append(max(answers))
         figures["MiB"].append(terminal.resident_mebibytes())
 

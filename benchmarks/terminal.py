@@ -21,7 +21,7 @@ ESCAPES = re.compile(
 )
 
 _LAST = 8_000
-"""How much of what a program wrote is told when it has ended by itself."""
+"""Bytes of the output that the error quotes if the program ends by itself."""
 
 
 class Terminal:

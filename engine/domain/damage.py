@@ -28,7 +28,7 @@ NO_CHECK_ON_RECORD: Final = (
 """The warning about writing to it."""
 _REWRITES: Final = frozenset({Operation.VACUUM_FULL, Operation.CLUSTER, Operation.REPACK, Operation.REBUILD})
 REBUILDS: Final = _REWRITES | {Operation.REINDEX}
-"""The operations of servers that make every index of a table anew, from the rows that its table has."""
+"""The operations of servers that rebuild every index of a table from the rows of the table."""
 
 
 class DamagedKind(StrEnum):
@@ -272,7 +272,7 @@ def after_write(
         if one.accepted_at is not None:
             is_rebuilt = one.is_repaired or one.object in rebuilt
             if is_rebuilt and one.is_loss and one.object in done and operation is not Operation.REINDEX:
-                ended.append(one.key)  # its pages are counted anew: a shorter file is another loss
+                ended.append(one.key)  # its pages were counted again: a shorter file is another loss
             elif is_rebuilt and one.is_loss:
                 found.append(replace(one, is_repaired=True))
         elif operation is Operation.REPAIR or (operation is Operation.REINDEX and one.kind is DamagedKind.INDEX):

@@ -258,7 +258,7 @@ async def expand(
     unlisted = [what for _, of_entry in pairs for what in of_entry]
     alone = len(candidates) == 1 and not candidates[0].is_member
     reasons = await asyncio.to_thread(_reasons, candidates, exclude, databases, alone=alone)
-    targets = _named([_as_found(one) for one, reason in zip(candidates, reasons, strict=True) if reason is None])
+    targets = _named([_gone_if_closed(one) for one, reason in zip(candidates, reasons, strict=True) if reason is None])
     if len(targets) > MANY:
         confirm_many(entries[0].url, len(targets))
     left_out: dict[LeftOut, list[str]] = {}
@@ -269,9 +269,11 @@ async def expand(
     return Expansion(targets=targets, left_out=left_out, unlisted=unlisted, unused_excludes=unused)
 
 
-def _as_found(one: _Candidate) -> _Candidate:
-    """A known database that its server lets nobody open is as one that is gone: its survey does not stand."""
-    return one if one.access is Access.OPEN else replace(one, entry=replace(one.entry, is_found=False))
+def _gone_if_closed(candidate: _Candidate) -> _Candidate:
+    """A known database that accepts no connections counts as gone: its last survey is not shown as current."""
+    if candidate.access is Access.OPEN:
+        return candidate
+    return replace(candidate, entry=replace(candidate.entry, is_found=False))
 
 
 def _without_server(entry: TargetEntry) -> _Result | None:

@@ -430,7 +430,7 @@ class _RunningOperations:
     """The running operations, each with its usual duration."""
 
     def __init__(self, store: NotifiedStore, elapsed: Callable[[], Micros]) -> None:
-        """`elapsed`: a clock that nobody sets."""
+        """`elapsed`: a clock that only runs forward, whatever the time of the system is set to."""
         self._store, self._elapsed = store, elapsed
         self._past: dict[JobId, Sequence[PastRun]] = {}
         self._begun: dict[tuple[JobId, int], Micros] = {}

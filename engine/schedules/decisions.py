@@ -27,7 +27,8 @@ def decide(schedule: Schedule, due: Sequence[Micros], now: Micros, *, clock_chan
 
     Args:
         due: the due times up to now, in order; at least one.
-        clock_changed: whether the clock was set since this process looked before: else nobody was there for those.
+        clock_changed: whether the clock was set since the last look of this process. If not, no worker was running
+            at the due times without a record.
     """
     unseen = FiringReason.CLOCK_CHANGED if clock_changed else FiringReason.NO_WORKER
     *over, last = due

@@ -254,7 +254,7 @@ class LogCheckpoints:
         self._log = Path(f"{path}-wal")
         self._connect = connect
         self._reader: sqlite3.Connection | None = None
-        self._commits_left = 0  # a process that ends soon must write back what others like it have left, too
+        self._commits_left = 0  # a short-lived process must also write back what earlier ones left
 
     def after_commit(self, connection: sqlite3.Connection) -> None:
         """Write the log back if it is long, and if that was not done lately: the file does not tell how much of it is

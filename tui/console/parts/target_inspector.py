@@ -75,7 +75,7 @@ class TargetInspector:
         self._presence_slots = asyncio.Semaphore(PRESENCE_CHECKS_AT_ONCE)
         self._to_inspect: set[int] = set()
         self._to_advise: set[int] = set()
-        """Targets that wait for their turn: what happens to them by then needs no other one."""
+        """Targets that wait for their turn. Such a target is not queued again."""
         self._at_work = 0
         """How many inspections and advices are under way, or wait for their turn."""
         self._pace = UpdatePace(changed, shortest=0)
