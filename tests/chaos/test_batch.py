@@ -37,9 +37,9 @@ async def test_r7_a_batch_is_completed_once_whoever_is_killed(tmp_path: Path) ->
         how = ("--op", "vacuum", "--canary", 20, "--max-failures", 5)
         run = started.start("-m", "tui.cli", "run", "--store", trace.store, *how, *files)
         await finished(trace, 5)
-        started.kill(one_that_executes(trace, started))  # while the others wait for the canaries
+        started.kill(await one_that_executes(trace, started))  # while the others wait for the canaries
         await none_would_die_twice(trace, started, 25)
-        started.kill(one_that_executes(trace, started))
+        started.kill(await one_that_executes(trace, started))
         await none_would_die_twice(trace, started, 45)
         started.kill_all(first=run.pid)
         started.worker()
@@ -90,9 +90,15 @@ async def none_would_die_twice(trace: Trace, started: Processes, number: int) ->
     await eventually(none_is_cut_short)
 
 
-def one_that_executes(trace: Trace, started: Processes) -> int:
-    living = set(started.living())
-    return next(line.pid for line in reversed(trace.told()) if line.what is What.BEGAN and line.pid in living)
+async def one_that_executes(trace: Trace, started: Processes) -> int:
+    """A living process that has begun an operation: one that was started in place of another has not at first."""
+
+    def its_pid() -> int | None:
+        living = set(started.living())
+        pids = (line.pid for line in reversed(trace.told()) if line.what is What.BEGAN)
+        return next((pid for pid in pids if pid in living), None)
+
+    return await eventually(its_pid)
 
 
 def completions(store: Path) -> Counter[int]:

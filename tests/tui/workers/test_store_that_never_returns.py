@@ -113,9 +113,10 @@ async def test_what_was_claimed_when_the_server_stopped_runs_and_then_the_worker
     has_log: bool,
 ) -> None:
     """Where a log lies beside the file, only the store knows whether it may be opened: nothing runs."""
-    execute = DatabaseMaintenanceWorker.execute
+    execute, submitted = DatabaseMaintenanceWorker.execute, asyncio.Event()
 
     async def without_the_server(by: DatabaseMaintenanceWorker, claim: Claim, *more: Any) -> Outcome:
+        await submitted.wait()  # a job may be claimed before its submission has its answer
         await asyncio.to_thread(server.stop)
         return await execute(by, claim, *more)
 
@@ -130,6 +131,7 @@ async def test_what_was_claimed_when_the_server_stopped_runs_and_then_the_worker
         with suppress(StoreUnreachableError):  # the result of the operation is kept on its host
             async with Engine.open(store, workers=1) as engine, asyncio.timeout(30):
                 await engine.submit([Request(target=str(sales), operations=(Operation.VACUUM,))])
+                submitted.set()
                 asked = await host._take_jobs(engine, process, asyncio.Event(), asyncio.Event())
         assert asked is False
         assert (sales.stat().st_mtime_ns != before) is not has_log

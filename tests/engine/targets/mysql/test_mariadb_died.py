@@ -17,7 +17,7 @@ from engine.domain.statuses import Reason
 from engine.domain.surveys import FleetLevel
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.running.operation import MySqlOperation
-from tests.engine.targets.mysql.a_session import filled
+from tests.engine.targets.mysql.a_session import filled, until
 from tests.engine.targets.mysql.test_server_died import restarted_when_it_dies
 from tests.mysql_databases import MySqlDatabase, new_database
 from tests.mysql_server import MySqlServer
@@ -62,6 +62,12 @@ def ended_under_inn(server: MySqlServer, monkeypatch: pytest.MonkeyPatch, how: s
     monkeypatch.setattr(MySqlOperation, "_commands_of", ending)
 
 
+async def run_for_a_second(shop: MySqlDatabase) -> None:
+    """It tells in whole seconds when it started: two starts within one of them would look like the same."""
+    shop.reconnect()
+    await until(shop, "SELECT variable_value >= 1 FROM information_schema.global_status WHERE variable_name = 'UPTIME'")
+
+
 async def run(engine: Engine, url: str, operation: Operation, options: Options | None = None) -> ParentJob:
     (job,) = await engine.submit([Request(target=url, operations=(operation,), options=options or Options())])
     async with asyncio.timeout(120):
@@ -75,6 +81,7 @@ async def test_a_table_under_which_it_died_is_suspect_and_left_out_until_it_is_n
     shop: MySqlDatabase, operation: Operation, dies_under_inn: None, tmp_path: Path, *, by_tcp: bool
 ) -> None:
     url = shop.server.tcp_url(shop.name) if by_tcp else shop.url
+    await run_for_a_second(shop)
     async with restarted_when_it_dies(shop.server) as codes, Engine.open(tmp_path / "jobs.db", workers=1) as engine:
         (child,) = (await run(engine, url, operation)).children
         steps = {step.object: step for step in child.steps}
@@ -94,6 +101,7 @@ async def test_a_table_under_which_it_died_is_suspect_and_left_out_until_it_is_n
             (child,) = (await run(engine, url, other)).children
             assert [(step.object, step.status) for step in child.steps] == [("well", Status.COMPLETED)]
         assert len(codes) == deaths
+        await run_for_a_second(shop)
         (child,) = (await run(engine, url, Operation.CHECK, Options(objects=("inn",)))).children
         assert child.reason is Reason.SERVER_DIED
         assert await eventually(lambda: len(codes) == deaths + 1)
