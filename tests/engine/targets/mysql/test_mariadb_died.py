@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from engine.config.model import TargetEntry
 from engine.domain.damage import DamageSource
 from engine.domain.statuses import Reason
 from engine.domain.surveys import FleetLevel
+from engine.targets.mysql.connection.errors import SocketLeftError
 from engine.targets.mysql.connection.server import Flavor
 from engine.targets.mysql.running.operation import MySqlOperation
 from tests.engine.targets.mysql.a_session import filled, until
@@ -62,6 +64,18 @@ def ended_under_inn(server: MySqlServer, monkeypatch: pytest.MonkeyPatch, how: s
     monkeypatch.setattr(MySqlOperation, "_commands_of", ending)
 
 
+class Refusals:
+    """Of connections by a socket that a server left behind: one that restarts sooner cannot be told to have died."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._refused = threading.Event()
+        monkeypatch.setattr(SocketLeftError, "__init__", lambda _: self._refused.set())
+
+    async def next(self) -> None:
+        await eventually(self._refused.is_set)
+        self._refused.clear()
+
+
 async def run_for_a_second(shop: MySqlDatabase) -> None:
     """It tells in whole seconds when it started: two starts within one of them would look like the same."""
     shop.reconnect()
@@ -78,11 +92,18 @@ async def run(engine: Engine, url: str, operation: Operation, options: Options |
 @pytest.mark.parametrize("by_tcp", [False, True], ids=["socket", "tcp"])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 async def test_a_table_under_which_it_died_is_suspect_and_left_out_until_it_is_named(
-    shop: MySqlDatabase, operation: Operation, dies_under_inn: None, tmp_path: Path, *, by_tcp: bool
+    shop: MySqlDatabase,
+    operation: Operation,
+    dies_under_inn: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    by_tcp: bool,
 ) -> None:
     url = shop.server.tcp_url(shop.name) if by_tcp else shop.url
     await run_for_a_second(shop)
-    async with restarted_when_it_dies(shop.server) as codes, Engine.open(tmp_path / "jobs.db", workers=1) as engine:
+    restarts = restarted_when_it_dies(shop.server, after=None if by_tcp else Refusals(monkeypatch).next)
+    async with restarts as codes, Engine.open(tmp_path / "jobs.db", workers=1) as engine:
         (child,) = (await run(engine, url, operation)).children
         steps = {step.object: step for step in child.steps}
         assert (steps["inn"].status, steps["inn"].reason) == (Status.FAILED, Reason.SERVER_DIED)

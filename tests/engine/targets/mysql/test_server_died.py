@@ -25,7 +25,7 @@ from tests.waiting import eventually
 from tui.presentation.exit_codes import SKIPPED, exit_code
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 PAGE = 16_384
 # MariaDB reports a damaged page, and goes on: see test_damaged_pages.py.
@@ -54,8 +54,10 @@ def shop(own_server: MySqlServer) -> Iterator[MySqlDatabase]:
 
 
 @asynccontextmanager
-async def restarted_when_it_dies(server: MySqlServer) -> AsyncIterator[list[int]]:
-    """As systemd does it. Gives the exit codes."""
+async def restarted_when_it_dies(
+    server: MySqlServer, after: Callable[[], Awaitable[object]] | None = None
+) -> AsyncIterator[list[int]]:
+    """As systemd does it. Gives the exit codes. `after`: what each restart waits for."""
     codes: list[int] = []
 
     def exit_code() -> int | None:
@@ -65,6 +67,8 @@ async def restarted_when_it_dies(server: MySqlServer) -> AsyncIterator[list[int]
     async def restart() -> None:
         while True:
             codes.append(await eventually(exit_code))
+            if after is not None:
+                await after()
             await asyncio.to_thread(server.start)
 
     restarting = asyncio.create_task(restart())
