@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 SIMPLE, PREPARE, EXECUTE = b"Q", b"P", b"B"
+TERMINATE = b"X\0\0\0\4"
 
 
 class Cut(StrEnum):
@@ -78,8 +79,8 @@ class Cutter:
         if how is Cut.LATE:
             await self.is_late.wait()
         if how is not Cut.BEFORE:
-            server[1].write(call)
-            await server[0].read(65536)
+            server[1].write(call + TERMINATE)
+            await server[0].read()  # to its end: the server has carried it out then
         self.is_over.set()
 
 

@@ -530,8 +530,11 @@ async def test_with_fewer_connections_than_asked_for_it_goes_on_and_says_so_once
     (child,) = job.children
     assert (child.status, child.error) == (Status.COMPLETED, None)
     assert len(child.steps) == 12
-    said = "2 steps run at once instead of 6: the CONNECTION LIMIT of the role or the database leaves no more"
-    assert [warning for warning in child.warnings if "at once" in warning] == [said]
+    (said,) = [warning for warning in child.warnings if "CONNECTION LIMIT" in warning]
+    # The connection by which the target was identified may still count for a moment: then one is left, not two.
+    count, _, why = said.partition(" instead of 6: ")
+    assert count in {"2 steps run at once", "one step runs at a time"}
+    assert why == "the CONNECTION LIMIT of the role or the database leaves no more"
 
 
 async def test_where_the_connections_are_taken_only_then_it_goes_on_with_those_that_it_has(
