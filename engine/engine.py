@@ -691,10 +691,10 @@ class Engine:
     async def tight_windows(self, config: Config) -> list[TightWindow]:
         """Windows that cannot hold their work, by how long it took before. Opens no target.
 
-        The last survey of each target says what it needs, unless a job has ended there since.
+        The last survey of each target says what it needs and how large it is, unless a job has ended there since.
         """
         runs = await self._store.estimated_runs(estimate_errors.RUNS_READ)
-        targets = {run.target for run in runs} if any(one.operations is None for one in config.schedules) else set()
+        targets = {run.target for run in runs}
         surveys, last = await self._store.surveys(targets), await self._store.last_jobs(targets)
         return await asyncio.to_thread(
             tight_windows.tight_windows,

@@ -41,6 +41,9 @@ class EstimatedRun:
     operation: Operation
     estimate: float
     seconds: float
+    size: float | None = None
+    """Of the database before the run, in bytes, if known."""
+    options: Options = Options()
 
 
 @frozen(kw_only=True)

@@ -141,6 +141,24 @@ def expected_seconds(operation: Operation, options: Options, jobs: Iterable[Pare
     return _usual_seconds(runs, before) if runs else None
 
 
+def usual_seconds(
+    operation: Operation, options: Options | None, runs: Iterable[EstimatedRun], size: float | None
+) -> float | None:
+    """As `expected_seconds`, from runs of one target, the newest first.
+
+    Args:
+        options: None: those of the newest run.
+        size: of the database now, in bytes.
+    """
+    same = [run for run in runs if run.operation is operation]
+    if not same:
+        return None
+    wanted = extent(operation, options or same[0].options)
+    comparable = (run for run in same if extent(operation, run.options) == wanted)
+    scaled = [run.seconds * _scale(run.size, size) for run in islice(comparable, RUNS)]
+    return median(scaled) if scaled else None
+
+
 def suffice(operation: Operation, options: Options, jobs: Iterable[ParentJob]) -> bool:
     """Whether these jobs have as many runs as count."""
     return len(_runs_that_count(operation, options, jobs)) == RUNS
@@ -169,7 +187,10 @@ def _comparable(operation: Operation, options: Options, jobs: Iterable[ParentJob
 
 def _growth(child: ChildJob, before: Facts) -> float:
     """The size of the database now as a multiple of that before the run; 1.0 if unknown."""
-    now, then = before.get("size"), (child.before or {}).get("size")
+    return _scale((child.before or {}).get("size"), before.get("size"))
+
+
+def _scale(then: object, now: object) -> float:
     if isinstance(now, int | float) and isinstance(then, int | float) and then > 0:
         return now / then
     return 1.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from statistics import median
 
-from engine.config.model import Config
+from engine.config.model import Config, TargetEntry
 from engine.domain.due_times import next_due, stagger_offset
+from engine.domain.errors import DbtendError
 from engine.domain.frozen import frozen
 from engine.domain.past_runs import EstimatedRun
 from engine.domain.requests import Operation
@@ -16,6 +16,9 @@ from engine.domain.steps import Micros
 from engine.domain.surveys import Survey
 from engine.fleet.levels import may_be_needed
 from engine.fleet.patterns import member_name
+from engine.fleet.target_words import entries_of
+from engine.history.estimates import usual_seconds
+from engine.inspection.inspector import canonical_url
 from engine.schedules.night import (
     PlannedNight,
     PlannedOperation,
@@ -25,11 +28,9 @@ from engine.schedules.night import (
     planned_night,
     work_at,
 )
-from engine.schedules.overlaps import due_beside, places_of
+from engine.schedules.overlaps import due_beside
+from engine.schedules.work import request_of
 from engine.targets import resolve
-
-_Seconds = Mapping[str, Mapping[Operation, float]]
-"""How long an operation usually takes, by target."""
 
 
 @frozen
@@ -58,11 +59,18 @@ def tight_windows(
     """The next window of each schedule that cannot hold what is known of its work. Reads the disk.
 
     A window without an end lasts until the schedule is due again, or until another one starts that would find no free
-    worker. Targets on which an operation never completed are not counted; what they need is known from `surveys`.
+    worker. Operations that never completed on a target with such options are not counted; how long others take is
+    estimated as in a plan.
+
+    Args:
+        runs: the newest first.
+        surveys: by target, of those that no job has changed since.
     """
     enabled = [schedule for schedule in config.schedules if schedule.name not in disabled]
-    seconds = _usual_seconds(runs)
-    planned = {schedule.name: _planned_targets(schedule, config, seconds, surveys) for schedule in enabled}
+    of_target: dict[str, list[EstimatedRun]] = {}
+    for run in runs:
+        of_target.setdefault(run.target, []).append(run)
+    planned = {schedule.name: _planned_targets(schedule, config, of_target, surveys) for schedule in enabled}
 
     def work(schedule: Schedule, due: Micros) -> PlannedWork:
         targets = [
@@ -99,37 +107,44 @@ def _still_running(schedule: Schedule, night: PlannedNight, enabled: Iterable[Sc
     return None
 
 
-def _usual_seconds(runs: Iterable[EstimatedRun]) -> _Seconds:
-    took: dict[str, dict[Operation, list[float]]] = {}
-    for run in runs:
-        took.setdefault(run.target, {}).setdefault(run.operation, []).append(run.seconds)
-    return {
-        target: {operation: median(durations) for operation, durations in by.items()} for target, by in took.items()
-    }
-
-
 def _planned_targets(
-    schedule: Schedule, config: Config, seconds: _Seconds, surveys: Mapping[str, Survey]
+    schedule: Schedule, config: Config, runs: Mapping[str, Sequence[EstimatedRun]], surveys: Mapping[str, Survey]
 ) -> Sequence[PlannedTarget]:
     """The targets of a schedule about which something is known."""
-    places, fit = list(places_of(schedule, config)), schedule.settings.get("fit", True)
-    return [
-        PlannedTarget(
-            target=target,
-            operations=[
-                PlannedOperation(plan=plan_of_length(operation, by[operation]), fit=fit) for operation in operations
-            ],
-            host=resolve(target).host_key,
+    places, fit = _entries(schedule, config), schedule.settings.get("fit", True)
+    planned = []
+    for target, past in runs.items():
+        entry = next(
+            (entry for entry in places if entry.url == target or member_name(entry.url, target, entry.exclude)), None
         )
-        for target, by in seconds.items()
-        if (
-            operations := [operation for operation in _operations(schedule, by, surveys.get(target)) if operation in by]
-        )
-        and any(url == target or member_name(url, target, exclude) for url, exclude in places)
-    ]
+        if entry is None:
+            continue
+        request, survey = request_of(schedule, replace(entry, url=target)), surveys.get(target)
+        # What is needed is narrowed, as it was in the last run.
+        options = request.options if schedule.operations is not None else None
+        operations = request.operations if options is not None else _needed(request.operations, survey)
+        size = None if survey is None else survey.size
+        seconds = {operation: usual_seconds(operation, options, past, size) for operation in operations}
+        known = [
+            PlannedOperation(plan=plan_of_length(operation, usual), fit=fit)
+            for operation, usual in seconds.items()
+            if usual is not None
+        ]
+        if known:
+            planned.append(PlannedTarget(target=target, operations=known, host=resolve(target).host_key))
+    return planned
 
 
-def _operations(schedule: Schedule, known: Iterable[Operation], survey: Survey | None) -> Iterable[Operation]:
-    if schedule.operations is not None:
-        return schedule.operations
-    return () if survey is None else [operation for operation in known if may_be_needed(operation, survey)]
+def _entries(schedule: Schedule, config: Config) -> list[TargetEntry]:
+    """What a schedule names, by canonical URLs. Reads the disk."""
+    try:
+        return [
+            replace(entry, url=canonical_url(entry.url), exclude=(*schedule.exclude, *entry.exclude))
+            for entry in entries_of(schedule, config)
+        ]
+    except DbtendError:  # to fire it says why
+        return []
+
+
+def _needed(operations: Iterable[Operation], survey: Survey | None) -> tuple[Operation, ...]:
+    return () if survey is None else tuple(operation for operation in operations if may_be_needed(operation, survey))

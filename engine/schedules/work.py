@@ -67,7 +67,7 @@ async def work_of(
     Raises UsageError if its targets cannot be listed, or none of its operations applies to any.
     """
     found = await _expanded(schedule, config, store)
-    asked = await asyncio.to_thread(lambda: [_request(schedule, entry) for entry in found.targets])
+    asked = await asyncio.to_thread(lambda: [request_of(schedule, entry) for entry in found.targets])
     fitting = [(entry, one) for entry, one in zip(found.targets, asked, strict=True) if one.operations]
     if len(fitting) < len(asked):
         number = counted(len(asked) - len(fitting), "target")
@@ -119,7 +119,7 @@ def _accept(pattern: str, number: int) -> None:
     """However many targets there are, the schedule names them."""
 
 
-def _request(schedule: Schedule, entry: TargetEntry) -> Request:
+def request_of(schedule: Schedule, entry: TargetEntry) -> Request:
     """A request with the operations of the schedule that the engine of its target offers.
 
     Raises UsageError, NotAvailableError.

@@ -266,17 +266,28 @@ def decode_run(row: Row) -> PastRun:
         status=Status(status),
         at=finished_at,
         seconds=seconds,
-        size=float(size) if isinstance(size, int | float) else None,
+        size=_size(size),
         options=decode_options(options) or Options(),
     )
+
+
+def _size(size: object) -> float | None:
+    return float(size) if isinstance(size, int | float) else None
 
 
 @sound("a past run")
 def decode_estimated_run(row: Row) -> EstimatedRun:
     """A row of `queries.ESTIMATED_RUNS` or `RUNS_BY_SIZE`. Raises UnsoundRowError."""
-    target, operation, estimate, seconds = row
+    target, operation, estimate, seconds, size, options = row
     checked({"target": target, "estimate": estimate, "seconds": seconds})
-    return EstimatedRun(target, Operation(operation), estimate, seconds)
+    return EstimatedRun(
+        target,
+        Operation(operation),
+        estimate,
+        seconds,
+        size=_size(size),
+        options=decode_options(options) or Options(),
+    )
 
 
 @sound("past steps")

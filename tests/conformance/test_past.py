@@ -101,8 +101,12 @@ async def test_runs_with_estimates(store: RescuingStore, clock: StoppedClock) ->
     await run(store, clock)
     await run(store, clock, replace(FAILED, estimate=3.0, size_estimate=3.0))
     await run(store, clock, replace(COMPLETED, estimate=4.5, size_estimate=6.5))
-    assert await store.estimated_runs(9) == [EstimatedRun(SALES, Operation.VACUUM, 4.5, 5.0)]
-    assert await store.runs_by_size(9) == [EstimatedRun(SALES, Operation.VACUUM, 6.5, 5.0)]
+    options = new_job("sales").request.options
+    known = EstimatedRun(SALES, Operation.VACUUM, 4.5, 5.0, options=options)
+    assert await store.estimated_runs(9) == [known]
+    assert await store.runs_by_size(9) == [replace(known, estimate=6.5)]
+    await run(store, clock, replace(COMPLETED, estimate=7.5, before={"size": 4096}))
+    assert await store.estimated_runs(9) == [replace(known, estimate=7.5, size=4096.0), known]
 
 
 async def test_what_each_command_took(store: RescuingStore, clock: StoppedClock) -> None:

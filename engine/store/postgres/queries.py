@@ -138,11 +138,13 @@ ORDER BY p.id DESC, c.ordinal LIMIT %(runs)s"""
 PAST_RUNS: Final = _RUNS.format(only="(c.status <> 'completed' OR c.reason IS NULL)")
 """The newest runs of an operation on a target, up to one job, in so many of its jobs at most; but for those that
 completed in part, which had less to do."""
-ESTIMATED_RUNS: Final = f"""SELECT p.target, c.operation, c.estimate, {_AT_WORK.format("c", "after")}
+ESTIMATED_RUNS: Final = f"""SELECT p.target, c.operation, c.estimate, {_AT_WORK.format("c", "after")},
+    number_of(c.before, 'size'), p.options
 FROM (SELECT * FROM child_job ORDER BY parent_id DESC, ordinal LIMIT %(runs)s) AS c
     JOIN parent_job AS p ON p.id = c.parent_id
-WHERE c.estimate IS NOT NULL AND c.status = 'completed' AND c.reason IS NULL AND c.started_at IS NOT NULL"""
-"""Among the newest children those that completed in full and had an estimate."""
+WHERE c.estimate IS NOT NULL AND c.status = 'completed' AND c.reason IS NULL AND c.started_at IS NOT NULL
+ORDER BY c.parent_id DESC, c.ordinal"""
+"""Among the newest children those that completed in full and had an estimate, the newest first."""
 RUNS_BY_SIZE: Final = ESTIMATED_RUNS.replace("c.estimate", "c.size_estimate")
 """Like `ESTIMATED_RUNS`, with the estimates by sizes alone."""
 _AT_THIS_SPEED: Final = f"coalesce(p.options::jsonb #>> '{{server,speed}}', '{NO_SERVER_OPTIONS.speed}') = %(speed)s"

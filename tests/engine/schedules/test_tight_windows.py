@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from engine.config.parser import parse_config
 from engine.domain.past_runs import EstimatedRun
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
+from engine.history.estimates import RUNS
 from engine.schedules.tight_windows import tight_windows
 from tests.engine.domain.test_due_times import at
 
@@ -25,8 +27,15 @@ def schedule(name: str, pattern: str, *, start: str = "0 1 * * *", more: str = '
 NEEDED = schedule("nightly", "/srv/a*.db").replace('["vacuum"]', '"needed"')
 
 
-def run(name: str, hours: float, operation: Operation = Operation.VACUUM) -> EstimatedRun:
-    return EstimatedRun(f"sqlite:///srv/{name}.db", operation, estimate=1, seconds=hours * HOUR)
+def run(
+    name: str,
+    hours: float,
+    operation: Operation = Operation.VACUUM,
+    *,
+    size: float | None = None,
+    options: Options = DEFAULT_OPTIONS,
+) -> EstimatedRun:
+    return EstimatedRun(f"sqlite:///srv/{name}.db", operation, 1, hours * HOUR, size=size, options=options)
 
 
 def found(
@@ -88,6 +97,19 @@ def test_one_without_an_end_is_told_if_the_next_schedule_finds_no_worker() -> No
 
 def test_the_usual_time_counts() -> None:
     assert found(schedule("nightly", "/srv/a*.db"), run("a1", 1), run("a1", 9), run("a1", 1)) == []
+
+
+def test_runs_count_as_in_a_plan_the_newest_with_such_options_and_by_size() -> None:
+    nightly, told = schedule("nightly", "/srv/a*.db"), [("nightly", at("2026-11-28T01:00"), 1, 1)]
+    assert found(nightly, *[run("a1", 1)] * RUNS, *[run("a1", 9)] * 2 * RUNS) == []
+    assert found(nightly, run("a1", 9, options=Options(swap=True)), run("a1", 1)) == []
+    assert found(nightly, run("a1", 9, options=Options(swap=True))) == []
+    grown = survey("a1", SurveyCause.RECLAIMABLE)
+    grown = {name: replace(one, size=500) for name, one in grown.items()}
+    assert found(nightly, run("a1", 1, size=100), surveys=grown) == told
+    assert found(nightly, run("a1", 1, size=100)) == []
+    needed = run("a1", 9, options=Options(objects=("t",)))
+    assert found(NEEDED, needed, run("a1", 1), surveys=grown) == told
 
 
 def test_other_schedules_need_the_same_workers() -> None:
