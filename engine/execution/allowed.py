@@ -19,8 +19,8 @@ from engine.domain.option_specs import BY_NAME
 from engine.domain.value_types import FilePath
 from engine.system.paths import real_path
 from engine.targets import resolve
-from engine.targets.protocol import Target
 from engine.targets.sqlite.target import SqliteTarget
+from engine.targets.target import Target
 
 _OF_OTHERS: Final = "this worker takes no {} of other logins"
 

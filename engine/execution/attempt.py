@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from engine.domain.advice import TargetHistory
     from engine.execution.knowledge import Knowledge
     from engine.execution.reporter import Reporter
-    from engine.targets.protocol import Session, Target
+    from engine.targets.session import Session
+    from engine.targets.target import Target
 
 T = TypeVar("T")
 ASK_AGAIN_AFTER: Final = 0.5

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from engine.domain.thresholds import Thresholds
     from engine.store.protocol import Store
     from engine.targets.plans import OperationPlan
-    from engine.targets.protocol import Session, Target
+    from engine.targets.session import Session
+    from engine.targets.target import Target
 
 
 class Knowledge:

@@ -22,7 +22,8 @@ from engine.targets.outage import TEMPORARY_ERRORS
 if TYPE_CHECKING:
     from engine.execution.attempt import Attempt
     from engine.targets.plans import OperationPlan
-    from engine.targets.protocol import PlannedOperation, Session, Target
+    from engine.targets.session import PlannedOperation, Session
+    from engine.targets.target import Target
 
 _STARTS: Final = 3
 """How often an operation starts, if its server goes down before the first step."""

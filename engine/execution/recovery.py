@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from engine.domain.advice import TargetHistory
     from engine.execution.attempt import Attempt
     from engine.targets.plans import PlannedStep
-    from engine.targets.protocol import Recovery, Session, Target
+    from engine.targets.session import Recovery, Session
+    from engine.targets.target import Target
 
 
 async def recover(attempt: Attempt, target: Target, exchange: Step | None) -> Outcome:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.execution.attempt import Attempt
     from engine.execution.reporter import Reporter
     from engine.targets.plans import PlannedStep
-    from engine.targets.protocol import PlannedOperation
+    from engine.targets.session import PlannedOperation
 
 STOPS_WITHIN = 0.3
 """Seconds in which an interruptible step stops."""

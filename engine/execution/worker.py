@@ -28,7 +28,7 @@ from engine.system.clock import now
 from engine.targets.check_results import CHECK_AGAIN
 from engine.targets.limits import NotBegunError
 from engine.targets.outage import TEMPORARY_ERRORS
-from engine.targets.protocol import Target
+from engine.targets.target import Target
 
 
 class JobWorker(Protocol):

@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from engine.submission import validation
     from engine.targets import check_policy, damage_gate, plans, window_fit
     from engine.targets.plans import OperationPlan, Plan, PlannedStep
-    from engine.targets.protocol import Inspection, Session, Target, Waiting
+    from engine.targets.session import Inspection, Session
+    from engine.targets.target import Target, Waiting
 else:
     check_policy = lazy("engine.targets.check_policy", "only accepted damage needs it")
     estimates = lazy("engine.history.estimates", "only a plan needs it")

@@ -37,7 +37,7 @@ from engine.system.overwritten_file import leftover_journals
 from engine.targets.host_queue import found_at_once, open_each
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import Target
+    from engine.targets.target import Target
 
 OnDropped = Callable[[UsageError], None]
 NoteUnopened = Callable[[Mapping[str, DbtendError], bool], Awaitable[None]]

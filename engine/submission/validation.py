@@ -15,7 +15,7 @@ from engine.domain.value_types import require_distinct
 from engine.targets import resolve
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import Target
+    from engine.targets.target import Target
 
 
 def validate_request(request: Request, target: Target, *, closes: bool = False) -> Request:

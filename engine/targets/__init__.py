@@ -22,8 +22,8 @@ from engine.targets.sqlite.target import SqliteTarget
 if TYPE_CHECKING:
     from engine.targets.mysql import databases as mysql_databases
     from engine.targets.postgres import databases as postgres_databases
-    from engine.targets.protocol import Target
     from engine.targets.server_database import ServerDatabase, ServerDatabases
+    from engine.targets.target import Target
 else:
     mysql_databases = lazy("engine.targets.mysql.databases", "its driver is optional")
     postgres_databases = lazy("engine.targets.postgres.databases", "its driver is optional")

@@ -15,7 +15,7 @@ from typing import Final, Generic
 from engine.domain.errors import TargetBusyError
 from engine.domain.humanize import listed
 from engine.targets.catalog_reader import C, CatalogReader, S
-from engine.targets.protocol import Waiting
+from engine.targets.target import Waiting
 
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5

@@ -24,7 +24,8 @@ from engine.domain.humanize import listed
 from engine.domain.requests import EngineName, Operation, Options
 from engine.domain.server_names import command_word
 from engine.targets.plans import OperationPlan
-from engine.targets.protocol import PlannedOperation, Session, Target
+from engine.targets.session import PlannedOperation, Session
+from engine.targets.target import Target
 
 _BY_FORCE: Final = "To write to it although it is damaged, give --force"
 

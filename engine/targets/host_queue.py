@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from engine.domain.errors import ServerTimeoutError, TargetError
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import Target
+    from engine.targets.target import Target
 
 AT_ONCE: Final = 8
 PER_HOST: Final = 2

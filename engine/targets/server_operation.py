@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
@@ -18,6 +18,7 @@ from engine.targets.disk_space import problems_now
 from engine.targets.limits import NotBegunError
 from engine.targets.outage import TEMPORARY_ERRORS
 from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.session import PlannedOperation
 from engine.targets.step_execution import StepContext, StepProgress, StepResult, failed_by, past_the_limit, without_room
 from engine.targets.throttling import wait_while_throttled
 from engine.targets.waits import no_lock
@@ -39,8 +40,8 @@ _Run = TypeVar("_Run", bound=Run)
 _Pooled = TypeVar("_Pooled", bound=PooledConnection[Any, Any])
 
 
-class ServerOperation(ABC, Generic[_Step, _Run, _Pooled]):
-    """An operation on a server; see `PlannedOperation` in `engine.targets.protocol`."""
+class ServerOperation(PlannedOperation, Generic[_Step, _Run, _Pooled]):
+    """An operation on a server; see `PlannedOperation` in `engine.targets.session`."""
 
     def __init__(
         self,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
-from engine.domain.damage import Damage
 from engine.domain.errors import TargetRefusedError
-from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options, Request
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.targets.attempt_lock import AttemptLock
 from engine.targets.catalog_reader import C, CatalogReader, S
-from engine.targets.operation_specs import OperationSpec
 from engine.targets.outage import connect_when_up
-from engine.targets.protocol import JournalCheck, Recovery, Waiting
+from engine.targets.session import Recovery, Session
+from engine.targets.target import JournalCheck, Target, Waiting
 from engine.targets.waits import OthersLookup, no_others
 
 PROGRAM: Final = "dbtend"
@@ -28,8 +27,8 @@ NOTHING_RUNS: Final = Recovery(
 """What became of the work of a dead process, if it left nothing."""
 
 
-class ServerSession(ABC, Generic[C, S]):
-    """A session on a server; see `Session` in `engine.targets.protocol`."""
+class ServerSession(Session, Generic[C, S]):
+    """A session on a server; see `Session` in `engine.targets.session`."""
 
     lock_class: type[AttemptLock[C, S]]
 
@@ -56,9 +55,6 @@ class ServerSession(ABC, Generic[C, S]):
     @abstractmethod
     async def require(self, operations: Sequence[Operation], options: Options) -> None:
         """Raise UsageError for an object that the database does not have, or to which nothing can be done."""
-
-    async def seen_damage(self) -> tuple[Damage, ...]:
-        return ()
 
     async def close(self) -> None:
         try:
@@ -93,11 +89,9 @@ class ServerSession(ABC, Generic[C, S]):
 _Session = TypeVar("_Session", bound=ServerSession[Any, Any])
 
 
-class ServerTarget(ABC, Generic[C, S, _Session]):
-    """A database on a server; see `Target` in `engine.targets.protocol`."""
+class ServerTarget(Target, Generic[C, S, _Session]):
+    """A database on a server; see `Target` in `engine.targets.target`."""
 
-    elsewhere: Final = None
-    operations: Mapping[Operation, OperationSpec]
     reader_class: type[CatalogReader[C, S]]
     session_class: type[_Session]
 
@@ -131,14 +125,8 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
     def fingerprint(self) -> str:
         return self.url  # asking a server is not cheap
 
-    def state(self) -> str:
-        return ""
-
     async def identify(self) -> str:
         return (await self._identified()).key
-
-    async def identify_for_damage(self) -> str:
-        return await self.identify()
 
     async def identify_host(self) -> str:
         return (await self._identified()).host_key
@@ -149,16 +137,6 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
         connection, server = await self._look("")
         await connection.close()
         return server
-
-    def validate(self, request: Request) -> None:
-        """All options go with each other."""
-
-    def needs_confirmation(self, operation: Operation, options: Options) -> str:
-        spec = self.operations.get(operation)
-        return spec.confirmation(offline=options.server.offline) if spec is not None else ""
-
-    async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
-        return self.operations[operation].in_turns
 
     @asynccontextmanager
     async def connect(
@@ -184,11 +162,6 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
                 self._check_writable(server)
             yield session
 
-    def look(
-        self, *, lock_timeout: float, read_only: bool = False, recover: bool = False
-    ) -> AbstractAsyncContextManager[_Session]:
-        return self.connect(lock_timeout=lock_timeout, writing=False, read_only=read_only)
-
     @asynccontextmanager
     async def catalog(self) -> AsyncIterator[CatalogReader[C, S]]:
         """Reads the catalog. Raises TargetError."""
@@ -202,9 +175,6 @@ class ServerTarget(ABC, Generic[C, S, _Session]):
     async def _look(self, name: str, *, read_only: bool = False, before: S | None = None) -> tuple[C, S]:
         connection, self._server = await self._connect(_told(name), read_only=read_only, before=before)
         return connection, self._server
-
-    def key_at_once(self, *, writing: bool) -> None:
-        return None
 
     async def preflight(
         self,

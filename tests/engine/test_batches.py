@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from engine.targets.protocol import Target
+    from engine.targets.target import Target
 
 
 def small(path: Path) -> Path:

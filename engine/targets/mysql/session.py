@@ -30,8 +30,8 @@ from engine.targets.mysql.running.operation import MySqlOperation
 from engine.targets.mysql.running.target_lock import TargetLock
 from engine.targets.operation_specs import TargetInfo, operation_infos
 from engine.targets.plans import OperationPlan, PlannedStep, without_done
-from engine.targets.protocol import Recovery
 from engine.targets.server_target import NOTHING_RUNS, ServerSession
+from engine.targets.session import Recovery
 from engine.targets.step_execution import StepContext
 
 NOTHING_KNOWN: Final = TargetHistory(now=0)
@@ -40,7 +40,7 @@ PLANNING_BUDGET: Final = 30.0
 
 
 class MySqlSession(ServerSession[Connection, Server]):
-    """The `Session` of a MariaDB or MySQL database; see engine.targets.protocol."""
+    """The `Session` of a MariaDB or MySQL database; see engine.targets.session."""
 
     lock_class = TargetLock
     _address: Address
@@ -84,9 +84,6 @@ class MySqlSession(ServerSession[Connection, Server]):
             remarks=("it is a replica: maintain its source",) if server.is_replica else (),
             read_only="the server allows no change: it is read-only" if server.reads_only else "",
         )
-
-    async def autovacuum(self) -> None:
-        pass
 
     async def advise(
         self, past: TargetHistory, *, budget: float | None, limits: Thresholds = DEFAULT_THRESHOLDS

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
 from engine.domain.errors import TargetRefusedError
 from engine.domain.requests import EngineName
 from engine.targets import server_target
@@ -20,13 +17,12 @@ from engine.targets.mysql.session import MySqlSession
 class MySqlTarget(server_target.ServerTarget[Connection, Server, MySqlSession]):
     """The database that `text` names, a URL."""
 
-    engine: Final = EngineName.MYSQL
+    engine = EngineName.MYSQL
     operations = operation_specs.SPECS
-    default_operations: Final = operation_specs.DEFAULT_OPERATIONS
+    default_operations = operation_specs.DEFAULT_OPERATIONS
     reader_class = Reader
     session_class = MySqlSession
     _address: Address
-    environment: Final[Mapping[str, str]] = {}
 
     def __init__(self, text: str) -> None:
         super().__init__(address(text))

@@ -51,8 +51,8 @@ from engine.targets.postgres.running.invalid_indexes import invalid_oids
 from engine.targets.postgres.running.operation import PlanAgain, PostgresOperation
 from engine.targets.postgres.running.pg_repack import PgRepack
 from engine.targets.postgres.running.target_lock import TargetLock
-from engine.targets.protocol import Recovery
 from engine.targets.server_target import NOTHING_RUNS, ServerSession
+from engine.targets.session import Recovery
 from engine.targets.step_execution import StepContext
 
 _DROPS_LEFTOVERS: Final = frozenset({Operation.CLEAN_LEFTOVERS, Operation.OPTIMIZE, Operation.REPACK})
@@ -64,7 +64,7 @@ LONG_BLOCKED: Final = 10.0
 
 
 class PostgresSession(ServerSession[Connection, Server]):
-    """The `Session` of a PostgreSQL database; see engine.targets.protocol."""
+    """The `Session` of a PostgreSQL database; see engine.targets.session."""
 
     lock_class = TargetLock
     _address: Address

@@ -21,9 +21,9 @@ _ONE: Final = "leave one of them out"
 class PostgresTarget(server_target.ServerTarget[Connection, Server, PostgresSession]):
     """The database that `text` names: a URL, key=value as libpq reads it, or service=NAME."""
 
-    engine: Final = EngineName.POSTGRESQL
+    engine = EngineName.POSTGRESQL
     operations = operation_specs.SPECS
-    default_operations: Final = operation_specs.DEFAULT_OPERATIONS
+    default_operations = operation_specs.DEFAULT_OPERATIONS
     reader_class = Reader
     session_class = PostgresSession
     _address: Address

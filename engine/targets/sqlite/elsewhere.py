@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from engine.domain.errors import TargetUnavailableError
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import operation_specs
+from engine.targets.target import Target
 
 
-class FileElsewhere:
+class FileElsewhere(Target):
     """The database file at the absolute `path` of `host`."""
 
-    engine: Final = EngineName.SQLITE
-    operations: Final = operation_specs.SPECS
-    default_operations: Final = operation_specs.DEFAULT_OPERATIONS
-    environment: Final[Mapping[str, str]] = {}
-    host_key: Final = None
+    engine = EngineName.SQLITE
+    operations = operation_specs.SPECS
+    default_operations = operation_specs.DEFAULT_OPERATIONS
 
     def __init__(self, host: str, path: str) -> None:
-        self.elsewhere: Final = host
+        self.elsewhere = host
         self.path: Final = path
         self.url: Final = f"sqlite://{host}{target_url(path).removeprefix('sqlite://')}"
 
@@ -35,35 +34,14 @@ class FileElsewhere:
     def fingerprint(self) -> str:
         self._refuse()
 
-    def state(self) -> str:
-        return ""
-
     async def identify(self) -> str:
         self._refuse()
-
-    async def identify_for_damage(self) -> str:
-        self._refuse()
-
-    async def identify_host(self) -> None:
-        return None
-
-    def validate(self, request: Request) -> None:
-        pass
-
-    def needs_confirmation(self, operation: Operation, options: Options) -> str:
-        return ""
-
-    async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
-        return operation_specs.SPECS[operation].in_turns
 
     def connect(self, **_: object) -> NoReturn:
         self._refuse()
 
     def look(self, **_: object) -> NoReturn:
         self._refuse()
-
-    def key_at_once(self, *, writing: bool) -> None:
-        return None
 
     async def preflight(
         self,

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
-from engine.domain.damage import Damage
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import EngineName, Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import TargetInfo, operation_infos
+from engine.targets.session import Inspection
 from engine.targets.sqlite.connection.metered import OpenDatabase
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.connection.statement import LockWait
@@ -35,8 +35,8 @@ else:
 ROLLED_BACK: Final = "opening the database rolled back the unfinished transaction of an earlier crash"
 
 
-class SqliteInspection:
-    """The `Inspection` of a SQLite file; see engine.targets.protocol."""
+class SqliteInspection(Inspection):
+    """The `Inspection` of a SQLite file; see engine.targets.session."""
 
     def __init__(self, database: OpenDatabase) -> None:
         self._database = database
@@ -56,12 +56,6 @@ class SqliteInspection:
             remarks=self._as_opened,
             read_only=await asyncio.to_thread(why_read_only, self._path),
         )
-
-    async def autovacuum(self) -> None:
-        pass
-
-    async def seen_damage(self) -> tuple[Damage, ...]:
-        return ()
 
     async def page_map(self) -> PageMap | NotMapped:
         return await self._reader.page_map()

@@ -14,7 +14,7 @@ from engine.domain.lazy_import import lazy
 from engine.domain.requests import Operation, Options
 from engine.domain.steps import FILE, Facts, Step
 from engine.targets.plans import OperationPlan
-from engine.targets.protocol import Recovery
+from engine.targets.session import Recovery, Session
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain
 from engine.targets.sqlite.connection.metered import OpenDatabase
@@ -40,8 +40,8 @@ else:
 UNFINISHED: Final = "was rolled back"
 
 
-class SqliteSession(SqliteInspection):
-    """The `Session` of a SQLite file; see engine.targets.protocol."""
+class SqliteSession(SqliteInspection, Session):
+    """The `Session` of a SQLite file; see engine.targets.session."""
 
     def __init__(self, database: OpenDatabase) -> None:
         super().__init__(database)
@@ -106,9 +106,6 @@ class SqliteSession(SqliteInspection):
             *operation_specs.remarks([one.operation for one in plans]),
             *([f"in use: {others}"] if others else []),
         )
-
-    async def cleanup_orphans(self, earlier: Sequence[Step]) -> tuple[str, ...]:
-        return ()  # opening the database rolled back what the dead process left
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
         await asyncio.to_thread(copying.remove_leftovers, self._path, options.backup_to)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from engine.domain.errors import HotJournalError, TargetDamagedError, TargetRefusedError, TargetUnavailableError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
+from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
 from engine.system.background import wait_uncancelled
 from engine.system.paths import real_path
 from engine.system.wal_checkpoint import removing_wal_files
@@ -27,10 +27,10 @@ from engine.targets.sqlite.system import files, hot_journal
 from engine.targets.sqlite.system.birth_time import birth_time
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
+from engine.targets.target import JournalCheck, Target, Waiting
 from engine.targets.waits import OthersLookup, no_others
 
 if TYPE_CHECKING:
-    from engine.targets.protocol import JournalCheck, Waiting
     from engine.targets.sqlite import session
     from engine.targets.sqlite.session import SqliteSession
 else:
@@ -55,13 +55,12 @@ class _BeforeOpening:
     file: OpenedFile
 
 
-class SqliteTarget:
+class SqliteTarget(Target):
     """The database file at `path`, which does not have to exist."""
 
-    engine: Final = EngineName.SQLITE
-    elsewhere: Final = None
-    operations: Final = operation_specs.SPECS
-    default_operations: Final = operation_specs.DEFAULT_OPERATIONS
+    engine = EngineName.SQLITE
+    operations = operation_specs.SPECS
+    default_operations = operation_specs.DEFAULT_OPERATIONS
 
     def __init__(self, path: str) -> None:
         """Touches no disk. Raises FileNotFoundError where the path is relative to a directory that is gone."""
@@ -89,14 +88,6 @@ class SqliteTarget:
         status = files.status_of(self.path)
         return file_key(status.st_dev, status.st_ino)
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def host_key(self) -> None:
-        return None
-
     def fingerprint(self) -> str:
         files.check_readable(self.path)
         return self.key
@@ -113,15 +104,6 @@ class SqliteTarget:
             return f"{self.key}:{made or 0:x}"
 
         return await asyncio.to_thread(identify)
-
-    async def identify_host(self) -> None:
-        return None
-
-    def validate(self, request: Request) -> None:
-        pass  # no two of its options contradict each other
-
-    def needs_confirmation(self, operation: Operation, options: Options) -> str:
-        return ""
 
     async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
         if operation is Operation.CHECK and not options.objects and options.jobs is None:

@@ -27,13 +27,13 @@ from engine.execution.reporter import Reporter
 from engine.execution.worker import DatabaseMaintenanceWorker
 from engine.system.clock import now
 from engine.targets import resolve
-from engine.targets.protocol import Target
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running.methods import METHODS
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.target import SqliteTarget
 from engine.targets.step_execution import StepResult
+from engine.targets.target import Target
 from tests.postgres_databases import as_admin
 from tests.postgres_server import PostgresServer
 from tests.shared_stores import copied_store

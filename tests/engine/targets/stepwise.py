@@ -13,7 +13,7 @@ from engine.domain.steps import Facts
 from engine.targets.mysql.session import MySqlSession
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.postgres.session import PostgresSession
-from engine.targets.protocol import PlannedOperation, Session
+from engine.targets.session import PlannedOperation, Session
 from engine.targets.sqlite.session import SqliteSession
 from engine.targets.step_execution import StepContext, StepResult
 

@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -107,7 +107,7 @@ class Run:
 
 
 class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
-    """The `PlannedOperation` of a MariaDB or MySQL database; see engine.targets.protocol."""
+    """The `PlannedOperation` of a MariaDB or MySQL database; see engine.targets.session."""
 
     specs = operation_specs.SPECS
 
@@ -195,12 +195,6 @@ class MySqlOperation(ServerOperation[MySqlStep, Run, StepConnection]):
             self._unopened[step.table.name] = step.table
         elif result.status is Status.COMPLETED:
             self._unopened.pop(step.table.name, None)
-
-    async def further_plan(self) -> None:
-        return None  # no step tells what else is needed
-
-    async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
-        return ()  # the server removes what an interrupted command leaves
 
     async def _limit(self) -> str:
         server = self._options.server

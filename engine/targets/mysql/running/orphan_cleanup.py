@@ -24,9 +24,9 @@ from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.reader import Reader
 from engine.targets.mysql.running import statement, undo
 from engine.targets.mysql.running.result import verdict
-from engine.targets.protocol import Waiting
 from engine.targets.step_execution import StepContext
 from engine.targets.stop_signal import StopSignals
+from engine.targets.target import Waiting
 
 ENDS_WITHIN: Final = 60.0
 """Seconds within which a killed command must be gone: it removes its new file first."""

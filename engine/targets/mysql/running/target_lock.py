@@ -17,7 +17,7 @@ from engine.targets.mysql.connection.server import Server
 from engine.targets.mysql.queries import query
 from engine.targets.mysql.reading.locks import session_text
 from engine.targets.mysql.reading.reader import Reader
-from engine.targets.protocol import Waiting
+from engine.targets.target import Waiting
 
 SLOTS: Final = 64
 """Sessions that may run steps of one database: --jobs has no more."""

@@ -50,7 +50,7 @@ MOMENT: Final = 1.0
 
 
 class PostgresOperation(ServerOperation[PgStep, CommandRun, PooledConnection]):
-    """The `PlannedOperation` of a PostgreSQL database; see engine.targets.protocol."""
+    """The `PlannedOperation` of a PostgreSQL database; see engine.targets.session."""
 
     specs = operation_specs.SPECS
     _pool: ConnectionPool

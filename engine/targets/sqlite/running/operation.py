@@ -19,6 +19,7 @@ from engine.system.lock_holders import blocking_writers, format_holders, holders
 from engine.targets.disk_space import problems_now
 from engine.targets.limits import NotBegunError
 from engine.targets.plans import OperationPlan, PlannedStep
+from engine.targets.session import PlannedOperation
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.bundled import BundledConnection
 from engine.targets.sqlite.connection.errors import explain, is_busy, is_damage, is_interrupt
@@ -62,8 +63,8 @@ FOLLOW_UP_LOCK_TIMEOUT: Final = 60.0
 """Seconds that a step whose lack does harm waits for its lock at least."""
 
 
-class SqliteOperation:
-    """The `PlannedOperation` of a SQLite file; see engine.targets.protocol."""
+class SqliteOperation(PlannedOperation):
+    """The `PlannedOperation` of a SQLite file; see engine.targets.session."""
 
     def __init__(
         self,
@@ -302,12 +303,6 @@ class SqliteOperation:
         finally:
             if not is_lost:
                 idle.append(connection)
-
-    async def further_plan(self) -> None:
-        return None  # no step tells what else is needed
-
-    async def retry_cleanup(self, cancel: asyncio.Event) -> Collection[str]:
-        return ()  # each step cleans up after itself
 
 
 async def truncate_log(connection: MeteredConnection, path: str) -> None:

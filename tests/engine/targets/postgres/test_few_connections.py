@@ -19,7 +19,8 @@ from engine.system.clock import now
 from engine.targets import outage, resolve
 from engine.targets.postgres.connection.names import quote
 from engine.targets.postgres.session import PostgresSession
-from engine.targets.protocol import Session, Target
+from engine.targets.session import Session
+from engine.targets.target import Target
 from tests.engine.targets.postgres.a_session import statuses
 from tests.engine.targets.server_session import plan, run
 from tests.postgres_databases import Database, as_admin

@@ -14,7 +14,7 @@ import pytest
 from engine.domain.requests import Operation, Options
 from engine.domain.statuses import Status
 from engine.targets import resolve
-from engine.targets.protocol import Recovery
+from engine.targets.session import Recovery
 from engine.targets.step_execution import StepContext
 from tests.engine.targets.sqlite.a_session import connected, run, statuses
 from tests.engine.targets.sqlite.another_process import BEGINS_TO_WRITE, another_process
