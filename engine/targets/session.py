@@ -6,19 +6,23 @@ A session keeps nothing for a later call. What an engine has nothing to say abou
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
-from engine.domain.advice import Advice, Measurement, TargetHistory
-from engine.domain.damage import Damage
 from engine.domain.frozen import frozen
-from engine.domain.requests import Operation, Options
-from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
-from engine.targets.operation_specs import Autovacuum, TargetInfo
-from engine.targets.plans import OperationPlan, PlannedStep
-from engine.targets.step_execution import StepContext, StepResult
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Collection, Sequence
+
+    from engine.domain.advice import Advice, Measurement, TargetHistory
+    from engine.domain.damage import Damage
+    from engine.domain.requests import Operation, Options
+    from engine.domain.steps import Facts, Step
+    from engine.targets.operation_specs import Autovacuum, TargetInfo
+    from engine.targets.plans import OperationPlan, PlannedStep
+    from engine.targets.step_execution import StepContext, StepResult
 
 
 @frozen(kw_only=True)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
 from engine.domain.steps import WaitsFor
 from engine.targets.operation_specs import OperationSpec
-from engine.targets.session import Inspection, Session
 from engine.targets.waits import OthersLookup, no_others
+
+if TYPE_CHECKING:
+    from engine.targets.session import Inspection, Session
 
 JournalCheck = Callable[[], Awaitable[None]]
 """Called before a file is opened that has a journal or a log; raises TargetError if that belongs to another file."""

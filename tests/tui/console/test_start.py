@@ -35,9 +35,7 @@ NOT_AT_THE_START = {
         "engine.execution.reporter",
     ),
     "what passes between the store and workers": ("engine.domain.claims",),
-    "planning": tuple(
-        f"engine.targets.{name}" for name in ("protocol", "plans", "sqlite.session", "sqlite.planning.planner")
-    ),
+    "planning": tuple(f"engine.targets.{name}" for name in ("plans", "sqlite.session", "sqlite.planning.planner")),
     "running steps": (
         "engine.targets.step_execution",
         "engine.targets.sqlite.running",
