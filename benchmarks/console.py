@@ -20,7 +20,8 @@ from pathlib import Path
 from benchmarks import big_store
 from benchmarks.terminal import Terminal
 from engine.domain.claims import Claim, Outcome, Report
-from engine.domain.requests import EngineName, OnDuplicate, Operation, Request
+from engine.domain.engines import EngineName
+from engine.domain.requests import OnDuplicate, Operation, Request
 from engine.domain.statuses import Status
 from engine.domain.steps import Progress, Step
 from engine.inspection.demo_database import build_demo_database

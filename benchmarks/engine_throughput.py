@@ -21,8 +21,9 @@ from pathlib import Path
 from huey import SqliteHuey
 
 from engine.domain.claims import Claim, Outcome
+from engine.domain.engines import EngineName
 from engine.domain.jobs import JobType
-from engine.domain.requests import EngineName, OnDuplicate, Operation, Request
+from engine.domain.requests import OnDuplicate, Operation, Request
 from engine.domain.statuses import Status
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.processor import Hosting, JobProcessor

@@ -22,7 +22,7 @@ from typing import Final
 from benchmarks.history import DOWN, END, PAGE_DOWN, Figures, first_byte, report, seconds_to
 from benchmarks.terminal import Terminal
 from engine.config.model import TargetEntry
-from engine.domain.requests import EngineName
+from engine.domain.engines import EngineName
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from engine.fleet import surveyor
 from engine.store.sqlite.store import SqliteStore

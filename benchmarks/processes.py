@@ -23,7 +23,8 @@ from typing import Any, TypeVar
 from benchmarks.roles import role
 from benchmarks.terminal import Terminal
 from engine import Change, Engine, Lagged, Operation, Options, Request, Status
-from engine.domain.requests import EngineName, OnDuplicate
+from engine.domain.engines import EngineName
+from engine.domain.requests import OnDuplicate
 from engine.execution.orchestrator import ParentJobOrchestrator
 from engine.execution.supervision import supervising
 from engine.store.protocol import NewJob

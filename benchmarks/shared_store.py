@@ -26,8 +26,9 @@ from procrastinate.schema import SchemaManager
 from benchmarks.engine_throughput import engine_throughput
 from benchmarks.idle import cpu_seconds
 from benchmarks.shared_history import fill, history_pages
+from engine.domain.engines import EngineName
 from engine.domain.jobs import JobId
-from engine.domain.requests import EngineName, OnDuplicate, Operation, Request
+from engine.domain.requests import OnDuplicate, Operation, Request
 from engine.store.postgres.store import PostgresStore
 from engine.store.protocol import NewJob
 from tests.postgres_databases import as_admin

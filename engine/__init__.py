@@ -8,10 +8,10 @@ async with Engine.open(path, workers=2) as engine:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.domain.engines import EngineName
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob, parent_progress, remaining, run_duration
 from engine.domain.requests import (
     CheckLevel,
-    EngineName,
     OnDuplicate,
     OnFailure,
     Operation,

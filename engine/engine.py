@@ -15,12 +15,13 @@ from engine.config.model import Config, TargetEntry
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest, Retries
 from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, DamageSource, accepted
+from engine.domain.engines import EngineName
 from engine.domain.errors import DuplicateRequestError, ReadOnlyError, StoreError, TargetDamagedError, UsageError
 from engine.domain.events import Change, HistoryFilter, Lagged, Pause, WorkerProcess
 from engine.domain.humanize import counted
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName, OnDuplicate, Request
+from engine.domain.requests import OnDuplicate, Request
 from engine.domain.retention import Retention
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
@@ -371,7 +372,7 @@ class Engine:
         """Facts of a database and the operations it offers. Raises TargetError."""
         url = await self._url_to_open(target)
         # A server of MariaDB repairs known damage by itself when it is read.
-        past = await self._past_of(url) if inspector.engine_of(url) is EngineName.MYSQL else None
+        past = await self._past_of(url) if inspector.engine_of(url) == EngineName.MYSQL else None
         return await inspector.inspect(target, past, read_only=self.read_only)
 
     async def page_map(self, target: str) -> PageMap:

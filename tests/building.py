@@ -7,7 +7,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from engine.domain.claims import Outcome
-from engine.domain.requests import EngineName, OnFailure, Operation, Options, Request
+from engine.domain.engines import EngineName
+from engine.domain.requests import OnFailure, Operation, Options, Request
 from engine.domain.statuses import Status
 from engine.store.protocol import Failure, NewJob
 from engine.targets import resolve

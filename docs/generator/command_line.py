@@ -8,8 +8,9 @@ from typing import Final
 
 from docs.generator.config import PRODUCTS
 from docs.generator.tables import Block, code, table
+from engine.domain.engines import EngineName
 from engine.domain.option_specs import BY_NAME
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import Operation
 from engine.targets.mysql.planning import operation_specs as mysql
 from engine.targets.postgres.planning import operation_specs as postgres
 from engine.targets.sqlite.planning import operation_specs as sqlite
@@ -96,7 +97,7 @@ def _row(action: argparse.Action) -> list[str]:
 
 def _scope(action: argparse.Action) -> list[str]:
     spec = BY_NAME.get(action.dest)
-    return ["all" if spec is None else _named(spec.applies_to.get(engine, ()), engine) for engine in OFFERED]
+    return ["all" if spec is None else _named(spec.operations_of(engine), engine) for engine in OFFERED]
 
 
 def _named(operations: Collection[Operation], engine: EngineName) -> str:

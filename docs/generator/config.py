@@ -19,11 +19,11 @@ from engine.config.keys import (
 )
 from engine.config.model import ConsoleConfig, Defaults, StoreConfig, WorkerConfig
 from engine.config.worker_keys import Key
+from engine.domain.engines import EngineName
 from engine.domain.notifications import Method, Recipient
 from engine.domain.number_types import Age, Bytes, Duration, Share
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import options_at
-from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
 from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.domain.value_types import ValueType
@@ -85,13 +85,13 @@ def notify() -> str:
     for name, key in NOTIFY_KEYS.items():
         default = getattr(usual, name, None) if key.only is None or name in {"tls", "json"} else None
         shown = "all" if name == "on" else _shown(key.type, default)
-        rows.append([code(name), key.type.rule, shown, key.only.value if key.only else "all", key.help])
+        rows.append([code(name), key.type.rule, shown, key.only or "all", key.help])
     return table([*COLUMNS[:-1], "for", COLUMNS[-1]], rows)
 
 
 def _kinds(spec: OptionSpec) -> str:
-    engines = [engine for engine in EngineName if spec.is_for(engine)]
-    return "all" if len(engines) == len(EngineName) else ", ".join(PRODUCTS[engine] for engine in engines)
+    engines = [engine for engine in PRODUCTS if spec.is_for(engine)]
+    return "all" if len(engines) == len(PRODUCTS) else ", ".join(PRODUCTS[engine] for engine in engines)
 
 
 def _rows(keys: Mapping[str, Key], usual: object) -> Iterator[list[str]]:

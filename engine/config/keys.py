@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.config.worker_keys import WORKER_KEYS, Key
 from engine.domain.batches import MAX_BATCH_NUMBER, Order
+from engine.domain.engines import EngineName
 from engine.domain.lazy_import import lazy
 from engine.domain.notifications import EventKind, Method, Tls
 from engine.domain.number_types import Age, Bytes, Duration, Multiple, Seconds, Share, Whole
 from engine.domain.option_spec import Lent
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import Operation
 from engine.domain.schedules import NEEDED
 from engine.domain.value_types import (
     Choice,

@@ -31,13 +31,13 @@ from engine.config.model import (
 )
 from engine.config.recipients import recipient
 from engine.config.typed_table import Table, root_table
+from engine.domain.engines import EngineName, engine_spec
 from engine.domain.humanize import listed, span
 from engine.domain.lazy_import import lazy
 from engine.domain.masking import holds_password
 from engine.domain.notifications import Recipient
-from engine.domain.option_spec import KINDS, OptionSpec, Place
+from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import options_at
-from engine.domain.requests import EngineName
 from engine.domain.retention import Retention
 from engine.domain.schedules import Schedule
 from engine.domain.server_names import server_engine
@@ -102,7 +102,7 @@ def _target(entry: Table) -> TargetEntry:
     settings = entry.values(_OF_TARGETS)
     for name in settings:
         if not _OF_TARGETS[name].is_for(engine):
-            entry.fail(name, f"does not apply to {KINDS[engine]}", "leave it out here")
+            entry.fail(name, f"does not apply to {engine_spec(engine).kind}", "leave it out here")
     values["url"] = _expanded(url, entry)
     advice = _advice(entry.table("advice"), engine) if entry.has("advice") else NO_SETTINGS
     return TargetEntry(name=entry.path[-1], **values, settings=settings or NO_SETTINGS, advice=advice)
@@ -120,7 +120,7 @@ def _advice(table: Table, engine: EngineName | None = None) -> dict[str, Any]:
     table.allow_only(*ADVICE_KEYS)
     for name in table.keys_of(ADVICE_KEYS):
         if engine is not None and ADVICE_KEYS[name].only not in {None, engine}:
-            table.fail(name, f"does not apply to {KINDS[engine]}", "leave it out here")
+            table.fail(name, f"does not apply to {engine_spec(engine).kind}", "leave it out here")
     return table.values(ADVICE_KEYS)
 
 
@@ -161,7 +161,7 @@ def _store(table: Table) -> StoreConfig:
     if holds_password(url):
         table.fail("url", "holds a password", "put it into ~/.pgpass or a service file of libpq")
     url = _expanded(url, table)
-    if server_engine(url) is not EngineName.POSTGRESQL and not url.startswith("/"):
+    if server_engine(url) != EngineName.POSTGRESQL and not url.startswith("/"):
         table.fail("url", "is neither a full path nor the URL of a database", "such as postgresql://dba@db1/dbtend")
     return StoreConfig(url=url)
 

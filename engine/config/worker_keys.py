@@ -9,8 +9,8 @@ from engine.domain.frozen import frozen
 from engine.domain.number_types import Seconds, Whole
 
 if TYPE_CHECKING:
+    from engine.domain.engines import EngineName
     from engine.domain.notifications import Method
-    from engine.domain.requests import EngineName
     from engine.domain.value_types import ValueType
 
 

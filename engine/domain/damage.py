@@ -13,11 +13,12 @@ from itertools import zip_longest
 from typing import Final
 
 from engine.domain.effects import CheckResult
+from engine.domain.engines import EngineName
 from engine.domain.errors import ServerDiedError, TargetDamagedError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.option_specs import covers_whole_database
-from engine.domain.requests import CheckLevel, EngineName, Operation, Options
+from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.steps import Micros
 
 WHOLE_DATABASE: Final = ""
@@ -265,7 +266,7 @@ def after_write(
         rebuilt: the tables of a server whose indexes it has all rebuilt.
     """
     found, ended = list[Damage](), list[tuple[str, DamageSource]]()
-    is_file = engine is EngineName.SQLITE
+    is_file = engine.is_file
     for one in known:
         if one.is_unreadable:
             continue
@@ -337,7 +338,7 @@ def blocks_all(known: Collection[Damage], operation: Operation, engine: EngineNa
     All tables and indexes of a SQLite file share its pages: damage in one of them keeps everything from the file, but
     a REINDEX where nothing but indexes is damaged.
     """
-    if engine is not EngineName.SQLITE:
+    if not engine.is_file:
         return [one for one in known if one.kind is DamagedKind.DATABASE]
     if operation is Operation.REINDEX and all(one.kind is DamagedKind.INDEX for one in known):
         return []
@@ -346,7 +347,7 @@ def blocks_all(known: Collection[Damage], operation: Operation, engine: EngineNa
 
 def blocking(known: Collection[Damage], operation: Operation, engine: EngineName) -> list[Damage]:
     """The damage that keeps an operation that writes from anything, unless it is forced."""
-    tables = frozenset[str]() if engine is EngineName.SQLITE else blocked_tables(known, operation)
+    tables = frozenset[str]() if engine.is_file else blocked_tables(known, operation)
     everywhere = blocks_all(known, operation, engine)
     return [one for one in known if one in everywhere or (one.table or one.object) in tables]
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import ChildJob, JobId, ParentJob
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status, reason_names
 from engine.domain.steps import Micros
 
@@ -209,7 +209,7 @@ def unattended(
 
 def only_host(parent: ParentJob, here: str) -> str | None:
     """The only host of a shared store that can work on a database; None: any can."""
-    if parent.engine is not EngineName.SQLITE:
+    if not parent.engine.is_file:
         return None
     return unquote(parent.target.removeprefix("sqlite://").partition("/")[0]) or here
 

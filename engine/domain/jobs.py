@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Final, Self
 
 from engine.domain.effects import CheckResult
+from engine.domain.engines import EngineName
 from engine.domain.frozen import frozen
-from engine.domain.requests import EngineName, Operation, Request
+from engine.domain.requests import Operation, Request
 from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status, format_reason
 from engine.domain.steps import UNINTERRUPTIBLE_PHASES, Facts, LogLine, Micros, Progress, Step
 

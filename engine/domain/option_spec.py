@@ -7,20 +7,16 @@ from dataclasses import KW_ONLY, field
 from enum import Flag, StrEnum, auto
 from typing import Any, Final
 
+from engine.domain.engines import EngineName, engine_spec
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, ServerOptions
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options, ServerOptions
 from engine.domain.value_types import ValueType
 
-SQLITE, POSTGRESQL, MYSQL = EngineName
-KINDS: Final = {SQLITE: "a SQLite file", POSTGRESQL: "a PostgreSQL server", MYSQL: "a MariaDB or MySQL server"}
-_LACKS: Final = {
-    SQLITE: "a SQLite file is no database server",
-    POSTGRESQL: "PostgreSQL has nothing like it",
-    MYSQL: "MariaDB and MySQL have nothing like it",
-}
+SQLITE, POSTGRESQL, MYSQL = EngineName.SQLITE, EngineName.POSTGRESQL, EngineName.MYSQL
+_DECLARED_HERE: Final = frozenset({SQLITE, POSTGRESQL, MYSQL})
+"""The engines whose options stand in `option_specs`; those of any other stand in its `EngineSpec`."""
 ANY_OPERATION: Final = frozenset(Operation)
-EVERYWHERE: Final = dict.fromkeys(EngineName, ANY_OPERATION)
 
 
 class Place(Flag):
@@ -52,8 +48,8 @@ class OptionSpec:
     """The name of the field in `Options` or `ServerOptions`, and of the key in the config file."""
     type: ValueType
     help: str
-    applies_to: Mapping[EngineName, Collection[Operation]] = field(default_factory=lambda: EVERYWHERE)
-    """The operations it applies to, including the checks around them."""
+    applies_to: Mapping[EngineName, Collection[Operation]] | Collection[Operation] = ANY_OPERATION
+    """The operations it applies to, including the checks around them: of some engines, or of any."""
     _: KW_ONLY
     places: Place = Place.COMMAND_LINE
     spelling: str = ""
@@ -92,7 +88,8 @@ class OptionSpec:
     @property
     def meaning(self) -> str:
         """Its help, after the operations it is limited to."""
-        every = [frozenset(operations) for operations in self.applies_to.values()]
+        of_engines = self.applies_to
+        every = [*map(frozenset, of_engines.values())] if isinstance(of_engines, Mapping) else [frozenset(of_engines)]
         if ANY_OPERATION in every:
             return self.help
         only = frozenset[Operation]().union(*every)
@@ -115,10 +112,10 @@ class OptionSpec:
         return self.always_told or self.differs_from_default(options)
 
     def is_for(self, engine: EngineName) -> bool:
-        return bool(self._for(engine))
+        return bool(self.operations_of(engine))
 
     def is_applicable(self, engine: EngineName, operations: Collection[Operation]) -> bool:
-        return not self._for(engine).isdisjoint(operations)
+        return not self.operations_of(engine).isdisjoint(operations)
 
     def as_typed(self, options: Options) -> str:
         """The option as typed for its value: `--no-truncate`."""
@@ -128,9 +125,9 @@ class OptionSpec:
     def problem(self, engine: EngineName, operations: Collection[Operation], options: Options) -> UsageError:
         """The error for an option that would be ignored."""
         option = self.as_typed(options)
-        known = [operation.value for operation in Operation if operation in self._for(engine)]
+        known = [operation.value for operation in Operation if operation in self.operations_of(engine)]
         if not known:
-            return UsageError(option, _LACKS[engine], self.hints.get(engine, "leave it out"))
+            return UsageError(option, engine_spec(engine).lacks, self.hints.get(engine, "leave it out"))
         asked = ", ".join(operations)
         why = f"does not apply to {asked}, only to {', '.join(known)}"
         return UsageError(option, why, f"add --op {known[0]}, or leave it out")
@@ -160,8 +157,14 @@ class OptionSpec:
             return self.label if value else f"no {self.label}"
         return f"{self.label} {self.type.text(value)}"
 
-    def _for(self, engine: EngineName) -> frozenset[Operation]:
-        return frozenset(self.applies_to.get(engine, ()))
+    def operations_of(self, engine: EngineName) -> frozenset[Operation]:
+        """The operations of this engine that it applies to."""
+        if not isinstance(self.applies_to, Mapping):
+            return frozenset(self.applies_to)
+        granted = (
+            self.applies_to if engine in _DECLARED_HERE else {engine: engine_spec(engine).options.get(self.name, ())}
+        )
+        return frozenset(granted.get(engine, ()))
 
 
 def shown_value(value: Any) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
+from engine.domain.engines import EngineName
 from engine.domain.humanize import counted
 from engine.domain.number_types import Duration, Limits, RowLimit, Seconds, Size, TimeLimit, Whole
 from engine.domain.option_spec import ANY_OPERATION, MYSQL, POSTGRESQL, SQLITE, OptionSpec, Place
@@ -17,7 +18,6 @@ from engine.domain.requests import (
     DEFAULT_OPTIONS,
     MAX_WAIT,
     CheckLevel,
-    EngineName,
     IndexCleanup,
     OnFailure,
     Operation,
@@ -54,7 +54,7 @@ _REWRITES: Final = _postgresql(Operation.VACUUM_FULL, Operation.CLUSTER, Operati
 _REBUILDS: Final = _postgresql(Operation.REINDEX, Operation.OPTIMIZE)
 _SERVERS: Final = dict.fromkeys((POSTGRESQL, MYSQL), ANY_OPERATION)
 _OFFLINE: Final = {**_REBUILDS, MYSQL: (Operation.REBUILD, Operation.OPTIMIZE)}
-_CHECKS: Final = dict.fromkeys(EngineName, (Operation.CHECK,))
+_CHECKS: Final = frozenset({Operation.CHECK})
 _REINDEXES: Final = dict.fromkeys((SQLITE, POSTGRESQL), (Operation.REINDEX,))
 _BY_OBJECT: Final = {
     SQLITE: (Operation.ANALYZE, Operation.REINDEX, Operation.CHECK),

@@ -10,15 +10,6 @@ from engine.domain.frozen import frozen
 from engine.domain.thresholds import Thresholds
 
 
-class EngineName(StrEnum):
-    """The database engines that dbtend can maintain."""
-
-    SQLITE = "sqlite"
-    POSTGRESQL = "postgresql"
-    MYSQL = "mysql"
-    """MariaDB, too."""
-
-
 class Operation(StrEnum):
     """The kinds of maintenance, over all engines."""
 

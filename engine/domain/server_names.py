@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote_to_bytes
 
+from engine.domain.engines import EngineName, engine_of_scheme
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName
 
 if TYPE_CHECKING:
     import shlex
@@ -17,12 +17,6 @@ else:
 
 URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 LIBPQ: Final = re.compile(r"\s*(service|host|hostaddr|port|dbname|user|password|passfile|sslmode)\s*=")
-POSTGRES: Final = frozenset({"postgresql", "postgres"})
-MYSQL: Final = frozenset({"mysql", "mariadb"})
-_ENGINES: Final = {
-    **dict.fromkeys(POSTGRES, EngineName.POSTGRESQL),
-    **dict.fromkeys(MYSQL, EngineName.MYSQL),
-}
 
 
 def server_engine(text: str) -> EngineName | None:
@@ -30,7 +24,8 @@ def server_engine(text: str) -> EngineName | None:
     if text.startswith("/"):  # most are paths
         return None
     if url := URL.fullmatch(text):
-        return _ENGINES.get(url["scheme"].lower())
+        spec = engine_of_scheme(url["scheme"].lower())
+        return None if spec is None or spec.is_file else spec.name
     return EngineName.POSTGRESQL if LIBPQ.match(text) else None
 
 

@@ -7,9 +7,9 @@ from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
 
+from engine.domain.engines import EngineName
 from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.requests import EngineName
 from engine.domain.steps import Facts, Micros
 
 

@@ -17,8 +17,9 @@ from engine.domain.damage import (
     after_write,
 )
 from engine.domain.effects import CheckResult
+from engine.domain.engines import EngineName
 from engine.domain.option_specs import covers_whole_database
-from engine.domain.requests import CheckLevel, EngineName, Operation, Options
+from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.execution.outcomes import StepOutcome
@@ -56,7 +57,7 @@ def damage_changes(
     changes = met
     for kind in dict.fromkeys(step.operation or operation for step, _ in results):
         of_kind = known
-        if operation is Operation.OPTIMIZE and engine is not EngineName.SQLITE and kind is not Operation.REINDEX:
+        if operation is Operation.OPTIMIZE and not engine.is_file and kind is not Operation.REINDEX:
             of_kind = [one for one in known if one.accepted_at is not None]  # it leaves damaged tables out
         own = [one for one in results if (one[0].operation or operation) is kind]
         begun = _objects(step for step, result in own if result.status is not Status.SKIPPED)
@@ -103,7 +104,7 @@ def _met(
     index, which a full check alone compares with its table."""
     for step, result in results:
         if result.met_damage or result.reason is Reason.SERVER_DIED:
-            tables = step.tables if engine is not EngineName.SQLITE else ()
+            tables = step.tables if not engine.is_file else ()
             for name in tables or (WHOLE_DATABASE,):
                 kind = DamagedKind.TABLE if tables else DamagedKind.DATABASE
                 is_seen = bool(result.met_damage)

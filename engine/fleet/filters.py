@@ -13,10 +13,10 @@ from operator import ge, gt, le, lt
 from typing import Final, TypeVar
 
 from engine.config.model import GROUP, TargetEntry
+from engine.domain.engines import EngineName, engine_specs
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import parse_bytes, parse_duration
-from engine.domain.requests import EngineName
 from engine.domain.spelling import closest
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey
@@ -24,7 +24,7 @@ from engine.targets import engine_named
 
 NEVER: Final = "never"
 KNOWN: Final[Mapping[str, str]] = {
-    "engine": ", ".join(EngineName),
+    "engine": "an engine, such as sqlite or postgresql",
     "level": ", ".join(FleetLevel),
     "label": "a label of the config file, such as PROD",
     "size": "a comparison with a size, such as >1GB or <500MB",
@@ -114,12 +114,21 @@ def fleet_filter(words: Iterable[str]) -> FleetFilter:
     return FleetFilter(
         texts=tuple(texts),
         groups=frozenset(groups),
-        engines=frozenset(_choice("engine", value, EngineName) for value in given.get("engine", ())),
+        engines=frozenset(_engine(value) for value in given.get("engine", ())),
         levels=frozenset(_choice("level", value, FleetLevel) for value in given.get("level", ())),
         labels=frozenset(value.casefold() for value in given.get("label", ())),
         sizes=tuple(_comparison("size", value, parse_bytes) for value in given.get("size", ())),
         check_ages=tuple(_check_comparison(value) for value in given.get("checked", ())),
     )
+
+
+def _engine(value: str) -> EngineName:
+    known = engine_specs()
+    if (name := EngineName(value.lower())) in known:
+        return name
+    close = closest(name, known)
+    hint = f"{f'did you mean {close}? ' if close else ''}known: {', '.join(known)}"
+    raise UsageError(f"engine:{value}", "is no engine", hint)
 
 
 def _choice(name: str, value: str, choices: type[_Choice]) -> _Choice:

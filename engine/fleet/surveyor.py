@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from engine.config.model import TargetEntry
 from engine.domain.advice import TargetHistory
+from engine.domain.engines import EngineName
 from engine.domain.errors import (
     DbtendError,
     StoreError,
@@ -23,7 +24,6 @@ from engine.domain.errors import (
     TargetUnrecognizedError,
 )
 from engine.domain.frozen import frozen
-from engine.domain.requests import EngineName
 from engine.domain.steps import Micros
 from engine.domain.surveys import NOT_INSPECTED, LastJob, Survey, with_figures_of
 from engine.fleet.expansion import Unlisted

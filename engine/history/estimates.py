@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from engine.domain.engines import EngineName, engine_spec
 from engine.domain.estimate_errors import SHORTEST
 from engine.domain.jobs import ChildJob, ParentJob, run_duration
 from engine.domain.median import median
 from engine.domain.past_runs import PastStep
-from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts
 
 if TYPE_CHECKING:
@@ -35,13 +36,6 @@ KNOWN_LEAST: Final = 0.5
 """The share of the work on objects that earlier runs worked on, from which on whole runs say how long it takes."""
 CAREFUL_SHARE: Final = 0.75
 """So many of the runs elsewhere were not slower than a first one is expected to be."""
-UNMEASURED: Final[Mapping[EngineName, float]] = {
-    EngineName.SQLITE: 1.0,
-    EngineName.POSTGRESQL: 3.0,
-    EngineName.MYSQL: 3.0,
-}
-"""How many times as long as by size a first run is expected to take where nothing was measured: the tables of a server
-are seldom all in memory."""
 
 
 def with_estimates(
@@ -91,7 +85,7 @@ def first_guess(plan: OperationPlan, target: str, engine: EngineName, runs: Iter
     smallest = plan.size_estimate * MUCH_SMALLER
     there = [run for run in runs if run.estimate >= smallest and _place(run.target) == _place(target)]
     measured = _pace(plan.operation, there)
-    pace = UNMEASURED[engine] if measured is None else measured
+    pace = engine_spec(engine).times_as_size if measured is None else measured
     steps = (replace(step, estimate=None if step.estimate is None else step.estimate * pace) for step in plan.steps)
     source = "by size alone" if measured is None else "by size, and by how long other runs took there"
     return replace(plan, steps=tuple(steps), is_first_guess=True, estimated_from=f"a first guess: {source}")

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from engine.domain.engines import EngineName
 from engine.domain.errors import TargetRefusedError
 from engine.domain.events import HistoryFilter
 from engine.domain.humanize import listed
 from engine.domain.jobs import ParentJob
-from engine.domain.requests import EngineName
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.store.ending_texts import OVERWRITTEN
@@ -29,7 +29,7 @@ async def refuse_stale_journal(store: JobReader, target: str) -> None:
         return
     jobs = await store.history(HistoryFilter(target=target), before=None, limit=MAX_JOBS_READ)
     for job in jobs:
-        if job.engine is EngineName.SQLITE and _lost_its_process(job):
+        if job.engine == EngineName.SQLITE and _lost_its_process(job):
             at = _overwritten_at(await store.job(job.id))
             beside = [] if at is None else await asyncio.to_thread(leftover_journals, target, at)
             if beside:

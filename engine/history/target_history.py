@@ -13,7 +13,7 @@ from engine.domain.events import HistoryFilter
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.option_specs import covers_whole_database
 from engine.domain.past_runs import PastStep, RecordedBackup
-from engine.domain.requests import CheckLevel, EngineName, Operation, Options
+from engine.domain.requests import CheckLevel, Operation, Options
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import (
     FILE,
@@ -410,7 +410,7 @@ def still_damaged(damaged: dict[str, JobId], jobs: Sequence[ParentJob]) -> Itera
 
 def _rebuilds(job: ParentJob, child: ChildJob, name: str) -> bool:
     of_all = child.operation is Operation.REINDEX and covers_whole_database(child.operation, job.request.options)
-    if of_all and child.is_complete and job.engine is EngineName.SQLITE:
+    if of_all and child.is_complete and job.engine.is_file:
         return True  # one command may cover all indexes; a server skips some
     return any(name in step.done for step in child.steps if step.operation is Operation.REINDEX)
 

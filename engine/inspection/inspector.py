@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from engine.domain import option_specs
 from engine.domain.advice import Advice, Measurement, TargetHistory
 from engine.domain.damage import NO_CHECK_ON_RECORD, Damage, DamagedKind, describe, newly_seen
+from engine.domain.engines import EngineName
 from engine.domain.errors import (
     DbtendError,
     PasswordNeededError,
@@ -29,7 +30,7 @@ from engine.domain.errors import (
 from engine.domain.extent import Extent
 from engine.domain.humanize import counted
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName, OnFailure, Operation, Request
+from engine.domain.requests import OnFailure, Operation, Request
 from engine.domain.server_names import names_server
 from engine.domain.steps import WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
@@ -160,7 +161,7 @@ def after_cancel(request: Request, operation: Operation, steps_done: int) -> str
     if request.options.swap and spec.after_cancel_of_swap:
         return spec.after_cancel_of_swap
     # For a file the text is about the whole operation, on a server about one table.
-    if found.engine is EngineName.SQLITE or not (steps_done and spec.writes):
+    if found.engine.is_file or not (steps_done and spec.writes):
         return spec.after_cancel
     return f"what {counted(steps_done, 'step')} did; of what runs now: {spec.after_cancel}"
 

@@ -6,7 +6,6 @@ import asyncio
 
 from engine.config.model import Config
 from engine.domain.errors import DbtendError
-from engine.domain.requests import EngineName
 from engine.domain.schedules import Schedule
 from engine.fleet.expansion import expand
 from engine.fleet.surveyed_elsewhere import is_pattern_elsewhere
@@ -30,7 +29,7 @@ async def no_targets(schedule: Schedule, config: Config) -> str:
 
 def _is_asked_for(url: str) -> bool:
     """Whether a server or a shared store says what it stands for. Raises UsageError, NotAvailableError."""
-    return inspector.engine_of(url) is not EngineName.SQLITE or is_pattern_elsewhere(url)
+    return not inspector.engine_of(url).is_file or is_pattern_elsewhere(url)
 
 
 def _accept(pattern: str, number: int) -> None:

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from engine.domain.batches import FailedRequest
 from engine.domain.due_times import stagger_offset
+from engine.domain.engines import engine_spec
 from engine.domain.errors import DbtendError, TargetError, UsageError
 from engine.domain.jobs import ParentJob, remaining, run_duration
-from engine.domain.option_spec import KINDS
 from engine.domain.requests import Request
 from engine.domain.schedules import Schedule
 from engine.domain.statuses import Status
@@ -157,7 +157,7 @@ def _planned(request: Request, plan: Plan | TargetError, schedule: Schedule, due
         PlannedOperation(plan=operation, idle=operation.refused or operation.not_needed or "", fit=request.options.fit)
         for operation in plan.operations
     ]
-    kind = KINDS[inspector.engine_of(request.target)]
+    kind = engine_spec(inspector.engine_of(request.target)).kind
     operations += [
         PlannedOperation(plan=OperationPlan(operation=operation), idle=f"does not apply to {kind}")
         for operation in schedule.operations or ()

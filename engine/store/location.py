@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from platformdirs import user_state_path
 
+from engine.domain.engines import EngineName
 from engine.domain.errors import NotAvailableError, UsageError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName
 from engine.domain.server_names import URL, server_engine
 from engine.domain.value_types import FilePath
 from engine.system.host import host_name
@@ -41,7 +41,7 @@ class StoreLocation:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The store that a user named. Raises UsageError; NotAvailableError without the driver of a shared one."""
-        if server_engine(text) is EngineName.POSTGRESQL:
+        if server_engine(text) == EngineName.POSTGRESQL:
             return cls.shared(text)
         if URL.fullmatch(text) or text[:5].lower() == "file:":
             raise UsageError(repr(text), "is no store of jobs", FORMS)

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Protocol
 from engine.domain.advice import Measurement, TargetRecords
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, Retries
 from engine.domain.damage import Damage, DamageChange
+from engine.domain.engines import EngineName
 from engine.domain.errors import StoreError
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess
 from engine.domain.frozen import frozen
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.past_runs import EstimatedRun, PastRun, PastStep
-from engine.domain.requests import EngineName, OnDuplicate, Operation, Request, Speed
+from engine.domain.requests import OnDuplicate, Operation, Request, Speed
 from engine.domain.schedules import Firing, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from engine.domain.advice import CompletedStep, Measurement
 from engine.domain.batches import Batch, BatchOptions, Retries
+from engine.domain.engines import EngineName
 from engine.domain.events import Change, ChangeKind
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS
 from engine.domain.past_runs import EstimatedRun, PastRun, PastStep, RecordedBackup
-from engine.domain.requests import EngineName, Operation, Options, Request, ServerOptions
+from engine.domain.requests import Operation, Options, Request, ServerOptions
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, ScheduleState
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts, LogLevel, LogLine, Progress, Step, WaitsFor
@@ -181,7 +182,7 @@ def _texts(text: str) -> tuple[str, ...]:
 
 
 _PARENT_TYPES: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "engine": EngineName,
+    "engine": EngineName.stored,
     "status": Status,
     "pinned": bool,
     "is_pattern": bool,

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
+from engine.domain.engines import EngineName
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.requests import EngineName
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
 from engine.store.row_checks import UnsoundRowError, checked, checked_facts, sound
 from engine.store.rows import Row, storable
@@ -57,7 +57,7 @@ def _decode(row: Row) -> Survey:
         facts = json.loads(values["facts"])
         return Survey(
             target=values["target"],
-            engine=EngineName(values["engine"]),
+            engine=EngineName.stored(values["engine"]),
             surveyed_at=values["surveyed_at"],
             level=FleetLevel(values["level"]),
             reasons=tuple(

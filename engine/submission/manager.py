@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.domain import time_limits
 from engine.domain.batches import NO_BATCH_OPTIONS, Batch, BatchOptions, FailedRequest, Retries
+from engine.domain.engines import EngineName
 from engine.domain.errors import (
     DbtendError,
     ServerStartingError,
@@ -23,7 +24,7 @@ from engine.domain.errors import (
 )
 from engine.domain.frozen import frozen
 from engine.domain.jobs import ParentJob
-from engine.domain.requests import EngineName, OnDuplicate, Request
+from engine.domain.requests import OnDuplicate, Request
 from engine.domain.schedules import Firing
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros

@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from engine.domain.batches import MAX_BATCH_NUMBER, BatchOptions
+from engine.domain.engines import EngineName
 from engine.domain.errors import TargetDamagedError, TargetError, TargetUnavailableError, UsageError
 from engine.domain.option_specs import BACKED_UP_BY, OPTION_SPECS, changed_options, refuse_inapplicable
-from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Request
+from engine.domain.requests import CheckLevel, Operation, Options, Request
 from engine.domain.time_limits import has_limit
 from engine.domain.value_types import require_distinct
 from engine.targets import resolve

@@ -6,8 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+from engine.domain.engines import EngineName
 from engine.domain.humanize import listed
-from engine.domain.requests import EngineName
 from engine.domain.server_names import path_of
 from engine.domain.steps import Micros
 from engine.system.clock import now

@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
+from engine.domain.engines import EngineName, EngineSpec, engine_of_scheme, engine_spec
 from engine.domain.errors import DbtendError, NotAvailableError, UsageError
-from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName
-from engine.domain.server_names import LIBPQ, MYSQL, POSTGRES, URL, names_server, server_engine
+from engine.domain.server_names import LIBPQ, URL, names_server, server_engine
 from engine.system.host import host_name
 from engine.system.paths import RealPaths
 from engine.targets.sqlite.connection.names import target_url
@@ -20,13 +20,8 @@ from engine.targets.sqlite.elsewhere import FileElsewhere
 from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
-    from engine.targets.mysql import databases as mysql_databases
-    from engine.targets.postgres import databases as postgres_databases
     from engine.targets.server_database import ServerDatabase, ServerDatabases
     from engine.targets.target import Target
-else:
-    mysql_databases = lazy("engine.targets.mysql.databases", "its driver is optional")
-    postgres_databases = lazy("engine.targets.postgres.databases", "its driver is optional")
 
 _PASSWORD_SETTING: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
 _ELSEWHERE: Final = re.compile(r"(?P<host>[A-Za-z0-9_][A-Za-z0-9._-]*)(?P<path>/[^?]+)")
@@ -53,7 +48,7 @@ def resolve(text: str) -> Target:
         return _resolve_url(url["scheme"].lower(), url["rest"])
     if LIBPQ.match(text):
         _refuse_password("service=... or host=...", has_password=bool(_PASSWORD_SETTING.search(text)))
-        return _postgres(text)
+        return _on_server(engine_spec(EngineName.POSTGRESQL), text)
     return _sqlite(text.removeprefix("sqlite:"))
 
 
@@ -95,7 +90,7 @@ def _real_url(text: str, paths: RealPaths) -> str:
 def database_named(text: str) -> str:
     """The database that a name on a server names. Raises UsageError, NotAvailableError."""
     resolve(text)
-    return _databases(text).database_of(text)
+    return _databases(engine_spec(engine_named(text))).database_of(text)
 
 
 def url_of_all_databases(text: str) -> str:
@@ -103,7 +98,7 @@ def url_of_all_databases(text: str) -> str:
     if not names_server(text):
         raise UsageError(text, "is no database server, so there are no databases to list", "leave out --all-databases")
     _check_server(text)
-    return _databases(text).url_of_all(text)
+    return _databases(engine_spec(engine_named(text))).url_of_all(text)
 
 
 async def databases_of(text: str) -> Sequence[ServerDatabase]:
@@ -112,17 +107,13 @@ async def databases_of(text: str) -> Sequence[ServerDatabase]:
     Raises UsageError, NotAvailableError, TargetError.
     """
     _check_server(text)
-    return await _databases(text).databases(text)
+    return await _databases(engine_spec(engine_named(text))).databases(text)
 
 
 def _check_server(text: str) -> None:
     """Raise as `resolve` does, but not where the name of a server has no database."""
     with suppress(_NoDatabaseError):
         resolve(text)
-
-
-def _databases(text: str) -> ServerDatabases:
-    return mysql_databases if server_engine(text) is EngineName.MYSQL else postgres_databases
 
 
 def engine_named(text: str) -> EngineName:
@@ -142,10 +133,9 @@ def _resolve_url(scheme: str, rest: str) -> Target:
         return _sqlite(os.fsdecode(unquote_to_bytes(_encoded(path))))
     user_info, at, _ = rest.rpartition("@")
     _refuse_password(shown, has_password=bool(at and ":" in user_info) or bool(_PASSWORD_SETTING.search(rest)))
-    if scheme in POSTGRES:
-        return _postgres(f"postgresql://{rest}")
-    if scheme in MYSQL:
-        return _mysql(f"{scheme}://{rest}")
+    spec = engine_of_scheme(scheme)
+    if spec is not None and not spec.is_file:
+        return _on_server(spec, f"{scheme}://{rest}")
     if scheme == "sqlite" and (found := _ELSEWHERE.fullmatch(rest)):
         path = os.fsdecode(unquote_to_bytes(_encoded(found["path"])))
         here = found["host"] == host_name()
@@ -166,37 +156,35 @@ def _sqlite(path: str) -> Target:
         raise UsageError("target", "the current directory no longer exists", "give an absolute path") from error
 
 
-def _postgres(text: str) -> Target:
-    try:
-        from engine.targets.postgres.target import PostgresTarget  # the driver is optional
-    except ImportError as error:
-        if (error.name or "").startswith("engine"):
-            raise
-        hint = "pip install '.[postgres]' in the directory of its source"
-        why = "the driver for PostgreSQL, psycopg, is not installed"
-        raise NotAvailableError("postgresql://...", why, hint) from None
+def _on_server(spec: EngineSpec, text: str) -> Target:
     if "\0" in text:
         raise UsageError("target", "it cannot contain a NUL character", _FORMS)
-    return PostgresTarget(text)
+    target: Target = _imported(spec, spec.target)(text)
+    if spec.needs_database and not _databases(spec).database_of(text):
+        raise _NoDatabaseError(target.url, "names no database", "add /DATABASE, or /* for all databases of the server")
+    return target
 
 
 class _NoDatabaseError(UsageError):
     """A URL names a server only."""
 
 
-def _mysql(text: str) -> Target:
+def _databases(spec: EngineSpec) -> ServerDatabases:
+    module: ServerDatabases = _imported(spec, spec.databases)
+    return module
+
+
+def _imported(spec: EngineSpec, place: str) -> Any:
+    """A module of an engine, or `module:name`. Raises NotAvailableError where its driver is not installed."""
+    module, _, name = place.partition(":")
     try:
-        from engine.targets.mysql.target import MySqlTarget  # the driver is optional
+        imported = import_module(module)
     except ImportError as error:
-        if (error.name or "").startswith("engine"):
+        if not spec.extra or (error.name or "").startswith(module.partition(".")[0]):
             raise
-        hint = "pip install '.[mysql]' in the directory of its source"
-        why = "the driver for MariaDB and MySQL, PyMySQL with PyNaCl, is not installed"
-        raise NotAvailableError("mysql://...", why, hint) from None
-    target = MySqlTarget(text)
-    if not mysql_databases.database_of(text):
-        raise _NoDatabaseError(target.url, "names no database", "add /DATABASE, or /* for all databases of the server")
-    return target
+        hint = f"pip install '.[{spec.extra}]' in the directory of its source"
+        raise NotAvailableError(f"{spec.schemes[0]}://...", f"{spec.driver} is not installed", hint) from None
+    return getattr(imported, name) if name else imported
 
 
 def _encoded(path: str) -> bytes:

@@ -21,7 +21,7 @@ from engine.domain.damage import (
 )
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.domain.server_names import command_word
 from engine.targets.plans import OperationPlan
 from engine.targets.session import PlannedOperation, Session
@@ -67,7 +67,7 @@ async def plan_gated(
     if known is None or gated.planned is None or not target.operations[operation].writes:
         return gated
     objects = {WHOLE_DATABASE, *(name for step in gated.plan.steps for name in (*step.all_objects, *step.tables))}
-    is_file = target.engine is EngineName.SQLITE
+    is_file = target.engine.is_file
 
     def written(damage: Iterable[Damage]) -> list[Damage]:
         return [one for one in damage if is_file or {one.object, one.table or one.object} & objects]

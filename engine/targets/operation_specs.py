@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
+from engine.domain.engines import EngineName
 from engine.domain.frozen import frozen
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import Operation
 from engine.domain.steps import Facts
 from engine.targets.lock_impact import Lock
 
@@ -99,4 +100,4 @@ class TargetInfo:
     @property
     def product(self) -> str:
         """The program that it is a database of, with its version: `sqlite 3.46.1`, `MariaDB 11.8.9`."""
-        return self.version if self.engine is EngineName.MYSQL else f"{self.engine} {self.version}"
+        return self.version if self.engine == EngineName.MYSQL else f"{self.engine} {self.version}"

@@ -10,9 +10,10 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from engine.domain.damage import NO_CHECK_ON_RECORD
+from engine.domain.engines import EngineName
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.statuses import Reason
 from engine.domain.steps import Facts
 from engine.domain.turns import NO_TURNS, Turns

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options, Request
+from engine.domain.engines import EngineName
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options, Request
 from engine.domain.steps import WaitsFor
 from engine.targets.operation_specs import OperationSpec
 from engine.targets.waits import OthersLookup, no_others

@@ -13,10 +13,11 @@ import pytest
 
 from engine.domain.claims import Outcome, Report
 from engine.domain.damage import Damage, DamageChange, DamageSource
+from engine.domain.engines import EngineName
 from engine.domain.errors import StoreError, UsageError
 from engine.domain.events import HistoryFilter
 from engine.domain.jobs import JobId
-from engine.domain.requests import EngineName, OnDuplicate, Operation, Options, Request, ServerOptions
+from engine.domain.requests import OnDuplicate, Operation, Options, Request, ServerOptions
 from engine.domain.schedules import Firing, FiringStatus
 from engine.domain.statuses import Reason, Status
 from engine.execution.force_kill import cancel_by_force

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.domain.claims import Outcome, Report
+from engine.domain.engines import EngineName
 from engine.domain.jobs import JobId
 from engine.domain.notifications import Event, EventKind, MessageStatus, RecipientState
-from engine.domain.requests import EngineName, OnDuplicate, Operation
+from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus
 from engine.domain.statuses import Status
 from engine.domain.steps import Facts

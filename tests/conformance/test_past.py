@@ -11,9 +11,10 @@ import pytest
 from engine.domain.advice import CompletedStep, Measurement, TargetRecords
 from engine.domain.claims import Outcome, Report
 from engine.domain.damage import Damage, DamageChange, DamageSource
+from engine.domain.engines import EngineName
 from engine.domain.events import HistoryFilter
 from engine.domain.past_runs import EstimatedRun, PastRun, PastStep, RecordedBackup
-from engine.domain.requests import NO_SERVER_OPTIONS, EngineName, OnDuplicate, Operation, Options, Speed
+from engine.domain.requests import NO_SERVER_OPTIONS, OnDuplicate, Operation, Options, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import COURSE, Facts, Step
 from engine.domain.turns import Turns

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.domain.claims import Report
+from engine.domain.engines import EngineName
 from engine.domain.jobs import JobId
-from engine.domain.requests import EngineName, OnDuplicate, Operation
+from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Step
 from engine.store.ending_texts import OVERWRITTEN, format_worker_death

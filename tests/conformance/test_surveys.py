@@ -8,8 +8,9 @@ import pytest
 
 from engine.domain.claims import Outcome, Report
 from engine.domain.damage import Damage, DamageChange, DamageSource
+from engine.domain.engines import EngineName
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.requests import EngineName, OnDuplicate, Operation
+from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.statuses import LEFT_BY_WINDOW, Reason, Status
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason
 from tests.building import COMPLETED, StoppedClock, new_job

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
-from engine import Advice, Engine, EngineName, Level, Operation, Plan, Request, TargetHistory
+from engine import Advice, Engine, Level, Operation, Plan, Request, TargetHistory
 from engine.config.model import TargetEntry
 from engine.domain.advice import CRITICAL, FORCE_CHOOSES_NOTHING, ByHand, all_by_hand, blocking_check, if_needed, needed
 from engine.domain.batches import FailedRequest
@@ -177,14 +177,14 @@ async def _damaged_first(engine: Engine, request: Request) -> Request:
     if Operation.REINDEX in request.operations or request.options.objects:
         return request
     # A server reports some that no check of dbtend has found; for a file only the history knows of any.
-    if inspector.engine_of(request.target) is EngineName.SQLITE and not await engine.damaged_indexes(request.target):
+    if inspector.engine_of(request.target).is_file and not await engine.damaged_indexes(request.target):
         return request
     advice = await engine.advise(request.target, budget=0, recover=True)
     damaged = next((item.objects for item in advice if item.operation is Operation.REINDEX and item.is_needed), ())
     if not damaged:
         return request
     options = replace(request.options, rebuild=damaged)
-    if inspector.engine_of(request.target) is not EngineName.SQLITE:
+    if not inspector.engine_of(request.target).is_file:
         return replace(request, operations=(Operation.REINDEX, *request.operations), options=options)
     others = [operation for operation in request.operations if operation is not Operation.CHECK]
     operations = (Operation.REINDEX, Operation.CHECK, *others)  # until a check is clean nothing else may write

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from engine import Autovacuum, Engine, TargetInfo, WorkerProcess, store_admin
 from engine.config.model import Config, TargetEntry
+from engine.domain.engines import EngineName
 from engine.domain.errors import ConfigError, DbtendError, StoreError, TargetError, UsageError
 from engine.domain.humanize import by_reason, listed
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName, Request
+from engine.domain.requests import Request
 from engine.fleet.expansion import expand, stands_for_many
 from engine.fleet.surveyed_elsewhere import is_file_elsewhere
 from engine.inspection import inspector
@@ -309,7 +310,7 @@ def _problem(entry: TargetEntry, error: DbtendError) -> Check:
 
 def _has_autovacuum(found: TargetInfo | TargetError) -> bool:
     """A standby has none: all that it takes comes from its primary."""
-    return isinstance(found, TargetInfo) and found.engine is EngineName.POSTGRESQL and not found.read_only
+    return isinstance(found, TargetInfo) and found.engine == EngineName.POSTGRESQL and not found.read_only
 
 
 def _autovacuum(found: Sequence[tuple[str, Autovacuum | TargetError]]) -> Iterator[Check]:

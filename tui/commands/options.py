@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from engine.domain.engines import EngineName
 from engine.domain.frozen import frozen
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import OPTION_SPECS, options_at
-from engine.domain.requests import EngineName
 from engine.domain.value_types import Flag, Names
 
 HIDDEN: Final = argparse.SUPPRESS
@@ -65,7 +65,7 @@ def _group(spec: OptionSpec) -> str:
     """The heading it stands below in the help; "" for the first one."""
     if not spec.of_server:
         return ""
-    only = [engine for engine in _SERVERS if spec.applies_to.get(engine)]
+    only = [engine for engine in _SERVERS if spec.is_for(engine)]
     return _SERVERS[only[0]] if len(only) == 1 else "database servers"
 
 

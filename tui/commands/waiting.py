@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Final
 
 from engine import Engine, Options, ParentJob, Pause, Reason, Status
+from engine.domain.engines import EngineName
 from engine.domain.humanize import listed
 from engine.domain.jobs import is_interrupted
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation
+from engine.domain.requests import DEFAULT_OPTIONS, Operation
 from engine.system.host import host_name
 from tui.commands.naming import command, named
 from tui.presentation.job_notes import left_by_dead_process
@@ -90,7 +91,7 @@ async def end_what_was_done_again(engine: Engine, done: Sequence[ParentJob]) -> 
             by = again.get((job.target, child.operation, _work(job.request.options)))
             if by is not None and child.status is Status.PENDING and child.attempt and not child.recovering:
                 await engine.cancel(child.id, reason=Reason.NOT_NEEDED)
-                left = child.operation in _LEAVES_COPIES and job.engine is EngineName.POSTGRESQL
+                left = child.operation in _LEAVES_COPIES and job.engine == EngineName.POSTGRESQL
                 lines.append(
                     f"{named(job.target)}: {child.operation} of job #{job.id}, which was interrupted, is ended:"
                     f" job #{by} has done the same"

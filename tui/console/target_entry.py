@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from engine import EngineName, Operation
+from engine import Operation
 from engine.config.model import TargetEntry, expand_home
 from engine.domain.errors import DbtendError, TargetError
 from engine.domain.frozen import frozen
@@ -64,7 +64,7 @@ def url_as_saved(text: str, directory: Path) -> str:
 def _names_a_server(text: str) -> bool:
     """Whether it names a server, such as `host=db1 dbname=shop`."""
     try:
-        return inspector.engine_of(text) is not EngineName.SQLITE
+        return not inspector.engine_of(text).is_file
     except DbtendError:
         return True
 

@@ -45,7 +45,7 @@ def _rows(job: ParentJob, named: Callable[[str], str]) -> Iterator[Sequence[Any]
             _cell(job.schedule),
             _cell(job.target),
             _cell(named(job.target)),
-            job.engine.value,
+            job.engine,
             child.operation.value,
             child.status.value,
             child.reason.value if child.reason else "",

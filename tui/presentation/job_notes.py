@@ -10,10 +10,11 @@ from enum import StrEnum
 from typing import Final
 
 from engine import ChildJob, ParentJob, Reason, Status
+from engine.domain.engines import EngineName
 from engine.domain.frozen import frozen
 from engine.domain.humanize import NOT_BEGUN, span
 from engine.domain.jobs import format_child_reason, is_cancelling, is_overwritten, never_began
-from engine.domain.requests import EngineName, OnFailure, Operation
+from engine.domain.requests import OnFailure, Operation
 from engine.domain.server_names import command_word
 from engine.domain.steps import FINISHING, IS_UNCHECKED, WaitsFor
 from tui.presentation.cancel_consequences import cannot_stop, will_complete

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from engine import EngineName, LockImpact, Operation, Reason, Status, Verdict
+from engine import LockImpact, Operation, Reason, Status, Verdict
 from engine.domain.errors import ErrorKind
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.notifications import EventKind, MessageStatus, Method
@@ -71,7 +71,7 @@ _OUTCOMES: Final = record({outcome.value: COUNT for outcome in JobOutcome})
 
 DEFINITIONS: Final[Mapping[str, Schema]] = {
     "job": record({
-        "id": COUNT, "target": TEXT, "engine": one_of(EngineName), "status": one_of(Status),
+        "id": COUNT, "target": TEXT, "engine": TEXT, "status": one_of(Status),
         "outcome": one_of(JobOutcome), "created_at": TIME,
         "started_at": or_null(TIME), "finished_at": or_null(TIME), "duration": or_null(SECONDS),
         "retry_of": or_null(COUNT), "batch": or_null(COUNT), "schedule": or_null(TEXT), "deadline_at": or_null(TIME),
@@ -120,7 +120,7 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     }),
     "log_line": record({"number": COUNT, "attempt": COUNT, "at": TIME, "level": one_of(LogLevel), "message": TEXT}),
     "planned_job": record({
-        "target": TEXT, "engine": one_of(EngineName), "before": or_null(FACTS), "is_unchecked": FLAG,
+        "target": TEXT, "engine": TEXT, "before": or_null(FACTS), "is_unchecked": FLAG,
         "warnings": listed(TEXT), "options": _OPTIONS, "children": listed(named("planned_child")),
     }),
     "planned_child": record({
@@ -142,7 +142,7 @@ DEFINITIONS: Final[Mapping[str, Schema]] = {
     }),
     "error": record({"kind": one_of(ErrorKind), "message": TEXT, "hint": TEXT}),
     "target": record({
-        "target": TEXT, "name": TEXT, "engine": one_of(EngineName), "groups": listed(TEXT), "label": or_null(TEXT),
+        "target": TEXT, "name": TEXT, "engine": TEXT, "groups": listed(TEXT), "label": or_null(TEXT),
         "level": one_of(FleetLevel), "reason": or_null(TEXT), "size": or_null(COUNT), "reclaimable": COUNT,
         "checked_at": or_null(TIME), "surveyed_at": TIME, "figures_at": or_null(TIME),
         "last_job": or_null(COUNT), "next_due": or_null(TIME), "reasons": listed(named("survey_reason")),

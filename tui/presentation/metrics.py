@@ -8,9 +8,9 @@ from itertools import chain
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from engine import Status
+from engine.domain.engines import EngineName
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.overview import Overview, ScheduleCounts
-from engine.domain.requests import EngineName
 from engine.domain.schedules import Night
 from engine.domain.steps import Micros
 from engine.domain.surveys import FleetLevel, Survey, counts
@@ -85,7 +85,7 @@ def _targets(overview: Overview, names: Name) -> Iterator[Metric]:
     labels = ("target", "name", "engine")
 
     def of(target: str, engine: EngineName) -> tuple[str, str, str]:
-        return plain(target), plain(names[target]), engine.value
+        return plain(target), plain(names[target]), engine
 
     def samples(value: Callable[[Survey], float | None]) -> Iterator[Sample]:
         for survey in surveys:

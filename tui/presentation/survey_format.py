@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from engine.config.model import TargetEntry
 from engine.domain.damage import DamageSource
+from engine.domain.engines import EngineName, engine_spec
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
-from engine.domain.requests import EngineName
 from engine.domain.steps import Facts, Micros
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
 from engine.fleet.patterns import natural_order
@@ -19,11 +19,6 @@ from tui.presentation.json_fields import fields
 from tui.presentation.target_names import TargetName
 from tui.presentation.text import cells, counted, local_time, padded, percent, plain, rfc3339, shortened, size
 
-_SHORT_NAMES: Final[Mapping[EngineName, str]] = {
-    EngineName.SQLITE: "sqlite",
-    EngineName.POSTGRESQL: "pg",
-    EngineName.MYSQL: "mysql",
-}
 _DAMAGE: Final = {
     DamageSource.LOSS.value: "rows are lost",
     DamageSource.SERVER_LOST.value: "the server went down under a table",
@@ -153,7 +148,7 @@ def why_or_why_not(entry: TargetEntry, survey: Survey, width: int | None = None)
     if survey.figures_at is not None:
         return f"{why(survey)}; figures of {local_time(survey.figures_at)[5:16]}"
     limits = entry.thresholds
-    if survey.level is not FleetLevel.OK or survey.engine is not EngineName.SQLITE or not survey.size:
+    if survey.level is not FleetLevel.OK or not survey.engine.is_file or not survey.size:
         return why(survey)
     share = survey.reclaimable / survey.size
     is_much = share >= limits.reclaim_soon_share and survey.reclaimable < limits.reclaim_soon
@@ -231,11 +226,11 @@ def _line(values: Mapping[str, str], widths: Mapping[str, int]) -> str:
 
 def engine_and_version(survey: Survey) -> str:
     """`pg 17`; a SQLite file has no version of its own."""
-    if survey.engine is EngineName.MYSQL and " " in survey.version:  # `MariaDB 11.8.9`: a minor one differs
+    if survey.engine == EngineName.MYSQL and " " in survey.version:  # `MariaDB 11.8.9`: a minor one differs
         product, _, version = survey.version.lower().partition(" ")
         return plain(f"{product} {'.'.join(version.split('.')[:2])}")
-    name = _SHORT_NAMES[survey.engine]
-    major = survey.version.partition(".")[0] if survey.engine is not EngineName.SQLITE else ""
+    name = engine_spec(survey.engine).short or survey.engine
+    major = survey.version.partition(".")[0] if not survey.engine.is_file else ""
     return plain(f"{name} {major}".strip())
 
 
@@ -284,7 +279,7 @@ def _row_json(row: FleetRow) -> dict[str, Any]:
     return {
         "target": survey.target,
         "name": row.entry.name,
-        "engine": survey.engine.value,
+        "engine": survey.engine,
         **fields(row.entry, "groups", "label"),
         "level": survey.level.value,
         "reason": why(survey) or None,

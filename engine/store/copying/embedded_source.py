@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Final
 
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName
+from engine.domain.engines import EngineName
+from engine.domain.requests import DEFAULT_OPTIONS
 from engine.store.copying.tables import BATCHES, EVENTS, JOB_TABLES, NUMBERED, TABLES, Row, Rows, order_of, range_column
 from engine.store.postgres import values
 from engine.store.postgres.host_targets import HostTargets

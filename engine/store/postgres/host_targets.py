@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote, unquote
 
-from engine.domain.requests import EngineName, Options
+from engine.domain.engines import EngineName
+from engine.domain.requests import Options
 from engine.domain.value_types import ANY_HOST
 
 _FILE: Final = "sqlite://"
@@ -45,7 +46,7 @@ class HostTargets:
 
     def key(self, engine: EngineName, target_key: str) -> str:
         """The key of mutual exclusion."""
-        return f"{self.host}:{target_key}" if engine is EngineName.SQLITE else target_key
+        return f"{self.host}:{target_key}" if engine.is_file else target_key
 
     def database(self, key: str) -> str:
         """The key of a database, as all hosts know it."""
@@ -62,4 +63,4 @@ class HostTargets:
 
     def queue_of(self, engine: EngineName, options: Options) -> str:
         """The queue of jobs on such a target."""
-        return self.queue if engine is EngineName.SQLITE else options.server.queue or ANY_HOST
+        return self.queue if engine.is_file else options.server.queue or ANY_HOST

@@ -17,7 +17,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from engine.domain.errors import StoreError
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import Operation
 from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 from engine.store.ending_texts import PHRASES
@@ -26,7 +26,7 @@ from engine.store.postgres.connections import Question, answers, store_error
 from engine.store.postgres.server_checks import refuse_unusable, usable_answers
 
 SCHEMA: Final = "dbtend"
-FIRST_VERSION: Final = 101
+FIRST_VERSION: Final = 102
 """That of the first file. Stores of a lower one, made before the first release, are refused."""
 _CLASS: Final = 0x6474656E
 """The first half of all advisory locks: "dten"."""
@@ -223,7 +223,6 @@ def _filled_in(script: str) -> str:
 def _vocabulary() -> str:
     """The functions made from engine/domain: known words, legal transitions, phrases."""
     words = {
-        "engine": EngineName,
         "operation": Operation,
         "reason": Reason,
         "firing status": FiringStatus,

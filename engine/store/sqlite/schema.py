@@ -14,14 +14,14 @@ from functools import cache
 from pathlib import Path
 
 from engine.domain.errors import StoreError
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import Operation
 from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason, Transitions
 
 APPLICATION_ID = 0x6474656E  # "dten": marks a SQLite file as a store of dbtend
 
 
-FIRST_VERSION = 101
+FIRST_VERSION = 102
 """That of the first file. Stores of a lower one, made before the first release, are refused."""
 
 
@@ -99,9 +99,9 @@ def drop_triggers(connection: sqlite3.Connection) -> None:
 def triggers() -> list[str]:
     """The rules for all code paths: closed vocabulary, legal transitions, one event for each transition."""
     return [
-        *_rules("parent_job", {"engine": EngineName}, PARENT_TRANSITIONS),
-        *_rules("child_job", {"operation": Operation, "reason": Reason}, CHILD_TRANSITIONS),
-        *_rules("firing", {"status": FiringStatus, "reason": FiringReason}),
+        *_rules("parent_job", {"engine": "NEW.engine NOT GLOB '[a-z]*'"}, PARENT_TRANSITIONS),
+        *_rules("child_job", _unknown({"operation": Operation, "reason": Reason}), CHILD_TRANSITIONS),
+        *_rules("firing", _unknown({"status": FiringStatus, "reason": FiringReason})),
         _event("parent_job", "created", "INSERT", "1", old="NULL"),
         _event("child_job", "created", "INSERT", "1", old="NULL"),
         _event("parent_job", "moved", "UPDATE OF status", "OLD.status <> NEW.status", old="OLD.status"),
@@ -156,21 +156,26 @@ def _names_of_triggers() -> set[str]:
     return {sql.split()[2] for sql in triggers()}
 
 
-def _rules(
-    table: str, vocabularies: Mapping[str, type[StrEnum]], transitions: Transitions | None = None
-) -> Iterator[str]:
-    """Closed vocabularies, and the life of a job: one trigger for each kind of write, as each costs time."""
-    closed = {f"unknown {column}": _is_unknown(column, words) for column, words in vocabularies.items()}
+def _rules(table: str, wrong: Mapping[str, str], transitions: Transitions | None = None) -> Iterator[str]:
+    """What a column may hold, and the life of a job: one trigger for each kind of write, as each costs time.
+
+    `wrong`: the condition for a value that a column may not have.
+    """
+    closed = {f"unknown {column}": condition for column, condition in wrong.items()}
     born = {} if transitions is None else {"a job begins pending": "NEW.status <> 'pending'"}
     moves = {} if transitions is None else {"illegal transition": _is_illegal(transitions)}
     yield _refusal(f"{table}_begins", f"INSERT ON {table}", born | closed)
-    columns = dict.fromkeys([*vocabularies, *(["status"] if transitions else [])])
+    columns = dict.fromkeys([*wrong, *(["status"] if transitions else [])])
     yield _refusal(f"{table}_changes", f"UPDATE OF {', '.join(columns)} ON {table}", moves | closed)
 
 
 def _refusal(name: str, on: str, errors: Mapping[str, str]) -> str:
     raised = " ".join(f"WHEN {condition} THEN RAISE(ABORT, '{error}')" for error, condition in errors.items())
     return f"CREATE TRIGGER {name} BEFORE {on} WHEN {' OR '.join(errors.values())} BEGIN SELECT CASE {raised} END; END"
+
+
+def _unknown(vocabularies: Mapping[str, type[StrEnum]]) -> dict[str, str]:
+    return {column: _is_unknown(column, words) for column, words in vocabularies.items()}
 
 
 def _is_unknown(column: str, vocabulary: type[StrEnum]) -> str:

@@ -30,7 +30,7 @@ from engine.domain.errors import (
 from engine.domain.events import Change, HistoryFilter, Pause, WorkerProcess, is_stalled
 from engine.domain.jobs import JobId, ParentJob
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName, OnDuplicate, Operation, Speed
+from engine.domain.requests import OnDuplicate, Operation, Speed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Micros
 from engine.domain.surveys import LastJob, Survey
@@ -790,7 +790,7 @@ class SqliteStore:
                 jobs = [found[id_] for id_ in newest if id_ in found]
                 of_each = {one: [found[id_] for id_ in of_it if id_ in found] for one, of_it in ids.items()}
             backups = read(queries.BACKUPS, {"target": target}) if had_backup else ()
-            on_server = any(job.engine is not EngineName.SQLITE for job in jobs)
+            on_server = any(not job.engine.is_file for job in jobs)
             done = read(queries.LAST_DONE, {"target": target, "jobs": limit}) if on_server else ()
             return TargetRecords(
                 jobs=jobs,

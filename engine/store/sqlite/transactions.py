@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.domain.errors import DuplicateRequestError, OwnershipLostError
 from engine.domain.jobs import JobId
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName, OnDuplicate
+from engine.domain.requests import OnDuplicate
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, LOG_HEAD, LOG_TAIL, REPLACED_FILE, Facts, Micros, Step
 from engine.store.protocol import MAX_ATTEMPTS, NewBatch, NewJob
@@ -207,7 +207,7 @@ def _follow_path(connection: sqlite3.Connection, job: NewJob) -> None:
 
     A running child keeps its key until it waits again.
     """
-    if job.engine is not EngineName.SQLITE or job.failure is not None:
+    if not job.engine.is_file or job.failure is not None:
         return
     key = storable(job.target_key)
     moved = connection.execute(

@@ -8,7 +8,8 @@ from functools import cached_property, partial
 from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
-from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.engines import EngineName
+from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.mysql.advising.advice import advise

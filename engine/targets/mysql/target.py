@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from engine.domain.engines import EngineName
 from engine.domain.errors import TargetRefusedError
-from engine.domain.requests import EngineName
 from engine.targets import server_target
 from engine.targets.mysql.connection.address import Address, address
 from engine.targets.mysql.connection.connecting import connect

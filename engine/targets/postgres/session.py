@@ -11,9 +11,10 @@ from typing import Final
 
 from engine.domain.advice import Advice, TargetHistory
 from engine.domain.damage import Damage, DamagedKind, DamageSource
+from engine.domain.engines import EngineName
 from engine.domain.errors import ServerStartingError, TargetError
 from engine.domain.humanize import about
-from engine.domain.requests import EngineName, Operation, Options
+from engine.domain.requests import Operation, Options
 from engine.domain.steps import Facts, Step
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.system.background import end_task

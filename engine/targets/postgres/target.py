@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from engine.domain.engines import EngineName
 from engine.domain.errors import TargetRefusedError, UsageError
-from engine.domain.requests import EngineName, Operation, Options, Request
+from engine.domain.requests import Operation, Options, Request
 from engine.system.dsn import Address, address, environment_of
 from engine.targets import server_target
 from engine.targets.postgres.connection.bounded import Connection

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
+from engine.domain.engines import EngineName
 from engine.domain.errors import TargetUnavailableError
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.targets.sqlite.connection.names import target_url
 from engine.targets.sqlite.planning import operation_specs
 from engine.targets.target import Target
@@ -22,10 +23,14 @@ class FileElsewhere(Target):
     def __init__(self, host: str, path: str) -> None:
         self.elsewhere = host
         self.path: Final = path
-        self.url: Final = f"sqlite://{host}{target_url(path).removeprefix('sqlite://')}"
+        self._url: Final = f"sqlite://{host}{target_url(path).removeprefix('sqlite://')}"
 
     def __repr__(self) -> str:
         return f"FileElsewhere({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        return self._url
 
     @property
     def key(self) -> str:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.advice import Advice, Measurement, TargetHistory
+from engine.domain.engines import EngineName
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import Operation
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.operation_specs import TargetInfo, operation_infos
 from engine.targets.session import Inspection

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from engine.domain.engines import EngineName
 from engine.domain.errors import HotJournalError, TargetDamagedError, TargetRefusedError, TargetUnavailableError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.system.background import wait_uncancelled
 from engine.system.paths import real_path
 from engine.system.wal_checkpoint import removing_wal_files

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.domain.engines import EngineName
 from engine.domain.jobs import ChildJob, JobId, ParentJob, parent_progress, remaining, run_duration
-from engine.domain.requests import EngineName, Operation, Request
+from engine.domain.requests import Operation, Request
 from engine.domain.statuses import CHILD_TRANSITIONS, FINAL, PARENT_TRANSITIONS, Status, may_follow, parent_status
 from engine.domain.steps import FINISHING, WRITING_BACK, Progress, WaitsFor
 from tests.building import ALL_FOUR

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.domain.requests import EngineName
+from engine.domain.engines import EngineName
 from engine.domain.surveys import FleetLevel, Survey, with_figures_of
 
 EARLIER = Survey(

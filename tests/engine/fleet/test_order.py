@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.domain.batches import Order
+from engine.domain.engines import EngineName
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.requests import EngineName
 from engine.domain.surveys import FleetLevel, LastJob, Survey
 from engine.fleet.order import in_order
 

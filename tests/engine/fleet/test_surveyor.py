@@ -20,8 +20,9 @@ import pytest
 from engine import Engine, Operation, Request
 from engine.config.model import TargetEntry
 from engine.domain.damage import Damage, DamageChange, DamageSource
+from engine.domain.engines import EngineName
 from engine.domain.job_outcomes import JobOutcome
-from engine.domain.requests import EngineName, OnDuplicate
+from engine.domain.requests import OnDuplicate
 from engine.domain.surveys import FleetLevel, LastJob, Survey, SurveyCause, SurveyReason, counts
 from engine.domain.thresholds import DAY
 from engine.engine import Engine as RealEngine

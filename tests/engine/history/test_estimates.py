@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.domain.engines import EngineName
 from engine.domain.jobs import ChildJob, ParentJob
 from engine.domain.past_runs import EstimatedRun, PastStep
-from engine.domain.requests import CheckLevel, EngineName, Operation, Options, Request, ServerOptions
+from engine.domain.requests import CheckLevel, Operation, Options, Request, ServerOptions
 from engine.domain.statuses import Status
 from engine.history.estimates import (
     EARLIER_RUNS,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.domain.engines import EngineName
 from engine.domain.errors import TargetRefusedError
-from engine.domain.requests import EngineName, OnDuplicate, Operation, Request
+from engine.domain.requests import OnDuplicate, Operation, Request
 from engine.history import stale_journal
 from engine.store.protocol import NewJob
 from engine.targets import resolve

@@ -9,8 +9,9 @@ import pytest
 
 from engine.domain.advice import PastJob, with_replaced
 from engine.domain.claims import Outcome, Report
+from engine.domain.engines import EngineName
 from engine.domain.jobs import ChildJob, JobId, ParentJob
-from engine.domain.requests import CheckLevel, EngineName, OnDuplicate, Operation, Options, Request
+from engine.domain.requests import CheckLevel, OnDuplicate, Operation, Options, Request
 from engine.domain.statuses import Status
 from engine.domain.steps import FILE, FREED_PAGES, REPLACED_FILE, Facts, Step
 from engine.history.target_history import (

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from engine import ChildJob, Operation, Options, ParentJob, Reason, Status
+from engine.domain.engines import EngineName
 from engine.domain.jobs import JobId
 from engine.domain.notifications import Event, EventKind, Method, Recipient
 from engine.domain.past_runs import PastRun
-from engine.domain.requests import EngineName
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from engine.notify.job_events import PastOperations, critical, events_of, is_told
 from tests.tui.jobs import child, parent

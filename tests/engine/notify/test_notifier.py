@@ -14,9 +14,10 @@ import pytest
 from engine.config.model import Config
 from engine.domain.claims import Outcome, Report
 from engine.domain.damage import Damage, DamageChange, DamageSource
+from engine.domain.engines import EngineName
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.notifications import EventKind, Message, MessageStatus, MessageText, Method, Recipient
-from engine.domain.requests import EngineName, OnDuplicate, Operation
+from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.schedules import Firing, FiringReason, FiringStatus, Schedule
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Progress, WaitsFor

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.requests import EngineName, Operation, Options, Request
+from engine.domain.engines import EngineName
+from engine.domain.requests import Operation, Options, Request
 from engine.schedules.night import PlannedNight, PlannedOperation, PlannedTarget, PlannedWork, planned_night
 from engine.schedules.preview import night_of
 from engine.schedules.work import Work

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.config.parser import parse_config
+from engine.domain.engines import EngineName
 from engine.domain.past_runs import EstimatedRun
-from engine.domain.requests import DEFAULT_OPTIONS, EngineName, Operation, Options
+from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from engine.history.estimates import RUNS
 from engine.schedules.tight_windows import tight_windows

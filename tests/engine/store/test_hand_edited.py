@@ -22,7 +22,7 @@ from tests.sqlite_files import make_database
 
 EVIL = [
     ("parent_job", "status", "donne"),
-    ("parent_job", "engine", "oracle"),
+    ("parent_job", "engine", "Oracle"),
     ("parent_job", "operations", '["drop"]'),
     ("parent_job", "operations", "[" * 100_000),
     ("parent_job", "target", None),

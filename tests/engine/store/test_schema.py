@@ -52,7 +52,7 @@ def add_job(file: sqlite3.Connection, **columns: object) -> None:
     ("column", "value"),
     [
         ("parent__type", "parent"),
-        ("parent__engine", "oracle"),
+        ("parent__engine", "Oracle"),
         ("parent__status", "done"),
         ("parent__operations", "[]"),
         ("parent__operations", "vacuum"),

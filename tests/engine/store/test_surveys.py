@@ -22,7 +22,7 @@ from tests.conformance.test_surveys import FOUND
     ("column", "value"),
     [
         ("level", "dreadful"),
-        ("engine", "oracle"),
+        ("engine", "Oracle"),
         ("surveyed_at", -1),
         ("size", -5),
         ("reclaimable", -5),

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.domain.engines import EngineName
 from engine.domain.errors import DbtendError, NotAvailableError, TargetUnavailableError, UsageError
-from engine.domain.requests import EngineName, Operation
+from engine.domain.requests import Operation
 from engine.system.local_servers import NO_HOST_NAME
 from engine.targets import real_urls, resolve
 
@@ -25,7 +26,7 @@ from engine.targets import real_urls, resolve
 def test_all_forms_name_the_same_file(text: str) -> None:
     target = resolve(text)
     assert target.url == "sqlite:///srv/sales.db"
-    assert target.engine is EngineName.SQLITE
+    assert target.engine == EngineName.SQLITE
     assert target.default_operations == (Operation.VACUUM, Operation.ANALYZE)
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from engine import Operation, Options, Plan, Request, ServerOptions
 from engine.config.parser import parse_config
+from engine.domain.engines import EngineName
 from engine.domain.option_spec import OptionSpec, Place
 from engine.domain.option_specs import OPTION_SPECS, with_values
-from engine.domain.requests import EngineName
 from engine.domain.value_types import Flag
 from engine.store.rows import decode_options, encode_options
 from engine.targets import resolve

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.config.model import TargetEntry
-from engine.domain.requests import EngineName
+from engine.domain.engines import EngineName
 from engine.domain.surveys import FleetLevel, Survey
 from engine.fleet.filters import fleet_filter
 from tui.console.target_model import TargetModel

@@ -8,8 +8,9 @@ from datetime import UTC
 from pathlib import PurePosixPath
 from zoneinfo import ZoneInfo
 
+from engine.domain.engines import EngineName
 from engine.domain.jobs import ChildJob, ParentJob
-from engine.domain.requests import EngineName, Operation, Request
+from engine.domain.requests import Operation, Request
 from engine.domain.statuses import Reason, Status
 from engine.schedules.night import PlannedNight, PlannedTarget, PlannedWork, planned_night
 from tests.engine.schedules.test_night import operation

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.config.model import TargetEntry
-from engine.domain.requests import EngineName
+from engine.domain.engines import EngineName
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause, SurveyReason
 from engine.domain.thresholds import MOST_IDS
 from tui.presentation.survey_format import (

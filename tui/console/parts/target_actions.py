@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.config.model import TargetEntry
+from engine.domain.engines import EngineName
 from engine.domain.errors import DbtendError, PasswordNeededError, UsageError
 from engine.domain.lazy_import import lazy
-from engine.domain.requests import EngineName
 from tui.console.console_screen import Actions, ConsoleScreen
 from tui.console.keymap import key_of
 from tui.console.parts.target_inspector import TargetInspector
@@ -211,7 +211,7 @@ class TargetActions:
         """The current target, if it is one that could be opened."""
         state = self._model.state
         info = state.info if state is not None else None
-        is_file = info is not None and info.engine is EngineName.SQLITE and info.elsewhere is None
+        is_file = info is not None and info.engine == EngineName.SQLITE and info.elsewhere is None
         return state.entry if state is not None and is_file else None
 
     def inspect(self) -> None:

@@ -57,7 +57,7 @@ def may_have_maps(jobs: Sequence[Run]) -> list[int]:
     """The newest job of each SQLite file that moved its pages; first those that gave the most back."""
     newest: dict[str, Run] = {}
     for job in jobs:
-        if job.engine is EngineName.SQLITE and any(
+        if job.engine == EngineName.SQLITE and any(
             operation.operation in MOVES_PAGES and operation.status is Status.COMPLETED for operation in job.operations
         ):
             newest.setdefault(job.target, job)

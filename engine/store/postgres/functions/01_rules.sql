@@ -62,7 +62,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION check_request() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.type <> 'database_maintenance_parent' OR NEW.target = '' OR NEW.target_key = '' OR NOT is_known('engine', NEW.engine)
+    IF NEW.type <> 'database_maintenance_parent' OR NEW.target = '' OR NEW.target_key = '' OR NEW.engine !~ '^[a-z]'
         OR jsonb_array_length(NEW.operations::jsonb) = 0 OR NEW.options::jsonb IS NULL
     THEN
         RAISE 'parent job % is not sound', NEW.id USING ERRCODE = 'check_violation';
