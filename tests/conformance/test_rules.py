@@ -24,7 +24,7 @@ async def submit(store: RescuingStore, target: str = "sales") -> int:
     "change",
     [
         "parent_job SET type = 'parent'",
-        "parent_job SET engine = 'oracle'",
+        "parent_job SET engine = 'Oracle'",
         "parent_job SET engine = ''",
         "parent_job SET status = 'done'",
         "parent_job SET operations = '[]'",

@@ -10,6 +10,7 @@ import pytest
 
 from engine.domain.batches import BatchOptions
 from engine.domain.claims import Outcome, Report
+from engine.domain.engines import EngineName
 from engine.domain.errors import StoreError
 from engine.domain.events import HistoryFilter
 from engine.domain.requests import Operation
@@ -124,7 +125,7 @@ async def test_how_many_jobs_one_started_is_known_also_of_one_by_hand_that_neede
 
 async def test_r29_a_firing_whose_jobs_cannot_be_stored_is_not_recorded(store: RescuingStore) -> None:
     with pytest.raises(StoreError):
-        await store.fire(due(NIGHT), [replace(job_on("a"), engine="oracle")], batch())  # type: ignore[arg-type]
+        await store.fire(due(NIGHT), [replace(job_on("a"), engine=EngineName("Oracle"))], batch())
     assert await store.firings("nightly", limit=9) == []
     assert await fire(store, NIGHT, job_on("a")) is not None
 

@@ -30,7 +30,8 @@ _ACTS: Final = re.compile(
     r"|SELECT (?:GET|RELEASE)_LOCK|.*(?:bt_index|verify_heapam|brin_summarize|gin_clean)"
 )
 _BY_CHANCE: Final = re.compile(
-    r"SELECT 1$|.*(?:pg_stat_progress_|pg_blocking_pids|processlist\s+WHERE id|metadata_lock|#sql-|schema.innodb_tables$)",
+    r"SELECT 1$|.*(?:pg_stat_progress_|pg_blocking_pids|processlist\s+WHERE id|metadata_lock)"
+    r"|.*(?:#sql-|information_schema.innodb_tables$)",
     re.DOTALL,
 )
 """What is asked only if something takes longer than a moment."""
