@@ -20,6 +20,7 @@ from engine.domain.humanize import listed
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FILE, REPLACED_FILE, SIZE_BEFORE, Facts
 from engine.system.background import wait_uncancelled
+from engine.system.kept_attributes import keep_attributes
 from engine.targets.limits import NotBegunError
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
@@ -34,7 +35,6 @@ from engine.targets.sqlite.running.sampling import reports_by_time
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying, exchange, swapping
 from engine.targets.sqlite.system.exchange import Answer, Order
-from engine.targets.sqlite.system.kept_attributes import keep_attributes
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
 from engine.targets.sqlite.system.openers import is_open_elsewhere
 from engine.targets.sqlite.system.page_cache import descriptors_of

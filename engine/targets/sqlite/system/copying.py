@@ -11,9 +11,9 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from engine.system.kept_attributes import open_as
 from engine.targets.sqlite.system import directories
 from engine.targets.sqlite.system.files import BESIDE
-from engine.targets.sqlite.system.kept_attributes import open_as
 from engine.targets.sqlite.system.unfinished_backup import COPY, UnfinishedCopy, remove_abandoned
 
 _CHUNK: Final = 1 << 20
