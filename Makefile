@@ -68,9 +68,9 @@ $(BIN)/python:
 	@"$(PYTHON)" -m venv .venv
 
 $(RUNTIME): $(BIN)/python pyproject.toml constraints.txt
-	@$(INSTALL) '.[postgres,mysql]'
+	@$(INSTALL) '.[postgres,mysql,duckdb]'
 	@touch $@
 
 $(DEV): $(BIN)/python pyproject.toml constraints.txt
-	@$(INSTALL) '.[postgres,mysql,bundled,notify,dev,bench,screenshots]'
+	@$(INSTALL) '.[postgres,mysql,duckdb,bundled,notify,dev,bench,screenshots]'
 	@touch $@ $(RUNTIME)

@@ -119,7 +119,8 @@ def _advice(table: Table, engine: EngineName | None = None) -> dict[str, Any]:
     """The thresholds that are set. `engine`: the engine of the target that they are for; None: they are for all."""
     table.allow_only(*ADVICE_KEYS)
     for name in table.keys_of(ADVICE_KEYS):
-        if engine is not None and ADVICE_KEYS[name].only not in {None, engine}:
+        only = ADVICE_KEYS[name].only
+        if engine is not None and only not in {None, engine} and name not in engine_spec(engine).thresholds:
             table.fail(name, f"does not apply to {engine_spec(engine).kind}", "leave it out here")
     return table.values(ADVICE_KEYS)
 

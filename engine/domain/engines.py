@@ -23,6 +23,8 @@ else:
     metadata = lazy("importlib.metadata", "SQLite is built in")
 
 GROUP: Final = "dbtend.engines"
+_SQLITE_SUFFIXES: Final = (".db", ".sqlite", ".sqlite3", ".db3")
+"""Of files that are usually SQLite's: for these no other engine is looked for."""
 
 
 class EngineName(str):
@@ -72,6 +74,8 @@ class EngineSpec:
     """The schemes of its URLs; the first is that of canonical ones."""
     suffixes: tuple[str, ...] = ()
     """The ends of plain paths that name one of its files: `.duckdb`."""
+    beside: tuple[str, ...] = ()
+    """What it adds to the name of a file for files of its own: `.wal`."""
     target: str
     """Its `Target`, called with a URL (of a file: with its path), as `module:name`."""
     databases: str = ""
@@ -86,6 +90,8 @@ class EngineSpec:
     """How many times as long as by size a first run is expected to take where nothing was measured."""
     options: Mapping[str, Collection[Operation]] = field(default_factory=dict)
     """The options that its operations take beside those of any engine, each with the operations it applies to."""
+    thresholds: tuple[str, ...] = ()
+    """The keys of `[advice]` that are for one other engine, and for this one, too."""
 
 
 SQLITE_SPEC: Final = EngineSpec(
@@ -116,6 +122,28 @@ def engine_spec(name: str) -> EngineSpec:
         return spec
     kind, lacks = f"a database of {name}", f"the engine {name} is not installed here"
     return EngineSpec(name=EngineName(name), label=name, kind=kind, lacks=lacks, schemes=(), target="")
+
+
+def engine_of_file(path: str) -> EngineSpec:
+    """The engine whose files a path names by its end; SQLite for any other."""
+    if path.endswith(_SQLITE_SUFFIXES):
+        return SQLITE_SPEC
+    return next((spec for spec in engine_specs().values() if path.endswith(spec.suffixes)), SQLITE_SPEC)
+
+
+def says_database(path: str) -> bool:
+    """Whether the name of a file says that it is a database."""
+    return path.endswith(_SQLITE_SUFFIXES) or engine_of_file(path) is not SQLITE_SPEC
+
+
+def is_beside_database(path: str) -> bool:
+    """Whether the name of a file says that it belongs to a database file beside it, of another engine than SQLite."""
+    return any(
+        path.endswith(f"{suffix}{end}")
+        for spec in engine_specs().values()
+        for suffix in spec.suffixes
+        for end in spec.beside
+    )
 
 
 def engine_of_scheme(scheme: str) -> EngineSpec | None:

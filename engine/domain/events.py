@@ -12,6 +12,7 @@ from engine.domain.frozen import frozen
 from engine.domain.job_outcomes import JobOutcome, outcome_of
 from engine.domain.jobs import ChildJob, JobId, ParentJob
 from engine.domain.requests import Operation
+from engine.domain.server_names import without_scheme
 from engine.domain.statuses import Reason, Status, reason_names
 from engine.domain.steps import Micros
 
@@ -211,7 +212,7 @@ def only_host(parent: ParentJob, here: str) -> str | None:
     """The only host of a shared store that can work on a database; None: any can."""
     if not parent.engine.is_file:
         return None
-    return unquote(parent.target.removeprefix("sqlite://").partition("/")[0]) or here
+    return unquote(without_scheme(parent.target).partition("/")[0]) or here
 
 
 def other_host(parent: ParentJob, here: str | None) -> str | None:

@@ -29,6 +29,7 @@ class Operation(StrEnum):
     REBUILD = "rebuild"
     REPAIR = "repair"
     PURGE_UNDO = "purge-undo"
+    COMPACT = "compact"
 
 
 class OnFailure(StrEnum):

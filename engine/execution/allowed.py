@@ -19,7 +19,7 @@ from engine.domain.option_specs import BY_NAME
 from engine.domain.value_types import FilePath
 from engine.system.paths import real_path
 from engine.targets import resolve
-from engine.targets.sqlite.target import SqliteTarget
+from engine.targets.file_target import FileTarget
 from engine.targets.target import Target
 
 _OF_OTHERS: Final = "this worker takes no {} of other logins"
@@ -63,7 +63,7 @@ def _refusal(claim: Claim, target: Target, config: Config, file: Path | None) ->
 
 
 def _target_refusal(target: Target, config: Config, where: str) -> str:
-    if isinstance(target, SqliteTarget):
+    if isinstance(target, FileTarget):
         if _is_below(target.path, config.worker.directories) or _is_named(target.path, config.targets):
             return ""
         unless = f"unless [worker] {where} names a directory above it, or [targets] the file itself"
@@ -89,4 +89,4 @@ def _resolved(text: str) -> str:
         target = resolve(text)
     except DbtendError:
         return text
-    return target.path if isinstance(target, SqliteTarget) else target.url
+    return target.path if isinstance(target, FileTarget) else target.url

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine.config.model import TargetEntry
+from engine.domain.engines import is_beside_database, says_database
 from engine.domain.errors import (
     DbtendError,
     ServerTimeoutError,
@@ -26,13 +27,11 @@ from engine.domain.errors import (
 )
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
-from engine.domain.server_names import names_server
+from engine.domain.server_names import is_file_url, names_server
 from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
 from engine.fleet.known_databases import not_found
 from engine.fleet.patterns import (
-    DATABASE_SUFFIXES,
-    FILE,
     is_backup_name,
     is_wild,
     matches_any,
@@ -309,7 +308,7 @@ def _with_known(entries: Sequence[TargetEntry], found: Sequence[_Result], databa
             completed.append(result)  # it stands for itself
             continue
         url = real_urls([entry.url])[entry.url]
-        if url.startswith(FILE) and url in databases and (path := file_named(entry.url)) is not None:
+        if is_file_url(url) and url in databases and (path := file_named(entry.url)) is not None:
             completed.append(([_Candidate(entry=entry, path=path, status=_status(path))], []))  # it is no pattern
             continue
         is_here = not is_file_elsewhere(entry.url)  # what is gone there, its own host knows
@@ -453,7 +452,7 @@ def _reasons(
     open_questions = [
         one.path
         for one, reason, meant in zip(candidates, reasons, is_meant, strict=True)
-        if reason is None and one.path and not meant and not one.path.endswith(DATABASE_SUFFIXES)
+        if reason is None and one.path and not meant and not says_database(one.path)
     ]
     is_sqlite = find_sqlite(open_questions)
     for n, one in enumerate(candidates):
@@ -482,7 +481,7 @@ def _obvious_reason(one: _Candidate, exclude: Collection[str], *, is_meant: bool
         return _BY_ACCESS[one.access]
     if one.path is None or is_meant:
         return None
-    if one.path.endswith(BESIDE):
+    if one.path.endswith(BESIDE) or is_beside_database(one.path):
         return LeftOut.JOURNAL
     if is_backup_name(os.path.basename(one.path)):  # noqa: PTH119
         return LeftOut.BACKUP

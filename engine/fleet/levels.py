@@ -44,6 +44,7 @@ _CAUSES: Final = {
     Operation.CHECKPOINT: SurveyCause.LONG_LOG,
     Operation.CLEAN_LEFTOVERS: SurveyCause.LEFTOVERS,
     Operation.REBUILD: SurveyCause.RECLAIMABLE,
+    Operation.COMPACT: SurveyCause.RECLAIMABLE,
     Operation.PURGE_UNDO: SurveyCause.UNDO,
 }
 _CALLED_FOR: Final = {

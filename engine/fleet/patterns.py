@@ -10,12 +10,11 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import unquote
 
-from engine.domain.server_names import path_of
+from engine.domain.engines import says_database
+from engine.domain.server_names import is_file_url, path_of
 from engine.domain.typed_passwords import server_of
 
 _WILD: Final = frozenset("*?[")
-DATABASE_SUFFIXES: Final = (".db", ".sqlite", ".sqlite3", ".db3")
-"""Suffixes of database files."""
 _NUMBER: Final = re.compile(r"(\d+)")
 _BACKUP: Final = re.compile(r".+\.backup-\d{4}-\d\d-\d\d(\.\d+)?(\.[^./]+)?", re.DOTALL)
 
@@ -51,21 +50,17 @@ def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
-FILE: Final = "sqlite://"
-"""What the canonical URLs of files begin with."""
-
-
 def short_name(path: str) -> str:
     """The file name, without a suffix that only says that it is a database."""
     name = PurePosixPath(path)
-    return name.stem if name.suffix in DATABASE_SUFFIXES else name.name
+    return name.stem if name.suffix and says_database(name.name) else name.name
 
 
 def member_name(pattern: str, url: str, exclude: Collection[str] = ()) -> str:
     """The name of a target for which a pattern, a directory or a server stands; "" if it does not stand for it."""
-    if pattern.startswith(FILE) != url.startswith(FILE):
+    if is_file_url(pattern) != is_file_url(url):
         return ""
-    if not url.startswith(FILE):
+    if not is_file_url(url):
         return _database(pattern, url, exclude)
     path, place = path_of(url), path_of(pattern)
     below, parts = PurePosixPath(path).parts, PurePosixPath(place).parts

@@ -43,7 +43,7 @@ TURN_JOBS_READ: Final = 1_000
 """The newest jobs among which the last run of each operation is looked for."""
 TURN_STEPS_READ: Final = 100_000
 """The newest steps that give objects their turn: those of many nights, if each completes few objects."""
-_READ_ALWAYS: Final = (Operation.CHECK, Operation.VACUUM, Operation.BACKUP)
+_READ_ALWAYS: Final = (Operation.CHECK, Operation.VACUUM, Operation.BACKUP, Operation.COMPACT)
 _MOVED: Final = frozenset({FREED_PAGES, REWRITTEN, REPLACED_FILE})
 """Facts of an operation that moved pages."""
 LAST_JOBS: Final = 10
@@ -75,7 +75,7 @@ async def target_history(store: JobReader, target: str, now: Micros, file: str |
         return with_damage(TargetHistory(now=now, jobs=(), measured=records.measured), records.damage)
     jobs = _JobsOfTarget(store, target, since)
     checks, vacuums = records.newest[Operation.CHECK], records.newest[Operation.VACUUM]
-    replaced = replaced_files(vacuums)
+    replaced = replaced_files([*vacuums, *records.newest[Operation.COMPACT]])
     checked = check_history(checks, () if file is None else with_replaced(file, replaced))
 
     def done(*operations: Operation) -> dict[str, CompletedStep]:
@@ -450,7 +450,7 @@ def vacuumed(jobs: Iterable[ParentJob]) -> PastJob | None:
 
 def replaced_files(jobs: Iterable[ParentJob]) -> dict[str, str]:
     """See `TargetHistory.replaced_files`."""
-    facts = [vacuum.after or {} for _, vacuum in _children_of(jobs, Operation.VACUUM)]
+    facts = [child.after or {} for job in sorted(jobs, key=lambda job: -job.id) for child in reversed(job.children)]
     return {str(after.get(FILE)): str(after[REPLACED_FILE]) for after in reversed(facts) if REPLACED_FILE in after}
 
 

@@ -36,10 +36,11 @@ from engine.domain.steps import WaitsFor
 from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.domain.time_limits import deadline, has_limit
 from engine.targets import engine_named, real_urls, resolve
+from engine.targets.database_files import file_size
+from engine.targets.file_target import FileTarget
 from engine.targets.host_queue import open_each
 from engine.targets.operation_specs import Autovacuum, TargetInfo, operation_infos
 from engine.targets.sqlite.connection import bundled
-from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.target import SqliteTarget
 
 if TYPE_CHECKING:
@@ -448,7 +449,7 @@ def fingerprint(target: str) -> str:
 def extent(target: str) -> Extent:
     """Which database it is, and how large its file. Cheap: it is not opened. Raises as `fingerprint`."""
     database = resolve(target)
-    return Extent(database.fingerprint(), file_size(database.path) if isinstance(database, SqliteTarget) else 0)
+    return Extent(database.fingerprint(), file_size(database.path) if isinstance(database, FileTarget) else 0)
 
 
 async def advise(

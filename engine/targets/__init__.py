@@ -10,14 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from engine.domain.engines import EngineName, EngineSpec, engine_of_scheme, engine_spec
+from engine.domain.engines import EngineName, EngineSpec, engine_of_file, engine_of_scheme, engine_spec
 from engine.domain.errors import DbtendError, NotAvailableError, UsageError
-from engine.domain.server_names import LIBPQ, URL, names_server, server_engine
+from engine.domain.server_names import LIBPQ, URL, file_url, names_server, server_engine
 from engine.system.host import host_name
 from engine.system.paths import RealPaths
-from engine.targets.sqlite.connection.names import target_url
-from engine.targets.sqlite.elsewhere import FileElsewhere
-from engine.targets.sqlite.target import SqliteTarget
+from engine.targets.elsewhere import FileElsewhere
+from engine.targets.file_target import FileTarget
 
 if TYPE_CHECKING:
     from engine.targets.server_database import ServerDatabase, ServerDatabases
@@ -39,7 +38,7 @@ def resolve(text: str) -> Target:
         NotAvailableError: the driver for its kind of database is not installed.
     """
     if text.startswith("/"):
-        return _sqlite(text)
+        return _file(engine_of_file(text), text)
     if not text.strip():
         raise UsageError("target", "it is empty", _FORMS)
     if text[:5].lower() == "file:":
@@ -49,7 +48,10 @@ def resolve(text: str) -> Target:
     if LIBPQ.match(text):
         _refuse_password("service=... or host=...", has_password=bool(_PASSWORD_SETTING.search(text)))
         return _on_server(engine_spec(EngineName.POSTGRESQL), text)
-    return _sqlite(text.removeprefix("sqlite:"))
+    scheme, colon, path = text.partition(":")
+    if colon and (spec := engine_of_scheme(scheme.lower())) is not None and spec.is_file:
+        return _file(spec, path)
+    return _file(engine_of_file(text), text)
 
 
 def file_named(text: str) -> str | None:
@@ -58,7 +60,7 @@ def file_named(text: str) -> str | None:
     Raises as `resolve` does.
     """
     target = resolve(text)
-    return target.given if isinstance(target, SqliteTarget) else None
+    return target.given if isinstance(target, FileTarget) else None
 
 
 def file_elsewhere(text: str) -> str | None:
@@ -69,8 +71,8 @@ def file_elsewhere(text: str) -> str | None:
 
 def lexical_url(text: str) -> str:
     """The URL of what `text` names, with links not followed: no disk is read. Raises as `resolve` does."""
-    path = file_named(text)
-    return resolve(text).url if path is None else target_url(os.path.normpath(path))
+    target = resolve(text)
+    return file_url(target.scheme, os.path.normpath(target.given)) if isinstance(target, FileTarget) else target.url
 
 
 def real_urls(texts: Iterable[str]) -> dict[str, str]:
@@ -81,8 +83,10 @@ def real_urls(texts: Iterable[str]) -> dict[str, str]:
 
 def _real_url(text: str, paths: RealPaths) -> str:
     try:
-        path = file_named(text)
-        return resolve(text).url if path is None else target_url("/" + paths.of(path).lstrip("/"))
+        target = resolve(text)
+        if not isinstance(target, FileTarget):
+            return target.url
+        return file_url(target.scheme, "/" + paths.of(target.given).lstrip("/"))
     except DbtendError:
         return text
 
@@ -118,42 +122,48 @@ def _check_server(text: str) -> None:
 
 def engine_named(text: str) -> EngineName:
     """The engine of the database that `text` names. Needs no driver."""
-    return server_engine(text) or EngineName.SQLITE
+    if (server := server_engine(text)) is not None:
+        return server
+    spec = engine_of_scheme(text.partition(":")[0].lower()) if ":" in text else None
+    return spec.name if spec is not None else engine_of_file(text).name
 
 
 def _resolve_url(scheme: str, rest: str) -> Target:
     # What follows the scheme may hold a password, so no message repeats it.
     shown = f"{scheme}://..."
-    if scheme == "sqlite" and rest.startswith("/"):
+    spec = engine_of_scheme(scheme)
+    if spec is not None and spec.is_file and rest.startswith("/"):
         path, question_mark, _ = rest.partition("?")
         if question_mark:
             raise UsageError(
-                f"sqlite://{path}", "options after a ? are not supported", "give the plain path, or write ? as %3F"
+                f"{scheme}://{path}", "options after a ? are not supported", "give the plain path, or write ? as %3F"
             )
-        return _sqlite(os.fsdecode(unquote_to_bytes(_encoded(path))))
+        return _file(spec, os.fsdecode(unquote_to_bytes(_encoded(path))))
     user_info, at, _ = rest.rpartition("@")
     _refuse_password(shown, has_password=bool(at and ":" in user_info) or bool(_PASSWORD_SETTING.search(rest)))
-    spec = engine_of_scheme(scheme)
     if spec is not None and not spec.is_file:
         return _on_server(spec, f"{scheme}://{rest}")
-    if scheme == "sqlite" and (found := _ELSEWHERE.fullmatch(rest)):
+    if spec is not None and (found := _ELSEWHERE.fullmatch(rest)):
         path = os.fsdecode(unquote_to_bytes(_encoded(found["path"])))
         here = found["host"] == host_name()
-        return _sqlite(path) if here else FileElsewhere(found["host"], os.path.normpath(path))
-    if scheme == "sqlite":
-        raise UsageError(shown, "a SQLite URL has three slashes before the absolute path", _FORMS)
+        if here:
+            return _file(spec, path)
+        return FileElsewhere(found["host"], os.path.normpath(path), _imported(spec, spec.target))
+    if spec is not None:
+        raise UsageError(shown, f"a {spec.label} URL has three slashes before the absolute path", _FORMS)
     raise UsageError(shown, "this kind of database is unknown", _FORMS)
 
 
-def _sqlite(path: str) -> Target:
+def _file(spec: EngineSpec, path: str) -> Target:
     if not path:
-        raise UsageError("target", "there is no path after sqlite:", _FORMS)
+        raise UsageError("target", f"there is no path after {spec.schemes[0]}:", _FORMS)
     if "\0" in path:
         raise UsageError("target", "a path cannot contain a NUL character", _FORMS)
     try:
-        return SqliteTarget(os.fsdecode(_encoded(path)))
+        target: Target = _imported(spec, spec.target)(os.fsdecode(_encoded(path)))
     except FileNotFoundError as error:
         raise UsageError("target", "the current directory no longer exists", "give an absolute path") from error
+    return target
 
 
 def _on_server(spec: EngineSpec, text: str) -> Target:

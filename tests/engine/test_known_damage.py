@@ -21,6 +21,7 @@ from engine.domain.requests import OnFailure, Operation, Options, Request
 from engine.domain.statuses import Reason, Status
 from engine.domain.surveys import FleetLevel, Survey, SurveyCause
 from engine.domain.thresholds import DEFAULT_THRESHOLDS
+from engine.targets import database_files
 from engine.targets.sqlite.running import checks
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import files
@@ -146,10 +147,10 @@ async def test_r31_a_new_file_with_the_number_of_a_deleted_one_is_told_from_it(
     lose_leaf(path)
     assert (await run(engine, path, CHECK)).status is Status.FAILED
     # A file system may number files as it likes: here the new file has the number of the deleted one.
-    old = files.status_of(str(path))
+    old = database_files.status_of(str(path))
     path.unlink()
     copyfile(kept, new)
-    statuses = files.status_of
+    statuses = database_files.status_of
     monkeypatch.setattr(files, "status_of", lambda file: old if file == str(new) else statuses(file))
 
     async def is_damaged() -> bool:

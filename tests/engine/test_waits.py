@@ -210,6 +210,11 @@ ALLOWED = {
     "targets/server_operation.py": (1, "a turn of the event loop", BESIDE[1]),
     "targets/sqlite/connection/bundled.py": (3, *BUNDLED),
     "targets/sqlite/connection/bundled_process.py": (1, *BUNDLED),
+    "targets/duckdb/connection.py": (
+        1,
+        LOCK[0],
+        "engine/targets/duckdb/test_operations.py::test_a_process_that_writes_is_named_and_waited_for",
+    ),
     "targets/sqlite/connection/target_lock.py": (
         1,
         LOCK[0],

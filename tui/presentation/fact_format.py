@@ -29,7 +29,6 @@ _IN_EFFECT = frozenset({"backup", "backup_journal_mode", "backup_size", "changed
         "orphans",
         "remedy",
         "level",
-        FILE,
         REPLACED_FILE,
         "complete",
         "file_overwritten",
@@ -73,7 +72,7 @@ def changes(before: Facts | None, after: Facts | None) -> list[Change]:
     """
     if before is None or after is None or is_of_another_file(before, after):
         return []
-    names = [n for n in {**before, **after} if (n in before or n not in _IN_EFFECT) and n != IS_UNCHECKED]
+    names = [n for n in {**before, **after} if (n in before or n not in _IN_EFFECT) and n not in {IS_UNCHECKED, FILE}]
     if "size" in before and "size" not in after:  # it could not be inspected afterwards
         names = [name for name in names if name in after]
     sides = ((name, _format(name, before.get(name)), _format(name, after.get(name))) for name in names)

@@ -15,6 +15,7 @@ from engine.domain.humanize import size as size
 from engine.domain.humanize import span
 from engine.domain.lazy_import import lazy
 from engine.domain.option_specs import BY_NAME, OPTION_SPECS, changed_options
+from engine.domain.server_names import is_file_url, names_server, without_scheme
 
 if TYPE_CHECKING:
     from engine.domain import time_zones
@@ -167,7 +168,7 @@ def padded(text: str, width: int) -> str:
 
 def is_on_a_server(url: str) -> bool:
     """Whether a canonical URL means a database on a server rather than a file."""
-    return url.startswith(("postgresql://", "postgres://", "mysql://", "mariadb://"))
+    return names_server(url)
 
 
 def target_name(url: str) -> str:
@@ -176,7 +177,7 @@ def target_name(url: str) -> str:
     if is_on_a_server(url):
         return _server_database_name(url)
     name = url.rstrip("/").rpartition("/")[2]
-    host = url.removeprefix("sqlite://").partition("/")[0] if url.startswith("sqlite://") else ""
+    host = without_scheme(url).partition("/")[0] if is_file_url(url) else ""
     shown = plain((unquote(name, errors="surrogateescape") if "://" in url else name) or url)
     return shown + (f"@{plain(unquote(host))}" if host else "")
 

@@ -1,4 +1,4 @@
-"""Files belong to hosts: in the shared store a SQLite database is named with its host.
+"""Files belong to hosts: in the shared store a database file is named with its host.
 
 The host db1 stores `sqlite:///srv/a.db` as `sqlite://db1/srv/a.db`, and reads it without its name again. The same path
 on two hosts means two databases.
@@ -7,16 +7,23 @@ on two hosts means two databases.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 from urllib.parse import quote, unquote
 
 from engine.domain.engines import EngineName
 from engine.domain.requests import Options
+from engine.domain.server_names import is_file_url
 from engine.domain.value_types import ANY_HOST
 
-_FILE: Final = "sqlite://"
-_HERE: Final = "sqlite:///"
-_FILE_KEY: Final = "sqlite:"
+
+def _file(url: str) -> tuple[str, str]:
+    """The scheme of the URL of a file, and what follows: `/srv/a.db`, or `db1/srv/a.db`; "" twice for all else."""
+    scheme, _, place = url.partition("://")
+    return (scheme, place) if is_file_url(url) else ("", "")
+
+
+def _is_of_a_file(key: str) -> bool:
+    """Whether the key of a database is that of a file, which begins with its engine."""
+    return EngineName(key.partition(":")[0]).is_file
 
 
 class HostTargets:
@@ -29,20 +36,22 @@ class HostTargets:
         """The queue of jobs that only this host can run."""
         self.served = list(dict.fromkeys([*queues, self.queue]))
         """The queues that workers of this process serve."""
-        self._there = self.files_of(host)
+        self._place = f"{quote(host, safe='')}/"
 
     @staticmethod
     def files_of(host: str) -> str:
-        """What the URLs of its files begin with."""
-        return f"{_FILE}{quote(host, safe='')}/"
+        """What the URLs of its SQLite files begin with."""
+        return f"sqlite://{quote(host, safe='')}/"
 
     def stored(self, target: str) -> str:
         """The name of a target in the store."""
-        return self._there + target.removeprefix(_HERE) if target.startswith(_HERE) else target
+        scheme, path = _file(target)
+        return f"{scheme}://{self._place}{path[1:]}" if path.startswith("/") else target
 
     def here(self, stored: str) -> str:
         """The name on this host of a target in the store; that of a file of another host names that."""
-        return _HERE + stored.removeprefix(self._there) if stored.startswith(self._there) else stored
+        scheme, place = _file(stored)
+        return f"{scheme}:///{place.removeprefix(self._place)}" if place.startswith(self._place) else stored
 
     def key(self, engine: EngineName, target_key: str) -> str:
         """The key of mutual exclusion."""
@@ -50,16 +59,17 @@ class HostTargets:
 
     def database(self, key: str) -> str:
         """The key of a database, as all hosts know it."""
-        return f"{self.host}:{key}" if key.startswith(_FILE_KEY) else key
+        return f"{self.host}:{key}" if _is_of_a_file(key) else key
 
     def database_here(self, key: str) -> str:
         """The key of a database on this host. For a file of this host: without the host."""
-        return key.removeprefix(f"{self.host}:") if key.startswith(f"{self.host}:{_FILE_KEY}") else key
+        here = key.removeprefix(f"{self.host}:")
+        return here if here != key and _is_of_a_file(here) else key
 
     def host_of(self, target: str) -> str | None:
         """The other host whose file it is; None for all else."""
-        name, slash, _ = target.removeprefix(_FILE).partition("/")
-        return unquote(name) if target.startswith(_FILE) and name and slash else None
+        name, slash, _ = _file(target)[1].partition("/")
+        return unquote(name) if name and slash else None
 
     def queue_of(self, engine: EngineName, options: Options) -> str:
         """The queue of jobs on such a target."""

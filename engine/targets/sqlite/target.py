@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.engines import EngineName
@@ -16,19 +15,20 @@ from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
 from engine.system.background import wait_uncancelled
-from engine.system.paths import real_path
 from engine.system.wal_checkpoint import removing_wal_files
+from engine.targets import database_files
+from engine.targets.file_target import FileTarget
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_nothing_beside, needs_rollback, opening_error
 from engine.targets.sqlite.connection.metered import MeteredConnection, OpenDatabase
-from engine.targets.sqlite.connection.names import connection_uri, target_url
+from engine.targets.sqlite.connection.names import connection_uri
 from engine.targets.sqlite.inspection import SqliteInspection
 from engine.targets.sqlite.planning import operation_specs
 from engine.targets.sqlite.system import files, hot_journal
 from engine.targets.sqlite.system.birth_time import birth_time
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.opened_file import OpenedFile, file_key
-from engine.targets.target import JournalCheck, Target, Waiting
+from engine.targets.target import JournalCheck, Waiting
 from engine.targets.waits import OthersLookup, no_others
 
 if TYPE_CHECKING:
@@ -56,37 +56,17 @@ class _BeforeOpening:
     file: OpenedFile
 
 
-class SqliteTarget(Target):
+class SqliteTarget(FileTarget):
     """The database file at `path`, which does not have to exist."""
 
     engine = EngineName.SQLITE
+    scheme = "sqlite"
     operations = operation_specs.SPECS
     default_operations = operation_specs.DEFAULT_OPERATIONS
 
-    def __init__(self, path: str) -> None:
-        """Touches no disk. Raises FileNotFoundError where the path is relative to a directory that is gone."""
-        self.given: Final = path if path.startswith("/") else str(Path.cwd() / path)
-        self._path: str | None = None
-
-    @property
-    def path(self) -> str:
-        """Symbolic links are followed once, here."""
-        # No cached_property: in Python 3.11 all targets share its lock, and one disk that hangs would hold it.
-        if self._path is None:
-            # POSIX lets two leading slashes mean something else; nothing we run on does.
-            self._path = "/" + real_path(self.given).lstrip("/")
-        return self._path
-
-    def __repr__(self) -> str:
-        return f"SqliteTarget({self.path!r})"
-
-    @property
-    def url(self) -> str:
-        return target_url(self.path)
-
     @property
     def key(self) -> str:
-        status = files.status_of(self.path)
+        status = database_files.status_of(self.path)
         return file_key(status.st_dev, status.st_ino)
 
     def fingerprint(self) -> str:
@@ -108,7 +88,7 @@ class SqliteTarget(Target):
 
     async def goes_in_turns(self, operation: Operation, options: Options) -> bool:
         if operation is Operation.CHECK and not options.objects and options.jobs is None:
-            size = await asyncio.to_thread(lambda: files.file_size(self.path))
+            size = await asyncio.to_thread(lambda: database_files.file_size(self.path))
             return size >= operation_specs.CHECKED_IN_PARTS
         return operation_specs.SPECS[operation].in_turns
 
@@ -226,9 +206,9 @@ class SqliteTarget(Target):
         except sqlite3.Error as error:
             if writing or not is_nothing_beside(error):
                 raise
-            if await asyncio.to_thread(files.may_be_written_beside, self.path):
+            if await asyncio.to_thread(database_files.may_be_written_beside, self.path):
                 raise
-        if await asyncio.to_thread(files.file_size, self.path + "-wal"):
+        if await asyncio.to_thread(database_files.file_size, self.path + "-wal"):
             why = "its write-ahead log cannot be read: its directory is not writable"
             raise TargetUnavailableError(self.path, why, "open it once where its directory can be written")
         uri = connection_uri(self.path, writing=False, immutable=True)

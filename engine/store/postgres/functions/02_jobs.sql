@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION follow_paths(jobs jsonb) RETURNS void LANGUAGE plpgsq
 DECLARE
     moved bigint[] := ARRAY(
         SELECT p.id FROM jsonb_array_elements(jobs) AS job JOIN parent_job AS p ON p.target = job ->> 'target'
-        WHERE job ->> 'engine' = 'sqlite' AND job ->> 'failure' IS NULL AND p.finished_at IS NULL
+        WHERE job ->> 'engine' IN ('sqlite', 'duckdb') AND job ->> 'failure' IS NULL AND p.finished_at IS NULL
             AND p.target_key <> job ->> 'target_key');
 BEGIN
     IF moved = '{}' THEN RETURN; END IF;

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiosqlite
 
 from engine.system.wal_checkpoint import loses_commits
+from engine.targets.database_files import file_size
 from engine.targets.sqlite.advising.condition import Condition, Leaves, Packing, Statistics
 from engine.targets.sqlite.advising.thresholds import ROWS_THAT_MATTER
 from engine.targets.sqlite.connection import statement
@@ -23,7 +24,7 @@ from engine.targets.sqlite.reading.full_text import fts5_segments
 from engine.targets.sqlite.reading.page_fill import fill_of
 from engine.targets.sqlite.reading.readahead import Readahead
 from engine.targets.sqlite.reading.shape import few_rows, set_after
-from engine.targets.sqlite.system.files import changed_at, file_size, log_changed_at
+from engine.targets.sqlite.system.files import changed_at, log_changed_at
 from engine.targets.sqlite.system.page_cache import WORTH_FROM
 
 if TYPE_CHECKING:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import string
 import unicodedata
 from typing import Final
 from urllib.parse import quote as percent_encoded
 
+from engine.domain.server_names import file_url
 from engine.targets.quoting import enclosed
 
-_PLAIN: Final = re.compile(r'[!"$&->@-~]*')
-"""Visible ASCII that means nothing in a URL, but % and ? and #."""
 _LOWER_CASE: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -41,13 +39,8 @@ def literal(text: str) -> str:
 
 
 def target_url(path: str) -> str:
-    """The canonical URL of an absolute path: readable, and without anything a URL gives a meaning to."""
-    return "sqlite://" + (path if _PLAIN.fullmatch(path) else "".join(map(_url_char, path)))
-
-
-def _url_char(char: str) -> str:
-    needs_encoding = char in "%?# " or unicodedata.category(char) in {"Cc", "Cs"}
-    return percent_encoded(os.fsencode(char), safe="") if needs_encoding else char
+    """The canonical URL of an absolute path."""
+    return file_url("sqlite", path)
 
 
 def connection_uri(path: str, *, writing: bool = True, immutable: bool = False) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from threading import Event
 
 from engine.system.background import wait_uncancelled
-from engine.targets.sqlite.system.files import file_size
+from engine.targets.database_files import file_size
 from engine.targets.sqlite.system.machine import available_memory
 from engine.targets.sqlite.system.page_cache import (
     WORTH_FROM,

@@ -15,12 +15,12 @@ from engine.domain.errors import TargetError
 from engine.domain.frozen import frozen
 from engine.domain.lazy_import import lazy
 from engine.system.background import wait_uncancelled
+from engine.targets.database_files import file_size
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_busy, is_missing_code, reading_error
 from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog, shape
 from engine.targets.sqlite.reading.catalog import Summary
-from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.page_cache import WORTH_FROM, descriptors, is_cold
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from engine.domain.requests import CheckLevel
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.system.background import wait_uncancelled
+from engine.targets.database_files import file_size
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import is_missing_code
 from engine.targets.sqlite.connection.metered import MeteredConnection
@@ -26,7 +27,6 @@ from engine.targets.sqlite.running.compared_copy import copy_pages, copy_with_re
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.running.work import Work
 from engine.targets.sqlite.system import copying, old_backups
-from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import StepResult
 

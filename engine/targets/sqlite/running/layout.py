@@ -17,10 +17,10 @@ from engine.domain.requests import Operation
 from engine.domain.statuses import Status
 from engine.domain.steps import FREED_PAGES, MOVES_PAGES, NOT_MAPPED, PAGES_AFTER, PAGES_BEFORE, Facts
 from engine.system.background import wait_uncancelled
+from engine.targets.database_files import file_size
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.reading import page_map
 from engine.targets.sqlite.reading.reader import Reader
-from engine.targets.sqlite.system.files import file_size
 from engine.targets.step_execution import StepResult
 
 LEAST: Final = 2_000_000

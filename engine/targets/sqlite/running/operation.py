@@ -16,6 +16,7 @@ from engine.domain.requests import SqliteLibrary
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import Facts
 from engine.system.lock_holders import blocking_writers, format_holders, holders
+from engine.targets.database_files import file_size
 from engine.targets.disk_space import problems_now
 from engine.targets.limits import NotBegunError
 from engine.targets.plans import OperationPlan, PlannedStep
@@ -34,7 +35,7 @@ from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.layout import Layout
 from engine.targets.sqlite.running.surplus import LostRowsError
 from engine.targets.sqlite.running.throttling import Throttle
-from engine.targets.sqlite.system.files import check_writable, file_size, last_change
+from engine.targets.sqlite.system.files import check_writable, last_change
 from engine.targets.step_execution import (
     StepContext,
     StepProgress,

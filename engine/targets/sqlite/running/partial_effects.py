@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from engine.domain.humanize import NOT_BEGUN, size
 from engine.targets.check_results import CHECK_UNFINISHED
+from engine.targets.database_files import file_size
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain
 from engine.targets.sqlite.planning.steps import Method
-from engine.targets.sqlite.system.files import file_size
 from engine.targets.step_execution import NOTHING_CHANGED
 
 if TYPE_CHECKING:

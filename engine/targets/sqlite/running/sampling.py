@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from engine.system.background import in_background
+from engine.targets.database_files import file_size
 from engine.targets.progress import ALMOST_ALL, approach_end
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
@@ -25,7 +26,6 @@ from engine.targets.sqlite.running.progress import (
     of_reindex,
     of_vacuum,
 )
-from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.machine import memory_touched, thread_io
 from engine.targets.step_execution import StepContext, StepProgress
 

@@ -14,6 +14,7 @@ from engine.domain.errors import TargetRefusedError
 from engine.domain.steps import WAITING, WaitsFor
 from engine.system import wal_checkpoint
 from engine.system.wal_checkpoint import LONG_LOG
+from engine.targets.database_files import file_size
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.connection.target_lock import TargetLock
@@ -27,7 +28,6 @@ from engine.targets.sqlite.running.layout import Layout
 from engine.targets.sqlite.running.sampling import progress_reports
 from engine.targets.sqlite.running.surplus import require_no_surplus
 from engine.targets.sqlite.system.blockers import BlockerFinder
-from engine.targets.sqlite.system.files import file_size
 from engine.targets.sqlite.system.old_backups import NewBackup
 from engine.targets.sqlite.system.opened_file import OpenedFile
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
-from engine.targets.sqlite.system.files import file_size
+from engine.targets.database_files import file_size
 
 _SAMPLES: Final = 64
 # Plain reads, because only they show progress. The next chunk is requested ahead, so that the disk never idles.

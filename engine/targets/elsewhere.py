@@ -1,29 +1,27 @@
-"""A SQLite file of another host that shares the store, as a target: it is looked at and worked on there alone."""
+"""A database file of another host that shares the store, as a target: it is looked at and worked on there alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from engine.domain.engines import EngineName
 from engine.domain.errors import TargetUnavailableError
 from engine.domain.requests import DEFAULT_OPTIONS, Operation, Options
-from engine.targets.sqlite.connection.names import target_url
-from engine.targets.sqlite.planning import operation_specs
+from engine.domain.server_names import file_url, without_scheme
 from engine.targets.target import Target
 
 
 class FileElsewhere(Target):
     """The database file at the absolute `path` of `host`."""
 
-    engine = EngineName.SQLITE
-    operations = operation_specs.SPECS
-    default_operations = operation_specs.DEFAULT_OPERATIONS
-
-    def __init__(self, host: str, path: str) -> None:
+    def __init__(self, host: str, path: str, kind: type[Target]) -> None:
+        """`kind`: the target that it is on its host."""
         self.elsewhere = host
+        self.engine = kind.engine
+        self.operations = kind.operations
+        self.default_operations = kind.default_operations
         self.path: Final = path
-        self._url: Final = f"sqlite://{host}{target_url(path).removeprefix('sqlite://')}"
+        self._url: Final = f"{kind.engine}://{host}{without_scheme(file_url(kind.engine, path))}"
 
     def __repr__(self) -> str:
         return f"FileElsewhere({self.url!r})"
@@ -59,5 +57,5 @@ class FileElsewhere(Target):
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        hint = f"run dbtend on {self.elsewhere}; a file here has three slashes: sqlite:///PATH"
+        hint = f"run dbtend on {self.elsewhere}; a file here has three slashes: {self.engine}:///PATH"
         raise TargetUnavailableError(self.url, f"is a file of the host {self.elsewhere}, and opens there alone", hint)

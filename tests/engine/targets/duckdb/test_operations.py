@@ -1,0 +1,245 @@
+"""Every operation on real DuckDB files, from plan to effect."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.domain.errors import TargetBusyError, TargetError, UsageError
+from engine.domain.requests import Operation, Options
+from engine.domain.statuses import Status
+from engine.domain.steps import REPLACED_FILE
+from engine.targets import resolve
+from engine.targets.step_execution import StepContext, StepResult
+from tests.duckdb_files import content, make_duckdb, opened_elsewhere, run_sql
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from engine.domain.steps import Facts
+    from engine.targets.plans import OperationPlan
+    from engine.targets.session import PlannedOperation
+
+ALL = resolve("/a.duckdb").operations
+
+
+@asynccontextmanager
+async def planned(path: Path, operation: Operation, options: Options | None = None) -> AsyncIterator[PlannedOperation]:
+    target = resolve(str(path))
+    async with target.connect(lock_timeout=0.2, writing=target.operations[operation].writes) as session:
+        await session.lock()
+        yield await session.plan(operation, options or Options())
+
+
+async def run(
+    path: Path, operation: Operation, options: Options | None = None
+) -> tuple[OperationPlan, Sequence[StepResult], Facts]:
+    async with planned(path, operation, options) as running:
+        await running.facts()
+        results = [await running.execute(step, StepContext()) for step in running.plan.steps]
+        return running.plan, results, await running.facts()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return make_duckdb(tmp_path / "shop.duckdb")
+
+
+@pytest.mark.parametrize("operation", ALL)
+async def test_every_operation_completes_and_leaves_the_content_alone(file: Path, operation: Operation) -> None:
+    run_sql(file, "INSERT INTO item (id) VALUES (-1)")
+    before, mode = content(file), file.stat().st_mode
+    plan, results, _ = await run(file, operation)
+    assert plan.steps or plan.not_needed
+    assert {result.status for result in results} <= {Status.COMPLETED}
+    assert content(file) == before
+    assert file.stat().st_mode == mode
+    new = {path.name for path in file.parent.iterdir()} - {file.name}
+    assert all(".backup-" in name for name in new)
+    assert bool(new) is (operation is Operation.BACKUP)
+
+
+async def test_compact_gives_free_blocks_back_and_says_which_file_it_replaced(tmp_path: Path) -> None:
+    file = make_duckdb(tmp_path / "it's full.duckdb", is_bloated=True)
+    before, size, old = content(file), file.stat().st_size, resolve(str(file)).fingerprint()
+    file.chmod(0o640)
+    _, (result,), facts = await run(file, Operation.COMPACT)
+    assert result.status is Status.COMPLETED
+    assert file.stat().st_size < size / 4
+    assert content(file) == before
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert facts[REPLACED_FILE] == old
+    assert facts["free_blocks"] == 0
+
+
+async def test_compact_changes_nothing_where_the_copy_is_not_the_same(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.targets.duckdb import contents
+
+    monkeypatch.setattr(contents, "HASHES", "SELECT random() FROM {table}")
+    before, inode = content(file), file.stat().st_ino
+    _, (result,), _ = await run(file, Operation.COMPACT)
+    assert (result.status, result.error) == (
+        Status.FAILED,
+        "the copy is not used, as the rows of item are not the same",
+    )
+    assert (content(file), file.stat().st_ino, len([*file.parent.iterdir()])) == (before, inode, 1)
+
+
+def _set(cancel: asyncio.Event, _: object) -> None:
+    cancel.set()
+
+
+async def test_a_cancel_changes_nothing_and_leaves_nothing(file: Path) -> None:
+    before = content(file)
+    for operation in (Operation.COMPACT, Operation.BACKUP, Operation.CHECK):
+        async with planned(file, operation) as running:
+            cancel = asyncio.Event()
+            context = StepContext(cancel=cancel, report=partial(_set, cancel))
+            result = await running.execute(running.plan.steps[0], context)
+            assert result.status in {Status.CANCELLED, Status.COMPLETED}
+            assert operation is Operation.CHECK or result.status is Status.CANCELLED
+    assert content(file) == before
+    assert [*file.parent.iterdir()] == [file]
+
+
+async def test_a_damaged_block_is_found_by_its_table(tmp_path: Path) -> None:
+    file = make_duckdb(tmp_path / "shop.duckdb", rows=200_000)
+    found = set[str]()
+    whole = file.read_bytes()
+    for offset in range(12_288 + 100_000, len(whole), 262_144 * 4):
+        file.write_bytes(whole[:offset] + os.urandom(64) + whole[offset + 64 :])
+        try:
+            _, results, facts = await run(file, Operation.CHECK)
+        except TargetError:
+            continue  # a block without which it cannot be opened
+        if any(result.status is Status.FAILED for result in results):
+            assert facts["damage"]
+            assert facts["complete"]
+            found.update(str(name) for name in facts["damaged_tables"] or ())  # type: ignore[union-attr]
+    assert found == {"item"}
+
+
+async def test_only_a_named_table_is_checked_and_an_unknown_one_is_refused(file: Path) -> None:
+    plan, _, facts = await run(file, Operation.CHECK, Options(objects=("item",)))
+    assert [step.object for step in plan.steps] == ["item"]
+    assert facts["complete"]
+    with pytest.raises(UsageError, match="no such table"):
+        await run(file, Operation.CHECK, Options(objects=("items",)))
+
+
+async def test_a_checkpoint_writes_a_log_back_that_a_process_left(file: Path) -> None:
+    kept = ("SET wal_autocheckpoint = '1TB'", "PRAGMA disable_checkpoint_on_shutdown")
+    run_sql(file, *kept, "INSERT INTO item (id) SELECT -i - 1 FROM range(1000) AS t(i)")
+    log = file.with_name(file.name + ".wal")
+    size = log.stat().st_size
+    _, (result,), facts = await run(file, Operation.CHECKPOINT)
+    assert result.effect == {"written_back": size}
+    assert facts["wal_size"] == 0
+    assert "(6000," in content(file)
+
+
+async def test_a_backup_gets_a_name_of_its_own_each_time(file: Path, tmp_path: Path) -> None:
+    (there := tmp_path / "kept").mkdir()
+    for _ in range(2):
+        await run(file, Operation.BACKUP, Options(backup_to=str(there)))
+    names = sorted(path.name for path in there.iterdir())
+    assert len(names) == 2
+    assert {content(path) for path in there.iterdir()} == {content(file)}
+    plan, _, _ = await run(file, Operation.BACKUP, Options(backup_to=str(there / names[0])))
+    assert plan.refused is not None
+
+
+@pytest.mark.parametrize("operation", ALL)
+async def test_a_process_that_writes_is_named_and_waited_for(file: Path, operation: Operation) -> None:
+    with (
+        opened_elsewhere(file, "INSERT INTO item (id) VALUES (-1)") as pid,
+        pytest.raises(TargetBusyError, match=f"no lock within 0.2 s: process {pid} "),
+    ):
+        await run(file, operation)
+    _, results, _ = await run(file, operation)
+    assert {result.status for result in results} <= {Status.COMPLETED}
+
+
+async def test_what_only_reads_runs_beside_readers(file: Path) -> None:
+    with opened_elsewhere(file, reads=True):
+        for operation in (Operation.CHECK, Operation.BACKUP):
+            _, results, _ = await run(file, operation)
+            assert {result.status for result in results} == {Status.COMPLETED}
+        with pytest.raises(TargetBusyError):
+            await run(file, Operation.COMPACT)
+
+
+async def test_two_attempts_exclude_each_other_also_to_read(file: Path) -> None:
+    async with planned(file, Operation.CHECK):
+        with pytest.raises(TargetBusyError, match="another job of dbtend"):
+            await run(file, Operation.CHECK)
+
+
+_KILLED = """
+import asyncio, os, signal, sys
+from engine.domain.requests import Operation
+from engine.targets.duckdb import copying
+from tests.engine.targets.duckdb.test_operations import run
+from pathlib import Path
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+where = sys.argv[2]
+if where == "compared":
+    copying.put_in_place = killed
+elif where == "before the rename":
+    copying.open_as = killed
+else:
+    copying._sync = killed
+asyncio.run(run(Path(sys.argv[1]), Operation.COMPACT))
+"""
+
+
+@pytest.mark.parametrize("where", ["compared", "before the rename", "after the rename"])
+async def test_r10_a_process_that_is_killed_leaves_one_whole_file(file: Path, where: str) -> None:
+    before = content(file)
+    ended = subprocess.run([sys.executable, "-c", _KILLED, str(file), where], capture_output=True, check=False)
+    assert ended.returncode == -9, ended.stderr
+    assert content(file) == before
+    target = resolve(str(file))
+    async with target.connect(lock_timeout=1) as session:
+        recovery = await session.recover((), Options(), StepContext())
+    assert recovery.is_well
+    assert [*file.parent.iterdir()] == [file]
+
+
+async def test_what_a_living_process_makes_is_left_alone(file: Path) -> None:
+    from engine.targets.duckdb import copying
+
+    with copying.workshop(str(file)) as copy:
+        await asyncio.to_thread(copying.remove_leftovers, str(file))
+        assert os.path.isdir(os.path.dirname(copy))  # noqa: PTH112, PTH120
+    assert [*file.parent.iterdir()] == [file]
+
+
+_ONLY = "import sys, engine.targets as t; t.resolve(sys.argv[1]); sys.exit({driver!r} in sys.modules)"
+
+
+@pytest.mark.parametrize(
+    ("text", "drivers"),
+    [
+        ("/srv/a.db", ("psycopg", "pymysql", "duckdb")),
+        ("/srv/a.duckdb", ("psycopg", "pymysql")),
+        ("postgresql://h/d", ("pymysql", "duckdb")),
+        ("mysql://h/d", ("psycopg", "duckdb")),
+    ],
+)
+def test_no_driver_is_imported_for_another_engine(text: str, drivers: Sequence[str]) -> None:
+    for driver in drivers:
+        assert subprocess.run([sys.executable, "-c", _ONLY.format(driver=driver), text], check=False).returncode == 0
