@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 async def writer(tmp_path: Path) -> AsyncIterator[Writer]:
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(tmp_path / "w.db", isolation_level=None, timeout=0)
+        connection.execute("PRAGMA journal_mode = WAL")  # as the store: without it a COMMIT may find others reading
         connection.execute("CREATE TABLE IF NOT EXISTS t (x)")
         return connection
 
