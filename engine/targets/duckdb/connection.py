@@ -31,6 +31,8 @@ _SETTINGS: Final = {
     "allow_persistent_secrets": "false",
     "memory_limit": "1GiB",  # its own choice is most of the machine
 }
+_PROGRESS: Final = "SET enable_progress_bar = true; SET enable_progress_bar_print = false"
+"""The percent is asked for, and not drawn over the screen."""
 _HOLDER: Final = re.compile(r"Conflicting lock is held in .*?\(PID (\d+)\)", re.DOTALL)
 _NO_DATABASE: Final = re.compile(r"not a valid DuckDB database file|Extension \"sqlite", re.IGNORECASE)
 _NEWER: Final = re.compile(r"(?:version number|storage version) \S*|newer version of DuckDB", re.IGNORECASE)
@@ -87,7 +89,7 @@ class Connection:
         """A connection to no file, with the database at `path` attached under this name to read: beside it others may
         be attached to write. No other connection of this process may have it open: the first that ends drops the lock
         of the other. Raises duckdb.Error."""
-        connection = cls(path, await in_thread(lambda: duckdb.connect(config=dict(_SETTINGS))))
+        connection = cls(path, await in_thread(lambda: _connect(":memory:", writing=True)))
         await connection.rows(f"ATTACH {literal(path)} AS {quote(name)} (READ_ONLY)")
         return connection
 
@@ -130,7 +132,9 @@ class Connection:
 
 
 def _connect(path: str, *, writing: bool) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(path, read_only=not writing, config=dict(_SETTINGS))
+    connection = duckdb.connect(path, read_only=not writing, config=dict(_SETTINGS))
+    connection.execute(_PROGRESS)
+    return connection
 
 
 async def in_thread(work: Callable[[], Any]) -> Any:

@@ -37,7 +37,8 @@ class CopyError(Exception):
 
 @contextmanager
 def workshop(destination: str) -> Iterator[str]:
-    """The path for a copy that will be called `destination`. What is left of it is removed at the end."""
+    """The path for a copy that will be called `destination`. What is left of it, or of earlier ones, is removed."""
+    remove_leftovers(destination)
     directory = Path(f"{destination}.{secrets.token_hex(4)}.unfinished")
     directory.mkdir(mode=0o700)
     descriptor = os.open(directory, _DIRECTORY)
