@@ -24,7 +24,6 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.targets import database_files
 from engine.targets.sqlite.running import checks
 from engine.targets.sqlite.running.work import Work
-from engine.targets.sqlite.system import files
 from engine.targets.sqlite.system.birth_time import birth_time
 from tests.sqlite_files import remove_index_entries, schema_surgery
 from tui.presentation.survey_format import why
@@ -151,7 +150,7 @@ async def test_r31_a_new_file_with_the_number_of_a_deleted_one_is_told_from_it(
     path.unlink()
     copyfile(kept, new)
     statuses = database_files.status_of
-    monkeypatch.setattr(files, "status_of", lambda file: old if file == str(new) else statuses(file))
+    monkeypatch.setattr(database_files, "status_of", lambda file: old if file == str(new) else statuses(file))
 
     async def is_damaged() -> bool:
         return (await engine.plan(Request(target=str(new), operations=(VACUUM,)))).operations[0].is_damaged
