@@ -11,6 +11,8 @@ from docs.generator.tables import Block, code, table
 from engine.domain.engines import EngineName
 from engine.domain.option_specs import BY_NAME
 from engine.domain.requests import Operation
+from engine.targets.duckdb import DUCKDB
+from engine.targets.duckdb import operation_specs as duckdb
 from engine.targets.mysql.planning import operation_specs as mysql
 from engine.targets.postgres.planning import operation_specs as postgres
 from engine.targets.sqlite.planning import operation_specs as sqlite
@@ -22,6 +24,7 @@ OFFERED: Final[Mapping[EngineName, Collection[Operation]]] = {
     EngineName.SQLITE: sqlite.SPECS,
     EngineName.POSTGRESQL: postgres.SPECS,
     EngineName.MYSQL: mysql.SPECS,
+    DUCKDB: duckdb.SPECS,
 }
 
 

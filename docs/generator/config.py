@@ -19,7 +19,7 @@ from engine.config.keys import (
 )
 from engine.config.model import ConsoleConfig, Defaults, StoreConfig, WorkerConfig
 from engine.config.worker_keys import Key
-from engine.domain.engines import EngineName
+from engine.domain.engines import EngineName, engine_spec
 from engine.domain.notifications import Method, Recipient
 from engine.domain.number_types import Age, Bytes, Duration, Share
 from engine.domain.option_spec import OptionSpec, Place
@@ -27,9 +27,15 @@ from engine.domain.option_specs import options_at
 from engine.domain.retention import Retention
 from engine.domain.thresholds import DEFAULT_THRESHOLDS
 from engine.domain.value_types import ValueType
+from engine.targets.duckdb import DUCKDB
 
 COLUMNS: Final = ["key", "value", "default", "meaning"]
-PRODUCTS: Final = {EngineName.SQLITE: "SQLite", EngineName.POSTGRESQL: "PostgreSQL", EngineName.MYSQL: "MariaDB, MySQL"}
+PRODUCTS: Final = {
+    EngineName.SQLITE: "SQLite",
+    EngineName.POSTGRESQL: "PostgreSQL",
+    EngineName.MYSQL: "MariaDB, MySQL",
+    DUCKDB: "DuckDB",
+}
 
 
 def targets() -> str:
@@ -52,7 +58,7 @@ def defaults() -> str:
 def advice() -> str:
     """Of each threshold the engine that it is for, besides."""
     rows = _rows(ADVICE_KEYS, DEFAULT_THRESHOLDS)
-    kinds = [PRODUCTS[key.only] if isinstance(key.only, EngineName) else "all" for key in ADVICE_KEYS.values()]
+    kinds = [_engines(name, key) for name, key in ADVICE_KEYS.items()]
     columns = [*COLUMNS[:-1], "for", COLUMNS[-1]]
     return table(columns, [[*row[:-1], kind, row[-1]] for row, kind in zip(rows, kinds, strict=True)])
 
@@ -92,6 +98,14 @@ def notify() -> str:
 def _kinds(spec: OptionSpec) -> str:
     engines = [engine for engine in PRODUCTS if spec.is_for(engine)]
     return "all" if len(engines) == len(PRODUCTS) else ", ".join(PRODUCTS[engine] for engine in engines)
+
+
+def _engines(name: str, key: Key) -> str:
+    """For which engines a threshold is."""
+    if not isinstance(key.only, EngineName):
+        return "all"
+    others = (engine for engine in PRODUCTS if name in engine_spec(engine).thresholds)
+    return ", ".join(PRODUCTS[engine] for engine in (key.only, *others))
 
 
 def _rows(keys: Mapping[str, Key], usual: object) -> Iterator[list[str]]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from docs.generator.tables import Block, code, codes, table
 from engine.domain.requests import Operation
+from engine.targets.duckdb import operation_specs as duckdb
 from engine.targets.mysql.planning import operation_specs as mysql
 from engine.targets.operation_specs import OperationSpec
 from engine.targets.postgres.planning import operation_specs as postgres
@@ -27,14 +28,18 @@ def sqlite_operations() -> str:
 
 
 def postgres_operations() -> str:
-    return _of_server(postgres.SPECS)
+    return _with_locks(postgres.SPECS)
 
 
 def mysql_operations() -> str:
-    return _of_server(mysql.SPECS)
+    return _with_locks(mysql.SPECS)
 
 
-def _of_server(specs: Mapping[Operation, OperationSpec]) -> str:
+def duckdb_operations() -> str:
+    return _with_locks(duckdb.SPECS)
+
+
+def _with_locks(specs: Mapping[Operation, OperationSpec]) -> str:
     return table(
         ["operation", "what it does", "lock", "after a cancel"],
         ([code(name), spec.summary, format_lock(spec.lock), spec.after_cancel] for name, spec in specs.items()),
@@ -48,6 +53,7 @@ def default_operations() -> str:
             ["SQLite", codes(sqlite.DEFAULT_OPERATIONS)],
             ["PostgreSQL", codes(postgres.DEFAULT_OPERATIONS)],
             ["MariaDB, MySQL", codes(mysql.DEFAULT_OPERATIONS)],
+            ["DuckDB", codes(duckdb.DEFAULT_OPERATIONS)],
         ],
     )
 
@@ -56,5 +62,6 @@ BLOCKS: Final[Mapping[str, Block]] = {
     "sqlite-operations": sqlite_operations,
     "postgres-operations": postgres_operations,
     "mysql-operations": mysql_operations,
+    "duckdb-operations": duckdb_operations,
     "default-operations": default_operations,
 }

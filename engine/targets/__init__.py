@@ -26,7 +26,8 @@ _PASSWORD_SETTING: Final = re.compile(r"\b(ssl)?password\s*=", re.IGNORECASE)
 _ELSEWHERE: Final = re.compile(r"(?P<host>[A-Za-z0-9_][A-Za-z0-9._-]*)(?P<path>/[^?]+)")
 """A file with its host."""
 _FORMS: Final = (
-    "give a path, sqlite:PATH or sqlite:///PATH, postgresql://USER@HOST/DATABASE, or mysql://USER@HOST/DATABASE"
+    "give a path, sqlite:PATH or sqlite:///PATH, duckdb:PATH, postgresql://USER@HOST/DATABASE, or"
+    " mysql://USER@HOST/DATABASE"
 )
 
 

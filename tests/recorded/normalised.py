@@ -63,7 +63,7 @@ _RULES: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r"\bdbtend report of [\w.-]+", "dbtend report of HOST"),
     (r"[\d.]+ [kMGT]?B(?= (?:free|available))", "N GB"),
     (r'("disk_free": )\d+', r"\1N"),
-    (r"^(ok +(?:python|apsw|psycopg|pymysql|textual) +)(\D*)\d+[\d.]*", r"\1\2VERSION"),
+    (r"^(ok +(?:python|apsw|psycopg|pymysql|duckdb|textual) +)(\D*)\d+[\d.]*", r"\1\2VERSION"),
     (r"[^\s=]+/python -P -m tui.cli", "dbtend"),
 )
 RULES: Final = tuple((re.compile(pattern, re.MULTILINE), word) for pattern, word in _RULES)

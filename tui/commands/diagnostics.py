@@ -112,9 +112,9 @@ def _versions() -> Iterator[Check]:
     except OSError as error:
         found = f"its SQLite does not start: {error.strerror}"
         yield Check(Level.WARN, "apsw", plain(found), "pip install --force-reinstall apsw")
-    for driver, servers in (("psycopg", "PostgreSQL"), ("PyMySQL", "MariaDB and MySQL")):
+    for driver, databases in (("psycopg", "PostgreSQL"), ("PyMySQL", "MariaDB and MySQL"), ("duckdb", "DuckDB")):
         with suppress(importlib.metadata.PackageNotFoundError):
-            yield Check(Level.OK, driver.lower(), f"{importlib.metadata.version(driver)} (for {servers})")
+            yield Check(Level.OK, driver.lower(), f"{importlib.metadata.version(driver)} (for {databases})")
     try:
         yield Check(Level.OK, "textual", importlib.metadata.version("textual"))
     except importlib.metadata.PackageNotFoundError:
