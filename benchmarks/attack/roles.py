@@ -24,9 +24,9 @@ from tests.postgres_databases import as_admin
 from tests.postgres_server import running_server, servers_found
 
 _FUNCTIONS: Final = """SELECT p.oid::regproc::text, array(SELECT format_type(t, NULL) FROM unnest(proargtypes) AS t)
-FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname IN ('dbtend', 'dbtend_queue')"""
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname = 'dbtend'"""
 _OBJECTS: Final = """SELECT oid::regclass::text FROM pg_class
-WHERE relnamespace IN ('dbtend'::regnamespace, 'dbtend_queue'::regnamespace) AND relkind IN ('r', 'v', 'S')"""
+WHERE relnamespace = 'dbtend'::regnamespace AND relkind IN ('r', 'v', 'S')"""
 _CHANGES: Final = (
     "CREATE TRIGGER aha BEFORE INSERT OR UPDATE OR DELETE ON {0} FOR EACH ROW EXECUTE FUNCTION lair.take_over()",
     "CREATE TRIGGER aha AFTER INSERT ON {0} FOR EACH STATEMENT EXECUTE FUNCTION lair.take_over()",

@@ -16,10 +16,6 @@ class StoreMade:
     version: int
     earlier_version: int | None
     """None: there was no store."""
-    queue: str
-    """The last migration of procrastinate that its tables have had."""
-    earlier_queue: str | None
-    """The last migration of procrastinate that its tables had had before."""
     owner: str = ""
     owner_is_superuser: bool = False
     missing_roles: tuple[str, ...] = ()
@@ -73,12 +69,6 @@ class StoreCheck:
     missing_roles: tuple[str, ...]
     roles_sql: str
     version: int
-    queue: str
-    """The last migration of procrastinate that its tables have had."""
-    queue_here: str
-    """The last migration of the procrastinate that is installed here."""
-    queue_release: str
-    queue_is_whole: bool
     keepalives: bool | None
     """Whether the server notices a host that is gone; None: it is on this host."""
     round_trip: float

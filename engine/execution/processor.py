@@ -23,12 +23,15 @@ from engine.execution.reporter import Reporter
 from engine.execution.store_retries import StoreRetries
 from engine.execution.worker import JobWorker
 from engine.execution.worker_slots import POLL_INTERVAL, YIELD_TIME, WorkerSlots
-from engine.store.protocol import HintSource, Store
+from engine.store.protocol import Store
 from engine.system.background import pause_loop
 from engine.system.clock import SteadyClock, held_steady
 
 T = TypeVar("T")
 CANCEL_CHECK_INTERVAL = 0.02
+LOOK_EVERY = 5.0
+"""Seconds between two looks at what waits, of slots that no change let look: such as after a claim that another
+process began, and did not end."""
 
 log = logging.getLogger("dbtend")
 
@@ -71,8 +74,8 @@ class JobProcessor:
         self._asked_to_stop: set[JobId] = set()
         self._slots: list[asyncio.Task[None]] = []
         self._claims_no_more = asyncio.Event()
-        self._wakes = 0
-        self._wake = asyncio.Event()
+        self._looks = asyncio.Semaphore(1)
+        """How many idle slots are to look for work. One is enough: when it finds some, it lets the next look."""
 
     @property
     def is_busy(self) -> bool:
@@ -88,7 +91,7 @@ class JobProcessor:
         """Add these parents, if this processor runs only its own jobs."""
         if self._own_jobs is not None:
             self._own_jobs.update(parent_ids)
-            self._wake_up()
+            self._let_one_look()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -102,25 +105,26 @@ class JobProcessor:
         def end_the_block(slot: asyncio.Task[None]) -> None:
             nonlocal gave_up
             if host is not None and not (self._is_stopping or slot.cancelled()) and slot.exception() is not None:
-                self._claims_no_more.set()
+                self._claim_no_more()
                 self._retries.is_stopping = gave_up = True
                 host.cancel()
 
         helpers = [
-            asyncio.create_task(self._wake_on_changes(), name="dbtend-wake"),
+            asyncio.create_task(self._look_on_changes(), name="dbtend-look"),
+            asyncio.create_task(self._look_again(), name="dbtend-look-again"),
             asyncio.create_task(self._deliver_cancels(), name="dbtend-cancel"),
         ]
-        hints = None if self._own_jobs is not None else self._store.hints
-        slots = [self._run_on_hints(hints)] if hints else [self._run_slot() for _ in range(self._hosting.concurrency)]
-        self._slots = [asyncio.create_task(slot, name=f"dbtend-slot-{number}") for number, slot in enumerate(slots)]
+        self._slots = [
+            asyncio.create_task(self._run_slot(), name=f"dbtend-slot-{number}")
+            for number in range(self._hosting.concurrency)
+        ]
         for slot in (*self._slots, *helpers):
             slot.add_done_callback(end_the_block)
         try:
             yield
         finally:
-            self._claims_no_more.set()
+            self._claim_no_more()
             self._retries.is_stopping = True
-            self._wake_up()
             for cancel in self._running.values():
                 cancel.set()
             try:
@@ -137,23 +141,19 @@ class JobProcessor:
 
     async def drain(self, seconds: float | None) -> None:
         """Claim no more children, and wait until none runs, at most `seconds`; None: without limit."""
-        self._claims_no_more.set()
-        self._wake_up()
+        self._claim_no_more()
         await asyncio.wait(self._slots, timeout=seconds)
 
-    async def _run_on_hints(self, hints: HintSource) -> None:
-        await hints.serve_hints(
-            self._run_pending,
-            owner=self._hosting.owner,
-            concurrency=self._hosting.concurrency,
-            until=self._claims_no_more,
-        )
+    def _claim_no_more(self) -> None:
+        self._claims_no_more.set()
+        for _ in self._slots:
+            self._looks.release()
 
     async def _run_slot(self) -> None:
         while not self._claims_no_more.is_set():
-            wakes = self._wakes
-            if not await self._run_pending() and wakes == self._wakes and not self._claims_no_more.is_set():
-                await self._wake.wait()
+            await self._looks.acquire()
+            while await self._run_pending():
+                pass
 
     async def _run_pending(self) -> bool:
         """Run pending children one after the other until none is left; whether any ran."""
@@ -194,6 +194,7 @@ class JobProcessor:
             claim = await self._claim()
             if claim is None:
                 return False
+            self._let_one_look()
             while claim is not None:
                 claim = await self._run_claim(claim)
             return True
@@ -356,17 +357,22 @@ class JobProcessor:
         parents = await self._store.jobs([claim.job.parent])
         return all(child.status.is_final or child.id == claim.job for parent in parents for child in parent.children)
 
-    async def _wake_on_changes(self) -> None:
+    async def _look_on_changes(self) -> None:
         seen = self._store.last_change()
         while True:
             await self._store.next_change(seen)
             seen = self._store.last_change()
-            self._wake_up()
+            self._let_one_look()
 
-    def _wake_up(self) -> None:
-        self._wakes += 1
-        self._wake.set()
-        self._wake.clear()
+    async def _look_again(self) -> None:
+        while True:
+            await pause_loop(LOOK_EVERY)
+            if self._looks.locked() and await self._has_pending():
+                self._let_one_look()
+
+    def _let_one_look(self) -> None:
+        if self._looks.locked():
+            self._looks.release()
 
     async def _deliver_cancels(self) -> None:
         seen = self._store.last_cancel()

@@ -6,9 +6,8 @@ read-only raises ReadOnlyError from every writing method.
 
 from __future__ import annotations
 
-import asyncio
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
@@ -262,24 +261,8 @@ class JobWriter(Protocol):
     async def save_measurement(self, target: str, measured: Measurement) -> None: ...
 
 
-class HintSource(Protocol):
-    """Tells one worker process, of many, when it is to look for work."""
-
-    async def serve_hints(
-        self, look: Callable[[], Awaitable[object]], *, owner: str, concurrency: int, until: asyncio.Event
-    ) -> None:
-        """Call `look` for each hint, up to `concurrency` at once, until `until` is set and all have returned.
-
-        What `look` raises ends this.
-        """
-
-
 class JobClaims(Protocol):
     """Claims children for a worker process, and stores what it reports of them."""
-
-    @property
-    def hints(self) -> HintSource | None:
-        """What tells a process that serves all jobs when to look for work; None: it looks at each change."""
 
     async def fingerprint(self) -> str:
         """A short identifier of the store, the same for all who use it."""

@@ -135,7 +135,7 @@ class SharedStores:
     def __init__(self, url: str) -> None:
         self.url = url
         self._admin = as_admin(as_owner(url))
-        self._admin.execute("SET search_path = dbtend, dbtend_queue")
+        self._admin.execute("SET search_path = dbtend")
 
     def close(self) -> None:
         self._admin.close()

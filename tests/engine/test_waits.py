@@ -70,7 +70,7 @@ ALLOWED = {
     "engine.py": (2, *IDLE),
     "execution/allowed.py": (1, "for a look at the config file, on a disk", ENDS),
     "execution/processor.py": (
-        2,
+        3,
         IDLE[0] + "; and the grace of a stop",
         "engine/execution/test_stopping.py::test_r14_what_has_not_ended_within_the_grace_is_handed_back",
     ),
@@ -96,11 +96,6 @@ ALLOWED = {
     "store/postgres/change_watch.py": (2, *IDLE),
     "store/postgres/connections.py": (5, *STORE_SERVER),
     "store/postgres/store_base.py": (1, "for a claim on its way", STORE_SERVER[1]),
-    "store/postgres/hint_queue.py": (
-        5,
-        IDLE[0],
-        "engine/store/postgres/test_lost_hints.py::test_who_is_asked_to_stop_does_not_wait_for_a_server_that_is_away",
-    ),
     "store/postgres/kill_requests.py": (2, *STORE_SERVER),
     "store/postgres/leadership.py": (
         2,

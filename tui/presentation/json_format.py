@@ -194,7 +194,7 @@ def error(problem: DbtendError) -> Json:
 
 
 def store_made(made: StoreMade) -> Json:
-    form = fields(made, "version", "earlier_version", "queue", "earlier_queue", "owner", "owner_is_superuser")
+    form = fields(made, "version", "earlier_version", "owner", "owner_is_superuser")
     return {**form, "missing_roles": list(made.missing_roles), "roles_sql": made.roles_sql}
 
 

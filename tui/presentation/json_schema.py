@@ -196,7 +196,7 @@ _RUN: Final = record({"batch": or_null(COUNT), "jobs": listed(named("job"))})
 _PAUSE: Final = record({"paused": or_null(record({"at": TIME, "by": TEXT}))})
 _CHECKS: Final = record({"checks": listed(named("check"))})
 _STORE_MADE: Final = record({
-    "version": COUNT, "earlier_version": or_null(COUNT), "queue": TEXT, "earlier_queue": or_null(TEXT),
+    "version": COUNT, "earlier_version": or_null(COUNT),
     "owner": TEXT, "owner_is_superuser": FLAG, "missing_roles": listed(TEXT), "roles_sql": TEXT,
 })  # fmt: skip
 _STORE_COPIED: Final = record({

@@ -40,13 +40,11 @@ _INIT: Final = "run `dbtend store init`"
 def made_lines(made: StoreMade, store: str) -> Iterator[str]:
     """What `dbtend store init` did."""
     if made.earlier_version is None:
-        yield f"made: store version {made.version}, in the schemas dbtend and dbtend_queue of {store}"
+        yield f"made: store version {made.version}, in the schema dbtend of {store}"
     elif made.earlier_version < made.version:
         yield f"upgraded: store version {made.earlier_version} to {made.version}"
     else:
         yield f"nothing to upgrade: store version {made.version}; functions and rights are set again"
-    if made.earlier_queue is not None and made.earlier_queue != made.queue:
-        yield f"upgraded: tables of procrastinate to {made.queue}"
     if made.missing_roles:
         yield f"roles missing: {', '.join(made.missing_roles)}"
         yield f"  an administrator makes them, then run this again: {made.roles_sql}"
@@ -70,7 +68,6 @@ def store_checks(found: StoreCheck, store: str) -> list[Check]:
         _user(found),
         *_owner(found),
         *_roles(found),
-        _queue(found),
         _workers(found),
         *_copy(found),
         *_namesake(found),
@@ -119,19 +116,6 @@ def _roles(found: StoreCheck) -> Iterator[Check]:
     if found.missing_roles:
         fix = f"an administrator runs: {found.roles_sql} then {_INIT}"
         yield Check(Level.WARN, "roles", f"missing: {', '.join(found.missing_roles)}", fix)
-
-
-def _queue(found: StoreCheck) -> Check:
-    if not found.queue_is_whole:
-        why = "tables of procrastinate are missing: jobs start up to 5 s late"
-        return Check(Level.PROBLEM, "queue", why, _INIT)
-    if found.queue < found.queue_here:
-        why = f"its tables are older than procrastinate {found.queue_release}"
-        return Check(Level.PROBLEM, "queue", why, _INIT)
-    if found.queue > found.queue_here:
-        why = f"procrastinate {found.queue_release} is older than its tables"
-        return Check(Level.WARN, "queue", why, "upgrade procrastinate on this host")
-    return Check(Level.OK, "queue", f"procrastinate {found.queue_release}")
 
 
 def _workers(found: StoreCheck) -> Check:

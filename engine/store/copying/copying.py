@@ -207,4 +207,4 @@ class _Copy:
 
     def _differs(self, table: str, how: str) -> StoreError:
         why = f"its table {table} is not the same as in {self._source.name}: {how}"
-        return StoreError(self._there.name, why, "drop its schemas dbtend and dbtend_queue, and copy again")
+        return StoreError(self._there.name, why, "drop its schema dbtend, and copy again")

@@ -10,7 +10,7 @@ import psycopg
 
 from engine.domain.errors import StoreError
 from engine.domain.store_reports import Invariant, StoreCheck, StoreMade
-from engine.store.postgres import queue_schema, roles, schema
+from engine.store.postgres import roles, schema
 from engine.store.postgres.connections import Connection, answers, connected, store_error
 from engine.store.postgres.foreign_objects import foreign_objects
 from engine.store.postgres.queries import LIVES, has_namesake
@@ -53,18 +53,16 @@ async def init(url: str) -> StoreMade:
     async with connected(url, url, "dbtend store") as connection:
         try:
             before = await schema.migrate(connection, url)
-            after = await schema.state_of(connection, url)
+            version = await schema.version_of(connection, url)
             missing = await roles.missing_roles(connection)
             owner, is_superuser = await _row(connection, _OWNER)
         except psycopg.Error as error:
             raise store_error(url, error) from None
-    if after is None:
+    if version is None:
         raise StoreError(url, "was removed by another program at the same time", "try again")
     return StoreMade(
-        version=after.version,
-        earlier_version=before and before.version,
-        queue=after.queue,
-        earlier_queue=before and before.queue,
+        version=version,
+        earlier_version=before,
         owner=owner,
         owner_is_superuser=is_superuser,
         missing_roles=tuple(missing),
@@ -86,7 +84,7 @@ async def check(url: str) -> StoreCheck:
 async def _checked(connection: Connection, url: str, rights: frozenset[roles.Role]) -> StoreCheck:
     round_trip, offset = await _clock(connection)
     keepalives = await _keepalives(connection)
-    state = await schema.state_of(connection, url)
+    version = await schema.version_of(connection, url)
     async with connection.transaction():
         await connection.execute(b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         facts = await _row(connection, _FACTS)
@@ -105,11 +103,7 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         roles=tuple(role.value for role in roles.Role if role in rights),
         missing_roles=tuple(role.value for role in missing),
         roles_sql=roles.creation(missing),
-        version=state.version if state else 0,
-        queue=state.queue if state else "",
-        queue_here=queue_schema.newest(),
-        queue_release=queue_schema.release(),
-        queue_is_whole=await queue_schema.is_whole(connection),
+        version=version or 0,
         keepalives=None if is_local else keepalives,
         round_trip=round_trip,
         clock_offset=offset,

@@ -19,8 +19,9 @@ CANCEL: Final = "cancel"
 """What a notification says where running children were asked to stop; others say nothing."""
 LOOK_EVERY: Final = 5.0
 """Seconds after which it looks itself, should a notification be lost."""
-PACE: Final = 0.02
-"""The least seconds from one look to the next: while many jobs end, a look tells of several changes."""
+PACES: Final = (0.002, 0.02)
+"""The least seconds from one look to the next: twice as many after each that saw a change, so that a look tells of
+several while many jobs end."""
 RECONNECT_AFTER: Final = 0.5
 LAST_CHANGE: Final = "SELECT coalesce(max(seq), 0), now_micros() FROM event"
 # A commit notifies of its change only while a process holds this lock: else each would wake all while jobs end.
@@ -101,7 +102,7 @@ class ChangeWatch:
 
     async def _listen(self, connection: Connection, ready: asyncio.Future[None]) -> None:
         was_lost = ready.done()  # a server that crashed forgets commits that were about to reach its disk
-        waits, lock = False, ""
+        waits, lock, pace = False, "", PACES[0]
         while True:
             seen, asked = self.last_change, self._clock.wall()
             if lock:
@@ -119,13 +120,14 @@ class ChangeWatch:
             if not ready.done():
                 ready.set_result(None)
             if newest != seen:
-                await pause_loop(PACE)
+                await pause_loop(pace)
+                pace = min(2 * pace, PACES[1])
                 await self._was_told(connection)
                 lock = END_WAIT if waits else ""
             elif not waits:
                 lock = BEGIN_WAIT
             else:
-                is_told = await self._was_told(connection)
+                is_told, pace = await self._was_told(connection), PACES[0]
                 if not is_told:
                     await heard(connection, LOOK_EVERY)
                     is_told = await self._was_told(connection)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 
 from engine.domain.store_reports import Foreign, ForeignObject
-from engine.store.postgres import queue_schema, roles
+from engine.store.postgres import roles
 from engine.store.postgres.roles import Right
 from engine.store.postgres.schema import scripts
 
@@ -17,7 +17,7 @@ Connection = psycopg.AsyncConnection[Any]
 
 _TRIGGER: Final = re.compile(r"CREATE (?:OR REPLACE |CONSTRAINT )*TRIGGER (\w+)")
 _OURS: Final = """WITH owner AS (SELECT nspowner AS id FROM pg_namespace WHERE nspname = 'dbtend'),
-    ours AS (SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname IN ('dbtend', 'dbtend_queue')),
+    ours AS (SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname = 'dbtend'),
     relation AS (SELECT c.*, nspname || '.' || relname AS name FROM pg_class AS c JOIN ours ON ours.oid = relnamespace
         WHERE relkind <> 'i'),
     routine AS (SELECT p.*, nspname || '.' || proname AS name FROM pg_proc AS p JOIN ours ON ours.oid = pronamespace)"""
@@ -72,7 +72,7 @@ async def foreign_objects(connection: Connection) -> tuple[ForeignObject, ...]:
 
 
 def _triggers() -> list[str]:
-    return [name for script in (*scripts("functions"), queue_schema.whole()) for name in _TRIGGER.findall(script)]
+    return [name for script in scripts("functions") for name in _TRIGGER.findall(script)]
 
 
 def _foreign_rights(rights: list[tuple[Any, ...]], given: set[Right]) -> Iterator[str]:

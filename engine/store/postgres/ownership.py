@@ -8,7 +8,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from engine.domain.lazy_import import lazy
 from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.store.ending_texts import OVERWRITTEN, format_worker_death
-from engine.store.postgres import hint_queue, proof, queries, values
+from engine.store.postgres import proof, queries, values
 from engine.store.postgres.connections import Connection, store_error
 from engine.store.postgres.job_reads import JobReads
 from engine.store.postgres.roles import Role
@@ -35,7 +35,7 @@ from engine.system.overwritten_file import overwritten_hint, was_overwritten
 if TYPE_CHECKING:
     import importlib.metadata as metadata
 
-    from engine.store.protocol import HintSource, ProcessIdentity
+    from engine.store.protocol import ProcessIdentity
 else:
     metadata = lazy("importlib.metadata", "only a worker process tells its version")
 
@@ -96,16 +96,6 @@ class Ownership(JobReads, LostClaims):
                 if self._claims.may_be_unknown:
                     with suppress(StoreError):  # once this process is gone, others do it
                         await asyncio.shield(self._hand_back_unknown(owner))
-
-    @property
-    def hints(self) -> HintSource:
-        return self
-
-    async def serve_hints(
-        self, look: Callable[[], Awaitable[object]], *, owner: str, concurrency: int, until: asyncio.Event
-    ) -> None:
-        served = (self._url, self._pool, self._watch, self._queues)
-        await hint_queue.serve(*served, name=owner, concurrency=concurrency, look=look, until=until)
 
     @asynccontextmanager
     async def reserving(self, run: str) -> AsyncIterator[None]:

@@ -1,12 +1,10 @@
 """Roles of the shared store, and which of its functions each may call.
 
-Tables are read by SELECT, and written by functions alone, which run with the rights of who made the store. That holds
-for the tables of procrastinate, too.
+Tables are read by SELECT, and written by functions alone, which run with the rights of who made the store.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -24,9 +22,8 @@ class Role(StrEnum):
     WORKER = "dbtend_worker"
 
 
-SEARCH_PATH: Final = "dbtend, dbtend_queue, pg_temp"
+SEARCH_PATH: Final = "dbtend, pg_temp"
 """The search path of connections to the store, and of its functions for each caller."""
-_QUEUE_PATH: Final = "dbtend_queue, pg_temp"
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 _WORKER: Final = frozenset({Role.WORKER})
 _BOTH: Final = _OPERATOR | _WORKER
@@ -39,8 +36,6 @@ READS: Final = (
     "has_failed",
     "is_urgent",
     "open_batch",
-    "offered_in",
-    "has_queue",
     "is_other_machine",
 )
 """Functions within reads: they run with the rights of who reads, so that the server can inline them."""
@@ -67,22 +62,9 @@ WRITES: Final[Mapping[str, frozenset[Role]]] = {
     **dict.fromkeys(("observe_schedules", "forget_schedules", "fire", "record_firings"), _BOTH),
 }
 """Who may call the functions that write. All other functions are parts of these."""
-_QUEUE_WRITES: Final = re.compile(
-    "procrastinate_(defer_periodic_job|fetch_job|finish_job|prune_stalled_workers|register_worker|unregister_worker"
-    r"|update_heartbeat)_v\d+"
-)
-"""The functions of procrastinate that a worker process calls, in all of their versions."""
-_QUEUE_READS: Final = {
-    "procrastinate_jobs": (
-        "id", "queue_name", "task_name", "priority", "lock", "queueing_lock", "args", "status", "scheduled_at",
-        "attempts", "abort_requested", "worker_id",
-    ),
-    "procrastinate_workers": ("id", "last_heartbeat"),
-}  # fmt: skip
-"""The columns that its queries read."""
 EXISTING: Final = "SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)"
 _FUNCTIONS: Final = """SELECT nspname, proname, p.oid::regprocedure::text FROM pg_proc AS p
-JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname IN ('dbtend', 'dbtend_queue')"""
+JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname = 'dbtend'"""
 _TABLES: Final = """SELECT relname FROM pg_class
 WHERE relnamespace = 'dbtend'::regnamespace AND relkind IN ('r', 'v') ORDER BY relname"""
 _MAY_CREATE: Final = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
@@ -125,7 +107,7 @@ class Right(NamedTuple):
     """One that a role has on an object of the store."""
 
     kind: str
-    """`schema`, `table`, `column` or `function`, as in a GRANT."""
+    """`schema`, `table` or `function`, as in a GRANT; `column` of those that others gave."""
     name: str
     """With its schema; of a function without its parameters."""
     right: str
@@ -140,21 +122,12 @@ async def rights_given(connection: Connection, there: Collection[Role]) -> set[R
 
 
 def _rights_of(role: Role, tables: Sequence[str], functions: Sequence[tuple[str, str, str]]) -> Iterator[Right]:
-    for schema in ("dbtend", "dbtend_queue"):
-        yield Right("schema", schema, "USAGE", role)
+    yield Right("schema", "dbtend", "USAGE", role)
     for table in tables:
         yield Right("table", f"dbtend.{table}", "SELECT", role)
     for schema, name, _ in functions:
-        if name in READS or role in WRITES.get(name, ()) if schema == "dbtend" else _is_of_queue(role, name):
+        if name in READS or role in WRITES.get(name, ()):
             yield Right("function", f"{schema}.{name}", "EXECUTE", role)
-    if role is Role.WORKER:
-        for table, columns in _QUEUE_READS.items():
-            for column in columns:
-                yield Right("column", f"dbtend_queue.{table}.{column}", "SELECT", role)
-
-
-def _is_of_queue(role: Role, name: str) -> bool:
-    return role is Role.WORKER and _QUEUE_WRITES.fullmatch(name) is not None
 
 
 async def grant(connection: Connection) -> None:
@@ -167,25 +140,16 @@ async def grant(connection: Connection) -> None:
     called = {f"{schema}.{name}": call for schema, name, call in functions}
     everybody = ", ".join(("PUBLIC", *sorted(there)))
     statements = [
-        f"REVOKE ALL ON ALL {kind} IN SCHEMA dbtend, dbtend_queue FROM {everybody} CASCADE"
+        f"REVOKE ALL ON ALL {kind} IN SCHEMA dbtend FROM {everybody} CASCADE"
         for kind in ("TABLES", "SEQUENCES", "ROUTINES")
     ]
-    statements.append(f"REVOKE ALL ON SCHEMA dbtend, dbtend_queue FROM {everybody} CASCADE")
-    definers = {f"dbtend.{name}": SEARCH_PATH for name in (*(WRITES.keys() - set(OF_SESSION)), *AT_COMMIT)}
-    definers |= {name: _QUEUE_PATH for name in called if _QUEUE_WRITES.fullmatch(name.removeprefix("dbtend_queue."))}
+    statements.append(f"REVOKE ALL ON SCHEMA dbtend FROM {everybody} CASCADE")
     statements += [
-        f"ALTER FUNCTION {called[name]} SECURITY DEFINER SET search_path = {path}" for name, path in definers.items()
+        f"ALTER FUNCTION {called[f'dbtend.{name}']} SECURITY DEFINER SET search_path = {SEARCH_PATH}"
+        for name in (*(WRITES.keys() - set(OF_SESSION)), *AT_COMMIT)
     ]
     for kind, name, right, role in sorted(await rights_given(connection, there)):
-        match kind:
-            case "function":
-                on = f"{right} ON FUNCTION {called[name]}"
-            case "column":
-                table, _, column = name.rpartition(".")
-                on = f"{right} ({column}) ON {table}"
-            case _:
-                on = f"{right} ON {kind} {name}"
-        statements.append(f"GRANT {on} TO {role}")
+        statements.append(f"GRANT {right} ON {kind} {called.get(name, name) if kind == 'function' else name} TO {role}")
     for statement in statements:
         await connection.execute(statement.encode())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -21,12 +21,12 @@ from engine.domain.requests import Operation
 from engine.domain.schedules import FiringReason, FiringStatus
 from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 from engine.store.ending_texts import PHRASES
-from engine.store.postgres import queue_schema, roles
+from engine.store.postgres import roles
 from engine.store.postgres.connections import Question, answers, store_error
 from engine.store.postgres.server_checks import refuse_unusable, usable_answers
 
 SCHEMA: Final = "dbtend"
-FIRST_VERSION: Final = 102
+FIRST_VERSION: Final = 103
 """That of the first file. Stores of a lower one, made before the first release, are refused."""
 _CLASS: Final = 0x6474656E
 """The first half of all advisory locks: "dten"."""
@@ -48,11 +48,10 @@ MEASURED_KEPT: Final = 365 * 86_400 * 1_000_000
 """Microseconds."""
 HINT: Final = "give the URL of a database of its own, or of a store of dbtend"
 
-_SCHEMAS: Final = """SELECT EXISTS (
-        SELECT FROM pg_attribute WHERE attrelid = to_regclass('dbtend.store_version') AND attname = 'queue'),
-    CASE WHEN to_regnamespace('dbtend') IS NOT NULL THEN 'dbtend' END,
-    CASE WHEN to_regnamespace('dbtend_queue') IS NOT NULL THEN 'dbtend_queue' END"""
-_VERSION: Final = "SELECT number, queue FROM dbtend.store_version"
+_SCHEMAS: Final = """SELECT
+    to_regclass('dbtend.store_version') IS NOT NULL AND to_regclass('dbtend.child_job') IS NOT NULL,
+    to_regnamespace('dbtend') IS NOT NULL"""
+_VERSION: Final = "SELECT number FROM dbtend.store_version"
 _MAY_CREATE: Final = """SELECT quote_ident(current_user), quote_ident(current_database()),
     has_database_privilege(current_database(), 'CREATE')"""
 _OWNER: Final = """SELECT current_user::text, pg_get_userbyid(nspowner)::text, pg_has_role(nspowner, 'USAGE')
@@ -79,14 +78,6 @@ def scripts(directory: str) -> Sequence[str]:
     return [file.read_text(encoding="utf-8") for file in files]
 
 
-class StoreState(NamedTuple):
-    """The parts of a store that a database has."""
-
-    version: int
-    queue: str
-    """The last migration of procrastinate that it has had."""
-
-
 async def require_current(
     connection: Connection, what: str, *more: Question
 ) -> tuple[frozenset[roles.Role], list[list[TupleRow]]]:
@@ -100,9 +91,9 @@ async def require_current(
             versions, (rights,), *found = await usable_answers(connection, what, *questions)
         except psycopg.ProgrammingError:  # no store, an older one, or a pooler that gives other settings
             await usable_answers(connection, what)
-            _require_known(await state_of(connection, what), what)
+            _require_known(await version_of(connection, what), what)
             raise
-        _require_known(_known_state(versions, what), what)
+        _require_known(_known_version(versions, what), what)
         return roles.granted(rights), found
     except psycopg.Error as error:
         raise store_error(what, error) from None
@@ -116,51 +107,51 @@ async def require_usable(connection: Connection, what: str) -> None:
         raise store_error(what, error) from None
 
 
-def _require_known(state: StoreState | None, what: str) -> None:
+def _require_known(version: int | None, what: str) -> None:
     """Raises StoreError unless this is a store of this version."""
-    if state is None:
+    if version is None:
         raise StoreError(what, "holds no store of dbtend", f"make one with `dbtend store init {what}`")
-    if state.version < (known := newest_version()):
-        why = f"was made by an older dbtend (store version {state.version}, this one needs {known})"
+    if version < (known := newest_version()):
+        why = f"was made by an older dbtend (store version {version}, this one needs {known})"
         raise StoreError(what, why, f"upgrade it with `dbtend store init {what}`")
 
 
-async def state_of(connection: Connection, what: str) -> StoreState | None:
-    """The state of the store; None if the database holds none.
+async def version_of(connection: Connection, what: str) -> int | None:
+    """The version of the store; None if the database holds none.
 
     Raises StoreError if it is newer or from before the first release, or another program has this schema.
     """
     if not _is_there(await _row(connection, _SCHEMAS), what):
         return None
     (versions,) = await answers(connection, (_VERSION, None))
-    return _known_state(versions, what)
+    return _known_version(versions, what)
 
 
 def _is_there(schemas: Sequence[Any], what: str) -> bool:
     """Raises StoreError if another program has the schema of a store."""
-    is_ours, dbtend, queue = schemas
-    if not is_ours and (name := dbtend or queue):
-        raise StoreError(what, f"has a schema {name} that is no store of dbtend", HINT)
+    is_ours, has_schema = schemas
+    if has_schema and not is_ours:
+        raise StoreError(what, f"has a schema {SCHEMA} that is no store of dbtend", HINT)
     return bool(is_ours)
 
 
-def _known_state(versions: Sequence[tuple[Any, ...]], what: str) -> StoreState:
+def _known_version(versions: Sequence[tuple[Any, ...]], what: str) -> int:
     """Raises StoreError if the store is newer, or from before the first release."""
     known = newest_version()
     if not versions:
         raise StoreError(what, "was changed by hand: its version is missing", "restore it from a backup")
-    ((version, queue_version),) = versions
+    ((version,),) = versions
     if version < FIRST_VERSION:
         why = f"was made by a dbtend before the first release (store version {version}, not {FIRST_VERSION} or later)"
-        raise StoreError(what, why, f"drop its schemas dbtend and dbtend_queue, or {HINT}")
+        raise StoreError(what, why, f"drop its schemas, or {HINT}")
     if version > known:
         why = f"was made by a newer dbtend (store version {version}, this one knows {known})"
         raise StoreError(what, why, "upgrade dbtend, or give another store")
-    return StoreState(version, queue_version)
+    return int(version)
 
 
-async def migrate(connection: Connection, what: str) -> StoreState | None:
-    """Make the store, or upgrade and repair it; a failure changes nothing; returns the state before.
+async def migrate(connection: Connection, what: str) -> int | None:
+    """Make the store, or upgrade and repair it; a failure changes nothing; returns the version before.
 
     Several at once wait for each other. The connection commits each statement by itself. Raises StoreError, such as of
     a newer store or a right that is missing; psycopg.Error.
@@ -169,19 +160,16 @@ async def migrate(connection: Connection, what: str) -> StoreState | None:
     async with connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = 0")
         await connection.execute(f"SELECT pg_advisory_xact_lock({LOCKS['MIGRATE']})".encode())
-        before = await state_of(connection, what)
+        before = await version_of(connection, what)
         if before is None:
             await _create(connection, what)
         else:
             await require_owner(connection, what)
         await roles.create_roles(connection)
-        # An upgrade makes the queue anew, with what others may have made of it by rights of an older version.
-        is_current = before is not None and before.version == newest_version()
-        queue = await queue_schema.install(connection, before.queue if before and is_current else None)
         await connection.execute(f"SET LOCAL search_path = {roles.SEARCH_PATH}".encode())
         await connection.execute("SET LOCAL check_function_bodies = off")  # some call later ones
         await connection.execute(_vocabulary().encode())
-        for script in migrations()[before.version - FIRST_VERSION + 1 if before else 0 :]:
+        for script in migrations()[before - FIRST_VERSION + 1 if before else 0 :]:
             await connection.execute(script.encode())
         for script in scripts("functions"):
             await connection.execute(_filled_in(script).encode())
@@ -189,7 +177,7 @@ async def migrate(connection: Connection, what: str) -> StoreState | None:
             await connection.execute(f"DROP FUNCTION {stale}".encode())
         await roles.grant(connection)
         await connection.execute("DELETE FROM store_version")
-        await connection.execute("INSERT INTO store_version VALUES (%s, %s)", (newest_version(), queue))
+        await connection.execute("INSERT INTO store_version VALUES (%s)", (newest_version(),))
     return before
 
 
@@ -199,7 +187,7 @@ async def _create(connection: Connection, what: str) -> None:
         why = f"role {role} may not create a schema there"
         raise StoreError(what, why, f"let an administrator run: GRANT CREATE ON DATABASE {database} TO {role}")
     await connection.execute("CREATE SCHEMA dbtend")
-    await connection.execute("CREATE TABLE dbtend.store_version (number integer NOT NULL, queue text NOT NULL)")
+    await connection.execute("CREATE TABLE dbtend.store_version (number integer NOT NULL)")
 
 
 async def require_owner(connection: Connection, what: str) -> None:

@@ -120,7 +120,6 @@ _PAUSE_WHILE_LOCKED = 0.02
 class SqliteStore:
     """A `Store` in one SQLite file. Open it with `async with SqliteStore.open(path) as store`."""
 
-    hints: None = None
     hosts: None = None
 
     def __init__(

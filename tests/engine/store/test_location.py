@@ -51,7 +51,7 @@ async def main():
         pass
 
 asyncio.run(main())
-print([name for name in sys.modules if name.split(".")[0] in ("psycopg", "psycopg_pool", "procrastinate")])
+print([name for name in sys.modules if name.split(".")[0] in ("psycopg", "psycopg_pool")])
 """
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"

@@ -12,9 +12,8 @@ from tui.presentation.health_check import Check, Level
 
 SOUND = StoreCheck(
     server_version="18.1", database="dbtend", size=9_000_000, user="ann", owner="dba", owner_is_superuser=False,
-    roles=("dbtend_operator",), missing_roles=(), roles_sql="", version=17, queue="1", queue_here="1",
-    queue_release="3.10", queue_is_whole=True, keepalives=True, round_trip=0.001, clock_offset=0.0, jobs=1,
-    open_jobs=0, events=3, workers=1, dead_workers=0, unfinished_copy="", host="db1", has_namesake=False, broken={},
+    roles=("dbtend_operator",), missing_roles=(), roles_sql="", version=17, keepalives=True, round_trip=0.001,
+    clock_offset=0.0, jobs=1, open_jobs=0, events=3, workers=1, dead_workers=0, unfinished_copy="", host="db1", has_namesake=False, broken={},
 )  # fmt: skip
 
 
@@ -27,7 +26,7 @@ def test_an_owner_that_is_superuser_is_warned_of() -> None:
     (check,) = of(replace(SOUND, owner="postgres", owner_is_superuser=True), "owner")
     assert check.level is Level.WARN
     assert check.found == "the store belongs to postgres, a superuser, with whose rights its functions run"
-    made = StoreMade(17, 16, "1", "1", owner="postgres", owner_is_superuser=True)
+    made = StoreMade(17, 16, owner="postgres", owner_is_superuser=True)
     assert any(line.startswith("warning: the store belongs to postgres") for line in store_format.made_lines(made, ""))
 
 

@@ -149,9 +149,6 @@ BEGIN
         END IF;
     END IF;
     PERFORM add_event(NEW.changed_at, NEW.parent_id, NEW.ordinal, kind, old_status, NEW.status, NEW.attempt);
-    IF NEW.status <> 'running' AND NEW.reserved_by IS NULL THEN
-        PERFORM give_hint_of(NEW.target_key, NEW.parent_id, NEW.ordinal, TG_OP = 'INSERT');
-    END IF;
     RETURN NULL;
 END $$;
 

@@ -415,24 +415,18 @@ BEGIN
     PERFORM update_parent(p, at);
 END $$;
 
--- End a child, and claim the next one for the same worker. The claimed child no longer needs its hint: that hint serves
--- the next job on the target of the ended child, if it is in the same queue, and `give_hint_of` gives no second one.
+-- End a child, and claim the next one for the same worker.
 CREATE OR REPLACE FUNCTION finish_and_claim(
     token jsonb, outcome jsonb, news jsonb, queues text[], parents bigint[], run text, at bigint
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     late bigint[] := late_parents(coalesce(at, now_micros()));
-    following jsonb;
 BEGIN
     PERFORM begin_claim(token ->> 'owner');
     IF late <> '{}' THEN PERFORM lock_parents(late || (token ->> 'parent')::bigint); END IF;  -- all at once, in order
     PERFORM finish(token, outcome, news, at);
     IF late <> '{}' THEN PERFORM end_late(late, coalesce(at, now_micros())); END IF;
-    following := claim_next(token ->> 'owner', queues, parents, run, at);
-    IF following IS NOT NULL AND run IS NULL THEN
-        PERFORM set_config('dbtend.hint_left', format('%s %s', token ->> 'parent', following ->> 'queue'), true);
-    END IF;
-    RETURN following;
+    RETURN claim_next(token ->> 'owner', queues, parents, run, at);
 END $$;
 
 -- Hand a running child back as pending, without using up an attempt. If its cancel was requested, it is cancelled.

@@ -98,7 +98,6 @@ BEGIN
     DELETE FROM pause;
     IF NOT FOUND THEN RETURN; END IF;
     PERFORM add_event(coalesce(at, now_micros()), NULL, NULL, 'resumed', NULL, NULL, 0);
-    PERFORM give_hints(ARRAY(SELECT queue FROM offered));
 END $$;
 
 CREATE OR REPLACE FUNCTION pin(p bigint, is_pinned boolean) RETURNS void LANGUAGE plpgsql AS $$

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
 TAKE_OVER = """CREATE FUNCTION pg_temp.take_over() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN EXECUTE format('ALTER ROLE %I SUPERUSER', session_user); RETURN NEW; END $$"""
 TABLES = """SELECT oid::regclass::text FROM pg_class
-WHERE relnamespace IN ('dbtend'::regnamespace, 'dbtend_queue'::regnamespace) AND relkind IN ('r', 'v')"""
+WHERE relnamespace = 'dbtend'::regnamespace AND relkind IN ('r', 'v')"""
 FUNCTIONS = """SELECT nspname, proname, prosecdef, proconfig FROM pg_proc
-JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname IN ('dbtend', 'dbtend_queue')"""
+JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname = 'dbtend'"""
 GRANTS = """
-WITH ours AS (SELECT oid, nspname FROM pg_namespace WHERE nspname IN ('dbtend', 'dbtend_queue')), held AS (
+WITH ours AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = 'dbtend'), held AS (
     SELECT 'database' AS kind, '' AS name, datacl AS acl, datdba AS owner FROM pg_database
         WHERE datname = current_database()
     UNION ALL SELECT 'schema', nspname, nspacl, nspowner FROM pg_namespace WHERE oid IN (SELECT oid FROM ours)
@@ -45,7 +44,7 @@ WHERE pg_get_userbyid(member) = ANY (%s)"""
 ATTRIBUTES = """SELECT count(*) FROM pg_roles WHERE rolname = ANY (%s) AND (rolcanlogin OR rolsuper OR rolcreaterole
     OR rolcreatedb OR rolreplication OR rolbypassrls)"""
 
-READERS = {"now_micros", "may_claim", "steps_of", "number_of", "is_urgent", "open_batch", "offered_in", "has_queue",
+READERS = {"now_micros", "may_claim", "steps_of", "number_of", "is_urgent", "open_batch",
            "is_other_machine", "found_no_damage", "has_failed"}  # fmt: skip
 OPERATOR = {
     "submit", "submitted", "request_cancel", "cancel_all", "cancel_batch", "request_force", "begin_batch",
@@ -62,22 +61,11 @@ BOTH = {
     "save_damage", "name_database",
     "observe_schedules", "forget_schedules", "fire", "record_firings", "register_recipients",
 }  # fmt: skip
-QUEUE = {
-    "fetch_job_v2", "finish_job_v1", "defer_periodic_job_v2", "register_worker_v1", "unregister_worker_v1",
-    "update_heartbeat_v1", "prune_stalled_workers_v1",
-}  # fmt: skip
-QUEUE_COLUMNS = {
-    *(f"procrastinate_jobs.{name}" for name in (
-        "id", "queue_name", "task_name", "priority", "lock", "queueing_lock", "args", "status", "scheduled_at",
-        "attempts", "abort_requested", "worker_id",
-    )),
-    *(f"procrastinate_workers.{name}" for name in ("id", "last_heartbeat")),
-}  # fmt: skip
 TABLES_READ = {
     "attempt", "batch", "child_job", "copied", "damage", "database_name", "drained_host", "event", "firing", "last_run",
     "log", "measured",
     "message", "notification", "parent_job", "pause", "recipient", "schedule", "server_start", "step", "store_version",
-    "survey", "told_critical", "worker", "claimable", "limited_load", "offered",
+    "survey", "told_critical", "worker", "claimable", "limited_load",
 }  # fmt: skip
 
 
@@ -85,11 +73,10 @@ def expected() -> set[tuple[str, str, str, str]]:
     rights: set[tuple[str, str, str, str]] = set()
     for role in Role:
         calls = READERS | {Role.VIEWER: set(), Role.OPERATOR: OPERATOR | BOTH, Role.WORKER: WORKER | BOTH}[role]
-        rights |= {("schema", name, "USAGE", role) for name in ("dbtend", "dbtend_queue")}
+        rights.add(("schema", "dbtend", "USAGE", role))
         rights |= {("table", f"dbtend.{name}", "SELECT", role) for name in TABLES_READ}
         rights |= {("function", f"dbtend.{name}", "EXECUTE", role) for name in calls}
-    rights |= {("function", f"dbtend_queue.procrastinate_{name}", "EXECUTE", Role.WORKER) for name in QUEUE}
-    return rights | {("column", f"dbtend_queue.{name}", "SELECT", Role.WORKER) for name in QUEUE_COLUMNS}
+    return rights
 
 
 @pytest.fixture
@@ -113,8 +100,7 @@ def test_each_function_with_the_rights_of_the_owner_has_a_search_path_of_its_own
     for where, name, is_definer, settings in shared(FUNCTIONS):
         if is_definer:
             paths = [setting for setting in settings or () if setting.startswith("search_path=")]
-            assert len(paths) == 1, (where, name)
-            assert re.fullmatch(r"search_path=(dbtend, )?dbtend_queue, pg_temp", paths[0]), (where, name)
+            assert paths == ["search_path=dbtend, pg_temp"], (where, name)
 
 
 @pytest.mark.parametrize("by_temporary_view", [False, True])
@@ -133,32 +119,21 @@ def test_r33_a_worker_does_not_become_superuser_by_a_trigger(shared: Database, b
     assert shared("SELECT rolsuper FROM pg_roles WHERE rolname = 'joe_all'") == [(False,)]
 
 
-def test_the_first_version_of_the_rights_is_taken_back_by_an_upgrade(
+def test_rights_that_the_roles_do_not_need_are_taken_back_by_an_upgrade(
     shared: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what somebody has made of it: a trigger of an attacker does not run with the rights of who upgrades."""
     shared(
-        "GRANT ALL ON ALL TABLES IN SCHEMA dbtend_queue TO dbtend_worker",
-        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA dbtend_queue TO dbtend_worker",
-        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA dbtend_queue TO dbtend_worker, public",
+        "GRANT ALL ON ALL TABLES IN SCHEMA dbtend TO dbtend_worker",
+        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA dbtend TO dbtend_worker",
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA dbtend TO dbtend_worker, public",
         "GRANT EXECUTE ON FUNCTION dbtend.rescue TO dbtend_operator",
         "GRANT INSERT (name) ON dbtend.schedule TO dbtend_operator",
         "GRANT CREATE ON SCHEMA dbtend TO dbtend_operator",
         "GRANT UPDATE ON dbtend.event TO dbtend_operator WITH GRANT OPTION",
-        "CREATE SCHEMA lair AUTHORIZATION joe_all",
     )
     with psycopg.connect(shared.as_user("joe_all"), autocommit=True) as joe:
-        joe.execute(TAKE_OVER.replace("pg_temp", "lair").encode())
-        trigger = "CREATE TRIGGER aha BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION lair.take_over()"
-        joe.execute(trigger.format("dbtend_queue.procrastinate_jobs").encode())
         joe.execute("GRANT UPDATE ON dbtend.event TO dbtend_viewer")
     newer = [*schema.migrations(), "SELECT 1"]
     monkeypatch.setattr(schema, "migrations", lambda: newer)
     asyncio.run(administration.init(shared.url))
     assert {tuple(row) for row in shared(GRANTS)} == expected()
-    assert shared("SELECT count(*) FROM pg_trigger WHERE tgname = 'aha'") == [(0,)]
-    with psycopg.connect(shared.as_user("joe_all"), autocommit=True) as joe:
-        joe.execute("SELECT dbtend.pause('', NULL)")
-        joe.execute("SELECT dbtend.resume(NULL)")
-    assert shared("SELECT rolsuper FROM pg_roles WHERE rolname = 'joe_all'") == [(False,)]
-    shared("DROP OWNED BY joe_all CASCADE")

@@ -63,7 +63,7 @@ async def test_no_lock_is_held_while_a_disk_is_slow_and_an_answer_waits_for_it(
 
 def test_a_commit_tells_of_its_change_where_somebody_waits(store_url: str) -> None:
     with as_admin(store_url) as writer, as_admin(store_url) as listener:
-        writer.execute("SET search_path = dbtend, dbtend_queue")
+        writer.execute("SET search_path = dbtend")
         listener.execute(f"LISTEN {change_watch.CHANNEL}".encode())
         writer.execute("SELECT pause('me', NULL)")
         listener.execute(change_watch.BEGIN_WAIT.encode())

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from engine.domain.errors import StoreError
 from engine.domain.requests import OnDuplicate, Operation
 from engine.domain.store_reports import Foreign, ForeignObject, Invariant
-from engine.store.postgres import administration, queue_schema, schema
+from engine.store.postgres import administration, schema
 from engine.store.postgres.roles import Role
 from engine.store.postgres.store import PostgresStore
 from tests.building import new_job
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 FUNCTIONS = """SELECT n.nspname, p.oid::regprocedure::text, md5(prosrc), prosecdef, proconfig::text, proacl::text
 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace WHERE nspname ~ '^dbtend' ORDER BY 1, 2"""
 COLUMNS = """SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns
-WHERE table_schema IN ('dbtend', 'dbtend_queue') ORDER BY 1, 2, 3"""
+WHERE table_schema = 'dbtend' ORDER BY 1, 2, 3"""
 
 
 @pytest.fixture
@@ -37,7 +36,6 @@ def joe(database: Database) -> Iterator[str]:
 async def test_a_store_is_made_and_the_second_time_nothing_changes(database: Database) -> None:
     made = await administration.init(database.url)
     assert (made.version, made.earlier_version) == (schema.newest_version(), None)
-    assert made.queue == queue_schema.newest()
     assert made.missing_roles == ()
     before = database(FUNCTIONS), database(COLUMNS)
     again = await administration.init(database.url)
@@ -88,13 +86,12 @@ async def test_who_does_not_own_the_store_does_not_upgrade_it(database: Database
         await administration.init(database.as_user("joe"))
 
 
-@pytest.mark.parametrize("name", ["dbtend", "dbtend_queue"])
-async def test_a_schema_of_another_program_is_left_alone(database: Database, name: str) -> None:
-    database(f"CREATE SCHEMA {name}", f"CREATE TABLE {name}.store_version (number int)")
+async def test_a_schema_of_another_program_is_left_alone(database: Database) -> None:
+    database("CREATE SCHEMA dbtend", "CREATE TABLE dbtend.store_version (number int)")
     for call in (administration.init, administration.check):
-        with pytest.raises(StoreError, match=f"has a schema {name} that is no store of dbtend"):
+        with pytest.raises(StoreError, match="has a schema dbtend that is no store of dbtend"):
             await call(database.url)
-    assert database(f"SELECT count(*) FROM {name}.store_version") == [(0,)]
+    assert database("SELECT count(*) FROM dbtend.store_version") == [(0,)]
 
 
 async def test_a_newer_store_is_refused_by_all(database: Database) -> None:
@@ -137,7 +134,7 @@ async def test_several_that_make_a_store_at_once_make_one(database: Database) ->
     made = await asyncio.gather(*(administration.init(database.url) for _ in range(4)))
     assert sum(one.earlier_version is None for one in made) == 1
     assert database("SELECT count(*) FROM dbtend.store_version") == [(1,)]
-    assert (await administration.check(database.url)).queue_is_whole
+    assert (await administration.check(database.url)).foreign == ()
 
 
 async def test_a_failed_upgrade_changes_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,39 +152,6 @@ async def test_functions_of_an_older_version_are_gone_after_an_upgrade(database:
     database("CREATE FUNCTION dbtend.submit(jobs jsonb) RETURNS int SECURITY DEFINER LANGUAGE sql AS $$ SELECT 1 $$")
     await administration.init(database.url)
     assert database("SELECT count(*) FROM pg_proc WHERE proname = 'submit'") == [(1,)]
-
-
-async def test_an_older_procrastinate_is_upgraded_by_its_migrations(database: Database) -> None:
-    await administration.init(database.url)
-    fresh = database(COLUMNS), [row for row in database(FUNCTIONS) if row[0] == "dbtend_queue"]
-    old = [script for script in queue_schema.scripts() if script.stem < "03.01"]
-    database("DROP SCHEMA dbtend_queue CASCADE", "CREATE SCHEMA dbtend_queue", "SET search_path = dbtend_queue")
-    for script in old:
-        database(script.read_text())
-    database("INSERT INTO procrastinate_jobs (queue_name, task_name, args) VALUES ('any', 'work', '{}')")
-    database("RESET search_path")
-    with psycopg.connect(database.url, autocommit=True) as writer:
-        writer.execute("UPDATE dbtend.store_version SET queue = %s", (old[-1].stem,))
-    made = await administration.init(database.url)
-    assert (made.earlier_queue, made.queue) == (old[-1].stem, queue_schema.newest())
-    assert database("SELECT count(*) FROM dbtend_queue.procrastinate_jobs") == [(1,)]
-    columns, functions = database(COLUMNS), [row for row in database(FUNCTIONS) if row[0] == "dbtend_queue"]
-    assert columns == fresh[0]
-    assert {row[1] for row in functions} == {row[1] for row in fresh[1]}
-    async with PostgresStore.open(database.url, what="the store") as store:
-        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-
-
-async def test_tables_of_procrastinate_that_were_dropped_are_made_again(store_url: str) -> None:
-    with as_admin(store_url) as admin:
-        admin.execute("DROP TABLE dbtend_queue.procrastinate_jobs CASCADE")
-    assert not (await administration.check(store_url)).queue_is_whole
-    async with PostgresStore.open(store_url, what="the store") as store:
-        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.REFUSE)
-    await administration.init(store_url)
-    assert (await administration.check(store_url)).queue_is_whole
-    async with PostgresStore.open(store_url, what="the store") as store:
-        assert await store.count() == 1
 
 
 async def test_a_dead_process_counts_while_jobs_are_left_of_it(store_url: str) -> None:
@@ -218,7 +182,7 @@ async def test_what_breaks_a_rule_is_found(database: Database, rule: Invariant) 
     async with PostgresStore.open(database.url, what="the store") as store:
         await store.submit([new_job("sales", Operation.VACUUM, Operation.ANALYZE)], OnDuplicate.REFUSE)
     assert not any((await administration.check(database.url)).broken.values())
-    database("SET search_path = dbtend, dbtend_queue", BREAKS[rule])
+    database("SET search_path = dbtend", BREAKS[rule])
     assert [one for one, number in (await administration.check(database.url)).broken.items() if number] == [rule]
 
 
@@ -232,8 +196,8 @@ ADDED = {
         "DROP TRIGGER parent_job_status ON parent_job;"
         " CREATE TRIGGER parent_job_status BEFORE UPDATE ON parent_job FOR EACH ROW EXECUTE FUNCTION public.lair()":
             "parent_job_status on dbtend.parent_job",
-        "CREATE TRIGGER aha BEFORE INSERT ON dbtend_queue.procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION"
-        " public.lair()": "aha on dbtend_queue.procrastinate_jobs",
+        "CREATE TRIGGER aha BEFORE INSERT ON dbtend.measured FOR EACH ROW EXECUTE FUNCTION"
+        " public.lair()": "aha on dbtend.measured",
     },
     Foreign.RULE: {"CREATE RULE aha AS ON DELETE TO pause DO INSTEAD NOTHING": "aha on dbtend.pause"},
     Foreign.POLICY: {"CREATE POLICY aha ON parent_job": "aha on dbtend.parent_job"},
@@ -252,8 +216,8 @@ ADDED = {
     Foreign.RIGHT: {
         "GRANT UPDATE ON event TO dbtend_viewer": "UPDATE on table dbtend.event for dbtend_viewer",
         "GRANT UPDATE (at) ON event TO joe": "UPDATE on column dbtend.event.at for joe",
-        "GRANT TRIGGER ON dbtend_queue.procrastinate_jobs TO dbtend_worker":
-            "TRIGGER on table dbtend_queue.procrastinate_jobs for dbtend_worker",
+        "GRANT TRIGGER ON dbtend.measured TO dbtend_worker":
+            "TRIGGER on table dbtend.measured for dbtend_worker",
         "GRANT EXECUTE ON FUNCTION rescue TO PUBLIC": "EXECUTE on function dbtend.rescue for public",
         "GRANT CREATE ON SCHEMA dbtend TO dbtend_operator": "CREATE on schema dbtend for dbtend_operator",
         "GRANT SELECT ON parent_job TO dbtend_viewer WITH GRANT OPTION":
@@ -272,7 +236,7 @@ async def test_what_others_have_added_is_found(database: Database, kind: Foreign
     await administration.init(database.url)
     database(
         "CREATE ROLE joe",
-        "SET search_path = dbtend, dbtend_queue",
+        "SET search_path = dbtend",
         "CREATE FUNCTION public.lair() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
         "GRANT SELECT ON ALL TABLES IN SCHEMA dbtend TO joe",  # such as for a dashboard
         "GRANT USAGE ON SCHEMA dbtend TO joe",
