@@ -70,7 +70,7 @@ ALLOWED = {
     "engine.py": (2, *IDLE),
     "execution/allowed.py": (1, "for a look at the config file, on a disk", ENDS),
     "execution/processor.py": (
-        3,
+        2,
         IDLE[0] + "; and the grace of a stop",
         "engine/execution/test_stopping.py::test_r14_what_has_not_ended_within_the_grace_is_handed_back",
     ),

@@ -93,7 +93,7 @@ async def require_current(
             await usable_answers(connection, what)
             _require_known(await version_of(connection, what), what)
             raise
-        _require_known(_known_version(versions, what), what)
+        _require_known(_known_version(versions, what) if versions else await version_of(connection, what), what)
         return roles.granted(rights), found
     except psycopg.Error as error:
         raise store_error(what, error) from None
