@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from docs.generator import command_line, config, keys, make_targets, man_page, operations
+from docs.generator import command_line, config, keys, make_targets, man_page, operations, pictures
 from docs.generator.tables import Block
 
 DOCS: Final = Path(__file__).parents[1]
 MAN_PAGE: Final = DOCS / "dbtend.1"
+PICTURES: Final = DOCS / "explanation"
 BLOCKS: Final[Mapping[str, Block]] = {
     **operations.BLOCKS,
     **command_line.BLOCKS,
@@ -25,7 +26,8 @@ _BLOCK: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)",
 def generated_files() -> dict[Path, str]:
     """The text of each file that is generated, whole or in part."""
     files = {page: with_blocks(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))}
-    return {**files, MAN_PAGE: man_page.man_page()}
+    drawn = {PICTURES / "house.svg": pictures.house(), PICTURES / "way-of-a-job.svg": pictures.way_of_a_job()}
+    return {**files, **drawn, MAN_PAGE: man_page.man_page()}
 
 
 def with_blocks(page: str) -> str:

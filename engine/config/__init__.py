@@ -1,0 +1,1 @@
+"""The config file: its model, reading it, changing it."""

@@ -1,0 +1,1 @@
+"""Workers: claim a child, run its steps, report, recover after a crash."""

@@ -1,0 +1,1 @@
+"""What earlier jobs say: estimates, trends, checks, backups, retention."""

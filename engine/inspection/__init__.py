@@ -1,0 +1,1 @@
+"""Plans, inspections and advice: changes nothing."""

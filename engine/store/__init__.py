@@ -1,0 +1,1 @@
+"""The record of jobs: a SQLite file, or PostgreSQL for many hosts."""

@@ -1,0 +1,1 @@
+"""A request becomes a parent job with its children."""

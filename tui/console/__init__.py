@@ -1,0 +1,1 @@
+"""The console: a Textual app that watches the store and starts workers."""

@@ -1,0 +1,1 @@
+"""Sentences, numbers, JSON and pages for both front ends."""

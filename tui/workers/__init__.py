@@ -1,0 +1,1 @@
+"""Worker processes: the pool, the detached one, those of one run."""

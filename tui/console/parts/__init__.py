@@ -1,0 +1,1 @@
+"""What screens are made of: actions on jobs and targets, surveys, retries."""
