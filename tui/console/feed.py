@@ -69,6 +69,8 @@ class JobFeed:
         """The batches of the jobs that were published last."""
         self._pause_is_known = False
         self._wake = asyncio.Event()
+        self.is_read = False
+        """Whether the jobs have been read at least once."""
         self.open: dict[int, ParentJob] = {}
         """The open parents, as last read."""
         self.workers: tuple[WorkerProcess, ...] = ()
@@ -194,19 +196,21 @@ class JobFeed:
     ) -> None:
         """`workers`: as just read; None: read them."""
         news = tuple(parents)
+        still_open = {parent.id: parent for parent in news if not parent.status.is_final}
+        is_any_open = bool(still_open or self.open.keys() - {parent.id for parent in news})
+        changed = frozenset(changed)
+        workers, _, batches = await asyncio.gather(
+            self._workers(workers, is_any_open), self._look_for_pause(), self._batches_of(news, changed)
+        )
+        # All at once: open jobs beside the workers of an earlier read would look as if they had none.
         for parent in news:
             self.open.pop(parent.id, None)
-            if not parent.status.is_final:
-                self.open[parent.id] = parent
-        changed = frozenset(changed)
-        self.workers, _, batches = await asyncio.gather(
-            self._workers(workers), self._look_for_pause(), self._batches_of(news, changed)
-        )
-        self.trouble = None
+        self.open |= still_open
+        self.workers, self.trouble, self.is_read = workers, None, True
         self._publish(News(news, changed, batches))
 
-    async def _workers(self, read: Sequence[WorkerProcess] | None) -> tuple[WorkerProcess, ...]:
-        if not self.open:
+    async def _workers(self, read: Sequence[WorkerProcess] | None, is_any_open: bool) -> tuple[WorkerProcess, ...]:
+        if not is_any_open:
             return ()
         return tuple(await self._engine.workers() if read is None else read)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from textual.app import App
 
-from engine import Status
+from engine import Engine, Status
 from engine.config.model import TargetEntry
-from engine.domain.surveys import FleetLevel
+from engine.domain.errors import StoreError
+from engine.domain.surveys import FleetLevel, Survey
 from engine.fleet import surveyor
 from engine.inspection import inspector
 from tests.tui.console.harness import Clock, Console, entry, open_console
@@ -108,6 +109,19 @@ async def test_it_is_opened_by_its_key_where_there_are_few(sales: Path, clock: C
         assert console.screen_name == "FleetScreen"
         await console.press("q")
         assert console.screen_name == "MainScreen"
+
+
+async def test_targets_whose_surveys_cannot_be_read_are_not_called_unsurveyed(
+    sales: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable(engine: Engine, urls: Iterable[str]) -> dict[str, Survey]:
+        raise StoreError("store", "cannot be read")
+
+    monkeypatch.setattr(Engine, "surveys", unreadable)
+    async with open_console(STORE, entry(), clock=clock) as console:
+        await console.press("f")
+        assert "cannot be read" in console.message
+        assert console.text("#header") == "Fleet  1 target"
 
 
 async def test_what_was_locked_is_surveyed_again_until_it_is_free(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import AsyncIterator
 
 import pytest
 from textual.content import Content
 
-from engine import JobId, OnDuplicate, Operation
+from engine import Engine, HistoryFilter, JobId, OnDuplicate, Operation
 from engine.config.model import TargetEntry
 from engine.domain.claims import Outcome, Report
+from engine.domain.errors import StoreError
 from engine.domain.statuses import Status
 from engine.store.sqlite import history_search
 from tests.building import new_job
@@ -74,6 +76,26 @@ async def test_the_filter_takes_effect_while_it_is_typed(
         await type_filter(console, words)
         await console.until(lambda: ids(console) == found)
         assert border(console) == f"{len(found)} of 3 jobs  {words}"
+
+
+async def test_a_history_that_cannot_be_read_is_not_empty_and_is_read_again(
+    seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable(engine: Engine, where: HistoryFilter, *, folded: bool) -> AsyncIterator[array[int]]:
+        raise StoreError("store", "cannot be read")
+        yield array("q")
+
+    await some_jobs(seeded, clock)
+    async with open_console(seeded.path, clock=clock) as console:
+        with monkeypatch.context() as patch:
+            patch.setattr(Engine, "search", unreadable)
+            await console.press("h")
+            view = console.app.screen.query_one(HistoryList)
+            assert "cannot be read" in console.message
+            assert (view.line_below(0).text, border(console)) == ("", "0 jobs so far")
+        await add_running_job(seeded.store, seeded.owner, clock)
+        await console.until(lambda: ids(console) == [4, 3, 2, 1])
+        assert border(console) == "4 jobs"
 
 
 @pytest.mark.parametrize("last", ['stat"us:fai', 'op:"va', 'sta""'])

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.terminal import Terminal
-from engine import Engine, ParentJob
+from engine import Engine, OnDuplicate, ParentJob
+from tests.building import new_job
 from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import Clock, add_completed_job, entry, open_console
 from tui.console import console_screen
@@ -178,3 +179,20 @@ async def test_a_start_reads_the_steps_of_the_job_under_the_cursor_once(
         await console.until(lambda: console.lines("#detail"))
         assert console.tree.job is not None
         assert read == [console.tree.job.parent]
+
+
+async def test_a_start_says_nothing_of_the_jobs_before_they_are_read(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list[str]()
+
+    def noted(state: TargetState | None, jobs: Span, width: int, *, read_only: bool) -> Line:
+        said.append(jobs[0])
+        return header_line(state, jobs, width, read_only=read_only)
+
+    monkeypatch.setattr(main, "header_line", noted)
+    await seeded.store.submit([new_job("sales")], OnDuplicate.REFUSE)
+    await seeded.store.claim(seeded.owner)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.until(lambda: "worker up, 1 running" in said)
+    assert list(dict.fromkeys(said)) == ["reading jobs", "worker up, 1 running"]

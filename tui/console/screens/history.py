@@ -59,7 +59,7 @@ class HistoryScreen(EntryScreen[None]):
         self._where = HistoryFilter()
         self._total: int | None = None
         self._newest = 0
-        self._searching = False
+        self._searching = self._has_failed = False
         self._changed_meanwhile: dict[int, ParentJob] = {}
         self._batches_meanwhile: dict[int, Batch] = {}
         """Jobs and batches that changed during a search, which may have read older versions."""
@@ -117,7 +117,7 @@ class HistoryScreen(EntryScreen[None]):
 
     def _start_search(self, words: str, where: HistoryFilter) -> None:
         self._words, self._where = words, where
-        self._searching = True
+        self._searching, self._has_failed = True, False
         self._changed_meanwhile.clear()
         self._batches_meanwhile.clear()
         _: Worker[None] = self.run_worker(partial(self._search, words, where), group="search", exclusive=True)
@@ -145,7 +145,8 @@ class HistoryScreen(EntryScreen[None]):
         except DbtendError as error:
             if not begun:  # the old list does not match the new filter
                 self._list.begin(array("q"), [], hint, folds=folds)
-            self._list.end()
+            self._list.show_more()
+            self._has_failed = True
             self.say_error(error)
         self._searching = False
         changed, self._changed_meanwhile = self._changed_meanwhile, {}
@@ -225,6 +226,8 @@ class HistoryScreen(EntryScreen[None]):
             self.say_error(error)
 
     def hear(self, news: News) -> None:
+        if self._has_failed:
+            self._start_search(self._words, self._where)
         if self._searching:
             self._changed_meanwhile |= {parent.id: parent for parent in news.parents}
             self._batches_meanwhile |= {batch.id: batch for batch in news.batches}

@@ -26,7 +26,7 @@ from tui.console.parts.target_inspector import TargetInspector
 from tui.console.parts.target_surveys import TargetSurveys
 from tui.console.screens.entry import TYPING, EntryScreen
 from tui.console.target_model import TargetModel
-from tui.console.views.header import STORE_GONE, STORE_OPENING, STORE_UNREADABLE, header_line, work
+from tui.console.views.header import READING_JOBS, STORE_GONE, STORE_OPENING, STORE_UNREADABLE, header_line, work
 from tui.console.views.line import Line
 from tui.console.views.status_banner import StatusBanner
 from tui.console.widgets.detail_pane import DetailPane
@@ -210,6 +210,8 @@ class MainScreen(EntryScreen[None]):
             jobs = STORE_UNREADABLE
         elif not self.context.engine.is_open:
             jobs = STORE_OPENING
+        elif not feed.is_read:
+            jobs = READING_JOBS
         return header_line(self.model.state, jobs, width, read_only=self.context.engine.read_only)
 
     # Jobs

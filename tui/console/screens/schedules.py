@@ -113,11 +113,11 @@ class SchedulesScreen(ConsoleScreen[None]):
             states = await engine.schedule_states()
             path = "" if saved is None else engine.config_name(saved.path)
             nights = {one.name: await engine.nights(one.name, limit=NIGHTS) for one in self._config.schedules}
+            self._is_served = saved is not None and await engine.fires_schedules(saved.path)
             self._rows = [
                 ScheduleRow(schedule=one, state=states.get(one.name), nights=nights[one.name], config=path)
                 for one in self._config.schedules
             ]
-            self._is_served = saved is not None and await engine.fires_schedules(saved.path)
             await self._load_jobs()
             self._store_error = None
         except DbtendError as error:

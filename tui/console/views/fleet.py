@@ -197,7 +197,7 @@ def fleet_header(
     parts = [(f"{number:,} {level}", LEVEL_ROLES[level]) for level, number in levels.items() if number]
     for at, part in enumerate(parts):
         spans += [(": " if at == 0 else ", ", Role.DIM), part]
-    age = f"surveyed {_when(oldest, now)}" if oldest is not None else "not surveyed"
+    age = f"surveyed {_when(oldest, now)}" if oldest is not None else ""
     done = f"surveying {percent(running)}" if running is not None else age
     barred: tuple[Span, ...] = (("  read-only", Role.WARNING),) if read_only else ()
     pause: tuple[Span, ...] = (("  paused ", Role.WARNING),) if paused else ()

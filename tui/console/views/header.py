@@ -39,6 +39,7 @@ READ_ONLY: Final[Span] = ("read-only", Role.WARNING)
 STORE_GONE: Final[Span] = ("STORE GONE", Role.FAILED)
 STORE_UNREADABLE: Final[Span] = ("store unreadable", Role.FAILED)
 STORE_OPENING: Final[Span] = ("opening the store", Role.DIM)
+READING_JOBS: Final[Span] = ("reading jobs", Role.DIM)
 """All in place of `work`, which is unknown then."""
 RESERVED: Final = len("worker up, 2 running, 9 waiting")
 _HOST_WIDTH: Final = 16

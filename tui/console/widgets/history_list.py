@@ -178,16 +178,16 @@ class HistoryList(LineView):
             self.has_batches = True
             self.refresh()
         if len(self._ids) >= 2 * self.virtual_size.height:
-            self._show_more()
+            self.show_more()
 
     def end(self) -> None:
         self.complete = True
-        self._show_more()
+        self.show_more()
         if self._to_the_end:
             self._to_the_end = False
             self.cursor = self.line_count
 
-    def _show_more(self) -> None:
+    def show_more(self) -> None:
         before = self.virtual_size.height
         self.count_changed()
         for index in range(before, self.scroll_offset.y + self.size.height):
