@@ -9,7 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.domain.engines import EngineName
-from engine.domain.jobs import Attempt, ChildJob, JobId, ParentJob, parent_progress, remaining, run_duration
+from engine.domain.jobs import (
+    Attempt,
+    ChildJob,
+    JobId,
+    ParentJob,
+    parent_progress,
+    parent_remaining,
+    remaining,
+    run_duration,
+)
 from engine.domain.requests import (
     CheckLevel,
     OnDuplicate,
@@ -93,6 +102,7 @@ __all__ = [
     "Verdict",
     "WorkerProcess",
     "parent_progress",
+    "parent_remaining",
     "remaining",
     "run_duration",
 ]

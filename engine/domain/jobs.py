@@ -218,12 +218,26 @@ class ParentJob:
         return self.is_left_by_window and all(child.status is Status.SKIPPED for child in self.children)
 
 
-def parent_progress(parent: ParentJob) -> float:
-    """The progress of a parent, from 0 to 1: every child weighs the same."""
-    if not parent.children:
-        return 0.0
-    shares = (1.0 if c.status.is_final else c.progress.fraction or 0.0 for c in parent.children)
-    return sum(shares) / len(parent.children)
+ALMOST_ALL: Final = 0.99
+"""The most of the work that is shown as done before its end."""
+
+
+def parent_progress(parent: ParentJob) -> float | None:
+    """How much of the work of a parent is done, from 0 to 1; 1 only at its end. None while no part of it is known.
+
+    A child weighs as much as its estimate, one without an estimate as much as the others on average: so a child that
+    gets on, or ends, never makes it less.
+    """
+    if parent.status.is_final:
+        return 1.0
+    shares = [1.0 if child.status.is_final else child.progress.fraction for child in parent.children]
+    if all(share is None for share in shares):
+        return None
+    known = [child.estimate for child in parent.children if child.estimate]
+    usual = sum(known) / len(known) if known else 1.0
+    weights = [child.estimate or usual for child in parent.children]
+    done = sum(weight * (share or 0.0) for weight, share in zip(weights, shares, strict=True))
+    return min(done / sum(weights), ALMOST_ALL)
 
 
 def is_cancelling(job: ChildJob | ParentJob) -> bool:
@@ -273,3 +287,28 @@ def remaining(child: ChildJob, now: Micros) -> float | None:
     if fraction is None or fraction < REMAINING_FROM or worked < REMAINING_AFTER:
         return None
     return max(worked * (1 - fraction) / fraction, 0.0)
+
+
+def parent_remaining(parent: ParentJob, now: Micros) -> float | None:
+    """Estimated seconds until the last child of a parent ends; None without a basis for each that is open."""
+    still_open = [child for child in parent.children if not child.status.is_final]
+    if not any(child.status is Status.RUNNING for child in still_open):
+        return None
+    total = 0.0
+    for child in still_open:
+        left = child.estimate if child.status is Status.PENDING else _remaining_or_estimate(child, now)
+        if left is None:
+            return None
+        total += left
+    return total
+
+
+def _remaining_or_estimate(child: ChildJob, now: Micros) -> float | None:
+    """Seconds until a running child ends: at its speed, or until that is known by its estimate."""
+    left, elapsed, progress = remaining(child, now), run_duration(child, now), child.progress
+    if left is not None or child.estimate is None or elapsed is None:
+        return left
+    if progress.waits_for is not None or child.cancel_requested_at is not None:
+        return None
+    by_estimate = child.estimate - (elapsed - progress.waited / 1e6)
+    return by_estimate if by_estimate > 0 else None

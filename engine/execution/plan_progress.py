@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from heapq import heapreplace
 from typing import TYPE_CHECKING, Final
 
-from engine.domain.jobs import REMAINING_FROM
+from engine.domain.jobs import ALMOST_ALL, REMAINING_FROM
 from engine.domain.steps import Progress
-from engine.targets.progress import ALMOST_ALL
 
 if TYPE_CHECKING:
     from engine.targets.plans import PlannedStep

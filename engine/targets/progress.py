@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-ALMOST_ALL: Final = 0.99
+from engine.domain.jobs import ALMOST_ALL
+
 _LINEAR_UNTIL: Final = 0.8
 """Up to this share, estimates by time are linear."""
 _HISTORY_WEIGHT: Final = 2 / 3

@@ -54,7 +54,7 @@ class Block:
         if not left:
             return []
         number = len(self._over) + len(left)
-        fraction = (len(self._over) + sum(map(parent_progress, left))) / number
+        fraction = (len(self._over) + sum(parent_progress(job) or 0.0 for job in left)) / number
         done = ", ".join(filter(None, (f"{len(self._over):,} of {number:,} done", percent(fraction))))
         to_go = time_left(time_to_go(self._began, fraction, at))
         back = f"{size(self._back)} given back" if size(self._back) != size(0) else ""

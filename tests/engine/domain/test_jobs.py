@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.engines import EngineName
-from engine.domain.jobs import ChildJob, JobId, ParentJob, parent_progress, remaining, run_duration
+from engine.domain.jobs import ChildJob, JobId, ParentJob, parent_progress, parent_remaining, remaining, run_duration
 from engine.domain.requests import Operation, Request
 from engine.domain.statuses import CHILD_TRANSITIONS, FINAL, PARENT_TRANSITIONS, Status, may_follow, parent_status
 from engine.domain.steps import FINISHING, WRITING_BACK, Progress, WaitsFor
@@ -75,17 +77,95 @@ def _child(ordinal: int, status: Status, fraction: float | None = None) -> Child
     )
 
 
-def test_parent_progress_counts_ended_children_whole_and_running_ones_in_part() -> None:
-    parent = ParentJob(
+RUNNING = ChildJob(
+    parent_id=1,
+    ordinal=1,
+    operation=Operation.VACUUM,
+    status=R,
+    started_at=0,
+    progress=Progress(fraction=0.25),
+)
+
+
+def _parent(*children: ChildJob) -> ParentJob:
+    return ParentJob(
         id=1,
         engine=EngineName.SQLITE,
         request=Request(target="sqlite:///x", operations=ALL_FOUR),
-        status=R,
+        status=parent_status((child.status, child.status is not P) for child in children),
         created_at=0,
-        children=(_child(1, C), _child(2, F), _child(3, R, 0.5), _child(4, P)),
+        children=children,
     )
+
+
+def test_parent_progress_counts_ended_children_whole_and_running_ones_in_part() -> None:
+    parent = _parent(_child(1, C), _child(2, F), _child(3, R, 0.5), _child(4, P))
     assert parent_progress(parent) == pytest.approx(2.5 / 4)
     assert parent.done == 2
+
+
+def _estimated(child: ChildJob, *estimates: float | None) -> list[ChildJob]:
+    return [replace(child, ordinal=ordinal, estimate=estimate) for ordinal, estimate in enumerate(estimates, 1)]
+
+
+def test_children_weigh_as_much_as_they_are_expected_to_take() -> None:
+    (running,) = _estimated(_child(1, R, 0.5), 90.0)
+    others = _estimated(_child(2, P), 9.0, 1.0)
+    assert parent_progress(_parent(running, *others)) == pytest.approx(0.45)
+    unknown = _estimated(_child(2, P), 10.0, None)
+    assert parent_progress(_parent(running, *unknown)) == pytest.approx(45 / 150)  # the average of the others
+
+
+def test_nothing_is_said_of_the_whole_before_anything_is_known_of_a_part() -> None:
+    assert parent_progress(_parent(_child(1, R), _child(2, P))) is None
+    assert parent_progress(_parent(_child(1, P), _child(2, P))) is None
+
+
+@st.composite
+def _histories(draw: st.DrawFn) -> list[ParentJob]:
+    """A job read again and again: one child after the other runs, and ends with a status of its own."""
+    seconds = st.none() | st.floats(0, 1e6)
+    estimates = draw(st.lists(seconds, min_size=1, max_size=6))
+    waiting = _estimated(_child(1, P), *estimates)
+    history, ended = [_parent(*waiting)], list[ChildJob]()
+    for at, child in enumerate(waiting):
+        for fraction in draw(st.lists(st.floats(0, 1), max_size=4).map(sorted)):
+            running = replace(child, status=R, progress=Progress(fraction=fraction))
+            history.append(_parent(*ended, running, *waiting[at + 1 :]))
+        ended.append(replace(child, status=draw(st.sampled_from([C, F, S, X])), finished_at=2_000_000))
+        history.append(_parent(*ended, *waiting[at + 1 :]))
+    return history
+
+
+@given(_histories())
+def test_the_progress_of_a_parent_never_falls_and_is_whole_only_at_its_end(history: list[ParentJob]) -> None:
+    told = [progress for parent in history if (progress := parent_progress(parent)) is not None]
+    assert all(before <= after or before == pytest.approx(after) for before, after in pairwise(told))
+    assert [parent_progress(parent) == 1.0 for parent in history] == [parent.status.is_final for parent in history]
+
+
+def test_what_is_left_of_a_parent_is_what_is_left_of_its_children() -> None:
+    (running,) = _estimated(RUNNING, 12.0)
+    pending = _estimated(_child(2, P), 9.0, 1.0)
+    assert parent_remaining(_parent(_child(1, C), running, *pending), now=10_000_000) == pytest.approx(30.0 + 10.0)
+    begun = replace(running, progress=Progress())
+    assert parent_remaining(_parent(begun, *pending), now=10_000_000) == pytest.approx(2.0 + 10.0)  # by its estimate
+
+
+@pytest.mark.parametrize(
+    "children",
+    [
+        (RUNNING, _child(2, P)),
+        (replace(RUNNING, progress=Progress()),),
+        (replace(RUNNING, progress=Progress(), estimate=9.0),),  # it takes longer than that already
+        (replace(RUNNING, progress=Progress(waits_for=WaitsFor.LOCK), estimate=90.0),),
+        (replace(RUNNING, cancel_requested_at=1, estimate=90.0),),
+        (_child(1, C), *_estimated(_child(2, P), 3.0)),  # no worker runs it
+        (_child(1, C), _child(2, F)),
+    ],
+)
+def test_what_is_left_of_a_parent_is_unknown_while_a_child_has_no_basis(children: Sequence[ChildJob]) -> None:
+    assert parent_remaining(_parent(*children), now=10_000_000) is None
 
 
 def test_run_duration_goes_on_until_the_job_is_over() -> None:
@@ -96,16 +176,6 @@ def test_run_duration_goes_on_until_the_job_is_over() -> None:
 def test_r1_an_unknown_operation_cannot_be_constructed(name: str) -> None:
     with pytest.raises(ValueError, match="valid Operation"):
         Operation(name)
-
-
-RUNNING = ChildJob(
-    parent_id=1,
-    ordinal=1,
-    operation=Operation.VACUUM,
-    status=R,
-    started_at=0,
-    progress=Progress(fraction=0.25),
-)
 
 
 def test_what_is_left_goes_on_as_fast_as_until_now() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from engine.domain.claims import Claim, Report
 from engine.domain.errors import StoreError
-from engine.domain.jobs import JobId
+from engine.domain.jobs import ALMOST_ALL, JobId
 from engine.domain.requests import OnDuplicate, Operation, Options
 from engine.domain.statuses import Status
 from engine.domain.steps import (
@@ -36,7 +36,6 @@ from engine.execution.reporter import FIRST_INTERVAL, Reporter
 from engine.store.sqlite import connections, transactions
 from engine.targets.lock_impact import NO_LOCK
 from engine.targets.plans import PlannedStep
-from engine.targets.progress import ALMOST_ALL
 from engine.targets.step_execution import StepProgress, StepResult
 from tests.building import COMPLETED, StoppedClock, new_job, ticking_clock
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Final
 
 from engine.domain.humanize import counted
+from engine.domain.jobs import ALMOST_ALL
 from engine.domain.statuses import Reason, Status
 from engine.domain.steps import FREED_PAGES
 from engine.system.background import wait_uncancelled
 from engine.targets.database_files import file_size
 from engine.targets.limits import NotBegunError
-from engine.targets.progress import ALMOST_ALL
 from engine.targets.sqlite.planning import operation_steps
 from engine.targets.sqlite.planning.steps import Method
 from engine.targets.sqlite.running import backup, checks, compared_copy, grouped_steps, swap

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
+from engine.domain.jobs import ALMOST_ALL
 from engine.system.background import in_background
 from engine.targets.database_files import file_size
-from engine.targets.progress import ALMOST_ALL, approach_end
+from engine.targets.progress import approach_end
 from engine.targets.sqlite.connection.metered import MeteredConnection
 from engine.targets.sqlite.planning.steps import Method, SqliteStep
 from engine.targets.sqlite.running.progress import (
