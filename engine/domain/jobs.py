@@ -233,9 +233,9 @@ def parent_progress(parent: ParentJob) -> float | None:
     shares = [1.0 if child.status.is_final else child.progress.fraction for child in parent.children]
     if all(share is None for share in shares):
         return None
-    known = [child.estimate for child in parent.children if child.estimate]
-    usual = sum(known) / len(known) if known else 1.0
-    weights = [child.estimate or usual for child in parent.children]
+    known = [child.estimate for child in parent.children if child.estimate is not None]
+    usual = sum(known) / len(known) if sum(known) else 1.0
+    weights = [max(usual if child.estimate is None else child.estimate, usual / 1000) for child in parent.children]
     done = sum(weight * (share or 0.0) for weight, share in zip(weights, shares, strict=True))
     return min(done / sum(weights), ALMOST_ALL)
 

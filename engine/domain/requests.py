@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import StrEnum
 from typing import Final
@@ -219,6 +220,9 @@ class Request:
     target: str
     operations: tuple[Operation, ...]
     options: Options = field(default_factory=Options)
+    estimates: Mapping[Operation, float] = field(default_factory=dict)
+    """The seconds that each operation takes by the plan that was accepted; none where there was no plan. Its children
+    keep them, so a request that is read from the store has none."""
 
     @property
     def children(self) -> tuple[Operation, ...]:

@@ -54,6 +54,15 @@ async def test_submit_stores_the_request_as_it_was_asked(store: RescuingStore) -
     assert [(str(c.id), c.operation) for c in parent.children] == [("1.1", "analyze"), ("1.2", "vacuum")]
 
 
+async def test_submit_stores_what_each_operation_is_expected_to_take(store: RescuingStore) -> None:
+    job = new_job("sales", Operation.ANALYZE, Operation.VACUUM, verify=True)
+    estimates = {Operation.VACUUM: 2.5, Operation.CHECK: 0.0}
+    (parent_id,) = await submit(store, replace(job, request=replace(job.request, estimates=estimates)))
+    parent = await store.job(parent_id)
+    assert [child.estimate for child in parent.children] == [0.0, None, 2.5, 0.0]
+    assert parent.request.estimates == {}
+
+
 async def test_r25_what_is_stored_is_enough_to_submit_it_again(store: RescuingStore) -> None:
     asked = new_job("sales", on_failure=OnFailure.STOP)
     (first,) = await submit(store, asked)

@@ -73,7 +73,10 @@ def new_job(job: NewJob, targets: HostTargets) -> dict[str, Any]:
         "engine": job.engine,
         "operations": encode_operations(job.request.operations),
         "options": encode_options(job.request.options),
-        "children": [[name, job.max_attempts.get(name, MAX_ATTEMPTS)] for name in job.request.children],
+        "children": [
+            [name, job.max_attempts.get(name, MAX_ATTEMPTS), job.request.estimates.get(name)]
+            for name in job.request.children
+        ],
         "retry_of": job.retry_of,
         "known_retry": job.known_retry,
         "deadline_at": job.deadline_at,

@@ -281,8 +281,8 @@ def _insert_job(
     ).fetchone()
     connection.executemany(
         "INSERT INTO child_job (parent_id, ordinal, target_key, host_key, operation, max_attempts, reserved_by, held,"
-        " starts_at, changed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " starts_at, estimate, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 parent_id,
@@ -294,6 +294,7 @@ def _insert_job(
                 run,
                 held or job.starts_at is not None,
                 job.starts_at,
+                job.request.estimates.get(name),
                 at,
             )
             for n, name in enumerate(job.request.children, 1)

@@ -85,6 +85,20 @@ async def test_a_key_is_enough_elsewhere(
         assert await jobs(console) == ["sales.db"]
 
 
+async def test_each_operation_keeps_what_the_accepted_plan_expects_it_to_take(
+    sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    operations = (Operation.VACUUM, Operation.ANALYZE, Operation.INCREMENTAL_VACUUM)
+    async with open_console(seeded.path, entry(operations=operations), clock=clock) as console:
+        await console.press("r", "enter")
+        (job,) = await console.engine.history()
+        vacuum, analyze, not_needed = [child.estimate for child in job.children]
+        assert vacuum is not None
+        assert analyze is not None
+        assert vacuum > analyze > 0.0
+        assert not_needed == 0.0
+
+
 async def test_of_several_targets_their_label_is_typed(sales: Path, seeded: Seeded, clock: Clock) -> None:
     Path("app.db").write_bytes(sales.read_bytes())
     targets = [entry(label="PROD", operations=VACUUM), entry("app.db", label="PROD", operations=VACUUM)]

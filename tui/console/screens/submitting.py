@@ -45,10 +45,18 @@ class Ready:
     """Its database before the plan was made; None: another host makes the plan."""
 
     @property
+    def estimated(self) -> Request:
+        """The request with what its plan expects each operation to take."""
+        estimates = {one.operation: one.estimate if one.steps else 0.0 for one in self.plan.operations}
+        # A damaged database may give negative numbers.
+        known = {name: max(seconds, 0.0) for name, seconds in estimates.items() if seconds is not None}
+        return replace(self.request, estimates=known)
+
+    @property
     def confirmed(self) -> Request:
         if not any(operation.needs_confirmation for operation in self.plan.operations):
-            return self.request
-        return replace(self.request, options=replace(self.request.options, confirmed=True))
+            return self.estimated
+        return replace(self.estimated, options=replace(self.request.options, confirmed=True))
 
 
 class SubmittingScreen(PageScreen[list[Request | FailedRequest]]):
@@ -141,7 +149,7 @@ class SubmittingScreen(PageScreen[list[Request | FailedRequest]]):
             return
         risky = {one.name: reasons for one in self.ready if (reasons := risks(one.plan, one.name.name, one.name.label))}
         if not risky:
-            self.dismiss([*(one.request for one in self.ready), *self.failed])
+            self.dismiss([*(one.estimated for one in self.ready), *self.failed])
             return
         what = str(self.ready[0].name) if len(self.ready) == 1 else counted(len(self.ready), "target")
         reasons = list(dict.fromkeys(reason for reasons in risky.values() for reason in reasons))

@@ -111,10 +111,10 @@ BEGIN
         RETURNING id INTO parent;
         INSERT INTO child_job (
             parent_id, ordinal, target_key, host_key, queue, operation, max_attempts, reserved_by, held, starts_at,
-            changed_at)
+            estimate, changed_at)
         SELECT parent, n, job ->> 'target_key', job ->> 'host_key', job ->> 'queue', child ->> 0, (child ->> 1)::integer,
             CASE WHEN (job ->> 'is_served_here')::boolean THEN run END,
-            canaries IS NOT NULL AND NOT is_canary OR start IS NOT NULL, start, at
+            canaries IS NOT NULL AND NOT is_canary OR start IS NOT NULL, start, (child ->> 2)::double precision, at
         FROM jsonb_array_elements(job -> 'children') WITH ORDINALITY AS x (child, n);
         IF job ->> 'failure' IS NOT NULL THEN
             UPDATE child_job SET status = 'failed', reason = job -> 'failure' ->> 0, error = job -> 'failure' ->> 1,
