@@ -25,7 +25,7 @@ from tui.presentation.job_log import (
 )
 from tui.presentation.job_notes import NoteKind, advice, notes, unchecked_warning
 from tui.presentation.job_picture import job_picture
-from tui.presentation.job_status import ending, status_text
+from tui.presentation.job_status import ending, status_text, whole_left, whole_percent
 from tui.presentation.job_times import limit_of, people
 from tui.presentation.page_map import NOT_MAPPED_WORDS, before_and_after
 from tui.presentation.shared_notes import SharedNotes, shared_notes, told_once
@@ -47,7 +47,7 @@ FIRST_FINDINGS: Final = 5
 def job_lines(job: ParentJob, at: int, only: JobId | None = None, *, commands: bool = False) -> list[str]:
     """All about a job, or about one of its children. `at`: the time now. `commands`: each step with its command."""
     lines = [
-        summary(job),
+        "  ".join(filter(None, (summary(job), whole_percent(job).strip(), whole_left(job, at)))),
         f"  target   {labelled(job.target)}",
         f"  created  {local_time(job.created_at)}" + (f", retry of #{job.retry_of}" if job.retry_of else ""),
         f"  options  {plain(', '.join(format_options(job.request.options)))}",

@@ -11,7 +11,7 @@ from engine import ChildJob, ParentJob, Status, remaining, run_duration
 from engine.domain.steps import object_name
 from tui.commands.naming import named
 from tui.presentation.effect_summary import done_of, status_shown
-from tui.presentation.job_status import ending, is_waiting, status_text
+from tui.presentation.job_status import ending, is_waiting, status_text, whole_left, whole_percent
 from tui.presentation.text import GLYPH, cells, duration, padded, percent, plain, shortened, time_left
 
 _COLOUR: Final = {
@@ -44,10 +44,12 @@ def frame(jobs: Sequence[ParentJob], at: int, width: int) -> list[Line]:
     for job in jobs:
         elapsed = duration(run_duration(job, at))
         name = named(job.target)
+        whole = f"  about {left}" if (left := whole_left(job, at)) else ""
         lines.append(
             (
                 status_shown(job),
-                f"{GLYPH[status_shown(job)]} #{job.id} {name}  {status_text(job)}  {done_of(job)} done  {elapsed}",
+                f"{GLYPH[status_shown(job)]} #{job.id} {name}  {status_text(job)}{whole_percent(job)}"
+                f"  {done_of(job)} done  {elapsed}{whole}",
             )
         )
         for child in job.children:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine import ChildJob, ParentJob, Reason, Status, remaining, run_duration
+from engine import (
+    ChildJob,
+    JobOutcome,
+    ParentJob,
+    Reason,
+    Status,
+    parent_progress,
+    parent_remaining,
+    remaining,
+    run_duration,
+)
 from engine.domain.humanize import NOT_BEGUN
 from engine.domain.job_outcomes import outcome_of
 from engine.domain.jobs import format_child_reason, is_cancelling, is_interrupted, is_overwritten, never_began
@@ -122,6 +132,19 @@ def _why(child: ChildJob, target: str, width: int) -> str:
 
 def warnings_text(child: ChildJob) -> str:
     return counted(len(child.warnings), "warning") if child.warnings else ""
+
+
+def whole_percent(job: ChildJob | ParentJob) -> str:
+    """` 42%`, always as wide, of the whole of a running parent; blanks where it is unknown; "" of anything else."""
+    if not isinstance(job, ParentJob) or is_cancelling(job) or outcome_of(job) is not JobOutcome.RUNNING:
+        return ""
+    share = parent_progress(job)
+    return f"{'' if share is None else percent(share):>4}"
+
+
+def whole_left(job: ParentJob, now: int) -> str:
+    """`0:44 left`, until the last child of a running parent ends; "" where that is unknown."""
+    return time_left(parent_remaining(job, now)) if whole_percent(job) else ""
 
 
 def progress_parts(child: ChildJob, now: int) -> list[str]:

@@ -19,7 +19,7 @@ from tui.console.views.line import Line, Role, Span, fit, marked, named, named_c
 from tui.console.views.status import PINNED, STATUS_WIDTH, bar, operations, status_span, status_width, time_taken
 from tui.presentation.batch_summary import TROUBLE
 from tui.presentation.effect_summary import done_of
-from tui.presentation.job_status import format_status, is_waiting, outcome, warnings_text
+from tui.presentation.job_status import format_status, is_waiting, outcome, warnings_text, whole_left, whole_percent
 from tui.presentation.text import GLYPH, percent, plain, time_left
 
 MANY = 8
@@ -154,20 +154,26 @@ def parent_row(
     failed = sum(child.status is Status.FAILED for child in parent.children)
     caveat = f"  {failed:,} failed" if failed and not parent.status.is_final and room >= 40 else ""
     pinned = f"  {PINNED}" if parent.pinned and room >= 40 else ""
+    left, until_end = whole_left(parent, now), ""
     if room < OPERATIONS_FROM:
         spans: tuple[Span, ...] = named_column(name, room)
     else:
         name_width = min(max(has.name, NAME_LEAST), room // 2)
         room -= name_width + len(caveat) + len(pinned)
+        if whole_percent(parent) and room >= ASKED_LEAST + LEFT_WIDTH + 2:
+            until_end = right(left, LEFT_WIDTH + 2)  # also while it is unknown, so that nothing moves
+            room -= len(until_end)
         asked = operations(parent, room - 2) if room >= ASKED_LEAST else ""
         spans = (*named_column(name, name_width), (fit(f"  {asked}".rstrip(), room), Role.DIM))
+    if left and not until_end and not failed and len(left) < (cells := span_cells(tail)):
+        tail = ((right(left, cells), Role.DIM),)
     return Line(
         (
             (number, Role.DIM),
             *spans,
             (pinned, Role.STRONG),
             (caveat, Role.FAILED),
-            (" ", Role.TEXT),
+            (f"{until_end} ", Role.DIM),
             status_span(parent, has.status),
             *tail,
         ),

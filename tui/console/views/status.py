@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Status
 from tui.console.views.line import Line, Role, Span, filled, fit, line, named
-from tui.presentation.job_status import format_status
+from tui.presentation.job_status import format_status, whole_left, whole_percent
 from tui.presentation.job_times import format_elapsed, limit_of, moment, origin_parts, time_parts
 from tui.presentation.text import GLYPH, cells, format_options, plain, shortened, unusual_options
 
@@ -16,28 +16,34 @@ PINNED = "pinned"
 BAR_FULL, BAR_EMPTY = "━", "─"
 
 
-def status_span(job: ChildJob | ParentJob, width: int = STATUS_WIDTH) -> Span:
-    """Glyph and word of a status, in its colour."""
+def _status(job: ChildJob | ParentJob) -> Span:
+    """Glyph and word of a status, in its colour; of a running parent how much of the whole is done, too."""
     status, word = format_status(job)
-    return fit(f"{GLYPH[status]} {word}", width), Role(status.value)
+    return f"{GLYPH[status]} {word}{whole_percent(job)}", Role(status.value)
+
+
+def status_span(job: ChildJob | ParentJob, width: int = STATUS_WIDTH) -> Span:
+    """The status in exactly `width` cells."""
+    text, role = _status(job)
+    return fit(text, width), role
 
 
 def status_width(job: ChildJob | ParentJob) -> int:
     """Cells that its status needs, at least those of the usual ones."""
-    status, word = format_status(job)
-    return max(STATUS_WIDTH, cell_len(f"{GLYPH[status]} {word}"))
+    return max(STATUS_WIDTH, cell_len(_status(job)[0]))
 
 
 def status_beside(job: ChildJob | ParentJob) -> Span:
     """The status, in a line where more text follows."""
-    status, word = format_status(job)
-    return f"{GLYPH[status]} {word}  ", Role(status.value)
+    text, role = _status(job)
+    return f"{text.rstrip()}  ", role
 
 
 def head_of(parent: ParentJob, name: str, now: int, width: int) -> list[Line]:
     """Name and status of a job with its duration; in two lines where one is too narrow: a cut duration misleads."""
     name_spans: list[Span] = [(f"#{parent.id} ", Role.DIM), *named(name)]
-    status_spans: list[Span] = [status_beside(parent), (time_taken(parent, now), Role.TEXT)]
+    times = f"{time_taken(parent, now)}  {whole_left(parent, now)}".rstrip()
+    status_spans: list[Span] = [status_beside(parent), (times, Role.TEXT)]
     whole = line(*name_spans, "  ", *status_spans)
     if cell_len(whole.text.rstrip()) <= width:
         return [whole]
