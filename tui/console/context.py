@@ -27,6 +27,7 @@ from tui.console.views.line import Role
 from tui.console.views.status_banner import StatusBanner, not_stored, waiting_for_the_store
 from tui.console.worker_supervisor import WorkerSupervisor
 from tui.presentation.canonical_urls import CanonicalUrls
+from tui.presentation.fact_format import number
 from tui.presentation.target_names import TargetName, TargetNames
 from tui.presentation.text import counted
 
@@ -228,6 +229,11 @@ class ConsoleContext:
         open_jobs = len(self.feed.open)
         verb = "goes" if open_jobs == 1 else "go"
         self._app.exit(message=f"{counted(open_jobs, 'job')} {verb} on: dbtend history" if open_jobs else None)
+
+    def size_of(self, url: str) -> float | None:
+        """The bytes of a database at its last inspection; None: unknown."""
+        info = self.inspected.get(url)
+        return None if info is None else number(info.facts, "size")
 
     # Names
 

@@ -15,13 +15,22 @@ from engine import (
     remaining,
     run_duration,
 )
-from engine.domain.humanize import NOT_BEGUN
+from engine.domain.humanize import NOT_BEGUN, rounded
 from engine.domain.job_outcomes import outcome_of
-from engine.domain.jobs import format_child_reason, is_cancelling, is_interrupted, is_overwritten, never_began
+from engine.domain.jobs import (
+    REMAINING_AFTER,
+    REMAINING_FROM,
+    format_child_reason,
+    is_cancelling,
+    is_interrupted,
+    is_overwritten,
+    never_began,
+)
+from engine.domain.requests import Operation
 from engine.domain.statuses import LEFT_BY_WINDOW, format_ending, format_reason
 from engine.domain.steps import WaitsFor, object_name
 from tui.presentation.effect_summary import effect, error_of, found_damage, status_shown, steps_taken
-from tui.presentation.text import cells, counted, percent, plain, precise_duration, time_left
+from tui.presentation.text import cells, counted, percent, plain, precise_duration, size, time_left
 
 PROCESS_KILLED: Final = "process killed"
 WORKER_DIED: Final = format_reason(Reason.OWNER_LOST)
@@ -29,6 +38,8 @@ WAITS_FOR_WORKER: Final = "waits for a worker"
 _REASON_OVER_ERROR: Final = {Reason.TARGET_BUSY, Reason.OWNER_LOST, *LEFT_BY_WINDOW, Reason.SHUTDOWN}
 """Reasons that say more than the beginning of an error."""
 _SAID_BY_STATUS: Final = {Reason.CANCELLED_BY_USER, Reason.UNREACHABLE}
+FEW_STEPS: Final = 2
+"""Of so few steps, at most, the number that is done says little."""
 _ERROR_LEAST: Final = 16
 """Cells below which the beginning of an error says less than any reason."""
 
@@ -149,11 +160,46 @@ def whole_left(job: ParentJob, now: int) -> str:
 
 def progress_parts(child: ChildJob, now: int) -> list[str]:
     """`42%`, `0:44 left`, `copying`, `2 of 9 steps done, at orders`: the known parts of these."""
+    return [*measured_parts(child, now), *work_parts(child)]
+
+
+def measured_parts(child: ChildJob, now: int) -> list[str]:
+    """`42%`, `0:44 left`: the known ones of these."""
+    fraction = child.progress.fraction
+    parts = [percent(fraction) if fraction is not None else "", time_left(remaining(child, now))]
+    return [part for part in parts if part]
+
+
+def work_parts(child: ChildJob) -> list[str]:
+    """`copying`, `2 of 9 steps done, at orders`: the known parts of what a running child does."""
     progress = child.progress
-    parts = [percent(progress.fraction) if progress.fraction is not None else "", time_left(remaining(child, now))]
-    parts += [progress.phase] if progress.phase and not is_cancelling(child) and not is_waiting(child) else []
+    parts = [progress.phase] if progress.phase and not is_cancelling(child) and not is_waiting(child) else []
     parts += [_steps_so_far(child)] if progress.steps_total else [object_name(progress.object)]
     return [plain(part) for part in parts if part]
+
+
+_READS_ALL: Final = {Operation.VACUUM, Operation.CHECK, Operation.BACKUP}
+"""Operations whose step on a whole database reads all of it."""
+
+
+def format_pace(child: ChildJob, now: int, database_size: float | None) -> str:
+    """`3.0 steps/s`, `20 s a step`, or of a step on a whole database `about 52.3 MB/s`; "" while it is unknown.
+
+    `database_size`: bytes; None if unknown.
+    """
+    progress, elapsed = child.progress, run_duration(child, now)
+    worked = (elapsed or 0.0) - progress.waited / 1e6
+    if worked < REMAINING_AFTER:
+        return ""
+    if progress.steps_done and progress.steps_total > FEW_STEPS:
+        each = worked / progress.steps_done
+        if each <= 1:
+            return f"{1 / each:,.1f} steps/s"
+        return f"{each:.1f} s a step" if each < 10 else f"{rounded(each)} a step"
+    is_whole = child.operation in _READS_ALL and not object_name(progress.object)
+    if not is_whole or database_size is None or (progress.fraction or 0.0) < REMAINING_FROM:
+        return ""
+    return f"about {size(database_size * (progress.fraction or 0.0) / worked)}/s"
 
 
 def _steps_so_far(child: ChildJob) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status
+from engine import ChildJob, EngineName, JobId, Operation, ParentJob, Progress, Reason, Request, Status, Step
 from engine.config.model import TargetEntry
 from engine.domain.job_outcomes import JobOutcome
 from engine.domain.statuses import parent_status
@@ -22,6 +22,7 @@ from tui.console.views.line import Role, wrapped
 from tui.console.views.lists import TargetState
 from tui.console.views.rows import FoldedKey, TreeColumns, child_row, children_to_show, parent_row, summary, tree_rows
 from tui.console.views.status import operations
+from tui.presentation.job_status import format_pace
 from tui.presentation.target_names import TargetName
 
 SECOND = 1_000_000
@@ -652,9 +653,87 @@ def test_that_it_waits_for_a_lock_matters_more_than_how_far_it_is(width: int, wo
 # The detail
 
 
-def about(job: ParentJob, child: int | None = None, width: int = 47) -> list[str]:
-    lines = detail_lines(job, JobId(42, child), "sales.db", now=NOW, width=width)
+def about(job: ParentJob, child: int | None = None, width: int = 47, height: int = 0) -> list[str]:
+    lines = detail_lines(job, JobId(42, child), "sales.db", now=NOW, width=width, height=height)
     return [line.text.rstrip() for line in lines]
+
+
+def a_step(number: int, status: Status = Status.COMPLETED, **more: object) -> Step:
+    began = NOW - (41 - 10 * (number - 1)) * SECOND
+    return Step(
+        number=number, attempt=1, object=f"t{number}", command=f'ANALYZE main."t{number}"', status=status,
+        started_at=began, finished_at=began + 10 * SECOND if status.is_final else None, **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+AT_WORK = replace(
+    RUNNING,
+    steps=(*[a_step(n) for n in (1, 2, 3)], a_step(4, Status.FAILED, error="no way"), a_step(5, Status.RUNNING)),
+)
+
+
+def test_the_detail_tells_how_fast_it_gets_on_what_runs_and_what_ended_last() -> None:
+    assert about(parent(AT_WORK), 2, height=7) == [
+        "#42.2 analyze  ► running  0:41",
+        "53%  0:36 left  10 s a step",
+        "4 of 9 steps done, at orders",
+        'ANALYZE main."t5"',
+        '×   10.00 s  ANALYZE main."t4"  no way',
+        '✓   10.00 s  ANALYZE main."t3"',
+        '✓   10.00 s  ANALYZE main."t2"',
+    ]
+    assert about(parent(AT_WORK, replace(over(3, Status.PENDING), started_at=None)), height=7) == [
+        "#42 sales.db  ► running 26%  0:41",
+        "analyze  53%  0:36 left  10 s a step",
+        "4 of 9 steps done, at orders",
+        'ANALYZE main."t5"',
+        "vacuum +8: 1 pending, 1 running",
+        "started 11:05:59",
+        '×   10.00 s  ANALYZE main."t4"  no way',
+    ]
+
+
+def test_what_runs_beside_each_other_is_told_first() -> None:
+    beside = replace(AT_WORK, steps=(a_step(1), a_step(2, Status.RUNNING), a_step(3, Status.RUNNING)))
+    assert about(parent(beside), 2, height=7)[3:] == [
+        'ANALYZE main."t3"',
+        '►      0:31  ANALYZE main."t2"',
+        '✓   10.00 s  ANALYZE main."t1"',
+    ]
+
+
+@pytest.mark.parametrize("width", [47, 84])
+def test_the_lines_of_the_detail_keep_their_place_while_it_runs(width: int) -> None:
+    busy = [
+        AT_WORK,
+        replace(AT_WORK, progress=replace(RUNNING.progress, fraction=0.01, phase="copying")),
+        replace(AT_WORK, progress=replace(RUNNING.progress, steps_done=8, object="a very long name of an index" * 3)),
+    ]
+    for at in (None, 2):
+        lines = [about(parent(child), at, width, height=11) for child in busy]
+        assert len({len(one) for one in lines}) == 1
+        assert len({one.index('ANALYZE main."t5"') for one in lines}) == 1
+
+
+@pytest.mark.parametrize(
+    ("child", "pace"),
+    [
+        (replace(RUNNING, progress=replace(RUNNING.progress, steps_done=123, steps_total=200)), "3.0 steps/s"),
+        (replace(RUNNING, progress=replace(RUNNING.progress, steps_done=0)), ""),
+        (replace(RUNNING, progress=replace(RUNNING.progress, waited=21 * SECOND)), "5.0 s a step"),
+        (replace(RUNNING, progress=Progress(fraction=0.5, object="main", steps_total=2)), ""),
+    ],
+)
+def test_the_pace_is_that_of_the_steps(child: ChildJob, pace: str) -> None:
+    assert format_pace(child, NOW, 82_000_000) == pace
+
+
+@pytest.mark.parametrize(("fraction", "pace"), [(0.5, "about 1.00 MB/s"), (0.02, ""), (None, "")])
+def test_the_pace_of_one_step_on_the_whole_database_is_by_its_size(fraction: float | None, pace: str) -> None:
+    progress = Progress(fraction=fraction, object="main", steps_total=2)
+    child = replace(RUNNING, operation=Operation.VACUUM, progress=progress)
+    assert format_pace(child, NOW, 82_000_000) == pace
+    assert format_pace(child, NOW, None) == ""
 
 
 LOCKED = "/srv/sales.db: the lock could not be had in 5 s: process 4711 (psql) has locked it for itself"
@@ -692,12 +771,10 @@ def test_the_detail_of_what_waits_says_first_and_whole_for_whom() -> None:
 
 
 def test_where_the_first_line_of_the_detail_is_full_the_next_one_goes_on() -> None:
-    whole = "#42.2 analyze  ► running  0:41  53%  0:36 left  4 of 9 steps done, at orders"
-    assert about(parent(RUNNING), 2, 120)[0] == whole
-    assert about(parent(RUNNING), 2) == [
-        "#42.2 analyze  ► running  0:41  53%  0:36 left",
-        "4 of 9 steps done, at orders",
-    ]
+    done = over(2, before={"size": 24.1e6}, after={"size": 14.3e6}, operation=Operation.VACUUM, warnings=("one",))
+    whole = "#42.2 vacuum  ✓ completed  41.00 s  24.1 MB -> 14.3 MB, 9.80 MB back  1 warning"
+    assert about(parent(done), 2, 120)[0] == whole
+    assert about(parent(done), 2)[:2] == ["#42.2 vacuum  ✓ completed  41.00 s", "now 14.3 MB  1 warning"]
 
 
 def test_dates_of_another_day_fit_into_one_line_as_well() -> None:

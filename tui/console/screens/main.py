@@ -76,7 +76,7 @@ class MainScreen(EntryScreen[None]):
         self._operations = OperationList(self.model, read_only=read_only, id="operations").titled("2 Operations")
         self._operations.add_class("-front", update=False)
         self._jobs = JobTree(context.clock, context.names.of, read_only=read_only, id="jobs")
-        self._detail = DetailPane(context.clock, context.names.of, id="detail")
+        self._detail = DetailPane(context.clock, context.names.of, context.size_of, id="detail")
         self._job_detail = JobDetail(self, self._jobs, self._detail)
         self.inspector = TargetInspector(
             self, self.model, changed=self._targets_changed, advised=self._advised, listed=self._listed

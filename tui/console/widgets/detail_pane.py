@@ -25,8 +25,17 @@ class DetailPane(Page):
 
     KEEPS_HEIGHT = True
 
-    def __init__(self, clock: Callable[[], int], name_of: Callable[[str], str], *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        name_of: Callable[[str], str],
+        size_of: Callable[[str], float | None],
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        """`size_of`: the bytes of the database with this URL, as far as it was inspected."""
         super().__init__(id=id)
+        self._size_of = size_of
         self._clock = clock
         self._name_of = name_of
         self._job: JobId | None = None
@@ -64,8 +73,18 @@ class DetailPane(Page):
         if self._whole is None or self._job is None:
             self.show([])
             return
-        name = self._name_of(self._whole.target)
-        self.show(detail.detail_lines(self._whole, self._job, name, now=self._clock(), width=self.columns))
+        target = self._whole.target
+        self.show(
+            detail.detail_lines(
+                self._whole,
+                self._job,
+                self._name_of(target),
+                now=self._clock(),
+                width=self.columns,
+                height=self.rows_in_view,
+                database_size=self._size_of(target),
+            )
+        )
 
 
 def with_known_steps(parent: ParentJob, known: ParentJob) -> ParentJob:
