@@ -294,13 +294,28 @@ def parent_remaining(parent: ParentJob, now: Micros) -> float | None:
     still_open = [child for child in parent.children if not child.status.is_final]
     if not any(child.status is Status.RUNNING for child in still_open):
         return None
-    total = 0.0
+    pace, total = _pace(parent, now), 0.0
     for child in still_open:
-        left = child.estimate if child.status is Status.PENDING else _remaining_or_estimate(child, now)
+        if child.status is Status.RUNNING:
+            left = _remaining_or_estimate(child, now)
+        else:
+            left = None if child.estimate is None else child.estimate * pace
         if left is None:
             return None
         total += left
     return total
+
+
+def _pace(parent: ParentJob, now: Micros) -> float:
+    """How many times as long as estimated its children take, by those that ended or get on; 1 while that is unknown."""
+    estimated = taken = 0.0
+    for child in parent.children:
+        left = 0.0 if child.status is Status.COMPLETED else remaining(child, now)
+        elapsed = run_duration(child, now)
+        if child.estimate and left is not None and elapsed is not None:
+            estimated += child.estimate
+            taken += elapsed - child.progress.waited / 1e6 + left
+    return taken / estimated if estimated and taken > 0 else 1.0
 
 
 def _remaining_or_estimate(child: ChildJob, now: Micros) -> float | None:

@@ -147,7 +147,9 @@ def test_the_progress_of_a_parent_never_falls_and_is_whole_only_at_its_end(histo
 def test_what_is_left_of_a_parent_is_what_is_left_of_its_children() -> None:
     (running,) = _estimated(RUNNING, 12.0)
     pending = _estimated(_child(2, P), 9.0, 1.0)
-    assert parent_remaining(_parent(_child(1, C), running, *pending), now=10_000_000) == pytest.approx(30.0 + 10.0)
+    ended = replace(_child(1, C), finished_at=3_000_000, estimate=8.0)
+    # What has run takes 42 seconds, and was expected to take 20.
+    assert parent_remaining(_parent(ended, running, *pending), now=10_000_000) == pytest.approx(30.0 + 10.0 * 42 / 20)
     begun = replace(running, progress=Progress())
     assert parent_remaining(_parent(begun, *pending), now=10_000_000) == pytest.approx(2.0 + 10.0)  # by its estimate
 

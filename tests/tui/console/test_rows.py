@@ -99,9 +99,9 @@ def whole_row(child: ChildJob, width: int, *, estimate: float | None = 36.0) -> 
 def test_the_row_of_a_running_parent_tells_how_much_of_the_whole_is_done_and_left() -> None:
     row = whole_row(RUNNING, 84)
     assert row.split() == [
-        "▼", "#42", "sales.db", "vacuum", "analyze", "+7", "1:12", "left", "►", "running", "51%", "1/3", "done", "0:41",
+        "▼", "#42", "sales.db", "vacuum", "analyze", "+7", "1:52", "left", "►", "running", "51%", "1/3", "done", "0:41",
     ]  # fmt: skip
-    assert whole_row(RUNNING, 49).split() == ["▼", "#42", "sales.db", "►", "running", "51%", "1:12", "left"]
+    assert whole_row(RUNNING, 49).split() == ["▼", "#42", "sales.db", "►", "running", "51%", "1:52", "left"]
 
 
 @pytest.mark.parametrize("width", [40, 49, 60, 84, 120])

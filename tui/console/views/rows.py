@@ -161,7 +161,7 @@ def parent_row(
         name_width = min(max(has.name, NAME_LEAST), room // 2)
         room -= name_width + len(caveat) + len(pinned)
         if whole_percent(parent) and room >= ASKED_LEAST + LEFT_WIDTH + 2:
-            until_end = right(left, LEFT_WIDTH + 2)  # also while it is unknown, so that nothing moves
+            until_end = f"{right(left, LEFT_WIDTH + 1)} "  # also while it is unknown, so that nothing moves
             room -= len(until_end)
         asked = operations(parent, room - 2) if room >= ASKED_LEAST else ""
         spans = (*named_column(name, name_width), (fit(f"  {asked}".rstrip(), room), Role.DIM))
