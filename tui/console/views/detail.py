@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from engine import ChildJob, JobId, ParentJob, Reason, Status, Step
 from engine.domain.statuses import format_ending
-from tui.console.views.line import Line, Role, Span, filled, fit, line, span_cells, wrapped
+from tui.console.views.line import Line, Role, Span, filled, fit, line, shortened_name, span_cells, wrapped
 from tui.console.views.remarks import failure_lines, instructions, remarks
 from tui.console.views.status import child_of, head_of, operations, short_times, status_beside, time_taken
 from tui.presentation.effect_summary import effect, steps_taken
@@ -91,7 +91,7 @@ def _at_work(child: ChildJob, name: str, now: int, width: int, database_size: fl
     """How far it is and how fast it gets on; what it does now. Each in one line, so that nothing below moves."""
     measured = [name, *measured_parts(child, now), format_pace(child, now, database_size)]
     texts = ["  ".join(filter(None, measured)), "  ".join(work_parts(child))]
-    return [line(fit(text, width)) for text in texts if text]
+    return [line(shortened_name(text, width)) for text in texts if text]
 
 
 def _last_steps(child: ChildJob, target: str, now: int, width: int) -> list[Line]:
