@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from engine import EngineName, JobId, OnDuplicate, Operation, Request, Status
+from engine import EngineName, JobId, OnDuplicate, Operation, Progress, Request, Status, Step
+from engine.domain.claims import Report
 from engine.store.protocol import NewJob
 from engine.store.sqlite.store import SqliteStore
 from tests.building import new_job
@@ -21,6 +22,7 @@ from tests.tui.console.conftest import Seeded
 from tests.tui.console.harness import (
     Clock,
     Console,
+    _claim_of_running,
     add_completed_job,
     add_failed_job,
     add_running_job,
@@ -317,6 +319,26 @@ async def test_numbers_jump_to_panes_and_plus_zooms_them(key: str, focused: str,
         assert console.app.focused.size.width == 78
         await console.press(key, "escape")
         assert console.app.focused.size == narrow
+
+
+async def test_the_detail_of_what_runs_goes_on_where_it_was_scrolled_to(
+    sales: Path, seeded: Seeded, clock: Clock
+) -> None:
+    job = await add_running_job(seeded.store, seeded.owner, clock)
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("4", "j")
+        assert (console.detail.scroll_offset.y, console.detail.line_count) == (1, 6)
+        steps = tuple(
+            Step(number=n, attempt=1, object=f"t{n}", command=f"ANALYZE main.t{n}", status=Status.COMPLETED,
+                 started_at=clock.now, finished_at=clock.now)
+            for n in range(3, 7)
+        )  # fmt: skip
+        progress = Progress(fraction=0.66, object="t7", steps_done=6, steps_total=9)
+        await seeded.store.report(_claim_of_running(seeded.owner, job), Report(progress=progress, steps=steps))
+        clock.forward(1)
+        await console.until(lambda: "6 of 9 steps done, at t7" in console.lines("#detail"))
+        await console.until(lambda: "ANALYZE main.t6" in console.lines("#detail"))
+        assert (console.detail.scroll_offset.y, console.detail.line_count) == (1, 6)
 
 
 async def test_help_names_every_key_of_the_screen(sales: Path, clock: Clock) -> None:
