@@ -227,6 +227,8 @@ class ConsoleScreen(Screen[Result]):
 
 def _show_lines(page: Page, lines: list[Line]) -> None:
     """Show lines in a page of exactly their height."""
+    if not lines and not page.line_count:
+        return  # to set even the same height lays out the screen
     page.set_class(bool(lines), "-shown")
     page.styles.height = len(lines)
     page.show(lines)

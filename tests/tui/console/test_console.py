@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from textual import events
+from textual.geometry import Size
+from textual.screen import Screen
 
 from engine import EngineName, JobId, OnDuplicate, Operation, Progress, Request, Status, Step
 from engine.domain.claims import Report
@@ -293,6 +295,30 @@ async def test_only_lines_that_changed_are_painted(
         clock.forward(1)
         console.tree.put(running)
         assert painted == [0, 2]
+
+
+async def test_a_list_that_grows_and_shrinks_does_not_lay_out_the_screen(
+    sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_console(seeded.path, entry(), clock=clock) as console:
+        await console.press("3")
+        layouts, lay_out = list[bool](), Screen._refresh_layout
+
+        def noted(screen: Screen[None], size: Size | None = None, scroll: bool = False) -> None:
+            layouts.append(scroll)
+            lay_out(screen, size, scroll)
+
+        monkeypatch.setattr(Screen, "_refresh_layout", noted)
+        await add_running_job(seeded.store, seeded.owner, clock)
+        await console.until(lambda: len(console.lines()) == 5)
+        await console.press("z")
+        assert len(console.lines()) == 1
+        assert layouts == []
+        for target in map(str, range(console.tree.size.height)):
+            await seeded.store.submit([new_job(target)], OnDuplicate.REFUSE)
+        await console.until(lambda: len(console.lines()) > console.tree.size.height)
+        assert console.tree.show_vertical_scrollbar
+        assert console.tree.vertical_scrollbar.window_virtual_size == len(console.lines())
 
 
 async def test_progress_is_read_while_something_runs(sales: Path, seeded: Seeded, clock: Clock) -> None:

@@ -79,11 +79,16 @@ class LineView(ScrollView, can_focus=True):
     def count_changed(self) -> None:
         """Call this when `line_count` has changed, or whether there is a heading."""
         height = self.line_count + self.has_heading
-        self.virtual_size = Size(0, height)
-        if self.KEEPS_HEIGHT and self.container_size:
-            # Textual would notice the scroll bar only during layout, and lay out again.
-            self.show_vertical_scrollbar = height > self.container_size.height
-            self.scroll_y = self.validate_scroll_y(self.scroll_y)
+        if not (self.KEEPS_HEIGHT and self.container_size):
+            self.virtual_size = Size(0, height)
+            return
+        # Nothing but its scroll bar depends on it. Textual would lay out the whole screen.
+        self.set_reactive(LineView.virtual_size, Size(0, height))
+        self.show_vertical_scrollbar = height > self.container_size.height
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.window_virtual_size = height
+        self.scroll_y = self.validate_scroll_y(self.scroll_y)
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         index = y + self.scroll_offset.y - self.has_heading

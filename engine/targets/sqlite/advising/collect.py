@@ -74,7 +74,7 @@ async def survey(
         statistics, leaves, unseen = kept.statistics_of(tables), None, ""
     else:
         queries, known = QueryBudget(connection, budget), await _known_indexes(read)
-        async with _read_ahead(queries, path, pages * page_size):
+        async with _read_ahead(queries, path, pages * page_size), _small_cache(read):
             at_once = TABLES_AT_ONCE if pages * page_size <= SMALL else 1
             statistics = await _statistics(queries, connection, tables, known, at_once)
             leaves, unseen = await _leaves(queries, pages * page_size, wait.timeout)
@@ -239,6 +239,17 @@ async def _leaves(queries: QueryBudget, size: int, lock_timeout: float) -> tuple
     return tuple(
         Leaves(pages=pages, cells=cells, unused=unused, largest=largest) for pages, cells, unused, largest in rows
     ), ""
+
+
+@contextlib.asynccontextmanager
+async def _small_cache(read: Read) -> AsyncIterator[None]:
+    """Inside, pages are read once each: to keep them would only take memory and time."""
+    ((usual,),) = await read("PRAGMA main.cache_size")
+    await read("PRAGMA main.cache_size = -256")
+    try:
+        yield
+    finally:
+        await read(f"PRAGMA main.cache_size = {usual}")
 
 
 @contextlib.asynccontextmanager

@@ -54,6 +54,15 @@ async def condition_of(path: Path, budget: float | None = None) -> Condition:
         )
 
 
+async def test_a_survey_leaves_the_cache_of_the_connection_as_it_was(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "a.db")
+    summary = await summary_of(path)
+    async with opened(path) as connection:
+        await statement.short(connection, "PRAGMA main.cache_size = -4321")
+        await survey(connection, str(path), budget=None, wait=LockWait(LOCK_TIMEOUT), summary=summary, tables=[])
+        assert await statement.short(connection, "PRAGMA main.cache_size") == [(-4321,)]
+
+
 def known_of(condition: Condition) -> dict[str, Statistics]:
     return {one.table: one for one in condition.statistics}
 
