@@ -300,7 +300,7 @@ async def test_only_lines_that_changed_are_painted(
 async def test_a_list_that_grows_and_shrinks_does_not_lay_out_the_screen(
     sales: Path, seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_console(seeded.path, entry(), clock=clock) as console:
+    async with open_console(seeded.path, entry(), clock=clock, size=(120, 40)) as console:
         await console.press("3")
         layouts, lay_out = list[bool](), Screen._refresh_layout
 
