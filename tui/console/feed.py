@@ -199,14 +199,14 @@ class JobFeed:
         still_open = {parent.id: parent for parent in news if not parent.status.is_final}
         is_any_open = bool(still_open or self.open.keys() - {parent.id for parent in news})
         changed = frozenset(changed)
-        workers, _, batches = await asyncio.gather(
+        alive, _, batches = await asyncio.gather(
             self._workers(workers, is_any_open), self._look_for_pause(), self._batches_of(news, changed)
         )
         # All at once: open jobs beside the workers of an earlier read would look as if they had none.
         for parent in news:
             self.open.pop(parent.id, None)
         self.open |= still_open
-        self.workers, self.trouble, self.is_read = workers, None, True
+        self.workers, self.trouble, self.is_read = alive, None, True
         self._publish(News(news, changed, batches))
 
     async def _workers(self, read: Sequence[WorkerProcess] | None, is_any_open: bool) -> tuple[WorkerProcess, ...]:

@@ -81,9 +81,8 @@ async def test_the_filter_takes_effect_while_it_is_typed(
 async def test_a_history_that_cannot_be_read_is_not_empty_and_is_read_again(
     seeded: Seeded, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def unreadable(engine: Engine, where: HistoryFilter, *, folded: bool) -> AsyncIterator[array[int]]:
+    def unreadable(engine: Engine, where: HistoryFilter, *, folded: bool) -> AsyncIterator[array[int]]:
         raise StoreError("store", "cannot be read")
-        yield array("q")
 
     await some_jobs(seeded, clock)
     async with open_console(seeded.path, clock=clock) as console:
