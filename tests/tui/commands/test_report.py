@@ -314,7 +314,7 @@ def test_a_frame_shows_parents_and_children() -> None:
     running = replace(child(2, Status.RUNNING, operation=Operation.ANALYZE), progress=progress)
     lines = [text for _, text in live_lines.frame([parent(child(), running)], START + 2 * SECOND, 100)]
     assert lines == [
-        "► #42 sales.db  running  1/2 done  0:02",
+        "► #42 sales.db  running 75%  1/2 done  0:02  about 0:02 left",
         "   ✓ .1 vacuum    completed in 1.50 s",
         "   ► .2 analyze   ########........  50%  sampling  orders                 0:02  about 0:02 left",
     ]
