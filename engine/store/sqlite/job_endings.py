@@ -26,6 +26,12 @@ LAST_ATTEMPT_LEFT = f"""(
 """The error of a child that ends for the reason ?2 while it waits to run again."""
 CHILDREN = """SELECT c.status, c.attempt > 0, p.batch_id, p.canary
 FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = ?"""
+# A parent that goes on is not taken out of the indexes of what is open, as it is where `finished_at` is set.
+MOVES = """UPDATE parent_job SET status = ?1, changed_at = max(?2, changed_at),
+    started_at = iif(?1 = 'running', coalesce(started_at, max(?2, changed_at)), started_at)
+WHERE id = ?3 AND status <> ?1"""
+ENDS = """UPDATE parent_job SET status = ?1, changed_at = max(?2, changed_at), finished_at = max(?2, changed_at)
+WHERE id = ?3 AND status <> ?1"""
 
 
 def stored_options(connection: sqlite3.Connection, parent_id: int) -> Options | None:
@@ -109,13 +115,7 @@ def derive_parent_status(connection: sqlite3.Connection, parent_id: int, at: Mic
 
 def set_parent_status(connection: sqlite3.Connection, parent_id: int, status: Status, at: Micros) -> bool:
     """Store a status that `parent_status` gave, with the times that belong to it; whether it is another one."""
-    changed = connection.execute(
-        "UPDATE parent_job SET status = ?1, changed_at = max(?2, changed_at),"
-        " finished_at = iif(?3, max(?2, changed_at), NULL),"
-        " started_at = iif(?1 = 'running', coalesce(started_at, max(?2, changed_at)), started_at)"
-        " WHERE id = ?4 AND status <> ?1",
-        (status, at, status.is_final, parent_id),
-    ).rowcount
+    changed = connection.execute(ENDS if status.is_final else MOVES, (status, at, parent_id)).rowcount
     return bool(changed)
 
 

@@ -91,21 +91,21 @@ WHERE c.status = 'pending' AND c.recovering = 1 AND (?1 IS NULL OR c.parent_id I
     AND (c.reserved_by IS NULL OR c.reserved_by = ?2) AND {FREE}
 ORDER BY parent_id, ordinal LIMIT 1
 """
-CLAIM = """
-UPDATE child_job SET status = 'running', owner = ?1, attempt = attempt + 1, changed_at = max(?2, changed_at),
-    started_at = max(?2, changed_at), (pid, host) = (SELECT pid, host FROM worker WHERE id = ?1)
-WHERE parent_id = ?3 AND ordinal = ?4
-RETURNING type, attempt, operation,
-    (SELECT target FROM parent_job WHERE id = child_job.parent_id),
-    (SELECT options FROM parent_job WHERE id = child_job.parent_id),
-    CASE WHEN recovering = 0 THEN NULL WHEN cancel_requested_at IS NULL THEN 'owner_lost'
-        ELSE coalesce(cancel_reason, 'cancelled_by_user') END,
-    force_requested_at IS NOT NULL, (SELECT deadline_at FROM parent_job WHERE id = child_job.parent_id),
-    started_at
+NEXT = """
+SELECT c.type, c.attempt + 1, c.operation, p.target, p.options,
+    CASE WHEN c.recovering = 0 THEN NULL WHEN c.cancel_requested_at IS NULL THEN 'owner_lost'
+        ELSE coalesce(c.cancel_reason, 'cancelled_by_user') END,
+    c.force_requested_at IS NOT NULL, p.deadline_at, max(?, c.changed_at),
+    EXISTS (SELECT 1 FROM damage AS d WHERE d.target = p.target),
+    NOT EXISTS (SELECT 1 FROM child_job AS o WHERE o.parent_id = p.id AND o.attempt > 0)
+        AND NOT EXISTS (SELECT 1 FROM parent_job AS o WHERE o.target = p.target AND o.id <> p.id)
+FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.parent_id = ? AND c.ordinal = ?
 """
-IS_FIRST = """
-SELECT NOT EXISTS (SELECT 1 FROM child_job WHERE parent_id = ?1 AND attempt > iif(ordinal = ?2, 1, 0))
-    AND NOT EXISTS (SELECT 1 FROM parent_job WHERE target = ?3 AND id <> ?1)
+"""What is known of a child before it is claimed."""
+CLAIM = """
+UPDATE child_job SET status = 'running', owner = ?1, attempt = attempt + 1, changed_at = ?2, started_at = ?2,
+    (pid, host) = (SELECT pid, host FROM worker WHERE id = ?1)
+WHERE parent_id = ?3 AND ordinal = ?4
 """
 BEFORE = f"""
 SELECT (SELECT count(*) FROM attempt AS a
@@ -325,15 +325,14 @@ def claim(
     found = _next_to_run(connection, parents, run)
     if found is None:
         return None
-    parent_id, ordinal = found
-    job_type, attempt, operation, target, options, recovering, forced, deadline_at, started_at = connection.execute(
-        CLAIM, (owner, at, *found)
-    ).fetchone()
-    set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
+    (
+        job_type, attempt, operation, target, options, recovering, forced, deadline_at, started_at, is_damaged, is_first
+    ) = connection.execute(NEXT, (at, *found)).fetchone()  # fmt: skip
+    connection.execute(CLAIM, (owner, started_at, *found))
+    set_parent_status(connection, found[0], Status.RUNNING, at)  # as parent_status says where a child runs
     deaths, signal, earlier = (0, None, ()) if attempt == 1 else _earlier_attempts(connection, found)
-    (is_first,) = connection.execute(IS_FIRST, (*found, target)).fetchone()
     return claims.Claim(
-        job=JobId(parent_id, ordinal),
+        job=JobId(*found),
         type=job_type,
         attempt=attempt,
         owner=owner,
@@ -347,7 +346,7 @@ def claim(
         earlier=earlier,
         time_left=None if deadline_at is None else (deadline_at - wall) / 1e6,
         forced=bool(forced),
-        damage=damage.of_target(connection, target),
+        damage=damage.of_target(connection, target) if is_damaged else (),
         is_first=bool(is_first),
     )
 

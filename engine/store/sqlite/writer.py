@@ -56,6 +56,9 @@ class Writer:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="dbtend-writer", daemon=True)
         self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._level = ""
+        """The `synchronous` of the connection; "": not known."""
+        self._committed_at = 0.0
 
     async def open(self) -> None:
         """Start the thread. Raises what `connect` raises."""
@@ -95,8 +98,8 @@ class Writer:
             self._commit(connection, group)
             if self._checkpoints is not None:
                 self._checkpoints.after_commit(connection)
-            if not self._jobs.empty():
-                time.sleep(BREATH)
+            if not self._jobs.empty() and (rest := self._committed_at + BREATH - time.monotonic()) > 0:
+                time.sleep(rest)
         if self._checkpoints is not None:
             self._checkpoints.close()
         connection.close()
@@ -117,8 +120,18 @@ class Writer:
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Job]) -> None:
         before = connection.total_changes
-        synced = any(synced for _, _, synced in group)
-        results = _run_together(connection, [transaction for transaction, _, _ in group], self._check, synced=synced)
+        level = "FULL" if any(synced for _, _, synced in group) else "NORMAL"
+
+        def begin() -> None:
+            self._check()
+            if level != self._level:
+                self._level = ""
+                connection.execute(f"PRAGMA synchronous = {level}")
+                self._level = level
+            begin_immediate(connection)
+
+        results = _run_together(connection, [transaction for transaction, _, _ in group], begin, self._check)
+        self._committed_at = time.monotonic()
         changed = connection.total_changes != before
         futures = [future for _, future, _ in group]
         self._loop.call_soon_threadsafe(self._deliver, list(zip(futures, results, strict=True)), changed)
@@ -136,7 +149,10 @@ class Writer:
 
 
 def _run_together(
-    connection: sqlite3.Connection, transactions: list[Transaction[Any]], check: Callable[[], None], *, synced: bool
+    connection: sqlite3.Connection,
+    transactions: list[Transaction[Any]],
+    begin: Callable[[], None],
+    check: Callable[[], None],
 ) -> list[_Result]:
     """Run them in one commit; if one fails, which is rare, each in its own commit.
 
@@ -144,9 +160,7 @@ def _run_together(
     """
     is_undone, committing = True, False
     try:
-        check()
-        connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
-        begin_immediate(connection)
+        begin()
         values = [transaction(connection) for transaction in transactions]
         committing = True
         connection.execute("COMMIT")
@@ -164,7 +178,7 @@ def _run_together(
     return [
         result
         for transaction in transactions
-        for result in _run_together(connection, [transaction], check, synced=synced)
+        for result in _run_together(connection, [transaction], begin, check)
     ]
 
 
