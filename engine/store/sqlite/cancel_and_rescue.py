@@ -51,7 +51,8 @@ SELECT c.parent_id, c.ordinal, c.attempt, c.max_attempts,
     (SELECT count(*) FROM attempt AS a
      WHERE a.parent_id = c.parent_id AND a.ordinal = c.ordinal AND a.reason = 'owner_lost'),
     c.force_requested_at >= c.started_at, p.engine, p.target
-FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.owner = ?
+FROM child_job AS c INDEXED BY child_job_one_running_per_target CROSS JOIN parent_job AS p ON p.id = c.parent_id
+WHERE c.status = 'running' AND c.owner = ?
 """
 
 

@@ -21,7 +21,7 @@ from engine.domain.statuses import CHILD_TRANSITIONS, PARENT_TRANSITIONS, Reason
 APPLICATION_ID = 0x6474656E  # "dten": marks a SQLite file as a store of dbtend
 
 
-FIRST_VERSION = 102
+FIRST_VERSION = 103
 """That of the first file. Stores of a lower one, made before the first release, are refused."""
 
 
@@ -130,7 +130,7 @@ def triggers() -> list[str]:
             old="OLD.status",
             kind="released",
         ),
-        "CREATE TRIGGER child_job_ran AFTER UPDATE OF status ON child_job"
+        "CREATE TRIGGER child_job_ran AFTER UPDATE OF finished_at ON child_job"
         " WHEN OLD.status <> NEW.status AND NEW.finished_at IS NOT NULL AND NEW.status <> 'skipped' BEGIN"
         " INSERT INTO last_run (target, operation, status, reason, started_at, finished_at, completed_at, ran_at)"
         " SELECT target, NEW.operation, NEW.status, NEW.reason, NEW.started_at, NEW.finished_at,"
@@ -171,7 +171,7 @@ def _rules(table: str, wrong: Mapping[str, str], transitions: Transitions | None
 
 def _refusal(name: str, on: str, errors: Mapping[str, str]) -> str:
     raised = " ".join(f"WHEN {condition} THEN RAISE(ABORT, '{error}')" for error, condition in errors.items())
-    return f"CREATE TRIGGER {name} BEFORE {on} WHEN {' OR '.join(errors.values())} BEGIN SELECT CASE {raised} END; END"
+    return f"CREATE TRIGGER {name} AFTER {on} WHEN {' OR '.join(errors.values())} BEGIN SELECT CASE {raised} END; END"
 
 
 def _unknown(vocabularies: Mapping[str, type[StrEnum]]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from engine.domain.jobs import JobId
 from engine.domain.steps import Micros
 from engine.store.row_checks import checked
 from engine.store.rows import storable
-from engine.store.sqlite.queries import BATCH_IS_OVER
+from engine.store.sqlite.queries import BATCH_IS_OVER, RUNNING_CHILD
 
 MEASURED_KEPT: Final = 365 * 86_400 * 1_000_000
 """Microseconds."""
@@ -43,7 +43,7 @@ def register_worker(
 def forget_worker(connection: sqlite3.Connection, owner: str) -> bool:
     """Whether it is fully removed: a child that it could not hand back is left for rescue."""
     connection.execute("DELETE FROM worker WHERE id = ?", (owner,))
-    return connection.execute("SELECT 1 FROM child_job WHERE owner = ?", (owner,)).fetchone() is None
+    return connection.execute(f"SELECT 1 FROM {RUNNING_CHILD} AND owner = ?", (owner,)).fetchone() is None
 
 
 def pause(connection: sqlite3.Connection, by: str, at: Micros) -> None:

@@ -109,7 +109,6 @@ CREATE TABLE child_job (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX child_job_one_running_per_target ON child_job (target_key) WHERE status = 'running';
 CREATE INDEX child_job_running_on_host ON child_job (host_key) WHERE status = 'running' AND host_key IS NOT NULL;
-CREATE INDEX child_job_owner ON child_job (owner) WHERE owner IS NOT NULL;
 -- What may be claimed by everybody, of one target, and by one run.
 CREATE INDEX child_job_pending ON child_job (parent_id, ordinal)
     WHERE status = 'pending' AND reserved_by IS NULL AND held = 0;
@@ -180,7 +179,7 @@ CREATE TABLE attempt (
 -- One row for everything that happened to a job, in commit order; ordinal is NULL for the parent itself, parent_id and
 -- new are NULL where it is the store that was paused or resumed.
 CREATE TABLE event (
-    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq       INTEGER PRIMARY KEY,
     at        INTEGER NOT NULL,
     parent_id INTEGER,
     ordinal   INTEGER,
