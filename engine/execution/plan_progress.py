@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from heapq import heapreplace
 from typing import TYPE_CHECKING, Final
@@ -27,12 +26,7 @@ class PlanProgress:
         self._steps = steps
         self._at_once = at_once
         self._weights = dict(enumerate(_weights(steps), 1))
-        number_of = Counter(step.conflict for step in steps)
-        self._conflicts = {
-            number: step.conflict
-            for number, step in enumerate(steps, 1)
-            if step.conflict and number_of[step.conflict] > 1
-        }
+        self._conflicts = {number: step.conflict for number, step in enumerate(steps, 1) if step.conflict}
         """Steps that must not run beside another, with their conflict key."""
         self._whole = self._duration(self._weights)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from engine.domain.claims import Claim, Report
 from engine.domain.errors import StoreError
@@ -39,6 +40,7 @@ INTERVAL = 0.25
 """The least seconds between two reports of one child."""
 FIRST_INTERVAL = 0.05
 """Seconds until the first report of a child. It grows to `INTERVAL`: a short operation shows progress, too."""
+_OPERATIONS: Final[Mapping[str, Operation]] = {operation.value: operation for operation in Operation}
 
 
 class Reporter:
@@ -50,7 +52,7 @@ class Reporter:
 
     def __init__(self, claim: Claim, send: Callable[[Report], Awaitable[None]], clock: Callable[[], Micros]) -> None:
         self._claim = claim
-        self._operation = Operation(claim.operation) if claim.operation in list(Operation) else None
+        self._operation = _OPERATIONS.get(claim.operation)
         self._send = send
         self._clock = clock
         self._progress = Progress()
@@ -252,14 +254,15 @@ class Reporter:
         progress = self._plan_progress.snapshot(
             self._over, self._running, before=before, worked=worked, ending=self._ending
         )
+        fraction, phase = progress.fraction, progress.phase
         if progress.waits_for is None:
             age = (self._clock() - self._known_at) / 1e6 + self._stands / 2
-            progress = replace(progress, fraction=look_ahead(progress.fraction, before + worked, age))
-        known = [part for part in (progress.fraction, self._progress.fraction) if part is not None]
+            fraction = look_ahead(fraction, before + worked, age)
+        known = [part for part in (fraction, self._progress.fraction) if part is not None]
+        if self._finishing and self._running and phase != CLEANING_UP:
+            phase = FINISHING
         # A progress bar must not go back.
-        progress = replace(progress, fraction=max(known, default=None), waited=self._waits.total)
-        mark_uninterruptible = self._finishing and self._running and progress.phase != CLEANING_UP
-        return replace(progress, phase=FINISHING) if mark_uninterruptible else progress
+        return replace(progress, fraction=max(known, default=None), phase=phase, waited=self._waits.total)
 
     def _notify(self) -> None:
         self._changed.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Final
 
 from engine.domain.steps import Micros
@@ -13,9 +14,10 @@ _JUMP: Final = 1_000_000
 """Microseconds: a clock that is slewed stays below this for hours."""
 
 
-def _elapsed() -> int:
-    """Monotonic nanoseconds, including suspend."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic_ns()
+_elapsed: Final[Callable[[], int]] = (
+    partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic_ns
+)
+"""Monotonic nanoseconds, including suspend."""
 
 
 class SteadyClock:
