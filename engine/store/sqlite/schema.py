@@ -185,8 +185,10 @@ def _is_unknown(column: str, vocabulary: type[StrEnum]) -> str:
 
 
 def _is_illegal(transitions: Transitions) -> str:
-    legal = " ".join(sorted(f"{old}>{new}" for old, news in transitions.items() for new in news))
-    return f"(OLD.status <> NEW.status AND instr(' {legal} ', ' ' || OLD.status || '>' || NEW.status || ' ') = 0)"
+    legal = " OR ".join(
+        f"OLD.status = '{old}' AND NEW.status = '{new}'" for old, news in transitions.items() for new in sorted(news)
+    )
+    return f"(OLD.status <> NEW.status AND NOT ({legal}))"
 
 
 def _event(table: str, name: str, on: str, when: str, *, old: str, kind: str = "status") -> str:
