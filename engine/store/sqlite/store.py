@@ -466,7 +466,7 @@ class SqliteStore:
 
     async def has_pending(self, parents: Collection[int] | None = None, run: str | None = None) -> bool:
         for sql, values in transactions.next_child_queries(parents, run, paused=await self.paused() is not None):
-            if any(parents is None or parent_id in parents for parent_id, _ in await self._read(sql, values)):
+            if any(parents is None or parent_id in parents for parent_id, *_ in await self._read(sql, values)):
                 return True
         return False
 

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.domain.errors import DuplicateRequestError, OwnershipLostError
 from engine.domain.jobs import JobId
@@ -22,7 +22,7 @@ from engine.store.row_checks import checked
 from engine.store.rows import decode_options, decode_steps, encode_facts, encode_operations, encode_options, storable
 from engine.store.sqlite import damage
 from engine.store.sqlite.batch_rules import apply_rules, update_parent
-from engine.store.sqlite.cancel_and_rescue import cancel_batch, enforce_time_limits
+from engine.store.sqlite.cancel_and_rescue import OVERDUE, cancel_batch, enforce_time_limits
 from engine.store.sqlite.job_endings import (
     BACK_TO_PENDING,
     derive_parent_status,
@@ -51,16 +51,32 @@ FREE = """NOT EXISTS (SELECT 1 FROM child_job AS r WHERE r.status = 'running' AN
 count, as others would keep it waiting without an end."""
 EVERYBODYS = "status = 'pending' AND reserved_by IS NULL AND held = 0"
 
+
+def _known_of(child: str) -> str:
+    """What a claim needs of the child that a query finds."""
+    return f"""
+SELECT c.parent_id, c.ordinal, c.type, c.attempt, c.operation, p.target, p.options,
+    CASE WHEN c.recovering = 0 THEN NULL WHEN c.cancel_requested_at IS NULL THEN 'owner_lost'
+        ELSE coalesce(c.cancel_reason, 'cancelled_by_user') END,
+    c.force_requested_at IS NOT NULL, p.deadline_at, c.changed_at,
+    EXISTS (SELECT 1 FROM damage AS d WHERE d.target = p.target),
+    NOT EXISTS (SELECT 1 FROM child_job AS o WHERE o.parent_id = p.id AND o.attempt > 0)
+        AND NOT EXISTS (SELECT 1 FROM parent_job AS o WHERE o.target = p.target AND o.id <> p.id)
+FROM ({child}) AS n CROSS JOIN child_job AS c ON (c.parent_id, c.ordinal) = (n.parent_id, n.ordinal)
+    CROSS JOIN parent_job AS p ON p.id = c.parent_id
+"""
+
+
 # In this order the first child whose target is free is also the first pending one of its parent.
 # With many targets, a free one is found among the oldest children. With few targets that are all busy, this search
 # would read every child: from some point on it goes from target to target.
-AMONG_THE_OLDEST = f"""
+AMONG_THE_OLDEST = _known_of(f"""
 SELECT parent_id, ordinal FROM (
     SELECT parent_id, ordinal, target_key, host_key FROM child_job INDEXED BY child_job_pending
     WHERE {EVERYBODYS} ORDER BY parent_id, ordinal LIMIT 100) AS c
 WHERE {FREE} LIMIT 1
-"""
-OF_EACH_TARGET = f"""
+""")
+OF_EACH_TARGET = _known_of(f"""
 WITH RECURSIVE target (key) AS (
     SELECT (SELECT min(target_key) FROM child_job WHERE {EVERYBODYS})
     UNION ALL
@@ -70,38 +86,28 @@ SELECT c.parent_id, c.ordinal FROM target JOIN child_job AS c ON (c.parent_id, c
     SELECT parent_id, ordinal FROM child_job WHERE {EVERYBODYS} AND target_key = key
     ORDER BY parent_id, ordinal LIMIT 1)
 WHERE {FREE} ORDER BY c.parent_id LIMIT 1
-"""
+""")
 # A run may have thousands of parents: their ids are not read each time.
-OF_THIS_RUN = f"""
+OF_THIS_RUN = _known_of(f"""
 SELECT parent_id, ordinal FROM (
     SELECT parent_id, ordinal, target_key, host_key FROM child_job INDEXED BY child_job_pending_of_run
     WHERE status = 'pending' AND held = 0 AND reserved_by = ? ORDER BY parent_id, ordinal LIMIT 100) AS c
 WHERE {FREE} LIMIT 1
-"""
-OF_THESE_PARENTS = f"""
+""")
+OF_THESE_PARENTS = _known_of(f"""
 SELECT parent_id, ordinal FROM child_job AS c
 WHERE c.status = 'pending' AND c.held = 0 AND c.parent_id IN (SELECT value FROM json_each(?1))
     AND (c.reserved_by IS NULL OR c.reserved_by = ?2) AND {FREE}
 ORDER BY parent_id, ordinal LIMIT 1
-"""
+""")
 # Recovery runs even while paused.
-TO_BE_RECOVERED = f"""
+TO_BE_RECOVERED = _known_of(f"""
 SELECT parent_id, ordinal FROM child_job AS c INDEXED BY child_job_recovering
 WHERE c.status = 'pending' AND c.recovering = 1 AND (?1 IS NULL OR c.parent_id IN (SELECT value FROM json_each(?1)))
     AND (c.reserved_by IS NULL OR c.reserved_by = ?2) AND {FREE}
 ORDER BY parent_id, ordinal LIMIT 1
-"""
-NEXT = """
-SELECT c.type, c.attempt + 1, c.operation, p.target, p.options,
-    CASE WHEN c.recovering = 0 THEN NULL WHEN c.cancel_requested_at IS NULL THEN 'owner_lost'
-        ELSE coalesce(c.cancel_reason, 'cancelled_by_user') END,
-    c.force_requested_at IS NOT NULL, p.deadline_at, max(?, c.changed_at),
-    EXISTS (SELECT 1 FROM damage AS d WHERE d.target = p.target),
-    NOT EXISTS (SELECT 1 FROM child_job AS o WHERE o.parent_id = p.id AND o.attempt > 0)
-        AND NOT EXISTS (SELECT 1 FROM parent_job AS o WHERE o.target = p.target AND o.id <> p.id)
-FROM child_job AS c JOIN parent_job AS p ON p.id = c.parent_id WHERE c.parent_id = ? AND c.ordinal = ?
-"""
-"""What is known of a child before it is claimed."""
+""")
+PAUSED_OR_OVERDUE = f"SELECT EXISTS (SELECT 1 FROM pause), EXISTS ({OVERDUE})"
 CLAIM = """
 UPDATE child_job SET status = 'running', owner = ?1, attempt = attempt + 1, changed_at = ?2, started_at = ?2,
     (pid, host) = (SELECT pid, host FROM worker WHERE id = ?1)
@@ -321,20 +327,24 @@ def claim(
 
     `wall`: the wall-clock time, for windows.
     """
-    enforce_time_limits(connection, wall)
-    found = _next_to_run(connection, parents, run)
-    if found is None:
+    paused, is_overdue = connection.execute(PAUSED_OR_OVERDUE, (wall,)).fetchone()
+    if is_overdue:
+        enforce_time_limits(connection, wall)
+    known = _next_to_run(connection, parents, run, paused=bool(paused))
+    if known is None:
         return None
     (
-        job_type, attempt, operation, target, options, recovering, forced, deadline_at, started_at, is_damaged, is_first
-    ) = connection.execute(NEXT, (at, *found)).fetchone()  # fmt: skip
-    connection.execute(CLAIM, (owner, started_at, *found))
-    set_parent_status(connection, found[0], Status.RUNNING, at)  # as parent_status says where a child runs
-    deaths, signal, earlier = (0, None, ()) if attempt == 1 else _earlier_attempts(connection, found)
+        parent_id, ordinal, job_type, attempts, operation, target, options, recovering, forced, deadline_at,
+        changed_at, is_damaged, is_first,
+    ) = known  # fmt: skip
+    job, started_at = JobId(parent_id, ordinal), max(at, changed_at)
+    connection.execute(CLAIM, (owner, started_at, parent_id, ordinal))
+    set_parent_status(connection, parent_id, Status.RUNNING, at)  # as parent_status says where a child runs
+    deaths, signal, earlier = _earlier_attempts(connection, job) if attempts else (0, None, ())
     return claims.Claim(
-        job=JobId(*found),
+        job=job,
         type=job_type,
-        attempt=attempt,
+        attempt=attempts + 1,
         owner=owner,
         target=target,
         started_at=started_at,
@@ -351,22 +361,19 @@ def claim(
     )
 
 
-def _earlier_attempts(
-    connection: sqlite3.Connection, child: tuple[int, int]
-) -> tuple[int, int | None, tuple[Step, ...]]:
+def _earlier_attempts(connection: sqlite3.Connection, job: JobId) -> tuple[int, int | None, tuple[Step, ...]]:
     """The number of attempts whose process died, the signal of the last such death, and the steps of all."""
-    deaths, signal, steps = connection.execute(BEFORE, child).fetchone()
+    deaths, signal, steps = connection.execute(BEFORE, (job.parent, job.ordinal)).fetchone()
     return deaths, signal, decode_steps(steps)
 
 
 def _next_to_run(
-    connection: sqlite3.Connection, parents: Collection[int] | None, run: str | None
-) -> tuple[int, int] | None:
-    paused = connection.execute("SELECT 1 FROM pause").fetchone() is not None
+    connection: sqlite3.Connection, parents: Collection[int] | None, run: str | None, *, paused: bool
+) -> tuple[Any, ...] | None:
     for sql, values in next_child_queries(parents, run, paused=paused):
-        found = connection.execute(sql, values).fetchone()
-        if found and (parents is None or found[0] in parents):
-            return found[0], found[1]
+        known: tuple[Any, ...] | None = connection.execute(sql, values).fetchone()
+        if known and (parents is None or known[0] in parents):
+            return known
     return None
 
 

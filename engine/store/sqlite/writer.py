@@ -175,11 +175,7 @@ def _run_together(
             return [(None, _as_store_error(error, is_undone=is_undone))] * len(transactions)
     else:
         return [(value, None) for value in values]
-    return [
-        result
-        for transaction in transactions
-        for result in _run_together(connection, [transaction], begin, check)
-    ]
+    return [result for transaction in transactions for result in _run_together(connection, [transaction], begin, check)]
 
 
 def _lacks_commit_record(error: Exception) -> bool:
