@@ -117,7 +117,8 @@ def test_r28_a_process_of_the_older_version_works_on_after_the_upgrade(
     old.execute("UPDATE child_job SET status = 'running', owner = 'old' WHERE parent_id = 3 AND ordinal = 1")
     with pytest.raises(sqlite3.IntegrityError, match="illegal transition"):
         old.execute(
-            "UPDATE child_job SET status = 'running', owner = 'old', finished_at = NULL WHERE parent_id = 1 AND ordinal = 1"
+            "UPDATE child_job SET status = 'running', owner = 'old', finished_at = NULL"
+            " WHERE parent_id = 1 AND ordinal = 1"
         )
     assert_whole(old)
 
