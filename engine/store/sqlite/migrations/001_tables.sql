@@ -179,7 +179,7 @@ CREATE TABLE attempt (
 -- One row for everything that happened to a job, in commit order; ordinal is NULL for the parent itself, parent_id and
 -- new are NULL where it is the store that was paused or resumed.
 CREATE TABLE event (
-    seq       INTEGER PRIMARY KEY,
+    seq       INTEGER PRIMARY KEY, -- given once, as the newest event is never removed
     at        INTEGER NOT NULL,
     parent_id INTEGER,
     ordinal   INTEGER,
