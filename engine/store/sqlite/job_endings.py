@@ -26,7 +26,7 @@ LAST_ATTEMPT_LEFT = f"""(
 """The error of a child that ends for the reason ?2 while it waits to run again."""
 CHILDREN = """SELECT c.status, c.attempt > 0, p.batch_id, p.canary
 FROM parent_job AS p JOIN child_job AS c ON c.parent_id = p.id WHERE p.id = ?"""
-# A parent that goes on is not taken out of the indexes of what is open, as it is where `finished_at` is set.
+# Only an end sets `finished_at`: to set it writes the indexes of open jobs again.
 MOVES = """UPDATE parent_job SET status = ?1, changed_at = max(?2, changed_at),
     started_at = iif(?1 = 'running', coalesce(started_at, max(?2, changed_at)), started_at)
 WHERE id = ?3 AND status <> ?1"""

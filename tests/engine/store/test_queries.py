@@ -26,6 +26,7 @@ from tests.building import COMPLETED, new_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +203,22 @@ def test_what_became_of_due_times_is_compared_with_what_was_told_through_indexes
 ) -> None:
     plan = plan_of(any_store, sql, {"recipient": "ops", "since": 7})
     assert all(map(is_through_an_index, plan)), plan
+
+
+def test_a_job_without_a_past_costs_seven_statements(tmp_path: Path) -> None:
+    statements = dict[str, None]()
+    with closing(connections.connect_writer(connections.create_file(tmp_path / "jobs.db"))) as connection:
+        transactions.submit(connection, [new_job("sales")], OnDuplicate.REFUSE, 1)
+        connection.set_trace_callback(lambda sql: statements.setdefault(sql))  # also for each trigger
+        claim = transactions.claim(connection, "me", None, 2, 2)
+        assert claim is not None
+        transactions.finish(connection, claim, COMPLETED, Report(), 3)
+    assert [sql.split()[0] for sql in statements] == [
+        "SELECT",
+        "SELECT",
+        "UPDATE",
+        "UPDATE",
+        "UPDATE",
+        "SELECT",
+        "UPDATE",
+    ]
