@@ -88,7 +88,9 @@ def _located(parameters: Mapping[str, str]) -> dict[str, str]:
     located = dict(parameters)
     if "hostaddr" not in located:
         located.setdefault("host", usual.get("host", ""))  # an empty one means libpq's own socket, whatever PGHOST says
-    located.setdefault("port", usual.get("port") or "5432")
+    ports, usual_port = located.get("port", "").split(","), usual.get("port") or "5432"
+    hosts = (located.get("hostaddr") or located["host"]).split(",")
+    located["port"] = ",".join(port or usual_port for port in (ports if len(ports) > 1 else ports * len(hosts)))
     located.setdefault("user", usual.get("user", ""))
     located.setdefault("dbname", usual.get("dbname") or located["user"])
     return located
@@ -97,11 +99,15 @@ def _located(parameters: Mapping[str, str]) -> dict[str, str]:
 def url_of(parameters: Mapping[str, str]) -> str:
     """The canonical URL; `parameters_of` it gives the same parameters again."""
     rest = dict(parameters)
-    in_authority = not set("/,%[]") & set(rest.get("host", "/")) and rest.get("host") and ":" not in rest["host"]
-    host = rest.pop("host") if in_authority else ""
-    port = rest.pop("port", "") if not set(",") & set(rest.get("port", "")) else ""
+    hosts, ports = rest.get("host", "").split(","), rest.get("port", "").split(",")
+    place = ""
+    if all(hosts) and len(hosts) == len(ports) and not set("/%[]:") & set("".join(hosts)):
+        place = ",".join(host + (f":{port}" if port else "") for host, port in zip(hosts, ports, strict=True))
+        rest = {name: value for name, value in rest.items() if name not in {"host", "port"}}
+    elif len(ports) == 1:
+        place = f":{rest.pop('port', '')}".rstrip(":")
     user = rest.pop("user", "")
-    authority = (f"{quote(user, safe='')}@" if user else "") + host + (f":{port}" if port else "")
+    authority = (f"{quote(user, safe='')}@" if user else "") + place
     path = quote(rest.pop("dbname", ""), safe="")
     query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in sorted(rest.items()))
     return f"postgresql://{authority}/{path}" + (f"?{query}" if query else "")

@@ -23,6 +23,23 @@ def test_all_forms_name_the_same_store(text: str, monkeypatch: pytest.MonkeyPatc
     assert location == StoreLocation.parse(str(location))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://ann@db1,db2/jobs",
+        "postgresql://ann@db1:5432,db2/jobs",
+        "host=db1,db2 user=ann dbname=jobs",
+        "host=db1,db2 port=5432,5432 user=ann dbname=jobs",
+        "postgresql://ann@:5432/jobs?host=db1,db2",
+    ],
+)
+def test_a_store_may_have_several_hosts(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGPORT", raising=False)
+    location = StoreLocation.parse(text)
+    assert str(location) == "postgresql://ann@db1:5432,db2:5432/jobs"
+    assert location == StoreLocation.parse(str(location))
+
+
 def test_what_lies_on_this_host_is_the_same_for_all_users_and_settings_of_a_store() -> None:
     other_user = StoreLocation.parse("postgresql://bob@db1:5432/jobs?sslmode=require")
     assert other_user.path == StoreLocation.parse(URL).path
