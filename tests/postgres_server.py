@@ -105,7 +105,8 @@ class PostgresServer:
             self._become_unprivileged()
         if copy_of is not None:
             fast = ("--checkpoint", "fast", "--no-sync", "--write-recovery-conf")
-            self._run("pg_basebackup", "-U", "postgres", "-h", copy_of.base, *fast, "-D", self._data)
+            where = ("-h", copy_of.base, "-p", str(copy_of.tcp_port or 5432))
+            self._run("pg_basebackup", "-U", "postgres", *where, *fast, "-D", self._data)
             return
         make_or_copy(f"postgres-{binaries}", self._data, self._initdb)
         if checksums is not None and checksums != self._has_checksums():

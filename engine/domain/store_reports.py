@@ -71,6 +71,10 @@ class StoreCheck:
     version: int
     keepalives: bool | None
     """Whether the server notices a host that is gone; None: it is on this host."""
+    standbys: int
+    """Connected to the server."""
+    synchronous_standbys: str
+    """Those that a commit waits for, by the setting of the server; "" for none."""
     round_trip: float
     """Seconds."""
     clock_offset: float

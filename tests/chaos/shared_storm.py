@@ -63,14 +63,20 @@ class Aftermath:
     output: str
 
 
-class _Workers:
-    """One process more than hosts; whoever is gone is replaced."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker runs: the name of its host, the URL of the store there, and the command that is given its own."""
 
-    def __init__(self, url: str, port: int, hosts: Sequence[Host], trace: Trace) -> None:
-        self._trace = trace
-        database = name_in(url)
-        self._places = [(f"h{at % len(hosts)}", hosts[at % len(hosts)]) for at in range(len(hosts) + 1)]
-        self._urls = [f"postgresql://postgres@{host.server}:{port}/{database}" for _, host in self._places]
+    host: str
+    url: str
+    within: Sequence[str] = ()
+
+
+class Workers:
+    """One process at each place; whoever is gone is replaced."""
+
+    def __init__(self, places: Sequence[Place], trace: Trace) -> None:
+        self._places, self._trace = places, trace
         home = trace.directory
         self._environment = {
             **os.environ,
@@ -79,12 +85,11 @@ class _Workers:
             "XDG_STATE_HOME": str(home / "state-home"),
             DIRECTORY: str(home),
         }
-        self.running = [self._started(at) for at in range(len(self._places))]
+        self.running = [self._started(place) for place in places]
         self.ended: Counter[int] = Counter()
 
-    def _started(self, at: int) -> subprocess.Popen[bytes]:
-        name, host = self._places[at]
-        command = [*host.command, sys.executable, "-m", "tests.chaos.shared_worker", self._urls[at], name]
+    def _started(self, place: Place) -> subprocess.Popen[bytes]:
+        command = [*place.within, sys.executable, "-m", "tests.chaos.shared_worker", place.url, place.host]
         with (self._trace.directory / "output").open("ab") as output:
             return subprocess.Popen(
                 command, env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -95,7 +100,7 @@ class _Workers:
             if process.poll() is not None:
                 self._trace.tell(What.KILLED, pid=process.pid)  # by itself, perhaps
                 self.ended[process.returncode] += 1
-                self.running[at] = self._started(at)
+                self.running[at] = self._started(self._places[at])
 
     def began(self) -> Counter[int]:
         """By process, how often it has begun something."""
@@ -121,23 +126,25 @@ async def rage(storm: SharedStorm, binaries: Path, directory: Path) -> Aftermath
             for number in range(len(hosts))
         }
         contents = {path: content(path) for paths in files.values() for path in paths}
-        databases = [_database(other, f"d{number}") for number in range(2)]
+        databases = [a_database(other, f"d{number}") for number in range(2)]
         with copied_store(server) as url, ExitStack() as stack:
             with as_admin(server.url()) as admin:
                 admin.execute(f"ALTER DATABASE {name_in(url)} RESET ALL")  # nobody is dead right after a start
-            workers = _Workers(url, port, hosts, trace)
+            urls = [f"postgresql://postgres@{host.server}:{port}/{name_in(url)}" for host in hosts]
+            places = [Place(f"h{at}", urls[at], host.command) for at, host in enumerate(hosts)]
+            workers = Workers([*places, places[0]], trace)  # one more than hosts
             stack.callback(workers.kill_all)
-            submitting = asyncio.create_task(_submit(url, files, databases, trace, chance.getrandbits(32)))
+            submitting = asyncio.create_task(submit(url, files, databases, trace, chance.getrandbits(32)))
             await _Mishaps(storm, chance, workers, hosts, server, url).happen()
             submitting.cancel()
             await asyncio.wait({submitting})
             async with PostgresStore.open(url, what="the store", host="judge") as store:
-                await _until_all_is_over(store, workers)
+                await until_all_is_over(store, workers)
                 record = await record_of(store)
         lines = trace.told()
         counts = Counter(line.what.value for line in lines) + Counter(rescued=rescues(record))
         counts += Counter({f"exit code {code}": number for code, number in workers.ended.items()})
-        findings = [*judge(record, lines), *_gaps(record), *_content(contents)]
+        findings = [*judge(record, lines), *gaps(record), *changed_content(contents)]
         return Aftermath(findings, counts, (directory / "output").read_text())
 
 
@@ -153,7 +160,7 @@ def _server(binaries: Path, port: int = 0) -> Iterator[PostgresServer]:
         server.discard()
 
 
-def _database(server: PostgresServer, name: str) -> str:
+def a_database(server: PostgresServer, name: str) -> str:
     with as_admin(server.url()) as admin:
         admin.execute(f"CREATE DATABASE {name}")
     with as_admin(server.url(name)) as admin:
@@ -161,7 +168,7 @@ def _database(server: PostgresServer, name: str) -> str:
     return server.url(name)
 
 
-async def _submit(
+async def submit(
     url: str, files: Mapping[str, Sequence[Path]], databases: Sequence[str], trace: Trace, seed: int
 ) -> None:
     """From one host after the other, until cancelled; what fails is tried again."""
@@ -197,7 +204,7 @@ class _Mishaps:
         self,
         storm: SharedStorm,
         chance: random.Random,
-        workers: _Workers,
+        workers: Workers,
         hosts: Sequence[Host],
         server: PostgresServer,
         url: str,
@@ -284,7 +291,7 @@ class _Mishaps:
         await asyncio.to_thread(self._server.start)
 
 
-async def _until_all_is_over(store: PostgresStore, workers: _Workers) -> None:
+async def until_all_is_over(store: PostgresStore, workers: Workers) -> None:
     """But not for ever: what is open then is a finding."""
     end = time.monotonic() + CALM
     while time.monotonic() < end and await store.has_open_jobs():
@@ -292,13 +299,13 @@ async def _until_all_is_over(store: PostgresStore, workers: _Workers) -> None:
         await asyncio.sleep(0.05)
 
 
-def _gaps(record: Record) -> Iterator[Finding]:
+def gaps(record: Record) -> Iterator[Finding]:
     numbers = [change.seq for change in record.changes]
     if numbers != list(range(1, len(numbers) + 1)):
         yield Finding(Kind.TRANSITION, f"{len(numbers)} changes have numbers up to {max(numbers)}")
 
 
-def _content(contents: Mapping[Path, Mapping[str, str]]) -> Iterator[Finding]:
+def changed_content(contents: Mapping[Path, Mapping[str, str]]) -> Iterator[Finding]:
     for path, before in contents.items():
         if (complaints := integrity(path)) or content(path) != before:
             yield Finding(Kind.CONTENT, f"{path.name} {complaints}")

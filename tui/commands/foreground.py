@@ -205,4 +205,7 @@ async def _tell_reach(engine: Engine, announce: Announce) -> None:
     """Say that the server of a shared store cannot be reached, and that it can be again."""
     while True:
         await engine.reach_changed()
-        announce("the store of jobs is reached again" if engine.lost is None else f"{engine.lost}; waiting for it")
+        if (lost := engine.lost) is None:
+            announce("the store of jobs is reached again")
+        elif lost.is_transient:  # else the run ends with this error
+            announce(f"{lost}; waiting for it")

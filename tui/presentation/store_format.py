@@ -65,6 +65,7 @@ def store_checks(found: StoreCheck, store: str) -> list[Check]:
         _round_trip(found),
         _clock(found),
         _keepalives(found),
+        *_replication(found),
         _user(found),
         *_owner(found),
         *_roles(found),
@@ -105,6 +106,17 @@ def _keepalives(found: StoreCheck) -> Check:
         return Check(Level.OK, "keepalives", "a host that is gone is noticed after about 14 s")
     fix = "use a server whose system has TCP keepalives"
     return Check(Level.PROBLEM, "keepalives", "the server does not notice a host that is gone", fix)
+
+
+def _replication(found: StoreCheck) -> Iterator[Check]:
+    names, connected = plain(found.synchronous_standbys), f"{counted(found.standbys, 'standby server')} connected"
+    if names and not found.standbys:
+        fix = "connect a standby, or empty synchronous_standby_names at the server"
+        yield Check(Level.PROBLEM, "replication", f"{connected}: each write waits for {names}", fix)
+    elif names:
+        yield Check(Level.OK, "replication", f"{connected}; each write waits for {names}: a failover loses nothing")
+    elif found.standbys:
+        yield Check(Level.OK, "replication", f"{connected}, asynchronous: a failover may lose the newest changes")
 
 
 def _user(found: StoreCheck) -> Check:

@@ -25,6 +25,8 @@ _FACTS: Final = f"""SELECT current_setting('server_version'), current_database()
     (SELECT count(*) FROM worker AS w WHERE NOT {LIVES} AND (
         EXISTS (SELECT FROM child_job WHERE owner = w.id)
         OR EXISTS (SELECT FROM child_job WHERE reserved_by = w.id AND finished_at IS NULL))),
+    (SELECT count(*) FROM pg_stat_replication), CASE WHEN current_setting('synchronous_commit') NOT IN ('off', 'local')
+        THEN current_setting('synchronous_standby_names') ELSE '' END,
     inet_server_addr() IS NULL, coalesce((SELECT max(source) FROM copied WHERE finished_at IS NULL), '')"""
 _BROKEN: Final = {
     Invariant.RUNNING_HAS_WORKER: """SELECT count(*) FROM child_job
@@ -90,7 +92,7 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         facts = await _row(connection, _FACTS)
         (((has_one,),),) = await answers(connection, has_namesake(host_name(), machine_id()))
         broken = {rule: int((await _row(connection, query))[0]) for rule, query in _BROKEN.items()}
-    server, database, size, user, jobs, open_jobs, events, workers, dead, is_local, copied = facts
+    server, database, size, user, jobs, open_jobs, events, workers, dead, standbys, waited_for, is_local, copied = facts
     missing = await roles.missing_roles(connection)
     owner, is_superuser = await _row(connection, _OWNER)
     return StoreCheck(
@@ -105,6 +107,8 @@ async def _checked(connection: Connection, url: str, rights: frozenset[roles.Rol
         roles_sql=roles.creation(missing),
         version=version or 0,
         keepalives=None if is_local else keepalives,
+        standbys=standbys,
+        synchronous_standbys=waited_for,
         round_trip=round_trip,
         clock_offset=offset,
         jobs=jobs,

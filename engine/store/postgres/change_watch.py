@@ -9,6 +9,7 @@ import psycopg
 
 from engine.domain.errors import StoreError, StoreUnreachableError
 from engine.store.change_waiters import ChangeWaiters
+from engine.store.postgres.acknowledged import Acknowledged
 from engine.store.postgres.connections import Connection, connected, heard
 from engine.store.postgres.schema import LOCKS
 from engine.system.background import end_task, pause_loop
@@ -33,14 +34,14 @@ END_WAIT: Final = f"SELECT pg_advisory_unlock_shared({LOCKS['LISTENERS']})"
 class ChangeWatch:
     """Follows the newest change, and wakes waiters."""
 
-    def __init__(self, url: str, what: str, clock: SteadyClock) -> None:
+    def __init__(self, url: str, what: str, acknowledged: Acknowledged, clock: SteadyClock) -> None:
         """`clock`: of this host, which is to show what the server's shows: all times in the store are by that."""
-        self._url, self._what, self._clock = url, what, clock
+        self._url, self._what, self._acknowledged, self._clock = url, what, acknowledged, clock
         self._waiters = ChangeWaiters()
         self.cancels = ChangeWaiters()
         """How often running children may have been asked to stop, and who waits for that."""
         self.unreachable: StoreError | None = None
-        """Why the store cannot be reached now; None while it can."""
+        """Why the store cannot be reached now, or is lost; None while neither is so."""
         self._reach_changed = asyncio.Event()
         """Set when that changes, and replaced by another."""
         self._task: asyncio.Task[None] | None = None
@@ -69,8 +70,8 @@ class ChangeWatch:
             self._waiters.wake()
 
     async def wait_beyond(self, seq: int) -> None:
-        """Wait until there is a change after `seq`."""
-        await self._waiters.wait_beyond(seq)
+        """Wait until there is a change after `seq`. Raises StoreLostError."""
+        await self._waiters.wait_beyond(seq, self._acknowledged.require)
 
     async def reach_changed(self) -> None:
         """Wait until the store can no longer be reached, or can be again."""
@@ -87,6 +88,11 @@ class ChangeWatch:
         while True:
             try:
                 async with connected(self._url, self._what, "dbtend watch") as connection:
+                    await self._acknowledged.check(connection)
+                    if self._acknowledged.lost is not None:
+                        self._set_reach(self._acknowledged.lost)
+                        self._waiters.wake()
+                        return
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
                     await self._listen(connection, ready)
             except StoreError as error:

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
+from weakref import WeakSet
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -29,6 +30,7 @@ from engine.domain.errors import (
 )
 from engine.domain.events import CUT_OFF
 from engine.domain.jobs import JobId
+from engine.store.postgres.acknowledged import NEWEST, Acknowledged
 from engine.store.postgres.refusals import namesake_error, refusal
 from engine.store.postgres.roles import SEARCH_PATH, missing_role
 
@@ -52,10 +54,10 @@ UNAVAILABLE_CLASSES: Final = ("08", "57P")
 ANSWERS_WITHIN: Final = 10.0
 """Seconds that a read or write waits for a connection."""
 
-_WRITE: Final = """BEGIN; SET LOCAL synchronous_commit = off; {}; COMMIT;
-SELECT pg_logical_emit_message(true, 'dbtend', '')"""
-"""A write, and after its commit a wait until it is on the disk: so no other waits for a lock while a disk is slow. The
-second commit writes all of the log that is before it."""
+_PREPARE: Final = f"PREPARE acknowledge AS SELECT {NEWEST}, pg_logical_emit_message(true, 'dbtend', '')"
+_WRITE: Final = "BEGIN; SET LOCAL synchronous_commit = off; {}; COMMIT; EXECUTE acknowledge"
+"""A write, and after its commit a wait until it is on the disk, and on a synchronous standby: so no other waits for a
+lock while these are slow. The second commit writes all of the log that is before it."""
 _END_SESSIONS: Final = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE pid = ANY (%s) AND usename = session_user AND application_name = %s"""
 
@@ -80,9 +82,9 @@ logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # who asks for a connec
 
 def parameters(url: str, program: str, *, read_only: bool = False) -> dict[str, Any]:
     """What to connect with: the URL's own settings win, but for those that the store needs."""
-    given = conninfo_to_dict(url)
     options = f"{OPTIONS} -c default_transaction_read_only=on" if read_only else OPTIONS
-    return {**KEEPALIVES, **given, "application_name": program, "options": options}
+    needed = {"application_name": program, "options": options, "target_session_attrs": "primary"}
+    return {**KEEPALIVES, **conninfo_to_dict(url), **needed}
 
 
 @asynccontextmanager
@@ -132,8 +134,10 @@ class Pool:
         self, url: str, what: str, *, program: str, size: int, at_once: int = 1, read_only: bool = False
     ) -> None:
         self._what, self._is_read_only, self._program = what, read_only, program
+        self.acknowledged = Acknowledged(what)
         self.admission: Admitting | None = None
         """Whether this user is let in; None: that is known."""
+        self._prepared = WeakSet[Connection]()
         self._broken: set[int] = set()
         """Processes of the server whose connection broke during a statement."""
         given = parameters(url, program, read_only=read_only)
@@ -145,6 +149,7 @@ class Pool:
             num_workers=size,
             open=False,
             timeout=ANSWERS_WITHIN,
+            configure=self.acknowledged.check,
             check=_still_there,
         )
 
@@ -176,11 +181,19 @@ class Pool:
         store raises."""
 
         async def ask(connection: Connection) -> list[TupleRow]:
+            if connection not in self._prepared:
+                await connection.execute(_PREPARE.encode())
+                self._prepared.add(connection)
             cursor = psycopg.AsyncClientCursor(connection)  # several statements take no parameters of the server
             await cursor.execute(_WRITE.format(query).encode(), values)
             while cursor.description is None and cursor.nextset():
                 pass
-            return await cursor.fetchall()
+            rows = await cursor.fetchall()
+            while cursor.nextset():
+                pass
+            ((newest, _),) = await cursor.fetchall()
+            self.acknowledged.note(newest)
+            return rows
 
         if self.admission is not None:
             await self.admission.rights()
@@ -199,8 +212,10 @@ class Pool:
         return found
 
     async def _on_connection(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
+        self.acknowledged.require()
         try:
             async with self._pool.connection() as connection:
+                self.acknowledged.require()
                 await self._end_broken(connection)
                 backend = connection.info.backend_pid
                 try:

@@ -47,6 +47,7 @@ class JobWrites(LostClaims):
             if len(ids) < len(jobs):  # which open jobs the others joined was in the answer
                 why = f"{error.why}; the new jobs are submitted"
                 raise StoreUncertainError(error.what, why, "look at `dbtend history`") from error
+        self._pool.acknowledged.note_jobs(ids)
         return list(ids)
 
     async def begin_batch(self, batch: NewBatch, jobs: int) -> int:

@@ -23,7 +23,7 @@ from engine.domain.statuses import Reason
 from engine.domain.steps import Micros
 from engine.store.ending_texts import OVERWRITTEN, format_worker_death
 from engine.store.postgres import proof, queries, values
-from engine.store.postgres.connections import Connection, store_error
+from engine.store.postgres.connections import Connection, leave, store_error
 from engine.store.postgres.job_reads import JobReads
 from engine.store.postgres.roles import Role
 from engine.store.postgres.store_base import StoreBase
@@ -87,6 +87,8 @@ class Ownership(JobReads, LostClaims):
         owner = identity.owner if identity else uuid.uuid4().hex
         pool = (identity.pool, identity.pool_size) if identity else None
         jobs = None if own_jobs is None else json.dumps(sorted(own_jobs))
+        # Another attempt may get the same number from the server that answers now.
+        self._pool.acknowledged.on_lost = lambda lost: leave(str(lost))
         async with self._registered(owner, serves_all=serves_all, pool=pool, jobs=jobs):
             beating = asyncio.create_task(self._beat(owner), name="dbtend-beat")
             try:
@@ -128,6 +130,9 @@ class Ownership(JobReads, LostClaims):
                 raise store_error(self._what, error) from None
 
         async def prove_again(connection: Connection) -> bool:
+            await self._pool.acknowledged.check(connection)
+            if self._pool.acknowledged.lost is not None and is_run:
+                return True  # it ends, and others may take its jobs
             cursor = await connection.execute(b"SELECT prove_again(%s)", (name,))
             return (await cursor.fetchone() or (False,))[0] is True
 

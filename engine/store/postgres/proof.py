@@ -12,9 +12,10 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from itertools import zip_longest
 from typing import Any, Final
 
 import psycopg
@@ -46,6 +47,8 @@ log = logging.getLogger("dbtend")
 
 Register = Callable[[Connection], Awaitable[None]]
 GiveUp = Callable[[Connection], Awaitable[None]]
+Place = Mapping[str, str]
+"""One address of the server, by the names of libpq."""
 Prove = Callable[[Connection], Awaitable[bool]]
 
 
@@ -163,14 +166,18 @@ def _hang_up(connection: Connection) -> None:
 
 
 def server_is_down(url: str) -> bool:
-    """Whether every address of the server refuses the connection, or says that the server is starting."""
+    """Whether nothing can be written at any address of the server: each refuses the connection, says that the server is
+    starting, or is that of a standby."""
     given = _expanded(url)
-    hosts = (given.get("hostaddr") or given.get("host") or "/var/run/postgresql").split(",")
-    ports = (given.get("port") or "5432").split(",")
-    with ThreadPoolExecutor() as threads:
-        starts = threads.submit(_is_starting, url)
-        refused = threads.map(_refuses, hosts, map(int, ports if len(ports) > 1 else ports * len(hosts)))
-        return all(refused) or starts.result()
+    hosts, addresses, ports = ((given.get(name) or "").split(",") for name in ("host", "hostaddr", "port"))
+    ports = ports if len(ports) > 1 else ports * max(len(hosts), len(addresses))
+    places = [
+        {"host": host, "hostaddr": address, "port": port or "5432"}
+        for host, address, port in zip_longest(hosts, addresses, ports, fillvalue="")
+    ]
+    with ThreadPoolExecutor(3 * len(places)) as threads:
+        asked = [[threads.submit(ask, url, place) for ask in (_refuses, _is_starting, _is_standby)] for place in places]
+        return all(any(answer.result() for answer in answers) for answers in asked)
 
 
 def _expanded(url: str) -> dict[str, str]:
@@ -182,19 +189,28 @@ def _expanded(url: str) -> dict[str, str]:
         connection.finish()
 
 
-def _is_starting(url: str) -> bool:
-    asked = make_conninfo(url, connect_timeout="2")
+def _is_starting(url: str, place: Place) -> bool:
+    asked = make_conninfo(url, **place, connect_timeout="2", target_session_attrs="any")
     return PGconn.ping(asked.encode()) == Ping.REJECT
 
 
-def _refuses(host: str, port: int) -> bool:
+def _is_standby(url: str, place: Place) -> bool:
+    try:
+        psycopg.connect(make_conninfo(url, **place, connect_timeout="2", target_session_attrs="standby")).close()
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _refuses(_: str, place: Place) -> bool:
+    host, port = place["hostaddr"] or place["host"] or "/var/run/postgresql", place["port"]
     try:
         if host.startswith("/"):
             with socket.socket(socket.AF_UNIX) as local:
                 local.settimeout(1)
                 local.connect(f"{host}/.s.PGSQL.{port}")
         else:
-            socket.create_connection((host, port), timeout=1).close()
+            socket.create_connection((host, int(port)), timeout=1).close()
     except OSError as error:
         return error.errno in {errno.ECONNREFUSED, errno.ENOENT}
     return False

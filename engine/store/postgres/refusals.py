@@ -14,6 +14,8 @@ _WHERE_IT_IS: Final = "put the password into ~/.pgpass (mode 0600) or a service 
 _REFUSALS: Final[tuple[tuple[str, type[StoreError], str, str], ...]] = (
     (r"too many c|remaining connection slots", StoreBusyError, "the server has no connection left",
         "end some connections, or raise max_connections"),
+    (r"server is in hot standby mode", StoreUnreachableError, "only a standby server answers, which is read-only",
+        "give the URL of the primary server, or promote one"),
     (r"no password supplied|fe_sendauth", StoreError, "it asks for a password, and none was found", _WHERE_IT_IS),
     (r"password authentication failed", StoreError, "the password is wrong", _WHERE_IT_IS),
     (r'role "[^"]*" does not exist', StoreError, "the role does not exist", "check the user in the URL"),

@@ -6,12 +6,11 @@ from typing import Final
 
 from psycopg.rows import TupleRow
 
-from engine.domain.errors import StoreError
 from engine.store.postgres.connections import Connection, Question, answers
 from engine.store.postgres.refusals import behind_pooler
 
 TIMES: Final = 3
-_SESSION: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
+_SESSION: Final = "SELECT pg_backend_pid()"
 
 
 async def usable_answers(connection: Connection, what: str, *questions: Question) -> list[list[TupleRow]]:
@@ -19,17 +18,14 @@ async def usable_answers(connection: Connection, what: str, *questions: Question
 
     Raises as `refuse_unusable` does, which asks `TIMES` times.
     """
-    ((session,), *found) = await answers(connection, (_SESSION, None), *questions)
-    backend, is_standby = session
+    (((backend,),), *found) = await answers(connection, (_SESSION, None), *questions)
     if backend != connection.info.backend_pid:
         raise behind_pooler(what)
-    if is_standby:
-        raise StoreError(what, "is on a standby server, which is read-only", "give the URL of the primary server")
     return found
 
 
 async def refuse_unusable(connection: Connection, what: str, *, asked: int = 0) -> None:
-    """Raises StoreError where a pooler stands between, or the server is a standby; psycopg.Error.
+    """Raises StoreError where a pooler stands between; psycopg.Error.
 
     `asked`: how often `usable_answers` has asked before.
 

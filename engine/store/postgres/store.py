@@ -139,13 +139,13 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
             host_clock: the clock of this host; it follows the server's.
         """
         async with AsyncExitStack() as stack:
-            watch = ChangeWatch(url, what, host_clock)
+            at_once = AT_ONCE if early else 1
+            pool = Pool(url, what, program="dbtend", size=max(size, at_once), at_once=at_once, read_only=read_only)
+            watch = ChangeWatch(url, what, pool.acknowledged, host_clock)
             stack.push_async_callback(watch.close)
             here = (host or host_name(), machine_id() if machine is None else machine)
             admission = Admission(url, what, watch, here, read_only=read_only)
             stack.push_async_callback(admission.close)
-            at_once = AT_ONCE if early else 1
-            pool = Pool(url, what, program="dbtend", size=max(size, at_once), at_once=at_once, read_only=read_only)
             await pool.open()  # meanwhile
             stack.push_async_callback(pool.close)
             rights = frozenset(Role) if early else await admission.rights()
@@ -172,8 +172,8 @@ class PostgresStore(Ownership, JobWrites, PlannedWork, Notifications, Hosts):
 
     @property
     def lost(self) -> StoreError | None:
-        """Why nothing can be read or written now; it passes."""
-        return self._watch.unreachable
+        """Why nothing can be read or written now; it passes, unless what was stored is lost."""
+        return self._pool.acknowledged.lost or self._watch.unreachable
 
     async def reach_changed(self) -> None:
         await self._watch.reach_changed()

@@ -11,6 +11,7 @@ from tui.presentation import store_format
 from tui.presentation.health_check import Check, Level
 
 SOUND = StoreCheck(
+    standbys=0, synchronous_standbys="",
     server_version="18.1", database="dbtend", size=9_000_000, user="ann", owner="dba", owner_is_superuser=False,
     roles=("dbtend_operator",), missing_roles=(), roles_sql="", version=17, keepalives=True, round_trip=0.001,
     clock_offset=0.0, jobs=1, open_jobs=0, events=3, workers=1, dead_workers=0, unfinished_copy="",

@@ -29,9 +29,12 @@ CREATE TRIGGER noted AFTER INSERT ON dbtend.event EXECUTE FUNCTION dbtend.note_s
 
 async def test_a_number_that_is_given_again_is_heard_again(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_watch, "RECONNECT_AFTER", 0.01)
-    async with PostgresStore.open(store_url, what="the store") as store:
+    async with (
+        PostgresStore.open(store_url, what="the store") as store,
+        PostgresStore.open(store_url, what="the store") as other,
+    ):
         changes = ParentJobOrchestrator(store).changes()
-        await store.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.ADD)
+        await other.submit([new_job("sales", Operation.VACUUM)], OnDuplicate.ADD)
         heard = [await anext(changes) for _ in range(2)]
         assert [change.seq for change in heard] == [1, 2]
         with as_admin(store_url) as admin:
