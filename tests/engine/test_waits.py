@@ -104,8 +104,8 @@ ALLOWED = {
         "::test_a_delivery_ends_before_a_host_gives_up_the_recipients_that_it_no_longer_has",
     ),
     "store/postgres/proof.py": (
-        1,
-        "until the proof of life is too old",
+        2,
+        "until the proof of life is too old; a standby has 2 s to answer",
         "engine/store/postgres/test_liveness.py::test_a_worker_whose_link_is_down_ends_before_others_can_take_over",
     ),
     "store/postgres/schema.py": (
