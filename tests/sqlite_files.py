@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -95,6 +96,21 @@ def remove_index_entries(path: Path, index: str) -> None:
         db.execute("DELETE FROM ghost WHERE row % 3 = 0")
         with schema_surgery(db):
             db.execute("DELETE FROM sqlite_schema WHERE name = 'ghost'")
+
+
+def lose_leaf_of(path: Path, name: str) -> None:
+    """Damage a table or an index: its root leads to one page less. Its rows are gone, and still in that page."""
+    with closing(sqlite3.connect(path)) as db:
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,))
+        ((size,),) = db.execute("PRAGMA page_size")
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        page = bytearray(file.read(size))
+        (cells,) = struct.unpack_from(">H", page, 3)
+        struct.pack_into(">H", page, 3, cells - 1)
+        page[12 + 2 : 12 + 2 * cells] = page[12 + 4 : 12 + 2 * cells] + bytes(2)
+        file.seek((root - 1) * size)
+        file.write(page)
 
 
 def add_index_that_cannot_be_rebuilt(path: Path, name: str = "broken unique") -> None:

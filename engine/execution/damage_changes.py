@@ -105,8 +105,9 @@ def _met(
     for step, result in results:
         if result.met_damage or result.reason is Reason.SERVER_DIED:
             tables = step.tables if not engine.is_file else ()
-            for name in tables or (WHOLE_DATABASE,):
+            for name in tables or (result.damaged_index or WHOLE_DATABASE,):
                 kind = DamagedKind.TABLE if tables else DamagedKind.DATABASE
+                kind = DamagedKind.INDEX if result.damaged_index else kind
                 is_seen = bool(result.met_damage)
                 source = DamageSource.OPERATION if is_seen else DamageSource.SERVER_LOST
                 level = CheckLevel.FULL if is_seen else seen_by

@@ -87,6 +87,8 @@ class StepResult:
     """Whether `error` reports the findings: then the step did its work."""
     met_damage: str = ""
     """The error or finding by which it met damage that no check had to look for, as text."""
+    damaged_index: str = ""
+    """The index that alone is damaged by that, and can be rebuilt."""
     failed_drops: Mapping[str, str] = field(default_factory=dict)
     """Objects that it could not drop, by name, each with its warning. `Session.retry_cleanup` tries again."""
     left: str = ""

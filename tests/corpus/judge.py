@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
-from engine.targets.sqlite.running.surplus import LAST_TRACE
+from engine.targets.sqlite.running.lost_rows import LAST_TRACE
 from tests.corpus.case import Case, Trouble
 from tests.corpus.fingerprint import Content, fingerprint, scratch
 from tests.corpus.oracle import Verdict, verdict

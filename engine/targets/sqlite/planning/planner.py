@@ -32,7 +32,7 @@ from engine.targets.sqlite.planning import (
 from engine.targets.sqlite.planning.copy_costs import Content
 from engine.targets.sqlite.planning.libraries import cannot_be_analyzed, parts_to_check, would_optimize
 from engine.targets.sqlite.planning.obstacles import REWRITING, against_vacuum, cannot_be_copied
-from engine.targets.sqlite.planning.steps import CHECKING, REBUILDING, WRITING, Method, SqliteStep
+from engine.targets.sqlite.planning.steps import CHECKING, LOSING, WRITING, Method, SqliteStep
 from engine.targets.sqlite.planning.tuning import TAKES_MEMORY, TAKES_PROCESSORS, Tuning, as_text, pragmas, tuning
 from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
@@ -108,9 +108,26 @@ async def plan(
     planned = without_done(planned, options.done_by(operation))
     if library is not None and planned.steps:
         planned = await _by_bundled(reader, planned, library)
+    if operation in {Operation.VACUUM, Operation.REINDEX} and not options.force:
+        planned = _counting_rows(planned, past)
     planned = _with_settings(planned, chosen, summary, options)
     needs_space = any(step.needs for step in planned.steps)
     return await reader.read(lambda _: _with_space(planned, options)) if needs_space else planned
+
+
+def _counting_rows(plan: OperationPlan, past: TargetHistory | None) -> OperationPlan:
+    """The plan, whose steps refuse to remove the last trace of lost rows, also where a person took note of damage: that
+    does not say whether the table or its index is right."""
+    compares = plan.operation is Operation.REINDEX and past is not None and bool(past.accepted_damage)
+    return replace(
+        plan,
+        steps=tuple(
+            replace(step, counts_rows=True, compares_values=compares)
+            if isinstance(step, SqliteStep) and step.method in LOSING
+            else step
+            for step in plan.steps
+        ),
+    )
 
 
 def _bundled_library() -> bundled.Library | str:
@@ -154,7 +171,7 @@ async def _planned(
         case Operation.ANALYZE:
             return await _analyze(reader, summary, options, turns)
         case Operation.REINDEX:
-            return await _reindex(reader, summary, options, past, turns)
+            return await _reindex(reader, summary, options, turns)
         case Operation.OPTIMIZE:
             return await _optimize(reader, summary)
         case Operation.CHECK:
@@ -208,9 +225,7 @@ async def _analyze(reader: Reader, summary: Summary, options: Options, turns: Tu
     return replace(_of(Operation.ANALYZE, steps), warnings=warnings)
 
 
-async def _reindex(
-    reader: Reader, summary: Summary, options: Options, past: TargetHistory | None, turns: Turns
-) -> OperationPlan:
+async def _reindex(reader: Reader, summary: Summary, options: Options, turns: Turns) -> OperationPlan:
     soon = operation_steps.are_rebuilt_soon(summary) and not options.objects
     tables = await (reader.tables_uncounted() if soon else reader.tables())
     done = options.done_by(Operation.REINDEX)
@@ -234,13 +249,6 @@ async def _reindex(
         turns=turns,
         sizes=sizes,
     )
-    if not options.force:
-        # Who takes note of damage does not say whether the table or its index is right.
-        is_compared = past is not None and past.compared_at is not None and not past.accepted_damage
-        steps = [
-            replace(step, keeps_surplus=True, keeps_values=not is_compared) if step.method in REBUILDING else step
-            for step in steps
-        ]
     return replace(_of(Operation.REINDEX, steps), warnings=preflight.certain_to_fail(problems.items()))
 
 

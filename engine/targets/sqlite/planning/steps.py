@@ -64,6 +64,8 @@ AFTER_COPY: Final = frozenset({Method.COMPARE, Method.COPY_CHECK, Method.REMOVE_
 CHECKING: Final = frozenset({Method.CHECK, Method.FOREIGN_KEYS})
 REBUILDING: Final = frozenset({Method.TRANSACTION, Method.GROUPED})
 """The methods of REINDEX."""
+LOSING: Final = REBUILDING | {Method.VACUUM, Method.SWAP}
+"""The methods of REINDEX and VACUUM, which may remove the last trace of lost rows."""
 
 
 @frozen(kw_only=True)
@@ -120,10 +122,10 @@ class SqliteStep(PlannedStep):
     """The backups; the oldest are removed."""
     keep: int = 0
     """How many of them stay, with the new one."""
-    keeps_surplus: bool = False
-    """Whether an index with more entries than its table has rows is not rebuilt: they tell of lost rows."""
-    keeps_values: bool = False
-    """Whether one that holds values that no row has is neither: as no full check has compared them, REINDEX does."""
+    counts_rows: bool = False
+    """Whether it begins only where the rows of tables and the entries of indexes show that no rows are lost."""
+    compares_values: bool = False
+    """Whether REINDEX compares what they hold, too: a person accepted damage."""
 
 
 def step_of(

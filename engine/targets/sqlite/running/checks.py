@@ -32,7 +32,7 @@ from engine.targets.sqlite.running.damage_location import (
     names_a_page,
     pages_without_tree,
 )
-from engine.targets.sqlite.running.surplus import LAST_TRACE, Comparison, comparisons
+from engine.targets.sqlite.running.lost_rows import LAST_TRACE, Comparison, comparisons
 from engine.targets.sqlite.running.work import Work
 from engine.targets.step_execution import StepResult
 

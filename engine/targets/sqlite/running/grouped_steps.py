@@ -9,14 +9,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from engine.domain.humanize import listed
-from engine.domain.statuses import Reason, Status
+from engine.domain.statuses import Status
 from engine.domain.steps import Facts
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_of_object
 from engine.targets.sqlite.connection.names import literal
 from engine.targets.sqlite.planning import operation_steps
 from engine.targets.sqlite.queries import query
-from engine.targets.sqlite.running.surplus import LostRowsError
 from engine.targets.step_execution import StepResult
 
 if TYPE_CHECKING:
@@ -127,7 +126,6 @@ async def _by_halves(work: Work, objects: Sequence[str], run: Callable[[Sequence
     """
     waiting, done = [tuple(objects)], list[str]()
     failed: dict[str, list[str]] = {}
-    reason: Reason | None = None
     while waiting and not work.found_damage:
         if work.cancel.is_set():
             return StepResult(status=Status.CANCELLED, effect=_effect(done))
@@ -143,7 +141,6 @@ async def _by_halves(work: Work, objects: Sequence[str], run: Callable[[Sequence
                 continue
             failed.setdefault(explain(error, work.lock_timeout), []).append(part[0])
             work.found_damage = is_damage(error)
-            reason = Reason.DAMAGED if isinstance(error, LostRowsError) else None
         else:
             done += part
             work.partial_effect = f"{len(done):,} of {len(objects):,} done; they stay done"
@@ -154,7 +151,7 @@ async def _by_halves(work: Work, objects: Sequence[str], run: Callable[[Sequence
     rest = f"{len(done):,} done, {not_begun:,} not begun" if not_begun else f"The other {len(done):,} are done"
     met = next(reversed(failed)) if work.found_damage else ""
     text = f"{failures}. {rest}"
-    return StepResult(status=Status.FAILED, reason=reason, error=text, effect=_effect(done), met_damage=met)
+    return StepResult(status=Status.FAILED, error=text, effect=_effect(done), met_damage=met)
 
 
 def _effect(done: Sequence[str]) -> Facts:

@@ -33,7 +33,7 @@ from engine.targets.sqlite.reading.reader import Reader
 from engine.targets.sqlite.running import work
 from engine.targets.sqlite.running.effects import Effects
 from engine.targets.sqlite.running.layout import Layout
-from engine.targets.sqlite.running.surplus import LostRowsError
+from engine.targets.sqlite.running.lost_rows import LostRowsError
 from engine.targets.sqlite.running.throttling import Throttle
 from engine.targets.sqlite.system.files import check_writable, last_change
 from engine.targets.step_execution import (
@@ -211,6 +211,8 @@ class SqliteOperation(PlannedOperation):
 
     async def _run(self, work: Work) -> StepResult:
         step = work.step
+        if step.counts_rows:
+            await work.require_no_lost_rows()
         try:
             result = await methods.METHODS[step.method](work)
         finally:
@@ -277,8 +279,10 @@ class SqliteOperation(PlannedOperation):
             if problem := self._opened.problem():  # then SQLite says only that it cannot read, write or open something
                 why = f"{problem}: {why}" if is_damage(error) else problem
             met = str(error) if is_damage(error) and not problem else ""
-            reason = Reason.DAMAGED if isinstance(error, LostRowsError) else None
-            return StepResult(status=Status.FAILED, reason=reason, error=why, met_damage=met)
+            failed = StepResult(status=Status.FAILED, error=why, met_damage=met)
+            if isinstance(error, LostRowsError):
+                failed = replace(failed, reason=Reason.DAMAGED, damaged_index=error.index)
+            return failed
         blockers = await self._blockers.describe_last(wal=working.runs_beside_readers(step))
         self._throttle.has_timed_out = True
         return StepResult(status=Status.FAILED, reason=Reason.TARGET_BUSY, error=explain(error, timeout, blockers))

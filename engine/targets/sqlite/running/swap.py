@@ -30,6 +30,7 @@ from engine.targets.sqlite.queries import query
 from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.contents import contents_of, row_counts
 from engine.targets.sqlite.running.exchange_process import ExchangeProcess
+from engine.targets.sqlite.running.lost_rows import unaccounted_pages
 from engine.targets.sqlite.running.progress import CHECKING_COPY, share_of_copying
 from engine.targets.sqlite.running.sampling import reports_by_time
 from engine.targets.sqlite.running.work import Work
@@ -46,7 +47,6 @@ _COARSE: Final = 50_000_000
 """Nanoseconds: a file system may give two writes the same time if no more lie between them."""
 _LOOKS: Final = 100
 _VERSION: Final = "PRAGMA main.data_version"
-_LOCK_BYTE: Final = 0x40000000
 
 
 async def swap(work: Work) -> StepResult:
@@ -185,8 +185,9 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> tuple[str, tuple[str,
         look = partial(contents_of, is_cancelled=work.cancel.is_set) if work.step.compared else row_counts
         counting = asyncio.ensure_future(statement.run_by(work.connection.aio, look, work.cancel))
         try:
-            async with work.layout.of_copy(connection.aio, *descriptors_of(copy.numbers)):
-                problem = await _unsound(connection, work)
+            (file,) = descriptors_of(copy.numbers)
+            async with work.layout.of_copy(connection.aio, file):
+                problem = await _unsound(connection, work, file)
         finally:
             await asyncio.wait({counting})
             counting.exception()  # retrieved here, so that asyncio does not report it as lost
@@ -199,16 +200,13 @@ async def _difference(work: Work, copy: UnfinishedCopy) -> tuple[str, tuple[str,
         await connection.close()
 
 
-async def _unsound(connection: MeteredConnection, work: Work) -> str:
+async def _unsound(connection: MeteredConnection, work: Work, file: int) -> str:
     """What a look at each page finds; that takes a seventh of a quick check, which is made where there is no other."""
     if not catalog.has_dbstat():
         found = await statement.fetch_all(connection.aio, CHECK, work.cancel)
         return "" if found == [("ok",)] else str(found[0][0])
-    ((pages, page_size, auto_vacuum),) = await statement.fetch_all(connection.aio, query("layout"), work.cancel)
-    ((used,),) = await statement.fetch_all(connection.aio, query("page_sum"), work.cancel)
-    maps = -(-(pages - 1) // (page_size // 5 + 1)) if auto_vacuum else 0
-    lock_page = pages > _LOCK_BYTE // page_size
-    return "" if used + maps + lock_page == pages else f"{used:,} of {pages:,} pages are in use"
+    count = partial(unaccounted_pages, file=file)
+    return await statement.run_by(connection.aio, count, work.cancel)
 
 
 def _completed(copy: UnfinishedCopy, old: int, header: bytes) -> str:

@@ -25,11 +25,12 @@ from engine.targets.sqlite.reading import catalog
 from engine.targets.sqlite.reading.renumbering import find_renumbering
 from engine.targets.sqlite.running.check_findings import Findings
 from engine.targets.sqlite.running.layout import Layout
+from engine.targets.sqlite.running.lost_rows import COUNTING, require_no_lost_rows
 from engine.targets.sqlite.running.sampling import progress_reports
-from engine.targets.sqlite.running.surplus import require_no_surplus
 from engine.targets.sqlite.system.blockers import BlockerFinder
 from engine.targets.sqlite.system.old_backups import NewBackup
 from engine.targets.sqlite.system.opened_file import OpenedFile
+from engine.targets.sqlite.system.page_cache import descriptors_of
 from engine.targets.sqlite.system.unfinished_backup import UnfinishedCopy
 from engine.targets.step_execution import StepContext, StepProgress
 
@@ -114,6 +115,18 @@ class Work:
         """Rows of a short statement, like `rows_when_free`; a cancel waits for its end, so that its result is known."""
         return await statement.read(self.connection.aio, sql, self._lock_wait_to_begin)
 
+    async def require_no_lost_rows(self) -> None:
+        """Raises LostRowsError where the step would remove the last trace of lost rows."""
+        self.context.report(StepProgress(phase=COUNTING))
+        file = next(iter(descriptors_of(self.opened.numbers)), None)
+        require = partial(require_no_lost_rows, step=self.step, file=file)
+
+        async def attempt() -> None:
+            await statement.run_by(self.connection.aio, require, self.cancel)
+
+        async with self.connection.uncounted():
+            await statement.retry_while_locked(attempt, self._lock_wait_to_begin)
+
     async def run_vacuum(self) -> list[Any]:
         """Run `checked_vacuum`, again and again while the database is locked."""
         return await self.retry_exclusive(self.checked_vacuum)
@@ -139,9 +152,6 @@ class Work:
         return await self.rows(self.step.command)
 
     async def in_transaction(self, *commands: str) -> None:
-        """Raises LostRowsError where REINDEX would remove the last trace of lost rows."""
-        if self.step.keeps_surplus:
-            await self.run_when_free(partial(require_no_surplus, commands=commands, values=self.step.keeps_values))
         await statement.in_transaction(self.connection.aio, commands, self.begin())
         await self.write_back_if_long()
 

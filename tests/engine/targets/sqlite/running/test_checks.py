@@ -16,7 +16,7 @@ from engine.domain.statuses import Status
 from engine.domain.steps import Facts
 from engine.targets import resolve
 from engine.targets.sqlite.running.check_findings import Findings, parse_findings, parse_orphans, remedy
-from engine.targets.sqlite.running.surplus import LAST_TRACE
+from engine.targets.sqlite.running.lost_rows import LAST_TRACE
 from engine.targets.step_execution import StepResult
 from tests.engine.targets.sqlite.a_session import execute, plan, run, statuses
 from tests.engine.targets.stepwise import stepwise

@@ -1,38 +1,49 @@
-"""Compares a table with its index: it shows whether REINDEX would lose anything.
+"""Looks for rows that a table has lost, before VACUUM or REINDEX would remove their last trace.
 
-An index holds no more entries than its table has rows, and nothing that is in no row. If it does, the table may have
-lost rows or values: then REINDEX would remove the last trace of them.
+An index holds as many entries as its table has rows, and nothing that is in no row. Each page belongs to a table or an
+index, is free, or is SQLite's own. Where that does not hold, the table may have lost rows: their values are still in
+the index, or they are in the pages that belong to nothing.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
-import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.targets.sqlite.connection.errors import is_damage, is_missing_code
 from engine.targets.sqlite.connection.names import literal, quote
+from engine.targets.sqlite.planning.steps import REBUILDING, SqliteStep
 from engine.targets.sqlite.queries import query
-from engine.targets.sqlite.reading.catalog import ROWID_NAMES
+from engine.targets.sqlite.reading.catalog import ROWID_NAMES, has_dbstat
 from engine.targets.sqlite.reading.virtual import PIECE
 
-LAST_TRACE: Final = "the table may have lost rows or values, and REINDEX would remove the last trace of them"
+LAST_TRACE: Final = "the table may have lost rows or values, and this is their last trace"
+COUNTING: Final = "counting rows and index entries"
 _COLUMNS: Final = "SELECT cid, name FROM temp.pragma_index_xinfo({0}, 'main') ORDER BY seqno"
 _COLUMNS_OF_TABLE: Final = "SELECT name, hidden FROM temp.pragma_table_xinfo({0}, 'main')"
 _ROWID: Final = -1
 _EXPRESSION: Final = -2
 _VIRTUAL: Final = 2
-_MOST_ARGUMENTS: Final = 100
+_LOCK_BYTE: Final = 0x40000000
+_RESERVED: Final = 20
+"""Where a file says how many bytes of each page SQLite does not use."""
 
 
 class LostRowsError(sqlite3.DatabaseError):
-    """An index has entries that no row of its table has."""
+    """A table may have lost rows, whose last trace the step would remove."""
 
     sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     sqlite_errorname = "SQLITE_CORRUPT"
+
+    def __init__(self, text: str, index: str = "") -> None:
+        """`index`: the index that alone is damaged, and can be rebuilt; "" where rows may be lost."""
+        super().__init__(text)
+        self.index = index
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +66,54 @@ class Comparison:
         return f"{text}, and {self.of_no_row:,} of them match no row" if self.of_no_row else text
 
     @property
+    def differs(self) -> bool:
+        return self.rows != self.entries or self.is_surplus
+
+    @property
     def is_surplus(self) -> bool:
         return self.of_no_row > 0 or (self.entries or 0) > self.rows
 
 
-def require_no_surplus(connection: sqlite3.Connection, commands: Collection[str], *, values: bool) -> None:
-    """Raise LostRowsError for an index that the commands rebuild, if it has entries without a row.
+def require_no_lost_rows(connection: sqlite3.Connection, step: SqliteStep, file: int | None) -> None:
+    """Raise LostRowsError where the step, REINDEX or VACUUM, would remove the last trace of lost rows.
 
-    An index that cannot be read to its end is rebuilt from its table. `values`: see `comparisons`.
+    REINDEX may rebuild an index that has fewer entries, or cannot be read to its end. VACUUM would copy it as it is.
+
+    Args:
+        file: the descriptor of the database; None if unknown.
     """
+    rebuilt = {*(step.commands or (step.command,))} if step.method in REBUILDING else None
 
-    def is_rebuilt(index: str) -> bool:
-        return not {f"REINDEX main.{quote(index)}", "REINDEX"}.isdisjoint(commands)
+    def is_wanted(index: str) -> bool:
+        return rebuilt is None or not rebuilt.isdisjoint({f"REINDEX main.{quote(index)}", "REINDEX"})
 
-    for comparison in comparisons(connection, is_rebuilt, values=values):
-        # Where code of the application is missing, or the name is no UTF-8, REINDEX itself says so.
-        if isinstance(comparison, Comparison) and comparison.is_surplus:
+    # Where code of the application is missing, or the name is no UTF-8, SQLite itself says so.
+    compared = comparisons(connection, is_wanted, values=step.compares_values)
+    differing = [one for one in compared if isinstance(one, Comparison) and one.differs]
+    for comparison in differing:
+        if comparison.is_surplus:
             raise LostRowsError(f"{comparison}; {LAST_TRACE}")
+    if rebuilt is not None:
+        return
+    if has_dbstat() and (pages := unaccounted_pages(connection, file)):
+        raise LostRowsError(f"{pages}; the others may hold lost rows")
+    for comparison in differing:
+        raise LostRowsError(str(comparison), comparison.index)
+
+
+def unaccounted_pages(connection: sqlite3.Connection, file: int | None) -> str:
+    """Whether pages belong to nothing, as text; "" if each one is in use or free, or if that is unknown. With dbstat.
+
+    In the thread of the connection. `file`: see `require_no_lost_rows`. Raises sqlite3.Error.
+    """
+    with _reading(connection):
+        ((pages, page_size, auto_vacuum, free, used),) = connection.execute(query("page_counts")).fetchall()
+    if auto_vacuum and file is None:
+        return ""
+    reserved = int.from_bytes(os.pread(file, 1, _RESERVED)) if file is not None else 0
+    maps = len(range(2, pages + 1, (page_size - reserved) // 5 + 1)) if auto_vacuum else 0
+    known = used + free + maps + (pages > _LOCK_BYTE // page_size)
+    return "" if known == pages else f"tables, indexes and free pages make up {known:,} of {pages:,} pages"
 
 
 def comparisons(
@@ -79,15 +121,22 @@ def comparisons(
 ) -> list[Comparison | sqlite3.OperationalError]:
     """One for each index whose name is wanted and is UTF-8; the error where code is missing that comparing needs.
 
-    In the thread of the connection, in a read transaction of its own. The rollback makes SQLite forget how it read
-    damaged pages: else REINDEX would rebuild nothing. Raises sqlite3.Error where a table cannot be read.
+    In the thread of the connection. Raises sqlite3.Error where a table cannot be read.
 
     Args:
-        values: whether the values are compared, too: REINDEX then takes two to four times as long.
+        values: whether values are compared where the numbers are equal, too: that takes longer than REINDEX itself.
     """
+    with _reading(connection):
+        return list(_comparisons(connection, is_wanted, values=values))
+
+
+@contextmanager
+def _reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """Statements inside read the same state. The rollback makes SQLite forget how it read damaged pages: else REINDEX
+    would rebuild nothing."""
     connection.execute("BEGIN")
     try:
-        return list(_comparisons(connection, is_wanted, values=values))
+        yield
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -106,7 +155,8 @@ def _comparisons(
             if counting not in rows_of:  # a table with several indexes is counted once
                 ((rows_of[counting],),) = connection.execute(counting).fetchall()
             entries = _entries(connection, name, table, where)
-            of_no_row = _of_no_row(connection, name, table, where) if values and entries else 0
+            differs = values or entries != rows_of[counting]
+            of_no_row = _of_no_row(connection, name, table, where) if differs and entries else 0
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                 raise
@@ -116,19 +166,6 @@ def _comparisons(
             yield Comparison(name, table, rows_of[counting], entries, of_no_row)
 
 
-class _Sum:
-    """An aggregate that is the same for the same rows in any order."""
-
-    def __init__(self) -> None:
-        self._sum = 0
-
-    def step(self, *values: object) -> None:
-        self._sum += hash(values)
-
-    def finalize(self) -> int:
-        return self._sum & sys.maxsize
-
-
 def _entries(connection: sqlite3.Connection, index: str, table: str, where: str) -> int | None:
     # With count(*) SQLite would choose which index it counts.
     counting = f"SELECT coalesce(sum(1), 0) FROM main.{quote(table)} INDEXED BY {quote(index)} {where}"
@@ -136,23 +173,13 @@ def _entries(connection: sqlite3.Connection, index: str, table: str, where: str)
 
 
 def _of_no_row(connection: sqlite3.Connection, index: str, table: str, where: str) -> int:
-    """How many entries hold values that are not in the row that they name; 0 where that cannot be told.
-
-    First by sums, which take less time, and no room.
-    """
+    """How many entries hold values that are not in the row that they name; 0 where that cannot be told."""
     columns = connection.execute(_COLUMNS.format(literal(index))).fetchall()
     of_table = connection.execute(_COLUMNS_OF_TABLE.format(literal(table))).fetchall()
     if not (held := _columns_held(columns, of_table)):
         return 0
     of_index = f"FROM main.{quote(table)} INDEXED BY {quote(index)} {where}"
     of_rows = f"FROM main.{quote(table)} NOT INDEXED {where}"
-    if isinstance(connection, sqlite3.Connection):  # the bundled library runs in another process
-        connection.create_aggregate("dbtend_sum", -1, _Sum)
-        # As bytes: a text may be no UTF-8, and -1 and -2 have the same hash. Of a REAL, digits would be lost.
-        bytes_of = [f"iif(typeof({name}) = 'real', {name}, CAST({name} AS BLOB))" for name in held[:_MOST_ARGUMENTS]]
-        summing = f"SELECT dbtend_sum({', '.join(bytes_of)})"
-        if len({_unless_damaged(connection, f"{summing} {side}") for side in (of_index, of_rows)}) == 1:
-            return 0
     exactly = ", ".join(f"{name} COLLATE BINARY" for name in held)  # a collation may take different values for the same
     missing = f"SELECT count(*) FROM (SELECT {exactly} {of_index} EXCEPT SELECT {exactly} {of_rows})"
     return _unless_damaged(connection, missing) or 0
