@@ -9,7 +9,6 @@ from typing import Final
 
 from engine.domain.requests import Operation
 from engine.domain.statuses import Reason, Status
-from engine.targets.sqlite.running.lost_rows import LAST_TRACE
 from tests.corpus.case import Case, Trouble
 from tests.corpus.fingerprint import Content, fingerprint, scratch
 from tests.corpus.oracle import Verdict, verdict
@@ -74,12 +73,9 @@ def complaints_about(trial: Trial) -> Iterator[str]:
         yield from _kept_away(trial)
         return
     dictated, after = what_sqlite_does(trial.case, trial.operation), State.of(trial.path)
-    # SQLite rebuilds the index of lost rows or values, and nothing shows the loss any more.
-    differs = ("entries in index", "missing from index")
-    keeps_last_trace = LAST_TRACE in trial.said and any(
-        words in complaint for complaint in dictated.before.complaints for words in differs
-    )
-    if not (keeps_last_trace or (trial.is_refused and dictated.loses_content)):
+    # SQLite removes the last trace of lost rows, and nothing shows the loss any more.
+    keeps_last_trace = trial.child is not None and trial.child.reason is Reason.DAMAGED
+    if not ((keeps_last_trace and dictated.before.complaints) or (trial.is_refused and dictated.loses_content)):
         yield from _verdict(trial, dictated.verdict)
     yield from _content(trial, after, dictated)
     yield from _new_files(trial, after, dictated)

@@ -8,16 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
 
 from engine import Engine
 from engine.domain.damage import DamagedKind, DamageSource
 from engine.domain.jobs import ChildJob
-from engine.domain.requests import Operation, Options, Request
+from engine.domain.requests import CheckLevel, Operation, Options, Request
 from engine.domain.statuses import Reason, Status
 from engine.targets.sqlite.reading.catalog import has_dbstat
-from tests.sqlite_files import lose_leaf_of, remove_index_entries
+from tests.sqlite_files import lose_leaf_of, remove_index_entries, schema_surgery
 
 CHECK, VACUUM, REINDEX = Operation.CHECK, Operation.VACUUM, Operation.REINDEX
 INCREMENTAL_VACUUM = Operation.INCREMENTAL_VACUUM
@@ -47,7 +48,7 @@ def fill(path: Path, table: str = OF_ROWS, index: str = "(b)", *, before: str = 
         db.execute("DELETE FROM gone WHERE rowid % 3")
 
 
-async def run(engine: Engine, path: Path, operation: Operation, **options: bool) -> ChildJob:
+async def run(engine: Engine, path: Path, operation: Operation, **options: Any) -> ChildJob:
     request = Request(target=str(path), operations=(operation,), options=Options(**options))
     (job,) = await engine.submit([request])
     ((child,),) = [done.children for done in await engine.wait([job.id])]
@@ -92,6 +93,23 @@ async def test_r31_vacuum_leaves_rows_alone_that_only_recover_finds(
         await engine.accept_damage(str(path), "ann@host")  # which does not say that these rows may go
     forced = await run(engine, path, VACUUM, swap=swap, force=True)
     assert forced.status is Status.COMPLETED
+
+
+@needs_dbstat
+@pytest.mark.parametrize("level", CheckLevel)
+async def test_r31_a_check_finds_pages_that_belong_to_nothing_also_beside_a_view(
+    engine: Engine, path: Path, level: CheckLevel
+) -> None:
+    """SQLite 3.46 does not look for them there."""
+    fill(path, index="")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE VIEW v AS SELECT * FROM t")
+    assert (await run(engine, path, CHECK, check=level)).status is Status.COMPLETED
+    with closing(sqlite3.connect(path, isolation_level=None)) as db, schema_surgery(db):
+        db.execute("DELETE FROM sqlite_schema WHERE name = 't'")
+    check = await run(engine, path, CHECK, check=level)
+    assert (check.status, len(await engine.known_damage(str(path)))) == (Status.FAILED, 1)
+    assert (await run(engine, path, VACUUM)).reason is Reason.DAMAGED
 
 
 async def test_r31_what_vacuum_and_reindex_would_lose_is_told_by_one_rule(engine: Engine, path: Path) -> None:
@@ -156,7 +174,13 @@ def _with_reserved_bytes(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "before",
-    ["PRAGMA page_size = 512", "PRAGMA page_size = 65536", "PRAGMA auto_vacuum = full", "PRAGMA journal_mode = wal", ""],
+    [
+        "PRAGMA page_size = 512",
+        "PRAGMA page_size = 65536",
+        "PRAGMA auto_vacuum = full",
+        "PRAGMA journal_mode = wal",
+        "",
+    ],
 )
 @pytest.mark.parametrize("swap", [False, True])
 async def test_vacuum_of_a_sound_file_is_not_refused(engine: Engine, path: Path, before: str, swap: bool) -> None:

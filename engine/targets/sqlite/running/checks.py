@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from engine.domain.steps import MAX_FINDINGS
+from engine.domain.steps import MAX_FINDINGS, WHOLE
 from engine.targets.check_results import check_result
 from engine.targets.sqlite.connection import statement
 from engine.targets.sqlite.connection.errors import explain, is_damage, is_mismatch, is_missing_code
@@ -32,7 +32,7 @@ from engine.targets.sqlite.running.damage_location import (
     names_a_page,
     pages_without_tree,
 )
-from engine.targets.sqlite.running.lost_rows import LAST_TRACE, Comparison, comparisons
+from engine.targets.sqlite.running.lost_rows import LAST_TRACE, Comparison, comparisons, unchecked_pages
 from engine.targets.sqlite.running.work import Work
 from engine.targets.step_execution import StepResult
 
@@ -50,6 +50,8 @@ async def check(work: Work) -> StepResult:
             found, error = found + part, error or problem
             if len(course) == len(commands) + 1:  # of small tables SQLite counts no opcodes
                 work.connection.opcodes = max(work.connection.opcodes, before + round(course[number][0]))
+    if not found.sentences and error is None and work.step.object == WHOLE and not work.step.commands:
+        found += await _unchecked_pages(work)
     found = await _with_comparisons(work, found)
     if error is None or is_damage(error):
         return _result(work, found)
@@ -58,6 +60,12 @@ async def check(work: Work) -> StepResult:
     result = _result(work, found)
     why = explain(error, work.lock_timeout)
     return replace(result, error=f"{why}. Also found: {result.error}", error_is_finding=False)
+
+
+async def _unchecked_pages(work: Work) -> Findings:
+    count = partial(unchecked_pages, check=work.step.command, file=work.file)
+    pages = await work.run_when_free(count)
+    return Findings(sentences=(pages,), damage=pages) if pages else Findings()
 
 
 async def _with_comparisons(work: Work, findings: Findings) -> Findings:

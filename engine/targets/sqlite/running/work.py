@@ -75,6 +75,11 @@ class Work:
         return self.opened.path
 
     @property
+    def file(self) -> int | None:
+        """A descriptor of the database; None if unknown."""
+        return next(iter(descriptors_of(self.opened.numbers)), None)
+
+    @property
     def cancel(self) -> asyncio.Event:
         return self.context.cancel
 
@@ -118,8 +123,7 @@ class Work:
     async def require_no_lost_rows(self) -> None:
         """Raises LostRowsError where the step would remove the last trace of lost rows."""
         self.context.report(StepProgress(phase=COUNTING))
-        file = next(iter(descriptors_of(self.opened.numbers)), None)
-        require = partial(require_no_lost_rows, step=self.step, file=file)
+        require = partial(require_no_lost_rows, step=self.step, file=self.file)
 
         async def attempt() -> None:
             await statement.run_by(self.connection.aio, require, self.cancel)
