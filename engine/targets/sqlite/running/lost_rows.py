@@ -115,9 +115,8 @@ def unaccounted_pages(connection: sqlite3.Connection, file: int | None) -> str:
     maps = len(range(2, pages + 1, (page_size - reserved) // 5 + 1)) if auto_vacuum else 0
     known = used + free + maps + (pages > _LOCK_BYTE // page_size)
     if known < pages:
-        return (
-            f"no table, index or list of free pages has {pages - known:,} of {pages:,} pages: they may hold lost rows"
-        )
+        lost = f"{pages - known:,} of {pages:,} pages"
+        return f"no table, index or list of free pages has {lost}, which may hold lost rows"
     return "" if known == pages else f"tables, indexes and free pages make up {known:,} pages, the file has {pages:,}"
 
 
@@ -136,7 +135,7 @@ def comparisons(
 ) -> list[Comparison | sqlite3.OperationalError]:
     """One for each index whose name is wanted and is UTF-8; the error where code is missing that comparing needs.
 
-    In the thread of the connection. Raises sqlite3.Error where a table cannot be read.
+    In the thread of the connection. Raises LostRowsError where a table cannot be read.
 
     Args:
         values: whether values are compared where the numbers are equal, too: that takes longer than REINDEX itself.
@@ -168,7 +167,10 @@ def _comparisons(
         counting = f"SELECT count(*) FROM main.{quote(table)} NOT INDEXED {where}"
         try:
             if counting not in rows_of:  # a table with several indexes is counted once
-                ((rows_of[counting],),) = connection.execute(counting).fetchall()
+                rows = _unless_damaged(connection, counting)
+                if rows is None:
+                    raise LostRowsError(f"table {table} cannot be read to its end")
+                rows_of[counting] = rows
             entries = _entries(connection, name, table, where)
             differs = values or entries != rows_of[counting]
             of_no_row = _of_no_row(connection, name, table, where) if differs and entries else 0

@@ -128,8 +128,7 @@ class Work:
         async def attempt() -> None:
             await statement.run_by(self.connection.aio, require, self.cancel)
 
-        async with self.connection.uncounted():
-            await statement.retry_while_locked(attempt, self._lock_wait_to_begin)
+        await statement.retry_while_locked(attempt, self._lock_wait_to_begin)
 
     async def run_vacuum(self) -> list[Any]:
         """Run `checked_vacuum`, again and again while the database is locked."""

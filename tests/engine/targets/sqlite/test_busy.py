@@ -202,7 +202,7 @@ async def test_the_one_who_came_later_is_told_while_he_is_waited_for(tmp_path: P
                 cancel.set()
 
         async with connected(path, lock_timeout=600) as (session, _):
-            step = (await session.plan(Operation.REINDEX, Options())).steps[0]
+            step = (await session.plan(Operation.ANALYZE, Options())).steps[0]
             async with asyncio.timeout(30):
                 result = await session.execute(step, StepContext(cancel=cancel, report=hear))
     assert result.status is Status.CANCELLED
@@ -315,7 +315,7 @@ async def test_who_is_waited_for_is_told_meanwhile(tmp_path: Path) -> None:
 
     with another_process(path, *WRITER) as pid:
         async with connected(path, lock_timeout=60) as (session, _):
-            step = (await session.plan(Operation.REINDEX, Options())).steps[0]
+            step = (await session.plan(Operation.ANALYZE, Options())).steps[0]
             await session.execute(step, StepContext(cancel=cancel, report=hear))
     assert f"{WAITING}: process {pid} (" in str(told[0].phase)
 

@@ -230,16 +230,21 @@ def damage_root(path: Path, name: str) -> None:
         file.write(b"\xff" * page_size)
 
 
-@pytest.mark.parametrize(
-    ("operation", "damaged", "name"), [(Operation.ANALYZE, "t9_a", "t9"), (Operation.REINDEX, "t9", "t9_a")]
-)
-async def test_damage_in_a_group_is_told_of_its_object_and_nothing_more_is_written(
-    tmp_path: Path, operation: Operation, damaged: str, name: str
-) -> None:
+async def test_a_table_of_a_group_that_cannot_be_read_is_named_and_no_index_is_rebuilt(tmp_path: Path) -> None:
     path = make_many(tmp_path / "a.db", 30)
-    damage_root(path, damaged)
+    damage_root(path, "t9")
+    before = path.read_bytes()
+    result = (await run(path, Operation.REINDEX)).popitem()[1]
+    assert (result.status, result.reason) == (Status.FAILED, Reason.DAMAGED)
+    assert "table t9 " in str(result.error)
+    assert path.read_bytes() == before
+
+
+async def test_damage_in_a_group_is_told_of_its_object_and_nothing_more_is_written(tmp_path: Path) -> None:
+    path, name = make_many(tmp_path / "a.db", 30), "t9"
+    damage_root(path, "t9_a")
     async with connected(path) as (session, _):
-        (step,) = (await session.plan(operation, Options())).steps
+        (step,) = (await session.plan(Operation.ANALYZE, Options())).steps
         result = await execute(session, step)
         assert result.status is Status.FAILED
         assert str(result.error).startswith(f"{name}: ")

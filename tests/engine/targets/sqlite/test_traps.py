@@ -190,7 +190,7 @@ async def test_trap_what_vacuum_would_drop_in_silence_is_refused_by_name(tmp_pat
 async def test_trap_vacuum_does_not_mend_an_index_and_reindex_does(tmp_path: Path) -> None:
     path = make_database(tmp_path / "a.db", rows=400)
     remove_index_entries(path, AUTOMATIC_INDEX)
-    assert statuses(await run(path, Operation.VACUUM)) == {Status.COMPLETED}
+    assert statuses(await run(path, Operation.VACUUM, force=True)) == {Status.COMPLETED}
     assert any(line.endswith(f"missing from index {AUTOMATIC_INDEX}") for line in integrity(path))
     quick, _ = (await run(path, Operation.CHECK, verify=True)).values()
     assert [finding.endswith(f" {AUTOMATIC_INDEX}") for finding in quick.findings] == [True]

@@ -309,7 +309,7 @@ async def test_a_cancel_as_the_copy_is_compared_leaves_no_error_unread(
     unread: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unread.append(context))
 
-    async def cancelled(_: object, work: Work) -> str:
+    async def cancelled(_: object, work: Work, file: int) -> str:
         work.cancel.set()
         raise sqlite_error(sqlite3.SQLITE_INTERRUPT, "SQLITE_INTERRUPT", "interrupted")
 

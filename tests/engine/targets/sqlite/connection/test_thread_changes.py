@@ -55,7 +55,7 @@ async def test_what_is_read_together_is_handed_to_the_thread_together(
 
 @pytest.mark.parametrize(
     ("operation", "planning", "running"),
-    [(Operation.VACUUM, 6, 4), (Operation.ANALYZE, 1, 2), (Operation.REINDEX, 2, 2), (Operation.CHECK, 2, 2)],
+    [(Operation.VACUUM, 6, 5), (Operation.ANALYZE, 1, 2), (Operation.REINDEX, 2, 2), (Operation.CHECK, 2, 2)],
 )
 async def test_a_job_on_a_small_file_is_handed_over_few_times(
     tmp_path: Path, handed_over: list[object], operation: Operation, planning: int, running: int
