@@ -44,7 +44,7 @@ def fill(path: Path, table: str = OF_ROWS, index: str = "(b)", *, before: str = 
             db.execute(f"CREATE INDEX i ON t{index}")
         numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
         db.execute(f"{numbers.format(500)} INSERT INTO gone SELECT randomblob(3000) FROM n")
-        db.execute(f"{numbers.format(rows)} INSERT INTO t SELECT i, 'value ' || i FROM n")
+        db.execute(f"{numbers.format(rows)} INSERT INTO t(a, b) SELECT i, 'value ' || i FROM n")
         db.execute("DELETE FROM gone WHERE rowid % 3")
 
 
@@ -72,6 +72,7 @@ def recovered(path: Path) -> int:
         (OF_ROWS, "(b)"),
         (OF_ROWS, "(lower(b))"),
         (OF_ROWS, "(b) WHERE a > 4900"),
+        ("(a INTEGER PRIMARY KEY, b TEXT, c DEFAULT 1)", "(b) WHERE c > 0"),
         (OF_ROWS, ""),
         (f"{OF_ROWS} WITHOUT ROWID", "(b)"),
         (f"{OF_ROWS} WITHOUT ROWID", ""),

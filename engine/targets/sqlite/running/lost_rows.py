@@ -1,7 +1,7 @@
 """Looks for rows that a table has lost, before VACUUM or REINDEX would remove their last trace.
 
 An index holds as many entries as its table has rows, and nothing that is in no row. Each page belongs to a table or an
-index, is free, or is SQLite's own. Where that does not hold, the table may have lost rows: their values are still in
+index, is free, or is SQLite's own. Otherwise the table may have lost rows: their values are still in
 the index, or they are in the pages that belong to nothing.
 """
 
@@ -24,6 +24,8 @@ from engine.targets.sqlite.reading.catalog import ROWID_NAMES, has_dbstat
 from engine.targets.sqlite.reading.virtual import PIECE
 
 LAST_TRACE: Final = "the table may have lost rows or values, and this is their last trace"
+_SAVE: Final = "Restore a backup, or save the rows with sqlite3 and its .recover; --force goes on without them"
+_REBUILD: Final = "Rebuild it with the reindex operation, then check the database"
 COUNTING: Final = "counting rows and index entries"
 _COLUMNS: Final = "SELECT cid, name FROM temp.pragma_index_xinfo({0}, 'main') ORDER BY seqno"
 _COLUMNS_OF_TABLE: Final = "SELECT name, hidden FROM temp.pragma_table_xinfo({0}, 'main')"
@@ -45,6 +47,7 @@ class LostRowsError(sqlite3.DatabaseError):
         """`index`: the index that alone is damaged, and can be rebuilt; "" where rows may be lost."""
         super().__init__(text)
         self.index = index
+        self.hint = _REBUILD if index else _SAVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Comparison:
 def require_no_lost_rows(connection: sqlite3.Connection, step: SqliteStep, file: int | None) -> None:
     """Raise LostRowsError where the step, REINDEX or VACUUM, would remove the last trace of lost rows.
 
-    REINDEX may rebuild an index that has fewer entries, or cannot be read to its end. VACUUM would copy it as it is.
+    REINDEX may rebuild an index that has fewer entries, or cannot be read to its end. VACUUM would copy it.
 
     Args:
         file: the descriptor of the database; None if unknown.
@@ -190,7 +193,7 @@ def _entries(connection: sqlite3.Connection, index: str, table: str, where: str)
 
 
 def _of_no_row(connection: sqlite3.Connection, index: str, table: str, where: str) -> int:
-    """How many entries hold values that are not in the row that they name; 0 where that cannot be told."""
+    """How many entries hold values that are not in the row that they name; 0 if unknown."""
     columns = connection.execute(_COLUMNS.format(literal(index))).fetchall()
     of_table = connection.execute(_COLUMNS_OF_TABLE.format(literal(table))).fetchall()
     if not (held := _columns_held(columns, of_table)):

@@ -275,13 +275,14 @@ class SqliteOperation(PlannedOperation):
             return StepResult(status=Status.CANCELLED)
         self._found_damage = self._found_damage or is_damage(error)
         if not is_busy(error):
-            why = explain(error, timeout)
+            lost = error if isinstance(error, LostRowsError) else None
+            why = explain(error, timeout) if lost is None else f"the database is damaged: {lost}. {lost.hint}"
             if problem := self._opened.problem():  # then SQLite says only that it cannot read, write or open something
                 why = f"{problem}: {why}" if is_damage(error) else problem
             met = str(error) if is_damage(error) and not problem else ""
             failed = StepResult(status=Status.FAILED, error=why, met_damage=met)
-            if isinstance(error, LostRowsError):
-                failed = replace(failed, reason=Reason.DAMAGED, damaged_index=error.index)
+            if lost is not None:
+                failed = replace(failed, reason=Reason.DAMAGED, damaged_index=lost.index)
             return failed
         blockers = await self._blockers.describe_last(wal=working.runs_beside_readers(step))
         self._throttle.has_timed_out = True
