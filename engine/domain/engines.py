@@ -76,6 +76,8 @@ class EngineSpec:
     """The ends of plain paths that name one of its files: `.duckdb`."""
     beside: tuple[str, ...] = ()
     """What it adds to the name of a file for files of its own: `.wal`."""
+    magic: tuple[int, bytes] | None = None
+    """Of a file: where in its first 16 bytes these stand in each of its databases."""
     target: str
     """Its `Target`, called with a URL (of a file: with its path), as `module:name`."""
     databases: str = ""
@@ -101,6 +103,7 @@ SQLITE_SPEC: Final = EngineSpec(
     lacks="a SQLite file is no database server",
     is_file=True,
     schemes=("sqlite",),
+    magic=(0, b"SQLite format 3\0"),
     target="engine.targets.sqlite.target:SqliteTarget",
 )
 
@@ -129,6 +132,14 @@ def engine_of_file(path: str) -> EngineSpec:
     if path.endswith(_SQLITE_SUFFIXES):
         return SQLITE_SPEC
     return next((spec for spec in engine_specs().values() if path.endswith(spec.suffixes)), SQLITE_SPEC)
+
+
+def engine_of_head(head: bytes) -> EngineSpec | None:
+    """The engine whose database a file is that begins with these bytes; None if no engine knows it."""
+    for spec in engine_specs().values():
+        if spec.magic is not None and head.startswith(spec.magic[1], spec.magic[0]):
+            return spec
+    return None
 
 
 def says_database(path: str) -> bool:

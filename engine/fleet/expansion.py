@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from engine.config.model import TargetEntry
-from engine.domain.engines import is_beside_database, says_database
+from engine.domain.engines import SQLITE_SPEC, engine_of_head, is_beside_database, says_database
 from engine.domain.errors import (
     DbtendError,
     ServerTimeoutError,
@@ -28,7 +28,6 @@ from engine.domain.errors import (
 from engine.domain.frozen import frozen
 from engine.domain.humanize import counted, listed
 from engine.domain.server_names import is_file_url, names_server
-from engine.fleet.file_headers import find_sqlite
 from engine.fleet.file_search import Search, find_files
 from engine.fleet.known_databases import not_found
 from engine.fleet.patterns import (
@@ -44,6 +43,7 @@ from engine.fleet.surveyed_elsewhere import (
     is_file_elsewhere,
     is_pattern_elsewhere,
 )
+from engine.system.file_headers import heads_of
 from engine.targets import database_named, databases_of, file_elsewhere, file_named, real_urls, url_of_all_databases
 from engine.targets.server_database import Access, ServerDatabase
 from engine.targets.sqlite.system.files import BESIDE
@@ -454,9 +454,10 @@ def _reasons(
         for one, reason, meant in zip(candidates, reasons, is_meant, strict=True)
         if reason is None and one.path and not meant and not says_database(one.path)
     ]
-    is_sqlite = find_sqlite(open_questions)
+    heads = heads_of(open_questions)
     for n, one in enumerate(candidates):
-        if reasons[n] is None and one.path and is_sqlite.get(one.path) is False:
+        head = heads.get(one.path) if one.path else None
+        if reasons[n] is None and head is not None and engine_of_head(head) is not SQLITE_SPEC:
             reasons[n] = LeftOut.NO_DATABASE
     for n, one in enumerate(candidates):
         if reasons[n] in _NO_DATABASE_NOW and databases and _url(one) in databases:

@@ -13,7 +13,7 @@ from operator import ge, gt, le, lt
 from typing import Final, TypeVar
 
 from engine.config.model import GROUP, TargetEntry
-from engine.domain.engines import EngineName, engine_specs
+from engine.domain.engines import EngineName, engine_of_scheme, engine_specs
 from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import parse_bytes, parse_duration
@@ -85,7 +85,7 @@ class FleetFilter:
 def is_filter_word(word: str) -> bool:
     """Whether a word filters, also mistyped, rather than names a target: `level:now`, and not `sqlite:sales.db`."""
     named = _LIKE_NAMED.match(word)
-    if named is None or named[1].lower() in {EngineName.SQLITE, "file"} or os.path.lexists(word):
+    if named is None or named[1].lower() == "file" or engine_of_scheme(named[1].lower()) or os.path.lexists(word):
         return False
     return named[2] == ":" or named[1].lower() in KNOWN
 

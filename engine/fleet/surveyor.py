@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from engine.config.model import TargetEntry
 from engine.domain.advice import TargetHistory
-from engine.domain.engines import EngineName
+from engine.domain.engines import EngineName, engine_of_head
 from engine.domain.errors import (
     DbtendError,
     StoreError,
@@ -27,13 +27,13 @@ from engine.domain.frozen import frozen
 from engine.domain.steps import Micros
 from engine.domain.surveys import NOT_INSPECTED, LastJob, Survey, with_figures_of
 from engine.fleet.expansion import Unlisted
-from engine.fleet.file_headers import find_sqlite
 from engine.fleet.levels import Disk, Judgement, judge, judge_error, judge_never_surveyed, judge_silence, still_critical
 from engine.history.stale_journal import refuse_stale_journal
 from engine.history.target_history import target_history, with_damage
 from engine.inspection import inspector
 from engine.inspection.with_history import learn_database, note_damage, note_error
 from engine.system.daemon_threads import DaemonThreads
+from engine.system.file_headers import heads_of
 from engine.system.paths import real_path
 from engine.targets import engine_named, file_named, lexical_url, resolve
 from engine.targets.host_queue import PER_HOST, as_they_end
@@ -374,7 +374,9 @@ class Surveyor:
             return judge_error(error, is_known=True)
         is_damaged = False
         if isinstance(error, TargetUnrecognizedError) and (path := file_named(subject.entry.url)) is not None:
-            is_damaged = (await asyncio.to_thread(find_sqlite, [path])).get(path) is True
+            head = (await asyncio.to_thread(heads_of, [path]))[path]
+            engine = engine_of_head(head or b"")
+            is_damaged = engine is not None and engine.name == engine_named(subject.url)
         return judge_error(error, is_damaged=is_damaged)
 
     async def _is_known(self, url: str) -> bool:

@@ -9,12 +9,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+from engine.domain.engines import EngineName, engine_of_head
 from engine.domain.errors import (
+    TargetError,
     TargetMissingError,
     TargetRefusedError,
     TargetUnavailableError,
     TargetUnrecognizedError,
 )
+from engine.domain.server_names import command_word, file_url
+from engine.system.file_headers import heads_of
 
 T = TypeVar("T")
 _STAT_ERRORS: Final = {
@@ -67,6 +71,17 @@ def _may_block(path: str) -> bool:
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+
+
+def naming_engine(error: TargetError, tried: EngineName) -> TargetError:
+    """The error of opening a file as one of the engine `tried`; it says so where that is another engine's. Blocks."""
+    if not isinstance(error, TargetUnrecognizedError):
+        return error
+    spec = engine_of_head(heads_of([error.what])[error.what] or b"")
+    if spec is None or spec.name == tried:
+        return error
+    hint = f"write {command_word(file_url(spec.schemes[0], error.what))}"
+    return TargetUnrecognizedError(error.what, f"this is {spec.kind}", hint)
 
 
 def check_writable(path: str, owner: str, journal: str) -> None:

@@ -77,7 +77,6 @@ ALLOWED = {
     "execution/reporter.py": (1, *IDLE),
     "execution/step_runner.py": (1, *BESIDE),
     "execution/supervision.py": (1, *IDLE),
-    "fleet/file_headers.py": (1, "a process that its parent ends", SURVEY[1]),
     "fleet/surveyor.py": (4, *SURVEY),
     "notify/delivery.py": (
         3,
@@ -125,6 +124,7 @@ ALLOWED = {
         "a thread of its own, which is idle; and pauses until the busy timeout of the store",
         "engine/execution/test_stopping.py::test_r14_a_store_that_stays_locked_does_not_keep_a_process_from_ending",
     ),
+    "system/file_headers.py": (1, "a process that its parent ends", SURVEY[1]),
     "system/background.py": (
         4,
         "the end of a cancelled task; of a write, or a thread of SQLite, that must not be cut; and `pause_loop`",
@@ -205,6 +205,11 @@ ALLOWED = {
     "targets/server_operation.py": (1, "a turn of the event loop", BESIDE[1]),
     "targets/sqlite/connection/bundled.py": (3, *BUNDLED),
     "targets/sqlite/connection/bundled_process.py": (1, *BUNDLED),
+    "targets/duckdb/copying.py": (
+        1,
+        "a process that copies, which a cancel kills",
+        "engine/targets/duckdb/test_operations.py::test_a_cancel_changes_nothing_and_leaves_nothing",
+    ),
     "targets/duckdb/connection.py": (
         1,
         LOCK[0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -20,6 +20,9 @@ from engine.domain.errors import (
 )
 from engine.system.background import wait_uncancelled
 from engine.system.lock_holders import openers_in_words
+from engine.targets.database_files import naming_engine
+from engine.targets.duckdb import DUCKDB
+from engine.targets.duckdb.file_process import FileFacts, look
 from engine.targets.quoting import enclosed
 from engine.targets.step_execution import StepProgress
 from engine.targets.target import Waiting
@@ -30,13 +33,13 @@ _SETTINGS: Final = {
     "autoload_known_extensions": "false",  # and a file of another kind is not taken for one to attach
     "allow_persistent_secrets": "false",
     "memory_limit": "1GiB",  # its own choice is most of the machine
+    "temp_directory": "",  # beside the file it would stay after a kill
 }
 _PROGRESS: Final = "SET enable_progress_bar = true; SET enable_progress_bar_print = false"
 """The percent is asked for, and not drawn over the screen."""
-_HOLDER: Final = re.compile(r"Conflicting lock is held in .*?\(PID (\d+)\)", re.DOTALL)
-_NO_DATABASE: Final = re.compile(r"not a valid DuckDB database file|Extension \"sqlite", re.IGNORECASE)
-_NEWER: Final = re.compile(r"(?:version number|storage version) \S*|newer version of DuckDB", re.IGNORECASE)
-_DAMAGED: Final = re.compile(r"corrupt|checksum|could not read enough bytes|deserializ|invalidated", re.IGNORECASE)
+_DAMAGE: Final = (duckdb.IOException, duckdb.SerializationException)
+"""What a read of damaged blocks raises, besides `duckdb.Error` itself, which DuckDB 2 raises for a wrong checksum."""
+_TELLS_DAMAGE_APART: Final = not duckdb.__version__.startswith("1.")
 _LONGEST: Final = 300
 _FIRST_PAUSE, _LONGEST_PAUSE, _LOOK = 0.02, 0.2, 0.25
 
@@ -63,35 +66,29 @@ class Connection:
     @classmethod
     async def open(cls, path: str, *, writing: bool, timeout: float, waiting: Waiting | None = None) -> Connection:
         """Waits until no other process has the file open for writing, or at all if `writing`. Raises TargetError."""
-        give_up, pause = time.monotonic() + timeout, _FIRST_PAUSE
+        give_up, pause, was_free = time.monotonic() + timeout, _FIRST_PAUSE, False
         while True:
             try:
                 return cls(path, await in_thread(lambda: _connect(path, writing=writing)))
             except duckdb.Error as error:
-                holder = _holder(error)
-                if not holder:
-                    raise target_error(path, error) from error
-                if (left := give_up - time.monotonic()) <= 0:
+                file = await in_thread(lambda: look(path, writing=writing))
+                holder, left = _holder(error, file), give_up - time.monotonic()
+                if holder and left <= 0:
                     raise TargetBusyError(path, f"no lock within {timeout:g} s: {holder}") from None
-            if waiting is not None:
-                waiting(holder)
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+                if was_free and not holder:
+                    raise await asyncio.to_thread(naming_engine, opening_error(path, error, file), DUCKDB) from error
+            was_free = not holder  # who had it open may have ended since: try once more
+            if holder:
+                if waiting is not None:
+                    waiting(holder)
+                await asyncio.sleep(min(pause, left))
+                pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def close(self) -> None:
         await in_thread(self.close_now)
 
     def close_now(self) -> None:
         self._native.close()
-
-    @classmethod
-    async def beside(cls, path: str, name: str) -> Connection:
-        """A connection to no file, with the database at `path` attached under this name to read: beside it others may
-        be attached to write. No other connection of this process may have it open: the first that ends drops the lock
-        of the other. Raises duckdb.Error."""
-        connection = cls(path, await in_thread(lambda: _connect(":memory:", writing=True)))
-        await connection.rows(f"ATTACH {literal(path)} AS {quote(name)} (READ_ONLY)")
-        return connection
 
     async def reopen(self) -> None:
         """Go on with a new connection, to read. Raises duckdb.Error."""
@@ -142,35 +139,41 @@ async def in_thread(work: Callable[[], Any]) -> Any:
     return await wait_uncancelled(asyncio.ensure_future(asyncio.to_thread(work)))
 
 
-def _holder(error: duckdb.Error) -> str:
+def _holder(error: duckdb.Error, file: FileFacts) -> str:
     """Who has the file open, as text; "" where that is not the problem."""
-    if isinstance(error, duckdb.ConnectionException) and "different configuration" in str(error):
+    if isinstance(error, duckdb.ConnectionException) or file.holder == os.getpid():
         return "this process has it open in another way"
-    if "Could not set lock" not in str(error):
+    if file.holder < 0:
         return ""
-    named = _HOLDER.search(str(error))
-    return openers_in_words([int(named[1])]) if named else "another process has it open"
+    return openers_in_words([file.holder]) if file.holder else "another process has it open"
 
 
 def reason_of(error: duckdb.Error) -> str:
-    """What DuckDB says, in one line."""
-    return " ".join(str(error).split())[:_LONGEST]
+    """What DuckDB says, in one line, without its stack trace. It may hold values of the database: it is only shown."""
+    return " ".join(str(error).split("\n\n")[0].split())[:_LONGEST]
 
 
 def is_damage(error: duckdb.Error) -> bool:
-    return _DAMAGED.search(str(error)) is not None
+    """Whether a read of the file has failed because of what is in it."""
+    return type(error) is duckdb.Error or isinstance(error, _DAMAGE)
 
 
-def target_error(path: str, error: duckdb.Error) -> TargetError:
-    """The error for a file that cannot be opened or read."""
-    text = str(error)
-    if _NO_DATABASE.search(text):
-        return TargetUnrecognizedError(path, "not a DuckDB database", "check the path")
-    if _NEWER.search(text):
-        why = f"its storage version is one that DuckDB {duckdb.__version__} does not read"
-        return TargetRefusedError(path, why, "install a newer package duckdb: pip install -U duckdb")
-    if "encrypt" in text.lower():
-        return TargetRefusedError(path, "it is encrypted", "dbtend takes no keys: maintain it where its key is")
+def reading_error(path: str, error: duckdb.Error) -> TargetError:
+    """The error for an open file whose catalog cannot be read."""
     if is_damage(error):
+        return TargetDamagedError(path, f"it is damaged: {reason_of(error)}", "restore a backup")
+    return TargetUnavailableError(path, reason_of(error), "check the path and the rights")
+
+
+def opening_error(path: str, error: duckdb.Error, file: FileFacts) -> TargetError:
+    """The error for a file that cannot be opened, and that no other process holds."""
+    if file.size and not file.is_duckdb:
+        return TargetUnrecognizedError(path, "not a DuckDB database", "check the path")
+    if file.is_encrypted:
+        return TargetRefusedError(path, "it is encrypted", "dbtend takes no keys: maintain it where its key is")
+    if file.is_newer_than(duckdb.__version__) and isinstance(error, duckdb.IOException):
+        why = f"DuckDB {file.made_by} made it, and the installed DuckDB {duckdb.__version__} cannot open it"
+        return TargetRefusedError(path, why, "install a newer package duckdb: pip install -U duckdb")
+    if file.size and (file.is_cut or type(error) is duckdb.Error or not _TELLS_DAMAGE_APART):
         return TargetDamagedError(path, f"it is damaged: {reason_of(error)}", "restore a backup")
     return TargetUnavailableError(path, reason_of(error), "check the path and the rights")

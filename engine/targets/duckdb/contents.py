@@ -18,21 +18,25 @@ FROM duckdb_databases() AS d JOIN pragma_database_size() AS s USING (database_na
 WHERE database_name = current_database()"""
 HASHES: Final = "SELECT count(*), bit_xor(hash(*COLUMNS(*))), sum(hash(*COLUMNS(*))) FROM {table}"
 """The rows of a table and a hash of all its values, in whatever order; it reads each block of the table."""
-_DECLARED: Final = {
-    "schemas": "schema_name, comment FROM duckdb_schemas()",
-    "tables": "schema_name, table_name, sql, comment FROM duckdb_tables()",
-    "columns": "schema_name, table_name, column_name, data_type, column_default, is_nullable, comment"
-    " FROM duckdb_columns()",
-    "constraints": "schema_name, table_name, constraint_text FROM duckdb_constraints()",
-    "indexes": "schema_name, index_name, table_name, is_unique, sql, comment FROM duckdb_indexes()",
-    "views": "schema_name, view_name, sql, comment FROM duckdb_views()",
-    "sequences": "schema_name, sequence_name, start_value, min_value, max_value, increment_by, cycle, last_value,"
-    " comment FROM duckdb_sequences()",
-    "macros": "schema_name, function_name, function_type, parameters, macro_definition, comment"
-    " FROM duckdb_functions()",
-    "types": "schema_name, type_name, logical_type, labels, comment FROM duckdb_types()",
-}
-"""By kind: what is compared of each object."""
+_KINDS: Final = """
+SELECT DISTINCT function_name FROM duckdb_functions()
+WHERE function_type = 'table' AND starts_with(function_name, 'duckdb_') AND parameters = [] ORDER BY ALL"""
+"""The functions that list the catalog: one for each kind of object."""
+_OF_ONE_DATABASE: Final = frozenset(
+    ("database_name", "path", "readonly", "options", "estimated_size", "constraint_index", "is_bound")
+)
+"""The columns in which two equal databases may differ, besides those whose names end in `oid`."""
+_COPIED: Final = frozenset(
+    f"duckdb_{kind}"
+    for kind in (
+        *("columns", "constraints", "databases", "functions", "indexes", "schemas", "sequences", "tables", "triggers"),
+        *("types", "views"),
+    )
+)
+"""The kinds of which it is known how a copy gets them."""
+_SELF_REFERENCES: Final = """
+SELECT schema_name, table_name FROM duckdb_constraints()
+WHERE database_name = current_database() AND constraint_type = 'FOREIGN KEY' AND referenced_table = table_name"""
 
 
 @frozen
@@ -89,16 +93,54 @@ async def read_contents(connection: Connection) -> Contents:
     )
 
 
+async def obstacle(connection: Connection, contents: Contents) -> str:
+    """What keeps DuckDB from copying all of it, as a sentence; "" for nothing. Raises duckdb.Error."""
+    for kind, command in (await _catalog(connection)).items():
+        if kind not in _COPIED and await connection.rows(command, [contents.name]):
+            what = kind.removeprefix("duckdb_").replace("_", " ")
+            return f"this version of dbtend does not know how to copy its {what} ({kind}()): use a newer one"
+    for table in await connection.rows(_SELF_REFERENCES):
+        name = Table(*table).shown
+        return f"{name} has a foreign key to itself, and DuckDB cannot copy such a table: drop that key first"
+    return ""
+
+
+async def _catalog(connection: Connection) -> dict[str, str]:
+    """By kind of object: the query for all that a copy must have, too."""
+    queries = {}
+    for (kind,) in await connection.rows(_KINDS):
+        columns = [str(row[0]) for row in await connection.rows(f"DESCRIBE SELECT * FROM {kind}()")]
+        if "database_name" in columns:
+            compared = [quote(name) for name in columns if name not in _OF_ONE_DATABASE and not name.endswith("oid")]
+            of_users = " AND NOT internal" if "internal" in columns else ""
+            queries[str(kind)] = (
+                f"SELECT {', '.join(compared)} FROM {kind}() WHERE database_name = ?{of_users} ORDER BY ALL"
+            )
+    return queries
+
+
+async def copy_triggers(connection: Connection, original: str, copy: str) -> None:
+    """Give an attached copy what COPY FROM DATABASE leaves out. Raises duckdb.Error."""
+    if "duckdb_triggers" not in await _catalog(connection):
+        return
+    await connection.rows(f"USE {quote(copy)}.main")
+    try:
+        for (command,) in await connection.rows(
+            "SELECT sql FROM duckdb_triggers() WHERE database_name = ?", [original]
+        ):
+            await connection.rows(command)
+    finally:
+        await connection.rows(f"USE {quote(original)}.main")
+
+
 async def difference(connection: Connection, one: Contents, other: str, cancel: asyncio.Event) -> str:
     """What a copy, the attached database `other`, does not have as the original has it; "" for nothing.
 
     Raises duckdb.Error, StoppedError.
     """
-    for kind, declared in _DECLARED.items():
-        of_users = " AND NOT internal" if kind not in {"indexes", "constraints", "sequences"} else ""
-        command = f"SELECT {declared} WHERE database_name = ?{of_users} ORDER BY ALL"
+    for kind, command in (await _catalog(connection)).items():
         if await connection.rows(command, [one.name]) != await connection.rows(command, [other]):
-            return f"its {kind} are not the same"
+            return f"its {kind.removeprefix('duckdb_').replace('_', ' ')} are not the same"
     for table in one.tables:
         original, copied = [
             await connection.rows(HASHES.format(table=table.quoted(database)), cancel=cancel)

@@ -12,6 +12,7 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,15 +21,16 @@ from typing import Final
 import duckdb
 
 from engine.system.kept_attributes import open_as
-from engine.targets.duckdb import files
-from engine.targets.duckdb.connection import Connection, in_thread, literal, quote
-from engine.targets.duckdb.contents import Contents, difference
+from engine.targets.database_files import file_size
+from engine.targets.duckdb import SPEC, file_process, files
+from engine.targets.duckdb.connection import Connection, StoppedError, in_thread, literal, quote
+from engine.targets.duckdb.contents import Contents, copy_triggers, difference
 from engine.targets.step_execution import StepProgress
+from engine.targets.waits import first_of
 
-_COPY: Final = "copy"
-_ATTACHED: Final = "dbtend_copy"
+Report = Callable[[StepProgress], None]
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_MADE: Final = (_COPY, f"{_COPY}.wal", f"{_COPY}.tmp")
+_LOOK: Final = 0.05
 
 
 class CopyError(Exception):
@@ -36,25 +38,25 @@ class CopyError(Exception):
 
 
 @contextmanager
-def workshop(destination: str) -> Iterator[str]:
-    """The path for a copy that will be called `destination`. What is left of it, or of earlier ones, is removed."""
-    remove_leftovers(destination)
-    directory = Path(f"{destination}.{secrets.token_hex(4)}.unfinished")
+def workshop(path: str, place: str) -> Iterator[str]:
+    """The path for a copy of the file at `path` that will come into the directory `place`. What is left of it, or of
+    earlier ones, is removed."""
+    remove_leftovers(path, place)
+    directory = Path(place, f"{Path(path).name}.{secrets.token_hex(4)}.unfinished")
     directory.mkdir(mode=0o700)
     descriptor = os.open(directory, _DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield str(directory / _COPY)
+        yield str(directory / "copy")
     finally:
         _remove(directory)
         os.close(descriptor)
 
 
-def remove_leftovers(destination: str) -> None:
-    """Remove what processes that died have left of copies for this destination."""
-    parent, name = os.path.split(destination)
-    mark = re.compile(rf"{re.escape(name)}\.[0-9a-f]{{8}}\.unfinished")
-    for directory in (Path(parent, found) for found in os.listdir(parent) if mark.fullmatch(found)):  # noqa: PTH208
+def remove_leftovers(path: str, place: str) -> None:
+    """Remove what processes that died have left of copies of this file."""
+    mark = re.compile(rf"{re.escape(Path(path).name)}\.[0-9a-f]{{8}}\.unfinished")
+    for directory in (Path(place, found) for found in os.listdir(place) if mark.fullmatch(found)):  # noqa: PTH208
         with suppress(OSError):
             descriptor = os.open(directory, _DIRECTORY)
             try:
@@ -65,33 +67,78 @@ def remove_leftovers(destination: str) -> None:
 
 
 def _remove(directory: Path) -> None:
-    for name in _MADE:
-        with suppress(OSError):
-            (directory / name).unlink()
-    with suppress(OSError):
-        directory.rmdir()
+    shutil.rmtree(directory, ignore_errors=True)
 
 
-async def make(
-    connection: Connection, original: Contents, copy: str, cancel: asyncio.Event, report: Callable[[StepProgress], None]
+async def make_compact(
+    connection: Connection, original: Contents, copy: str, cancel: asyncio.Event, report: Report
 ) -> None:
-    """Copy the whole database to the new file `copy`, and compare both.
+    """Copy the content of the database to the new file `copy`, and compare both.
 
     Raises CopyError if they differ, duckdb.Error, StoppedError.
     """
+    name = f"{original.name}_copy"
     version = original.storage_version.removesuffix("+")
     kept = f"STORAGE_VERSION {literal(version)}, BLOCK_SIZE {original.block_size}"
-    await connection.rows(f"ATTACH {literal(copy)} AS {_ATTACHED} ({kept})")
+    await connection.rows(f"SET temp_directory = {literal(f'{copy}.tmp')}")
+    await connection.rows(f"ATTACH {literal(copy)} AS {quote(name)} ({kept})")
     try:
-        command = f"COPY FROM DATABASE {quote(original.name)} TO {_ATTACHED}"
+        command = f"COPY FROM DATABASE {quote(original.name)} TO {quote(name)}"
         await connection.rows(command, cancel=cancel, report=report)
-        report(StepProgress(phase="comparing the copy"))
-        if what := await difference(connection, original, _ATTACHED, cancel):
-            raise CopyError(f"the copy is not used, as {what}")
-        await connection.rows(f"CHECKPOINT {_ATTACHED}")
+        await copy_triggers(connection, original.name, name)
+        await _compare(connection, original, name, cancel, report)
+        await connection.rows(f"CHECKPOINT {quote(name)}")
     finally:
         with suppress(duckdb.Error):
-            await connection.rows(f"DETACH {_ATTACHED}")
+            await connection.rows(f"DETACH {quote(name)}")
+
+
+async def make_identical(
+    connection: Connection, original: Contents, copy: str, cancel: asyncio.Event, report: Report
+) -> None:
+    """Copy the file and its log, byte for byte, write the log back there, and compare both. The connection reads.
+
+    Raises CopyError if they differ, duckdb.Error, StoppedError, TargetError, OSError.
+    """
+    size = file_size(connection.path)
+    for end in ("", *SPEC.beside):
+        if file_size(connection.path + end):
+            await _copy_bytes(connection.path + end, copy + end, size, cancel, report)
+    copied = await Connection.open(copy, writing=True, timeout=0.0)
+    try:
+        await copied.rows("CHECKPOINT")
+    finally:
+        await copied.close()
+    name = f"{original.name}_copy"
+    await connection.rows(f"ATTACH {literal(copy)} AS {quote(name)} (READ_ONLY)")
+    try:
+        await _compare(connection, original, name, cancel, report)
+    finally:
+        with suppress(duckdb.Error):
+            await connection.rows(f"DETACH {quote(name)}")
+
+
+async def _copy_bytes(path: str, copy: str, size: int, cancel: asyncio.Event, report: Report) -> None:
+    with file_process.begin_copy(path, copy) as process:
+        try:
+            while process.poll() is None:
+                await first_of(cancel, timeout=_LOOK)
+                report(StepProgress(fraction=min(file_size(copy) / size, 1.0)))
+                if cancel.is_set():
+                    raise StoppedError
+        finally:
+            process.kill()
+        problem = process.stderr.read().strip() if process.stderr and process.returncode else ""
+    if process.returncode:
+        raise CopyError(f"the copy cannot be written: {problem}")
+
+
+async def _compare(
+    connection: Connection, original: Contents, copy: str, cancel: asyncio.Event, report: Report
+) -> None:
+    report(StepProgress(phase="comparing the copy"))
+    if what := await difference(connection, original, copy, cancel):
+        raise CopyError(f"the copy is not used, as {what}")
 
 
 def give_name(path: str, copy: str, destination: str) -> int:

@@ -7,19 +7,17 @@ here opens it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from engine.domain.errors import TargetRefusedError
 from engine.system.private_files import is_private_directory
 from engine.targets import database_files
 from engine.targets.database_files import file_size, status_of
-
-LOG: Final = ".wal"
+from engine.targets.duckdb import SPEC
 
 
 def log_size(path: str) -> int:
-    """Bytes of the write-ahead log; 0 without one."""
-    return file_size(path + LOG)
+    """Bytes of the write-ahead logs; 0 without one."""
+    return sum(file_size(path + end) for end in SPEC.beside)
 
 
 def key_of(path: str) -> str:
@@ -30,9 +28,18 @@ def key_of(path: str) -> str:
 
 def check(path: str, *, writing: bool = False) -> None:
     """Raises TargetUnavailableError if it cannot be read, TargetRefusedError if it cannot be written."""
-    database_files.check_readable(path, "a DuckDB file", (LOG,))
+    database_files.check_readable(path, SPEC.kind, SPEC.beside)
+    if problem := problem_with(path):
+        raise TargetRefusedError(path, f"its path {problem}", "rename it, or the directory above it that is called so")
     if writing:
         database_files.check_writable(path, "DuckDB", "log")
+
+
+def problem_with(path: str) -> str:
+    """Why DuckDB cannot work on a file with this path, as text; "" if it can."""
+    if "?" in path:
+        return "has a ?, and DuckDB takes what follows for options: its log would have another name"
+    return "" if path.isascii() or not any("\ud800" <= char <= "\udfff" for char in path) else "is not UTF-8"
 
 
 def why_read_only(path: str) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 import duckdb
 
 from engine.domain.effects import CheckResult
+from engine.domain.errors import TargetError
 from engine.domain.requests import CheckLevel, Operation
 from engine.domain.statuses import Reason, Status
-from engine.domain.steps import FILE, REPLACED_FILE, Facts
+from engine.domain.steps import FILE, REPLACED_FILE, SIZE_BEFORE, Facts
 from engine.targets.check_results import check_result
 from engine.targets.database_files import file_size
 from engine.targets.duckdb import copying, files
 from engine.targets.duckdb.connection import Connection, StoppedError, in_thread, is_damage, reason_of
-from engine.targets.duckdb.contents import Contents
+from engine.targets.duckdb.contents import HASHES, Contents
 from engine.targets.duckdb.planner import DuckDbStep, Method
 from engine.targets.plans import OperationPlan, PlannedStep
 from engine.targets.session import PlannedOperation
@@ -84,50 +86,65 @@ class DuckDbOperation(PlannedOperation):
         except StoppedError:
             return StepResult(status=Status.CANCELLED, left=step.after_cancel)
         except duckdb.Error as error:
-            return _failed(reason_of(error), met_damage=reason_of(error) if is_damage(error) else "")
+            return _failed(reason_of(error), await self._damage(context))
+        except TargetError as error:
+            return _failed(error.why)
         except copying.CopyError as error:
             return _failed(str(error))
         except OSError as error:
             return _failed(error.strerror or str(error))
 
     async def _check(self, step: DuckDbStep, context: StepContext) -> StepResult:
-        found = ""
-        try:
-            await self._connection.rows(step.command, cancel=context.cancel, report=context.report)
-        except duckdb.Error as error:
-            if not is_damage(error):
-                raise
-            found = self._findings[step.object] = f"{step.object} cannot be read: {reason_of(error)}"
-            await self._connection.reopen()  # after some damage DuckDB gives no more answers
+        found = await self._damage_in(step.object, step.command, context)
+        if found:
+            self._findings[step.object] = found
         self._checked += 1
         return check_result([found] if found else [])
 
+    async def _damage_in(self, table: str, command: str, context: StepContext) -> str:
+        """Why a table cannot be read; "" if it can. Raises duckdb.Error, StoppedError."""
+        try:
+            await self._connection.rows(command, cancel=context.cancel, report=context.report)
+        except duckdb.Error as error:
+            if not is_damage(error):
+                raise
+            await self._connection.reopen()  # after some errors DuckDB gives no more answers
+            return f"{table} cannot be read: {reason_of(error)}"
+        return ""
+
+    async def _damage(self, context: StepContext) -> str:
+        """The damage that made a command fail, if any: what writes fails for other reasons, too, so all is read."""
+        with suppress(duckdb.Error, StoppedError):
+            await self._connection.reopen()
+            for table in self._contents.tables:
+                command = HASHES.format(table=table.quoted(self._contents.name))
+                if found := await self._damage_in(table.shown, command, context):
+                    return found
+        return ""
+
     async def _compact(self, context: StepContext) -> StepResult:
         path, key = self._connection.path, files.key_of(self._connection.path)
-        before = file_size(path)
-        with copying.workshop(path) as copy:
-            await copying.make(self._connection, self._contents, copy, context.cancel, context.report)
+        with copying.workshop(path, str(Path(path).parent)) as copy:
+            await copying.make_compact(self._connection, self._contents, copy, context.cancel, context.report)
+            did: Facts = {REPLACED_FILE: key, FILE: files.key_of(copy)}
+            effect: Facts = {**did, SIZE_BEFORE: file_size(path)}
+            context.save_recovery_data(effect)
+            await context.store_results()  # this process may die once the copy is in place
             if context.cancel.is_set():
                 raise StoppedError
             await copying.put_in_place(self._connection, key, copy)
+            self._did = did
             with suppress(duckdb.Error):  # another process may have it open by now
                 await self._connection.reopen()
-        self._did = {REPLACED_FILE: key, FILE: files.key_of(path)}
-        effect: Facts = {**self._did, "size_before": before}
         return StepResult(status=Status.COMPLETED, effect=effect)
 
     async def _backup(self, step: DuckDbStep, context: StepContext) -> StepResult:
-        await self._connection.close()
-        with copying.workshop(step.destination) as copy:
-            beside = await Connection.beside(self._connection.path, self._contents.name)
-            try:
-                await copying.make(beside, self._contents, copy, context.cancel, context.report)
-            finally:
-                await beside.close()
-                await self._connection.reopen()
+        path = self._connection.path
+        with copying.workshop(path, str(Path(step.destination).parent)) as copy:
+            await copying.make_identical(self._connection, self._contents, copy, context.cancel, context.report)
             if context.cancel.is_set():
                 raise StoppedError
-            size = await in_thread(lambda: copying.give_name(self._connection.path, copy, step.destination))
+            size = await in_thread(lambda: copying.give_name(path, copy, step.destination))
         self._did = {"backup": step.destination, "backup_size": size, "backup_checked": True}
         return StepResult(status=Status.COMPLETED, effect=self._did)
 

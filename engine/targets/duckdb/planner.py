@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import date
 from enum import Enum, auto
 from pathlib import Path
@@ -13,8 +14,10 @@ from engine.domain.errors import UsageError
 from engine.domain.frozen import frozen
 from engine.domain.humanize import listed
 from engine.domain.requests import Operation, Options
+from engine.targets.database_files import file_size
 from engine.targets.disk_space import Need, problems_now
 from engine.targets.duckdb import files
+from engine.targets.duckdb.connection import quote
 from engine.targets.duckdb.contents import HASHES, Contents
 from engine.targets.duckdb.operation_specs import SPECS
 from engine.targets.plans import OperationPlan, PlannedStep, with_free_space, without_done
@@ -35,16 +38,26 @@ class DuckDbStep(PlannedStep):
     destination: str = ""
 
 
-def plan(path: str, contents: Contents, operation: Operation, options: Options, *, log: int) -> OperationPlan:
-    """`log`: bytes of the write-ahead log before the file was opened. Raises UsageError."""
+def plan(
+    path: str, contents: Contents, operation: Operation, options: Options, *, log: int, obstacle: str
+) -> OperationPlan:
+    """`log`: bytes of the write-ahead log before the file was opened. `obstacle`: what keeps DuckDB from copying all of
+    it, as text. Raises UsageError."""
     match operation:
         case Operation.CHECK:
             return _check(contents, options)
         case Operation.COMPACT:
-            return _copying(operation, Method.COMPACT, contents, path, "a compact copy in place of the file", options)
+            command = f"COPY FROM DATABASE {quote(contents.name)} TO a compact copy"
+            step = _step(operation, Method.COMPACT, "main", command, "a compact copy in place of the file")
+            needed = contents.used_blocks * contents.block_size + log
+            return _copying(step, str(Path(path).parent), needed, options, refused=obstacle)
         case Operation.BACKUP:
             destination = backup_name(path, options.backup_to)
-            return _copying(operation, Method.BACKUP, contents, destination, f"a copy, as {destination}", options)
+            command, reason = f"copy {path} to {destination}", f"a copy, as {destination}"
+            step = _step(operation, Method.BACKUP, "main", command, reason, destination=destination)
+            taken = f"there is a file {destination} already: give another --backup-to, or move it away"
+            refused = taken if os.path.lexists(destination) else ""
+            return _copying(step, str(Path(destination).parent), file_size(path) + log, options, refused=refused)
         case Operation.CHECKPOINT if not (log or contents.free_blocks):
             return OperationPlan(operation=operation, not_needed="the write-ahead log is empty")
     what = "write the log back" if operation is Operation.CHECKPOINT else "new statistics of all tables"
@@ -84,27 +97,23 @@ def _check(contents: Contents, options: Options) -> OperationPlan:
     return without_done(OperationPlan(operation=operation, steps=steps), options.done_by(operation))
 
 
-def _copying(
-    operation: Operation, method: Method, contents: Contents, destination: str, reason: str, options: Options
-) -> OperationPlan:
-    directory, refused = str(Path(destination).parent), ""
-    if method is Method.BACKUP and os.path.lexists(destination):
-        refused = f"there is a file {destination} already: give another --backup-to, or move it away"
+def _copying(step: DuckDbStep, directory: str, needed: int, options: Options, *, refused: str) -> OperationPlan:
+    """The plan of a copy in a directory, of so many bytes. `refused`: why it is, as far as that is known."""
+    operation = Operation.COMPACT if step.method is Method.COMPACT else Operation.BACKUP
+    needs = (Need(directory, needed, "the copy"),)
+    if refused:
+        pass
     elif not Path(directory).is_dir():
         refused = f"there is no directory {directory}: make it, or give another --backup-to"
+    elif problem := files.problem_with(step.destination):
+        refused = f"the path {step.destination} {problem}: give another --backup-to"
     elif place := files.others_can_change(directory):
         refused = f"others can change {place}, and so replace the copy: let only its owner write there"
-    needed = contents.used_blocks * contents.block_size
-    needs = (Need(directory, needed, "the copy"),)
-    if not (refused or options.force) and (problems := problems_now(needs)):
+    elif not options.force and (problems := problems_now(needs)):
         refused = f"{listed(problems)}. Make room, or use --force"
     if refused:
         return OperationPlan(operation=operation, refused=refused)
-    command = f"COPY FROM DATABASE {contents.name} TO {destination if method is Method.BACKUP else 'a compact copy'}"
-    more = {"disk_needed": needed, "needs": needs, "destination": destination}
-    return OperationPlan(
-        operation=operation, steps=(with_free_space(_step(operation, method, "main", command, reason, **more)),)
-    )
+    return OperationPlan(operation=operation, steps=(with_free_space(replace(step, disk_needed=needed, needs=needs)),))
 
 
 def backup_name(path: str, asked: str | None) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -18,8 +20,8 @@ from engine.domain.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from engine.targets.database_files import file_size
 from engine.targets.duckdb import DUCKDB, copying, files, planner
 from engine.targets.duckdb.advising import advise
-from engine.targets.duckdb.connection import Connection, target_error
-from engine.targets.duckdb.contents import Contents, read_contents
+from engine.targets.duckdb.connection import Connection, reading_error
+from engine.targets.duckdb.contents import Contents, obstacle, read_contents
 from engine.targets.duckdb.operation import DuckDbOperation
 from engine.targets.duckdb.operation_specs import SPECS
 from engine.targets.operation_specs import TargetInfo, operation_infos
@@ -60,10 +62,16 @@ class DuckDbSession(Session):
 
     async def contents(self) -> Contents:
         """Raises TargetError."""
-        try:
+        with self._telling():
             return await read_contents(self._connection)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Raises TargetError for an error of DuckDB."""
+        try:
+            yield
         except duckdb.Error as error:
-            raise target_error(self._connection.path, error) from error
+            raise reading_error(self._connection.path, error) from error
 
     async def facts(self, past: TargetHistory | None = None) -> Facts:
         path, contents = self._connection.path, await self.contents()
@@ -87,14 +95,18 @@ class DuckDbSession(Session):
         return advise(await self.contents(), past, limits, file=size, log=self._log), None
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> DuckDbOperation:
-        contents = await self.contents()
-        plan = await asyncio.to_thread(planner.plan, self._connection.path, contents, operation, options, log=self._log)
+        path, contents, found = self._connection.path, await self.contents(), ""
+        if operation is Operation.COMPACT:
+            with self._telling():
+                found = await obstacle(self._connection, contents)
+        plan = await asyncio.to_thread(planner.plan, path, contents, operation, options, log=self._log, obstacle=found)
         return DuckDbOperation(plan, self._connection, contents, self._log, self.facts)
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:
         path = self._connection.path
-        for place in {path, options.backup_to or path}:
-            await asyncio.to_thread(copying.remove_leftovers, place)
+        for file in {path, planner.backup_name(path, options.backup_to)}:
+            with suppress(OSError):  # its directory is gone
+                await asyncio.to_thread(copying.remove_leftovers, path, str(Path(file).parent))
         contents = await self.contents()
         found = f"it can be opened, with {len(contents.tables):,} tables"
         return Recovery(unfinished="was rolled back", found=found, is_well=True)

@@ -94,7 +94,18 @@ def test_words_that_filter(word: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["sales", "sqlite:sales.db", "sqlite:///srv/a.db", "postgresql://a/b", "/srv/a:b.db", "@eu", "C:x", "engine://x"],
+    [
+        "sales",
+        "sqlite:sales.db",
+        "duckdb:sales.db",
+        "DuckDB:/srv/a.db",
+        "sqlite:///srv/a.db",
+        "postgresql://a/b",
+        "/srv/a:b.db",
+        "@eu",
+        "C:x",
+        "engine://x",
+    ],
 )
 def test_words_that_name_targets(word: str) -> None:
     assert not is_filter_word(word)
