@@ -74,7 +74,7 @@ def _may_block(path: str) -> bool:
 
 
 def naming_engine(error: TargetError, tried: EngineName) -> TargetError:
-    """The error of opening a file as one of the engine `tried`; it says so where that is another engine's. Blocks."""
+    """An error of opening a file by the engine `tried`. It names the engine of the file, if that is another. Blocks."""
     if not isinstance(error, TargetUnrecognizedError):
         return error
     spec = engine_of_head(heads_of([error.what])[error.what] or b"")

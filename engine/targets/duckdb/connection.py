@@ -154,7 +154,7 @@ def reason_of(error: duckdb.Error) -> str:
 
 
 def is_damage(error: duckdb.Error) -> bool:
-    """Whether a read of the file has failed because of what is in it."""
+    """Whether a read of the file failed because the file is damaged."""
     return type(error) is duckdb.Error or isinstance(error, _DAMAGE)
 
 

@@ -33,7 +33,7 @@ _COPIED: Final = frozenset(
         *("types", "views"),
     )
 )
-"""The kinds of which it is known how a copy gets them."""
+"""These kinds a copy gets: triggers by `copy_triggers`, all others by COPY FROM DATABASE."""
 _SELF_REFERENCES: Final = """
 SELECT schema_name, table_name FROM duckdb_constraints()
 WHERE database_name = current_database() AND constraint_type = 'FOREIGN KEY' AND referenced_table = table_name"""
@@ -120,7 +120,7 @@ async def _catalog(connection: Connection) -> dict[str, str]:
 
 
 async def copy_triggers(connection: Connection, original: str, copy: str) -> None:
-    """Give an attached copy what COPY FROM DATABASE leaves out. Raises duckdb.Error."""
+    """Give an attached copy its triggers, which COPY FROM DATABASE leaves out. Raises duckdb.Error."""
     if "duckdb_triggers" not in await _catalog(connection):
         return
     await connection.rows(f"USE {quote(copy)}.main")

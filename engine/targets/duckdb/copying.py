@@ -39,8 +39,8 @@ class CopyError(Exception):
 
 @contextmanager
 def workshop(path: str, place: str) -> Iterator[str]:
-    """The path for a copy of the file at `path` that will come into the directory `place`. What is left of it, or of
-    earlier ones, is removed."""
+    """The path for a copy of the file at `path`, on the way into the directory `place`. Leftovers of earlier copies are
+    removed before, and this copy in the end."""
     remove_leftovers(path, place)
     directory = Path(place, f"{Path(path).name}.{secrets.token_hex(4)}.unfinished")
     directory.mkdir(mode=0o700)

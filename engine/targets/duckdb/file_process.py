@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 LOOK, COPY = "look", "copy"
 _HEADERS: Final = 3 * 4096
-"""Bytes of the main header and the two database headers, one of which is current."""
+"""Bytes of the main header and the two database headers."""
 _ANSWER: Final = struct.Struct("=qq")
 _FLOCK: Final = struct.Struct("hhqqi")
 """`struct flock` of Linux: kind of lock, origin of the offset, first byte, length, process."""
@@ -26,7 +26,7 @@ _NOBODY: Final = -1
 
 
 class FileFacts(NamedTuple):
-    """What a file says of itself; empty where it cannot be read."""
+    """The header of a file, its size and its lock. Empty if it cannot be read."""
 
     head: bytes = b""
     size: int = 0

@@ -86,7 +86,8 @@ class DuckDbOperation(PlannedOperation):
         except StoppedError:
             return StepResult(status=Status.CANCELLED, left=step.after_cancel)
         except duckdb.Error as error:
-            return _failed(reason_of(error), await self._damage(context))
+            may_be_damage = is_damage(error) or isinstance(error, duckdb.FatalException)
+            return _failed(reason_of(error), await self._damage(context) if may_be_damage else "")
         except TargetError as error:
             return _failed(error.why)
         except copying.CopyError as error:
@@ -113,7 +114,8 @@ class DuckDbOperation(PlannedOperation):
         return ""
 
     async def _damage(self, context: StepContext) -> str:
-        """The damage that made a command fail, if any: what writes fails for other reasons, too, so all is read."""
+        """What damage of a table made a command fail; "" for none. A command that writes may fail in the same way for
+        another reason, such as a full disk: so all tables are read."""
         with suppress(duckdb.Error, StoppedError):
             await self._connection.reopen()
             for table in self._contents.tables:

@@ -95,11 +95,13 @@ class DuckDbSession(Session):
         return advise(await self.contents(), past, limits, file=size, log=self._log), None
 
     async def plan(self, operation: Operation, options: Options, past: TargetHistory | None = None) -> DuckDbOperation:
-        path, contents, found = self._connection.path, await self.contents(), ""
+        path, contents, problem = self._connection.path, await self.contents(), ""
         if operation is Operation.COMPACT:
             with self._telling():
-                found = await obstacle(self._connection, contents)
-        plan = await asyncio.to_thread(planner.plan, path, contents, operation, options, log=self._log, obstacle=found)
+                problem = await obstacle(self._connection, contents)
+        plan = await asyncio.to_thread(
+            planner.plan, path, contents, operation, options, log=self._log, obstacle=problem
+        )
         return DuckDbOperation(plan, self._connection, contents, self._log, self.facts)
 
     async def recover(self, earlier: Sequence[Step], options: Options, context: StepContext) -> Recovery:

@@ -156,8 +156,8 @@ class SqliteTarget(FileTarget):
                     await asyncio.to_thread(hot_journal.require_harmless, self.path)
                     if exposed:
                         raise HotJournalError(self.path, explain(error, lock_timeout), _BY_ITS_OWNER) from error
-                told = opening_error(self.path, error, lock_timeout, await blockers.describe_last())
-                raise await asyncio.to_thread(database_files.naming_engine, told, self.engine) from error
+                failure = opening_error(self.path, error, lock_timeout, await blockers.describe_last())
+                raise await asyncio.to_thread(database_files.naming_engine, failure, self.engine) from error
             try:
                 rolled_back = (
                     writing and seen.unattended_journal and await asyncio.to_thread(hot_journal.is_gone, self.path)

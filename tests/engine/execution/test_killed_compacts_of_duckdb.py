@@ -30,6 +30,9 @@ DIES = """
     from engine.targets.duckdb import copying
 
     def killed(*_):
+        for directory in Path(sys.argv[3]).parent.glob("*.unfinished"):
+            (spilled := directory / "copy.tmp").mkdir()  # as DuckDB does once it has no memory left
+            (spilled / "duckdb_temp_storage_DEFAULT-0.tmp").touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
     async def main():

@@ -219,6 +219,29 @@ async def test_the_room_that_a_copy_needs_counts_the_log(file: Path) -> None:
             assert (running.plan.steps[0].disk_needed or 0) >= 1_000_000 + log
 
 
+async def test_a_copy_spills_beside_itself_and_nothing_else_spills(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.targets.duckdb import copying
+    from engine.targets.duckdb.connection import Connection
+
+    seen = []
+    copy_triggers = copying.copy_triggers
+
+    async def copies(connection: Connection, original: str, copy: str) -> None:
+        (files,) = await connection.rows("SELECT list(path) FROM duckdb_databases() WHERE database_name = ?", [copy])
+        seen.append((f"{files[0][0]}.tmp", await connection.rows("SELECT current_setting('temp_directory')")))
+        await copy_triggers(connection, original, copy)
+
+    monkeypatch.setattr(copying, "copy_triggers", copies)
+    _, (result,), _ = await run(file, Operation.COMPACT)
+    assert result.status is Status.COMPLETED
+    ((expected, ((actual,),)),) = seen
+    assert actual == expected
+    assert str(file.parent) in expected
+    connection = await Connection.open(str(file), writing=False, timeout=1.0)
+    assert await connection.rows("SELECT current_setting('temp_directory')") == [("",)]
+    await connection.close()
+
+
 async def test_a_value_that_speaks_of_damage_is_no_damage(file: Path) -> None:
     run_sql(
         file,
