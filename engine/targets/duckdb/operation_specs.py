@@ -41,7 +41,7 @@ SPECS: Final[Mapping[Operation, OperationSpec]] = {
         writes=False,
     ),
     Operation.BACKUP: OperationSpec(
-        summary="makes a copy, and compares its content",
+        summary="copies the file, byte for byte, and compares the content of the copy",
         lock=_WRITERS,
         after_cancel="nothing is left of the copy",
         writes=False,

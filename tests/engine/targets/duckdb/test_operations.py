@@ -222,9 +222,9 @@ async def test_the_room_that_a_copy_needs_counts_the_log(file: Path) -> None:
 async def test_a_copy_spills_beside_itself_and_nothing_else_spills(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.targets.duckdb import copying
     from engine.targets.duckdb.connection import Connection
+    from engine.targets.duckdb.contents import copy_triggers
 
     seen = []
-    copy_triggers = copying.copy_triggers
 
     async def copies(connection: Connection, original: str, copy: str) -> None:
         (files,) = await connection.rows("SELECT list(path) FROM duckdb_databases() WHERE database_name = ?", [copy])
