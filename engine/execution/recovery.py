@@ -1,6 +1,6 @@
 """Recovers the database of a child whose process died, where it does not run again: clean up, follow up, report.
 
-So it is after the last attempt and a cancel, and where `vacuum --swap` or a compact was killed when its copy was in place.
+So it is after the last attempt and a cancel, and where an exchange of the file was killed when its copy was in place.
 """
 
 from __future__ import annotations
