@@ -9,7 +9,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol, TypeVar
-from weakref import WeakSet
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -54,8 +53,8 @@ UNAVAILABLE_CLASSES: Final = ("08", "57P")
 ANSWERS_WITHIN: Final = 10.0
 """Seconds that a read or write waits for a connection."""
 
-_PREPARE: Final = f"PREPARE acknowledge AS SELECT {NEWEST}, pg_logical_emit_message(true, 'dbtend', '')"
-_WRITE: Final = "BEGIN; SET LOCAL synchronous_commit = off; {}; COMMIT; EXECUTE acknowledge"
+_ACKNOWLEDGE: Final = f"SELECT {NEWEST}, pg_logical_emit_message(true, 'dbtend', '')"
+_WRITE: Final = "BEGIN; SET LOCAL synchronous_commit = off; {}; COMMIT; " + _ACKNOWLEDGE
 """A write, and after its commit a wait until it is on the disk, and on a synchronous standby: so no other waits for a
 lock while these are slow. The second commit writes all of the log that is before it."""
 _END_SESSIONS: Final = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
@@ -137,7 +136,6 @@ class Pool:
         self.acknowledged = Acknowledged(what)
         self.admission: Admitting | None = None
         """Whether this user is let in; None: that is known."""
-        self._prepared = WeakSet[Connection]()
         self._broken: set[int] = set()
         """Processes of the server whose connection broke during a statement."""
         given = parameters(url, program, read_only=read_only)
@@ -181,9 +179,6 @@ class Pool:
         store raises."""
 
         async def ask(connection: Connection) -> list[TupleRow]:
-            if connection not in self._prepared:
-                await connection.execute(_PREPARE.encode())
-                self._prepared.add(connection)
             cursor = psycopg.AsyncClientCursor(connection)  # several statements take no parameters of the server
             await cursor.execute(_WRITE.format(query).encode(), values)
             while cursor.description is None and cursor.nextset():

@@ -49,3 +49,17 @@ async def test_connections_that_are_made_early_end_when_they_are_idle(store_url:
     stats = pool._pool.get_stats()
     await pool.close()
     assert (stats["pool_size"], stats["pool_min"], stats["pool_max"]) == (3, 1, 3)
+
+
+async def test_a_write_follows_one_that_was_rolled_back(store_url: str) -> None:
+    """After a rollback the driver takes back all that it has prepared on a connection."""
+    pool = Pool(store_url, "the store", program="test", size=1)
+    await pool.open()
+    assert await pool.write("SELECT 1", ()) == [(1,)]
+    for _ in range(10):  # from the fifth on the driver prepares it
+        await pool.rows("SELECT 1")
+    with pytest.raises(StoreError):
+        await pool.write("SELECT 1 / 0", ())
+    await pool.rows("SELECT 1")
+    assert await pool.write("SELECT 2", ()) == [(2,)]
+    await pool.close()
